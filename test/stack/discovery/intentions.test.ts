@@ -212,6 +212,51 @@ describe('A real Consul with ACLs', function () {
     assert.equal(intentions.loaded(), false);
   });
 
+  it('intentions stay in force while the token has lost its rights, and once it has them back', async () => {
+    const may = 'service_prefix "" { policy = "read" intentions = "read" }';
+    const policy = await server.api<{ ID: string }>('PUT', '/acl/policy', { Name: 'lost', Rules: may });
+    const grant = (Rules: string) =>
+      server.api('PUT', `/acl/policy/${policy.ID}`, { ID: policy.ID, Name: 'lost', Rules });
+    const { SecretID: token } = await server.api<{ SecretID: string }>('PUT', '/acl/token', {
+      Policies: [{ ID: policy.ID }],
+    });
+    const intend = (SourceName: string, DestinationName: string, Action: string) =>
+      server.api('POST', '/connect/intentions', {
+        SourceName,
+        DestinationName,
+        SourceType: 'consul',
+        Action,
+      });
+    await intend('*', 'digits', 'allow');
+    await intend('web', 'digits', 'deny');
+    const kit = realKit(server, { token });
+    const { watches, agent, deps } = kit;
+    const intentions = new ConnectIntentions(watches, agent, { ...deps, service: 'digits' }, () => {});
+    afterTest(() => kit.close());
+    afterTest(() => intentions.close());
+    const verdicts = () =>
+      ['web', 'api'].map((each) => said(each, 'digits', intentions.table.allows(each, 'digits')));
+    const expected = ['web → digits: deny', 'api → digits: allow'];
+    await until('they are in force', () => intentions.loaded(), 10_000);
+    assert.deepEqual(verdicts(), expected);
+    const { version } = intentions.table;
+    await grant('service_prefix "" { policy = "read" intentions = "deny" }');
+    const isRefused = async () =>
+      (await server.request('GET', '/connect/intentions/match?by=destination&name=digits', undefined, token))
+        .status === 403;
+    await until('Consul refuses', isRefused, 10_000);
+    const listed = await server.api('GET', '/connect/intentions', undefined, token);
+    assert.deepEqual(listed, [], 'the list looks complete');
+    // The query answers as any intention changes, with a list without ours.
+    await intend('web', 'other', 'deny');
+    await until('the refusal is known', () => intentions.status().problem !== undefined, 10_000);
+    assert.deepEqual(verdicts(), expected);
+    await grant(may);
+    await until('all is well', () => intentions.status().problem === undefined, 20_000);
+    assert.deepEqual(verdicts(), expected);
+    assert.equal(intentions.table.version, version);
+  });
+
   it('a token made as docs/CONSUL.md says may do what the sidecar of the file does, and nothing as another service', async () => {
     const page = pageText('CONSUL.md');
     const scratch = scratchForTest();

@@ -5,10 +5,10 @@ import { compileRe2 } from '../../re2-pattern.js';
 import type { AgentReader } from '../client/response.js';
 import type { QueryRegistry, Watch } from '../query/query-registry.js';
 import { cachedIn, type QuerySpec, type ServiceDeps } from '../query/query-spec.js';
-import { askDefault, type DefaultAnswer, PROBE_SOURCE } from './default-policy.js';
+import { askDefault, askMatch, type DefaultAnswer, PROBE_SOURCE, type Unread } from './default-policy.js';
 import { parseIntentionsAnswer, type Rules, readIntentions } from './intention-parser.js';
 
-/** A new list waits this long for the default; then it holds with the last known one. */
+/** New intentions wait this long for the default; then they hold with the last known one. */
 const HOLD_MS = 1_000;
 /** After so many failures to learn the default, it is deny. */
 const FAILURES_UNTIL_DENY = 3;
@@ -26,20 +26,23 @@ interface Kept {
 }
 
 /**
- * The intentions for this service and for `*`, as Consul has them, and the default for all other callers. The list is
- * a blocking query, filtered by Consul. The endpoint made for proxies, `/v1/connect/intentions/match`, holds the same
- * but gives no index (Consul 1.8), so that it cannot be waited for. But it refuses what the token may not read, where
- * the list leaves it out; therefore a new list counts only once the match has been answered. Nothing is allowed until
- * both are known. After that the last known intentions stay in force, whatever Consul answers.
+ * The intentions for this service and for `*`, as Consul has them, and the default for all other callers. A blocking query
+ * of the list tells that something has changed. What has is read from the endpoint made for proxies,
+ * `/v1/connect/intentions/match`: it gives no index (Consul 1.8), so that it cannot be waited for, but refuses what the
+ * token may not read, where the list leaves it out and looks complete. A list whose holes are closed again, because the token
+ * has its rights back, says nothing of that. Nothing is allowed until intentions and default are known. After that the last
+ * known intentions stay in force, whatever Consul answers.
  */
 export class ConnectIntentions {
   private current = IntentionTable.notLoaded(0);
+  /** Without holes: as matched, or as kept. */
   private rules: Rules | undefined;
+  /** The query has answered once. */
+  private isListed = false;
   /** As last answered; undefined: never, or not since a wildcard covers every source. */
   private defaultAction: Action | undefined;
   private problem: string | undefined;
   private failures = 0;
-  private isRefused = false;
   /** What is in force, to tell a change. */
   private fingerprint = '';
   private round = 0;
@@ -104,41 +107,67 @@ export class ConnectIntentions {
   }
 
   private onRules(rules: Rules, isCached: boolean): void {
+    this.isListed = true;
+    if (isCached) this.take(rules);
+    if (isCached && this.defaultAction !== undefined) this.publish();
+    void this.askNow();
+  }
+
+  private take(rules: Rules): void {
     this.rules = rules;
     for (const note of rules.notes) this.warnOnce(note);
-    if (isCached && this.defaultAction !== undefined) this.publish();
-    else this.holdTimer ??= this.deps.timers.after(HOLD_MS, () => this.onHeld());
-    void this.askNow();
   }
 
   /** The default is late: it is what it was, most probably. Where it was not known, the table waits. */
   private onHeld(): void {
     this.holdTimer = undefined;
-    if (this.defaultAction !== undefined && !this.isRefused) this.publish();
+    if (this.defaultAction !== undefined) this.publish();
   }
 
   private async askNow(): Promise<void> {
     this.round += 1;
-    const { round, rules } = this;
-    if (rules === undefined || this.isClosed) return;
+    const { round } = this;
+    if (!this.isListed || this.isClosed) return;
     this.askTimer?.cancel();
     this.askTimer = undefined;
     const { service, config } = this.deps;
-    const probe = new IntentionTable(rules.intentions, 'deny', 0);
-    const isCovered = probe.explain(PROBE_SOURCE, service) !== undefined;
-    const answer = await askDefault(this.agent, service, { isCovered, maxBytes: config.maxAnswerBytes });
+    const maxBytes = config.maxAnswerBytes;
+    const match = await askMatch(this.agent, service, { maxBytes });
     // A newer list has asked anew.
+    if (this.isClosed || round !== this.round) return;
+    if (match.kind !== 'whole') {
+      this.onUnread(match);
+      return this.askAgain(ASK_AFTER_FAILURE_MS);
+    }
+    this.take(match.rules);
+    this.holdTimer ??= this.deps.timers.after(HOLD_MS, () => this.onHeld());
+    const probe = new IntentionTable(match.rules.intentions, 'deny', 0);
+    const isCovered = probe.explain(PROBE_SOURCE, service) !== undefined;
+    const answer = await askDefault(this.agent, service, { isCovered, maxBytes });
     if (this.isClosed || round !== this.round) return;
     this.onDefault(answer);
     const isGood = answer.kind === 'known' || answer.kind === 'untold';
-    const againMs = (isGood ? ASK_AGAIN_MS : ASK_AFTER_FAILURE_MS) * (0.9 + 0.2 * this.deps.random());
-    this.askTimer = this.deps.timers.after(againMs, () => void this.askNow(), { unref: true });
+    this.askAgain(isGood ? ASK_AGAIN_MS : ASK_AFTER_FAILURE_MS);
+  }
+
+  private askAgain(aboutMs: number): void {
+    const afterMs = aboutMs * (0.9 + 0.2 * this.deps.random());
+    this.askTimer = this.deps.timers.after(afterMs, () => void this.askNow(), { unref: true });
+  }
+
+  /** The intentions could not be read whole: what is in force stays, whatever the list says. */
+  private onUnread({ kind, problem }: Unread): void {
+    const what =
+      kind === 'refused'
+        ? `Consul does not let us read the intentions of ${this.deps.service}`
+        : `the intentions of ${this.deps.service} could not be read`;
+    this.problem = `${what}: ${problem}`;
+    this.warnOnce(this.problem);
   }
 
   private onDefault(answer: DefaultAnswer): void {
     this.problem = undefined;
-    this.isRefused = answer.kind === 'refused';
-    this.failures = answer.kind === 'failed' ? this.failures + 1 : 0;
+    this.failures = answer.kind === 'known' || answer.kind === 'untold' ? 0 : this.failures + 1;
     switch (answer.kind) {
       case 'known':
         this.defaultAction = answer.action;
@@ -148,11 +177,7 @@ export class ConnectIntentions {
         if (this.rules!.intentions.some(({ permissions }) => permissions !== undefined))
           this.warnOnce(UNTOLD);
         return this.publish();
-      case 'refused':
-        // A list that may have holes replaces nothing.
-        this.problem = `Consul does not let us read the intentions of ${this.deps.service}: ${answer.problem}`;
-        return this.warnOnce(this.problem);
-      case 'failed':
+      default:
         this.problem = `the default of intentions is not known: ${answer.problem}`;
         this.warnOnce(this.problem);
         if (this.defaultAction !== undefined || this.failures >= FAILURES_UNTIL_DENY) this.publish();

@@ -24,11 +24,23 @@ const INFER = { Action: 'allow', HTTP: { PathExact: '/inference.GRPCInferenceSer
 /** Closed after the test. @param mayMatch the token may read the intentions of this service. */
 function rig(config: Partial<ConsulConfig> = {}, service = 'digits', mayMatch = true) {
   const base = kit(config);
-  const { deps, agent, at, watches } = base;
+  const { deps, agent, watches } = base;
+  /** What Consul has: a list that is answered is whole, unless a test says otherwise. */
+  let whole: readonly object[] | null = null;
+  const at: typeof base.at = (path) => {
+    const read = base.at(path);
+    if (path !== LIST) return read;
+    const answer = read.answer.bind(read);
+    read.answer = (index, body) => {
+      if (Array.isArray(body) && body.every((each) => typeof each.SourceName === 'string')) whole = body;
+      return answer(index, body);
+    };
+    return read;
+  };
   const told: IntentionTable[] = [];
   const intentions = new ConnectIntentions(watches, agent, { ...deps, service }, (table) => told.push(table));
   agent.onRead = (read) => {
-    if (read.path === MATCH && mayMatch) void read.answer(undefined, { [service]: null });
+    if (read.path === MATCH && mayMatch) void read.answer(undefined, { [service]: whole });
   };
   /** Consul answers with this list, then with this default. */
   const know = async (index: number, rules: readonly object[], isAllowed: boolean): Promise<void> => {
@@ -42,7 +54,7 @@ function rig(config: Partial<ConsulConfig> = {}, service = 'digits', mayMatch = 
   afterTest(close);
   const isAsking = (path: string) => agent.open.some((read) => read.path === path);
   const allows = (source: string) => intentions.table.allows(source, service);
-  return { ...base, intentions, told, know, isAsking, allows, close };
+  return { ...base, at, intentions, told, know, isAsking, allows, close };
 }
 
 describe('ConnectIntentions', () => {
@@ -157,7 +169,7 @@ describe('ConnectIntentions', () => {
     const { at, allows, clock, intentions, log } = rig({}, 'digits', false);
     await at(LIST).answer(7, list(['web', 'digits', 'deny']));
     assert.deepEqual(at(MATCH).query, { by: 'destination', name: 'digits' });
-    await at(MATCH).answer(undefined, { digits: [] });
+    await at(MATCH).answer(undefined, { digits: list(['web', 'digits', 'deny']) });
     await at(CHECK).answer(undefined, { Allowed: true });
     assert.equal(allows('web'), false);
     await at(LIST).answer(8, []);
@@ -170,6 +182,61 @@ describe('ConnectIntentions', () => {
     await at(MATCH).answer(undefined, { digits: null });
     await at(CHECK).answer(undefined, { Allowed: true });
     assert.deepEqual([allows('web'), intentions.status()], [true, {}]);
+  });
+
+  describe('while the token has lost its rights', () => {
+    const RULES = list(['web', 'digits', 'deny']);
+    const known = async () => {
+      const all = rig({}, 'digits', false);
+      await all.at(LIST).answer(7, RULES);
+      await all.at(MATCH).answer(undefined, { digits: RULES });
+      await all.at(CHECK).answer(undefined, { Allowed: true });
+      assert.equal(all.allows('web'), false);
+      return all;
+    };
+
+    it('a filtered list is not in force once the rights are back', async () => {
+      const { at, allows, clock, told, intentions } = await known();
+      await at(LIST).answer(8, []);
+      await at(MATCH).refuse(403, 'Permission denied');
+      await clock.settle(2_500);
+      // The query has not answered again: what it said last has holes still.
+      await at(MATCH).answer(undefined, { digits: RULES });
+      await at(CHECK).answer(undefined, { Allowed: true });
+      assert.deepEqual([allows('web'), told.length, intentions.status()], [false, 1, {}]);
+    });
+
+    it('a filtered list is not in force where the refusal is followed by a failure', async () => {
+      const { at, allows, clock } = await known();
+      await at(LIST).answer(8, []);
+      await at(MATCH).refuse(403, 'Permission denied');
+      await clock.settle(2_500);
+      await at(MATCH).refuse(500, 'no leader');
+      await clock.settle(1_500);
+      assert.equal(allows('web'), false);
+    });
+
+    it('a filtered list is not in force where the refusal is late', async () => {
+      const { at, allows, clock } = await known();
+      await at(LIST).answer(8, []);
+      await clock.settle(4_000);
+      assert.equal(allows('web'), false);
+      await at(MATCH).refuse(403, 'Permission denied');
+      assert.equal(allows('web'), false);
+    });
+
+    it('nothing is allowed that was never known whole', async () => {
+      const { at, clock, intentions, allows } = rig({}, 'digits', false);
+      await at(LIST).answer(7, list(['*', 'digits', 'allow']));
+      for (let i = 0; i < 5; i++) {
+        await at(MATCH).refuse(500, 'no leader');
+        await clock.settle(2_500);
+      }
+      assert.deepEqual([intentions.loaded(), allows('web')], [false, false]);
+      await at(MATCH).answer(undefined, {});
+      assert.match(intentions.status().problem!, /the answer does not name digits/);
+      assert.equal(intentions.loaded(), false);
+    });
   });
 
   it('intentions from Consul are not loaded while the default is not known, and deny after three failures', async () => {
