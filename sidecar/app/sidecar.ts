@@ -260,8 +260,6 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     this.deps.sockets?.keepPaths();
     this.consul?.handOver();
     this.inbound?.handOver();
-    // The successor has the file from here on.
-    void this.audit.close();
     this.admin?.retire();
     this.observe?.retire();
   }
@@ -297,11 +295,12 @@ class Sidecar extends SidecarReports implements RunningSidecar {
   async stop(): Promise<void> {
     if (this.isStopped) return;
     this.isStopped = true;
-    await this.audit.close();
     this.faultController.stop();
     this.processFaults.stop();
     this.outbound.stop();
     this.inbound?.stop();
+    // After all that decides, and before the key is gone. A successor has waited for the file.
+    await this.audit.close();
     this.identity?.close();
     this.consul?.close();
     this.loopMonitor.stop();

@@ -1,6 +1,7 @@
 import { Argument, type Command } from 'commander';
 import { quoted } from '../config/codecs/parse-result.js';
 import { present } from '../config/present.js';
+import type { AuditVerifyOptions } from './audit/audit-verify.js';
 import type { CheckOptions } from './check/check.js';
 import { CommandFailure } from './failure.js';
 import type { PageOptions } from './page/page.js';
@@ -123,11 +124,16 @@ export function addOperatorCommands(program: Command, done: (exitCode: number) =
       'PEM file with the roots that the certificates of the signatures have to come from',
     )
     .option(
+      '--id <ID>',
+      'SPIFFE id that has to have signed, with --roots; SIDECAR=ID for each of several logs; may be repeated',
+      (value: string, before: readonly string[] = []) => [...before, value],
+    )
+    .option(
       '--seen <HEAD>',
       'an end of the chain that was seen elsewhere: N:HASH, or the value of `outrider/audit/INSTANCE` in Consul',
     )
     .option('--json', 'print JSON')
-    .action(async (files: string[], options: { roots?: string; seen?: string; json?: true }) => {
+    .action(async (files: string[], options: AuditVerifyOptions) => {
       const { auditVerifyCommand } = await import('./audit/audit-verify.js');
       done(await auditVerifyCommand(files, options));
     });

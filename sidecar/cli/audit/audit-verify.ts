@@ -8,6 +8,8 @@ import { eachLine, type LogFiles, logsOf } from './log-files.js';
 /** As on the command line. */
 export interface AuditVerifyOptions {
   readonly roots?: string;
+  /** `ID`, or `SIDECAR=ID` where there are logs of several sidecars. */
+  readonly id?: readonly string[];
   readonly seen?: string;
   readonly json?: true;
 }
@@ -20,18 +22,27 @@ export interface AuditVerifyOptions {
  */
 export async function auditVerifyCommand(
   files: readonly string[],
-  { roots, seen, json }: AuditVerifyOptions,
+  { roots, id = [], seen, json }: AuditVerifyOptions,
   print: (line: string) => void = (line) => void process.stdout.write(`${line}\n`),
 ): Promise<number> {
   const trust = {
     ...(roots === undefined ? {} : { roots: readRoots(roots) }),
     ...(seen === undefined ? {} : { seen: readHead(seen) }),
   };
+  if (roots !== undefined && id.length === 0)
+    throw new CommandFailure(
+      '--roots: every sidecar of the mesh has a certificate of these roots; say whose log it is with --id spiffe://…',
+      2,
+    );
   const logs = await logsOf(files);
   if (seen !== undefined && logs.length > 1)
     throw new CommandFailure(`--seen: found logs of ${nameAll(logs)}; expected the files of one sidecar`, 2);
   const verified: Verified[] = [];
-  for (const { sidecar, files: own } of logs) verified.push({ sidecar, ...(await verify(own, trust)) });
+  for (const { sidecar, files: own } of logs) {
+    const expected = idFor(sidecar, id, logs);
+    const all = expected === undefined ? trust : { ...trust, id: expected };
+    verified.push({ sidecar, ...(await verify(own, all)) });
+  }
   const [only, ...others] = verified;
   if (json === true) print(JSON.stringify(others.length === 0 ? only : verified, null, 2));
   else if (others.length === 0) for (const line of describe(only!)) print(line);
@@ -41,6 +52,24 @@ export async function auditVerifyCommand(
 
 /** What the log of one sidecar proves. */
 type Verified = AuditReport & Pick<LogFiles, 'sidecar'>;
+
+/** The id that has to have signed the log of a sidecar; undefined: none is asked for. */
+function idFor(sidecar: string, ids: readonly string[], logs: readonly LogFiles[]): string | undefined {
+  if (ids.length === 0) return undefined;
+  for (const each of ids)
+    if (!ID.test(each)) throw new CommandFailure(`--id: found "${each}"; ${EXPECTED}`, 2);
+  const named = ids.find((each) => each.startsWith(`${sidecar}=`));
+  if (named !== undefined) return named.slice(sidecar.length + 1);
+  const [only, ...others] = ids.filter((each) => each.startsWith('spiffe://'));
+  if (only !== undefined && others.length === 0 && logs.length === 1) return only;
+  throw new CommandFailure(
+    `--id: found logs of ${nameAll(logs)}; expected --id ${sidecar}=spiffe://… for each of them`,
+    2,
+  );
+}
+
+const ID = /^([^=]+=)?spiffe:\/\/[^\s,]+$/;
+const EXPECTED = 'expected a SPIFFE id, or SIDECAR=ID';
 
 function nameAll(logs: readonly LogFiles[]): string {
   return logs.map(({ sidecar, files }) => sidecar || files.join(', ')).join(', ');

@@ -5,6 +5,11 @@ const MAX_LEFT_BEHIND = 4;
 /** link(2): file systems without hard links, such as some network shares, answer with one of these. */
 const NO_LINKS: readonly (string | undefined)[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'];
 
+/** Another process has the lock. Any other error of `acquire` says that the lock could not be made. */
+export class LockHeldError extends Error {
+  override readonly name = 'LockHeldError';
+}
+
 /**
  * Says that this process alone writes a file: a file beside it that holds the process's id and start time. A lock whose process has
  * ended counts for nothing, so that no crash leaves a file locked; of several processes that find such a lock, one gets it.
@@ -16,12 +21,12 @@ export class LockFile {
     private readonly depth = MAX_LEFT_BEHIND,
   ) {}
 
-  /** Throws Error with the id of the process that has the lock, or with what keeps the file from being made. */
+  /** Throws `LockHeldError` with the id of the process that has the lock, or Error with what keeps the file from being made. */
   acquire(): void {
     const own = markOf(process.pid) ?? `${process.pid}`;
     if (this.made(own)) return;
     this.removeLeftBehind(own);
-    if (!this.made(own)) throw new Error(`${this.holder()} is writing it`);
+    if (!this.made(own)) throw new LockHeldError(`${this.holder()} is writing it`);
   }
 
   /** Lets another process have it. Throws where it is gone. */
@@ -72,7 +77,7 @@ export class LockFile {
   private refuseHeld(holder: string | undefined, own: string): void {
     if (holder === undefined || holder === own || holder === '') return;
     const pid = Number.parseInt(holder, 10);
-    if (markOf(pid) === holder) throw new Error(`process ${pid} is writing it`);
+    if (markOf(pid) === holder) throw new LockHeldError(`process ${pid} is writing it`);
   }
 
   private holder(): string {

@@ -1,6 +1,7 @@
 import type { TimeDeps } from '../../runtime/deps.js';
 import { type Logger, redact } from '../../runtime/log/logger.js';
 import { messageOf } from '../../runtime/log/message-of.js';
+import { LockHeldError } from '../../runtime/process/lock-file.js';
 import type { Timer } from '../../runtime/time/timers.js';
 import type { AuditFile } from './audit-file.js';
 import { AuditMark, type ChainHead, EMPTY_CHAIN, headAt, nextLine, signedText } from './chain.js';
@@ -53,6 +54,7 @@ export class AuditLog implements AuditTrail {
   private unsignedLines = 0;
   private isWriting: Promise<void> | undefined;
   private isFailing = false;
+  private isWaitingForFile = false;
   private isClosed = false;
   private closing: Promise<void> | undefined;
   /** Until it fires nothing is written. */
@@ -209,12 +211,17 @@ export class AuditLog implements AuditTrail {
   /** Named once per outage; nothing that waits is lost by it. */
   private fail(error: unknown): void {
     const { logger, timers, file } = this.options;
-    if (!this.isFailing)
+    if (error instanceof LockHeldError) {
+      // A predecessor that drains has the file until its end: what it decides meanwhile belongs there too.
+      if (!this.isWaitingForFile)
+        logger.info({ path: file.path, problem: error.message }, 'the audit log waits for another process');
+      this.isWaitingForFile = true;
+    } else if (!this.isFailing)
       logger.error(
         { path: file.path, problem: messageOf(error), waiting: this.waiting.length },
         'the audit log cannot be written; its lines wait',
       );
-    this.isFailing = true;
+    this.isFailing ||= !(error instanceof LockHeldError);
     if (this.isClosed) return;
     const again = (): void => {
       this.retry = undefined;

@@ -39,6 +39,8 @@ export interface AuditReport {
 export interface AuditTrust {
   /** PEM of the roots that a signer's certificate has to come from; absent: any certificate will do. */
   readonly roots?: readonly X509Certificate[];
+  /** SPIFFE id that every signer has to have; absent: any will do. The roots signed for the whole mesh. */
+  readonly id?: string;
   /** A head that was seen elsewhere, such as in Consul: the log has to contain it. */
   readonly seen?: ChainHead;
 }
@@ -145,7 +147,8 @@ export class AuditVerifier {
     const signer = chain[0];
     if (signer === undefined || !isSigned(signedText(this.head, entry), signer, signature))
       return `its signature does not fit: a line since number ${this.signedTo + 1} was changed, and the hashes after it made anew`;
-    const { roots } = this.trust;
+    const { roots, id } = this.trust;
+    if (id !== undefined && nameOf(signer) !== id) return `it is signed by ${nameOf(signer)}, expected ${id}`;
     if (roots !== undefined && !comesFrom(chain, roots))
       return `it is signed by ${nameOf(signer)}, whose certificate does not come from the given roots`;
     this.signers.add(nameOf(signer));

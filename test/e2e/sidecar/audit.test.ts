@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
+import { certificatesIn, nameOf } from '../../../sidecar/telemetry/audit/signature.js';
 import { Load } from '../../drills/faults/load.js';
 import { Model } from '../../drills/faults/model.js';
 import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
@@ -99,8 +100,21 @@ describe('The audit log of a sidecar', function () {
     const denials = entries('digits').filter(({ kind }) => kind === 'call-denied');
     assert.ok(denials.length <= 3, 'repetitions are a number');
     const { roots } = await bench.identity('app');
-    const { code, stdout } = await verify(pathOf('app'), '--roots', roots, '--seen', await seen());
+    const signer = entries('app').findLast(({ kind }) => kind === 'checkpoint')!['certificate'] as string;
+    const idOf = (service: string) =>
+      nameOf(certificatesIn(signer)[0]!).replace(/\/svc\/app$/, `/svc/${service}`);
+    const { code, stdout } = await verify(
+      pathOf('app'),
+      '--roots',
+      roots,
+      '--id',
+      idOf('app'),
+      '--seen',
+      await seen(),
+    );
     assert.equal(code, 0, stdout);
+    const foreign = await verify(pathOf('app'), '--roots', roots, '--id', idOf('digits'));
+    assert.equal(foreign.code, 1, 'another sidecar of the mesh has signed');
     assert.match(stdout, /checkpoints signed by spiffe:\/\/.*\/svc\/app; 0 lines after the last one/);
   });
 

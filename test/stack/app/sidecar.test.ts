@@ -1,6 +1,9 @@
 /** The sidecar as a whole: what it builds from a configuration, what a reload changes, how it ends. */
 import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Address } from '../../../sidecar/config/model.js';
+import { scratchForEach } from '../../kit/mocha/scratch.js';
 import { httpAsk } from '../../kit/process/http-ask.js';
 import {
   ANY,
@@ -20,6 +23,7 @@ import {
 } from '../../kit/stack/stack.js';
 
 describe('The sidecar', () => {
+  const scratch = scratchForEach();
   let bench: SidecarInMemory;
   beforeEach(() => {
     bench = new SidecarInMemory();
@@ -31,6 +35,24 @@ describe('The sidecar', () => {
   const shared = (by: 'authority' | 'metadata') => ({ listen: ANY, by, metadataKey: 'x-upstream' });
 
   const open = (local: Address) => ({ mtls: 'off', listen: ANY, local, defaultIntention: 'allow' }) as const;
+
+  it('that is followed by another process writes what it decides while it drains into the audit log', async () => {
+    const path = join(scratch.path, 'audit.jsonl');
+    const audit = { path, rotateAtBytes: 1024 * 1024, keep: 1 };
+    const { address } = await bench.server('one');
+    const before = await bench.sidecar({ ...withUpstreams(upstream('one', address)), audit });
+    const kinds = () =>
+      readFileSync(path, 'utf8')
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => (JSON.parse(line) as { kind: string }).kind);
+    await until('the log is begun', () => existsSync(path) && kinds().length > 1);
+    before.handOver();
+    await before.drain();
+    await before.stop();
+    assert.ok(kinds().includes('drain-began'), kinds().join());
+    assert.equal(existsSync(`${path}.lock`), false, 'the successor has the file');
+  });
 
   describe('routes calls', () => {
     const appOf = async (by: 'authority' | 'metadata'): Promise<Application> => {

@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { attempt } from '../../../runtime/attempt.js';
+import { messageOf } from '../../../runtime/log/message-of.js';
 import { makeDirectory } from '../../../runtime/process/directory.js';
-import { LockFile } from '../../../runtime/process/lock-file.js';
+import { LockFile, LockHeldError } from '../../../runtime/process/lock-file.js';
 import type { Clock } from '../../../runtime/time/clock.js';
 import type { RolloutStore, Stored } from './store.js';
 
@@ -110,13 +111,17 @@ export class FileStore implements RolloutStore {
   }
 }
 
-/** False: another process has it. */
+/**
+ * False: another process has it.
+ * @throws Error where the file system refuses it, such as for want of rights or room: no process may ever get it.
+ */
 function takeLock(lock: LockFile): boolean {
   try {
     lock.acquire();
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    if (error instanceof LockHeldError) return false;
+    throw new Error(`the lock ${lock.path} cannot be taken: ${messageOf(error)}`, { cause: error });
   }
 }
 

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { auditVerifyCommand } from '../../../../sidecar/cli/audit/audit-verify.js';
 import { CommandFailure } from '../../../../sidecar/cli/failure.js';
-import { type ChainHead, EMPTY_CHAIN, headAt, nextLine } from '../../../../sidecar/telemetry/audit/chain.js';
+import {
+  type ChainHead,
+  EMPTY_CHAIN,
+  headAt,
+  nextLine,
+  signedText,
+} from '../../../../sidecar/telemetry/audit/chain.js';
+import { certificatesIn, nameOf, signatureOf } from '../../../../sidecar/telemetry/audit/signature.js';
 import { TestAuthority } from '../../../kit/identity/certificates.js';
 import { scratchForEach } from '../../../kit/mocha/scratch.js';
 
@@ -83,6 +90,25 @@ describe('outrider audit verify', () => {
     assert.match(printed.join(), /log:1: /);
   });
 
+  it('refuses a log that another sidecar of the same roots has signed', async () => {
+    const authority = await TestAuthority.root();
+    const leaf = await authority.leaf({ service: 'web' });
+    const at = { at: '2026-01-01T00:00:00.000Z', sidecar: 'digits-1' };
+    const line = nextLine(EMPTY_CHAIN, { ...at, kind: 'drain-began' }, {});
+    const head = headAt(1, line);
+    const signed = nextLine(head, { ...at, kind: 'checkpoint' }, signatureOf(leaf, signedText(head, at)));
+    const file = scratch.write('digits-1.jsonl', `${line}\n${signed}\n`);
+    const roots = scratch.write('roots.pem', authority.rootPem);
+    const idOf = (service: string) => nameOf(certificatesIn(leaf.certChainPem)[0]!).replace(/web$/, service);
+    assert.equal(await run([file], { roots, id: [idOf('web')] }), 0, printed.join());
+    assert.equal(await run([file], { roots, id: [`digits-1=${idOf('web')}`] }), 0);
+    assert.equal(await run([file], { roots, id: [idOf('digits')] }), 1);
+    assert.match(
+      printed.at(-1)!,
+      /digits-1.jsonl:2: it is signed by spiffe:.*\/svc\/web, expected spiffe:.*\/svc\/digits$/,
+    );
+  });
+
   it('takes LF alone for the end of a line', async () => {
     assert.equal(await run(log('log', 'a-1', 'one\u2028two\u2029three').files), 0);
     assert.match(printed[0]!, /^unbroken: numbers 1 to 6/);
@@ -106,11 +132,18 @@ describe('outrider audit verify', () => {
     assert.ok(new X509Certificate(pem));
     const roots = scratch.write('roots.pem', pem);
     assert.equal(await run(files, { seen: `6:${head.hash}` }), 0);
-    assert.equal(await run(files, { roots }), 1);
+    const id = ['spiffe://mesh.example/ns/default/dc/dc1/svc/a'];
+    assert.equal(await run(files, { roots, id }), 1);
     assert.match(printed.at(-1)!, /log:3: no line is signed/);
     const refusal = (pattern: RegExp) => (error: unknown) =>
       error instanceof CommandFailure && error.exitCode === 2 && pattern.test(error.message);
-    await assert.rejects(run(files, { roots: files[0] }), refusal(/--roots .*found no certificate/));
+    await assert.rejects(run(files, { roots: files[0], id }), refusal(/--roots .*found no certificate/));
+    await assert.rejects(run(files, { roots }), refusal(/--roots: .* say whose log it is with --id/));
+    await assert.rejects(run(files, { roots, id: ['a'] }), refusal(/--id: found "a"; expected a SPIFFE id/));
+    await assert.rejects(
+      run(files, { roots, id: [`b-1=${id}`] }),
+      refusal(/--id: found logs of a-1; .* --id a-1=/),
+    );
     await assert.rejects(run(files, { seen: '6' }), refusal(/--seen: found "6"; expected N:HASH/));
     await assert.rejects(run([`${files[0]}.none`]), refusal(/log\.1\.none: no such file$/));
   });

@@ -27,7 +27,7 @@ const ASKED: readonly (readonly [line: string, offered: readonly string[], not: 
   ['st', ['status'], ['up']],
   ['status --a', ['--admin'], ['--watch']],
   ['audit ', ['verify'], ['up']],
-  ['audit verify --', ['--roots', '--seen', '--json', '--help'], ['--admin']],
+  ['audit verify --', ['--roots', '--id', '--seen', '--json', '--help'], ['--admin']],
   ['explain over', ['overloaded'], ['no-endpoint']],
   ['up --consul ', ['dev'], ['mesh.yaml']],
   ['up ', ['mesh.yaml'], ['up']],

@@ -1,6 +1,6 @@
 /** The place that replicas on one machine agree in. */
 import assert from 'node:assert/strict';
-import { readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FileStore } from '../../../../../sidecar/app/models/rollout/file-store.js';
 import { scratchForEach } from '../../../../kit/mocha/scratch.js';
@@ -35,6 +35,18 @@ describe('rollouts in a directory', () => {
     writeFileSync(lock, '1 0');
     assert.equal(await one.lead(), true);
     assert.equal(await one.lead(), true);
+  });
+
+  it('say what keeps a lock from being made, and take it for no other process', async () => {
+    const one = open('mine-1');
+    await one.say({});
+    for (const lock of ['rollout', 'leader', 'recycle'])
+      mkdirSync(join(scratch.path, 'mine', `${lock}.lock.${process.pid}`));
+    const problem = (lock: string) =>
+      new RegExp(`^Error: the lock .*/${lock}\\.lock cannot be taken: EISDIR: `);
+    await assert.rejects(one.write({ step: 1 }, undefined, 'command'), problem('rollout'));
+    await assert.rejects(one.lead(), problem('leader'));
+    await assert.rejects(one.take('recycle'), problem('recycle'));
   });
 
   it('know what the replicas say that have said something of late', async () => {
