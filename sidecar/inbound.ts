@@ -32,7 +32,14 @@ import {
 } from './relay/local-reply.js';
 import { Next } from './relay/next.js';
 import { creditRequest } from './relay/request-buffer.js';
-import { finishWith, refuseCall, refuseIf, sendLocalReply, sendStored } from './relay/response.js';
+import {
+  expireCall,
+  finishWith,
+  refuseCall,
+  refuseIf,
+  sendLocalReply,
+  sendStored,
+} from './relay/response.js';
 import { timeAllowedMs } from './relay/route-table.js';
 import { MessageCounter } from './relay/stream/message-counter.js';
 import { isGrpcRequest, RejectedStream } from './transport/not-grpc.js';
@@ -259,11 +266,11 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
   onDeadline(call: InboundCall): void {
     const { ticket } = call;
     const isWaiting = ticket?.queueState === QueueState.waiting;
-    sendLocalReply(call, isWaiting ? ticket.limits.expire(ticket) : deadlineReply(call));
+    expireCall(call, isWaiting ? ticket.limits.expire(ticket) : deadlineReply(call));
   }
 
   onIdle(call: InboundCall): void {
-    sendLocalReply(call, idleReply(call));
+    expireCall(call, idleReply(call));
   }
 
   onInactive(call: InboundCall): void {

@@ -189,6 +189,7 @@ const GROUPS: readonly Group[] = [
       outrider_waiting_bytes: [],
       outrider_granted_bytes: [],
       outrider_shed_calls_total: [],
+      outrider_unread_responses_total: [],
       outrider_identity_rotations_total: [],
       outrider_identity_expires_seconds: [],
       outrider_identity_lifetime_seconds: [],

@@ -25,6 +25,8 @@ export interface ConnectionHandler {
   onDirty(): void;
   /** There is output of patient streams only: call `releasePatient` within a millisecond, unless `flush` comes first. */
   onPatient(): void;
+  /** Server: a response is complete, and waits for the peer's window. */
+  onUnread(): void;
   /** The peer exceeded a limit. */
   onLimit(name: LimitName): void;
   /** The connection is over: flush the queued GOAWAY, then close the socket. */
@@ -268,6 +270,12 @@ export class ConnectionState {
     if (where === Parked.starved) this.starved.push(stream);
     else if (where === Parked.unopened) this.unopened.push(stream);
     else this.unopened.unshift(stream);
+  }
+
+  /** The output of the stream waits for the peer's window, perhaps for ever. */
+  waits(stream: Stream): void {
+    if (this.role === 'server' && (stream.trailers !== null || stream.endAfterPending))
+      this.handler.onUnread();
   }
 
   /** The connection's window has grown: streams that waited for it are ready. */

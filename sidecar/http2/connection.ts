@@ -128,6 +128,16 @@ export class Connection implements FrameReceiver {
     return stream.pendingBytes > 0 && (this.state.isDirty || !stream.isPatient);
   }
 
+  /** Whether payload of `stream` waits for the peer's window. */
+  isBlocked(stream: Stream): boolean {
+    return stream.pendingBytes > 0 && (stream.sendWindow <= 0 || stream.parked !== Parked.no);
+  }
+
+  /** Whether the output of `stream` is complete, and payload of it is still to be sent. */
+  isUnread(stream: Stream): boolean {
+    return stream.pendingBytes > 0 && (stream.trailers !== null || stream.endAfterPending);
+  }
+
   /** Whether `flush` left something that could be written at once. */
   get hasOutput(): boolean {
     return this.state.hasReady || this.state.control.length > 0;
@@ -200,7 +210,7 @@ export class Connection implements FrameReceiver {
     const waits = stream.parked !== Parked.no || (stream.sendWindow <= 0 && stream.id !== 0);
     if (waits) {
       if (end > start) hold(stream, buffer, start, end);
-      if (stream.pendingBytes > 0) return;
+      if (stream.pendingBytes > 0) return this.state.waits(stream);
     } else if (end > start) {
       const chunk = new Chunk(buffer, start, end);
       if (stream.lastChunk === null) stream.firstChunk = chunk;
@@ -240,6 +250,7 @@ export class Connection implements FrameReceiver {
     stream.trailers = list;
     stream.trailerExtras = extras;
     if (stream.pendingBytes === 0 || stream.sendWindow > 0) this.state.hurry(stream);
+    else this.state.waits(stream);
   }
 
   /** Resets the stream now; one that was never written is just dropped. Its owner gets no `onEnding`. */

@@ -132,11 +132,12 @@ function writePayload(c: ConnectionState, stream: Stream, out: Output): boolean 
   }
   let n = Math.min(bareBytes(first, QUANTUM), c.peer.maxFrame);
   if (stream.sendWindow < n) n = stream.sendWindow;
-  if (n <= 0) return waitForWindow(stream);
+  if (n <= 0) return waitForWindow(c, stream);
   if (c.sendWindow < n) n = c.sendWindow;
   if (n <= 0) {
     compact(stream);
     c.park(stream, Parked.starved);
+    c.waits(stream);
     return false;
   }
   stream.sendWindow -= n;
@@ -186,7 +187,7 @@ function afterPayload(c: ConnectionState, stream: Stream, n: number): boolean {
   stream.owner.onSent(stream, n);
   if (stream.pendingBytes === 0) return !stream.closed;
   if (stream.closed) return false;
-  if (stream.sendWindow <= 0) return waitForWindow(stream);
+  if (stream.sendWindow <= 0) return waitForWindow(c, stream);
   c.ready(stream);
   return false;
 }
@@ -208,8 +209,9 @@ function takePayload(stream: Stream, n: number, out: Output): void {
 }
 
 /** Leaves the queue until WINDOW_UPDATE or SETTINGS of the peer make the stream ready again. */
-function waitForWindow(stream: Stream): false {
+function waitForWindow(c: ConnectionState, stream: Stream): false {
   compact(stream);
+  c.waits(stream);
   return false;
 }
 

@@ -9,7 +9,7 @@ import { stopAttempts } from '../relay/call-attempts.js';
 import { setDeadline } from '../relay/call-timer.js';
 import { forwardExtras, forwardRequest } from '../relay/header-rewrite.js';
 import { idleReply, type LocalReply } from '../relay/local-reply.js';
-import { sendLocalReply } from '../relay/response.js';
+import { expireCall, sendLocalReply } from '../relay/response.js';
 import { type Match, timeAllowedMs } from '../relay/route-table.js';
 import type { SizeReason } from '../telemetry/size-counts.js';
 import { timeToldMs, withLimit } from './attempt-timeout.js';
@@ -145,13 +145,13 @@ export abstract class CallEvents extends UpstreamState {
     recordPrimaryDeadline(call);
     call.degraded = '';
     const missing = this.breaker.leave(call) ? this.breaker.missingFor(call) : '';
-    sendLocalReply(call, deadlineReply(call, missing));
+    expireCall(call, deadlineReply(call, missing));
   }
 
   onIdle(call: OutboundCall): void {
     stopAttempts(call, AttemptEnd.deadline);
     call.degraded = '';
-    sendLocalReply(call, idleReply(call));
+    expireCall(call, idleReply(call));
   }
 
   onFinish(call: OutboundCall, status: number): void {

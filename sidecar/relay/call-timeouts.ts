@@ -2,7 +2,7 @@ import { AttemptEnd } from '../core/outcome/outcome.js';
 import type { Attempt } from './attempt.js';
 import { type Call, NEVER } from './call.js';
 import { stopAttempts } from './call-attempts.js';
-import { armTimer, endpointWaitStartMs, lastActivityMs } from './call-timer.js';
+import { armTimer, endpointWaitStartMs, idleSinceMs, lastActivityMs } from './call-timer.js';
 
 /** The timer of a call has fired: acts on the first limit that has passed, and arms it for the next. */
 export function fireTimer(call: Call): void {
@@ -52,11 +52,27 @@ function hasBegun({ isCommitted, plan, responseBytes, resumable }: Call, { count
   return isCommitted && !(plan.timesFirstMessage && counter !== null && responseBytes === 0);
 }
 
+/**
+ * Whether its caller, or its endpoint, has taken some of what waits for it since this was last asked: it reads slowly, and the
+ * other side can send nothing meanwhile. The first time there is nothing to compare with.
+ */
+function isTaken(call: Call, nowMs: number): boolean {
+  const { attempt, stream } = call;
+  const waitingBytes = stream.pendingBytes + (attempt?.stream?.pendingBytes ?? 0);
+  const takenBytes = call.requestBytes + call.responseBytes - waitingBytes;
+  const hasWaited = waitingBytes > 0 || call.takenBytes >= 0;
+  if (!hasWaited || takenBytes === call.takenBytes) return false;
+  call.takenBytes = takenBytes;
+  call.takenMs = nowMs;
+  return true;
+}
+
 /** Tells the handler where no frame has come for too long, in either direction. */
 function checkActivity(call: Call, nowMs: number): void {
   const { idleTimeoutMs, quietAfterMs } = call.plan;
   const silentMs = nowMs - lastActivityMs(call);
-  if (idleTimeoutMs > 0 && silentMs >= idleTimeoutMs) return call.handler.onIdle(call);
+  if (idleTimeoutMs > 0 && nowMs - idleSinceMs(call) >= idleTimeoutMs && !isTaken(call, nowMs))
+    return call.handler.onIdle(call);
   if (quietAfterMs === 0 || call.isInactive || silentMs < quietAfterMs) return;
   call.isInactive = true;
   call.handler.onInactive?.(call);

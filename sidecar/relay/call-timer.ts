@@ -8,7 +8,7 @@ export function armTimer(call: Call): void {
   let due = Math.min(call.deadlineMs, call.attemptDueMs, call.resumeMs);
   if (call.hedge !== null) due = Math.min(due, call.hedge.dueMs);
   const { idleTimeoutMs, quietAfterMs } = call.plan;
-  if (idleTimeoutMs > 0) due = Math.min(due, lastActivityMs(call) + idleTimeoutMs);
+  if (idleTimeoutMs > 0) due = Math.min(due, idleSinceMs(call) + idleTimeoutMs);
   if (quietAfterMs > 0 && !call.isInactive) due = Math.min(due, lastActivityMs(call) + quietAfterMs);
   if (due === NEVER || (call.isScheduled && call.dueMs <= due)) return;
   call.context.wheel.add(call, due);
@@ -25,6 +25,11 @@ export function resumeAt(call: Call, atMs: number): void {
   call.attemptDueMs = NEVER;
   call.resumeMs = atMs;
   armTimer(call);
+}
+
+/** Since when nothing has moved: no frame has come, and none of what waits has been taken. */
+export function idleSinceMs(call: Call): number {
+  return Math.max(lastActivityMs(call), call.takenMs);
 }
 
 /** When a frame last came, in either direction. */

@@ -162,6 +162,12 @@ export abstract class Call extends WheelEntry {
   lastRequestMs: number;
   /** When the endpoint last sent something that was forwarded. */
   lastResponseMs: number;
+  /**
+   * Of a call that waits for one of its sides to take what is there: octets taken when its idle timeout was last due, and when that
+   * was.
+   */
+  takenBytes = -1;
+  takenMs = 0;
   /** Reads of the response in a row that came soon after the one before (stream/patience.ts). */
   quickReads = 0;
   /** `onInactive` has been called, and no frame has come since. */

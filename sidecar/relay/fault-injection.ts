@@ -5,7 +5,7 @@ import { StableList } from '../http2/hpack/header-list.js';
 import type { Call, CallHandler } from './call.js';
 import { resumeAt } from './call-timer.js';
 import { deadlineReply, idleReply, makeLocalReply } from './local-reply.js';
-import { sendLocalReply } from './response.js';
+import { expireCall, sendLocalReply } from './response.js';
 
 /**
  * Injects a fault: the call is aborted with a local reply, delayed, or delayed and then aborted. `onward` continues a call
@@ -49,11 +49,11 @@ class DelayedCall implements CallHandler {
   onRequestReady(): void {}
 
   onDeadline(call: Call): void {
-    sendLocalReply(call, deadlineReply(call));
+    expireCall(call, deadlineReply(call));
   }
 
   onIdle(call: Call): void {
-    sendLocalReply(call, idleReply(call));
+    expireCall(call, idleReply(call));
   }
 
   onFinish(call: Call, status: number): void {

@@ -1,3 +1,4 @@
+import type { ReadLimits } from '../core/deadline/unread-response.js';
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
@@ -105,6 +106,10 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
     if (attempt !== null) bytes += attempt.heldBytes + (attempt.stream?.pendingBytes ?? 0);
     if (hedge !== null) bytes += hedge.attempt.heldBytes;
     return bytes;
+  }
+
+  get readLimits(): ReadLimits {
+    return { deadlineMs: this.deadlineMs, idleTimeoutMs: this.plan.idleTimeoutMs };
   }
 
   shed(): void {

@@ -199,20 +199,31 @@ export function refuseIf(call: Call, refusal: LocalReply | null): void {
  */
 export function failCall(call: Call, reply: LocalReply): void {
   if (!call.isFinished && !call.session.connection.isBehind(call.stream)) return sendLocalReply(call, reply);
-  call.session.connection.reset(call.stream, ErrorCode.enhanceYourCalm);
+  resetCall(call, reply, ErrorCode.enhanceYourCalm);
+}
+
+/**
+ * Ends a call whose time is over: by its reply, or where its caller does not read what is in front of that, by a reset with CANCEL,
+ * as gRPC ends a call at its deadline. What was to be read is freed.
+ */
+export function expireCall(call: Call, reply: LocalReply): void {
   if (call.isFinished) return;
-  call.stats?.countReason(reply.reason.name);
-  call.reason = reply.reason.name;
-  closeCall(call, reply.reason.status);
+  if (call.session.cannotSend(call.stream)) resetCall(call, reply, ErrorCode.cancel);
+  else sendLocalReply(call, reply);
 }
 
 /**
  * Ends a call that nothing has begun to process, in the words of HTTP/2 (RFC 9113 section 8.7): a caller's sidecar, and a stock
  * client as well, sends it once more without asking its policy (gRFC A6).
  */
-export function refuseCall(call: Call, { reason }: LocalReply): void {
+export function refuseCall(call: Call, reply: LocalReply): void {
+  if (!call.isFinished) resetCall(call, reply, ErrorCode.refusedStream);
+}
+
+/** Resets the caller's stream. A call that is over already, and of which the rest was to be read, keeps its status. */
+function resetCall(call: Call, { reason }: LocalReply, code: number): void {
+  call.session.connection.reset(call.stream, code);
   if (call.isFinished) return;
-  call.session.connection.reset(call.stream, ErrorCode.refusedStream);
   call.stats?.countReason(reason.name);
   call.reason = reason.name;
   closeCall(call, reason.status);

@@ -76,6 +76,8 @@ export class StatsRegistry {
   connectionsOpen = 0;
   /** Calls ended, and streams of finished calls reset, for want of memory. */
   shedCalls = 0;
+  /** Complete responses that were reset because their caller did not read them in time. */
+  unreadResponses = 0;
   /** Outbound connections that were replaced because the peer reset call after call. */
   connectionsReplaced = 0;
   handshakeFailures = new Map<string, number>();

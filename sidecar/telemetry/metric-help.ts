@@ -64,6 +64,8 @@ export const HELP = {
   outrider_waiting_bytes: 'Payload that waits to be passed on, and 4 KiB for each open stream of a peer.',
   outrider_granted_bytes: 'What peers may send at once by the stream windows they have been given.',
   outrider_shed_calls_total: 'Calls ended for want of memory, on the connections that held most.',
+  outrider_unread_responses_total:
+    'Complete responses that were reset because their caller did not read them in time.',
   outrider_info: '1; the labels say which sidecar this is.',
   outrider_config_reloads_rejected_total: 'Changed configurations that were not taken over.',
   outrider_identity_rotations_total: 'Identities taken over since the start.',

@@ -35,7 +35,7 @@ export interface MemoryHolder {
  * buffered for another attempt, a wide window: `reserve`, `reserveWindow`), what has come and waits to be passed on, and
  * the records of open streams. First windows are not paid for in advance, as most calls use little of theirs: when half
  * of the budget is in use they are made smaller (RFC 9113 section 6.9.2), and when all of it is, the connection that
- * holds most loses calls, those first that cannot move. No call is ended for its age, nor while there is room.
+ * holds most loses calls, those first that cannot move. It ends no call for its age, nor while there is room.
  */
 export class MemoryBudget implements Flushable {
   /** Reserved: what is buffered for another attempt or a late status, and what wide windows allow. */

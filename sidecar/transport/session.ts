@@ -16,6 +16,7 @@ import { limitDetails, logLimit } from './limit-log.js';
 import { SessionMemory } from './session-memory.js';
 import { readBuffers } from './shared-read-buffer.js';
 import { CLOSED, describeEndUngreeted, describeSocketError } from './socket-error.js';
+import { UnreadResponses } from './unread-responses.js';
 
 /** Octets handed to a socket and not yet taken by the kernel, at most (plus one flush). */
 const UNFLUSHED_BYTES = 256 * 1024;
@@ -109,6 +110,8 @@ export class Session implements ConnectionHandler, Flushable, Patient, Postponed
   private readTurn = -1;
   /** What came after its share of a turn, in order; null: nothing. */
   private unread: UnreadChunk[] | null = null;
+  /** Looks after responses that the peer does not read; null: there have been none. */
+  private unreadResponses: UnreadResponses | null = null;
   private socketReason = CLOSED;
   private goawayReason = '';
   private linger: WheelTimer | null = null;
@@ -182,7 +185,7 @@ export class Session implements ConnectionHandler, Flushable, Patient, Postponed
     if (room <= 0) {
       this.isBlocked = true;
       this.connection.holdOutput();
-      return;
+      return this.onUnread();
     }
     const wasEmpty = this.socket.writableLength === 0;
     OUT.begin();
@@ -208,11 +211,18 @@ export class Session implements ConnectionHandler, Flushable, Patient, Postponed
     OUT.settle(wasEmpty && !this.socket.connecting && (this.isTls || this.socket.writableLength === 0));
     if (this.socket.writableNeedDrain) this.memory.setUnflushed(this.socket.writableLength);
     if (this.connection.hasOutput) {
-      if (this.socket.writableLength >= UNFLUSHED_BYTES) this.isBlocked = true;
-      else this.context.flushes.schedule(this);
+      if (this.socket.writableLength >= UNFLUSHED_BYTES) {
+        this.isBlocked = true;
+        this.onUnread();
+      } else this.context.flushes.schedule(this);
     } else if (this.isClosing) {
       this.end();
     }
+  }
+
+  /** Whether payload of `stream` waits for the peer to read: what is queued behind it may wait for ever. */
+  cannotSend(stream: Stream): boolean {
+    return (this.isBlocked && stream.pendingBytes > 0) || this.connection.isBlocked(stream);
   }
 
   /** Sends what is queued, then closes. Streams still open are lost. A peer that does not read is not waited for long. */
@@ -276,6 +286,12 @@ export class Session implements ConnectionHandler, Flushable, Patient, Postponed
 
   onPatient(): void {
     this.context.flushes.hold(this);
+  }
+
+  onUnread(): void {
+    if (this.isDown || this.connection.state.role === 'client') return;
+    this.unreadResponses ??= new UnreadResponses(this.connection, this.context);
+    this.unreadResponses.watch();
   }
 
   release(): void {
@@ -412,6 +428,7 @@ export class Session implements ConnectionHandler, Flushable, Patient, Postponed
     this.context.nowMs = this.context.clock.now();
     this.connection.abandon();
     this.unread = null;
+    this.unreadResponses?.stop();
     this.memory.setUnflushed(0);
     this.context.memory.holders.delete(this.memory);
     this.handler.onDown(this, this.endReason);

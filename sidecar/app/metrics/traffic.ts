@@ -201,6 +201,7 @@ function connectionMetrics(sources: MetricSources): Metric[] {
     metric('outrider_waiting_bytes', one(sources.memory.waiting.octets)),
     metric('outrider_granted_bytes', one(sources.memory.grantedBytes())),
     metric('outrider_shed_calls_total', one(stats.shedCalls)),
+    metric('outrider_unread_responses_total', one(stats.unreadResponses)),
     metric('outrider_config_reloads_rejected_total', one(sources.rejectedReloads)),
     metric('outrider_identity_rotations_total', one(sources.rotations)),
   ];

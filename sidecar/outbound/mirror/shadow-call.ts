@@ -26,6 +26,7 @@ function take(stream: Stream, _buffer: Buffer, start: number, end: number): void
 /** Stands for the caller's connection: takes all that is sent, at once, so that the response ends. */
 const NO_CALLER = {
   identity: null,
+  cannotSend: () => false,
   connection: {
     sendHeaders() {},
     sendData: take,

@@ -132,6 +132,7 @@ export class Side implements ConnectionHandler {
   }
   onDirty(): void {}
   onPatient(): void {}
+  onUnread(): void {}
   onLimit(name: LimitName): void {
     this.limits.push(name);
   }

@@ -59,7 +59,7 @@ export const ROOT_EDGES: Readonly<Record<string, RootEdge>> = {
   'services sidecar': {
     importers: ['services/model-server/transport/engine/'],
     imported: [
-      'sidecar/core/deadline/grpc-timeout.ts',
+      'sidecar/core/deadline/',
       'sidecar/http2/',
       'sidecar/runtime/random.ts',
       'sidecar/runtime/time/',

@@ -1,4 +1,5 @@
 import { parseGrpcTimeout } from '../../../../sidecar/core/deadline/grpc-timeout.js';
+import type { ReadLimits } from '../../../../sidecar/core/deadline/unread-response.js';
 import { ErrorCode } from '../../../../sidecar/http2/constants.js';
 import { metadataValue } from '../../../../sidecar/http2/header-view.js';
 import type { HeaderField } from '../../../../sidecar/http2/hpack/field.js';
@@ -32,6 +33,8 @@ export class EngineCall extends WheelEntry implements StreamOwner, StreamCall<un
   private only: Buffer | null = null;
   private requestEnded = false;
   private isEndTold = false;
+  /** The deadline again, monotonic ms. */
+  private readByMs = Number.POSITIVE_INFINITY;
   private headSent = false;
   private headFields: readonly HeaderField[] = NO_FIELDS;
   private isOver = false;
@@ -151,6 +154,10 @@ export class EngineCall extends WheelEntry implements StreamOwner, StreamCall<un
     });
   }
 
+  get readLimits(): ReadLimits {
+    return { deadlineMs: this.readByMs, idleTimeoutMs: 0 };
+  }
+
   bufferedBytes(stream: Stream): number {
     return stream.pendingBytes + this.counted;
   }
@@ -165,6 +172,11 @@ export class EngineCall extends WheelEntry implements StreamOwner, StreamCall<un
   /** The deadline has passed. */
   fire(): void {
     this.session.context.nowMs = this.session.context.clock.now();
+    // Behind what its caller does not read, a status might wait for ever.
+    if (this.session.cannotSend(this.stream)) {
+      this.session.connection.reset(this.stream, ErrorCode.cancel);
+      return this.cancel();
+    }
     this.fail(new RpcError(status.DEADLINE_EXCEEDED, 'Deadline exceeded'));
   }
 
@@ -175,7 +187,8 @@ export class EngineCall extends WheelEntry implements StreamOwner, StreamCall<un
     if (Number.isNaN(ms)) throw new RpcError(status.INTERNAL, `Invalid grpc-timeout value "${timeout}"`);
     const { clock, wheel } = this.session.context;
     this.deadlineMs = clock.wallNow() + ms;
-    wheel.add(this, clock.now() + ms);
+    this.readByMs = clock.now() + ms;
+    wheel.add(this, this.readByMs);
   }
 
   private get isReading(): boolean {

@@ -187,6 +187,7 @@ export class App implements ConnectionHandler {
     if (this.connection.capacity > 0) this.open();
   }
   onDirty(): void {}
+  onUnread(): void {}
   onPatient(): void {
     assert.ok(this.connection.hasOutput, 'what waits is queued');
     if (this.dice.chance(0.2)) this.connection.releasePatient();

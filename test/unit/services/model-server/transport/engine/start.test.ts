@@ -212,6 +212,28 @@ describe('the engine as the server of a model service', () => {
     session.destroy();
   });
 
+  for (const [what, path] of [
+    ['a response that goes on', '/t.T/Flood'],
+    ['a response that is complete', '/t.T/Echo'],
+  ] as const) {
+    it(`resets ${what} at its deadline where its caller does not read, and holds nothing of it`, async () => {
+      const session = connect();
+      const stream = session.request({
+        ':method': 'POST',
+        ':path': path,
+        te: 'trailers',
+        'content-type': 'application/grpc',
+        'grpc-timeout': '300m',
+      });
+      stream.on('error', () => {}).end(grpcMessage(Buffer.alloc(200_000)));
+      await until('its window is full', () => server.heldBytes() > 50_000);
+      await until('it is reset', () => stream.rstCode === http2.constants.NGHTTP2_CANCEL);
+      await until('nothing is held', () => server.heldBytes() === 0);
+      assert.equal(session.closed, false);
+      session.destroy();
+    });
+  }
+
   it('finishes calls in flight when it stops, and takes no connection meanwhile', async () => {
     const session = connect();
     const stream = open(session, '/t.T/Talk');
