@@ -1,4 +1,4 @@
-import { HEALTH_CHECK } from './codec/health.js';
+import { HEALTH_CHECK, HEALTH_WATCH } from './codec/health.js';
 import { LIST_METHODS } from './codec/method-list.js';
 import { STREAM_CORE_METRICS } from './codec/orca.js';
 import { QueueState } from './core/admission/queue.js';
@@ -11,7 +11,7 @@ import type { HeaderField } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
 import { NO_FIELDS, type Stream } from './http2/stream.js';
 import { saysFirstMessage } from './inbound/admission.js';
-import { InboundCall } from './inbound/call.js';
+import { InboundCall, ServerCall } from './inbound/call.js';
 import type { Caller } from './inbound/caller.js';
 import { failedUpstreamFields } from './inbound/failed-upstream.js';
 import { type FrontMethods, MAX_FRONT_REQUEST_BYTES, messageOf } from './inbound/front-methods.js';
@@ -106,7 +106,9 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
       call.isForFront = true;
       return this.answerByFront(this.front, call);
     }
-    if (this.health === null || headerViewOf(call.block).path !== HEALTH_CHECK) return this.chooseModel(call);
+    const { path } = headerViewOf(call.block);
+    const isAboutHealth = path === HEALTH_CHECK || path === HEALTH_WATCH;
+    if (this.health === null || !isAboutHealth) return this.chooseModel(call);
     call.isHealthCheck = true;
     if (call.requestEnded) this.answerHealth(call);
   }
@@ -131,8 +133,16 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
 
   /** The response from what is known of the model; where nothing is known, the check goes to the model. */
   private answerHealth(call: InboundCall): void {
-    const known = call.requestEnded ? this.health?.answer(call.buffered) : undefined;
-    if (known !== undefined) return sendStored(call, known);
+    const { health } = this;
+    if (health !== null && call.requestEnded) {
+      if (headerViewOf(call.block).path === HEALTH_WATCH) {
+        const watched = health.watched(call.buffered);
+        if (watched !== undefined) return refuseIf(call, this.watches.begin(call, watched, health));
+      } else {
+        const known = health.answer(call.buffered);
+        if (known !== undefined) return sendStored(call, known);
+      }
+    }
     call.isHealthCheck = false;
     this.chooseModel(call);
   }
@@ -210,6 +220,8 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
   onFinish(call: InboundCall, status: number): void {
     call.stats?.finish(status, this.context.nowMs - call.startMs);
     this.buffers.release(call);
+    if (call.isHealthCheck) this.watches.leave(call);
+    if (call.serverCall !== ServerCall.none) call.backend!.onServerCallFinish(call);
     if (call.ticket === null) return;
     this.load.onEnd(status);
     call.backend!.onFinish(call, call.ticket, status);

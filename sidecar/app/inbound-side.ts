@@ -1,7 +1,10 @@
 import { join } from 'node:path';
+import { HEALTH_CHECK, writeHealthQuestion } from '../codec/health.js';
 import type { Address, InboundConfig, ModelProcessConfig } from '../config/model.js';
 import { IntentionTable } from '../core/authorization/intentions.js';
 import type { NamedVersion } from '../discovery/consul/registered-models.js';
+import { AskedHealth, type AskHealth } from '../health/model/asked-health.js';
+import { GrpcClient } from '../health/model/grpc-client.js';
 import { HealthResponder } from '../health/model/responder.js';
 import type { ServedModel } from '../inbound/models/backend-state.js';
 import { Inbound } from '../inbound.js';
@@ -108,11 +111,24 @@ export class InboundSide {
     this.openRecycler();
     this.described = this.describeMethods(this.single);
     if (this.single !== undefined) this.follow(this.single);
-    this.inbound.health = new HealthResponder((service) => this.statuses.serving(service));
+    this.inbound.health = this.makeResponder();
     identity?.onRotated(({ rootsChanged }) => {
       if (rootsChanged) this.listener?.review((session) => identity.stillTrusts(session));
     });
     identity?.onExpiry(() => this.listener?.retireSessions());
+  }
+
+  /** Where there is one model server, it may know services that this sidecar does not. */
+  private makeResponder(): HealthResponder {
+    const { statuses, single, context } = this;
+    const { timers } = context.deps;
+    const known = (service: string): boolean | undefined => statuses.serving(service);
+    const isOwn = (service: string): boolean => statuses.has(service);
+    if (single === undefined) return new HealthResponder(known, isOwn);
+    const client = new GrpcClient(single.address, timers);
+    const ask: AskHealth = (service, timeoutMs) =>
+      client.call(HEALTH_CHECK, writeHealthQuestion(service), { timeoutMs, maxBytes: 64 });
+    return new HealthResponder(known, isOwn, new AskedHealth(ask, timers, () => client.close()));
   }
 
   /** Rollouts, where versions change by them. */

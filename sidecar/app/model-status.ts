@@ -194,12 +194,16 @@ export class ModelStatuses {
    * has been found yet.
    */
   serving(service: string): boolean | undefined {
-    const isKnown = [...this.models, ...this.statuses].some(({ name }) => name === service);
-    if (service !== '' && !isKnown) return undefined;
+    if (service !== '' && !this.has(service)) return undefined;
     const asked = this.statuses.filter(({ name }) => service === '' || name === '' || name === service);
     const answers = asked.map((status) => status.serving());
     if (answers.includes(true)) return true;
     return answers.includes(undefined) || answers.length === 0 ? undefined : false;
+  }
+
+  /** Whether a model has this name. */
+  has(service: string): boolean {
+    return [...this.models, ...this.statuses].some(({ name }) => name === service);
   }
 
   metrics(): Metric[] {

@@ -16,12 +16,22 @@ const NAMES = Object.keys(Serving);
 
 /** A question with its gRPC prefix. @param service empty: the server as a whole. */
 export function healthQuestion(service: string): Buffer {
-  return framed(new MessageWriter().text(1, service).finish());
+  return framed(writeHealthQuestion(service));
+}
+
+/** The same without the prefix. */
+export function writeHealthQuestion(service: string): Buffer {
+  return new MessageWriter().text(1, service).finish();
 }
 
 /** An answer with its gRPC prefix. */
 export function healthAnswer(isServing: boolean): Buffer {
-  return framed(Buffer.from([0x08, isServing ? Serving.SERVING : Serving.NOT_SERVING]));
+  return healthStatus(isServing ? Serving.SERVING : Serving.NOT_SERVING);
+}
+
+/** The same with any status. @param status one of `Serving`, or a number beyond. */
+export function healthStatus(status: number): Buffer {
+  return framed(new MessageWriter().number(1, status).finish());
 }
 
 /** The service that is asked for; undefined when the bytes are not one plain question. */

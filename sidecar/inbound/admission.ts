@@ -296,14 +296,14 @@ export function saysFirstMessage({ block }: InboundCall): boolean {
   return attemptTimeoutIn(block) !== NEVER;
 }
 
-/** Services about the server rather than the model: their calls are neither limited nor queued. */
+/** Services about the server rather than the model: their calls are not queued, and have limits of their own (models/server-calls.ts). */
 const BYPASS_SERVICES = [
   '/grpc.health.v1.Health/',
   '/grpc.reflection.v1.ServerReflection/',
   '/grpc.reflection.v1alpha.ServerReflection/',
 ];
 
-/** Whether calls of this path pass the limits and the queue: health checks and reflection are about the server, not the model. */
+/** Whether calls of this path pass by the queue: health checks and reflection are about the server, not the model. */
 export function isBypassed(path: string): boolean {
   for (const prefix of BYPASS_SERVICES) if (path.startsWith(prefix)) return true;
   return false;

@@ -40,6 +40,10 @@ export class Ticket extends QueueEntry {
   }
 }
 
+/** What of a call about the server is counted at the model (models/server-calls.ts). */
+export const ServerCall = { none: 0, check: 1, stream: 2 } as const;
+export type ServerCall = (typeof ServerCall)[keyof typeof ServerCall];
+
 /** A model, as its calls use it; `ModelBackend` is one. */
 export interface ModelOfCall {
   readonly isRetired: boolean;
@@ -52,6 +56,8 @@ export interface ModelOfCall {
   onInactive(call: InboundCall, ticket: Ticket): void;
   onActive(call: InboundCall, ticket: Ticket): void;
   onFinish(call: InboundCall, ticket: Ticket, status: number): void;
+  /** The same for a call about the server. */
+  onServerCallFinish(call: InboundCall): void;
 }
 
 /** The process that runs a call, as the call uses it; `ModelInstance` is one. */
@@ -91,8 +97,9 @@ export class InboundCall extends RelayedCall {
   backend: ModelOfCall | null = null;
   /** The process of the model that it is sent to; null until then. */
   instance: InstanceOfCall | null = null;
-  /** A health check that the sidecar may answer itself. */
+  /** A health check, or a watch, that the sidecar may answer itself. */
   isHealthCheck = false;
+  serverCall: ServerCall = ServerCall.none;
   /** The sidecar answers it for all models, once it is complete. */
   isForFront = false;
   /** State of the request while it is buffered; see buffer-admission.ts. */
@@ -105,6 +112,11 @@ export class InboundCall extends RelayedCall {
   get isUnderWay(): boolean {
     return this.isOffered || this.attempt !== null || this.isFinished;
   }
+}
+
+/** The service that calls, for limits of one caller and for messages. All without identity are one caller. */
+export function nameOfCaller({ caller }: InboundCall): string {
+  return caller?.service ?? 'a caller without identity';
 }
 
 /** The inference protocol has methods about server and model beside the work; of other services every method is work. */

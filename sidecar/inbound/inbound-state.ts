@@ -21,6 +21,7 @@ import { InboundAuthorization } from './authorization.js';
 import type { Caller } from './caller.js';
 import { EndedQueues } from './ended-queues.js';
 import type { FrontMethods } from './front-methods.js';
+import { HealthWatches } from './health-watches.js';
 import { LoadReporter } from './load-reporter.js';
 import { LoadStreams } from './load-streams.js';
 import { MethodLists } from './method-lists.js';
@@ -66,6 +67,7 @@ export abstract class InboundState {
   /** Limits for all models together. */
   readonly limits: SharedLimits;
   private readonly deps: BackendDeps;
+  readonly watches: HealthWatches;
   readonly load: LoadReporter;
   readonly loadStreams: LoadStreams;
   /** What the model service says of its methods. */
@@ -100,6 +102,7 @@ export abstract class InboundState {
     for (const model of models) this.served.push(new ModelBackend(model, config, this.deps));
     this.router = isOnly ? null : new ModelRouter(this.served, service, context.random);
     this.authorization = new InboundAuthorization(intentions, service, context.audit);
+    this.watches = new HealthWatches(service, context);
     this.load = new LoadReporter(this.served);
     this.loadStreams = new LoadStreams(config.loadReport, {
       ...{ context, service, reporter: this.load },

@@ -1,3 +1,4 @@
+import { HEALTH_CHECK } from '../codec/health.js';
 import { Admission, type InboundQueue, QueueState } from '../core/admission/queue.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { Attempt } from '../relay/attempt.js';
@@ -9,7 +10,7 @@ import type { LocalReply } from '../relay/local-reply.js';
 import { disableReplay, holdRequest, resumeRequest } from '../relay/request-buffer.js';
 import { sendLocalReply } from '../relay/response.js';
 import { isBypassed } from './admission.js';
-import type { InboundCall, Ticket } from './call.js';
+import { type InboundCall, ServerCall, type Ticket } from './call.js';
 import { BackendState } from './models/backend-state.js';
 
 /**
@@ -25,16 +26,27 @@ export class ModelBackend extends BackendState {
     const { state } = this;
     if (state.kind === 'away') return this.unavailable(state.why);
     const { path } = headerViewOf(call.block);
-    if (isBypassed(path)) {
-      this.start(call);
-      return null;
-    }
+    if (isBypassed(path)) return this.admitServerCall(call, path);
     const limits = this.queues.of(call);
     const refusal = limits.check(call, path);
     if (refusal !== null) return refusal;
     // A unary call is queued when its request is complete, so that a slow uploader holds no place. Where the queue would
     // refuse it now, its request is not read.
     return call.requestEnded || !call.plan.holdsResponse ? this.enqueue(call) : limits.foresee(call);
+  }
+
+  /** A call about the server. A stream of them is under the rate limits as well; a check is not, as peers judge the model by it. */
+  private admitServerCall(call: InboundCall, path: string): LocalReply | null {
+    const kind = path === HEALTH_CHECK ? ServerCall.check : ServerCall.stream;
+    const refusal = kind === ServerCall.stream ? this.queues.of(call).check(call, path) : null;
+    if (refusal !== null) return refusal;
+    const tooMany = this.serverCalls.enter(call, kind);
+    if (tooMany === null) this.start(call);
+    return tooMany;
+  }
+
+  onServerCallFinish(call: InboundCall): void {
+    this.serverCalls.leave(call);
   }
 
   /** Offers the call to the queue; it starts now or when its turn comes. Returned is the reply where it is refused. */

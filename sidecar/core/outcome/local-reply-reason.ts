@@ -62,6 +62,11 @@ export const LocalReplyReasons = {
     RESOURCE_EXHAUSTED,
     'nothing moved on this stream, others wait for one to the model of {service}, and this connection has more than its share',
   ),
+  tooManyStreams: reason(
+    'too-many-streams',
+    RESOURCE_EXHAUSTED,
+    '{service} takes no more calls about the server from {source}: {detail}',
+  ),
   queueExpired: unprocessed(
     'queue-expired',
     DEADLINE_EXCEEDED,

@@ -13,6 +13,7 @@ import type { CallTap } from '../call-tap.js';
 import { ModelInstance, type ModelState } from '../model-instance.js';
 import { BackendQueues } from './backend-queues.js';
 import { InstanceChoice } from './instance-choice.js';
+import { ServerCalls } from './server-calls.js';
 
 /** Where a model is served. */
 export interface ServedModel {
@@ -68,6 +69,7 @@ export abstract class BackendState {
   readonly modelField: HeaderField | null;
   protected readonly context: DataPlaneContext;
   protected readonly choice: InstanceChoice;
+  protected readonly serverCalls: ServerCalls;
 
   constructor(
     { name, version = '', pools }: ServedModel,
@@ -78,6 +80,7 @@ export abstract class BackendState {
     this.name = name;
     this.version = version;
     this.context = context;
+    this.serverCalls = new ServerCalls(service);
     const modelField = isOnly ? null : nameField('outrider-model', name);
     this.modelField = modelField;
     this.queues = new BackendQueues(name, version, config, { service, context, shared: limits });

@@ -11,6 +11,7 @@ type Name =
   | 'memory-pressure'
   | 'memory-budget'
   | 'silent-stream'
+  | 'too-many-streams'
   | 'breaker-open'
   | 'too-large';
 
@@ -197,6 +198,21 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
     look: ['`outrider_calls_in_flight` of the inbound side.', '`outrider_limit_hits_total`.'],
     remedy: ['Close streams that are not used.', 'Raise the number of streams that the model server allows.'],
     options: ['limits.max_concurrent_streams', 'inbound.queue'],
+  },
+  /** inbound/health-watches.ts and inbound/models/server-calls.ts. */
+  'too-many-streams': {
+    meaning:
+      'The caller, or all callers together, have as many health watches, reflection streams or health checks open as the sidecar lets them.',
+    causes: [
+      'A client opens health watches or reflection streams and leaves them.',
+      'Health checks for a service that only the model knows, while the model does not answer.',
+    ],
+    look: ['The message: which limit.', '`outrider_calls_in_flight` of the inbound side.'],
+    remedy: [
+      'Close streams that are not used.',
+      'Ask for the health of the model, or of the server as a whole.',
+    ],
+    options: ['limits.max_concurrent_streams'],
   },
   /** outbound/circuit-breaker.ts and outbound/router.ts. */
   'breaker-open': {

@@ -292,7 +292,9 @@ describe('Scenario: the front of several models', () => {
     for (const method of ['ServerMetadata', 'TraceSetting', 'LogSettings', 'CudaSharedMemoryStatus'])
       assert.equal(server(method).body.toString(), 'slow', method);
     assert.equal(textOf('/grpc.reflection.v1.ServerReflection/ServerReflectionInfo', MESSAGE), 'slow');
-    assert.equal(textOf(`${HEALTH}/Watch`, healthQuestion('')), 'slow');
+    const watch = ask({ path: `${HEALTH}/Watch`, body: healthQuestion('') });
+    assert.deepEqual([watch.body.toString('hex'), watch.isOver], [SERVING, false]);
+    stack.settle(watch.reset());
     assert.equal(check('').body.toString('hex'), SERVING);
     known[''] = undefined;
     assert.equal(check('').body.toString(), 'slow');

@@ -19,7 +19,8 @@ describe('Reasons', () => {
       [
         ...['deadline-exceeded', 'attempt-timeout', 'first-message-timeout', 'idle-timeout'],
         ...['overloaded', 'rate-limited'],
-        ...['memory-pressure', 'memory-budget', 'silent-stream', 'queue-expired', 'no-endpoint'],
+        ...['memory-pressure', 'memory-budget', 'silent-stream', 'too-many-streams'],
+        ...['queue-expired', 'no-endpoint'],
         ...['discovery-pending', 'breaker-open', 'connect-failed', 'connection-lost', 'upstream-reset'],
         'not-resumed',
         ...['not-allowed', 'intentions-not-loaded', 'no-identity', 'unknown-route', 'model-unavailable'],
