@@ -45,6 +45,8 @@ async function main(): Promise<void> {
   process.exit(await runProgram(process.argv.slice(2)));
 }
 
+// A reload that is asked for while the program is loaded comes before the file is read: there is nothing to do, and nothing to end.
+if (process.argv[2] === 'sidecar') process.on('SIGHUP', () => {});
 process.on('uncaughtException', fail);
 process.on('unhandledRejection', fail);
 process.stdout.on('error', ignoreClosedPipe);

@@ -9,6 +9,7 @@ import type { ProcessEnd } from '../core/health/process-end.js';
 import { RestartLimit } from '../core/health/restart-limit.js';
 import { RestartBackoff } from '../core/retry/backoff.js';
 import { HealthProbe } from '../health/model/health-probe.js';
+import { requestedChange } from '../health/model/repository-query.js';
 import type { RuntimeDeps } from '../runtime/deps.js';
 import { makeDirectory } from '../runtime/process/directory.js';
 import { processMemory } from '../runtime/process/memory.js';
@@ -115,6 +116,7 @@ export function modelProcess(
     restartDelayMs: (readyForMs) => backoff.next(readyForMs),
     ...(limit === undefined ? {} : { limit }),
     uptime: new MinimumUptime(),
+    requestedChange: () => requestedChange(address, timers),
     isOutOfMemory: () => oomKills.hasKilled(),
     onEnd: deps.onEnd,
     onChange: deps.onChange,

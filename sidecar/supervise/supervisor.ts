@@ -3,6 +3,7 @@ import type { MinimumUptime } from '../core/health/minimum-uptime.js';
 import { classOfExit, EndClass, type ProcessEnd, type ProcessExit } from '../core/health/process-end.js';
 import type { RestartLimit } from '../core/health/restart-limit.js';
 import type { Health } from '../health/model/health-probe.js';
+import type { RequestedChange } from '../health/model/repository-query.js';
 import type { TimeDeps } from '../runtime/deps.js';
 import { messageOf } from '../runtime/log/message-of.js';
 import type { Timer } from '../runtime/time/timers.js';
@@ -46,6 +47,8 @@ export interface SupervisorLimits {
   readonly startTimeoutMs: number;
   /** From SIGTERM to SIGKILL. */
   readonly stopTimeoutMs: number;
+  /** For a process that was ready and says that it does not serve; then it is killed and started again. Absent: as `startTimeoutMs`. */
+  readonly notServingTimeoutMs?: number;
 }
 
 export interface SupervisorDeps extends TimeDeps {
@@ -60,6 +63,8 @@ export interface SupervisorDeps extends TimeDeps {
   readonly limit?: RestartLimit;
   /** What a process has to stay up after another one died. Absent: nothing. */
   readonly uptime?: MinimumUptime;
+  /** What a process that says it does not serve was asked to do. Absent: nothing. Never rejects. */
+  requestedChange?(): Promise<RequestedChange>;
   /** Whether the kernel has just killed a process for want of memory. Absent: never. */
   isOutOfMemory?(): boolean;
   /** Called for each process that ended, before the change of state. */
@@ -69,7 +74,7 @@ export interface SupervisorDeps extends TimeDeps {
 }
 
 type State = Readonly<
-  | ({ kind: 'starting'; limit: Timer; polling: { next?: Timer; lastAnswer: string } } & Running)
+  | ({ kind: 'starting'; limit: Timer; polling: Polling } & Running)
   | ({ kind: 'ready'; sinceMs: number; watch: Monitor; probation?: Timer } & Running)
   | ({ kind: 'unresponsive'; readyForMs: number; end: EndClass } & Running)
   | ({ kind: 'stopping'; limit: Timer } & Running)
@@ -77,11 +82,15 @@ type State = Readonly<
   | { kind: 'stopped' }
 >;
 type Running = { readonly process: RunningProcess };
+/** `last`: kind of the last answer. */
+type Polling = { next?: Timer; lastAnswer: string; last: Health['kind'] };
 
 /** Probes of a starting process: the first after 25 ms, then at growing intervals up to 500 ms. */
 const FIRST_POLL_MS = 25;
 const LONGEST_POLL_MS = 500;
 const PROBE_TIMEOUT_MS = 1_000;
+/** Between two decisions about a process that was ready and does not serve. */
+const LOOK_AGAIN_MS = 1_000;
 
 /**
  * Keeps one process running: starts it, probes it until it serves, monitors it, kills it when it
@@ -169,13 +178,35 @@ export class Supervisor {
     }
   }
 
-  /**
-   * Probes until the process serves or the start timeout passes; for a new process and one that
-   * stopped serving.
-   */
+  /** Probes until a new process serves or the start timeout passes. */
   private awaitReady(process: RunningProcess, why: string): void {
     const limit = this.deps.timers.after(this.limits.startTimeoutMs, () => this.startTimedOut(process));
-    this.enter({ kind: 'starting', process, limit, polling: { lastAnswer: 'no answer yet' } }, why);
+    this.enter({ kind: 'starting', process, limit, polling: newPolling() }, why);
+    this.pollLater(process, FIRST_POLL_MS);
+  }
+
+  /**
+   * Probes a process that was ready until it serves again. One that keeps saying that it does not is killed soon, because it did load
+   * and has nothing left to do; one that has become silent has the time of a start.
+   */
+  private awaitServing(process: RunningProcess, why: string): void {
+    const { startTimeoutMs, notServingTimeoutMs = startTimeoutMs } = this.limits;
+    const sinceMs = this.deps.clock.now();
+    const look = async (): Promise<void> => {
+      if (this.state.kind !== 'starting' || this.state.process !== process) return;
+      const { polling } = this.state;
+      const change = (await this.deps.requestedChange?.()) ?? 'none';
+      if (this.state.kind !== 'starting' || this.state.polling !== polling) return;
+      const forMs = this.deps.clock.now() - sinceMs;
+      if (polling.last === 'not-serving' && change === 'none') {
+        const said = `it was ready and has not served for ${seconds(forMs)} (${polling.lastAnswer})`;
+        return this.killUnresponsive(process, said, EndClass.killedFrozen);
+      }
+      if (change !== 'unloaded' && forMs >= startTimeoutMs) return this.startTimedOut(process);
+      this.state = { ...this.state, limit: this.deps.timers.after(LOOK_AGAIN_MS, () => void look()) };
+    };
+    const limit = this.deps.timers.after(Math.min(startTimeoutMs, notServingTimeoutMs), () => void look());
+    this.enter({ kind: 'starting', process, limit, polling: newPolling() }, why);
     this.pollLater(process, FIRST_POLL_MS);
   }
 
@@ -190,6 +221,7 @@ export class Supervisor {
     if (health.kind === 'serving') this.becomeReady(process);
     else {
       this.state.polling.lastAnswer = health.why;
+      this.state.polling.last = health.kind;
       this.pollLater(process, Math.min(LONGEST_POLL_MS, delayMs * 1.5));
     }
   }
@@ -204,7 +236,7 @@ export class Supervisor {
     const events: MonitorEvents = {
       onHang: (why, end) => this.killUnresponsive(process, why, end),
       onNotServing: (why) => {
-        if (this.state.kind === 'ready' && this.state.process === process) this.awaitReady(process, why);
+        if (this.state.kind === 'ready' && this.state.process === process) this.awaitServing(process, why);
       },
     };
     const watch = this.deps.monitor(events, process.pid);
@@ -303,4 +335,8 @@ export class Supervisor {
     this.why = why;
     this.deps.onChange(this.report());
   }
+}
+
+function newPolling(): Polling {
+  return { lastAnswer: 'no answer yet', last: 'silent' };
 }

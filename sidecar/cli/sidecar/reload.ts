@@ -4,15 +4,16 @@ import type { SidecarConfig } from '../../config/model.js';
 import { formatProblems } from '../../config/problem.js';
 import type { ProxyAdoption } from '../../discovery/consul/registration/adoption.js';
 import type { Logger } from '../../runtime/log/logger.js';
-import { systemTimers } from '../../runtime/time/timers.js';
 import { oneLine } from '../failure.js';
 import { movedProblem } from './adopt.js';
 import { inPlace, ofGeneration, withCommand } from './command-override.js';
-import { watchFile } from './file-watcher.js';
 import type { ParentChannel } from './parent-channel.js';
+import type { ReloadRequests } from './reload-requests.js';
 
 export interface ReloadOptions {
   readonly file: string;
+  /** SIGHUP and changes of the file, from before it was read. */
+  readonly requests: ReloadRequests;
   readonly sidecar: RunningSidecar;
   readonly logger: Logger;
   /** The model's command from the command line; it replaces the one of each new file. */
@@ -27,30 +28,27 @@ export interface ReloadOptions {
 }
 
 /**
- * Reloads the sidecar file on SIGHUP, when its content changes, and when an adopted registration does, until `close`. SIGHUP also
+ * Reloads the sidecar file on SIGHUP, when its content changes, and when an adopted registration does, until `requests` is closed. SIGHUP also
  * reopens log files.
  *
  * An invalid file changes nothing: the log, the parent and `outrider_config_reloads_rejected_total`
  * report it. Changed options that only a restart takes over are named. Reloads follow each other.
  */
-export function watchConfiguration(options: ReloadOptions): { close(): void } {
-  const { file, sidecar, logger, parent, adoption } = options;
+export function watchConfiguration(options: ReloadOptions): void {
+  const { file, requests, sidecar, logger, parent, adoption } = options;
   let work = Promise.resolve();
   let isIgnored = false;
   const reload = () => {
     if (isIgnored) return;
     work = work.then(() => reloadNow(options));
   };
-  const onHangup = () => {
-    sidecar.reopenLogs();
-    reload();
-  };
-  process.on('SIGHUP', onHangup);
   adoption?.follow(reload);
-  const watcher = watchFile({
-    file,
-    timers: systemTimers,
+  requests.follow({
     onChange: reload,
+    onHangup: () => {
+      sidecar.reopenLogs();
+      reload();
+    },
     onGone: () => logger.warn({ file }, 'the configuration file is gone; what it said stays in force'),
     onProblem: ({ message }) =>
       logger.warn({ problem: message }, 'the configuration file cannot be watched; SIGHUP reloads it'),
@@ -61,12 +59,6 @@ export function watchConfiguration(options: ReloadOptions): { close(): void } {
       isIgnored = ignored;
       if (isBack) reload();
     };
-  return {
-    close() {
-      process.off('SIGHUP', onHangup);
-      watcher.close();
-    },
-  };
 }
 
 /** Never rejects. */

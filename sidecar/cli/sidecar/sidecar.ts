@@ -11,6 +11,7 @@ import { ListenSockets } from '../../runtime/process/listen-sockets.js';
 import { processMemory } from '../../runtime/process/memory.js';
 import { tuneSidecar } from '../../runtime/process/v8-tuning.js';
 import { SYSTEM } from '../../runtime/system.js';
+import { systemTimers } from '../../runtime/time/timers.js';
 import { endOrphans } from '../../supervise/guardian/orphans.js';
 import type { Supervisor } from '../../supervise/supervisor.js';
 import { CommandFailure, oneLine } from '../failure.js';
@@ -25,6 +26,7 @@ import { startModels } from './owned-models.js';
 import { ParentChannel } from './parent-channel.js';
 import { reportToParent } from './parent-reports.js';
 import { watchConfiguration } from './reload.js';
+import { ReloadRequests } from './reload-requests.js';
 import { acceptWhenReady, Takeover } from './takeover.js';
 
 /**
@@ -42,6 +44,10 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
   tuneSidecar();
   forgetOwner(process.env);
   const ends = endRequests(['SIGHUP']);
+  const requests = new ReloadRequests(resolve(file), systemTimers);
+  process.on('SIGHUP', requests.hangUp);
+  const takeovers = new EarlyTakeovers();
+  process.on('SIGUSR2', takeovers.ask);
   const sockets = inheritedSockets();
   const parent = ParentChannel.open(process.env);
   const warnings: string[] = [];
@@ -66,12 +72,21 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
     logger.warn({ problem }, 'model processes are not guarded'),
   );
   const models = startModels(config, sidecar, logger, guardian);
-  const reload = watchConfiguration({
-    ...{ file: resolve(file), sidecar, logger, command, parent, generation, adoption, running: config },
+  watchConfiguration({
+    ...{
+      file: resolve(file),
+      requests,
+      sidecar,
+      logger,
+      command,
+      parent,
+      generation,
+      adoption,
+      running: config,
+    },
   });
   const takeover = new Takeover({ sidecar, sockets, parent, ends, logger, config: ownConfig });
-  const onTakeover = () => void takeover.request();
-  process.on('SIGUSR2', onTakeover);
+  takeovers.follow(() => void takeover.request());
   announce(sidecar, logger, parent);
   if (!sockets.isSuccessor && parent === undefined) notifyManager(logger);
   acceptWhenReady(sidecar, sockets, () => {
@@ -90,11 +105,28 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
     if (takeover.isHandedOver) removeModelSockets(sidecar);
     return code;
   } finally {
-    process.off('SIGUSR2', onTakeover);
-    reload.close();
+    process.off('SIGUSR2', takeovers.ask);
+    process.off('SIGHUP', requests.hangUp);
+    requests.close();
     adoption?.close();
     reports?.cancel();
     logger.flush();
+  }
+}
+
+/** SIGUSR2 while the sidecar starts, when there is nothing to take over yet: it is answered once there is. */
+class EarlyTakeovers {
+  private isAsked = false;
+  private act: (() => void) | undefined;
+
+  readonly ask = (): void => {
+    if (this.act === undefined) this.isAsked = true;
+    else this.act();
+  };
+
+  follow(act: () => void): void {
+    this.act = act;
+    if (this.isAsked) act();
   }
 }
 

@@ -15,7 +15,7 @@ import {
 } from './fleet-state.js';
 import { listenersOf } from './listen-sockets.js';
 import type { SidecarSpec } from './plan.js';
-import { SidecarProcess, type SidecarProcessDeps } from './sidecar-process.js';
+import { SidecarProcess, type SidecarProcessDeps, START_TIMEOUT_MS } from './sidecar-process.js';
 
 /** For the event with which a sidecar reports that it has reloaded its file. */
 const RELOAD_LIMIT_MS = 10_000;
@@ -28,7 +28,7 @@ interface Member {
   process: SidecarProcess;
   successor: Successor | undefined;
   /** Resolves a pending `reloadEvent`. */
-  onReloaded: ((event: ReloadEvent) => void) | undefined;
+  onReloaded: ((event: ReloadEvent | undefined) => void) | undefined;
 }
 
 /** A process that is to take over from the one of its member. */
@@ -117,7 +117,8 @@ export class Fleet {
   }
 
   /**
-   * Undefined when the sidecar does not run or does not answer: it reads the file when it starts.
+   * Undefined when the sidecar does not run or does not answer: it reads the file when it starts. One that is starting may have read it
+   * before the change: it is asked to read it again once it answers.
    */
   private reloadEvent(member: Member): Promise<ReloadEvent | undefined> {
     return new Promise((resolve) => {
@@ -126,10 +127,23 @@ export class Fleet {
         member.onReloaded = undefined;
         resolve(event);
       };
-      const limit = this.deps.timers.after(RELOAD_LIMIT_MS, () => settle(undefined));
+      const { state } = member.process.report();
+      const limitMs = RELOAD_LIMIT_MS + (state === 'starting' ? START_TIMEOUT_MS : 0);
+      const limit = this.deps.timers.after(limitMs, () => settle(undefined));
       member.onReloaded = settle;
-      if (member.process.report().state !== 'ready') settle(undefined);
+      if (state === 'starting') this.hangUpOnceReady(member);
+      else if (state !== 'ready') settle(undefined);
     });
+  }
+
+  private hangUpOnceReady(member: Member): void {
+    const poll = (): void => {
+      const { state } = member.process.report();
+      if (state === 'ready') member.process.hangUp();
+      else if (state === 'starting' && !this.isStopping) this.deps.timers.after(READY_POLL_MS, poll);
+      else member.onReloaded?.(undefined);
+    };
+    poll();
   }
 
   /**

@@ -1,5 +1,6 @@
 import {
   chmodSync,
+  copyFileSync,
   existsSync,
   lstatSync,
   mkdtempSync,
@@ -7,11 +8,13 @@ import {
   readFileSync,
   readlinkSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { attempt } from '../../runtime/attempt.js';
+import { getOrInsert } from '../../runtime/get-or-insert.js';
 import { makeDirectory } from '../../runtime/process/directory.js';
 import { CommandFailure, oneLine } from '../failure.js';
 
@@ -19,6 +22,10 @@ const PREFIX = 'outrider-up-';
 const NOTE = 'up.json';
 /** A Unix socket's path must fit into 104 bytes (macOS; 108 on Linux), terminator included. */
 const LONGEST_SOCKET_PATH = 103;
+/** What is appended for one of several processes, the watcher of it, and a successor: `.32.9.w`. */
+const LONGEST_SUFFIX = 8;
+const KEPT_PREFIX = 'outrider-failed-';
+const MOST_KEPT = 5;
 
 /** Content of `up.json`: how `outrider status` and `outrider infer` find a running mesh. */
 export interface RunNote {
@@ -39,6 +46,12 @@ export interface RunNote {
 export class RunDirectory {
   /** Where commands look for the note of a directory that lies elsewhere. */
   private sign: string | undefined;
+  /** For sockets whose path here would be too long. */
+  private short: string | undefined;
+  /** Paths in `short`, by those that were too long: a plan that is made again has the same. */
+  private readonly shortened = new Map<string, string>();
+  /** For logs of what failed. It stays. */
+  private kept: string | undefined;
 
   private constructor(
     readonly path: string,
@@ -73,16 +86,32 @@ export class RunDirectory {
   }
 
   /**
-   * Path of a Unix socket in `folder`.
-   * @throws CommandFailure when the path is too long for a socket.
+   * Path of a Unix socket in `folder`; where it would be too long, in a short private directory.
+   * @throws CommandFailure when there is no place for a short one.
    */
   socket(folder: string, name: string): string {
     const path = join(folder, name);
-    if (Buffer.byteLength(path) > LONGEST_SOCKET_PATH)
+    if (fits(path)) return path;
+    this.short ??= makeShort();
+    if (this.short === undefined)
       throw new CommandFailure(
         `the run directory's path is too long for a Unix socket: ${path} (set run_dir or TMPDIR)`,
       );
-    return path;
+    const { short, shortened } = this;
+    return getOrInsert(shortened, path, () => join(short, `${shortened.size + 1}.sock`));
+  }
+
+  /** Copies a file into a directory in the temporary directory that stays; its path there. Undefined: that is not possible. */
+  keep(name: string, file: string): string | undefined {
+    try {
+      if (this.kept === undefined) removeOldest(MOST_KEPT - 1);
+      this.kept ??= mkdtempSync(join(tmpdir(), KEPT_PREFIX));
+      const path = join(this.kept, name);
+      copyFileSync(file, path);
+      return path;
+    } catch {
+      return undefined;
+    }
   }
 
   /**
@@ -104,7 +133,8 @@ export class RunDirectory {
   remove(): void {
     if (this.mayRemove === 'all') rmSync(this.path, { recursive: true, force: true });
     else attempt(() => this.empty(), undefined); // removed already
-    if (this.sign !== undefined) rmSync(this.sign, { recursive: true, force: true });
+    for (const path of [this.sign, this.short])
+      if (path !== undefined) rmSync(path, { recursive: true, force: true });
   }
 
   private empty(): void {
@@ -115,24 +145,55 @@ export class RunDirectory {
 
 /** The meshes that run on this machine under this user, oldest first. */
 export function runningMeshes(): RunNote[] {
-  return runDirectories()
+  return runDirectories(tmpdir())
     .flatMap((path) => readNote(path) ?? [])
     .filter(({ pid }) => isAlive(pid));
 }
 
 function removeAbandoned(): void {
-  for (const path of runDirectories()) {
+  for (const path of [...new Set([tmpdir(), ...shortPlaces()])].flatMap(runDirectories)) {
     if (!isAlive(ownerOf(path))) rmSync(path, { recursive: true, force: true });
   }
+}
+
+function fits(path: string): boolean {
+  return Buffer.byteLength(path) + LONGEST_SUFFIX <= LONGEST_SOCKET_PATH;
+}
+
+/** Private directories whose paths are short: of this user alone, or of all with the sticky bit. */
+function shortPlaces(): string[] {
+  return [process.env['XDG_RUNTIME_DIR'] ?? '', '/tmp', tmpdir()].filter((path) => path.startsWith('/'));
+}
+
+function makeShort(): string | undefined {
+  for (const place of shortPlaces()) {
+    const made = attempt(() => makeOwn(place), undefined);
+    if (made === undefined) continue;
+    if (fits(join(made, '99999.sock'))) return made;
+    rmSync(made, { recursive: true, force: true });
+  }
+  return undefined;
+}
+
+/** Of the directories with kept logs, all but the newest `most`. */
+function removeOldest(most: number): void {
+  const folder = tmpdir();
+  const kept = readdirSync(folder)
+    .filter((name) => name.startsWith(KEPT_PREFIX))
+    .map((name) => join(folder, name))
+    .filter((path) => attempt(() => isOurs(path), false))
+    .map((path) => ({ path, madeMs: statSync(path).mtimeMs }))
+    .sort((one, other) => other.madeMs - one.madeMs);
+  for (const { path } of kept.slice(most)) rmSync(path, { recursive: true, force: true });
 }
 
 function writeNote(folder: string, note: RunNote): void {
   writeFileSync(join(folder, NOTE), JSON.stringify(note), { mode: 0o600 });
 }
 
-/** A directory of this process in the temporary directory. */
-function makeOwn(): string {
-  return mkdtempSync(join(tmpdir(), `${PREFIX}${pidNamespace()}-${process.pid}-`));
+/** A directory of this process in the temporary directory, or in another place. */
+function makeOwn(place = tmpdir()): string {
+  return mkdtempSync(join(place, `${PREFIX}${pidNamespace()}-${process.pid}-`));
 }
 
 /** The process id in the name of a run directory of this PID namespace; NaN for any other name. */
@@ -154,8 +215,7 @@ function pidNamespace(): string {
  * Only directories of this user: in a shared temporary directory, other users can make the same
  * names.
  */
-function runDirectories(): string[] {
-  const folder = tmpdir();
+function runDirectories(folder: string): string[] {
   return attempt(() => readdirSync(folder), [])
     .filter((name) => ownerOf(name) > 0)
     .map((name) => join(folder, name))

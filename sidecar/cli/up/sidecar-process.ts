@@ -39,7 +39,7 @@ export interface SidecarProcessDeps extends RuntimeDeps {
 }
 
 /** From the start of the process to its first answer at `/live`. */
-const START_TIMEOUT_MS = 20_000;
+export const START_TIMEOUT_MS = 20_000;
 const RESTART = { baseMs: 100, maxMs: 5_000 };
 /** Allowed beyond the drain, the model's stop and Consul before SIGKILL: closing and exiting. */
 const STOP_SLACK_MS = 2_000;
@@ -111,6 +111,11 @@ export class SidecarProcess {
 
   kill(): void {
     this.supervisor.kill();
+  }
+
+  /** SIGHUP: it reads its file again, and says what came of it. */
+  hangUp(): void {
+    this.child?.signal('SIGHUP');
   }
 
   /** Sends one message; without effect while the process does not run. */

@@ -15,8 +15,8 @@ import { ownGuardian } from '../own-guardian.js';
 import { cacheFolder } from '../package-info.js';
 import { readMeshFile } from '../read-config.js';
 import { SELF } from '../self.js';
-import { watchFile } from '../sidecar/file-watcher.js';
-import { type EndRequests, endRequests, type Hangups, hangups } from '../signals.js';
+import { ReloadRequests } from '../sidecar/reload-requests.js';
+import { type EndRequests, endRequests, hangups } from '../signals.js';
 import { paletteFor } from '../terminal.js';
 import { adminAddress, callAddresses, callerOf } from './addresses.js';
 import { Fleet } from './fleet.js';
@@ -27,9 +27,10 @@ import { checkExternalConsul, consulOf, prepareConsul, startConsul, withoutEffec
 import { MeshReload, writeSidecarFile } from './mesh-reload.js';
 import type { SidecarSpec } from './plan.js';
 import { Planner } from './planner.js';
-import { untilReady } from './readiness.js';
+import { startLimitMs, untilReady } from './readiness.js';
 import { UpReport } from './report.js';
 import { RunDirectory } from './run-directory.js';
+import { logFileOf } from './sidecar-process.js';
 import type { ConsulFacts } from './summary.js';
 
 export interface UpOptions {
@@ -50,6 +51,27 @@ export interface UpOptions {
  * disk.
  */
 export async function upCommand(file: string, options: UpOptions): Promise<number> {
+  // From before the file is read, so that no change of it and no SIGHUP is lost, or ends the command, while the mesh starts.
+  const requests = new ReloadRequests(resolve(file), systemTimers);
+  let whenTerminalGone = (): void => process.exit(1);
+  const hangup = hangups(() => whenTerminalGone());
+  hangup.onReload = requests.hangUp;
+  try {
+    return await up(file, options, requests, (end) => {
+      whenTerminalGone = end;
+    });
+  } finally {
+    hangup.release();
+    requests.close();
+  }
+}
+
+async function up(
+  file: string,
+  options: UpOptions,
+  requests: ReloadRequests,
+  onTerminalGone: (end: () => void) => void,
+): Promise<number> {
   const mesh = readMeshFile(file, printError);
   requireModels(mesh);
   const memory = memoryLine(memoryNeed(mesh.services), availableMemory());
@@ -61,7 +83,7 @@ export async function upCommand(file: string, options: UpOptions): Promise<numbe
     : undefined;
   const externalConsul = ownAgent ? undefined : await externalConsulOf(mesh);
   const ends = endRequests(['SIGHUP']);
-  const hangup = hangups(() => ends.ask('the terminal is gone'));
+  onTerminalGone(() => ends.ask('the terminal is gone'));
   const run = RunDirectory.create(mesh.runDir);
   const removeRun = () => run.remove();
   process.on('exit', removeRun);
@@ -70,13 +92,12 @@ export async function upCommand(file: string, options: UpOptions): Promise<numbe
     const palette = paletteFor(out, process.env);
     const report = new UpReport({ out, palette, json: options.json, wallNow: systemClock.wallNow });
     const guardian = ownGuardian('up', printError);
-    const up: Up = { file, mesh, run, ends, hangup, report, guardian, externalConsul };
+    const up: Up = { file, mesh, run, ends, requests, report, guardian, externalConsul };
     if (binary === undefined) return await runMesh(up);
     const onChange = report.consul.bind(report);
     return await runWithAgent(up, await startConsul({ binary, mesh, run, guardian, ...SYSTEM, onChange }));
   } finally {
     ends.release();
-    hangup.release();
     removeRun();
     process.off('exit', removeRun);
   }
@@ -87,7 +108,7 @@ interface Up {
   readonly mesh: MeshConfig;
   readonly run: RunDirectory;
   readonly ends: EndRequests;
-  readonly hangup: Hangups;
+  readonly requests: ReloadRequests;
   readonly report: UpReport;
   readonly guardian: Guardian;
   /** URL of the agent that the mesh file names. */
@@ -157,7 +178,8 @@ interface RunFleetInput extends Up {
 
 async function runFleet(specs: readonly SidecarSpec[], input: RunFleetInput): Promise<number> {
   const { run, ends, report, guardian, agent, issuer } = input;
-  const ready = untilReady(systemTimers);
+  const keepLog = (spec: SidecarSpec): string | undefined => run.keep(`${spec.name}.log`, logFileOf(spec));
+  const ready = untilReady(systemTimers, { limitMs: startLimitMs(specs), keepLog });
   const sockets = HeldSockets.create();
   if (sockets === undefined)
     printError('this Node cannot hold listening sockets: new calls fail while a sidecar starts again');
@@ -190,20 +212,18 @@ async function runFleet(specs: readonly SidecarSpec[], input: RunFleetInput): Pr
   }
 }
 
-/** Reloads the mesh file on SIGHUP and on changes, until the first request to end. */
-async function followFile({ file, ends, hangup, reloadOf }: RunFleetInput, fleet: Fleet): Promise<void> {
+/** Reloads the mesh file on SIGHUP and on changes, also on those that came while the mesh started, until the first request to end. */
+async function followFile({ file, ends, requests, reloadOf }: RunFleetInput, fleet: Fleet): Promise<void> {
   const reload = reloadOf(fleet);
-  hangup.onReload = () => void reload.reload();
-  const watcher = watchFile({
-    file: resolve(file),
-    timers: systemTimers,
-    onChange: hangup.onReload,
+  const onReload = (): void => void reload.reload();
+  requests.follow({
+    onChange: onReload,
+    onHangup: onReload,
     onGone: () => printError(`${file} is gone; what it said stays in force`),
     onProblem: () => printError(`${file} cannot be watched; SIGHUP reloads it`),
   });
   await ends.first;
-  hangup.onReload = () => {};
-  watcher.close();
+  requests.close();
 }
 
 function consulFacts({ agent, externalConsul }: RunFleetInput): ConsulFacts | undefined {

@@ -4,6 +4,7 @@
 import { NEARNESS, nearnessOf } from '../../core/balancing/locality.js';
 import { MOST_MODELS, modelsNamedBy } from '../../core/routing/named-models.js';
 import { type Address, isLocalAddress, writeAddress } from '../codecs/address.js';
+import { writeDuration } from '../codecs/duration.js';
 import { writeSize } from '../codecs/size.js';
 import type { MeshFile } from '../implied-caller.js';
 import { below, type Report } from '../options/option.js';
@@ -43,6 +44,7 @@ export function warnOfPolicies(upstream: UpstreamFile, known: UpstreamFacts, war
       ['health', 'kind'],
       'gRPC servers end a connection, with the calls on it, when a PING comes at each interval: a service outside the mesh is checked by grpc or tcp',
     );
+  warnOfShortDeadlines(upstream, below(['cold_start', 'wait'], warn));
   warnOfInspection(upstream, below(['ejection', 'detectors', 'invalid_output'], warn));
   const models = modelsNamedBy(upstream.routes);
   if (models.length > MOST_MODELS)
@@ -51,6 +53,25 @@ export function warnOfPolicies(upstream: UpstreamFile, known: UpstreamFacts, war
       `they name ${models.length} models, and calls are told apart by ${MOST_MODELS} at most: those to ${models[MOST_MODELS]}, and to what is named after it, take the routes without models`,
     );
   for (const [i, route] of upstream.routes.entries()) warnOfRoute(route, known, below(['routes', i], warn));
+}
+
+/** Whether a call may wait for a start as long as `cold_start.wait` says: its deadline ends the wait. */
+function warnOfShortDeadlines({ cold_start: coldStart, routes }: UpstreamFile, warn: Report): void {
+  if (coldStart === undefined) return;
+  const { wait } = coldStart;
+  const defaultMs = defaultTimeoutMs('unary');
+  const isShort = (timeoutMs: number): boolean => timeoutMs > 0 && timeoutMs <= wait;
+  const ended = (timeoutMs: number, where: string): string =>
+    `a call never waits ${writeDuration(wait)}: it ends at its timeout of ${writeDuration(timeoutMs)} (${where}); set timeout above cold_start.wait`;
+  for (const { timeout, kind, methods, fallback } of routes) {
+    const timeoutMs = timeout ?? (kind === 'streaming' ? 0 : defaultMs);
+    if (fallback !== undefined || !isShort(timeoutMs)) continue;
+    const where = `${timeout === undefined ? 'the default, ' : ''}route of ${methods.join(', ')}`;
+    return warn([], ended(timeoutMs, where));
+  }
+  const isInferStated = routes.some(({ methods }) => methods.some((each) => INFER_PATTERNS.includes(each)));
+  if (!isInferStated && isShort(defaultMs))
+    warn([], ended(defaultMs, 'the default, as no route says another'));
 }
 
 /** Warns about the queue before a model, which is bounded by the memory of the process too. */

@@ -101,6 +101,11 @@ const common = {
     meaning: 'Longest time from its start until it is ready; then it is killed and started again.',
     why: 'Large models take half a minute to load.',
   }),
+  not_serving_timeout: option(duration({ min: 100, max: 3_600_000 }).prefault('20s'), {
+    meaning:
+      'A process that was ready and says for this long that it does not serve (NOT_SERVING) is killed and started again. It is left alone while its RepositoryIndex says that models are being loaded or unloaded, or have been unloaded. At most `start_timeout`.',
+    why: 'A model that has lost its device does not come back by itself; a short pause is not that.',
+  }),
   longest_run: option(duration({ min: 1_000, max: 86_400_000 }).prefault('5m'), {
     meaning:
       'A process whose runs bring no result for this long is killed and started again, whatever deadlines the callers gave.',

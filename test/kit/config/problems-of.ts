@@ -68,6 +68,7 @@ export const MODEL_PROCESS = {
   env: {},
   inherit: [],
   startTimeoutMs: 60_000,
+  notServingTimeoutMs: 20_000,
   longestRunMs: 300_000,
   restart: { baseMs: 100, maxMs: 30_000, limit: { starts: 5, withinMs: 60_000 }, retryAfterMs: 300_000 },
   stopTimeoutMs: 10_000,

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { MinimumUptime } from '../../../sidecar/core/health/minimum-uptime.js';
 import { EndClass, type ProcessEnd } from '../../../sidecar/core/health/process-end.js';
 import { RestartLimit } from '../../../sidecar/core/health/restart-limit.js';
+import type { Health } from '../../../sidecar/health/model/health-probe.js';
+import type { RequestedChange } from '../../../sidecar/health/model/repository-query.js';
 import { type MonitorEvents, Supervisor } from '../../../sidecar/supervise/supervisor.js';
 import type { ModelReport } from '../../../sidecar/telemetry/reports.js';
 import { FakeProbe, FakeProcess, SERVING } from '../../kit/process/fake-process.js';
@@ -19,6 +21,7 @@ describe('supervised process', () => {
   let ends: ProcessEnd[];
   let isOutOfMemory: boolean;
   let whyNoStart: string;
+  let change: RequestedChange;
   let supervised: Supervisor;
 
   beforeEach(() => {
@@ -31,8 +34,9 @@ describe('supervised process', () => {
     ends = [];
     isOutOfMemory = false;
     whyNoStart = '';
+    change = 'none';
     supervised = new Supervisor(
-      { startTimeoutMs: 60_000, stopTimeoutMs: 10_000 },
+      { startTimeoutMs: 60_000, stopTimeoutMs: 10_000, notServingTimeoutMs: 20_000 },
       {
         clock: time,
         timers: time,
@@ -55,6 +59,7 @@ describe('supervised process', () => {
         limit: new RestartLimit({ starts: 5, withinMs: 60_000, retryAfterMs: 300_000 }),
         uptime: new MinimumUptime(),
         isOutOfMemory: () => isOutOfMemory,
+        requestedChange: async () => change,
         onEnd: (end) => ends.push(end),
         onChange: (report) => reports.push(report),
       },
@@ -266,6 +271,63 @@ describe('supervised process', () => {
     assert.deepEqual([state(), processes[0]!.signals], ['starting', []]);
     await becomeReady();
     assert.equal(processes.length, 1);
+  });
+
+  /** A ready process begins to answer so. */
+  async function leaveReady(health: Health): Promise<void> {
+    await startReady();
+    probe.health = health;
+    watches[0]!.events.onNotServing(NOT_SERVING.why);
+  }
+
+  it('kills a process that was ready and says for a while that it does not serve', async () => {
+    await leaveReady(NOT_SERVING);
+    await time.settle(19_999);
+    assert.deepEqual([state(), processes[0]!.signals], ['starting', []]);
+    await time.settle(1);
+    assert.deepEqual([state(), processes[0]!.signals], ['unresponsive', ['SIGKILL']]);
+    const why = 'it was ready and has not served for 20.0 s (the model reports NOT_SERVING)';
+    assert.equal(supervised.report().why, why);
+    exit('killed by SIGKILL');
+    await time.settle(200);
+    assert.equal(processes.length, 2);
+  });
+
+  it('leaves it alone when it serves again in time, and counts from the start the next time', async () => {
+    await leaveReady(NOT_SERVING);
+    await time.settle(19_000);
+    await becomeReady();
+    probe.health = NOT_SERVING;
+    watches.at(-1)!.events.onNotServing(NOT_SERVING.why);
+    await time.settle(19_000);
+    assert.deepEqual([state(), processes[0]!.signals], ['starting', []]);
+    await becomeReady();
+  });
+
+  it('leaves one that has unloaded its models on request alone for ever', async () => {
+    change = 'unloaded';
+    await leaveReady(NOT_SERVING);
+    await time.settle(3_600_000);
+    assert.deepEqual([state(), processes[0]!.signals], ['starting', []]);
+    await becomeReady();
+    assert.equal(processes.length, 1);
+  });
+
+  it('gives one that loads on request the time of a start', async () => {
+    change = 'under-way';
+    await leaveReady(NOT_SERVING);
+    await time.settle(59_000);
+    assert.deepEqual([state(), processes[0]!.signals], ['starting', []]);
+    await time.settle(2_000);
+    assert.deepEqual([state(), processes[0]!.signals], ['unresponsive', ['SIGKILL']]);
+  });
+
+  it('gives one that becomes silent the time of a start, because it does not say anything itself', async () => {
+    await leaveReady({ kind: 'silent', why: 'no answer' });
+    await time.settle(59_000);
+    assert.deepEqual([state(), processes[0]!.signals], ['starting', []]);
+    await time.settle(2_000);
+    assert.deepEqual([state(), processes[0]!.signals], ['unresponsive', ['SIGKILL']]);
   });
 
   it('asks a stopping process politely, wakes it if it is frozen, and kills it when it takes too long', async () => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import type { SidecarState } from '../../../../sidecar/cli/up/fleet-state.js';
 import type { SidecarSpec } from '../../../../sidecar/cli/up/plan.js';
-import { type ReadyWait, untilReady } from '../../../../sidecar/cli/up/readiness.js';
+import { type ReadyWait, startLimitMs, untilReady } from '../../../../sidecar/cli/up/readiness.js';
+import { defaultModelProcess } from '../../../../sidecar/config/options/model-process.js';
 import type { ModelReport } from '../../../../sidecar/telemetry/reports.js';
 import { scratchForEach } from '../../../kit/mocha/scratch.js';
 import { ManualClock } from '../../../kit/time/manual-clock.js';
@@ -100,6 +101,71 @@ describe('waiting for a mesh to be ready', () => {
     const models = [named('broken', 'failed', 'no model')];
     wait.check([state({ model: report('failed', 'no model'), models, notReady: ['model: no model'] })]);
     await assert.rejects(wait.done, { message: 'model of digits-1: no model' });
+  });
+
+  it('shows what a model wrote at last, escaped, and where its log is kept', async () => {
+    const own = JSON.stringify({ level: 'warn', service: 'chat', instance: 'chat-1', msg: 'model backoff' });
+    const lines = Array.from({ length: 30 }, (_, i) => `line ${i}`);
+    scratch.write('log', [...lines, own, 'CUDA \u001b[31mout of memory\u009b', own, ''].join('\n'));
+    const kept: string[] = [];
+    wait.cancel();
+    wait = untilReady(time, {
+      keepLog: ({ name }) => {
+        kept.push(name);
+        return '/kept/chat-1.log';
+      },
+    });
+    const spec = { name: 'chat-1', service: 'chat', role: 'replica', folder: scratch.path } as SidecarSpec;
+    wait.check([
+      state({
+        spec,
+        model: report('backoff', 'exited with code 1; next start in 0.1 s', 2),
+        notReady: ['x'],
+      }),
+    ]);
+    const shown = [...lines.slice(-19), 'CUDA \\x1b[31mout of memory\\x9b'].map((line) => `  ${line}`);
+    const message = [
+      'model of chat-1: exited with code 1',
+      'the last lines that chat-1 wrote:',
+      ...shown,
+      'the log of chat-1: /kept/chat-1.log',
+    ].join('\n');
+    await assert.rejects(wait.done, { message });
+    assert.deepEqual(kept, ['chat-1']);
+  });
+
+  it('names start_timeout where a model takes longer to start', async () => {
+    scratch.write('log', 'loading weights\n');
+    const why = 'not ready within 5 s (no answer), so it was killed; next start in 0.2 s';
+    wait.check([state({ model: report('backoff', why, 2), notReady: ['x'] })]);
+    await assert.rejects(wait.done, ({ message }: Error) => {
+      assert.match(
+        message,
+        /^model of digits-1: not ready within 5 s .*`start_timeout` is how long it may take\n/,
+      );
+      assert.match(message, /\n {2}loading weights\n.*the log of digits-1: .*log$/s);
+      return true;
+    });
+  });
+
+  it('waits as long as start_timeout of the slowest model says, and 90 s at least', async () => {
+    const specOf = (startTimeoutMs: number): SidecarSpec => {
+      const model = { ...defaultModelProcess(), command: ['serve'], startTimeoutMs };
+      return { config: { inbound: {}, model } } as unknown as SidecarSpec;
+    };
+    assert.equal(startLimitMs([specOf(1_000)]), 90_000);
+    assert.equal(startLimitMs([specOf(1_000), specOf(600_000)]), 630_000);
+    wait.cancel();
+    wait = untilReady(time, { limitMs: 630_000 });
+    wait.check([state({ notReady: ['model: starting'] })]);
+    let isOver = false;
+    void wait.done.catch(() => {
+      isOver = true;
+    });
+    await time.settle(629_000);
+    assert.equal(isOver, false);
+    await time.settle(1_000);
+    await assert.rejects(wait.done, /^CommandFailure: not ready within 630 s: digits-1/);
   });
 
   it('gives up after a minute and a half, and says which sidecar was waited for and why', async () => {

@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { RunDirectory, runningMeshes } from '../../../../sidecar/cli/up/run-directory.js';
 import { scratchForEach } from '../../../kit/mocha/scratch.js';
 
@@ -69,9 +79,47 @@ describe('run directory', () => {
     assert.deepEqual(readdirSync(named), ['thesis.tex']);
   });
 
-  it('refuses a path that no socket could have', () => {
+  it('has a short private place for sockets whose path would be too long, and removes it too', () => {
     const run = RunDirectory.create(join(scratch.path, 'x'.repeat(80)));
-    assert.throws(() => run.socket(run.folder('digits-1'), 'model.sock'), /too long for a Unix socket/);
+    const folder = run.folder('digits-1');
+    const [one, other] = [run.socket(folder, 'model.sock'), run.socket(folder, 'lite.sock')];
+    assert.equal(run.socket(folder, 'model.sock'), one);
+    assert.notEqual(one, other);
+    // With what is appended for several processes, a successor and a watcher (sun_path of unix(7), with its zero).
+    assert.ok(`${one}.32.9.w`.length < 104, one);
+    const { mode, uid } = statSync(dirname(one));
+    assert.deepEqual([mode & 0o777, uid], [0o700, process.getuid!()]);
+    run.remove();
+    assert.equal(existsSync(dirname(one)), false);
+  });
+
+  it('has it also where the temporary directory itself is that long, and the next run removes what a killed one left', () => {
+    const long = join(scratch.path, 'y'.repeat(100));
+    mkdirSync(long);
+    process.env['TMPDIR'] = long;
+    const run = RunDirectory.create(undefined);
+    const place = dirname(run.socket(run.folder('digits-1'), 'model.sock'));
+    const unused = 2 ** 22 + 1; // above the greatest process id of Linux
+    const left = place.replace(`-${process.pid}-`, `-${unused}-`);
+    mkdirSync(left);
+    run.remove();
+    RunDirectory.create(undefined).remove();
+    assert.deepEqual([existsSync(place), existsSync(left)], [false, false]);
+  });
+
+  it('keeps logs in a private directory that stays, and only those of the last few runs', () => {
+    writeFileSync(join(scratch.path, 'log'), 'why');
+    const keep = () => RunDirectory.create(undefined).keep('digits-1.log', join(scratch.path, 'log'))!;
+    const first = keep();
+    assert.equal(readFileSync(first, 'utf8'), 'why');
+    assert.equal(statSync(dirname(first)).mode & 0o777, 0o700);
+    utimesSync(dirname(first), 0, 0);
+    const later = Array.from({ length: 5 }, keep);
+    assert.deepEqual(
+      [first, ...later].map((path) => existsSync(path)),
+      [false, true, true, true, true, true],
+    );
+    assert.equal(RunDirectory.create(undefined).keep('a.log', join(scratch.path, 'nothing')), undefined);
   });
 
   it('removes what an ended one left, and neither a living one nor anything else', () => {

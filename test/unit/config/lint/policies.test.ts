@@ -23,6 +23,23 @@ describe('warnings about decisions', () => {
   const ofUpstream = refusing((more) => sidecarWarnings(upstream(more)), 'says ', ', and accepts it');
   const ofRoute = refusing((more) => sidecarWarnings(route(more)), 'says ', ', and accepts it');
   const ofInbound = refusing((more) => sidecarWarnings(inbound(more)), 'says ', ', and accepts it');
+  ofUpstream('a start that takes longer than calls', 'cold_start: {wait: 1m}')
+    .because(
+      /cold_start\.wait: a call never waits 1m: it ends at its timeout of 15s \(the default, as no route says another\); set timeout above cold_start\.wait/,
+    )
+    .also(
+      'a start that takes longer than the calls of a route',
+      `cold_start: {wait: 1m}, routes: [{methods: [${INFER}], timeout: 30s}]`,
+    )
+    .because(/cold_start\.wait: .*timeout of 30s \(route of .*ModelInfer\)/);
+  it('accepts calls that last longer than a start', () => {
+    for (const routes of [`[{methods: [${INFER}], timeout: 2m}]`, `[{methods: ["*"], timeout: none}]`])
+      assert.doesNotMatch(
+        sidecarWarnings(upstream(`cold_start: {wait: 1m}, routes: ${routes}`)).join(),
+        /cold_start/,
+      );
+    assert.doesNotMatch(sidecarWarnings(upstream('cold_start: {}')).join(), /cold_start/);
+  });
   ofRoute('a copy of many calls', 'hedge: {percentile: 0.8}')
     .because(/hedge\.percentile: more than one call in ten would be sent twice/)
     .also('faults that callers make', 'outcomes: {fault: [not_found, invalid_argument]}')
