@@ -65,6 +65,9 @@ function digestOf(files: readonly string[]): string {
   return hash.digest('hex').slice(0, 12);
 }
 
+const CONNECT_VERSION = 'v1.0.5';
+const CONNECT_MARK = path.join(BIN, `.connectconformance-${CONNECT_VERSION}`);
+
 /** A virtual environment exists long before it is complete, hence the mark that its last step leaves. */
 const markOf = (directory: string): string => path.join(directory, '.installed');
 
@@ -107,6 +110,21 @@ function venv(directory: string, modules: string, packages: readonly string[]): 
  */
 const TOOLS = {
   h2spec: goProgram('h2spec', 'github.com/summerwind/h2spec/cmd/h2spec@v0.0.0-20200804131034-70ac22940108'),
+  /** With the clients and servers that it comes with, beside it. The mark has the version. */
+  connectconformance: {
+    path: path.join(BIN, 'connectconformance'),
+    mark: CONNECT_MARK,
+    needs: 'Go 1.24 or newer',
+    steps: [
+      [
+        ...(['go', 'install'] as const),
+        ...['connectconformance', 'referenceclient', 'referenceserver', 'grpcclient', 'grpcserver'].map(
+          (name) => `connectrpc.com/conformance/cmd/${name}@${CONNECT_VERSION}`,
+        ),
+      ],
+      ['touch', CONNECT_MARK],
+    ],
+  },
   grpcurl: goProgram('grpcurl', 'github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4'),
   ghz: goProgram('ghz', 'github.com/bojand/ghz/cmd/ghz@v0.93.0'),
   'go-client': {
