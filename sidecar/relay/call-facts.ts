@@ -1,6 +1,7 @@
 import type { CallFacts } from '../core/authorization/permissions.js';
 import { headerViewOf } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import { Token, tokenOf } from '../http2/hpack/tokens.js';
 
 /** What permissions and traffic rules may read of a header list. Made only where there are any. */
 export function callFacts(block: HeaderBlock): CallFacts {
@@ -9,7 +10,7 @@ export function callFacts(block: HeaderBlock): CallFacts {
     method,
     path,
     // Ours alone, and taken out before the model sees them: a caller's own prove nothing.
-    headers: (name) => (name.startsWith('outrider-') ? [] : headerValues(block, name)),
+    headers: (name) => (tokenOf(name) === Token.outrider ? [] : headerValues(block, name)),
   };
 }
 
@@ -21,8 +22,8 @@ export function headerValues(block: HeaderBlock, name: string): string[] {
   const own = hasAuthority ? [authority] : [];
   if (name === ':authority') return own;
   const values = valuesOf(block, name);
-  // Envoy knows the authority by both names.
-  if (name === 'host') return [...own, ...values];
+  // Envoy knows the authority by both names, and a `host` beside it is dropped.
+  if (name === 'host') return hasAuthority ? own : values;
   // The parts of a cookie are one value (RFC 9113 section 8.2.3).
   return name === 'cookie' && values.length > 1 ? [values.join('; ')] : values;
 }

@@ -5,6 +5,7 @@
 
 import { formatGrpcTimeout } from '../core/deadline/grpc-timeout.js';
 import type { HeaderEdits } from '../core/routing/header-edits.js';
+import { headerViewOf } from '../http2/header-view.js';
 import { type HeaderField, makeField } from '../http2/hpack/field.js';
 import { HeaderBlock, StableList } from '../http2/hpack/header-list.js';
 import { Token } from '../http2/hpack/tokens.js';
@@ -75,15 +76,21 @@ function rewrite(fields: readonly HeaderField[], profile: RequestProfile): Stabl
     if (field.token === Token.scheme) return scheme;
     return field.token === Token.authority && authority ? authority : field;
   };
-  const kept = fields.filter((field) => !isDropped(field, profile)).map(replaced);
-  const isAdded = authority && !fields.some(({ token }) => token === Token.authority);
+  const hasAuthority = fields.some(({ token }) => token === Token.authority);
+  const namesHost = hasAuthority || authority !== undefined;
+  const kept = fields.filter((field) => !isDropped(field, profile, namesHost)).map(replaced);
+  const isAdded = authority && !hasAuthority;
   // Pseudo-headers come first (RFC 9113 section 8.3).
   const all = isAdded ? [authority, ...kept] : kept;
   return StableList.of(added === undefined ? all : [...all, added]);
 }
 
-function isDropped(field: HeaderField, profile: RequestProfile): boolean {
+/** @param namesHost the request has an `:authority` as it goes on. */
+function isDropped(field: HeaderField, profile: RequestProfile, namesHost: boolean): boolean {
   switch (field.token) {
+    // It would contradict that, and servers differ in which one they believe (RFC 9113 section 8.3.1).
+    case Token.host:
+      return namesHost;
     case Token.forwarded:
     case Token.xForwardedClientCert:
       return profile.dropsForwarded;
@@ -112,8 +119,9 @@ export function forwardExtras(
   const extras: HeaderField[] = [];
   if (leftMs !== Number.POSITIVE_INFINITY) extras.push(timeoutField(leftMs));
   let before = attempts;
+  const namesHost = profile.authority !== undefined || headerViewOf(block).hasAuthority;
   for (const field of block.extras) {
-    if (!isDropped(field, profile)) {
+    if (!isDropped(field, profile, namesHost)) {
       if (!isPseudo(field)) extras.push(field);
     } else if (field.token === Token.grpcPreviousRpcAttempts) before = attempts + attemptsIn(field.value);
   }

@@ -1,6 +1,6 @@
 /**
  * Numbers of the known header names, for switches on integers instead of strings. Internal: never on the wire. 0 is any other
- * name; `outrider` is every name that starts with `outrider-`.
+ * name; `outrider` is every name that starts with `outrider-`, or would for a server that takes other characters for a hyphen.
  */
 export const Token = {
   other: 0,
@@ -55,7 +55,19 @@ function headerName(key: string): string {
   return PSEUDO.includes(key) ? `:${key}` : key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
+/**
+ * Names that peers may not say, also as CGI and WSGI read them: there a hyphen and an underscore are the same character
+ * (`HTTP_OUTRIDER_CALLER`, RFC 3875 section 4.1.18), and in some servers every one that is no letter or digit.
+ */
+const RESERVED: readonly (readonly [pattern: RegExp, token: number])[] = [
+  [/^outrider[^a-z0-9]/, Token.outrider],
+  [/^x[^a-z0-9]forwarded[^a-z0-9]client[^a-z0-9]cert$/, Token.xForwardedClientCert],
+];
+
 /** The token of a name: lower case as on the wire; a name in another case is `other`. */
 export function tokenOf(name: string): number {
-  return TOKEN_BY_NAME.get(name) ?? (name.startsWith('outrider-') ? Token.outrider : Token.other);
+  const known = TOKEN_BY_NAME.get(name);
+  if (known !== undefined) return known;
+  for (const [pattern, token] of RESERVED) if (pattern.test(name)) return token;
+  return Token.other;
 }
