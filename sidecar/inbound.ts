@@ -3,7 +3,7 @@ import { LIST_METHODS } from './codec/method-list.js';
 import { STREAM_CORE_METRICS } from './codec/orca.js';
 import { QueueState } from './core/admission/queue.js';
 import { LocalReplyReasons, ModelReplyReasons } from './core/outcome/local-reply-reason.js';
-import { AttemptEnd, isNeverProcessed } from './core/outcome/outcome.js';
+import { AttemptEnd, isDeadlineReset, isNeverProcessed } from './core/outcome/outcome.js';
 import { findFault } from './core/routing/fault-rule.js';
 import { messageResponse } from './health/model/responder.js';
 import { headerViewOf } from './http2/header-view.js';
@@ -214,6 +214,8 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
       const why = attempt.reason === '' ? 'it refused the call' : attempt.reason;
       sendLocalReply(call, backend.unavailable(why));
     } else if (attempt.ended === AttemptEnd.connectionLost) lostCalls.onLost(call, nowMs);
+    else if (isDeadlineReset(attempt.ended as AttemptEnd, attempt.status, call.deadlineMs - nowMs))
+      this.onDeadline(call);
     else sendLocalReply(call, localReplyFor(attempt, this.service, 0));
   }
 

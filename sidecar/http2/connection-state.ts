@@ -2,8 +2,16 @@ import { DEFAULT_WINDOW, FrameType } from './constants.js';
 import { Decoder } from './hpack/decoder.js';
 import { Encoder } from './hpack/encoder.js';
 import type { HeaderBlock } from './hpack/header-list.js';
-import { type LimitName, Meter, type Meters, metersOf, RESETS_SENT } from './limits.js';
-import { type LocalSettings, PeerSettings } from './settings.js';
+import {
+  type LimitName,
+  Meter,
+  type Meters,
+  maxBlockBytes,
+  maxBlockFrames,
+  metersOf,
+  RESETS_SENT,
+} from './limits.js';
+import { type LocalSettings, PeerSettings, RESPONSE_FIELDS } from './settings.js';
 import { type OctetCount, Parked, STREAM_BYTES, type Stream } from './stream.js';
 import { StreamTable } from './stream-table.js';
 import { ControlQueue } from './write-buffer.js';
@@ -13,7 +21,10 @@ export type Role = 'server' | 'client';
 
 /** Events of a connection; all are called from within `receive`, `flush` or a send method. */
 export interface ConnectionHandler {
-  /** Server: a well-formed request. The handler must set `stream.owner`. */
+  /**
+   * Server: a well-formed request, or, where `block.overLimit`, one whose header list is longer than we announced: what is left of it
+   * says little, and it is to be refused. The handler must set `stream.owner`.
+   */
   onStream(stream: Stream, block: HeaderBlock, ended: boolean): void;
   /** SETTINGS of the peer arrived. */
   onPeerSettings(): void;
@@ -116,7 +127,13 @@ export class ConnectionState {
   blockFlags = 0;
   blockFrames = 0;
   block: Buffer[] = [];
+  /** Its bytes so far, which `waiting` counts. */
   blockBytes = 0;
+  readonly maxBlockBytes: number;
+  readonly maxBlockFrames: number;
+  /** Bounds of a header list of the peer. */
+  readonly maxListBytes: number;
+  readonly maxListFields: number;
 
   /** Stream of the present DATA frame; null when its payload is to be dropped. */
   dataStream: Stream | null = null;
@@ -136,11 +153,24 @@ export class ConnectionState {
   ) {
     this.initialWindow = local.initialWindow;
     this.meters = metersOf(local.buckets);
+    const isClient = role === 'client';
+    this.maxListBytes = isClient ? local.maxResponseHeaderBytes : local.maxHeaderBytes;
+    this.maxListFields = isClient ? local.maxHeaderFields + RESPONSE_FIELDS : local.maxHeaderFields;
+    this.maxBlockBytes = maxBlockBytes(this.maxListBytes);
+    this.maxBlockFrames = maxBlockFrames(this.maxBlockBytes);
     this.decoder = new Decoder({
       maxTableBytes: 4096,
-      maxListBytes: local.maxHeaderBytes,
-      maxFields: local.maxHeaderFields,
+      maxListBytes: this.maxListBytes,
+      maxFields: this.maxListFields,
     });
+  }
+
+  /** The header block is complete, or never will be. */
+  dropBlock(): void {
+    this.waiting.octets -= this.blockBytes;
+    this.blockStream = 0;
+    this.block = [];
+    this.blockBytes = 0;
   }
 
   /** Queues RST_STREAM for a stream that has an id. */
@@ -237,7 +267,7 @@ export class ConnectionState {
     if (stream.closed) return;
     stream.closed = true;
     if (stream.parked !== Parked.no) this.unpark(stream);
-    this.waiting.octets -= stream.pendingBytes;
+    this.waiting.octets -= stream.pendingBytes + stream.listBytes;
     if (stream.id !== 0) {
       if (this.role === 'server') this.waiting.octets -= STREAM_BYTES;
       this.table.remove(stream);

@@ -13,7 +13,7 @@ import { exceed, frameSizeError, protocolError } from './frame-rules.js';
 import { appendFramed } from './framed-data.js';
 import { failAllStreams, queueGoaway } from './goaway.js';
 import type { HeaderField } from './hpack/field.js';
-import type { StableList } from './hpack/header-list.js';
+import { listBytes, type StableList } from './hpack/header-list.js';
 import { UNREAD_CONTROL_BYTES } from './limits.js';
 import type { OwnedBuffer } from './owned-buffer.js';
 import { compact, hold } from './pending-data.js';
@@ -22,7 +22,7 @@ import { canReceiveRun, credit, receiveDataBytes, receiveDataStart, widen } from
 import { announceInitialWindow } from './receive-window.js';
 import { flush } from './send.js';
 import { firstSettings, type LocalSettings, settingsPayload } from './settings.js';
-import { Chunk, OctetCount, Parked, Stream, type StreamOwner } from './stream.js';
+import { Chunk, LONG_LIST_BYTES, OctetCount, Parked, Stream, type StreamOwner } from './stream.js';
 import type { Output } from './write-buffer.js';
 
 /** A client's connection with fewer stream ids left than this is replaced. */
@@ -184,12 +184,22 @@ export class Connection implements FrameReceiver {
     return this.reader.isMidNonDataFrame ? this.partialSinceMs : 0;
   }
 
+  /** Bytes of a header list that the peer accepts, as far as it says so. */
+  get peerHeaderBytes(): number {
+    return this.state.peer.maxHeaderBytes;
+  }
+
   /** Queues a header list, `extras` after its stable part; `end` with END_STREAM. */
   sendHeaders(stream: Stream, list: StableList, extras: readonly HeaderField[], end: boolean): void {
     if (stream.closed || stream.localEnded) return;
     if (stream.id === 0 && stream.headers === null) this.state.pendingOpen++;
     stream.headers = list;
     stream.headerExtras = extras;
+    const bytes = listBytes(list, extras);
+    if (bytes > LONG_LIST_BYTES) {
+      this.state.waiting.octets += bytes - stream.headersBytes;
+      stream.headersBytes = bytes;
+    }
     if (end) stream.endAfterPending = true;
     this.state.ready(stream);
   }
@@ -249,6 +259,11 @@ export class Connection implements FrameReceiver {
     if (stream.closed || stream.localEnded) return;
     stream.trailers = list;
     stream.trailerExtras = extras;
+    const bytes = listBytes(list, extras);
+    if (bytes > LONG_LIST_BYTES) {
+      this.state.waiting.octets += bytes - stream.trailersBytes;
+      stream.trailersBytes = bytes;
+    }
     if (stream.pendingBytes === 0 || stream.sendWindow > 0) this.state.hurry(stream);
     else this.state.waits(stream);
   }
@@ -330,6 +345,7 @@ export class Connection implements FrameReceiver {
     if (c.isOver) return;
     c.isOver = true;
     this.reader.stopped = true;
+    c.dropBlock();
     failAllStreams(c);
   }
 

@@ -50,12 +50,6 @@ export function exceed(c: ConnectionState, name: LimitName): never {
 
 /** Resets one stream (RFC 9113 section 5.4.2). It may be closed or refused already: then `stream` is null or closed. */
 export function streamError(c: ConnectionState, id: number, stream: Stream | null, code: number): void {
-  failStream(c, id, stream, code);
-  if (!c.isOver) meter(c, c.meters.violations);
-}
-
-/** The same, for what cannot be repeated without a call of ours: it is not counted against the connection. */
-export function failStream(c: ConnectionState, id: number, stream: Stream | null, code: number): void {
   c.sendReset(id, code);
   if (stream === null) {
     c.remember(id, Closed.resetByUs);
@@ -63,6 +57,7 @@ export function failStream(c: ConnectionState, id: number, stream: Stream | null
     c.close(stream, Closed.resetByUs);
     stream.owner.onEnding(stream, Ending.violation, code);
   }
+  if (!c.isOver) meter(c, c.meters.violations);
 }
 
 /**

@@ -26,7 +26,7 @@ export const BUCKETS = {
   /** PRIORITY, unknown frames, unexpected acknowledgements, RST_STREAM from a server for streams that are not open. */
   'idle-frames': { burst: 10_000, perSecond: 2000 },
   'window-updates': { burst: 100_000, perSecond: 50_000 },
-  /** Header lists longer than we announced. */
+  /** Requests whose header list is `FAR_TOO_LONG` times as long as we announced, or longer. */
   'header-list': { burst: 10, perSecond: 1 },
 } as const satisfies Record<string, Bucket>;
 
@@ -49,10 +49,28 @@ export function bucketsOf(perSecond: Partial<Readonly<Record<keyof typeof BUCKET
   return Object.fromEntries(entries) as Buckets;
 }
 
-/** HEADERS and CONTINUATION frames of one block, at most. */
-export const BLOCK_FRAMES = 32;
-/** Octets of one encoded header block, at most. */
-export const BLOCK_BYTES = 64 * 1024;
+/** Bytes of one encoded header block, at most, where header lists are short. */
+const BLOCK_BYTES = 64 * 1024;
+/** A frame of a header block has so many bytes on average, at least. */
+const BLOCK_FRAME_BYTES = 2048;
+
+/**
+ * Bytes of one encoded header block, at most. A list beyond `maxListBytes` costs its own call, because the block is decoded to its
+ * end; a block beyond this ends the connection.
+ */
+export function maxBlockBytes(maxListBytes: number): number {
+  return Math.max(BLOCK_BYTES, 2 * maxListBytes);
+}
+
+/** HEADERS and CONTINUATION frames of one block of up to `blockBytes`, at most. */
+export function maxBlockFrames(blockBytes: number): number {
+  return blockBytes / BLOCK_FRAME_BYTES;
+}
+/**
+ * A request with a header list longer than announced is refused, and costs less than one that is taken. One that is longer by this
+ * factor is no mistake of a client: it costs time to decode.
+ */
+export const FAR_TOO_LONG = 4;
 /** Control octets (acknowledgements, resets) a peer may leave unread. */
 export const UNREAD_CONTROL_BYTES = 128 * 1024;
 /** Interim (1xx) responses to one request. */

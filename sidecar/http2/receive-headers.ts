@@ -4,7 +4,6 @@ import {
   closeIfDone,
   exceed,
   type FrameHandler,
-  failStream,
   frameSizeError,
   meter,
   onClosedStreamFrame,
@@ -14,8 +13,8 @@ import {
 import { contentLengthOf, headerViewOf } from './header-view.js';
 import { HpackError } from './hpack/errors.js';
 import type { HeaderBlock } from './hpack/header-list.js';
-import { BLOCK_BYTES, BLOCK_FRAMES, INFORMATIONAL } from './limits.js';
-import { NO_OWNER, STREAM_BYTES, Stream } from './stream.js';
+import { FAR_TOO_LONG, INFORMATIONAL } from './limits.js';
+import { LONG_LIST_BYTES, NO_OWNER, STREAM_BYTES, Stream } from './stream.js';
 
 /** Bit beside the flags of HEADERS (one octet) while the block is incomplete: the stream depends on itself. */
 const SELF_DEPENDENT = 0x100;
@@ -48,6 +47,7 @@ export const receiveHeaders: FrameHandler = (c, flags, id, buffer, start, end) =
   c.blockFrames = 1;
   c.block = [Buffer.from(buffer.subarray(at, to))];
   c.blockBytes = to - at;
+  c.waiting.octets += to - at;
   if (at === to) meter(c, c.meters['empty-frames']);
 };
 
@@ -56,14 +56,14 @@ export const receiveContinuation: FrameHandler = (c, flags, id, buffer, start, e
   if (c.blockStream === 0) protocolError('CONTINUATION without HEADERS');
   c.blockFrames++;
   c.blockBytes += end - start;
-  if (c.blockFrames > BLOCK_FRAMES || c.blockBytes > BLOCK_BYTES) exceed(c, 'header-block-frames');
+  c.waiting.octets += end - start;
+  if (c.blockFrames > c.maxBlockFrames || c.blockBytes > c.maxBlockBytes) exceed(c, 'header-block-frames');
   if (start === end && (flags & Flag.endHeaders) === 0) meter(c, c.meters['empty-frames']);
   c.block.push(Buffer.from(buffer.subarray(start, end)));
   if ((flags & Flag.endHeaders) === 0) return;
   const whole = Buffer.concat(c.block);
   const first = c.blockFlags;
-  c.blockStream = 0;
-  c.block = [];
+  c.dropBlock();
   receiveBlock(c, first, id, whole, 0, whole.length);
 };
 
@@ -89,7 +89,7 @@ const receiveBlock: FrameHandler = (c, flags, id, buffer, start, end) => {
   }
   if (selfDependent) return streamError(c, id, stream, ErrorCode.protocolError);
   if (stream.remoteEnded) return streamError(c, id, stream, ErrorCode.streamClosed);
-  if (block.overLimit) return refuseList(c, id, stream);
+  if (block.overLimit) c.handler.onLimit('header-list');
   if (stream.gotHeaders) return receiveTrailers(c, stream, block, ended);
   receiveResponse(c, stream, block, ended);
 };
@@ -109,19 +109,18 @@ function receiveRequest(
     c.handler.onLimit('concurrent-streams');
     return refuse(c, id);
   }
-  if (block.overLimit) return refuseList(c, id, null);
-  const view = headerViewOf(block);
-  if (selfDependent || !view.isRequest() || (ended && contentLengthOf(block) > 0))
-    return streamError(c, id, null, ErrorCode.protocolError);
+  if (block.overLimit) countLongList(c, block);
+  if (selfDependent || !isAcceptable(block, ended)) return streamError(c, id, null, ErrorCode.protocolError);
   // A client that has not seen our SETTINGS yet may count on the RFC's initial window.
   const window = c.settingsAcked ? c.initialWindow : Math.max(c.initialWindow, DEFAULT_WINDOW);
   const stream = new Stream(NO_OWNER, window, c.peer.initialWindow);
   stream.id = id;
   stream.gotHeaders = true;
   stream.remoteEnded = ended;
-  stream.expectedBytes = contentLengthOf(block);
+  stream.expectedBytes = block.overLimit ? -1 : contentLengthOf(block);
   c.table.add(stream);
-  c.waiting.octets += STREAM_BYTES;
+  if (block.bytes > LONG_LIST_BYTES && !block.overLimit) stream.requestListBytes = block.bytes;
+  c.waiting.octets += STREAM_BYTES + stream.requestListBytes;
   c.handler.onStream(stream, block, ended);
 }
 
@@ -131,18 +130,17 @@ function refuse(c: ConnectionState, id: number): void {
   c.remember(id, Closed.resetByUs);
 }
 
-/**
- * A header list above our MAX_HEADER_LIST_SIZE. A server sends one for a call of ours at most, such as a long error message: that
- * costs the call, and not those beside it.
- */
-function refuseList(c: ConnectionState, id: number, stream: Stream | null): void {
-  if (c.role === 'client') {
-    c.handler.onLimit('header-list');
-    return failStream(c, id, stream, ErrorCode.enhanceYourCalm);
-  }
-  meter(c, c.meters['header-list']);
+/** Whether a new request is well-formed. Of a header list that is longer than we announced too little is left to tell. */
+function isAcceptable(block: HeaderBlock, ended: boolean): boolean {
+  if (block.overLimit) return true;
+  return headerViewOf(block).isRequest() && !(ended && contentLengthOf(block) > 0);
+}
+
+/** A request with a header list above our MAX_HEADER_LIST_SIZE. It is refused by who owns the stream, with an answer that says why. */
+function countLongList(c: ConnectionState, { bytes, count }: HeaderBlock): void {
+  if (bytes > FAR_TOO_LONG * c.maxListBytes || count > FAR_TOO_LONG * c.maxListFields)
+    meter(c, c.meters['header-list']);
   c.handler.onLimit('header-list');
-  streamError(c, id, stream, ErrorCode.enhanceYourCalm);
 }
 
 /** A client's response: interim (1xx) or final. */

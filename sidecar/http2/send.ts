@@ -42,6 +42,8 @@ function writeTurn(c: ConnectionState, stream: Stream, out: Output): void {
   if (stream.pendingBytes > 0 && !writePayload(c, stream, out)) return;
   if (stream.trailers !== null) {
     writeBlock(c, stream.trailers, stream.trailerExtras, stream.id, Flag.endStream, out);
+    c.waiting.octets -= stream.trailersBytes;
+    stream.trailersBytes = 0;
     stream.trailers = null;
     stream.trailerExtras = NO_FIELDS;
     localEnd(c, stream);
@@ -82,8 +84,11 @@ function open(c: ConnectionState, stream: Stream): boolean {
 }
 
 function writeHeaders(c: ConnectionState, stream: Stream, out: Output): void {
-  const ends = stream.endAfterPending && stream.pendingBytes === 0 && stream.trailers === null;
+  const isLast = stream.pendingBytes === 0 && stream.trailers === null;
+  const ends = stream.endAfterPending && isLast && !stream.endsByData;
   writeBlock(c, stream.headers!, stream.headerExtras, stream.id, ends ? Flag.endStream : 0, out);
+  c.waiting.octets -= stream.headersBytes;
+  stream.headersBytes = 0;
   stream.headers = null;
   stream.headerExtras = NO_FIELDS;
   if (ends) localEnd(c, stream);

@@ -15,8 +15,12 @@ export interface LocalSettings {
   readonly maxConcurrentStreams: number;
   readonly initialWindow: number;
   readonly maxFrame: number;
+  /** Of a request; a client announces `maxResponseHeaderBytes` instead. */
   readonly maxHeaderBytes: number;
+  /** Of a request. Responses may have `RESPONSE_FIELDS` more, which sidecars in between add. */
   readonly maxHeaderFields: number;
+  /** Of a response's headers, or its trailers. */
+  readonly maxResponseHeaderBytes: number;
   /** Connection-level window, raised by WINDOW_UPDATE right after the preface. */
   readonly connectionWindow: number;
   /** Rate limits for the peer; not announced. */
@@ -25,6 +29,11 @@ export interface LocalSettings {
   readonly readiness?: Readiness;
 }
 
+/** Header bytes of one response that are accepted: a server may put an error with its stack trace into `grpc-message`. */
+export const RESPONSE_HEADER_BYTES = 1024 * 1024;
+/** So many more fields than a request has a response. */
+export const RESPONSE_FIELDS = 16;
+
 /** Settings where a configuration names none. */
 export const DEFAULT_LOCAL_SETTINGS: LocalSettings = {
   maxConcurrentStreams: 256,
@@ -32,9 +41,13 @@ export const DEFAULT_LOCAL_SETTINGS: LocalSettings = {
   maxFrame: DEFAULT_MAX_FRAME,
   maxHeaderBytes: 16_384,
   maxHeaderFields: 100,
+  maxResponseHeaderBytes: RESPONSE_HEADER_BYTES,
   connectionWindow: 16 * 1024 * 1024,
   buckets: BUCKETS,
 };
+
+/** `PeerSettings.maxHeaderBytes` of a peer that announces no limit. */
+export const UNLIMITED = 0xffffffff;
 
 /** Settings of the peer; the RFC's initial values until it has announced its own. */
 export class PeerSettings {
@@ -44,13 +57,15 @@ export class PeerSettings {
   maxConcurrentStreams = 0x7fffffff;
   initialWindow = DEFAULT_WINDOW;
   maxFrame = DEFAULT_MAX_FRAME;
+  /** Bytes of a header list that it accepts (RFC 9113 section 10.5.1); advisory, and so for those who send lists to respect. */
+  maxHeaderBytes = UNLIMITED;
   /** What it says of the model behind it. */
   readiness: Readiness = Readiness.serving;
 }
 
 /**
- * Applies one SETTINGS payload in order; unknown identifiers are ignored, and so is MAX_HEADER_LIST_SIZE, which is advisory. Throws ConnectionError for a value that RFC 9113
- * section 6.5.2 forbids. @param mayPush largest ENABLE_PUSH that this peer may announce: 0 for a server.
+ * Applies one SETTINGS payload in order; unknown identifiers are ignored. Throws ConnectionError for a value that RFC 9113 section 6.5.2
+ * forbids. @param mayPush largest ENABLE_PUSH that this peer may announce: 0 for a server.
  */
 export function applySettings(
   peer: PeerSettings,
@@ -84,6 +99,9 @@ export function applySettings(
           throw new ConnectionError(ErrorCode.protocolError, 'MAX_FRAME_SIZE outside 2^14..2^24-1');
         peer.maxFrame = value;
         break;
+      case Setting.maxHeaderListSize:
+        peer.maxHeaderBytes = value;
+        break;
       case MODEL_READINESS:
         peer.readiness =
           value === Readiness.loading || value === Readiness.probation ? value : Readiness.serving;
@@ -108,7 +126,7 @@ export function firstSettings(role: 'client' | 'server', local: LocalSettings): 
     role === 'client' ? [Setting.enablePush, 0] : [Setting.maxConcurrentStreams, local.maxConcurrentStreams],
     [Setting.initialWindowSize, local.initialWindow],
     [Setting.maxFrameSize, local.maxFrame],
-    [Setting.maxHeaderListSize, local.maxHeaderBytes],
+    [Setting.maxHeaderListSize, role === 'client' ? local.maxResponseHeaderBytes : local.maxHeaderBytes],
     ...((local.readiness ?? 0) === Readiness.serving ? [] : [[MODEL_READINESS, local.readiness!] as const]),
   );
 }

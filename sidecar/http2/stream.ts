@@ -55,6 +55,9 @@ export const Parked = {
   starved: 3,
 } as const;
 
+/** A header list with more bytes than this counts as memory while it waits. */
+export const LONG_LIST_BYTES = 16 * 1024;
+
 /** A piece of payload that waits to be written. */
 export class Chunk {
   next: Chunk | null = null;
@@ -102,7 +105,14 @@ export class Stream {
   pendingBytes = 0;
   trailers: StableList | null = null;
   trailerExtras: readonly HeaderField[] = NO_FIELDS;
+  /** Bytes of the two lists, where they are long, until they are written; 0: not counted. */
+  headersBytes = 0;
+  trailersBytes = 0;
+  /** Server: bytes of the request's list, which its owner keeps, where it is long. */
+  requestListBytes = 0;
   endAfterPending = false;
+  /** Set by the owner: END_STREAM never goes on its headers, but on DATA, empty if need be. */
+  endsByData = false;
   /** Set by the owner: more payload is sure to follow within a moment, and what there is may wait for it (`readyLater`). */
   isPatient = false;
   /** Every chunk is in a buffer of about its own size (see pending-data.ts). */
@@ -122,12 +132,20 @@ export class Stream {
     public sendWindow: number,
   ) {}
 
+  /** Bytes of long header lists that are held for it. */
+  get listBytes(): number {
+    return this.headersBytes + this.trailersBytes + this.requestListBytes;
+  }
+
   dropOutput(): void {
     this.headers = null;
     this.firstChunk = null;
     this.lastChunk = null;
     this.pendingBytes = 0;
     this.trailers = null;
+    this.headersBytes = 0;
+    this.trailersBytes = 0;
+    this.requestListBytes = 0;
     this.endAfterPending = false;
   }
 }

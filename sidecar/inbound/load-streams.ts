@@ -199,7 +199,7 @@ class LoadStream extends WheelEntry implements StreamOwner {
   end({ reason, message }: LocalReply): void {
     const { connection } = this.session;
     if (this.isBegun) connection.sendTrailers(this.stream, replyTrailers(reason), [messageField(message)]);
-    else connection.sendHeaders(this.stream, replyHeaders(reason), [messageField(message)], true);
+    else connection.sendHeaders(this.stream, replyHeaders(reason, ''), [messageField(message)], true);
     this.leave();
   }
 

@@ -52,7 +52,7 @@ export class MethodLists {
     const { message } = this;
     if (refusal !== null) {
       const extras = [messageField(refusal.message)];
-      connection.sendHeaders(stream, replyHeaders(refusal.reason), extras, true);
+      connection.sendHeaders(stream, replyHeaders(refusal.reason, ''), extras, true);
     } else if (message === null) {
       connection.sendHeaders(stream, this.isOpen ? NOT_YET : NONE, NO_FIELDS, true);
     } else {

@@ -1,11 +1,13 @@
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
-import { AttemptEnd } from '../core/outcome/outcome.js';
+import { AttemptEnd, isDeadlineReset } from '../core/outcome/outcome.js';
 import { type LocalReply, localReplyFor, makeLocalReply } from '../relay/local-reply.js';
 import type { Failure, OutboundAttempt, OutboundCall } from './call.js';
 
 /** The failure of a call whose last attempt this was: the endpoint's own answer where there is one. */
 export function failureOf(call: OutboundCall, attempt: OutboundAttempt): Failure {
   if (attempt.ended === AttemptEnd.trailers && attempt.trailers !== null) return { reply: null, attempt };
+  if (isDeadlineReset(attempt.ended as AttemptEnd, attempt.status, call.deadlineMs - call.context.nowMs))
+    return { reply: deadlineReply(call, ''), attempt };
   const { attemptTimeoutMs: limitMs, timesFirstMessage } = call.plan;
   const { label: endpoint } = attempt.endpoint;
   if (timesFirstMessage && attempt.ended === AttemptEnd.attemptTimeout)

@@ -1,10 +1,10 @@
 import { AttemptEnd } from '../core/outcome/outcome.js';
-import { statusFromHttp, statusFromReset } from '../core/outcome/status.js';
+import { Status, statusFromHttp, statusFromReset } from '../core/outcome/status.js';
 import { ErrorCode } from '../http2/constants.js';
-import { headerViewOf } from '../http2/header-view.js';
+import { type HeaderView, headerViewOf } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { OwnedBuffer } from '../http2/owned-buffer.js';
-import { Ending, type Stream, type StreamOwner } from '../http2/stream.js';
+import { Ending, LONG_LIST_BYTES, type Stream, type StreamOwner } from '../http2/stream.js';
 import { ChunkList } from '../transport/chunk-list.js';
 import { FIRST_WINDOW, WIDE_WINDOW } from '../transport/memory-budget.js';
 import type { Pool, Waiter } from '../transport/pool.js';
@@ -13,9 +13,6 @@ import type { MessageCounter } from './stream/message-counter.js';
 
 /** So often an attempt moves to another connection: a peer that accepts connections only to end them is not tried for ever. */
 const MAX_TRANSPARENT_RETRIES = 8;
-
-/** Why an answer was given up, in the words of the options that decide it. */
-const LARGE_METADATA = 'more metadata than limits.max_header_bytes or limits.max_header_fields allows';
 
 /** An endpoint, or a local model. */
 export interface Target {
@@ -144,21 +141,35 @@ export class Attempt implements StreamOwner, Waiter {
     session.refusals = 0;
     session.responses++;
     const facts = headerViewOf(block);
+    if (block.overLimit && !ended && facts.status === 200) return this.refuseHeaders(block);
     if (ended) {
       this.isTrailersOnly = true;
       if (facts.grpcStatus >= 0) this.trailers = block;
+      else if (facts.status === 200 && !facts.isGrpc) return this.refuseAnswer(facts);
       return this.finishBy(facts.grpcStatus, facts.status);
     }
     if (facts.status !== 200 || !facts.isGrpc) {
-      this.reason = `HTTP status ${facts.status}, content-type "${facts.contentType.slice(0, 40)}"`;
       session.connection.reset(this.stream!, ErrorCode.cancel);
-      return this.finish(
-        AttemptEnd.trailers,
-        facts.grpcStatus > 0 ? facts.grpcStatus : statusFromHttp(facts.status),
-      );
+      return this.refuseAnswer(facts);
     }
     this.head = block;
+    if (block.bytes > LONG_LIST_BYTES) this.hold(block.bytes);
     if (!this.owner.holdsResponse || this.owner.checksMessages) this.owner.beginStream(this);
+  }
+
+  /** It is no gRPC answer: its status is the one that HTTP's maps to, unless it has one all the same. */
+  private refuseAnswer({ status, contentType, grpcStatus }: HeaderView): void {
+    this.reason = `HTTP status ${status}, content-type "${contentType.slice(0, 40)}"`;
+    this.finish(AttemptEnd.trailers, grpcStatus > 0 ? grpcStatus : statusFromHttp(status));
+  }
+
+  /** What the caller would get is not what the endpoint said. */
+  private refuseHeaders({ bytes, count }: HeaderBlock): void {
+    const session = this.session!;
+    const { maxListBytes, maxListFields } = session.connection.state;
+    this.reason = `response headers of ${bytes} bytes in ${count} fields are over the limit of ${maxListBytes} bytes and ${maxListFields} fields (limits.max_header_fields)`;
+    session.connection.reset(this.stream!, ErrorCode.cancel);
+    this.finish(AttemptEnd.headersTooLong, Status.RESOURCE_EXHAUSTED);
   }
 
   onData(_stream: Stream, buffer: OwnedBuffer, start: number, end: number, ended: boolean): void {
@@ -173,7 +184,7 @@ export class Attempt implements StreamOwner, Waiter {
       this.session!.context.memory.waiting.octets += end - start;
       if (this.held.bytes > this.owner.holdBytes || !this.hasWindow()) this.owner.commitResponse(this);
     }
-    // What was forwarded may have shown that the call ends here.
+    // What was forwarded may have shown that the call ends here, or be more than the caller accepts.
     if (ended && !this.isOver) this.finish(AttemptEnd.missingTrailers, -1);
   }
 
@@ -213,11 +224,7 @@ export class Attempt implements StreamOwner, Waiter {
         -1,
       );
     }
-    if (ending === Ending.violation) {
-      // The engine has this code for a header list over the limit alone.
-      if (code === ErrorCode.enhanceYourCalm) this.reason = LARGE_METADATA;
-      return this.finish(AttemptEnd.protocolError, -1);
-    }
+    if (ending === Ending.violation) return this.finish(AttemptEnd.protocolError, -1);
     if (this.head === null) this.target.pool.noteRefusal(this.session!, code);
     if (code === ErrorCode.refusedStream) return this.finish(AttemptEnd.refusedStream, -1);
     this.reason = `reset with code ${code}`;

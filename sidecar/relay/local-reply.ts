@@ -10,38 +10,53 @@ import { Status } from '../core/outcome/status.js';
 import { type HeaderField, makeField } from '../http2/hpack/field.js';
 import { StableList } from '../http2/hpack/header-list.js';
 import { getOrInsert } from '../runtime/get-or-insert.js';
+import { replyContentType } from '../transport/content-type.js';
 import type { Attempt } from './attempt.js';
 import type { Call } from './call.js';
 
 const STATUS_200 = makeField(':status', '200');
-const GRPC = makeField('content-type', 'application/grpc');
 const UNPROCESSED = makeField('outrider-unprocessed', 'true');
 
 interface Lists {
-  readonly headers: StableList;
+  /** The last ones made, and for which content type. */
+  contentType: string;
+  headers: StableList;
   readonly trailers: StableList;
 }
 
 const lists = new Map<LocalReplyReason, Lists>();
 
-function headersFor(reason: LocalReplyReason): Lists {
+function listsFor(reason: LocalReplyReason): Lists {
   const known = lists.get(reason);
   if (known !== undefined) return known;
   const fields = [makeField('grpc-status', String(reason.status)), makeField('outrider-reason', reason.name)];
   if (reason.isUnprocessed) fields.push(UNPROCESSED);
-  const made = { headers: StableList.of([STATUS_200, GRPC, ...fields]), trailers: StableList.of(fields) };
+  const trailers = StableList.of(fields);
+  const made: Lists = { contentType: '', headers: headersOf('', trailers), trailers };
   lists.set(reason, made);
   return made;
 }
 
-/** The headers of a trailers-only reply (gRPC over HTTP/2, "Responses"), made once per reason. */
-export function replyHeaders(reason: LocalReplyReason): StableList {
-  return headersFor(reason).headers;
+function headersOf(contentType: string, trailers: StableList): StableList {
+  return StableList.of([STATUS_200, replyContentType(contentType), ...trailers.toFields()]);
+}
+
+/**
+ * The headers of a trailers-only reply (gRPC over HTTP/2, "Responses") to a request of this content type, empty: the usual one. Made
+ * once per reason for as long as requests have the same.
+ */
+export function replyHeaders(reason: LocalReplyReason, contentType: string): StableList {
+  const known = listsFor(reason);
+  if (known.contentType !== contentType) {
+    known.headers = headersOf(contentType, known.trailers);
+    known.contentType = contentType;
+  }
+  return known.headers;
 }
 
 /** The trailers of a reply whose response had begun, made once per reason. */
 export function replyTrailers(reason: LocalReplyReason): StableList {
-  return headersFor(reason).trailers;
+  return listsFor(reason).trailers;
 }
 
 /** `grpc-message`, percent-encoded (gRPC over HTTP/2): printable ASCII but `%` stays. */
@@ -118,6 +133,8 @@ export function localReplyFor(attempt: Attempt, endpoint: string, limitMs: numbe
       return text(LocalReplyReasons.attemptTimeout, { limitMs });
     case AttemptEnd.trailers:
       return text(withStatus(LocalReplyReasons.protocolError, attempt.status), { detail });
+    case AttemptEnd.headersTooLong:
+      return text(LocalReplyReasons.metadataTooLarge, { detail: `${endpoint}: ${detail}` });
     case AttemptEnd.missingTrailers:
       return text(LocalReplyReasons.protocolError, { detail: 'the response ended without a grpc-status' });
     case AttemptEnd.protocolError:

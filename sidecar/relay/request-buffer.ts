@@ -65,6 +65,8 @@ export function writeRequest(call: Call, attempt: Attempt, { connection }: Sessi
   const { buffered, handler } = call;
   const isEmpty = buffered === null || buffered.count === 0;
   const headers = handler.requestHeaders(call, attempt);
+  // As gRPC ends a request ("Requests": EOS), also one without a message. grpc-go never answers one that its headers end.
+  stream.endsByData = true;
   connection.sendHeaders(stream, headers, handler.requestExtras(call, attempt), isEmpty && call.requestEnded);
   if (isEmpty) return;
   writeBuffered(buffered, connection, stream, call.requestEnded);

@@ -1,19 +1,29 @@
 /** The response on its way to the caller: an endpoint's, a stored one or a local reply; and the end of the call. */
 
+import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { ErrorCode } from '../http2/constants.js';
+import { headerViewOf } from '../http2/header-view.js';
 import { type HeaderField, makeField } from '../http2/hpack/field.js';
-import { type HeaderBlock, StableList } from '../http2/hpack/header-list.js';
+import { type HeaderBlock, listBytes, StableList } from '../http2/hpack/header-list.js';
 import type { OwnedBuffer } from '../http2/owned-buffer.js';
 import { NO_FIELDS } from '../http2/stream.js';
+import { fitTrailers } from '../transport/header-limit.js';
 import { FIRST_WINDOW } from '../transport/memory-budget.js';
 import type { Attempt } from './attempt.js';
 import { type Call, FirstMessage, MessageWatch, type Resumption } from './call.js';
 import { settleOn, stopAttempts } from './call-attempts.js';
 import { markActive } from './call-timer.js';
 import { stripExtras, stripReports, stripResponse } from './header-rewrite.js';
-import { degradedField, type LocalReply, messageField, replyHeaders, replyTrailers } from './local-reply.js';
+import {
+  degradedField,
+  type LocalReply,
+  makeLocalReply,
+  messageField,
+  replyHeaders,
+  replyTrailers,
+} from './local-reply.js';
 import { disableReplay, dropBuffer } from './request-buffer.js';
 import { MessageCounter } from './stream/message-counter.js';
 import { notePatience } from './stream/patience.js';
@@ -75,20 +85,22 @@ function checkMessages(call: Call, attempt: Attempt): void {
 
 const OK_TRAILERS = StableList.of([makeField('grpc-status', '0')]);
 
-/** Sends the headers and all that is held of an attempt's response: from here on no other attempt is possible. */
+/**
+ * Sends the headers and all that is held of an attempt's response: from here on no other attempt is possible. Headers that are longer
+ * than the caller accepts end the call.
+ */
 export function commitResponse(call: Call, attempt: Attempt): void {
+  const head = attempt.head!;
+  if (!isAccepted(call, head)) return sendLocalReply(call, headersTooLong(call, head));
   if (call.hedge !== null) settleOn(call, attempt);
   call.isCommitted = true;
   call.lastResponseMs = call.context.nowMs;
   if (call.isInactive) markActive(call);
-  const { holdsResponse, stripsResponse } = call.plan;
+  const { holdsResponse } = call.plan;
   if (!holdsResponse) call.handler.onStreaming?.(call, attempt);
   else if (!attempt.isOver) call.handler.onLongResponse?.(call, attempt);
   if (call.resumable === null) disableReplay(call);
-  const head = attempt.head!;
-  const list = stripsResponse ? stripResponse(head.stable) : head.stable;
-  const extras = stripsResponse ? stripExtras(head.extras) : head.extras;
-  sendHead(call, list, extras, NO_FIELDS, false);
+  call.session.connection.sendHeaders(call.stream, headList(call, head), headExtras(call, head), false);
   const held = attempt.takeHeld();
   if (held === null) return;
   if (call.tee !== null) call.tee.begin(held);
@@ -100,19 +112,59 @@ export function commitResponse(call: Call, attempt: Attempt): void {
   }
 }
 
-/** Sends the headers of the endpoint's response as a rule says, with what is ours. */
-function sendHead(
-  call: Call,
-  list: StableList,
-  extras: readonly HeaderField[],
-  added: readonly HeaderField[],
-  ends: boolean,
-): void {
+/** More than a rule and this sidecar add to headers, bytes. */
+const ADDED_BYTES = 4096;
+
+/** Whether the caller accepts these headers of a response. */
+function isAccepted(call: Call, head: HeaderBlock): boolean {
+  const acceptedBytes = call.session.connection.peerHeaderBytes;
+  if (head.bytes + ADDED_BYTES <= acceptedBytes) return true;
+  return listBytes(headList(call, head), headExtras(call, head)) <= acceptedBytes;
+}
+
+function headersTooLong(call: Call, head: HeaderBlock): LocalReply {
+  const accepted = call.session.connection.peerHeaderBytes;
+  const bytes = listBytes(headList(call, head), headExtras(call, head));
+  const detail = `response headers of ${bytes} bytes are over the ${accepted} bytes that the caller accepts (SETTINGS_MAX_HEADER_LIST_SIZE)`;
+  return makeLocalReply(LocalReplyReasons.metadataTooLarge, { detail });
+}
+
+/** Headers of the endpoint's response as the caller gets them. */
+function headList(call: Call, { stable }: HeaderBlock): StableList {
+  return editedList(call, call.plan.stripsResponse ? stripResponse(stable) : stable);
+}
+
+function headExtras(call: Call, { extras }: HeaderBlock): readonly HeaderField[] {
+  return editedExtras(call, call.plan.stripsResponse ? stripExtras(extras) : extras);
+}
+
+/** A list of the endpoint's as a rule says. */
+function editedList({ plan: { responseEditor: editor } }: Call, list: StableList): StableList {
+  return editor === null ? list : editor.list(list);
+}
+
+/** The same for those that vary, with what is ours. */
+function editedExtras(call: Call, extras: readonly HeaderField[]): readonly HeaderField[] {
   const { responseEditor: editor } = call.plan;
-  const stable = editor === null ? list : editor.list(list);
-  const own = editor === null ? extras : editor.extras(extras);
-  const all = added.length === 0 ? own : own.length === 0 ? added : [...own, ...added];
-  call.session.connection.sendHeaders(call.stream, stable, withDegraded(call, all), ends);
+  return withDegraded(call, editor === null ? extras : editor.extras(extras));
+}
+
+/** Sends trailers, cut to what the caller accepts. */
+function endWithTrailers(call: Call, list: StableList, extras: readonly HeaderField[]): void {
+  const { connection } = call.session;
+  if (listBytes(list, extras) <= connection.peerHeaderBytes)
+    return connection.sendTrailers(call.stream, list, extras);
+  const fitted = fitTrailers({ list, extras }, connection.peerHeaderBytes);
+  connection.sendTrailers(call.stream, fitted.list, fitted.extras);
+}
+
+/** Sends headers that end the response (gRPC over HTTP/2, "Trailers-Only"), cut likewise. */
+function endWithHeaders(call: Call, list: StableList, extras: readonly HeaderField[]): void {
+  const { connection } = call.session;
+  if (listBytes(list, extras) <= connection.peerHeaderBytes)
+    return connection.sendHeaders(call.stream, list, extras, true);
+  const fitted = fitTrailers({ list, extras }, connection.peerHeaderBytes);
+  connection.sendHeaders(call.stream, fitted.list, fitted.extras, true);
 }
 
 /** Forwards octets of a response that has been committed; takes `buffer` over. A tee reads the payload only. */
@@ -146,11 +198,11 @@ export function finishWith(call: Call, attempt: Attempt, added: readonly HeaderF
     // An endpoint that went on with a stream of which there was nothing left.
     call.session.connection.sendTrailers(call.stream, OK_TRAILERS, NO_FIELDS);
   } else if (attempt.isTrailersOnly) {
-    sendHead(call, list, own, added, true);
+    endWithHeaders(call, editedList(call, list), withAdded(editedExtras(call, own), added));
   } else {
     if (!call.isCommitted) commitResponse(call, attempt);
-    const extras = added.length === 0 ? own : own.length === 0 ? added : [...own, ...added];
-    call.session.connection.sendTrailers(call.stream, list, extras);
+    if (call.isFinished) return;
+    endWithTrailers(call, list, withAdded(own, added));
   }
   closeCall(call, attempt.status);
 }
@@ -160,15 +212,20 @@ export function sendStored(call: Call, { head, body, trailers }: StoredResponse)
   if (call.isFinished) return;
   const { connection } = call.session;
   const { stripsResponse, stripsReports } = call.plan;
-  const headList = stripsResponse ? stripResponse(head.stable) : head.stable;
-  sendHead(call, headList, stripsResponse ? stripExtras(head.extras) : head.extras, NO_FIELDS, false);
+  if (!isAccepted(call, head)) return sendLocalReply(call, headersTooLong(call, head));
+  connection.sendHeaders(call.stream, headList(call, head), headExtras(call, head), false);
   if (body.length > 0) connection.sendData(call.stream, body, 0, body.length, false);
   call.responseBytes += body.length;
   const list = stripsResponse ? stripResponse(trailers.stable) : trailers.stable;
   let extras = stripsResponse ? stripExtras(trailers.extras) : trailers.extras;
   if (stripsReports && extras.length > 0) extras = stripReports(extras);
-  connection.sendTrailers(call.stream, list, extras);
+  endWithTrailers(call, list, extras);
   closeCall(call, Status.OK);
+}
+
+function withAdded(own: readonly HeaderField[], added: readonly HeaderField[]): readonly HeaderField[] {
+  if (added.length === 0) return own;
+  return own.length === 0 ? added : [...own, ...added];
 }
 
 /** Adds `outrider-degraded` where the response is not quite what was asked for. */
@@ -179,10 +236,9 @@ function withDegraded({ degraded }: Call, extras: readonly HeaderField[]): reado
 /** Ends the call with a local reply: trailers only, or trailers where a response has begun. */
 export function sendLocalReply(call: Call, { reason, message, metadata }: LocalReply): void {
   if (call.isFinished) return;
-  const { connection } = call.session;
   const extras = metadata === null ? [messageField(message)] : [messageField(message), metadata];
-  if (call.isCommitted) connection.sendTrailers(call.stream, replyTrailers(reason), extras);
-  else connection.sendHeaders(call.stream, replyHeaders(reason), extras, true);
+  if (call.isCommitted) endWithTrailers(call, replyTrailers(reason), extras);
+  else endWithHeaders(call, replyHeaders(reason, headerViewOf(call.block).contentType), extras);
   call.stats?.countReason(reason.name);
   call.reason = reason.name;
   closeCall(call, reason.status);

@@ -16,14 +16,16 @@ export class UnroutedStream {
   constructor(private readonly context: DataPlaneContext) {}
 
   accept(session: Session, stream: Stream, block: HeaderBlock, ended: boolean, name: string): void {
-    if (!isGrpcRequest(headerViewOf(block))) return void new RejectedStream(session, stream, ended);
+    const view = headerViewOf(block);
+    if (!isGrpcRequest(view)) return void new RejectedStream(session, stream, ended);
     stream.owner = NO_OWNER;
     this.stats ??= this.context.stats.callStats({ direction: 'outbound', service: 'none', method: 'other' });
     this.stats.begin();
     const message = messageField(
       reasonMessage(LocalReplyReasons.unknownRoute, { path: `upstream "${name.slice(0, 100)}"` }),
     );
-    session.connection.sendHeaders(stream, replyHeaders(LocalReplyReasons.unknownRoute), [message], true);
+    const headers = replyHeaders(LocalReplyReasons.unknownRoute, view.contentType);
+    session.connection.sendHeaders(stream, headers, [message], true);
     this.stats.countReason(LocalReplyReasons.unknownRoute.name);
     this.stats.finish(LocalReplyReasons.unknownRoute.status, 0);
   }

@@ -1,13 +1,6 @@
 import type { Socket } from 'node:net';
 import type { ConnectionState } from '../http2/connection-state.js';
-import {
-  BLOCK_BYTES,
-  BLOCK_FRAMES,
-  INFORMATIONAL,
-  type LimitName,
-  type Meter,
-  UNREAD_CONTROL_BYTES,
-} from '../http2/limits.js';
+import { INFORMATIONAL, type LimitName, type Meter, UNREAD_CONTROL_BYTES } from '../http2/limits.js';
 import type { DataPlaneContext } from './context.js';
 
 const GAP_MS = 10_000;
@@ -64,7 +57,7 @@ export function limitDetails(c: ConnectionState, limit: LimitName): LimitDetails
     case 'header-block-frames':
       return {
         found: `${c.blockFrames} frames with ${c.blockBytes} octets`,
-        allowed: `${BLOCK_FRAMES} frames with ${BLOCK_BYTES} octets`,
+        allowed: `${c.maxBlockFrames} frames with ${c.maxBlockBytes} octets`,
       };
     case 'unread-output':
       return { found: `${c.control.length} octets`, allowed: `${UNREAD_CONTROL_BYTES} octets` };

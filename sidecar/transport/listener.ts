@@ -10,6 +10,7 @@ import { ListenSockets } from '../runtime/process/listen-sockets.js';
 import { AuditKind } from '../telemetry/audit/trail.js';
 import { type ClientHello, TLS_HANDSHAKE } from './client-hello.js';
 import type { DataPlaneContext } from './context.js';
+import { refuseLongRequest } from './header-limit.js';
 import { logLimit } from './limit-log.js';
 import { Session, type SessionHandler } from './session.js';
 import { SessionGuard } from './session-guard.js';
@@ -159,6 +160,7 @@ export class Listener implements SessionHandler {
   // ---- SessionHandler ----
 
   onStream(session: Session, stream: Stream, block: HeaderBlock, ended: boolean): void {
+    if (block.overLimit) return refuseLongRequest(session, stream, block);
     this.options.onStream(session, stream, block, ended);
   }
 

@@ -1,6 +1,6 @@
 import type { Connection } from '../http2/connection.js';
 import { ErrorCode } from '../http2/constants.js';
-import { type OctetCount, STREAM_BYTES, type Stream } from '../http2/stream.js';
+import { LONG_LIST_BYTES, type OctetCount, STREAM_BYTES, type Stream } from '../http2/stream.js';
 import { FIRST_WINDOW, type MemoryHolder, WIDE_WINDOW } from './memory-budget.js';
 
 /** So many requests of a connection that did not fit into their first window make it a wide one. */
@@ -48,7 +48,7 @@ export class SessionMemory implements MemoryHolder {
 
   heldBytes(): number {
     const { unflushedBytes, connection } = this;
-    let bytes = unflushedBytes;
+    let bytes = unflushedBytes + connection.state.blockBytes;
     if (connection.state.role === 'server')
       for (const stream of connection.state.table.all()) bytes += heldFor(stream);
     return bytes;
@@ -63,7 +63,7 @@ export class SessionMemory implements MemoryHolder {
 
   shed(bytes: number): number {
     const { connection, unflushedBytes } = this;
-    if (connection.state.role === 'client') return 0;
+    if (connection.state.role === 'client') return this.shedBlock();
     const streams = connection.state.table.all().map((stream) => ({ stream, held: heldFor(stream) }));
     // Calls are not to be lost for what the socket does not take.
     const open = streams.reduce((sum, { held }) => sum + held, 0);
@@ -82,13 +82,21 @@ export class SessionMemory implements MemoryHolder {
     return freed;
   }
 
+  /** An endpoint's header block that does not end. The calls on its connection wait for that end as well. */
+  private shedBlock(): number {
+    const { blockBytes } = this.connection.state;
+    if (blockBytes < this.unflushedBytes || blockBytes < LONG_LIST_BYTES) return 0;
+    this.destroy('it is sending a long header block, and memory is short');
+    return blockBytes;
+  }
+
   setFirstWindow(bytes: number): void {
     this.connection.setInitialWindow(this.firstWindow(bytes));
   }
 }
 
 function heldFor(stream: Stream): number {
-  return STREAM_BYTES + (stream.owner.bufferedBytes?.(stream) ?? stream.pendingBytes);
+  return STREAM_BYTES + stream.listBytes + (stream.owner.bufferedBytes?.(stream) ?? stream.pendingBytes);
 }
 
 /** Its response waits for the peer's window, or its request for the rest of itself. */

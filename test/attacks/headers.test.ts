@@ -4,13 +4,7 @@
  */
 
 import assert from 'node:assert/strict';
-import {
-  AttackedSidecar,
-  assertDisconnected,
-  assertServes,
-  resetsWith,
-  SIDES,
-} from '../kit/attacks/attacked-sidecar.js';
+import { AttackedSidecar, assertDisconnected, assertServes, SIDES } from '../kit/attacks/attacked-sidecar.js';
 import { Path } from '../kit/attacks/upstream-worker.js';
 import {
   continuation,
@@ -77,8 +71,9 @@ describe('attacks: headers', () => {
           }
           await assertDisconnected(peer);
         });
-        // Each refused list counts, and the one that was too many.
-        assert.deepEqual(hits, { 'header-list': resetsWith(peer, ErrorCode.enhanceYourCalm) + 1 });
+        // Each refused list counts, and the one that was too many. The bucket gains one a second.
+        assert.deepEqual(Object.keys(hits), ['header-list']);
+        assert.ok(hits['header-list']! >= 11 && hits['header-list']! <= 20, `${hits['header-list']}`);
         assert.ok((await target.stats()).calls <= 1);
         assert.ok(target.rssBytes() - rssBefore < 64 * MIB);
         assert.ok(target.cpuMs() - cpuBefore < 2000, `cost ${target.cpuMs() - cpuBefore} ms of CPU`);

@@ -56,11 +56,12 @@ export const limits = blockAs('a block of limits', {
     why: 'More than one client keeps up with; more connections are the way to more calls.',
   }),
   max_header_bytes: option(size({ min: 4 * KIB, max: MIB }).prefault('16KiB'), {
-    meaning: 'Size of the metadata of one call, as HTTP/2 counts it: 32 bytes more per field.',
+    meaning:
+      'Size of the metadata of one request, as HTTP/2 counts it: 32 bytes more per field. A larger one gets RESOURCE_EXHAUSTED. Responses may have 1 MiB; a caller that accepts less gets an error message that is cut.',
     why: 'Twice the 8 KiB that gRPC clients may send by default.',
   }),
   max_header_fields: option(wholeNumber({ min: 16, max: 10_000 }).prefault(100), {
-    meaning: 'Fields in the metadata of one call.',
+    meaning: 'Fields in the metadata of one request. Responses may have 16 more.',
     why: 'Ordinary calls have about 10; a thousand empty ones are an attack.',
   }),
   handshake_timeout: option(duration({ min: 100, max: 300_000 }).prefault('5s'), {

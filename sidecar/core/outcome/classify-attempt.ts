@@ -120,6 +120,8 @@ function traitsOfReason({ reason, status, model }: AttemptFacts, outcome: Outcom
 function refusalOf({ reason, isUnprocessed, model }: AttemptFacts): Outcome | undefined {
   // It ended what was under way, and says so: nothing that balancing or a detector should go by.
   if (reason === LocalReplyReasons.drainTimeout.name) return Outcome.neutral;
+  // The call's own: any endpoint would answer it so.
+  if (reason === LocalReplyReasons.metadataTooLarge.name) return Outcome.neutral;
   if (reason !== undefined && model !== undefined) return isUnprocessed ? Outcome.refusal : Outcome.neutral;
   return isUnprocessed && reason !== LocalReplyReasons.modelUnavailable.name ? Outcome.overload : undefined;
 }

@@ -131,6 +131,8 @@ export const LocalReplyReasons = {
   ),
   draining: unprocessed('draining', UNAVAILABLE, '{service} is shutting down'),
   tooLarge: reason('too-large', RESOURCE_EXHAUSTED, '{detail} is over the limit of {limit} bytes'),
+  /** Header lists: of a request, over our own limit; of a response, over our own or the caller's. */
+  metadataTooLarge: reason('metadata-too-large', RESOURCE_EXHAUSTED, '{detail}'),
   // Its status is that of the injected fault: `injected` below.
   faultInjected: reason('fault-injected', UNAVAILABLE, 'a fault was injected for a drill'),
   protocolError: reason('protocol-error', INTERNAL, '{peer} broke the protocol: {detail}'),

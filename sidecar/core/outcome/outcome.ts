@@ -28,6 +28,8 @@ export const AttemptEnd = {
   superseded: 11,
   /** No connection was tried, or could be, for a local reason: never processed. */
   unconnected: 12,
+  /** The response's headers are longer than we accept. Its trailers never end an attempt so: their status is kept. */
+  headersTooLong: 13,
 } as const;
 export type AttemptEnd = (typeof AttemptEnd)[keyof typeof AttemptEnd];
 
@@ -60,6 +62,17 @@ const CANCEL_SLACK_RATIO = 0.05;
 export function isCancelAtDeadline(elapsedMs: number, allowedMs: number): boolean {
   if (allowedMs === Number.POSITIVE_INFINITY) return false;
   return allowedMs - elapsedMs <= Math.max(CANCEL_SLACK_MS, allowedMs * CANCEL_SLACK_RATIO);
+}
+
+/** A server that counts the time it was given ends a call so much before our deadline, at most: the time was rounded down, and passed on. */
+const EARLY_RESET_MS = 5;
+
+/**
+ * Whether the peer reset the call because its deadline has passed: with CANCEL, as grpc-go does, when `leftMs` of it are left, or
+ * less than none.
+ */
+export function isDeadlineReset(ended: AttemptEnd, status: number, leftMs: number): boolean {
+  return ended === AttemptEnd.reset && status === Status.CANCELLED && leftMs <= EARLY_RESET_MS;
 }
 
 /**
@@ -152,6 +165,8 @@ export function classify(
     case AttemptEnd.goawayUnprocessed:
     case AttemptEnd.unconnected:
       return Outcome.refusal;
+    case AttemptEnd.headersTooLong:
+      return Outcome.neutral;
     case AttemptEnd.attemptTimeout:
       return givenMs > 0 ? Outcome.fault : Outcome.neutral;
     case AttemptEnd.deadline:

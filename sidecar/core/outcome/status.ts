@@ -54,7 +54,7 @@ export function parseStatus(text: string): Status | undefined {
 
 const { UNAVAILABLE, INTERNAL, UNKNOWN, PERMISSION_DENIED } = Status;
 const BY_HTTP: Readonly<Record<number, Status>> = {
-  ...{ 400: INTERNAL, 431: INTERNAL, 401: Status.UNAUTHENTICATED, 403: PERMISSION_DENIED },
+  ...{ 400: INTERNAL, 401: Status.UNAUTHENTICATED, 403: PERMISSION_DENIED },
   ...{ 404: Status.UNIMPLEMENTED, 429: UNAVAILABLE, 502: UNAVAILABLE, 503: UNAVAILABLE, 504: UNAVAILABLE },
 };
 

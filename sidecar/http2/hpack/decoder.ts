@@ -1,14 +1,18 @@
 import { DynamicTable } from './dynamic-table.js';
 import { HpackError } from './errors.js';
-import type { HeaderField } from './field.js';
+import { FieldError, type HeaderField } from './field.js';
 import { HeaderBlock, StableList } from './header-list.js';
 import { Cursor, readInteger } from './integer.js';
 import { readName, readValue } from './literal.js';
 import type { Name } from './name.js';
 import { STATIC_COUNT, STATIC_FIELDS } from './static-table.js';
+import { Token } from './tokens.js';
 
 /** Table size updates at the begin of a block, at most (RFC 7541 section 4.2). */
 const MOST_UPDATES = 2;
+
+/** Size of a `grpc-status` field, at most. */
+const MOST_STATUS_BYTES = 64;
 
 /** Limits of a decoder. */
 export interface DecoderOptions {
@@ -160,7 +164,8 @@ export class Decoder {
   }
 
   #add(field: HeaderField): void {
-    if (this.#extras === null) this.#addStable(field);
+    if (field.error === FieldError.whitespace && !field.info.pseudo) this.#addTrimmed(field);
+    else if (this.#extras === null) this.#addStable(field);
     else this.#addWithExtras(field);
   }
 
@@ -172,12 +177,25 @@ export class Decoder {
       this.#stable = stable.with(field);
       return;
     }
+    const extras = this.#beginExtras();
+    if (this.#countField(field)) extras.push(field);
+  }
+
+  /** From here on the counts are not those of the stable list. */
+  #beginExtras(): HeaderField[] {
+    const stable = this.#stable;
     this.#bytes = stable.bytes;
     this.#count = stable.count;
     this.#misordered = stable.misordered;
     this.#regular = stable.hasRegular;
     this.#extras = [];
-    if (this.#countField(field)) this.#extras.push(field);
+    return this.#extras;
+  }
+
+  /** A field with whitespace at the ends of its value: counted as it came. */
+  #addTrimmed(field: HeaderField): void {
+    const extras = this.#extras ?? this.#beginExtras();
+    if (this.#countField(field)) extras.push(field.trimmed());
   }
 
   #addWithExtras(field: HeaderField): void {
@@ -187,12 +205,12 @@ export class Decoder {
     else extras.push(field);
   }
 
-  /** Counts a field; false if it is above the limits. */
+  /** Counts a field; false if it is above the limits. The status of a call is kept all the same: it is short, and says how it ended. */
   #countField(field: HeaderField): boolean {
     this.#count++;
     this.#bytes += field.size;
     if (this.#bytes > this.#maxListBytes || this.#count > this.#maxFields) this.#overLimit = true;
-    if (this.#overLimit) return false;
+    if (this.#overLimit) return field.token === Token.grpcStatus && field.size <= MOST_STATUS_BYTES;
     if (!field.info.pseudo) this.#regular = true;
     else if (this.#regular) this.#misordered = true;
     return true;

@@ -15,6 +15,9 @@ export const MAX_CACHED_VALUE_OCTETS = 256;
 /** `uses` stops here: enough to be stable, and for a table entry at the peer to pay. */
 export const ENOUGH_USES = 2;
 
+/** SP and HTAB at either end: one pass each, however many there are within. */
+const BLANKS = /^[ \t]+|(?<![ \t])[ \t]+$/g;
+
 /** Scratch buffer for the octets of `wire` while they are decoded. */
 let coded = Buffer.allocUnsafeSlow(1024);
 
@@ -57,13 +60,32 @@ export class HeaderField {
     this.name = info.text;
     this.size = info.text.length + length + ENTRY_OVERHEAD;
     this.error = info.error !== FieldError.ok ? info.error : fault;
-    this.volatility = volatilityOf(info, length, neverIndexed);
+    // It is never part of a list as it is: see `trimmed`.
+    this.volatility =
+      fault === FieldError.whitespace ? Volatility.varying : volatilityOf(info, length, neverIndexed);
     this.#value = value;
   }
 
   /** The value in latin1: one char per octet. */
   get value(): string {
     return this.#value ?? this.#decode();
+  }
+
+  /**
+   * The same field without SP and HTAB at the ends of its value. RFC 9113 section 8.2.1 forbids them, gRPC allows a receiver to strip
+   * them (gRPC over HTTP/2, "ASCII-Value"), and other implementations accept them.
+   */
+  trimmed(): HeaderField {
+    const value = this.value.replace(BLANKS, '');
+    return new HeaderField(
+      this.info,
+      value,
+      value.length,
+      textFault(this.info, value),
+      this.neverIndexed,
+      null,
+      false,
+    );
   }
 
   /** Counts one decoding. Whether the field belongs into the stable list of its block. */

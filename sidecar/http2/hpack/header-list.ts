@@ -113,6 +113,13 @@ export class StableList {
   }
 }
 
+/** Bytes of a whole list, by RFC 9113 section 10.5.1. */
+export function listBytes(list: StableList, extras: readonly HeaderField[]): number {
+  let { bytes } = list;
+  for (let at = 0; at < extras.length; at++) bytes += extras[at]!.size;
+  return bytes;
+}
+
 let current = new Trie();
 
 const NO_FIELDS: readonly HeaderField[] = Object.freeze([]);
@@ -128,7 +135,7 @@ export class HeaderBlock {
     /** Size of the whole list as sent, by RFC 9113 section 10.5.1. */
     readonly bytes: number,
     readonly count: number,
-    /** Above the limits: the fields beyond them are counted and not kept. */
+    /** Above the limits: the fields beyond them are counted and not kept, but `grpc-status`. */
     readonly overLimit: boolean,
     /** A pseudo-header follows a regular field: malformed by RFC 9113 section 8.3. */
     readonly misordered: boolean,

@@ -1,5 +1,6 @@
 import { makeField } from '../../http2/hpack/field.js';
 import type { HeaderBlock } from '../../http2/hpack/header-list.js';
+import { UNLIMITED } from '../../http2/settings.js';
 import { NO_OWNER, Stream } from '../../http2/stream.js';
 import type { Attempt } from '../../relay/attempt.js';
 import { disableReplay } from '../../relay/request-buffer.js';
@@ -28,6 +29,7 @@ const NO_CALLER = {
   identity: null,
   cannotSend: () => false,
   connection: {
+    peerHeaderBytes: UNLIMITED,
     sendHeaders() {},
     sendData: take,
     passData: take,

@@ -13,7 +13,8 @@ type Name =
   | 'silent-stream'
   | 'too-many-streams'
   | 'breaker-open'
-  | 'too-large';
+  | 'too-large'
+  | 'metadata-too-large';
 
 /**
  * Calls that took too long, and calls that were more than there is room for.
@@ -231,13 +232,29 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
   },
   /** The limits of the relay and of the reader of model names. */
   'too-large': {
-    meaning: 'Something of the call is over a limit of bytes: its headers, or a message that has to be kept.',
+    meaning: 'A message of the call that has to be kept is over a limit of bytes.',
+    causes: ['A request that names its model late, to a sidecar that has to read it.'],
+    look: ['The message names what was too large and the limit.'],
+    remedy: ['Raise the limit that the message names.'],
+    options: ['limits.replay_bytes_per_call'],
+  },
+  /** transport/header-limit.ts, relay/attempt.ts and relay/response.ts. */
+  'metadata-too-large': {
+    meaning:
+      'The headers of a request are over the limit of a sidecar, or the headers of a response are over the limit that the caller announced. A long error message is no reason for it: that is cut.',
     causes: [
       'Large metadata, such as a token.',
-      'A request that names its model late, to a sidecar that has to read it.',
+      'A model that sends much initial metadata, to a client that accepts 8 KiB (gRPC for Java) or 16 KiB (gRPC for Python).',
     ],
-    look: ['The message names what was too large and the limit.'],
-    remedy: ['Send less in metadata.', 'Raise the limit that the message names.'],
-    options: ['limits.max_header_bytes', 'limits.max_header_fields', 'limits.replay_bytes_per_call'],
+    look: [
+      'The message names what was too large and the limit.',
+      '`outrider_limit_hits_total{limit="header-list"}`.',
+    ],
+    remedy: [
+      'Send less in metadata.',
+      'For requests: raise the limit that the message names.',
+      'For responses: raise the limit of the client (`grpc.absolute_max_metadata_size`, `maxInboundMetadataSize`).',
+    ],
+    options: ['limits.max_header_bytes', 'limits.max_header_fields'],
   },
 };

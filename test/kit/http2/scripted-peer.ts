@@ -61,7 +61,7 @@ export class PeerStream {
   // ---- what this end says ----
 
   headers(fields: readonly Field[], flags = 0): this {
-    this.peer.queue(this.id, h2.headers(this.id, encode(fields), Flag.endHeaders | flags));
+    this.peer.queue(this.id, ...blockFrames(this.id, encode(fields), flags));
     return this;
   }
   /** Sent as frames of up to 16 KiB, as far as the windows reach. */
@@ -105,6 +105,17 @@ export class PeerStream {
 /** The largest payload of a frame that is sent. */
 const PIECE = 16_384;
 
+/** A header block in as many frames as its size asks for. */
+function blockFrames(id: number, block: Buffer, flags: number): Buffer[] {
+  const frames: Buffer[] = [];
+  for (let at = 0; at < block.length || at === 0; at += PIECE) {
+    const last = at + PIECE >= block.length ? Flag.endHeaders : 0;
+    const piece = block.subarray(at, at + PIECE);
+    frames.push(at === 0 ? h2.headers(id, piece, flags | last) : h2.continuation(id, piece, last));
+  }
+  return frames;
+}
+
 export class ScriptedPeer extends RawPeer<MemorySocket> {
   readonly streams = new Map<number, PeerStream>();
   readonly goaways: Frame[] = [];
@@ -145,16 +156,7 @@ export class ScriptedPeer extends RawPeer<MemorySocket> {
     const stream = new PeerStream(this, this.nextId);
     this.nextId += 2;
     this.streams.set(stream.id, stream);
-    const block = encode(fields);
-    for (let at = 0; at < block.length || at === 0; at += PIECE) {
-      const last = at + PIECE >= block.length ? Flag.endHeaders : 0;
-      const piece = block.subarray(at, at + PIECE);
-      const isFirst = at === 0;
-      this.queue(
-        stream.id,
-        isFirst ? h2.headers(stream.id, piece, flags | last) : h2.continuation(stream.id, piece, last),
-      );
-    }
+    this.queue(stream.id, ...blockFrames(stream.id, encode(fields), flags));
     return stream;
   }
 

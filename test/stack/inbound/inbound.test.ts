@@ -43,6 +43,16 @@ describe('Inbound', () => {
       assert.equal(last().header(':scheme'), 'http');
     });
 
+    it('no other spelling of a reserved name reaches the model', () => {
+      answering();
+      const names = ['outrider_caller', 'outrider.caller', 'x_forwarded_client_cert'];
+      stack.call({ metadata: names.map((name): Field => [name, 'root']) });
+      assert.deepEqual(
+        names.map((name) => last().header(name)),
+        [undefined, undefined, undefined],
+      );
+    });
+
     it('forwarded-client headers of a caller never reach the model', () => {
       answering();
       const forged = (n: number): Field[] => [
@@ -417,6 +427,19 @@ describe('Inbound', () => {
       stack.settle(stack.model.peer.socket.break());
       // It may have been processed.
       assertEnd(running, [14, 'connection-lost'], { 'outrider-unprocessed': undefined });
+    });
+
+    it('a call that the model resets with CANCEL at its deadline ends with that', () => {
+      start();
+      for (const [afterMs, end] of [
+        [900, [1, 'upstream-reset']],
+        [996, [4, 'deadline-exceeded']],
+      ] as const) {
+        const call = stack.call({ timeout: '1S' });
+        stack.advance(afterMs);
+        stack.settle(last().reset(ErrorCode.cancel));
+        assertEnd(call, end);
+      }
     });
 
     it('a call that the model answers with GOAWAY or REFUSED_STREAM is reset with REFUSED_STREAM: the caller may send it again', () => {

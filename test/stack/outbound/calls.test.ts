@@ -12,6 +12,14 @@ const CHECK = '/grpc.health.v1.Health/Check';
 const HTML: Field = ['content-type', 'text/html'];
 const PAGE = Buffer.from('<p>');
 
+const CALL_FIELDS: readonly Field[] = [
+  [':method', 'POST'],
+  [':scheme', 'http'],
+  [':path', '/a.B/C'],
+  ['content-type', 'application/grpc'],
+  ['te', 'trailers'],
+];
+
 describe('Outbound: a call', () => {
   let stack: UpstreamStack;
 
@@ -297,12 +305,62 @@ describe('Outbound: a call', () => {
       });
     }
 
-    it('an answer with more metadata than is taken is given up in the words of the limits', () => {
-      const call = start().call();
-      const fields = Array.from({ length: 200 }, (_, i): Field => [`k${i}`, 'v']);
-      stack.settle(last().begin().trailers(3, fields));
-      const why = /: more metadata than limits\.max_header_bytes or limits\.max_header_fields allows$/;
-      assertEnd(call, [13, 'protocol-error'], { 'grpc-message': why });
+    it('a trailers-only answer of another content type is UNKNOWN, unless it has a status', () => {
+      start();
+      for (const [more, status] of [
+        [[], 2],
+        [[['grpc-status', '5']], 5],
+      ] as const) {
+        const call = stack.call();
+        stack.settle(last().headers([[':status', '200'], HTML, ...more], Flag.endStream));
+        assert.equal(call.status, status);
+      }
+    });
+
+    it('a reset with CANCEL at the deadline is the deadline', () => {
+      start();
+      for (const [afterMs, status, reason] of [
+        [900, 1, 'upstream-reset'],
+        [995, 4, 'deadline-exceeded'],
+        [999, 4, 'deadline-exceeded'],
+      ] as const) {
+        const call = stack.call({ timeout: '1S' });
+        stack.advance(afterMs);
+        stack.settle(last().reset(8));
+        assertEnd(call, [status, reason]);
+      }
+    });
+
+    for (const contentType of ['application/grpc', 'application/grpc+proto', 'application/grpc+json'])
+      it(`a reply to a request of ${contentType} has the same content type`, () => {
+        start([aRoute({ methods: ['/a.B/C'] })]);
+        const call = stack.call({ contentType });
+        assertEnd(call, [12, 'unknown-route']);
+        assert.equal(call.header('content-type'), contentType);
+      });
+
+    it('a request without a message ends by DATA of its own, however the caller ended it', () => {
+      start();
+      for (const flags of [0, Flag.endStream]) {
+        const call = stack.caller.request(CALL_FIELDS, flags);
+        if (flags === 0) call.end();
+        stack.run();
+        const frames = stack.backend('a').peer.frames.filter(({ streamId }) => streamId === last().id);
+        assert.deepEqual([frames.map((frame) => frame.flags & Flag.endStream), last().isEnded], [[0], true]);
+      }
+    });
+
+    it('whitespace around the values of metadata is stripped', () => {
+      start();
+      stack.answers((stream) => stream.reply(Buffer.from('yes'), 0, [['x-back', '\tfrom there ']]));
+      const call = stack.call({ metadata: [['x-on', '  to there\t']] });
+      assertEnd(call, [0], { 'x-back': 'from there' });
+      assert.equal(last().header('x-on'), 'to there');
+    });
+
+    it('a host of the caller does not contradict the authority that the endpoint gets', () => {
+      start().call({ metadata: [['host', 'evil.example']] });
+      assert.deepEqual([last().header(':authority'), last().header('host')], ['digits', undefined]);
     });
   });
 

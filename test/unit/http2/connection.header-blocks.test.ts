@@ -102,23 +102,62 @@ describe('long header lists', () => {
     assert.equal(raw.frames().length, 1);
   });
 
-  it('that are longer than we announced reset the stream, not the connection', () => {
+  it('of a request that are longer than we announced are told as such, with what fits', () => {
     const raw = rawClient({ local: { maxHeaderBytes: 1000, maxHeaderFields: 20 } });
     raw.send(request(1, 'end', [['x', 'y'.repeat(1000)]]), request(3));
-    assert.deepEqual(raw.said(), ['RST_STREAM 1 CALM']);
-    assert.deepEqual(raw.side.limits, ['header-list']);
+    assert.deepEqual([raw.said(), raw.side.limits], [[], ['header-list']]);
+    assert.deepEqual(raw.side.told[0]!.headers, REQUEST);
+    // Trailers of a request carry nothing.
     raw.send(request(5, 'more'), headers(5, encode(LONG.slice(0, 21).map(([name]): Field => [name, ''])), 5));
-    assert.deepEqual(raw.said(), ['RST_STREAM 5 CALM']);
-    assert.deepEqual(endingsOf(raw.side.told), ['', 'violation 11']);
+    assert.deepEqual([raw.said(), endingsOf(raw.side.told)], [[], ['', '', '']]);
   });
 
-  it('of a response that are longer than we announced reset that call only', () => {
-    const raw = rawServer({ local: { maxHeaderBytes: 1000 } });
+  it('of a response that are longer than we announced are told with what fits, and the status', () => {
+    const raw = rawServer({ local: { maxResponseHeaderBytes: 1000 } });
     const [first, second] = [raw.side.open(), raw.side.open()];
     raw.frames();
     raw.send(response(1, 'more', [['x', 'y'.repeat(1000)]]), response(3, 'end'));
-    assert.deepEqual(raw.said(), ['RST_STREAM 1 CALM']);
-    assert.deepEqual([first.ending, second.ends], ['violation 11', 1]);
+    raw.send(
+      headers(
+        1,
+        encode([
+          ['x', 'y'.repeat(1000)],
+          ['grpc-status', '5'],
+          ['x', 'y'],
+        ]),
+        5,
+      ),
+    );
+    assert.deepEqual([raw.said(), raw.side.limits], [[], ['header-list', 'header-list']]);
+    assert.deepEqual([first.trailerPairs, first.ends, second.ends], [[['grpc-status', '5']], 1, 1]);
+  });
+
+  it('that are long count as memory until they are written, or their stream ends', () => {
+    const raw = rawServer({ local: { maxHeaderBytes: 1 << 20 } });
+    const { connection } = raw.side;
+    const { waiting } = connection.state;
+    const long: Field[] = [['x', 'y'.repeat(20_000)]];
+    raw.side.open([...REQUEST, ...long]);
+    assert.ok(waiting.octets > 20_000);
+    raw.frames();
+    assert.equal(waiting.octets, 0);
+    const told = raw.side.open([...REQUEST, ...long], 'more');
+    assert.ok(waiting.octets > 20_000);
+    connection.reset(told.stream, 8);
+    assert.equal(waiting.octets, 0);
+  });
+
+  it('of a request that are long count as memory for as long as its stream is open', () => {
+    const raw = rawClient({ local: { maxHeaderBytes: 1 << 20, maxHeaderFields: 1000 } });
+    const { waiting } = raw.side.connection.state;
+    const many = Array.from({ length: 600 }, (): Field => ['x', '']);
+    raw.send(request(1, 'end'));
+    const usual = waiting.octets;
+    raw.side.connection.reset(raw.side.told[0]!.stream, 0);
+    raw.send(request(3, 'end', many));
+    assert.ok(waiting.octets - usual > 16_000);
+    raw.side.connection.reset(raw.side.told[1]!.stream, 0);
+    assert.equal(waiting.octets, 0);
   });
 });
 

@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
 import {
-  BLOCK_BYTES,
-  BLOCK_FRAMES,
   BUCKETS,
   type Bucket,
   bucketsOf,
@@ -12,6 +10,7 @@ import {
   RESETS_SENT,
   UNREAD_CONTROL_BYTES,
 } from '../../../sidecar/http2/limits.js';
+import { STREAM_BYTES } from '../../../sidecar/http2/stream.js';
 import { ANSWERS_AT_ONCE, REQUEST } from '../../kit/http2/connection-pair.js';
 import {
   calling,
@@ -33,6 +32,11 @@ const open = (): Raw => rawClient().send(request(1, 'more'));
 const closed = (): Raw => withCall().send(h2.rstStream(1));
 const brief = (): Raw => rawClient({ local: { maxHeaderBytes: 300 } });
 const LONG: readonly Field[] = [['x', 'y'.repeat(300)]];
+/** More than four times what `brief` accepts. */
+const FAR_TOO_LONG: readonly Field[] = [['x', 'y'.repeat(1200)]];
+/** Of a header block of a client, with the default limits. */
+const BLOCK_FRAMES = 32;
+const BLOCK_BYTES = 64 * 1024;
 const NOTHING = Buffer.alloc(0);
 const odd = (i: number): number => 2 * i + 3;
 
@@ -64,13 +68,34 @@ const COUNTED: readonly Counted[] = [
   ['idle-frames', 'answers to no PING', () => [h2.ping(Buffer.alloc(8), 1)]],
   ['idle-frames', 'resets of closed streams by a server', () => [h2.rstStream(1)], { make: closed }],
   ['window-updates', 'WINDOW_UPDATE', () => [h2.windowUpdate(0, 1)]],
-  ['header-list', 'header lists that are too long', (i) => [request(odd(i), 'end', LONG)], { make: brief }],
+  [
+    'header-list',
+    'header lists that are far too long',
+    (i) => [request(odd(i), 'end', FAR_TOO_LONG)],
+    { make: brief },
+  ],
 ];
 
 /** The connection has ended for this limit alone. */
 function assertCut(raw: Raw, limit: LimitName): void {
   assert.deepEqual([raw.said(), raw.side.limits], [['GOAWAY 0 CALM'], [limit]]);
 }
+
+describe('a request with a header list that is too long', () => {
+  it('is told as such, as often as it comes, and its client keeps its connection', () => {
+    const raw = brief();
+    for (let i = 0; i < 400; i++) {
+      raw.send(request(odd(i), 'end', LONG));
+      raw.side.connection.reset(raw.side.told.at(-1)!.stream, 0);
+      raw.side.take();
+    }
+    assert.deepEqual([raw.side.fatal, raw.side.told.length], [[], 400]);
+    assert.deepEqual(
+      raw.side.limits,
+      Array.from({ length: 400 }, () => 'header-list'),
+    );
+  });
+});
 
 describe('a rate limit', () => {
   for (const [name, what, frames, { make = rawClient, before = 0 } = {}] of COUNTED) {
@@ -107,16 +132,18 @@ describe('a rate limit', () => {
 });
 
 describe('a header list of a server that is too long', () => {
-  it('costs the call that it answers, and not those beside it', () => {
-    const raw = rawServer({ local: { maxHeaderBytes: 300 } });
+  it('is told with what fits and the status, and costs nothing beside its call', () => {
+    const raw = rawServer({ local: { maxResponseHeaderBytes: 300 } });
     const beside = raw.side.open(undefined, 'end');
     const failed = Array.from({ length: 400 }, () => {
       const told = raw.side.open(undefined, 'end');
       raw.frames();
-      raw.send(response(told.stream.id, 'end', LONG));
+      raw.send(response(told.stream.id, 'end', [...LONG, ['grpc-status', '5'], ['z', 'z']]));
       return told;
     });
-    assert.deepEqual(new Set(endingsOf(failed)), new Set(['violation 11']));
+    assert.deepEqual(new Set(endingsOf(failed)), new Set(['']));
+    assert.deepEqual(failed.at(-1)!.headers?.slice(-1), [['grpc-status', '5']]);
+    assert.ok(failed.every(({ headers }) => headers?.every(([name]) => name !== 'x' && name !== 'z')));
     raw.send(response(beside.stream.id, 'end'));
     assert.deepEqual([raw.side.fatal, beside.stream.remoteEnded], [[], true]);
     assert.deepEqual(new Set(raw.side.limits), new Set(['header-list']));
@@ -308,11 +335,36 @@ describe('a header block', () => {
         i === 0 ? h2.headers(1, part, 1) : h2.continuation(1, part, i === cut.length - 1 ? 4 : 0),
       );
     };
-    const [within, over] = [-2, 1].map((more) =>
-      rawClient({ local: { maxHeaderBytes: 1 << 20 } }).send(...parts(BLOCK_BYTES + more)),
-    );
+    const [within, over] = [-2, 1].map((more) => rawClient().send(...parts(BLOCK_BYTES + more)));
     assert.deepEqual(within!.side.fatal, []);
     assertCut(over!, 'header-block-frames');
+  });
+
+  it('may be twice as long as the largest list that is accepted', () => {
+    const whole = encode([...REQUEST, ['a', 'b'.repeat(900_000)]]);
+    const raw = rawClient({ local: { maxHeaderBytes: 1 << 20 } });
+    for (let at = 0; at < whole.length; at += 16_384) {
+      const part = whole.subarray(at, at + 16_384);
+      const last = at + 16_384 >= whole.length ? 4 : 0;
+      raw.send(at === 0 ? h2.headers(1, part, 1) : h2.continuation(1, part, last));
+    }
+    assert.deepEqual([raw.side.fatal, raw.side.limits, raw.side.told.length], [[], [], 1]);
+  });
+
+  it('counts as memory from its first frame until it is whole, or its connection is gone', () => {
+    const raw = rawClient();
+    const { waiting } = raw.side.connection.state;
+    const block = encode(REQUEST);
+    raw.send(h2.headers(1, block.subarray(0, 20), 1));
+    assert.equal(waiting.octets, 20);
+    raw.send(h2.continuation(1, block.subarray(20, 30)));
+    assert.equal(waiting.octets, 30);
+    raw.send(h2.continuation(1, block.subarray(30), 4));
+    assert.deepEqual([raw.side.told.length, waiting.octets], [1, STREAM_BYTES]);
+    raw.send(h2.headers(3, encode(REQUEST), 1));
+    assert.ok(waiting.octets > STREAM_BYTES);
+    raw.side.connection.abandon();
+    assert.equal(waiting.octets, 0);
   });
 
   it('that never ends is cut off, with nothing kept of it', () => {

@@ -1,9 +1,11 @@
 /** The calls carried by our own HTTP/2 engine, the one that the sidecars run on (sidecar/decisions/0061). */
 
-import { headerViewOf } from '../../../../sidecar/http2/header-view.js';
-import type { HeaderBlock } from '../../../../sidecar/http2/hpack/header-list.js';
+import { type HeaderView, headerViewOf } from '../../../../sidecar/http2/header-view.js';
+import { type HeaderBlock, StableList } from '../../../../sidecar/http2/hpack/header-list.js';
+import { Token } from '../../../../sidecar/http2/hpack/tokens.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../../sidecar/http2/settings.js';
 import { NO_OWNER, type Stream } from '../../../../sidecar/http2/stream.js';
+import { replyContentType } from '../../../../sidecar/transport/content-type.js';
 import { Listener } from '../../../../sidecar/transport/listener.js';
 import { isGrpcRequest, RejectedStream } from '../../../../sidecar/transport/not-grpc.js';
 import type { Session } from '../../../../sidecar/transport/session.js';
@@ -18,6 +20,12 @@ import { statusFields, trailersOnlyOf } from './response-fields.js';
 
 /** Those of a sidecar's listener (`limits` in its configuration); TLS is the sidecar's, so there are no handshakes. */
 const LIMITS = { maxConnections: 1024, handshakeTimeoutMs: 5000, handshakesPerSecond: 100 };
+/**
+ * Of a request: as much as a sidecar may let through (`limits.max_header_bytes`, `limits.max_header_fields`), and what it adds. How much
+ * one may have is the sidecar's to say.
+ */
+const MAX_HEADER_BYTES = 1024 * 1024 + 16 * 1024;
+const MAX_HEADER_FIELDS = 10_016;
 /** Calls on one connection. A sidecar has few connections to its model, and all its callers' calls on them. */
 const MAX_CONCURRENT_STREAMS = 1024;
 
@@ -33,7 +41,12 @@ export async function startEngine(
   const listener = new Listener(
     {
       address: listen.kind === 'unix' ? listen : { ...listen, host: unbracketed(listen.host) },
-      settings: { ...DEFAULT_LOCAL_SETTINGS, maxConcurrentStreams: MAX_CONCURRENT_STREAMS },
+      settings: {
+        ...DEFAULT_LOCAL_SETTINGS,
+        maxConcurrentStreams: MAX_CONCURRENT_STREAMS,
+        maxHeaderBytes: MAX_HEADER_BYTES,
+        maxHeaderFields: MAX_HEADER_FIELDS,
+      },
       limits: LIMITS,
       onStream: (session, stream, block, ended) => accept(byPath, session, stream, block, ended),
     },
@@ -62,15 +75,29 @@ function accept(
   if (!isGrpcRequest(view)) return void new RejectedStream(session, stream, ended);
   const { path } = view;
   const served = methods.get(path);
-  if (served === undefined) {
-    stream.owner = NO_OWNER;
-    const error = new RpcError(status.UNIMPLEMENTED, `The server does not implement the method ${path}`);
-    session.connection.sendHeaders(stream, trailersOnlyOf(error.code), statusFields(error), true);
-    return;
+  if (served === undefined)
+    return refuse(session, stream, view, `The server does not implement the method ${path}`);
+  if (!isProtobuf(view.contentType)) {
+    const expected = 'expected application/grpc or application/grpc+proto';
+    return refuse(session, stream, view, `found content-type "${view.contentType}", ${expected}`);
   }
   const call = new EngineCall(session, stream, block, served);
   stream.owner = call;
   call.start(ended);
+}
+
+/** Messages in another encoding, such as `application/grpc+json`, would be read as what they are not. */
+function isProtobuf(contentType: string): boolean {
+  return /^application\/grpc(\+proto)?\s*(;|$)/.test(contentType);
+}
+
+function refuse(session: Session, stream: Stream, { contentType }: HeaderView, why: string): void {
+  stream.owner = NO_OWNER;
+  const error = new RpcError(status.UNIMPLEMENTED, why);
+  const type = replyContentType(contentType);
+  const fields = trailersOnlyOf(error.code).toFields();
+  const list = StableList.of(fields.map((field) => (field.token === Token.contentType ? type : field)));
+  session.connection.sendHeaders(stream, list, statusFields(error), true);
 }
 
 /** `[::1]` as the system takes it. */

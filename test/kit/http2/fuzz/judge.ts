@@ -4,7 +4,7 @@
  */
 import { ErrorCode as E, Flag, type Frame, FrameType as T } from '../h2-frames.js';
 import type { Field } from '../hpack-lite.js';
-import { contentLength, isRequest, isTrailers, listBytes, statusOf } from './lists.js';
+import { contentLength, isRequest, isTrailers, keptOf, listBytes, statusOf } from './lists.js';
 import type { View, WireState } from './wire-state.js';
 
 export interface Verdict {
@@ -28,6 +28,8 @@ const ON_CONNECTIONS: readonly number[] = [T.settings, T.ping, T.goaway];
 type How = 'ends' | 'selfDependent' | 'isOver';
 
 const MAX = 0x7fffffff;
+/** So many more fields than a request may a response have. */
+const RESPONSE_FIELDS = 16;
 
 export class Judge {
   private block: {
@@ -160,9 +162,13 @@ export class Judge {
     return suspect ? { ...verdict, connection: [...verdict.connection, E.compressionError] } : verdict;
   }
 
-  private list(id: number, fields: Field[], ends: boolean, selfDependent: boolean): Verdict {
+  private list(id: number, all: Field[], ends: boolean, selfDependent: boolean): Verdict {
     const { w } = this;
-    const isOver = listBytes(fields) > w.limits.maxHeaderBytes || fields.length > w.limits.maxHeaderFields;
+    const { maxHeaderBytes, maxResponseHeaderBytes, maxHeaderFields } = w.limits;
+    const maxBytes = w.role === 'client' ? maxResponseHeaderBytes : maxHeaderBytes;
+    const maxFields = w.role === 'client' ? maxHeaderFields + RESPONSE_FIELDS : maxHeaderFields;
+    const isOver = listBytes(all) > maxBytes || all.length > maxFields;
+    const fields = isOver ? keptOf(all, maxBytes, maxFields) : all;
     const view = w.openView(id);
     if (view === null) {
       if (w.role === 'server' && id > w.lastTheirId)
@@ -171,7 +177,6 @@ export class Judge {
     }
     if (selfDependent) return stream(E.protocolError);
     if (view.theyEnded) return stream(E.streamClosed);
-    if (isOver) return stream(E.enhanceYourCalm);
     if (!view.theirHeaders) return this.response(view, fields, ends);
     if (!ends || !isTrailers(fields) || (view.expected >= 0 && view.expected !== view.received))
       return stream(E.protocolError);
@@ -179,23 +184,23 @@ export class Judge {
     return FINE;
   }
 
-  private request(id: number, fields: Field[], how: Readonly<Record<How, boolean>>): Verdict {
+  private request(id: number, fields: readonly Field[], how: Readonly<Record<How, boolean>>): Verdict {
     const { w } = this;
     const { ends, selfDependent, isOver } = how;
     if (id % 2 === 0) return connection(E.protocolError);
     w.lastTheirId = id;
     if (id > w.goawaySaid || w.openCount >= w.limits.maxConcurrentStreams) return stream(E.refusedStream);
-    if (isOver) return stream(E.enhanceYourCalm);
-    if (selfDependent || !isRequest(fields) || (ends && contentLength(fields) > 0))
-      return stream(E.protocolError);
+    // One that is over the limits is answered, whatever it says.
+    const isGood = isOver || (isRequest(fields) && !(ends && contentLength(fields) > 0));
+    if (selfDependent || !isGood) return stream(E.protocolError);
     const view = w.open(id);
     view.theirHeaders = true;
-    view.expected = contentLength(fields);
+    view.expected = isOver ? -1 : contentLength(fields);
     if (ends) this.end(view);
     return FINE;
   }
 
-  private response(view: View, fields: Field[], ends: boolean): Verdict {
+  private response(view: View, fields: readonly Field[], ends: boolean): Verdict {
     const status = statusOf(fields);
     if (status === 0) return stream(E.protocolError);
     if (status < 200) {

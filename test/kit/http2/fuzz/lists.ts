@@ -12,7 +12,9 @@ function isWellFormed(fields: readonly Field[], pseudo: readonly string[]): bool
   const seen = new Set<string>();
   let regular = false;
   let length: string | null = null;
-  for (const [name, value] of fields) {
+  for (const [name, received] of fields) {
+    // gRPC over HTTP/2 lets a receiver strip whitespace around the values of metadata.
+    const value = name.startsWith(':') ? received : received.replace(/^[ \t]+|[ \t]+$/g, '');
     if (/[\0\r\n]/.test(value) || /^[ \t]|[ \t]$/.test(value)) return false;
     if (name.startsWith(':')) {
       if (regular || !pseudo.includes(name) || seen.has(name)) return false;
@@ -53,12 +55,21 @@ export function isTrailers(fields: readonly Field[]): boolean {
 
 export function contentLength(fields: readonly Field[]): number {
   const value = fieldValue(fields, 'content-length');
-  return value === undefined ? -1 : Number(value);
+  return value === undefined ? -1 : Number(value.trim());
 }
 
 /** RFC 9113 section 10.5.1. */
 export function listBytes(fields: readonly Field[]): number {
   return fields.reduce((sum, [name, value]) => sum + name.length + value.length + 32, 0);
+}
+
+/** What an endpoint may keep of a list that is over its limits: what comes before the field that is too much, and the status of a call. */
+export function keptOf(fields: readonly Field[], maxBytes: number, maxFields: number): readonly Field[] {
+  let bytes = 0;
+  return fields.filter(([name, value], at) => {
+    bytes += listBytes([[name, value]]);
+    return (bytes <= maxBytes && at < maxFields) || (name === 'grpc-status' && value.length < 20);
+  });
 }
 
 const lists = (...of: readonly Readonly<Record<string, string>>[]): readonly (readonly Field[])[] =>
@@ -92,7 +103,7 @@ export const BAD_FIELDS: readonly Field[] = [
   ['connection', 'close'],
   ['te', 'gzip'],
   ['x', 'a\nb'],
-  ['x', ' b'],
+  [':path', '/a.B/C '],
   [':path', '/late'],
   [':odd', 'v'],
   [':status', '200'],

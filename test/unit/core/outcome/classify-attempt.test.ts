@@ -13,7 +13,8 @@ import {
 } from '../../../../sidecar/core/outcome/outcome.js';
 import { Status } from '../../../../sidecar/core/outcome/status.js';
 
-const { trailers, reset, deadline, attemptTimeout, cancelled, connectError, superseded } = AttemptEnd;
+const { trailers, reset, deadline, attemptTimeout, cancelled, connectError, superseded, headersTooLong } =
+  AttemptEnd;
 const { UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED, ABORTED, CANCELLED } = Status;
 const outcomes = outcomesWith({ fault: [ABORTED] });
 
@@ -36,6 +37,7 @@ const notReady = (over: Partial<AttemptFacts> = {}) =>
   unavailable('model-not-ready', { ...refused, ...over });
 const expired = answered(DEADLINE_EXCEEDED, { reason: 'queue-expired', ...refused });
 const overloaded = answered(RESOURCE_EXHAUSTED, { reason: 'overloaded', ...refused, ...digits });
+const tooLong = answered(RESOURCE_EXHAUSTED, { reason: 'metadata-too-large' });
 const cannotServe = unavailable('model-unavailable', refused);
 const longStream = { isStream: true, isTimeAsked: false };
 const stalled = { hasStalled: true };
@@ -64,6 +66,8 @@ const CASES: readonly (readonly [what: string, facts: Partial<AttemptFacts>, exp
   ['a failure with a name and no reason', answered(UNAVAILABLE, digits), 'fault'],
   ['a connection that cannot be made', { ended: connectError }, 'fault'],
   ['a reset that says full', { ended: reset, status: RESOURCE_EXHAUSTED }, 'overload'],
+  ['an answer whose headers are too long', { ended: headersTooLong, status: RESOURCE_EXHAUSTED }, 'neutral'],
+  ['one whose headers are too long for a sidecar', tooLong, 'neutral'],
   ['the slower of two attempts', { ended: superseded }, 'cancelled'],
   ['a deadline of which the endpoint had all', late(), 'fault'],
   ['a deadline of which the caller needed the most', late({ turnMs: 4_500 }), 'neutral'],

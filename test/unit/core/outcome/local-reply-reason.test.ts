@@ -25,7 +25,7 @@ describe('Reasons', () => {
         'not-resumed',
         ...['not-allowed', 'intentions-not-loaded', 'no-identity', 'unknown-route', 'model-unavailable'],
         ...['model-not-ready', 'model-crashed', 'poison', 'drain-timeout', 'draining', 'too-large'],
-        'fault-injected',
+        ...['metadata-too-large', 'fault-injected'],
         ...['protocol-error', 'internal'],
       ],
     );

@@ -3,6 +3,7 @@ import {
   AttemptEnd,
   classify,
   isCancelAtDeadline,
+  isDeadlineReset,
   isNeverProcessed,
   OUTCOME_NAMES,
   Outcome,
@@ -189,6 +190,23 @@ describe('restsOnElapsedTime', () => {
     }
     const withStatus = ['trailers CANCELLED', 'trailers DEADLINE_EXCEEDED', 'reset CANCELLED'];
     assert.deepEqual(told, [...withStatus, 'attemptTimeout', 'deadline', 'cancelled', 'superseded']);
+  });
+});
+
+describe('isDeadlineReset', () => {
+  const reset = (leftMs: number, status: number = Status.CANCELLED, ended: AttemptEnd = AttemptEnd.reset) =>
+    isDeadlineReset(ended, status, leftMs);
+
+  it('is a reset with CANCEL when the deadline has passed, or no more than 5 ms are left', () => {
+    assert.deepEqual(
+      [-3, 0, 5, 5.1, 100, Number.POSITIVE_INFINITY].map((ms) => reset(ms)),
+      [...[true, true, true], ...[false, false, false]],
+    );
+  });
+
+  it('is no other reset, and no other end', () => {
+    assert.equal(reset(0, Status.INTERNAL), false);
+    assert.equal(reset(0, Status.CANCELLED, AttemptEnd.trailers), false);
   });
 });
 

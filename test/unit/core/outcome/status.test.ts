@@ -41,12 +41,12 @@ describe('status', () => {
 
   const { INTERNAL, UNAUTHENTICATED, PERMISSION_DENIED, UNIMPLEMENTED, UNAVAILABLE, UNKNOWN } = Status;
   for (const [code, statuses] of [
-    [INTERNAL, [400, 431]],
+    [INTERNAL, [400]],
     [UNAUTHENTICATED, [401]],
     [PERMISSION_DENIED, [403]],
     [UNIMPLEMENTED, [404]],
     [UNAVAILABLE, [429, 502, 503, 504]],
-    [UNKNOWN, [200, 500, 0]],
+    [UNKNOWN, [200, 431, 500, 0]],
   ] as const)
     for (const http of statuses)
       it(`maps HTTP ${http} without grpc-status to ${statusName(code)}`, () =>

@@ -170,6 +170,20 @@ describe('decideRetry, whatever the route', () => {
   it('leaves a success alone', () => assert.equal(decide({ facts: { status: Status.OK } }), notRetryable));
 });
 
+describe('decideRetry, for what no other endpoint would better', () => {
+  it('makes no other attempt after headers that are too long', () => {
+    const facts = { ended: AttemptEnd.headersTooLong, status: Status.RESOURCE_EXHAUSTED };
+    const route = { ...IDEMPOTENT, retry: { ...IDEMPOTENT.retry!, on: [Status.RESOURCE_EXHAUSTED] } };
+    assert.equal(decide({ facts, route }), notRetryable);
+  });
+
+  it('makes none after a reset with CANCEL at the deadline, and one after any other', () => {
+    const facts = { ended: AttemptEnd.reset, status: Status.CANCELLED };
+    assert.equal(decide({ facts: { ...facts, timeLeftMs: 4 }, draw: 0 }), noTime);
+    assert.equal(decide({ facts, draw: 0 }), 0);
+  });
+});
+
 describe('decideRetry, for what was never processed', () => {
   for (const ended of ['refusedStream', 'goawayUnprocessed', 'connectError'] as const) {
     const facts = { ended: AttemptEnd[ended] };

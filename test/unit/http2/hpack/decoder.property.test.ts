@@ -65,6 +65,13 @@ function write({ steps, tableBytes }: Block, table: HpackTable): Buffer {
 
 const sentFields = ({ steps }: Block): Field[] => steps.map(({ name, value }) => [name, value]);
 
+/** The values of metadata without the whitespace around them. A field with an invalid name stays as it is. */
+const trimmed = (fields: readonly Field[]): Field[] =>
+  fields.map(([name, value]) => {
+    const isMetadata = /^[a-z0-9!#$%&'*+\-.^_`|~]+$/.test(name) && !/[\0\r\n]/.test(value);
+    return [name, isMetadata ? value.replace(/^[ \t]+|[ \t]+$/g, '') : value];
+  });
+
 /** The values of each name in order: what a relay must not change. A pseudo-header that comes twice is malformed in any order. */
 function byName(fields: readonly Field[]): Record<string, string[]> {
   const values: Record<string, string[]> = {};
@@ -91,7 +98,7 @@ describe('any traffic', () => {
         for (const sent of blocks) {
           if (sent.tableBytes !== null) decoder.setMaxTableBytes(sent.tableBytes);
           const got = decode(decoder, write(sent, table));
-          assert.deepEqual(byName(pairsOf(got)), byName(sentFields(sent)));
+          assert.deepEqual(byName(pairsOf(got)), byName(trimmed(sentFields(sent))));
           const bytes = sent.steps.reduce((sum, { name, value }) => sum + name.length + value.length + 32, 0);
           assert.deepEqual([got.count, got.bytes], [sent.steps.length, bytes]);
           assert.deepEqual([decoder.table.bytes, decoder.table.count], [table.bytes, table.entries.length]);
@@ -124,9 +131,9 @@ describe('any traffic', () => {
               const end = encoder.encode(received.stable, received.extras, out, 7);
               const octets = out.subarray(7, end);
               const read = model.decode(octets);
-              assert.deepEqual(byName(read), byName(sentFields(sent)));
-              assert.deepEqual(model.secrets.sort(), secrets(received).sort());
-              assert.deepEqual(byName(pairsOf(decode(far, octets))), byName(sentFields(sent)));
+              assert.deepEqual(byName(read), byName(trimmed(sentFields(sent))));
+              assert.deepEqual(trimmed(model.secrets).sort(), secrets(received).sort());
+              assert.deepEqual(byName(pairsOf(decode(far, octets))), byName(trimmed(sentFields(sent))));
               assert.equal(far.table.bytes, model.table.bytes);
             }
           }
@@ -147,8 +154,8 @@ function compare(octets: Buffer, decoder = newDecoder(), model = new HpackDecode
     return false;
   }
   const got = decode(decoder, octets);
-  assert.deepEqual(byName(pairsOf(got)), byName(expected));
-  assert.deepEqual(secrets(got).sort(), model.secrets.sort());
+  assert.deepEqual(byName(pairsOf(got)), byName(trimmed(expected)));
+  assert.deepEqual(secrets(got).sort(), trimmed(model.secrets).sort());
   assert.equal(decoder.table.bytes, model.table.bytes);
   return true;
 }

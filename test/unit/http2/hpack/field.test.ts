@@ -47,8 +47,23 @@ describe('the errors of a field', () => {
       assertFault(name, 'v', FieldError.name);
   });
 
+  it('name blanks at either end of the value of a pseudo-header, and of what we make ourselves', () => {
+    for (const value of blanks) {
+      assertFault(':path', value, FieldError.whitespace);
+      assert.equal(makeField('x-plain', value).error, FieldError.whitespace);
+    }
+  });
+
+  it('are none for blanks around received metadata, which are stripped', () => {
+    for (const name of ofValues)
+      for (const value of blanks)
+        for (const field of everyWay(name, value).slice(2))
+          assert.deepEqual([field.error, field.value], [FieldError.ok, value.trim()], `${name}: "${value}"`);
+    for (const field of everyWay('te', ' trailers').slice(2)) assert.equal(field.error, FieldError.ok);
+  });
+
   const around = (char: string): string[] => [char, `a${char}`, `${char}a`, `a${char}b`, ` ${char}`];
-  const blanks = [' ', '\t', ' a', 'a ', '\ta', 'a\t', 'a'.repeat(300).concat(' ')];
+  const blanks = [' ', '\t', ' a', 'a ', '\ta', 'a\t', ' \t a b\t ', 'a'.repeat(300).concat(' ')];
   const breaks = [...'\0\r\n'].flatMap(around);
   const ofValues = ['x-plain', 'authorization', 'traceparent', 'tracestate', 'user-agent'];
   const encodings = ['', 'gzip', 'Trailers', 'trailers, gzip', 't'.repeat(400)];
@@ -56,7 +71,6 @@ describe('the errors of a field', () => {
   const ofHttp1 = ['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'];
   for (const [title, names, values, fault] of [
     ['name NUL, CR and LF anywhere in a value, also in one that varies', ofValues, breaks, FieldError.value],
-    ['name blanks at either end of a value', ofValues, blanks, FieldError.whitespace],
     ['name fields about an HTTP/1 connection', ofHttp1, ['x'], FieldError.connection],
     ['name te other than trailers', ['te'], encodings, FieldError.te],
     ['name undefined pseudo-headers', pseudo, ['x'], FieldError.pseudo],
@@ -88,6 +102,15 @@ describe('tokens', () => {
     assert.equal(tokenOf('grpc-timeout'), Token.grpcTimeout);
     assert.equal(tokenOf('outrider-reason'), Token.outrider);
     assert.equal(tokenOf('outrider'), Token.other);
+    // As servers read them that know no difference between a hyphen and an underscore.
+    for (const name of ['outrider_caller', 'outrider_Caller', 'outrider.caller', 'outrider_'])
+      assert.equal(tokenOf(name), Token.outrider, name);
+    for (const name of ['outriders', 'outrider2', 'x-outrider-caller', 'x_outrider'])
+      assert.equal(tokenOf(name), Token.other, name);
+    for (const name of ['x-forwarded-client-cert', 'x_forwarded_client_cert', 'x_forwarded-client.cert'])
+      assert.equal(tokenOf(name), Token.xForwardedClientCert, name);
+    // gRPC's own names mean something to us: nothing else is taken for them.
+    assert.equal(tokenOf('grpc_timeout'), Token.other);
     assert.equal(tokenOf('Te'), Token.other);
     assert.equal(Math.max(...Object.values(Token)), Object.keys(Token).length - 1);
   });

@@ -352,4 +352,21 @@ describe('the engine as the server of a model service', () => {
       words.test(message),
     );
   });
+
+  it('takes as much metadata as a sidecar may let through', async () => {
+    const { headers } = await call('/t.T/Echo', grpcMessage(Buffer.from('a')), {
+      'x-much': 'm'.repeat(60_000),
+    });
+    assert.equal(headers[':status'], 200);
+  });
+
+  it('answers UNIMPLEMENTED to messages in another encoding, in the content type of the request', async () => {
+    const type = 'application/grpc+json';
+    const answer = await call('/t.T/Echo', grpcMessage(Buffer.from('{}')), { 'content-type': type });
+    const { 'content-type': answered, 'grpc-status': code, 'grpc-message': why } = answer.headers;
+    assert.deepEqual([answered, Number(code)], [type, status.UNIMPLEMENTED]);
+    assert.match(String(why), /found content-type "application\/grpc\+json"/);
+    const proto = { 'content-type': 'application/grpc+proto' };
+    assert.equal((await call('/t.T/Echo', grpcMessage(Buffer.from('a')), proto)).status, status.OK);
+  });
 });
