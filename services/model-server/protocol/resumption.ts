@@ -32,6 +32,11 @@ export class Resumption {
     call.announce({ [RESUMED_FROM_KEY]: String(this.after) });
   }
 
+  /** Answers that the caller has and that the model did not give again: it gave others, and the rest does not follow the first ones. */
+  get missing(): number {
+    return this.left;
+  }
+
   /** Whether the next answer is one that the caller has. */
   skips(): boolean {
     if (this.left === 0) return false;

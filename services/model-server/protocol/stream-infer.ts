@@ -5,7 +5,7 @@
  */
 
 import type { ModelInferRequest, ModelStreamInferResponse } from '../../../proto/messages.js';
-import type { RpcError } from '../rpc.js';
+import { RpcError, status } from '../rpc.js';
 import { DeadlinePassed } from '../runs/failures.js';
 import type { AnswerStream } from '../runs/job.js';
 import type { StreamCall, StreamHandler, StreamReceiver } from './call.js';
@@ -37,6 +37,8 @@ class InferStream implements StreamReceiver<ModelInferRequest> {
   /** The caller does not read. */
   private isHeldByCaller = false;
   private ended = false;
+  /** The caller has been told of an error instead of an answer. */
+  private hasFailed = false;
 
   constructor(
     private readonly serving: Serving,
@@ -117,6 +119,7 @@ class InferStream implements StreamReceiver<ModelInferRequest> {
       this.call.end(error);
       return;
     }
+    this.hasFailed = true;
     // The request that failed is told by its id, as Triton does it.
     const infer_response = {
       model_name: model_name.slice(0, 1000),
@@ -167,7 +170,10 @@ class InferStream implements StreamReceiver<ModelInferRequest> {
   private endWhenDone(): void {
     if (!this.halfClosed || this.inFlight.size > 0 || this.ended) return;
     this.ended = true;
-    this.call.end();
+    const missing = this.hasFailed ? 0 : (this.resumption?.missing ?? 0);
+    if (missing === 0) return this.call.end();
+    const message = `the stream cannot be resumed: this time it has ${missing} answers fewer than the caller has`;
+    this.call.end(new RpcError(status.FAILED_PRECONDITION, message));
   }
 
   private abandon(): void {

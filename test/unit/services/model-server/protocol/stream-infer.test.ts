@@ -242,4 +242,34 @@ describe('ModelStreamInfer', () => {
     await bench.settle();
     assert.deepEqual(ids(), ['a!']);
   });
+
+  it('does not end well before it has given as many answers as the caller has', async () => {
+    for (const [after, ends] of [
+      ['1', null],
+      ['2', /cannot be resumed: this time it has 1 answers fewer than the caller has/],
+    ] as const) {
+      const call = new Call({ 'outrider-resume-after': after });
+      const { bench, receiver, send, ids } = stream(call, undefined, { card: { resumable: true } });
+      send('a', 1);
+      receiver.end();
+      await bench.settle();
+      assert.deepEqual(ids(), []);
+      if (ends === null) assert.equal(call.end_, null);
+      else assert.match(call.end_!.message, ends);
+    }
+  });
+
+  it('ends well after an error that it told in the place of an answer', async () => {
+    const call = new Call({ 'outrider-resume-after': '2' });
+    const { bench, receiver, send, ids } = stream(call, undefined, {
+      card: { resumable: true },
+      execute: async () => {
+        throw new Error('out of memory');
+      },
+    });
+    send('a', 1);
+    receiver.end();
+    await bench.settle();
+    assert.deepEqual([ids(), call.end_], [['a!'], null]);
+  });
 });
