@@ -17,12 +17,20 @@ interface MappedId {
 export class MappedIds {
   private readonly entries: readonly MappedId[];
 
+  private readonly services: ReadonlySet<string>;
+
   /** @param ids from `spiffe://TRUST DOMAIN/PATH` to service; the trust domain of each has been compared by then. */
   constructor(ids: Readonly<Record<string, string>>) {
     this.entries = Object.entries(ids).map(([id, service]) => ({
       segments: segmentsOf(pathOf(id)),
       service,
     }));
+    this.services = new Set(this.entries.map(({ service }) => service));
+  }
+
+  /** Whether the map says which ids this service has: then no other id is it, not even one that names it in its path. */
+  binds(service: string): boolean {
+    return this.services.has(service);
   }
 
   /**

@@ -27,7 +27,7 @@ export const mappedIds = option(
     .optional(),
   {
     meaning:
-      "The services of SPIFFE ids that do not name one in their path, as those that SPIRE issues by default: from an id to a service. `*` stands for one whole segment; an id without it wins. Callers and servers with an id in the map are that service, in any datacenter; this service's own certificate may have such an id too. Another id is refused (`unmapped-id`). Only ids of the trust domain are taken.",
+      "The services of SPIFFE ids that do not name one in their path, as those that SPIRE issues by default: from an id to a service. `*` stands for one whole segment; an id without it wins. Callers and servers with an id in the map are that service, in any datacenter; this service's own certificate may have such an id too. A service in the map has these ids only: an id that names it in its path is refused (`unmapped-id`) unless the map lists it too, as `…/dc/*/svc/digits: digits` during a migration. Another id that names no service is refused as well. Only ids of the trust domain are taken.",
     otherwise: 'absent: an id has to name its service, `…/ns/default/dc/DATACENTER/svc/SERVICE`',
     why: 'A service account of another namespace may have any name; only the operator knows which is which.',
   },
@@ -47,7 +47,7 @@ export function mappedIdRules(file: FoundBlock, report: Report): void {
         at(each),
         `found an id of the trust domain ${domain}; expected one of ${trustDomain}, whose roots are trusted`,
       );
-    if (SPOKEN_FOR.test(path))
+    if (SPOKEN_FOR.test(path) && !namesItself(path, service))
       report(at(each), 'found an id that says what it is; expected one that names no service of its own');
     const rival = ids
       .slice(0, i)
@@ -58,6 +58,11 @@ export function mappedIdRules(file: FoundBlock, report: Report): void {
         `found beside ${rival[0]}, and an id may match both; expected the same service, or ids of which one is narrower`,
       );
   }
+}
+
+/** An id of Consul's form that names this very service: the map has bound the service, and this id is still it. */
+function namesItself(path: string, service: unknown): boolean {
+  return /^\/ns\/default\/dc\/[^/]+\/svc\/([^/*]+)$/.exec(path)?.[1] === service;
 }
 
 function partsOf(each: string): { readonly domain: string; readonly path: string } {

@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import type { Address, ConsulConfig, SidecarConfig, UpstreamConfig } from '../../config/model.js';
 import { present } from '../../config/present.js';
 import type { IntentionTable } from '../../core/authorization/intentions.js';
@@ -7,6 +8,7 @@ import type { ChainHead } from '../../telemetry/audit/chain.js';
 import type { Metric } from '../../telemetry/metric.js';
 import type { RegistryReport } from '../../telemetry/reports.js';
 import type { Discovery, DiscoverySubscription, UpstreamSnapshot } from '../snapshot.js';
+import { AuditHead } from './audit-head.js';
 import { CacheFile } from './cache/cache-file.js';
 import { EndpointWatcher } from './catalog/endpoint-watcher.js';
 import { OwnPlace } from './catalog/own-place.js';
@@ -26,10 +28,6 @@ import type { ProxyAdoption } from './registration/adoption.js';
 import type { ServiceInstance } from './registration/instance.js';
 import { Registration } from './registration/registration.js';
 
-const AUDIT_KEYS = 'outrider/audit/';
-/** The end of the process waits for it. */
-const AUDIT_REQUEST = { timeoutMs: 2_000, maxBytes: 64 * 1024 };
-
 /** What the Consul side of a sidecar is made with. */
 export interface ConsulOptions extends Omit<ConsulDeps, 'config' | 'cache'> {
   readonly env: Environment;
@@ -37,6 +35,8 @@ export interface ConsulOptions extends Omit<ConsulDeps, 'config' | 'cache'> {
   isAnswering(address: Address): boolean;
   /** The registration of something else that this sidecar is the proxy of. Absent: it registers itself, if at all. */
   readonly adoption?: ProxyAdoption | undefined;
+  /** Name of this machine; absent: as the system says. */
+  readonly host?: string;
 }
 
 /**
@@ -59,16 +59,21 @@ export class Consul implements Discovery {
   private intentions: ConnectIntentions | undefined;
   private registration: Registration | AdoptedRegistration | undefined;
   private readonly adoption: ProxyAdoption | undefined;
+  /** Name of this machine: two of them may have the same instance name by mistake. */
+  private readonly host: string;
+  private readonly auditHead: AuditHead;
 
   /** @throws Error of one line for settings that cannot be used. Reads begin at once; Consul may be away. */
   constructor(
     private readonly config: SidecarConfig,
     consul: ConsulConfig,
-    { env, isAnswering, adoption, ...tools }: ConsulOptions,
+    { env, isAnswering, adoption, host = hostname(), ...tools }: ConsulOptions,
   ) {
+    this.host = host;
     this.adoption = adoption;
     const { logger, timers } = tools;
     this.agent = new ConsulAgent(agentSettings(consul, env), timers);
+    this.auditHead = new AuditHead(this.agent, tools.clock, host);
     const cache = consul.cache && CacheFile.open(consul.cache.dir, logger, timers);
     this.deps = { ...tools, config: consul, ...present('cache', cache) };
     this.queries = new QueryRegistry(this.agent, this.deps);
@@ -156,18 +161,13 @@ export class Consul implements Discovery {
   }
 
   /** Keeps the end of this sidecar's audit log where the log itself is not. Rejects with the reason. */
-  async keepAuditHead(instance: string, head: ChainHead): Promise<void> {
-    const value = JSON.stringify({
-      n: head.n,
-      hash: head.hash,
-      at: new Date(this.deps.clock.wallNow()).toISOString(),
-    });
-    await this.agent.setKey(`${AUDIT_KEYS}${instance}`, value, AUDIT_REQUEST);
+  keepAuditHead(instance: string, head: ChainHead): Promise<void> {
+    return this.auditHead.write(instance, head);
   }
 
   /** Where the replicas of a service agree on rollouts. */
   rolloutStore(service: string, instance: string): KvStore {
-    return new KvStore(this.agent, this.deps.timers, service, instance);
+    return new KvStore(this.agent, this.deps.timers, { service, instance, host: this.host });
   }
 
   /** Why the sidecar is not ready, one sentence each; empty: it is. */

@@ -12,26 +12,39 @@ interface KvEntry {
   readonly ModifyIndex: number;
 }
 
+/** Whose store it is. */
+export interface KvPlace {
+  readonly service: string;
+  readonly instance: string;
+  /** Name of the machine, which tells another sidecar of the same instance name from an earlier process of this one. */
+  readonly host: string;
+}
+
 /**
- * What the replicas of a service share, in Consul's key-value store below `outrider/rollout/SERVICE/`: `record`, `leader` and
- * `replicas/INSTANCE`. The last two belong to a session of this process, and go with it. A leader's write is one transaction:
+ * What the replicas of a service share, in Consul's key-value store below `outrider/rollout/SERVICE/`: `record`, `leader`,
+ * `instances/INSTANCE` and `replicas/INSTANCE`. All but the first belong to a session of this process, and go with it. A leader's write is one transaction:
  * the session still has the lock, and the record is still the one of that ModifyIndex.
  */
 export class KvStore {
   private readonly prefix: string;
+  private readonly instance: string;
+  private readonly host: string;
   private session: string | undefined;
   /** While one is asked for: rollouts and recycling may ask at the same time, and share it. */
   private opening: Promise<string> | undefined;
   private isClosed = false;
   private renewal: Timer | undefined;
   private said = '';
+  /** The session that has the name of this instance. */
+  private claimed: string | undefined;
 
   constructor(
     private readonly agent: ConsulAgent,
     private readonly timers: Timers,
-    service: string,
-    private readonly instance: string,
+    { service, instance, host }: KvPlace,
   ) {
+    this.instance = instance;
+    this.host = host;
     this.prefix = `outrider/rollout/${encodeURIComponent(service)}`;
   }
 
@@ -67,6 +80,25 @@ export class KvStore {
       if (error instanceof AgentError && error.status === 409) return false;
       throw error;
     }
+  }
+
+  /** The name of this instance goes with the session. Rejects while a sidecar of another machine has it. */
+  async claim(): Promise<void> {
+    const acquire = await this.openSession();
+    if (this.claimed === acquire) return;
+    const path = `/kv/${this.prefix}/instances/${encodeURIComponent(this.instance)}`;
+    const answer = await this.agent.put(path, { acquire }, { host: this.host }, REQUEST);
+    if (isTrue(answer.body)) {
+      this.claimed = acquire;
+      return;
+    }
+    const [entry] = await this.entries(path, {});
+    const holder = entry && (contentOf(entry) as { host?: unknown } | undefined)?.host;
+    // The process before this one, until its session is over.
+    if (holder === undefined || holder === this.host) return;
+    throw new Error(
+      `a sidecar on ${String(holder)} has the instance name ${this.instance} too; set another \`instance\` on each machine`,
+    );
   }
 
   /** Acquires the lock of the leader with the session of this process. */

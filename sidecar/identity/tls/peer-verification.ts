@@ -175,6 +175,8 @@ function checkPurpose(facts: CertificateFacts): PeerVerification | undefined {
   return undefined;
 }
 
+const SCHEME_BYTES = 'spiffe://'.length;
+
 function checkId(facts: CertificateFacts, { trustDomain, ids }: PeerTrust): SpiffeId | Rejected {
   if (facts.uris.length === 0) return reject('no-uri', 'it has no URI name');
   if (facts.uris.length > 1)
@@ -189,6 +191,12 @@ function checkId(facts: CertificateFacts, { trustDomain, ids }: PeerTrust): Spif
     return reject('wrong-trust-domain', `${quote(uri)} is not of the trust domain ${trustDomain}`);
   if (id.namespace !== 'default' || id.partition !== 'default')
     return reject('wrong-namespace', `${quote(uri)} is not of the default namespace and partition`);
+  const { service } = id;
+  if (ids?.binds(service) === true && ids.serviceOf(uri.slice(uri.indexOf('/', SCHEME_BYTES))) !== service)
+    return reject(
+      'unmapped-id',
+      `${quote(uri)} names ${quote(service)}, whose ids identity.ids lists, and is not one of them`,
+    );
   return id;
 }
 

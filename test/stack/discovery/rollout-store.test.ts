@@ -1,8 +1,10 @@
 /** The place that replicas agree in, as Consul keeps it: check-and-set, one leader, and what goes with a session. */
 import assert from 'node:assert/strict';
+import { AuditHead } from '../../../sidecar/discovery/consul/audit-head.js';
 import { KvStore } from '../../../sidecar/discovery/consul/kv-store.js';
 import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
 import { type RealKit, realKit } from '../../kit/consul/real-agent.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
 import { until } from '../../kit/process/processes.js';
 import { ManualClock } from '../../kit/time/manual-clock.js';
 
@@ -12,9 +14,9 @@ describe('rollouts in the key-value store of Consul', function () {
   let server: ConsulServer;
   let kit: RealKit;
   const stores: KvStore[] = [];
-  const open = (instance: string, service = 'mine'): KvStore => {
+  const open = (instance: string, service = 'mine', host = 'one'): KvStore => {
     // Renewals come when the test says so: never.
-    const store = new KvStore(kit.agent, new ManualClock(), service, instance);
+    const store = new KvStore(kit.agent, new ManualClock(), { service, instance, host });
     stores.push(store);
     return store;
   };
@@ -89,6 +91,27 @@ describe('rollouts in the key-value store of Consul', function () {
     assert.equal(await other.take('recycle'), true);
   });
 
+  it('refuses a sidecar of another machine with the same instance name, until the first has ended', async () => {
+    const [one, twin] = [open('mine-1'), open('mine-1', 'mine', 'two')];
+    await one.claim();
+    await one.say({ instance: 'mine-1', of: 'one' });
+    await one.claim();
+    await assert.rejects(
+      twin.claim(),
+      /a sidecar on one has the instance name mine-1 too; set another `instance`/,
+    );
+    await open('mine-2', 'mine', 'two').claim();
+    assert.deepEqual(await twin.heard(), [{ instance: 'mine-1', of: 'one' }]);
+    // The process before, on the same machine.
+    await open('mine-1').claim();
+    await one.close();
+    await until('it has its name', async () => {
+      await twin.claim();
+      return true;
+    });
+    await assert.rejects(open('mine-1').claim(), /a sidecar on two has the instance name/);
+  });
+
   it('has one session, whatever asks for it first', async () => {
     const one = open('mine-1');
     await Promise.all([one.lead(), one.take('recycle'), one.say({ instance: 'mine-1' })]);
@@ -104,8 +127,38 @@ describe('rollouts in the key-value store of Consul', function () {
     assert.equal(await one.lead(), true);
     assert.equal(await foreign.lead(), true);
     const away = realKit({ url: 'http://127.0.0.1:9' });
-    const store = new KvStore(away.agent, new ManualClock(), 'mine', 'mine-3');
+    const store = new KvStore(away.agent, new ManualClock(), {
+      service: 'mine',
+      instance: 'mine-3',
+      host: 'one',
+    });
     await assert.rejects(store.read(), /ECONNREFUSED/);
     away.close();
+  });
+});
+
+describe('the end of an audit log in the key-value store of Consul', function () {
+  this.timeout(60_000);
+
+  it('is not overwritten by sidecars of two machines in turn', async function () {
+    await consulOrSkip(this as unknown as Mocha.Context);
+    const server = await ConsulServer.start();
+    afterTest(() => server.stop());
+    const kit = realKit(server);
+    afterTest(() => kit.close());
+    const clock = new ManualClock();
+    const [one, two] = [new AuditHead(kit.agent, clock, 'one'), new AuditHead(kit.agent, clock, 'two')];
+    const head = (n: number) => ({ n, hash: 'a'.repeat(64) });
+    const stored = () => server.api<{ n: number; host: string }>('GET', '/kv/outrider/audit/mine-1?raw');
+    await one.write('mine-1', head(1));
+    await one.write('mine-1', head(2));
+    assert.equal((await stored()).n, 2);
+    await two.write('mine-1', head(7));
+    await assert.rejects(one.write('mine-1', head(3)), /a sidecar on two writes outrider\/audit\/mine-1 too/);
+    await two.write('mine-1', head(8));
+    assert.deepEqual([(await stored()).n, (await stored()).host], [8, 'two']);
+    await server.api('DELETE', '/kv/outrider/audit/mine-1');
+    await one.write('mine-1', head(4));
+    assert.equal((await stored()).n, 4);
   });
 });

@@ -57,6 +57,9 @@ export class FileStore implements RolloutStore {
     }
   }
 
+  /** The directory is of one machine, where `up` gives each instance a name of its own. */
+  async claim(): Promise<void> {}
+
   async lead(): Promise<boolean> {
     makeDirectory(this.directory, 0o700);
     this.isLeading ||= takeLock(this.leading);

@@ -202,6 +202,8 @@ export class RolloutAgent {
     if (commands !== this.commands) return true;
     const record = recordIn(stored);
     if (record === undefined) return false;
+    await store.claim();
+    if (this.isClosed) return false;
     this.note(record, this.record);
     this.enact(record);
     await store.say(this.ownFacts(record));

@@ -19,6 +19,11 @@ export interface RolloutStore {
    * process leads. False: it is not.
    */
   write(value: unknown, index: string | undefined, as: 'leader' | 'command'): Promise<boolean>;
+  /**
+   * Makes sure that no sidecar of another machine has the instance name of this one: they would take each other's turns. Rejects
+   * while one has.
+   */
+  claim(): Promise<void>;
   /** Leads from now on, or goes on doing so. False: another process does. */
   lead(): Promise<boolean>;
   /** Another process may lead. */

@@ -144,6 +144,17 @@ describe('a replica that follows its directory', () => {
     assert.deepEqual((await store.read())!.value, { format: 2 });
   });
 
+  it('takes no part while a sidecar of another machine has its instance name', async () => {
+    const plan = { service: 'mine', model: 'digits', version: '2', from: '1', settings: SETTINGS };
+    const made = beginRollout(undefined, { ...plan, instances: ['mine-1'] }, 0);
+    assert.ok('record' in made);
+    assert.ok(await store.write(made.record, undefined, 'command'));
+    store.claim = () => Promise.reject(new Error('a sidecar on two has the instance name mine-1 too'));
+    await agent.tick();
+    assert.equal(agent.view().problem, 'a sidecar on two has the instance name mine-1 too');
+    assert.deepEqual([await store.heard(), underWay()], [[], '']);
+  });
+
   it('does not take what it read before a command for what is stored', async () => {
     await rejected('digits', '2');
     const { read } = store;
