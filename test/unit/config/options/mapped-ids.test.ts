@@ -24,6 +24,11 @@ describe('identity.ids', () => {
     assert.ok(sidecarConfig(file(ids)));
   });
 
+  it('may have the id that names the same service, as during a migration', () => {
+    assert.ok(sidecarConfig(one('spiffe://mesh.example/ns/default/dc/dc1/svc/digits')));
+    assert.ok(sidecarConfig(one('spiffe://mesh.example/ns/default/dc/*/svc/digits')));
+  });
+
   refusing(sidecarProblems)('another trust domain', one('spiffe://other.example/ns/ml/sa/digits'))
     .because(/found an id of the trust domain other.example; expected one of mesh.example/)
     .also('an id that names a service', one('spiffe://mesh.example/ns/default/dc/dc1/svc/web'))

@@ -68,9 +68,21 @@ describe('the verdict on a peer', () => {
       assert.equal(await verdict(ofDomain('/ns/ml/sa/digits-sa'), { service: 'web' }), 'wrong-service');
     });
 
-    it('takes ids that name their service as ever', async () => {
+    it('takes ids that name a service which is not in the map', async () => {
       assert.equal(await verdict(ofDomain('/ns/default/dc/dc1/svc/ocr')), 'ocr');
       assert.equal(await verdict(ofDomain('/ns/other/dc/dc1/svc/ocr')), 'wrong-namespace');
+    });
+
+    it('refuses an id that names a service of the map in its path, unless the map has it too', async () => {
+      const named = ofDomain('/ns/default/dc/dc1/svc/digits');
+      assert.equal(await verdict(named), 'unmapped-id');
+      assert.equal(await verdict(named, { service: 'digits' }), 'unmapped-id');
+      const both = new MappedIds({
+        [ofDomain('/ns/ml/sa/digits-sa')]: 'digits',
+        [ofDomain('/ns/default/dc/*/svc/digits')]: 'digits',
+      });
+      assert.equal(await verdict(named, undefined, both), 'digits');
+      assert.equal(await verdict(ofDomain('/ns/default/dc/dc1/svc/ocr'), undefined, both), 'ocr');
     });
 
     it('refuses an id that is not in the map, of another namespace, of a part of a name or longer', async () => {
