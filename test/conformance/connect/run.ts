@@ -4,10 +4,13 @@
  */
 
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { startPair } from '../../kit/process/sidecars.js';
 
 const PEER = fileURLToPath(new URL('peer.js', import.meta.url));
 const LIMIT_MS = 540_000;
@@ -67,15 +70,45 @@ export async function runSuite(
     const config = path.join(directory, 'config.yaml');
     await writeFile(config, JSON.stringify({ features: featuresOf(program) }));
     const own = path.join(path.dirname(binary), program.name);
-    const known = program.fails.flatMap((pattern) => ['--known-failing', pattern]);
-    const command = way === 'direct' ? [own] : [process.execPath, PEER, program.mode, own];
-    const args = ['--conf', config, '--mode', program.mode, ...known, '--', ...command];
-    const startedMs = performance.now();
-    const output = await execute(binary, args);
-    return { ...parseReport(output), elapsedMs: performance.now() - startedMs };
+    if (way === 'direct') return await report(binary, program, config, [own]);
+    const peer = [process.execPath, PEER, program.mode, own];
+    if (program.mode === 'client') return await report(binary, program, config, peer);
+    // The suite gives a server ten seconds to start: the sidecars are there before.
+    const port = await freePort();
+    const pair = await startPair({ local: { kind: 'tcp', host: '127.0.0.1', port } });
+    try {
+      const { target } = pair;
+      const ports = [port, target.kind === 'tcp' ? target.port : 0].map(String);
+      return await report(binary, program, config, [...peer, ...ports]);
+    } finally {
+      await pair.close();
+    }
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+async function report(
+  binary: string,
+  { mode, fails }: Program,
+  config: string,
+  command: readonly string[],
+): Promise<Result> {
+  const known = fails.flatMap((pattern) => ['--known-failing', pattern]);
+  const startedMs = performance.now();
+  // One server at a time: they have the same port.
+  const args = ['--conf', config, '--mode', mode, '--max-servers', '1', ...known, '--', ...command];
+  const output = await execute(binary, args);
+  return { ...parseReport(output), elapsedMs: performance.now() - startedMs };
+}
+
+/** A port that is free now, for a program that cannot say which one it took before it is called. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return port;
 }
 
 /** JSON is YAML. */
