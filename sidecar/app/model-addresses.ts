@@ -35,5 +35,5 @@ export function modelServer(
 
 /** A socket in the same private directory. */
 export function siblingOf(address: Address, number: number): Address {
-  return address.kind === 'unix' ? { kind: 'unix', path: `${address.path}.${number}` } : address;
+  return address.kind === 'unix' ? { ...address, path: `${address.path}.${number}` } : address;
 }

@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import type { Address } from '../config/model.js';
 import type { ProcessEnd } from '../core/health/process-end.js';
 import { GrpcClient } from '../health/model/grpc-client.js';
@@ -6,6 +7,7 @@ import { type ModelAnswer, queryModel } from '../health/model/readiness-query.js
 import type { ActivityReport } from '../inbound/model-activity.js';
 import type { ModelBackend } from '../inbound/model-backend.js';
 import type { ModelInstance, ModelState } from '../inbound/model-instance.js';
+import { socketProblem } from '../runtime/process/socket-trust.js';
 import type { Timer } from '../runtime/time/timers.js';
 import type { Blow, Struck } from '../supervise/supervisor.js';
 import type { ModelReport } from '../telemetry/reports.js';
@@ -26,6 +28,8 @@ const LOCAL_BACKOFF_MS = 250;
 const QUERY_MS = 250;
 const FAILED_QUERY_MS = 5_000;
 const QUERY_TIMEOUT_MS = 1_000;
+/** Until a socket that may be another user's is looked at again. */
+const UNTRUSTED_MS = 1_000;
 /**
  * Beside other model servers, one that ended this often before it was ever ready no longer delays
  * readiness.
@@ -58,6 +62,8 @@ export class ModelHost {
   readonly pool: Pool;
   hosted: readonly HostedModel[] = [];
   private supervisor: OwnedProcess | undefined;
+  /** Why its socket is not connected to. */
+  private untrusted: string | undefined;
   private isReady = false;
   private isOnProbation = false;
   /** Its only model is loaded, and runs for the first time. */
@@ -85,12 +91,29 @@ export class ModelHost {
       {
         config: { connections: 1, connectTimeoutMs: 5000, pingIntervalMs: 0, pingTimeoutMs: 0, maxAgeMs: 0 },
         settings,
-        dial: () => dataPlane.network.dial(server.address),
+        dial: () => this.dial(),
+        whyNot: () => this.untrusted ?? '',
         backoffMaxMs: LOCAL_BACKOFF_MS,
         onChange: () => this.onConnection(),
       },
       dataPlane,
     );
+  }
+
+  /** Undefined where the socket may be another user's. That is looked at again: it may be put right. */
+  private dial(): Socket | undefined {
+    const { address } = this.server;
+    const problem = address.kind === 'unix' ? socketProblem(address.path, address.owner) : undefined;
+    const { deps, dataPlane } = this.context;
+    if (problem !== undefined && problem !== this.untrusted)
+      deps.logger.error({ problem }, 'the model is not connected to');
+    const isNew = problem !== undefined && problem !== this.untrusted;
+    this.untrusted = problem;
+    if (isNew && this.supervisor === undefined)
+      for (const each of this.hosted) this.set(each, { kind: 'away', why: problem });
+    if (problem === undefined) return dataPlane.network.dial(address);
+    deps.timers.after(UNTRUSTED_MS, () => this.pool.refresh(), { unref: true });
+    return undefined;
   }
 
   get address(): Address {

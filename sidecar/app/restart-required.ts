@@ -15,6 +15,7 @@ const FIXED: readonly (readonly [string, (config: SidecarConfig) => unknown])[] 
   ['limits', ({ limits }) => limits],
   ['inbound.listen', ({ inbound }) => inbound?.listen],
   ['inbound.local', ({ inbound }) => inbound?.local],
+  ['inbound.local_owner', ({ inbound }) => inbound?.localOwner],
   ['inbound.mtls', ({ inbound }) => inbound?.mtls],
   ['inbound.golden', ({ inbound }) => inbound?.golden],
   ['inbound.reflection', ({ inbound }) => inbound?.reflection],

@@ -76,6 +76,7 @@ export function modelProcess(
       .replaceAll('{version}', deps.version ?? ''),
   );
   const watcherPath = watcherSocket(address);
+  const owner = address.kind === 'unix' ? address.owner : undefined;
   const environment = () =>
     modelEnvironment(deps.env, config, {
       ...upstreamVariables(deps.upstreams()),
@@ -102,7 +103,7 @@ export function modelProcess(
     },
     monitor: (events, pid) => {
       const signs = pid === undefined ? undefined : new ProcessSigns(pid);
-      const watcher = watcherPath === undefined ? undefined : new WatcherClient(watcherPath, clock);
+      const watcher = watcherPath === undefined ? undefined : new WatcherClient(watcherPath, clock, owner);
       const { longestRunMs } = config;
       const hang = new HangDetector({ clock, timers, probe, signs, watcher, longestRunMs, activity }, events);
       const memory = signs === undefined ? undefined : memoryWatch(signs, deps);

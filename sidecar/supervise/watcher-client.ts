@@ -1,6 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import type { WatcherSigns } from '../core/health/hang.js';
 import { PhiAccrual } from '../core/health/phi-accrual.js';
+import { socketProblem } from '../runtime/process/socket-trust.js';
 import type { Clock } from '../runtime/time/clock.js';
 
 /** Period of the beats of a watcher thread. */
@@ -46,12 +47,16 @@ export class WatcherClient {
   constructor(
     private readonly path: string,
     private readonly clock: Clock,
+    /** As of the model's socket. */
+    private readonly owner?: number,
   ) {}
 
   /** Connects, unless connected already or known to have no watcher. */
   open(): void {
     if (this.socket !== undefined || (!this.isKnown && this.tries >= MOST_TRIES)) return;
     this.tries += 1;
+    // Another user's beats would hide a hang.
+    if (socketProblem(this.path, this.owner) !== undefined) return;
     const socket = connect(this.path);
     socket.unref();
     this.socket = socket;

@@ -10,6 +10,17 @@ import { commandOf, SELF } from '../self.js';
  * @param generation number of takeovers before this process, plus 1; 1 changes nothing.
  */
 export function ofGeneration(config: SidecarConfig, generation: number): SidecarConfig {
+  return atGeneration(withSocketOwner(config), generation);
+}
+
+/** Where the model listens, with whose socket that may be: all that connect to it know only the address. */
+function withSocketOwner(config: SidecarConfig): SidecarConfig {
+  const { inbound } = config;
+  if (inbound?.local.kind !== 'unix' || inbound.localOwner === undefined) return config;
+  return { ...config, inbound: { ...inbound, local: { ...inbound.local, owner: inbound.localOwner } } };
+}
+
+function atGeneration(config: SidecarConfig, generation: number): SidecarConfig {
   const { inbound } = config;
   if (generation === 1 || inbound?.local.kind !== 'unix' || !ownsModel(config)) return config;
   const local = { ...inbound.local, path: `${inbound.local.path}.${generation}` };

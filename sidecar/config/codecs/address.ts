@@ -10,7 +10,8 @@ import { invalid, ok, type Parsed, quoted } from './parse-result.js';
 /** Where to listen or to connect. */
 export type Address =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
-  | { readonly kind: 'unix'; readonly path: string };
+  /** `owner`: only of a local model; user whose socket it may be, beside this one and root. */
+  | { readonly kind: 'unix'; readonly path: string; readonly owner?: number };
 
 /** The noun phrase for messages. */
 export const ADDRESS_EXPECTED = 'an address such as "127.0.0.1:8800", "[::1]:8800" or "unix:/path/to.sock"';

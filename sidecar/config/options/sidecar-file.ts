@@ -34,7 +34,16 @@ import { sidecarRules } from './sidecar-rules.js';
 import { traces } from './telemetry/traces.js';
 import { sidecarUpstream } from './upstream/upstream.js';
 import { sharedListener, upstreamsOf, upstreamsRules } from './upstream/upstreams.js';
-import { choice, duration, filePath, listenAddress, name, peerAddress, shortText } from './values.js';
+import {
+  choice,
+  duration,
+  filePath,
+  listenAddress,
+  name,
+  peerAddress,
+  shortText,
+  userOrAny,
+} from './values.js';
 
 const identity = block({
   cert: option(filePath('a certificate chain'), {
@@ -73,6 +82,12 @@ const inbound = blockAs('a block that says how peers reach the local model', {
   local: option(peerAddress(), {
     meaning: 'Where the local model service listens, in plaintext.',
     why: 'Best a Unix socket in a private directory, so that no process on the machine can bypass the intentions.',
+  }),
+  local_owner: option(userOrAny().optional(), {
+    meaning:
+      'Id of the user whose socket `local` may be, where that is another one than of this process. A Unix socket is connected to only if it and its directory belong to this user, to root or to that one, and nobody else may write into the directory (unless it is sticky, as /tmp). `any`: whatever is there, for a directory that a container shares.',
+    otherwise: 'absent: this user and root',
+    why: 'Whoever can put a socket there gets every request, and answers it.',
   }),
   intentions: ownIntentions,
   default_intention: ownDefaultIntention,

@@ -148,6 +148,18 @@ export function wholeNumberOrNone(bounds: Bounds) {
   return value(schema, { type: 'whole number or `none`', range });
 }
 
+/** A user id; `any` is −1. */
+export function userOrAny() {
+  const error = 'a user id, or any';
+  const id = wholeNumber({ min: 0, max: 4_294_967_294 }, ', or any');
+  const either = z.union([id, z.literal('any', { error })], { error });
+  const schema = z.codec(either, z.number(), {
+    decode: (said): number => (said === 'any' ? -1 : said),
+    encode: (id): number | 'any' => (id === -1 ? 'any' : id),
+  });
+  return value(schema, { type: 'user id or `any`' });
+}
+
 function bounded(type: string, { min, max }: Bounds) {
   const range = `${min} to ${max}`;
   const error = `a ${type} from ${range}`;

@@ -4,6 +4,7 @@ import { connect as connectSocket } from 'node:net';
 import { PREFIX_BYTES, unframed } from '../../codec/grpc-message.js';
 import type { Address } from '../../config/model.js';
 import { Status } from '../../core/outcome/status.js';
+import { socketProblem } from '../../runtime/process/socket-trust.js';
 import type { Timers } from '../../runtime/time/timers.js';
 
 /** Result of a unary call. */
@@ -38,6 +39,9 @@ export class GrpcClient {
    * closed.
    */
   call(path: string, request: Uint8Array, options: UnaryOptions): Promise<UnaryAnswer> {
+    const { address } = this;
+    const problem = address.kind === 'unix' ? socketProblem(address.path, address.owner) : undefined;
+    if (problem !== undefined && !this.isConnected) return Promise.resolve({ kind: 'silent', why: problem });
     return new Promise((resolve) => {
       const session = this.connected();
       const timer = this.timers.after(options.timeoutMs, () =>
@@ -61,9 +65,13 @@ export class GrpcClient {
     if (this.session !== undefined) this.drop(this.session);
   }
 
-  private connected(): ClientHttp2Session {
+  private get isConnected(): boolean {
     const { session } = this;
-    if (session !== undefined && !session.destroyed && !session.closed) return session;
+    return session !== undefined && !session.destroyed && !session.closed;
+  }
+
+  private connected(): ClientHttp2Session {
+    if (this.isConnected) return this.session!;
     const { address } = this;
     const fresh = connectHttp2('http://localhost', {
       createConnection: () =>

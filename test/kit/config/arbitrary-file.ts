@@ -21,6 +21,7 @@ const NAMES = ['a', 'digits-2'];
 
 /** Values by the type that the reference shows; those with a range are made from it. */
 const TEXTS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
+  'user id or `any`': fc.constantFrom<unknown>('any', 0, 1_001),
   name: fc.constantFrom(...NAMES),
   'name or `*`': fc.constantFrom('*', ...NAMES),
   text: fc.oneof(anyText, fc.constantFrom('{model} {version}', 'A', 'B_*')),
