@@ -80,7 +80,11 @@ export function meshConfig(file: MeshFile, baseDir: string) {
       ...present('isImplied', isCallerImplied || undefined),
       upstreams: discovered(caller.upstreams),
     },
-    intentions: file.intentions.map(({ models, ...said }) => ({ ...said, ...present('models', models) })),
+    intentions: file.intentions.map(({ models, control_methods, ...said }) => ({
+      ...said,
+      ...present('models', models),
+      ...present('controlMethods', control_methods),
+    })),
     defaultIntention: file.default_intention,
     ...present('areIntentionsImplied', areIntentionsImplied || undefined),
   };

@@ -3,6 +3,7 @@ import type { AuthorizationDecision, IntentionTable } from '../core/authorizatio
 import { ModelGrant } from '../core/authorization/model-grant.js';
 import { PermissionList } from '../core/authorization/permissions.js';
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
+import { MODEL_CONTROL_METHODS } from '../core/routing/method.js';
 import { headerViewOf } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { callFacts } from '../relay/call-facts.js';
@@ -29,11 +30,26 @@ export class InboundAuthorization {
 
   /** The reply to a call that is not allowed; null: it is. `caller` null: a peer without identity. */
   check(caller: Caller | null, block: HeaderBlock): LocalReply | null {
-    if (this.isAllowed(caller) || this.permits(caller, block)) return null;
+    if (MODEL_CONTROL_METHODS.has(headerViewOf(block).path)) return this.checkControl(caller, block);
+    return this.isAllowed(caller) || this.permits(caller, block) ? null : this.refusal(caller);
+  }
+
+  private refusal(caller: Caller | null): LocalReply {
     if (this.grantOf(caller) !== null)
       return this.modelNotAllowed(caller, 'this method may be about any of them');
     if (this.intentions.isLoaded) return this.notAllowed(caller);
     return makeLocalReply(LocalReplyReasons.notLoaded, { service: this.service });
+  }
+
+  /** A call that would load or unload models: leave to call the service is not enough. */
+  private checkControl(caller: Caller | null, block: HeaderBlock): LocalReply | null {
+    const { service: destination, intentions } = this;
+    if (intentions.allowsControl(caller?.service ?? '', destination, callFacts(block))) return null;
+    if (!this.isAllowed(caller) && !this.permits(caller, block)) return this.refusal(caller);
+    const source = sourceOf(caller);
+    this.audit.record(AuditKind.denied, { source, destination });
+    const { path } = headerViewOf(block);
+    return makeLocalReply(LocalReplyReasons.controlNotAllowed, { source, destination, path });
   }
 
   /** The models that a caller may call; null: there is no such list. */
@@ -81,9 +97,10 @@ export class InboundAuthorization {
   recheck(sessions: Iterable<Session>): void {
     for (const session of sessions) {
       const caller = session.identity as Caller | null;
-      if (this.isAllowed(caller)) continue;
+      const isAllowed = this.isAllowed(caller);
       for (const { owner } of session.connection.state.table.all()) {
         if (!(owner instanceof InboundCall)) continue;
+        if (isAllowed && !MODEL_CONTROL_METHODS.has(headerViewOf(owner.block).path)) continue;
         const refusal = this.check(caller, owner.block) ?? this.recheckModel(owner, caller);
         if (refusal === null) continue;
         // `intentions-not-loaded` says that the model has not seen the call.

@@ -150,7 +150,7 @@ export const repository = () =>
   block({
     control: option(choice(['none', 'poll', 'explicit']).prefault('none'), {
       meaning:
-        "As Triton's `--model-control-mode`. `none`: what is in the directory at the start is served. `poll`: the directory is watched; new, changed and removed versions and models are followed. `explicit`: RepositoryModelLoad and RepositoryModelUnload are answered, and the directory is read for them only; intentions decide which callers may. In each mode a new version is loaded beside the one that is served, takes its calls when it is ready with its golden output, and a bad one gets none.",
+        "As Triton's `--model-control-mode`. `none`: what is in the directory at the start is served. `poll`: the directory is watched; new, changed and removed versions and models are followed. `explicit`: RepositoryModelLoad and RepositoryModelUnload are answered, and the directory is read for them only; callers need an intention that names the method (`control_methods`). In each mode a new version is loaded beside the one that is served, takes its calls when it is ready with its golden output, and a bad one gets none.",
       why: 'A model should not change unless that is wanted.',
     }),
     poll: option(duration({ min: 100, max: 86_400_000 }).prefault('15s'), {

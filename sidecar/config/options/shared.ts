@@ -1,6 +1,7 @@
 /**
  * Blocks that stand in both kinds of file: names of the mesh, intentions, the log.
  */
+import { MODEL_CONTROL_METHODS } from '../../core/routing/method.js';
 import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from '../defaults.js';
 import type { FoundBlock } from './found.js';
 import { block, blockAs, option, type Report, rules } from './option.js';
@@ -125,12 +126,31 @@ const intention = blockAs('a block such as { from: web, to: digits, action: allo
     otherwise: 'absent: all models',
     why: 'Most callers may use all that a service has.',
   }),
+  control_methods: option(
+    listOf(choice([...MODEL_CONTROL_METHODS] as [string, ...string[]]), 'methods', 16)
+      .min(1, { error: 'at least one method' })
+      .optional(),
+    {
+      meaning:
+        'With `allow`: methods that load and unload models which the caller may call too. Without it they get PERMISSION_DENIED, also from a caller that may call everything else, and with `default_intention: allow`. An intention in Consul has a permission with the path of the method instead.',
+      otherwise: 'absent: none',
+      why: 'Leave to use a model is not leave to take it away from others.',
+    },
+  ),
 }).check(rules(refuseDeniedModels));
 
 /** Denying some models would leave open what the rest may be. */
-function refuseDeniedModels({ action, models }: FoundBlock, report: Report): void {
+function refuseDeniedModels({ action, models, control_methods }: FoundBlock, report: Report): void {
   if (models !== undefined && action === 'deny')
     report(['models'], 'found with action: deny; expected an intention that allows the other models');
+  if (control_methods === undefined) return;
+  if (action === 'deny')
+    report(['control_methods'], 'found with action: deny; expected it with allow, as they are denied anyway');
+  else if (models !== undefined)
+    report(
+      ['control_methods'],
+      'found beside models; expected one of them, as these methods are about all models',
+    );
 }
 
 const intentionList = listOf(intention, 'intentions');

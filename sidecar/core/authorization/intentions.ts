@@ -1,6 +1,6 @@
 import type { CompilePattern } from '../routing/route-match.js';
 import { ModelGrant } from './model-grant.js';
-import { type Action, type Permission, PermissionList } from './permissions.js';
+import { type Action, type CallFacts, type Permission, PermissionList } from './permissions.js';
 
 export type { Action };
 
@@ -14,6 +14,8 @@ export interface Intention {
   readonly permissions?: readonly Permission[];
   /** With `allow`: calls that name one of these models, and no others. From a file; Consul has no such thing. */
   readonly models?: readonly string[] | undefined;
+  /** With `allow`: paths of MODEL_CONTROL_METHODS that the caller may call too. From a file; Consul has permissions for it. */
+  readonly controlMethods?: readonly string[] | undefined;
 }
 
 /** An action for all calls of a caller, permissions to apply to each call, or the models that it may call. */
@@ -40,6 +42,8 @@ const ANY = '*';
 export class IntentionTable {
   /** By destination, `*` included; then by source, `*` included. */
   private readonly decisions = new Map<string, Map<string, AuthorizationDecision>>();
+  /** Named beside a plain allow, by destination; then by source. */
+  private readonly controlMethods = new Map<string, Map<string, ReadonlySet<string>>>();
   private readonly anyDestination: ReadonlyMap<string, AuthorizationDecision> | undefined;
   readonly isLoaded: boolean;
   /** An intention allows some models only: calls are read for the model that they name. */
@@ -59,9 +63,10 @@ export class IntentionTable {
     this.isLoaded = options.isLoaded ?? true;
     this.hasModels = intentions.some(({ models }) => models !== undefined);
     const { compile = TAKES_NONE } = options;
-    for (const { from, to, action, permissions, models } of intentions) {
+    for (const { from, to, action, permissions, models, controlMethods } of intentions) {
       checkName(from);
       checkName(to);
+      if (controlMethods !== undefined) this.addControl(from, to, controlMethods);
       let bySource = this.decisions.get(to);
       if (bySource === undefined) {
         bySource = new Map();
@@ -101,6 +106,26 @@ export class IntentionTable {
       this.anyDestination?.get(ANY) ??
       this.defaultAction
     );
+  }
+
+  /**
+   * Whether `source` may make this call of one of MODEL_CONTROL_METHODS to `destination`: the intention that decides has to name the
+   * method. A plain allow does not, and neither does the default action.
+   */
+  allowsControl(source: string, destination: string, call: CallFacts): boolean {
+    for (const to of [destination, ANY])
+      for (const from of [source, ANY]) {
+        const decision = this.decisions.get(to)?.get(from);
+        if (decision === undefined) continue;
+        if (decision instanceof PermissionList) return decision.allowsByName(call);
+        return decision === 'allow' && this.controlMethods.get(to)?.get(from)?.has(call.path) === true;
+      }
+    return false;
+  }
+
+  private addControl(from: string, to: string, methods: readonly string[]): void {
+    const bySource = this.controlMethods.get(to) ?? new Map<string, ReadonlySet<string>>();
+    this.controlMethods.set(to, bySource.set(from, new Set([...(bySource.get(from) ?? []), ...methods])));
   }
 
   /** The intention that decides, for logs and answers, without its permissions; undefined when the default does. */

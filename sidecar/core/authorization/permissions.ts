@@ -76,6 +76,15 @@ export class PermissionList {
     for (const rule of this.rules) if (rule.matches(call)) return rule.action;
     return this.defaultAction;
   }
+
+  /**
+   * The same for a method that a rule has to name (MODEL_CONTROL_METHODS): an allow for any path, or for all methods of a service,
+   * does not, and neither does the default action.
+   */
+  allowsByName(call: CallFacts): boolean {
+    const rule = this.rules.find((each) => each.matches(call));
+    return rule?.action === 'allow' && rule.names(call.path);
+  }
 }
 
 class Rule {
@@ -93,6 +102,12 @@ class Rule {
     const { methods = [], headers = [] } = permission;
     this.methods = methods.length === 0 ? undefined : new Set(methods.map((each) => each.toUpperCase()));
     this.headers = headers.map((header) => headerTest(header, permission.action, compile));
+  }
+
+  /** Whether its path has the name of the method, as a whole: an exact path, or an expression such as `/pkg.Svc/(Load|Unload)`. */
+  names(path: string): boolean {
+    const { pathExact = '', pathPrefix = '', pathRegex = '' } = this.permission;
+    return (pathExact + pathPrefix + pathRegex).includes(path.slice(path.lastIndexOf('/') + 1));
   }
 
   matches(call: CallFacts): boolean {

@@ -93,6 +93,11 @@ export const LocalReplyReasons = {
     PERMISSION_DENIED,
     '{source} may call only some models of {destination}, and {detail}',
   ),
+  controlNotAllowed: reason(
+    'not-allowed',
+    PERMISSION_DENIED,
+    '{source} may not change the models of {destination}: an intention has to name {path} (control_methods, or a permission of Consul)',
+  ),
   // UNAVAILABLE, not PERMISSION_DENIED: no decision has been made, and another replica may have the intentions.
   notLoaded: unprocessed(
     'intentions-not-loaded',

@@ -59,6 +59,18 @@ export const KNOWN_STREAMS: ReadonlySet<string> = new Set([
   `${TORCH_SERVE}/StreamPredictions2`,
 ]);
 
+/**
+ * Methods that load and unload models or change which of them a server has: of Triton's model repository, TensorFlow Serving
+ * (apis/model_service.proto) and TorchServe (management.proto). Leave to call a service does not include them.
+ */
+export const MODEL_CONTROL_METHODS: ReadonlySet<string> = new Set([
+  ...['RepositoryModelLoad', 'RepositoryModelUnload'].map((name) => `${INFERENCE_SERVICE}${name}`),
+  '/tensorflow.serving.ModelService/HandleReloadConfigRequest',
+  ...['RegisterModel', 'ScaleWorker', 'SetDefault', 'UnregisterModel'].map(
+    (name) => `/org.pytorch.serve.grpc.management.ManagementAPIsService/${name}`,
+  ),
+]);
+
 /** Of TorchServe, those whose requests are a `PredictionsRequest`. */
 const TORCH_PREDICTIONS = ['Predictions', 'StreamPredictions', 'StreamPredictions2'].map(
   (name) => `${TORCH_SERVE}/${name}`,

@@ -32,6 +32,7 @@ export const ACCESS_AND_MODELS: ExplanationsOf<Name> = {
       'The caller has another name than the intention.',
       'An intention in Consul with `*` denies it.',
       'The intention has `models`, and the request names another one, or none that can be read.',
+      'The method loads or unloads models, and the intention does not name it.',
     ],
     look: [
       '`outrider check`: which callers may not call what they call.',
@@ -39,10 +40,12 @@ export const ACCESS_AND_MODELS: ExplanationsOf<Name> = {
     ],
     remedy: [
       'Add `{ from: CALLER, to: SERVICE, action: allow }` to `intentions`, or a service-intentions entry in Consul.',
+      'For a method that loads or unloads models, add `control_methods` to the intention, or in Consul a permission with the path of the method.',
     ],
     options: [
       'inbound.intentions',
       'inbound.intentions[].models',
+      'inbound.intentions[].control_methods',
       'inbound.default_intention',
       'consul.intentions',
     ],

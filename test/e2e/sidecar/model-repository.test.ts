@@ -179,7 +179,7 @@ services:
   mine: { models: ${models}, repository: { control: explicit } }
   fixed: { models: ${models} }
 caller: { name: app, admin: 127.0.0.1:0, upstreams: { mine: { listen: 127.0.0.1:0 }, fixed: { listen: 127.0.0.1:0 } } }
-intentions: [{ from: app, to: '*', action: allow }]
+intentions: [{ from: app, to: '*', action: allow, control_methods: [${REPOSITORY_LOAD}, ${REPOSITORY_UNLOAD}] }]
 `);
     const facts = await mesh.ready();
     client = new TestClient(facts.call['mine']!);

@@ -553,6 +553,52 @@ describe('Inbound, by model', () => {
       assert.equal(infer('a').status, 0);
     });
 
+    describe('methods that load and unload models', () => {
+      const LOAD = `${INFERENCE}/RepositoryModelLoad`;
+      const UNLOAD = `${INFERENCE}/RepositoryModelUnload`;
+      const RELOAD = '/tensorflow.serving.ModelService/HandleReloadConfigRequest';
+      const SCALE = '/org.pytorch.serve.grpc.management.ManagementAPIsService/ScaleWorker';
+      const why =
+        /^app may not change the models of digits: an intention has to name \/.*\/\w+ \(control_methods/;
+      const byName = (...controlMethods: string[]): IntentionConfig => ({ ...ANY[0]!, controlMethods });
+      const command = (path: string): PeerStream => stack.call({ path });
+
+      it('are not for a caller that may call everything else', () => {
+        guarded(...ANY);
+        for (const path of [LOAD, UNLOAD, RELOAD, SCALE])
+          assertEnd(command(path), [7, 'not-allowed'], { 'grpc-message': why });
+        assert.equal(stack.requests.length, 0, 'the model has seen none');
+        assert.equal(command(`${INFERENCE}/RepositoryIndex`).status, 0);
+      });
+
+      it('nor by default', () => {
+        start({ intentions: [], defaultIntention: 'allow' });
+        answers();
+        assert.deepEqual([command(UNLOAD).status, command('/shop.Prices/List').status], [7, 0]);
+      });
+
+      it('are for one whose intention names them', () => {
+        guarded(byName(LOAD, RELOAD));
+        const statuses = [LOAD, RELOAD, UNLOAD, '/shop.Prices/List'].map((path) => command(path).status);
+        assert.deepEqual(statuses, [0, 0, 7, 0]);
+      });
+
+      it('end under way when the intention names them no more', () => {
+        start({ intentions: [byName(LOAD)] });
+        const call = command(LOAD);
+        const other = command('/shop.Prices/List');
+        stack.reload({ routes: ROUTES, intentions: ANY });
+        assertEnd(call, [7, 'not-allowed'], { 'grpc-message': why });
+        stack.settle(stack.requests.at(-1)!.reply());
+        assert.equal(other.status, 0);
+      });
+
+      it('refuse a caller that may call nothing as every other method does', () => {
+        guarded({ ...ANY[0]!, from: 'other' });
+        assertEnd(command(UNLOAD), [7, 'not-allowed'], { 'grpc-message': /^app may not call digits$/ });
+      });
+    });
+
     it('hold for a caller without identity too, where all callers are meant', () => {
       start({ mtls: 'permissive', intentions: [{ ...some('a'), from: '*' }] });
       answers();

@@ -46,15 +46,16 @@ export function meshConsulRules(file: FoundBlock, own: readonly Listener[], repo
   refuseSaid(file, ['trust_domain', 'datacenter', 'leaf_lifetime'], why, report);
 }
 
-/** Consul has no permission by model: as an intention there it would allow all of them. */
+/** Consul has no permission by model: as an intention there it would allow all of them. Methods are in its permissions. */
 function refuseModels(file: FoundBlock, report: Report): void {
-  for (const [i, intention] of list(file['intentions']).entries()) {
-    if (mapping(intention)['models'] === undefined) continue;
-    report(
-      ['intentions', i, 'models'],
-      'found with intentions from Consul, which cannot say it; expected consul.intentions: false, with which this file decides',
-    );
-  }
+  for (const [i, intention] of list(file['intentions']).entries())
+    for (const key of ['models', 'control_methods']) {
+      if (mapping(intention)[key] === undefined) continue;
+      report(
+        ['intentions', i, key],
+        'found with intentions from Consul, which cannot say it; expected consul.intentions: false, with which this file decides',
+      );
+    }
 }
 
 function meshTargets(above: string[], block: FoundBlock, consul: unknown, report: Report): void {

@@ -29,6 +29,35 @@ describe('a mesh file', () => {
     assert.deepEqual(intentions, [{ from: 'app', to: 'digits', action: 'allow', models: ['a', 'b'] }]);
   });
 
+  it('gives a caller methods that load and unload models, and refuses others and contradictions', () => {
+    const LOAD = '/inference.GRPCInferenceService/RepositoryModelLoad';
+    const file = (intention: string, more = ''): string =>
+      `${SERVICES}\n${CALLER}\nintentions: [{from: app, to: digits, ${intention}}]\n${more}`;
+    const fine = `action: allow, control_methods: [${LOAD}]`;
+    assert.deepEqual(meshConfig(file(fine)).intentions, [
+      { from: 'app', to: 'digits', action: 'allow', controlMethods: [LOAD] },
+    ]);
+    for (const [problems, pattern] of [
+      [
+        meshProblems(file(`action: deny, control_methods: [${LOAD}]`)),
+        /control_methods: found with action: deny/,
+      ],
+      [meshProblems(file(`${fine}, models: [a]`)), /control_methods: found beside models/],
+      [meshProblems(file('action: allow, control_methods: []')), /control_methods: .*at least one method/],
+      [
+        meshProblems(file('action: allow, control_methods: [/a.B/C]')),
+        /control_methods\[0\]: .*expected one of/,
+      ],
+      [
+        meshProblems(file(fine, 'consul: {}')),
+        /control_methods: found with intentions from Consul, which cannot/,
+      ],
+    ] as const) {
+      assert.equal(problems.length, 1, `${problems}`);
+      assert.match(problems[0]!, pattern);
+    }
+  });
+
   it('refuses limits and lists of models that would have no effect, or another one than they say', () => {
     const file = (queue: string, intention: string, more = ''): string => {
       const said = `services: {digits: {models: ../models, queue: {models: ${queue}}}}\n${CALLER}\n`;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { Action, Intention } from '../../../../sidecar/core/authorization/intentions.js';
 import { IntentionTable } from '../../../../sidecar/core/authorization/intentions.js';
+import type { Permission } from '../../../../sidecar/core/authorization/permissions.js';
 import { ModelGrant } from '../../../../sidecar/core/authorization/model-grant.js';
 
 const of = (from: string, to: string, action: Action): Intention => ({ from, to, action });
@@ -45,6 +46,71 @@ describe('IntentionTable', () => {
       for (const list of [both, both.toReversed()])
         assert.equal(table(list, 'allow').allows('web', 'digits'), false);
     });
+
+  describe('a method that loads or unloads models', () => {
+    const LOAD = '/inference.GRPCInferenceService/RepositoryModelLoad';
+    const UNLOAD = '/inference.GRPCInferenceService/RepositoryModelUnload';
+    const call = (path: string) => ({ method: 'POST', path, headers: () => [] });
+    const COMPILE = (source: string) => new RegExp(`^(?:${source})$`);
+    const allows = (list: readonly Intention[], path = LOAD, otherwise: Action = 'allow'): boolean =>
+      new IntentionTable(list, otherwise, 1, { compile: COMPILE }).allowsControl('web', 'digits', call(path));
+    const named = (...controlMethods: string[]): Intention => ({
+      ...of('web', 'digits', 'allow'),
+      controlMethods,
+    });
+    const permitted = (...permissions: Permission[]): Intention => ({
+      ...of('web', 'digits', 'deny'),
+      permissions,
+    });
+
+    it('is not for a caller that may call the service, nor by default', () => {
+      for (const list of [[], [of('web', 'digits', 'allow')], [of('*', '*', 'allow')], [named(UNLOAD)]])
+        assert.equal(allows(list), false);
+    });
+
+    it('is for a caller whose intention names it, unless another one decides', () => {
+      assert.equal(allows([named(LOAD)]), true);
+      assert.equal(allows([named(UNLOAD), named(LOAD), of('web', 'digits', 'allow')], LOAD, 'deny'), true);
+      assert.equal(allows([{ ...named(LOAD), from: '*' }, of('web', 'digits', 'allow')]), false);
+      for (const list of [
+        [named(LOAD), of('web', 'digits', 'deny')],
+        [of('web', 'digits', 'deny'), named(LOAD)],
+      ])
+        assert.equal(allows(list), false);
+    });
+
+    it('is for a caller with a permission that has its name, and not with a wider one', () => {
+      const allow = { action: 'allow' } as const;
+      for (const permission of [
+        { ...allow, pathExact: LOAD },
+        { ...allow, pathPrefix: LOAD },
+        {
+          ...allow,
+          pathRegex: '/inference[.]GRPCInferenceService/(RepositoryModelLoad|RepositoryModelUnload)',
+        },
+      ])
+        assert.equal(allows([permitted(permission)], LOAD, 'deny'), true);
+      for (const permission of [
+        allow,
+        { ...allow, pathPrefix: '/' },
+        { ...allow, pathPrefix: '/inference.GRPCInferenceService/' },
+        { ...allow, pathRegex: '.*' },
+        { ...allow, pathExact: UNLOAD },
+        { ...allow, pathExact: LOAD, methods: ['GET'] },
+        { action: 'deny', pathExact: LOAD } as const,
+      ])
+        assert.equal(
+          allows([permitted(permission, { ...allow, pathPrefix: '/' })]),
+          false,
+          JSON.stringify(permission),
+        );
+      assert.equal(
+        allows([permitted({ action: 'deny', pathPrefix: '/inference.' }, { ...allow, pathExact: LOAD })]),
+        false,
+        'the first that matches decides',
+      );
+    });
+  });
 
   it('allows models where it names them: two such add up, a deny wins, and all models do not', () => {
     const some = (...models: string[]): Intention => ({ ...of('web', 'digits', 'allow'), models });
