@@ -9,15 +9,17 @@ import { existsSync, readFileSync, writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { chooseModels, findModels } from './models/repository.js';
+import type { ControlMode } from './protocol/serving.js';
 import { messageOf, silenceTransportLog } from './rpc.js';
 import type { RunLog } from './runs/run-log.js';
 import { startWatcher } from './runs/watcher.js';
 import type { ModelServer } from './server.js';
 import { type ListenAddress, parseListen } from './transport/listen.js';
+import { MAX_MESSAGE_BYTES } from './transport/transport.js';
 import { DEFAULT_SERVER, parseServer, type ServerName } from './transport/servers.js';
 
 const USAGE =
-  'usage: serve --models DIR [--model NAME[=VERSION]]… [--golden | [--listen HOST:PORT|unix:/PATH] [--rest HOST:PORT|unix:/PATH] [--server engine|grpc-js] [--drain-timeout-ms N] [--exit-with-stdin]] [--json]';
+  'usage: serve --models DIR [--model NAME[=VERSION]]… [--golden | [--listen HOST:PORT|unix:/PATH] [--rest HOST:PORT|unix:/PATH] [--rest-host NAME]… [--control none|explicit] [--memory-budget SIZE] [--server engine|grpc-js] [--drain-timeout-ms N] [--exit-with-stdin]] [--json]';
 const DEFAULT_LISTEN = '127.0.0.1:8001';
 const DEFAULT_DRAIN_MS = 30_000;
 const STDOUT = 1;
@@ -32,6 +34,12 @@ interface Arguments {
   readonly server: ServerName;
   /** Where the REST half of the protocol is served; undefined: nowhere. */
   readonly rest: ListenAddress | undefined;
+  /** Names that the REST half is known by. */
+  readonly restHosts: readonly string[];
+  /** Whether models are loaded and unloaded on command. */
+  readonly control: ControlMode;
+  /** What calls may hold, bytes; undefined: the default of the server. */
+  readonly memoryBytes: number | undefined;
   /** Longest time calls in flight may take once told to stop, and a stream may go unread while its model is unloaded. */
   readonly drainTimeoutMs: number;
   /** Stop when stdin ends: the parent process has died. */
@@ -63,6 +71,9 @@ async function main(): Promise<void> {
       listen: args.listen,
       server: args.server,
       rest: args.rest,
+      restHosts: args.restHosts,
+      control: args.control,
+      memoryBytes: args.memoryBytes,
       version: packageVersion(),
       log,
       wallNow: Date.now,
@@ -116,6 +127,9 @@ function readArguments(argv: string[]): Arguments {
       listen: { type: 'string', default: DEFAULT_LISTEN },
       server: { type: 'string', default: DEFAULT_SERVER },
       rest: { type: 'string' },
+      'rest-host': { type: 'string', multiple: true, default: [] },
+      control: { type: 'string', default: 'none' },
+      'memory-budget': { type: 'string' },
       'drain-timeout-ms': { type: 'string', default: String(DEFAULT_DRAIN_MS) },
       'exit-with-stdin': { type: 'boolean', default: false },
       golden: { type: 'boolean', default: false },
@@ -134,11 +148,28 @@ function readArguments(argv: string[]): Arguments {
     server: parseServer(values.server),
     listen,
     rest: restAddress(values.rest, listen),
+    restHosts: values['rest-host'],
+    control: controlMode(values.control),
+    memoryBytes: memoryBudget(values['memory-budget']),
     drainTimeoutMs,
     exitWithStdin: values['exit-with-stdin'],
     golden: values.golden,
     json: values.json,
   };
+}
+
+function controlMode(text: string): ControlMode {
+  if (text === 'none' || text === 'explicit') return text;
+  throw new Error(`--control: found '${text}', expected none or explicit`);
+}
+
+/** One of the largest messages has to fit. */
+function memoryBudget(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const [, count = '', unit = ''] = /^([1-9]\d{0,5})(MiB|GiB)$/.exec(text) ?? [];
+  const bytes = Number(count) * (unit === 'GiB' ? 1024 : 1) * 1024 * 1024;
+  if (bytes > MAX_MESSAGE_BYTES) return bytes;
+  throw new Error(`--memory-budget: found '${text}', expected a size above 65MiB, such as 512MiB or 2GiB`);
 }
 
 /** Beside a gRPC server on a Unix socket, which a sidecar stands in front of, nothing is opened to the network. */

@@ -12,7 +12,7 @@ import { RepositoryControl } from './models/repository-control.js';
 import type { ServedMethod } from './protocol/call.js';
 import { HealthTable } from './protocol/health.js';
 import { servedMethods } from './protocol/methods.js';
-import { findModel, type Serving } from './protocol/serving.js';
+import { type ControlMode, findModel, type Serving } from './protocol/serving.js';
 import type { QueueCounters } from './runs/ledger.js';
 import { InferenceQueue } from './runs/queue.js';
 import type { RunLog } from './runs/run-log.js';
@@ -35,6 +35,10 @@ export interface ModelServerOptions {
   readonly server?: ServerName;
   /** Where the REST half of the protocol is served. Default: nowhere. */
   readonly rest?: ListenAddress | undefined;
+  /** Hosts that the REST half is known by, beside IP addresses, localhost and the host that it listens on. Default: none. */
+  readonly restHosts?: readonly string[];
+  /** Whether models are loaded and unloaded on command. Default: `none`. */
+  readonly control?: ControlMode | undefined;
   /** Reported by ServerMetadata. */
   readonly version: string;
   /** One line for people. */
@@ -93,11 +97,14 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
     changed: ({ name }, isServed) => {
       health.set(name, isServed ? 'SERVING' : 'NOT_SERVING');
       if (isServed && isStarted) health.set('', 'SERVING');
+      // A server without a model is not ready, however it came to be so.
+      if (!models.all().some(({ state }) => state === 'ready')) health.set('', 'NOT_SERVING');
     },
     drained,
     log,
   });
-  const serving: Serving = { version: options.version, models, health, queue, repository, runNow };
+  const { version, control = 'none', restHosts: hosts = [] } = options;
+  const serving: Serving = { version, models, health, queue, repository, control, runNow };
   const watches = new Set<() => void>();
   let stopping: Promise<void> | undefined;
   const methods = servedMethods(serving, (end) => {
@@ -111,7 +118,7 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
   const transport = await start(methods, options.listen, { log, memoryBytes });
   const rest =
     options.rest &&
-    (await serveRest(serving, { methods, listen: options.rest, memoryBytes, beside: transport }));
+    (await serveRest(serving, { methods, listen: options.rest, memoryBytes, hosts, beside: transport }));
 
   const loaded = loadAll(serving, { ...options, repository }, () => stopping !== undefined).then(() => {
     isStarted = true;
@@ -149,17 +156,18 @@ interface RestOptions {
   readonly methods: readonly ServedMethod[];
   readonly listen: ListenAddress;
   readonly memoryBytes: number;
+  readonly hosts: readonly string[];
   /** Ended where REST cannot be served. */
   readonly beside: Transport;
 }
 
 async function serveRest(
   serving: Serving,
-  { methods, listen, memoryBytes, beside }: RestOptions,
+  { methods, listen, memoryBytes, hosts, beside }: RestOptions,
 ): Promise<Transport> {
   try {
     const inputsOf = (name: string, version: string) => findModel(serving, name, version).inputs;
-    return await startRest({ methods, memoryBytes, inputsOf }, listen);
+    return await startRest({ methods, memoryBytes, hosts, inputsOf }, listen);
   } catch (error) {
     beside.abort();
     throw error;

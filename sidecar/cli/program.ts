@@ -139,6 +139,17 @@ function addModelCommands(program: Command, done: (exitCode: number) => void): v
       '--rest <ADDR>',
       'serve the REST half of the protocol as well: HOST:PORT or unix:PATH; default: it is not served',
     )
+    .option(
+      '--rest-host <NAME>',
+      'a name that the REST half is reached by, beside IP addresses and localhost; may be repeated',
+      collect,
+      [],
+    )
+    .option(
+      '--control <MODE>',
+      "explicit: models are loaded and unloaded on command, as with Triton's --model-control-mode; default: none",
+    )
+    .option('--memory-budget <SIZE>', 'what calls may hold, such as 512MiB; default: 1GiB')
     .option('--golden', 'print the block `golden` for model.yaml, by running each model once, and end')
     .option('--json', 'print one JSON object per event on standard output; with --golden, for each model')
     .addOption(new Option('--exit-with-stdin', 'end when standard input ends').hideHelp())

@@ -12,6 +12,12 @@ export interface ServeOptions {
   readonly listen?: string;
   /** Where the REST half of the protocol is served. */
   readonly rest?: string;
+  /** Names that the REST half is known by. */
+  readonly restHost: readonly string[];
+  /** Whether models are loaded and unloaded on command: none or explicit. */
+  readonly control?: string;
+  /** What calls may hold. */
+  readonly memoryBudget?: string;
   /** End when standard input ends. */
   readonly exitWithStdin?: true;
   /** Print the block `golden` for each `model.yaml`, and end. */
@@ -59,6 +65,9 @@ export async function serveCommand(options: ServeOptions): Promise<never> {
     ...options.model.flatMap((name) => ['--model', name]),
     ...(listen === undefined ? [] : ['--listen', listen]),
     ...(options.rest === undefined ? [] : ['--rest', options.rest]),
+    ...options.restHost.flatMap((name) => ['--rest-host', name]),
+    ...(options.control === undefined ? [] : ['--control', options.control]),
+    ...(options.memoryBudget === undefined ? [] : ['--memory-budget', options.memoryBudget]),
     ...(options.exitWithStdin ? ['--exit-with-stdin'] : []),
     ...(options.golden ? ['--golden'] : []),
     ...(options.json ? ['--json'] : []),

@@ -1,5 +1,6 @@
 import { HEALTH_CHECK } from '../codec/health.js';
 import { Admission, type InboundQueue, QueueState } from '../core/admission/queue.js';
+import { MODEL_CONTROL_METHODS } from '../core/routing/method.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { Attempt } from '../relay/attempt.js';
 import { attemptTimeoutIn } from '../relay/attempt-timeout-header.js';
@@ -24,8 +25,12 @@ export class ModelBackend extends BackendState {
    */
   admit(call: InboundCall): LocalReply | null {
     const { state } = this;
-    if (state.kind === 'away') return this.unavailable(state.why);
     const { path } = headerViewOf(call.block);
+    if (state.kind === 'away') {
+      if (!this.mayLoad(path)) return this.unavailable(state.why);
+      this.start(call);
+      return null;
+    }
     if (isBypassed(path)) return this.admitServerCall(call, path);
     const limits = this.queues.of(call);
     const refusal = limits.check(call, path);
@@ -72,6 +77,11 @@ export class ModelBackend extends BackendState {
     if (!this.mayRepeat(call)) disableReplay(call);
     beginAttempt(call, new Attempt(call, instance, this.context.nowMs), NEVER);
     this.deps.buffers.release(call);
+  }
+
+  /** A server that says it is not ready may be so for want of a model: a call that loads one still gets to it. */
+  private mayLoad(path: string): boolean {
+    return MODEL_CONTROL_METHODS.has(path) && this.instances.some(({ isConnected }) => isConnected);
   }
 
   private mayRepeat({ match, requestEnded, plan, isRepeated }: InboundCall): boolean {

@@ -4,7 +4,7 @@ import type * as pb from '../../../proto/messages.js';
 import { invalidArgument, RpcError, status } from '../rpc.js';
 import type { UnaryHandler } from './call.js';
 import { toRpcError } from './decode.js';
-import type { Serving } from './serving.js';
+import type { ControlMode, Serving } from './serving.js';
 
 const STATES = { loading: 'LOADING', ready: 'READY', unloading: 'UNLOADING', failed: 'UNAVAILABLE' } as const;
 
@@ -26,8 +26,10 @@ export function repositoryIndex(
 /** RepositoryModelLoad: answered when the model is ready. One that is served goes on while its successor loads. */
 export function repositoryModelLoad({
   repository,
+  control,
 }: Serving): UnaryHandler<pb.RepositoryModelLoadRequest, pb.RepositoryModelResponse> {
   return (request, _call, reply) => {
+    requireExplicit(control);
     requireServed(request);
     void repository.load(request.model_name).then(
       () => reply(undefined, {}),
@@ -39,14 +41,25 @@ export function repositoryModelLoad({
 /** RepositoryModelUnload: answered when calls in flight have finished. */
 export function repositoryModelUnload({
   repository,
+  control,
 }: Serving): UnaryHandler<pb.RepositoryModelUnloadRequest, pb.RepositoryModelResponse> {
   return (request, _call, reply) => {
+    requireExplicit(control);
     requireServed(request);
     void repository.unload(request.model_name).then(
       () => reply(undefined, {}),
       (error: unknown) => reply(toRpcError(error)),
     );
   };
+}
+
+/** Triton's words. Its code, UNAVAILABLE, would be tried again, and would count against a replica that is well. */
+function requireExplicit(control: ControlMode): void {
+  if (control === 'explicit') return;
+  throw new RpcError(
+    status.FAILED_PRECONDITION,
+    `explicit model load / unload is not allowed: found --control ${control}, expected --control explicit`,
+  );
 }
 
 function requireServed({ repository_name, model_name, parameters }: pb.RepositoryModelLoadRequest): void {

@@ -15,6 +15,9 @@ export interface RepositoryControl {
   unserved(): readonly { readonly name: string; readonly version: string; readonly reason: string }[];
 }
 
+/** As Triton's `--model-control-mode`. `explicit`: RepositoryModelLoad and RepositoryModelUnload are served. */
+export type ControlMode = 'none' | 'explicit';
+
 /** What the handlers answer from. */
 export interface Serving {
   readonly version: string;
@@ -22,6 +25,7 @@ export interface Serving {
   readonly health: HealthTable;
   readonly queue: InferenceQueue;
   readonly repository: RepositoryControl;
+  readonly control: ControlMode;
   /** Ms of a monotonic clock. */
   readonly runNow: () => number;
 }

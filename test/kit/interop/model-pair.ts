@@ -3,6 +3,7 @@
 import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { REPOSITORY_LOAD, REPOSITORY_UNLOAD } from '../../../sidecar/codec/repository.js';
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
 import { Mesh } from '../process/outrider.js';
 import { startPair } from '../process/sidecars.js';
@@ -12,6 +13,7 @@ import { putIdentityModel, putLoopModel } from '../service/tiny-models.js';
 
 const CODE = fileURLToPath(new URL('../service/counting-model.js', import.meta.url));
 const SERVER = path.join(ROOT, 'dist', 'services', 'model-server', 'main.js');
+const CONTROL = [REPOSITORY_LOAD, REPOSITORY_UNLOAD];
 const GOLDEN = 'golden: {inputs: {number: {shape: [1], values: [3]}}, outputs: {total: {values: [3]}}}\n';
 
 /** What runs: where the application calls, `127.0.0.1:PORT`. */
@@ -46,9 +48,18 @@ export function suiteModels(serving: Serving = 'one process'): { readonly target
 }
 
 async function onePair(directory: string, models: string): Promise<Started> {
-  const command = [process.execPath, SERVER, '--models', models, '--listen', '{socket}'];
+  const command = [
+    process.execPath,
+    SERVER,
+    '--models',
+    models,
+    '--listen',
+    '{socket}',
+    '--control',
+    'explicit',
+  ];
   const local = { kind: 'unix', path: path.join(directory, 'model.sock') } as const;
-  const pair = await startPair({ local, model: { command } });
+  const pair = await startPair({ local, model: { command }, controlMethods: CONTROL });
   await pair.ready();
   return { target: writeAddress(pair.target), close: () => pair.close() };
 }
@@ -57,7 +68,7 @@ async function oneMesh(_: string, models: string): Promise<Started> {
   const file = {
     services: { testing: { models, replicas: 1, repository: { control: 'explicit' } } },
     caller: { name: 'app', upstreams: { testing: { listen: '127.0.0.1:0' } } },
-    intentions: [{ from: 'app', to: 'testing', action: 'allow' }],
+    intentions: [{ from: 'app', to: 'testing', action: 'allow', control_methods: CONTROL }],
   };
   const mesh = Mesh.start(JSON.stringify(file));
   const { call } = await mesh.ready();

@@ -242,6 +242,8 @@ export interface PairOptions {
   readonly listen?: Address;
   /** A model process for the service's sidecar to own. */
   readonly model?: Readonly<Record<string, unknown>>;
+  /** Methods that load and unload models, for `app`. Default: none. */
+  readonly controlMethods?: readonly string[];
 }
 
 /** Two sidecars with mutual TLS between them, as `up` sets them up: `app` may call `testing`. */
@@ -249,6 +251,7 @@ export async function startPair(options: PairOptions) {
   const bench = await SidecarBench.open();
   try {
     const limits = options.limits ?? {};
+    const control = options.controlMethods && { control_methods: options.controlMethods };
     const service = await bench.start('service', {
       service: 'testing',
       identity: await bench.identity('testing'),
@@ -257,7 +260,7 @@ export async function startPair(options: PairOptions) {
       inbound: {
         listen: '127.0.0.1:0',
         local: writeAddress(options.local),
-        intentions: [{ from: 'app', to: 'testing', action: 'allow' }],
+        intentions: [{ from: 'app', to: 'testing', action: 'allow', ...control }],
         queue: { concurrency: 64, max_waiting: 4096, max_waiting_bytes: '1GiB', ...options.queue },
       },
     });

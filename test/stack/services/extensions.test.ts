@@ -112,7 +112,7 @@ describeOverServers('Triton extensions of the model server', (startHarness) => {
       join(models, 'bad/1/model.yaml'),
       card.replace('total: {values: [3]}', 'total: {values: [4]}'),
     );
-    harness = await startHarness(models);
+    harness = await startHarness(models, [], { control: 'explicit' });
     assert.match(harness.server.models.all('bad')[0]!.why, /found 3, expected 4/);
     await harness.client.call(inference.RepositoryModelUnload, { model_name: 'counting' });
     assert.deepEqual(
@@ -302,7 +302,7 @@ describeOverServers('Triton extensions of the model server', (startHarness) => {
   });
 
   it('tells configuration, statistics, settings and what is not served', async () => {
-    harness = await startHarness(DIGITS);
+    harness = await startHarness(DIGITS, [], { control: 'explicit' });
     const { client } = harness;
     const { config } = await client.call(inference.ModelConfig, { name: 'digits' });
     assert.equal(config?.max_batch_size, 32);
@@ -344,7 +344,7 @@ describeOverServers('Triton extensions of the model server', (startHarness) => {
 
   it('loads a new version beside the one that serves, refuses a bad one with the reason, and unloads', async () => {
     putCounting(models, '');
-    harness = await startHarness(models);
+    harness = await startHarness(models, [], { control: 'explicit' });
     const { client } = harness;
     const index = async () =>
       (await client.call(inference.RepositoryIndex, {})).models.map(
@@ -383,7 +383,7 @@ describeOverServers('Triton extensions of the model server', (startHarness) => {
       const execute = async (requests) => requests.map((request) => ({ outputs: { total: total(request) } }));
       export const open = async () => ({ inputs: spec('number'), outputs: spec('total'), execute });`;
     put(source(10));
-    harness = await startHarness(models);
+    harness = await startHarness(models, [], { control: 'explicit' });
     assert.equal(await total(counting(1)), 11);
     for (const add of [20, 10]) {
       put(source(add));
@@ -393,7 +393,7 @@ describeOverServers('Triton extensions of the model server', (startHarness) => {
   });
 
   it('is ready as a whole once a model is loaded into what was empty', async () => {
-    harness = await startHarness(models);
+    harness = await startHarness(models, [], { control: 'explicit' });
     const { client, log } = harness;
     assert.equal((await client.call(inference.ServerReady, {})).ready, false, log.join());
     putCounting(models, '');
@@ -441,7 +441,7 @@ describeOverServers('Triton extensions of the model server', (startHarness) => {
 
   it('unloads a model although a stream of it is never read, and not before one that is read has ended', async () => {
     putCounting(models, 'settings: {streams: true}\n');
-    harness = await startHarness(models, [], { unreadMs: 300 });
+    harness = await startHarness(models, [], { control: 'explicit', unreadMs: 300 });
     const { client } = harness;
     const { path, requestSerialize, responseDeserialize } = inference.ModelStreamInfer;
     // Streams of one connection share its window: one that is not read would hold up the others.

@@ -1,14 +1,17 @@
 /** The REST half of the inference protocol, by plain HTTP. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, get, request as httpRequest, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { status } from '@grpc/grpc-js';
 import { protocols } from '../../../proto/load.js';
 import { unary } from '../../../services/model-server/protocol/call.js';
 import { startRest } from '../../../services/model-server/transport/rest/server.js';
 import { packageRoot } from '../../kit/process/package-root.js';
 import {
+  failure,
   type Harness,
   spawnService,
   startHarness,
@@ -58,7 +61,11 @@ describe('the REST half of the protocol', () => {
       const golden = `{inputs: {x: {shape: [1], values: [${value}]}}, outputs: {y: {values: [${value}]}}}`;
       writeFileSync(join(directory, 'model.yaml'), `golden: ${golden}\n`);
     }
-    harness = await startHarness(models, [], { rest: { kind: 'tcp', host: '127.0.0.1', port: 0 } });
+    harness = await startHarness(models, [], {
+      rest: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+      restHosts: ['models.example'],
+      control: 'explicit',
+    });
   });
   after(async () => {
     await harness.stop();
@@ -81,7 +88,9 @@ describe('the REST half of the protocol', () => {
         whole += bytes.toString();
         if (whole.includes('}')) resolve({ socket, whole });
       });
-      socket.write(`POST /v2/models/fp32/infer HTTP/1.1\r\nhost: x\r\ncontent-length: ${100 << 20}\r\n\r\n`);
+      socket.write(
+        `POST /v2/models/fp32/infer HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${100 << 20}\r\n\r\n`,
+      );
       write();
     });
   }
@@ -184,6 +193,111 @@ describe('the REST half of the protocol', () => {
     assert.match(answer.json.error!, /found parameter 'config', which is not served/);
   });
 
+  it('refuses JSON beyond its limits before it is parsed', async () => {
+    const deep = Buffer.from(`{"inputs":${'['.repeat(1 << 20)}`);
+    const answer = await call('POST', '/v2/models/fp32/infer', deep);
+    assert.equal(answer.code, 400);
+    assert.match(answer.json.error!, /more than 64 levels of nesting, expected at most so many/);
+    const index = await call('POST', '/v2/repository/index', deep);
+    assert.equal(index.code, 400);
+  });
+
+  it('is not ready, and neither is its model, once the last one is unloaded, until it is loaded again', async () => {
+    const names = ['fp32', 'int64', 'bool', 'bytes'];
+    const command = (name: string, verb: string) => call('POST', `/v2/repository/models/${name}/${verb}`);
+    for (const name of names) {
+      assert.equal((await call('GET', '/v2/health/ready')).code, 200);
+      assert.equal((await command(name, 'unload')).code, 200);
+      assert.equal((await call('GET', `/v2/models/${name}/ready`)).code, 404);
+    }
+    assert.deepEqual(
+      [(await call('GET', '/v2/health/ready')).code, (await call('GET', '/v2/health/live')).code],
+      [400, 200],
+    );
+    const { health } = protocols();
+    for (const service of ['', 'fp32'])
+      assert.equal((await harness.client.call(health.Check, { service })).status, 'NOT_SERVING');
+    for (const name of names) assert.equal((await command(name, 'load')).code, 200);
+    assert.equal((await call('GET', '/v2/health/ready')).code, 200);
+    assert.equal((await harness.client.call(health.Check, { service: '' })).status, 'SERVING');
+  });
+
+  describe('and web pages', () => {
+    const path = '/v2/repository/models/fp32/unload';
+    for (const [title, headers] of [
+      ['a name that resolves to this server', { host: 'evil.example' }],
+      ['such a name with a port', { host: 'evil.example:8000' }],
+      ['a name that begins as an address', { host: '[::1]evil.example' }],
+      ['a name that begins as localhost', { host: 'localhost.evil.example' }],
+      ['a form of another page', { origin: 'http://evil.example' }],
+      ['a form of a page without origin', { origin: 'null' }],
+      ['a page on another port', { host: '127.0.0.1:8000', origin: 'http://127.0.0.1:3000' }],
+      ['what a browser says is cross-site', { 'sec-fetch-site': 'cross-site' }],
+    ] as const)
+      it(`refuses ${title}`, async () => {
+        const answer = await call('POST', path, undefined, headers);
+        assert.equal(answer.code, 403);
+        assert.ok(answer.json.error);
+        assert.equal((await call('GET', '/v2/models/fp32/ready')).code, 200, 'it is still there');
+      });
+
+    it('refuses two Host headers', async () => {
+      const [host, port] = harness.server.restTarget!.split(':');
+      const socket = connect(Number(port), host);
+      socket.write(`GET /v2 HTTP/1.1\r\nhost: localhost\r\nhost: evil.example\r\n\r\n`);
+      const [bytes] = (await once(socket, 'data')) as [Buffer];
+      socket.destroy();
+      assert.match(bytes.toString(), /^HTTP\/1\.1 403 /);
+    });
+
+    for (const host of [
+      '127.0.0.1',
+      'localhost:1234',
+      '[::1]:80',
+      'Models.Example',
+      'models.example:80',
+      '10.1.2.3',
+    ])
+      it(`serves a client that says ${host}`, async () => {
+        assert.equal((await call('GET', '/v2/models/fp32/ready', undefined, { host })).code, 200);
+        const origin = { host, origin: `http://${host}` };
+        assert.equal((await call('GET', '/v2/models/fp32/ready', undefined, origin)).code, 200);
+      });
+
+    it('serves a link that is followed', async () => {
+      const headers = {
+        'sec-fetch-site': 'cross-site',
+        'sec-fetch-mode': 'navigate',
+        'sec-fetch-dest': 'document',
+      };
+      assert.equal((await call('GET', '/v2', undefined, headers)).code, 200);
+      assert.equal((await call('POST', path, undefined, headers)).code, 403);
+    });
+  });
+
+  it('loads and unloads on command only where that is asked for', async () => {
+    const other = await startHarness(models, ['fp32'], { rest: { kind: 'unix', path: join(models, 'r') } });
+    try {
+      const { inference } = protocols();
+      for (const method of [inference.RepositoryModelUnload, inference.RepositoryModelLoad]) {
+        const { code, details } = await failure(other.client.call(method, { model_name: 'fp32' }));
+        assert.equal(code, status.FAILED_PRECONDITION);
+        assert.match(details, /not allowed: found --control none, expected --control explicit/);
+      }
+      const request = httpRequest({
+        socketPath: join(models, 'r'),
+        host: 'anything',
+        method: 'POST',
+        path: '/v2/repository/models/fp32/unload',
+      });
+      const [response] = (await once(request.end(), 'response')) as [IncomingMessage];
+      assert.equal(response.resume().statusCode, 400);
+      assert.equal((await other.client.call(inference.ModelReady, { name: 'fp32' })).ready, true);
+    } finally {
+      await other.stop();
+    }
+  });
+
   it('answers a body that is too long with 413 while it comes, and goes on serving', async () => {
     const { socket, whole } = await longBody();
     socket.destroy();
@@ -205,7 +319,7 @@ describe('the REST half of the protocol', () => {
     });
     const inputsOf = () => [];
     const server = await startRest(
-      { methods: [live], memoryBytes: 1 << 20, inputsOf },
+      { methods: [live], memoryBytes: 1 << 20, hosts: [], inputsOf },
       { kind: 'tcp', host: '127.0.0.1', port: 0 },
     );
     const [host, port] = server.target.split(':');

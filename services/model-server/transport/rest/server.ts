@@ -16,6 +16,7 @@ import { type ListenAddress, removeStaleSocket } from '../listen.js';
 import { MAX_MESSAGE_BYTES, type Transport } from '../transport.js';
 import { Bodies, BodyTooLong } from './bodies.js';
 import { parseJson } from './json.js';
+import { pageRefusal } from './page-guard.js';
 import { type Route, routeOf } from './routes.js';
 import { readInfer, readParameters, writeInfer } from './tensors.js';
 
@@ -24,6 +25,8 @@ export interface RestDeps {
   readonly methods: readonly ServedMethod[];
   /** What the bodies of requests that are not answered may hold in all. */
   readonly memoryBytes: number;
+  /** Hosts that the server is known by, beside IP addresses, localhost and the host that it listens on. */
+  readonly hosts: readonly string[];
   /** What a model takes; throws NOT_FOUND. */
   readonly inputsOf: (name: string, version: string) => Signature['inputs'];
 }
@@ -55,12 +58,21 @@ export async function startRest(deps: RestDeps, listen: ListenAddress): Promise<
     ),
   );
   const bodies = new Bodies({ each: MAX_MESSAGE_BYTES, all: deps.memoryBytes });
+  // No page reaches a Unix socket; whatever stands in front of one has its own names.
+  const refusalOf =
+    listen.kind === 'unix' ? () => undefined : (request: IncomingMessage) => pageRefusal(request, names);
+  const names = new Set([...deps.hosts, ...(listen.kind === 'tcp' ? [listen.host] : [])].map(lowerCase));
   const inFlight = new Set<ServerResponse>();
   let isStopping = false;
   const server = createServer((request, response) => {
     if (isStopping) response.shouldKeepAlive = false;
     inFlight.add(response);
     response.once('close', () => inFlight.delete(response));
+    const refusal = refusalOf(request);
+    if (refusal !== undefined) {
+      request.resume();
+      return send(response, 403, { error: refusal });
+    }
     void answer({ ...deps, unary, bodies }, request, response).catch((error: unknown) =>
       fail(response, error),
     );
@@ -217,6 +229,8 @@ class RestCall implements Call {
     return this.request.headers[name]?.toString();
   }
 }
+
+const lowerCase = (text: string): string => text.toLowerCase();
 
 async function bind(server: Server, listen: ListenAddress): Promise<string> {
   if (listen.kind === 'unix') await removeStaleSocket(listen.path);
