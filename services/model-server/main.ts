@@ -15,8 +15,8 @@ import type { RunLog } from './runs/run-log.js';
 import { startWatcher } from './runs/watcher.js';
 import type { ModelServer } from './server.js';
 import { type ListenAddress, parseListen } from './transport/listen.js';
-import { MAX_MESSAGE_BYTES } from './transport/transport.js';
 import { DEFAULT_SERVER, parseServer, type ServerName } from './transport/servers.js';
+import { MAX_MESSAGE_BYTES } from './transport/transport.js';
 
 const USAGE =
   'usage: serve --models DIR [--model NAME[=VERSION]]… [--golden | [--listen HOST:PORT|unix:/PATH] [--rest HOST:PORT|unix:/PATH] [--rest-host NAME]… [--control none|explicit] [--memory-budget SIZE] [--server engine|grpc-js] [--drain-timeout-ms N] [--exit-with-stdin]] [--json]';

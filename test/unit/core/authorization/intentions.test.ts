@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { Action, Intention } from '../../../../sidecar/core/authorization/intentions.js';
 import { IntentionTable } from '../../../../sidecar/core/authorization/intentions.js';
-import type { Permission } from '../../../../sidecar/core/authorization/permissions.js';
 import { ModelGrant } from '../../../../sidecar/core/authorization/model-grant.js';
+import type { Permission } from '../../../../sidecar/core/authorization/permissions.js';
 
 const of = (from: string, to: string, action: Action): Intention => ({ from, to, action });
 const table = (intentions: readonly Intention[], otherwise: Action = 'deny'): IntentionTable =>
