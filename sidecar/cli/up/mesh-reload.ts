@@ -5,6 +5,7 @@ import { formatProblems } from '../../config/problem.js';
 import { stringifySidecar } from '../../config/stringify.js';
 import { oneLine } from '../failure.js';
 import type { Fleet } from './fleet.js';
+import { calls, Move } from './move.js';
 import type { SidecarSpec } from './plan.js';
 
 export interface MeshReloadOptions {
@@ -44,7 +45,7 @@ const FIXED_OPTIONS = {
  * that is invalid, or that needs a port in use, changes nothing.
  *
  * Sidecars reload their own files; options that a reload does not take over restart the sidecar,
- * one sidecar at a time. New replicas start before the caller's file lists them, and removed ones
+ * one sidecar at a time. Callers learn the new address of a replica before the next one moves. New replicas start before the caller's file lists them, and removed ones
  * end after it no longer does.
  */
 export class MeshReload {
@@ -84,11 +85,17 @@ export class MeshReload {
       fleet.add(spec);
       changes.push(`${spec.name}: started`);
     }
-    for (const spec of specs) {
-      const before = running.get(spec.name);
-      if (before === undefined || stringifySidecar(before.config) === stringifySidecar(spec.config)) continue;
+    const update = async (spec: SidecarSpec): Promise<void> => {
+      const now = fleet.states.find((state) => state.spec.name === spec.name)?.spec;
+      if (now === undefined || stringifySidecar(now.config) === stringifySidecar(spec.config)) return;
       changes.push(`${spec.name}: ${await fleet.update(spec, () => writeSidecarFile(spec))}`);
+    };
+    const move = new Move(running, specs);
+    for (let moved = move.next(); moved !== undefined; moved = move.next()) {
+      await update(moved);
+      for (const caller of specs) if (calls(caller, moved.name)) await update(move.sofar(caller));
     }
+    for (const spec of specs) await update(spec);
     const wanted = new Set(specs.map(({ name }) => name));
     for (const name of [...running.keys()].filter((each) => !wanted.has(each))) {
       await fleet.remove(name);
