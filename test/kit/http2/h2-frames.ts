@@ -133,25 +133,31 @@ export function frameAt(bytes: Buffer, at: number): Frame | null {
 
 /** Cuts a byte stream into frames; `push` may be given any split of it. */
 export class FrameReader {
-  #pending: Buffer = Buffer.alloc(0);
+  #parts: Buffer[] = [];
+  #size = 0;
+  /** Bytes without which no frame can be whole. */
+  #wanted = 9;
 
   /** `skip`: bytes to drop first, e.g. the client's preface. */
   constructor(private skip = 0) {}
 
   push(chunk: Buffer): Frame[] {
-    let bytes = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
-    if (this.skip > 0) {
-      const dropped = Math.min(this.skip, bytes.length);
-      bytes = bytes.subarray(dropped);
-      this.skip -= dropped;
-    }
+    const dropped = Math.min(this.skip, chunk.length);
+    this.skip -= dropped;
+    this.#parts.push(chunk.subarray(dropped));
+    this.#size += chunk.length - dropped;
+    if (this.#size < this.#wanted) return [];
+    const bytes = this.#parts.length === 1 ? this.#parts[0]! : Buffer.concat(this.#parts);
     const frames: Frame[] = [];
     let at = 0;
     for (let next = frameAt(bytes, at); next !== null; next = frameAt(bytes, at)) {
       frames.push({ ...next, payload: Buffer.from(next.payload) });
       at += 9 + next.payload.length;
     }
-    this.#pending = Buffer.from(bytes.subarray(at));
+    const rest = Buffer.from(bytes.subarray(at));
+    this.#parts = [rest];
+    this.#size = rest.length;
+    this.#wanted = rest.length < 9 ? 9 : 9 + rest.readUIntBE(0, 3);
     return frames;
   }
 }

@@ -10,13 +10,17 @@ interface Sleeper {
   order: number;
   readonly everyMs: number;
   readonly fn: () => void;
+  isCancelled: boolean;
 }
 
 /** Timers of the same time fire in the order in which they were armed. */
-const inOrder = (a: Sleeper, b: Sleeper): number => a.dueMs - b.dueMs || a.order - b.order;
+const isBefore = (a: Sleeper, b: Sleeper): boolean =>
+  a.dueMs < b.dueMs || (a.dueMs === b.dueMs && a.order < b.order);
 
 export class ManualClock implements Clock, Timers {
-  private readonly sleepers = new Set<Sleeper>();
+  /** A binary heap, the first timer in front. Cancelled timers stay until they come to the front. */
+  private readonly heap: Sleeper[] = [];
+  private armed = 0;
   private order = 0;
 
   constructor(
@@ -42,7 +46,7 @@ export class ManualClock implements Clock, Timers {
 
   /** Timers armed now. */
   pending(): number {
-    return this.sleepers.size;
+    return this.armed;
   }
 
   /** When the next timer is due; Infinity when none is armed. */
@@ -57,16 +61,27 @@ export class ManualClock implements Clock, Timers {
       const next = this.first();
       if (next === undefined || next.dueMs > untilMs) break;
       this.nowMs = Math.max(this.nowMs, next.dueMs);
-      this.run(next);
+      this.run(this.take());
     }
     this.nowMs = untilMs;
+  }
+
+  /** Moves on to the first timer and fires it alone. False: none is armed, or it is due after `untilMs`. */
+  step(untilMs: number): boolean {
+    const next = this.first();
+    if (next === undefined || next.dueMs > untilMs) return false;
+    this.nowMs = Math.max(this.nowMs, next.dueMs);
+    this.run(this.take());
+    return true;
   }
 
   /** Time passes and nothing can run, as in a frozen process; then everything overdue fires, once. */
   stall(ms: number): void {
     this.nowMs += ms;
-    const overdue = [...this.sleepers].filter(({ dueMs }) => dueMs <= this.nowMs);
-    for (const sleeper of overdue.sort(inOrder)) if (this.sleepers.has(sleeper)) this.run(sleeper);
+    const overdue: Sleeper[] = [];
+    for (let next = this.first(); next !== undefined && next.dueMs <= this.nowMs; next = this.first())
+      overdue.push(this.take());
+    for (const sleeper of overdue) if (!sleeper.isCancelled) this.run(sleeper);
   }
 
   /** `advance`, with pending promises settled before and after each timer. */
@@ -82,24 +97,64 @@ export class ManualClock implements Clock, Timers {
     await new Promise(setImmediate);
   }
 
+  /** A timer that has been taken from the heap; one that repeats goes back into it. */
   private run(sleeper: Sleeper): void {
     if (sleeper.everyMs > 0) {
       sleeper.dueMs = Math.max(sleeper.dueMs + sleeper.everyMs, this.nowMs + 1);
       sleeper.order = ++this.order;
-    } else this.sleepers.delete(sleeper);
+      this.put(sleeper);
+    } else {
+      sleeper.isCancelled = true;
+      this.armed--;
+    }
     sleeper.fn();
   }
 
   private first(): Sleeper | undefined {
-    let first: Sleeper | undefined;
-    for (const sleeper of this.sleepers)
-      if (first === undefined || inOrder(sleeper, first) < 0) first = sleeper;
-    return first;
+    while (this.heap.length > 0 && this.heap[0]!.isCancelled) this.take();
+    return this.heap[0];
   }
 
   private sleep(delayMs: number, everyMs: number, fn: () => void): Timer {
-    const sleeper = { dueMs: this.nowMs + Math.max(0, delayMs), order: ++this.order, everyMs, fn };
-    this.sleepers.add(sleeper);
-    return { cancel: () => void this.sleepers.delete(sleeper) };
+    const dueMs = this.nowMs + Math.max(0, delayMs);
+    const sleeper: Sleeper = { dueMs, order: ++this.order, everyMs, fn, isCancelled: false };
+    this.armed++;
+    this.put(sleeper);
+    return {
+      cancel: () => {
+        if (!sleeper.isCancelled) this.armed--;
+        sleeper.isCancelled = true;
+      },
+    };
+  }
+
+  private put(sleeper: Sleeper): void {
+    const { heap } = this;
+    let at = heap.push(sleeper) - 1;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (isBefore(heap[parent]!, sleeper)) break;
+      heap[at] = heap[parent]!;
+      at = parent;
+    }
+    heap[at] = sleeper;
+  }
+
+  private take(): Sleeper {
+    const { heap } = this;
+    const first = heap[0]!;
+    const last = heap.pop()!;
+    if (heap.length === 0) return first;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child++;
+      if (isBefore(last, heap[child]!)) break;
+      heap[at] = heap[child]!;
+      at = child;
+    }
+    heap[at] = last;
+    return first;
   }
 }

@@ -1,0 +1,182 @@
+/** What must hold of every call once a run is over, judged from its history alone. */
+import type { FaultPlan, Plan } from '../plan/plan.js';
+import type { CallRecord, Execution } from '../world/records.js';
+import type { World } from '../world/world.js';
+
+const OK = 0;
+const CANCELLED = 1;
+const DEADLINE_EXCEEDED = 4;
+const RESOURCE_EXHAUSTED = 8;
+const UNAVAILABLE = 14;
+const INTERNAL = 13;
+
+/** After its end a fault may still be felt: ejections, breakers and reconnects, ms. */
+const AFTERMATH_MS = 15_000;
+/** A call ends within this after its deadline, ms. */
+const DEADLINE_SLACK_MS = 250;
+
+/** Judges all calls of a run. */
+export function judge(world: World): void {
+  for (const record of world.records) new Verdict(world, record).judge();
+}
+
+class Verdict {
+  private readonly faults: readonly FaultPlan[];
+
+  constructor(
+    private readonly world: World,
+    private readonly record: CallRecord,
+  ) {
+    this.faults = faultsOver(world.plan, record, world.nowMs);
+  }
+
+  private find(invariant: string, what: string): void {
+    const { plan } = this.record;
+    this.world.find(invariant, `call ${plan.id} ${plan.path}: ${what}`, [plan.id]);
+  }
+
+  judge(): void {
+    const { record } = this;
+    if (record.problem !== '') this.find('right-bytes', record.problem);
+    for (const { problem, replica } of record.executions)
+      if (problem !== '') this.find('right-bytes', `at ${replica}: ${problem}`);
+    if (record.ends === 0) return this.find('ends-once', 'it never ended');
+    if (record.ends > 1) this.find('ends-once', `it ended ${record.ends} times`);
+    this.executedOnce();
+    this.whole();
+    this.allowedEnd();
+    this.inTime();
+  }
+
+  /** What must not be repeated runs once. */
+  private executedOnce(): void {
+    const { record } = this;
+    const { upstream } = record.plan;
+    if (record.plan.isIdempotent) return;
+    // A mirrored copy goes to another service and is not the call itself.
+    const own = record.executions.filter(
+      ({ replica, hasRun }) => hasRun && isOf(this.world.plan, replica, upstream),
+    );
+    if (own.length > 1)
+      this.find(
+        'not-twice',
+        `it ran ${own.length} times, at ${own.map(({ replica }) => replica).join(', ')}`,
+      );
+  }
+
+  /** OK means every byte of every message, once and in order. */
+  private whole(): void {
+    const { record } = this;
+    if (record.status !== OK || record.isDegraded) return;
+    if (!record.isComplete)
+      this.find(
+        'ok-is-whole',
+        `ended OK after ${record.received} of ${record.plan.tokens ?? record.plan.response.length}`,
+      );
+    const answered = record.executions.some(({ ended }) => ended === 'answered');
+    if (!answered) this.find('ok-is-whole', 'ended OK, and no model had answered it');
+  }
+
+  private allowedEnd(): void {
+    const { record } = this;
+    const { plan, status, resetCode } = record;
+    if (record.isCancelled || record.isDegraded) return;
+    if (status === plan.status) return;
+    const found =
+      status >= 0
+        ? `status ${status} "${record.message}" (${record.reason})`
+        : `reset with code ${resetCode}`;
+    if (status === DEADLINE_EXCEEDED && plan.timeoutMs > 0 && this.mayBeLate()) return;
+    if (this.faults.length > 0 && FAULTY.has(status)) return;
+    if (this.world.plan.isOverloaded && [RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED, UNAVAILABLE].includes(status))
+      return;
+    if (status === RESOURCE_EXHAUSTED && this.isRefusalPlanned()) return;
+    if (status === DEADLINE_EXCEEDED && this.hasTimeouts() && this.mayBeLate()) return;
+    if (status === -4) return;
+    if (resetCode === -2 && this.faults.length > 0) return;
+    if (resetCode >= 0 && plan.timeoutMs > 0 && this.mayBeLate()) return;
+    this.find('allowed-end', `${found}, and no fault explains it`);
+  }
+
+  private isRefusalPlanned(): boolean {
+    const { features } = this.world.plan;
+    return [
+      'short-queue',
+      'rate-limit',
+      'breaker',
+      'little-memory',
+      'few-streams',
+      'adaptive',
+      'overload',
+    ].some((each) => features.includes(each));
+  }
+
+  private hasTimeouts(): boolean {
+    const { features } = this.world.plan;
+    return (
+      ['attempt-timeout', 'first-message-timeout', 'idle-timeout'].some((each) => features.includes(each)) ||
+      this.record.plan.path.endsWith('/Safe') ||
+      this.record.plan.path.endsWith('/Unary')
+    );
+  }
+
+  /** Whether the work of the call, its readers, or others in its way can take as long as its deadline allows. */
+  private mayBeLate(): boolean {
+    const { plan } = this.record;
+    const { features } = this.world.plan;
+    if (this.faults.length > 0 || this.world.plan.isOverloaded) return true;
+    const loose = [
+      'mixed-durations',
+      'slow-readers',
+      'stopped-readers',
+      'slow-links',
+      'small-kernels',
+      'tiny-windows',
+      'odd-peers',
+      'large-messages',
+      'bursts',
+      'ragged-links',
+      'few-streams',
+    ];
+    if (loose.some((each) => features.includes(each))) return true;
+    const messages = Math.max(plan.response.length, plan.tokens ?? 0);
+    return plan.serviceMs + messages * plan.responseGapMs + 300 > plan.timeoutMs;
+  }
+
+  /** A call with a deadline ends by then. */
+  private inTime(): void {
+    const { record } = this;
+    const { plan } = record;
+    if (plan.timeoutMs === 0 || record.isCancelled) return;
+    const lateMs = record.endMs - record.startMs - plan.timeoutMs;
+    const links = this.world.plan.links;
+    const allowedMs = DEADLINE_SLACK_MS + 4 * (links.local.delayMs + links.mesh.delayMs);
+    if (lateMs <= allowedMs) return;
+    const excuses = this.faults.filter(({ kind }) => kind === 'freeze-caller' || kind === 'kill-sidecar');
+    if (excuses.length > 0) return;
+    this.find(
+      'deadline',
+      `ended ${lateMs.toFixed(0)} ms after its deadline of ${plan.timeoutMs} ms (status ${record.status})`,
+    );
+  }
+}
+
+/** Ends that a fault explains. */
+const FAULTY = new Set([UNAVAILABLE, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL, CANCELLED, 2, -1]);
+
+/** Faults that this call can have felt. */
+function faultsOver(plan: Plan, record: CallRecord, nowMs: number): FaultPlan[] {
+  const from = record.plan.atMs;
+  const to = record.endMs < 0 ? nowMs : from + (record.endMs - record.startMs);
+  return plan.faults.filter(
+    ({ kind, atMs, untilMs }) => kind !== 'reload' && atMs <= to && untilMs + AFTERMATH_MS >= from,
+  );
+}
+
+function isOf(plan: Plan, replica: string, service: string): boolean {
+  return plan.replicas.some((each) => each.name === replica && each.service === service);
+}
+
+export function executionsOf(record: CallRecord): readonly Execution[] {
+  return record.executions;
+}

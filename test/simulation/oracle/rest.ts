@@ -1,0 +1,51 @@
+/** What must be so when all calls have ended and all faults are over: nothing is left of them. */
+import type { World } from '../world/world.js';
+
+export function judgeRest(world: World): void {
+  for (const sidecar of world.sidecars) {
+    const { insides, name, process } = sidecar;
+    if (insides === undefined || process.isDead) continue;
+    const { context, outbound, inbound } = insides;
+    const { memory, stats, flushes: _flushes } = context.dataPlane;
+    const find = (what: string): void => world.find('nothing-left', `${name}: ${what}`);
+    const is = (value: number, what: string): void => {
+      if (value !== 0) find(`${what}: ${value}`);
+    };
+    is(memory.held, 'bytes held');
+    is(memory.reservedBytes, 'bytes promised');
+    is(memory.waiting.octets, 'bytes waiting');
+    for (const call of stats.calls) {
+      is(call.inFlight, `${call.direction} ${call.method}: calls in flight`);
+      const finished = call.byStatus.reduce((sum, n) => sum + n, 0);
+      is(call.started - finished, `${call.direction} ${call.method}: calls started and not finished`);
+    }
+    for (const each of outbound.outbounds) {
+      const { limits } = each.breaker;
+      is(limits?.inFlight ?? 0, `${each.name}: in flight by the breaker`);
+      is(limits?.retries ?? 0, `${each.name}: retries by the breaker`);
+      for (const endpoint of each.clusters.flatMap(({ endpoints }) => endpoints)) {
+        is(endpoint.inFlight, `${each.name} ${endpoint.label}: attempts in flight`);
+        for (const session of endpoint.pool.sessions)
+          is(session.inFlight, `${each.name} ${endpoint.label}: streams`);
+      }
+    }
+    for (const { queues, instances } of inbound?.inbound.backends ?? []) {
+      for (const { queue } of queues.all) {
+        is(queue.running, 'running by the queue');
+        is(queue.waiting, 'waiting in the queue');
+        is(queue.waitingBytes, 'bytes in the queue');
+      }
+      for (const { activity } of instances) is(activity.inFlight, 'runs of the model');
+    }
+    is(stats.defects, 'defects');
+  }
+  for (const model of world.models)
+    if (model.executions.size > 0)
+      world.find('nothing-left', `model of ${model.plan.name}: ${model.executions.size} calls at work`);
+  for (const model of world.models)
+    for (const peer of model.peers)
+      if (peer.problem !== '') world.find('right-frames', `model of ${model.plan.name}: ${peer.problem}`);
+  for (const caller of world.callers)
+    for (const peer of caller.open)
+      if (peer.problem !== '') world.find('right-frames', `app ${caller.plan.name}: ${peer.problem}`);
+}

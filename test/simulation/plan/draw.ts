@@ -1,0 +1,511 @@
+/** A plan out of chance: each run switches on a random part of the features, so that rare pairs of them meet. */
+import { Dice } from '../world/dice.js';
+import type {
+  CallerPlan,
+  CallPlan,
+  FaultKind,
+  FaultPlan,
+  LinkPlan,
+  Plan,
+  QuirksPlan,
+  ReaderPlan,
+  ReplicaPlan,
+} from './plan.js';
+
+/** What a run may switch on, and in which share of the runs it is. */
+export const FEATURES = {
+  // Configuration of callers.
+  retry: 0.6,
+  hedge: 0.25,
+  mirror: 0.3,
+  split: 0.15,
+  'fallback-upstream': 0.2,
+  'last-good': 0.2,
+  breaker: 0.15,
+  resumable: 0.4,
+  deterministic: 0.6,
+  'attempt-timeout': 0.3,
+  'first-message-timeout': 0.15,
+  'idle-timeout': 0.15,
+  'small-hold': 0.2,
+  'small-replay': 0.3,
+  'round-robin': 0.3,
+  'ring-hash': 0.15,
+  'two-connections': 0.2,
+  'slow-start': 0.15,
+  'cold-start': 0.15,
+  detectors: 0.3,
+  'max-age': 0.15,
+  // Configuration of models' sidecars.
+  'short-queue': 0.2,
+  fair: 0.3,
+  priority: 0.2,
+  adaptive: 0.15,
+  'rate-limit': 0.1,
+  'little-memory': 0.15,
+  'few-streams': 0.2,
+  // Peers.
+  'several-callers': 0.4,
+  'odd-peers': 0.4,
+  'tiny-windows': 0.2,
+  'ragged-links': 0.5,
+  'slow-links': 0.3,
+  'small-kernels': 0.3,
+  // Load.
+  'large-messages': 0.3,
+  bursts: 0.3,
+  'mixed-durations': 0.35,
+  'slow-readers': 0.3,
+  'stopped-readers': 0.3,
+  cancels: 0.3,
+  deadlines: 0.5,
+  'own-errors': 0.2,
+  overload: 0.15,
+  bidi: 0.4,
+  uploads: 0.3,
+  streams: 0.5,
+  'token-streams': 0.5,
+  // Faults.
+  'kill-model': 0.2,
+  'freeze-model': 0.15,
+  'kill-sidecar': 0.25,
+  'freeze-sidecar': 0.2,
+  'freeze-caller': 0.08,
+  'slow-model': 0.15,
+  'failing-model': 0.15,
+  'break-connection': 0.2,
+  'stall-connection': 0.2,
+  partition: 0.12,
+  reload: 0.2,
+} as const;
+export type Feature = keyof typeof FEATURES;
+
+/** Of the runs have no fault at all: everything has to go well. */
+const CALM_SHARE = 0.35;
+const SERVICE = 'digits';
+const SHADOW = 'shadow';
+const PACKAGE = '/sim.Model';
+
+const HARMS: readonly FaultKind[] = [
+  'kill-model',
+  'freeze-model',
+  'kill-sidecar',
+  'freeze-sidecar',
+  'freeze-caller',
+  'slow-model',
+  'failing-model',
+  'break-connection',
+  'stall-connection',
+  'partition',
+  'reload',
+];
+
+/** @param only features to choose from; absent: all. */
+export function drawPlan(seed: number, only?: readonly string[]): Plan {
+  return new Draw(seed, only).plan();
+}
+
+class Draw {
+  private readonly dice: Dice;
+  private readonly features = new Set<Feature>();
+
+  constructor(
+    private readonly seed: number,
+    only: readonly string[] | undefined,
+  ) {
+    this.dice = new Dice(seed, 'plan');
+    const isCalm = this.dice.chance(CALM_SHARE);
+    for (const [name, share] of Object.entries(FEATURES)) {
+      const isOn = this.dice.of(name).chance(only === undefined ? share : 0.7);
+      if (!isOn || (only !== undefined && !only.includes(name))) continue;
+      if (isCalm && HARMS.includes(name as FaultKind) && name !== 'reload') continue;
+      this.features.add(name as Feature);
+    }
+  }
+
+  private has(feature: Feature): boolean {
+    return this.features.has(feature);
+  }
+
+  plan(): Plan {
+    const { dice, seed } = this;
+    const forMs = dice.pick([4_000, 8_000, 20_000]);
+    const replicas = this.replicas();
+    const callers = this.callers(replicas);
+    const calls = this.calls(callers, forMs);
+    return {
+      seed,
+      features: [...this.features],
+      forMs,
+      links: {
+        local: this.link(0.02),
+        mesh: this.link(this.has('slow-links') ? dice.pick([2, 10, 40]) : 0.1),
+      },
+      replicas,
+      callers,
+      calls,
+      faults: this.faults(replicas, callers, forMs),
+      isOverloaded: this.has('overload'),
+    };
+  }
+
+  private link(delayMs: number): LinkPlan {
+    const dice = this.dice.of(`link ${delayMs}`);
+    const isSmall = this.has('small-kernels');
+    return {
+      delayMs,
+      kernelBytes: isSmall ? dice.logBetween(4_096, 65_536) : 262_144,
+      takeBytes: isSmall ? dice.logBetween(1_024, 65_536) : 262_144,
+      readBytes: this.has('ragged-links') ? dice.logBetween(2_048, 131_072) : 65_536,
+      isRagged: this.has('ragged-links'),
+    };
+  }
+
+  private quirks(name: string): QuirksPlan {
+    const dice = this.dice.of(`quirks ${name}`);
+    const isOdd = this.has('odd-peers') && dice.chance(0.7);
+    const isTiny = this.has('tiny-windows') && dice.chance(0.5);
+    return {
+      initialWindow: isTiny ? dice.pick([0, 1_000, 16_384]) : dice.pick([65_535, 262_144, 2_147_483_647]),
+      connectionCredit: dice.pick([0, 1_000_000, 16_000_000]),
+      maxConcurrentStreams: this.has('few-streams') && dice.chance(0.7) ? dice.pick([2, 4, 16]) : null,
+      frameBytes: isOdd ? dice.pick([1, 10, 100, 4_096, 16_384]) : 16_384,
+      padding: isOdd && dice.chance(0.5) ? 0.3 : 0,
+      headerPart: isOdd && dice.chance(0.5) ? dice.pick([1, 7, 64]) : 16_384,
+      settingsEvery: isOdd && dice.chance(0.5) ? dice.between(3, 40) : 0,
+      emptyFrames: isOdd && dice.chance(0.3) ? 0.05 : 0,
+    };
+  }
+
+  // ---- models and their sidecars ----
+
+  private replicas(): ReplicaPlan[] {
+    const count = this.dice.of('replicas').between(2, 4);
+    const names = Array.from({ length: count }, (_, i) => `r${i + 1}`);
+    const replicas = names.map((name) => this.replica(name, SERVICE));
+    const hasShadow = this.has('mirror') || this.has('split') || this.has('fallback-upstream');
+    return hasShadow ? [...replicas, this.replica('s1', SHADOW)] : replicas;
+  }
+
+  private replica(name: string, service: string): ReplicaPlan {
+    const dice = this.dice.of(`replica ${name}`);
+    const shared = this.dice.of('replica');
+    const quirks = this.quirks(name);
+    const parallel = shared.pick([1, 2, 4, 8]);
+    return {
+      name,
+      service,
+      parallel: service === SHADOW ? dice.pick([1, 4, 16]) : parallel,
+      slowness: 1,
+      // A mirror or fallback target may be the slow and narrow one.
+      quirks: service === SHADOW && dice.chance(0.4) ? { ...quirks, maxConcurrentStreams: 4 } : quirks,
+      tokensPerMessage: dice.pick([1, 3, 8]),
+      file: this.replicaFile(name, service, parallel),
+    };
+  }
+
+  private replicaFile(name: string, service: string, parallel: number): object {
+    const dice = this.dice.of(`file ${service}`);
+    const isOverloaded = this.has('overload');
+    return {
+      service,
+      instance: name,
+      identity: { cert: 'a', key: 'b', roots: 'c' },
+      inbound: {
+        listen: `10.0.0.${hostNumber(name)}:9443`,
+        local: `unix:/sim/${name}.sock`,
+        reflection: false,
+        intentions: [{ from: '*', to: service, action: 'allow' }],
+        queue: {
+          concurrency: parallel + dice.pick([0, 1, 4]),
+          max_waiting: this.has('short-queue') || isOverloaded ? dice.pick([4, 16, 64]) : 4_096,
+          ...(this.has('fair') ? { fair: true } : {}),
+          ...(this.has('adaptive') ? { adaptive: {} } : {}),
+          ...(this.has('priority')
+            ? { priority: { key: 'x-class', classes: ['interactive', 'batch'] } }
+            : {}),
+        },
+        ...(this.has('rate-limit')
+          ? { rate_limits: [{ callers: ['app2'], per_second: dice.pick([5, 50]) }] }
+          : {}),
+        routes: [
+          { methods: [`${PACKAGE}/Unary`, `${PACKAGE}/Safe`], kind: 'unary' },
+          { methods: ['*'], kind: 'streaming' },
+        ],
+      },
+      ...this.limits(name),
+    };
+  }
+
+  private limits(name: string): object {
+    const dice = this.dice.of(`limits ${name}`);
+    const limits = {
+      ...(this.has('little-memory') && dice.chance(0.7)
+        ? { memory_budget: '16MiB', replay_bytes_per_call: '1MiB' }
+        : {}),
+      ...(this.has('few-streams') && dice.chance(0.5) ? { max_concurrent_streams: dice.pick([8, 32]) } : {}),
+    };
+    return Object.keys(limits).length === 0 ? {} : { limits };
+  }
+
+  // ---- applications and their sidecars ----
+
+  private callers(replicas: readonly ReplicaPlan[]): CallerPlan[] {
+    const count = this.has('several-callers') ? this.dice.of('callers').between(2, 3) : 1;
+    return Array.from({ length: count }, (_, i): CallerPlan => {
+      const name = `c${i + 1}`;
+      return {
+        name,
+        service: `app${i + 1}`,
+        quirks: this.quirks(name),
+        connections: this.dice.of(name).between(1, 3),
+        file: this.callerFile(name, i, replicas, this.dice.of(`caller file ${name}`)),
+      };
+    });
+  }
+
+  private callerFile(name: string, index: number, replicas: readonly ReplicaPlan[], dice: Dice): object {
+    const upstream = (service: string, port: number): object => ({
+      listen: `10.0.1.${index + 1}:${port}`,
+      endpoints: replicas
+        .filter((each) => each.service === service)
+        .map((each) => `10.0.0.${hostNumber(each.name)}:9443`),
+      balance: this.balance(dice.of('balance')),
+      pool: {
+        ...(this.has('two-connections') ? { connections: 2 } : {}),
+        ...(this.has('max-age') ? { max_age: '5s' } : {}),
+      },
+      ejection: { base: '1s', max: '10s', ...(this.has('detectors') ? { detectors: DETECTORS } : {}) },
+      ...(this.has('slow-start') ? { slow_start: { max: '5s' } } : {}),
+      ...(this.has('cold-start') ? { cold_start: { wait: '3s' } } : {}),
+      ...(this.has('breaker') ? { breaker: { max_in_flight: dice.pick([16, 64]), max_pending: 16 } } : {}),
+      routes:
+        service === SERVICE
+          ? this.routes(dice, replicas)
+          : [
+              { methods: [`${PACKAGE}/Unary`, `${PACKAGE}/Safe`], kind: 'unary', ...this.replay(dice) },
+              { methods: ['*'], kind: 'streaming', ...this.replay(dice) },
+            ],
+    });
+    const hasShadow = replicas.some(({ service }) => service === SHADOW);
+    return {
+      service: `app${index + 1}`,
+      instance: name,
+      identity: { cert: 'a', key: 'b', roots: 'c' },
+      outbound: {
+        upstreams: {
+          [SERVICE]: upstream(SERVICE, 8_800),
+          ...(hasShadow ? { [SHADOW]: upstream(SHADOW, 8_801) } : {}),
+        },
+      },
+      ...this.limits(name),
+    };
+  }
+
+  private balance(dice: Dice): object {
+    if (this.has('ring-hash')) return { kind: 'ring-hash', key: 'x-session' };
+    if (this.has('round-robin') && dice.chance(0.7)) return { kind: 'round-robin' };
+    return { kind: 'least-loaded' };
+  }
+
+  private replay(dice: Dice): object {
+    return this.has('small-replay') ? { replay: dice.pick(['1KiB', '16KiB']) } : {};
+  }
+
+  private routes(dice: Dice, replicas: readonly ReplicaPlan[]): object[] {
+    const hasShadow = replicas.some(({ service }) => service === SHADOW);
+    const retry = this.has('retry')
+      ? {
+          retry: { attempts: dice.between(2, 4), on: ['unavailable'], backoff: { base: '5ms', max: '50ms' } },
+        }
+      : {};
+    const hold = this.has('small-hold') ? { hold: '1KiB' } : {};
+    const mirror =
+      this.has('mirror') && hasShadow
+        ? { mirror: { upstream: SHADOW, max_in_flight: dice.pick([8, 200]) } }
+        : {};
+    const attempt = this.has('attempt-timeout') ? { attempt_timeout: dice.pick(['300ms', '2s']) } : {};
+    const hedge = this.has('hedge') ? { hedge: { max_ratio: 0.3 } } : {};
+    const fallback = [
+      ...(this.has('fallback-upstream') && hasShadow ? [{ kind: 'upstream', upstream: SHADOW }] : []),
+      ...(this.has('last-good') ? [{ kind: 'last-good', max_age: '5s' }] : []),
+    ];
+    const first = this.has('first-message-timeout') ? { first_message_timeout: '2s' } : {};
+    const idle = this.has('idle-timeout') ? { idle_timeout: '10s' } : {};
+    const unary = { kind: 'unary', timeout: '30s', ...hold, ...this.replay(dice), ...mirror };
+    const split = this.has('split') && hasShadow ? { split: { weights: { [SERVICE]: 9, [SHADOW]: 1 } } } : {};
+    return [
+      { methods: [`${PACKAGE}/Unary`], ...unary, ...split },
+      {
+        methods: [`${PACKAGE}/Safe`],
+        ...unary,
+        idempotent: true,
+        ...retry,
+        ...attempt,
+        ...hedge,
+        ...(fallback.length > 0 ? { fallback } : {}),
+      },
+      {
+        methods: [`${PACKAGE}/Tokens`],
+        kind: 'streaming',
+        idempotent: true,
+        ...retry,
+        ...first,
+        ...idle,
+        ...(this.has('resumable') && this.has('retry')
+          ? { resumable: true, ...(this.has('deterministic') ? { deterministic: true } : {}) }
+          : {}),
+      },
+      { methods: ['*'], kind: 'streaming', ...this.replay(dice), ...idle },
+    ];
+  }
+
+  // ---- load ----
+
+  private calls(callers: readonly CallerPlan[], forMs: number): CallPlan[] {
+    const dice = this.dice.of('load');
+    const isOverloaded = this.has('overload');
+    const perSecond = dice.pick([10, 30, 80]);
+    const count = Math.min(isOverloaded ? 600 : 400, Math.floor((forMs / 1_000) * perSecond));
+    const calls: CallPlan[] = [];
+    let atMs = 0;
+    for (let id = 0; id < count; id++) {
+      const own = this.dice.of(`call ${id}`);
+      atMs += this.has('bursts')
+        ? own.chance(0.9)
+          ? 0
+          : (10_000 / perSecond) * own.next() * 2
+        : (1_000 / perSecond) * 2 * own.next();
+      if (atMs > forMs) break;
+      calls.push(this.call(id, Math.round(atMs * 100) / 100, own, callers.length, perSecond));
+    }
+    return calls;
+  }
+
+  private call(id: number, atMs: number, dice: Dice, callers: number, perSecond: number): CallPlan {
+    const kinds = [
+      'Unary',
+      'Unary',
+      'Safe',
+      'Safe',
+      ...(this.has('streams') ? ['Stream'] : []),
+      ...(this.has('token-streams') ? ['Tokens', 'Tokens'] : []),
+      ...(this.has('uploads') ? ['Upload'] : []),
+      ...(this.has('bidi') ? ['Bidi'] : []),
+    ];
+    const kind = dice.pick(kinds);
+    const size = (): number => this.size(dice, perSecond);
+    const many = (): number[] => Array.from({ length: dice.logBetween(1, 40) }, size);
+    const isStream = kind === 'Stream' || kind === 'Bidi' || kind === 'Tokens';
+    const request = kind === 'Upload' || kind === 'Bidi' ? many() : [size()];
+    const response = kind === 'Tokens' ? [] : isStream ? many() : [size()];
+    const hasError = this.has('own-errors') && dice.chance(0.1);
+    return {
+      id,
+      atMs,
+      caller: dice.between(0, callers - 1),
+      upstream: SERVICE,
+      path: `${PACKAGE}/${kind}`,
+      metadata: {
+        ...(this.has('priority') ? { 'x-class': dice.pick(['interactive', 'batch']) } : {}),
+        ...(this.has('ring-hash') ? { 'x-session': `s${dice.between(1, 20)}` } : {}),
+      },
+      request,
+      response: hasError ? [] : response,
+      ...(kind === 'Tokens' && !hasError ? { tokens: dice.logBetween(1, 300) } : {}),
+      requestGapMs: request.length > 1 ? dice.pick([0, 0, 5]) : 0,
+      responseGapMs: isStream ? dice.pick([0, 1, 10]) : 0,
+      serviceMs: this.serviceMs(dice, perSecond),
+      status: hasError ? dice.pick([3, 5, 9]) : 0,
+      messageBytes: hasError && dice.chance(0.3) ? dice.pick([100, 20_000]) : 0,
+      timeoutMs: this.has('deadlines') && dice.chance(0.6) ? dice.pick([50, 500, 1_500, 5_000, 60_000]) : 0,
+      cancelAfterMs: this.has('cancels') && dice.chance(0.15) ? dice.logBetween(1, 2_000) : 0,
+      reader: this.reader(dice),
+      modelReader: this.reader(dice),
+      isIdempotent: kind === 'Safe' || kind === 'Tokens',
+    };
+  }
+
+  private size(dice: Dice, perSecond: number): number {
+    if (this.has('large-messages') && dice.chance(perSecond > 50 ? 0.02 : 0.1))
+      return dice.logBetween(50_000, 2_000_000);
+    return dice.chance(0.1) ? 0 : dice.logBetween(1, 20_000);
+  }
+
+  private serviceMs(dice: Dice, perSecond: number): number {
+    // So that the replicas are at most half busy.
+    const usual = this.has('overload') ? 60 : Math.max(1, Math.floor(300 / perSecond));
+    if (!this.has('mixed-durations')) return usual;
+    return dice.chance(0.01) ? dice.logBetween(1_000, 6_000) : dice.logBetween(1, usual);
+  }
+
+  private reader(dice: Dice): ReaderPlan {
+    if (this.has('stopped-readers') && dice.chance(0.1))
+      return { kind: 'stops', afterBytes: dice.pick([0, 1_000, 50_000]), forMs: dice.logBetween(100, 8_000) };
+    if (this.has('slow-readers') && dice.chance(0.15))
+      return { kind: 'slow', bytesPerMs: dice.pick([1, 20, 200]) };
+    return { kind: 'eager' };
+  }
+
+  // ---- faults ----
+
+  private faults(
+    replicas: readonly ReplicaPlan[],
+    callers: readonly CallerPlan[],
+    forMs: number,
+  ): FaultPlan[] {
+    const faults: FaultPlan[] = [];
+    const names = replicas.map(({ name }) => name);
+    for (const kind of HARMS) {
+      if (!this.has(kind)) continue;
+      const times = this.dice.of(`fault ${kind}`).between(1, 2);
+      for (let i = 0; i < times; i++) {
+        const dice = this.dice.of(`fault ${kind} ${i}`);
+        const atMs = Math.round(dice.next() * forMs * 0.9);
+        const isOfCaller = kind === 'freeze-caller' || (kind === 'reload' && dice.chance(0.7));
+        const target = isOfCaller ? dice.pick(callers).name : dice.pick(names);
+        faults.push({
+          kind,
+          atMs,
+          untilMs: Math.min(forMs, atMs + dice.logBetween(50, 4_000)),
+          target,
+          amount: this.amountOf(kind, dice),
+          ...(kind === 'reload' ? { file: this.reloaded(target, replicas, callers, dice) } : {}),
+        });
+      }
+    }
+    return faults.sort((a, b) => a.atMs - b.atMs);
+  }
+
+  private amountOf(kind: FaultKind, dice: Dice): number {
+    if (kind === 'slow-model') return dice.pick([3, 10, 50]);
+    if (kind === 'failing-model') return dice.pick([2, 13, 14]);
+    if (kind === 'break-connection') return dice.logBetween(1, 100_000);
+    return 0;
+  }
+
+  /** Another valid file of the same sidecar: other chance for what may change. */
+  private reloaded(
+    target: string,
+    replicas: readonly ReplicaPlan[],
+    callers: readonly CallerPlan[],
+    dice: Dice,
+  ): object {
+    const replica = replicas.find(({ name }) => name === target);
+    if (replica !== undefined) return this.replicaFile(replica.name, replica.service, dice.pick([1, 2, 8]));
+    const index = callers.findIndex(({ name }) => name === target);
+    return this.callerFile(target, index, replicas, dice);
+  }
+}
+
+const DETECTORS = {
+  success_ratio: { mode: 'enforce' },
+  success_rate: { mode: 'enforce' },
+  failure_ratio: { mode: 'enforce' },
+  latency: { mode: 'enforce' },
+};
+
+/** The last part of the address of a replica: `r1` is 11, `s1` is 101. */
+function hostNumber(name: string): number {
+  return (name.startsWith('s') ? 100 : 10) + Number(name.slice(1));
+}

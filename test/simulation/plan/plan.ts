@@ -1,0 +1,133 @@
+/**
+ * What happens in one simulated run, as plain data: the configuration of each sidecar, the calls, the faults. It is drawn
+ * from a seed or read from the corpus; running it twice gives the same trace.
+ */
+
+/** As bytes travel between two processes. */
+export interface LinkPlan {
+  readonly delayMs: number;
+  readonly kernelBytes: number;
+  readonly takeBytes: number;
+  readonly readBytes: number;
+  readonly isRagged: boolean;
+}
+
+/** How a peer speaks HTTP/2; all of it is legal. */
+export interface QuirksPlan {
+  readonly initialWindow: number;
+  readonly connectionCredit: number;
+  readonly maxConcurrentStreams: number | null;
+  readonly frameBytes: number;
+  readonly padding: number;
+  readonly headerPart: number;
+  readonly settingsEvery: number;
+  readonly emptyFrames: number;
+}
+
+/** A model process behind a sidecar. */
+export interface ReplicaPlan {
+  readonly name: string;
+  readonly service: string;
+  /** Calls that it runs at once; others wait in it. */
+  readonly parallel: number;
+  /** Its runs take as many times as long as the call says. */
+  readonly slowness: number;
+  readonly quirks: QuirksPlan;
+  /** Tokens of a message of a token stream, at most: other replicas put the same tokens into other messages. */
+  readonly tokensPerMessage: number;
+  /** Content of its sidecar's file. */
+  readonly file: object;
+}
+
+/** An application and its sidecar. */
+export interface CallerPlan {
+  readonly name: string;
+  /** Name of its service. */
+  readonly service: string;
+  readonly quirks: QuirksPlan;
+  /** Connections of the application to each listener. */
+  readonly connections: number;
+  readonly file: object;
+}
+
+/** How fast a side reads: at once; at a rate; or not at all for a while after the first bytes. */
+export type ReaderPlan =
+  | { readonly kind: 'eager' }
+  | { readonly kind: 'slow'; readonly bytesPerMs: number }
+  | { readonly kind: 'stops'; readonly afterBytes: number; readonly forMs: number };
+
+export interface CallPlan {
+  readonly id: number;
+  readonly atMs: number;
+  /** Index of the caller. */
+  readonly caller: number;
+  readonly upstream: string;
+  readonly path: string;
+  /** The model's, for routes that read it; empty: none. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Sizes of the messages. */
+  readonly request: readonly number[];
+  readonly response: readonly number[];
+  /** A token stream: the response is so many tokens, in messages as the replica likes. */
+  readonly tokens?: number;
+  readonly requestGapMs: number;
+  readonly responseGapMs: number;
+  /** Work of the model before its first message. */
+  readonly serviceMs: number;
+  /** Final status of the model. */
+  readonly status: number;
+  /** Bytes of `grpc-message`; 0: none. */
+  readonly messageBytes: number;
+  /** 0: none. */
+  readonly timeoutMs: number;
+  /** After its begin; 0: never. */
+  readonly cancelAfterMs: number;
+  readonly reader: ReaderPlan;
+  readonly modelReader: ReaderPlan;
+  /** Whether doing it twice does no harm. */
+  readonly isIdempotent: boolean;
+}
+
+export const FAULT_KINDS = [
+  'kill-model',
+  'freeze-model',
+  'kill-sidecar',
+  'freeze-sidecar',
+  'freeze-caller',
+  'slow-model',
+  'failing-model',
+  'break-connection',
+  'stall-connection',
+  'partition',
+  'reload',
+] as const;
+export type FaultKind = (typeof FAULT_KINDS)[number];
+
+export interface FaultPlan {
+  readonly kind: FaultKind;
+  readonly atMs: number;
+  /** Until when; what was killed starts again then. */
+  readonly untilMs: number;
+  /** A replica, or a caller, by name. */
+  readonly target: string;
+  /** Status of a failing model, factor of a slow one, bytes until a connection breaks. */
+  readonly amount: number;
+  /** Of a reload: content of the next file. */
+  readonly file?: object;
+}
+
+export interface Plan {
+  /** Of chance below the plan: sizes of reads, decisions of the sidecars. */
+  readonly seed: number;
+  /** What was switched on, for coverage. */
+  readonly features: readonly string[];
+  /** Calls and faults end by then. */
+  readonly forMs: number;
+  readonly links: { readonly local: LinkPlan; readonly mesh: LinkPlan };
+  readonly replicas: readonly ReplicaPlan[];
+  readonly callers: readonly CallerPlan[];
+  readonly calls: readonly CallPlan[];
+  readonly faults: readonly FaultPlan[];
+  /** More calls than the replicas can carry: refusals and late calls are right. */
+  readonly isOverloaded: boolean;
+}

@@ -1,0 +1,45 @@
+/** One simulated run, from its plan to what was found. */
+import { judge } from './oracle/judge.js';
+import { judgeRest } from './oracle/rest.js';
+import type { Plan } from './plan/plan.js';
+import { type Finding, World } from './world/world.js';
+
+export interface RunResult {
+  readonly plan: Plan;
+  readonly findings: readonly Finding[];
+  readonly calls: number;
+  readonly byStatus: Readonly<Record<string, number>>;
+  readonly turns: number;
+  readonly traceHash: number;
+  readonly trace: readonly string[];
+}
+
+/** Never rejects: what goes wrong is a finding. */
+export async function run(plan: Plan, options: { readonly trace?: boolean } = {}): Promise<RunResult> {
+  const world = new World(plan);
+  world.keepsTrace = options.trace === true;
+  try {
+    await world.run();
+    judge(world);
+    judgeRest(world);
+    await world.close();
+    await world.stop();
+  } catch (error) {
+    world.find('no-exception', error instanceof Error ? (error.stack ?? error.message) : String(error));
+  }
+  const byStatus: Record<string, number> = {};
+  for (const { status, resetCode, isCancelled, plan: call } of world.records) {
+    const key = isCancelled ? 'cancelled' : status >= 0 ? `${status}` : `reset ${resetCode}`;
+    byStatus[key] = (byStatus[key] ?? 0) + 1;
+    world.note(`call ${call.id} ${key}`);
+  }
+  return {
+    plan,
+    findings: world.findings,
+    calls: world.records.length,
+    byStatus,
+    turns: world.turns,
+    traceHash: world.traceHash,
+    trace: world.trace,
+  };
+}

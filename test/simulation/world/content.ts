@@ -1,0 +1,155 @@
+/**
+ * The contents of messages. Each byte is known by its call, direction, message and offset, so that a byte that was lost,
+ * repeated or put elsewhere is seen where it arrives. Shares no code with the product.
+ */
+import { hashOf } from './dice.js';
+
+const SPAN = 1 << 16;
+/** Bytes without order, twice over: a window of any beginning and up to 64 KiB is one piece. */
+const NOISE = noise();
+
+function noise(): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(2 * SPAN);
+  let state = 0x12345678;
+  for (let i = 0; i < SPAN; i++) {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    bytes[i] = state;
+    bytes[SPAN + i] = state;
+  }
+  return bytes;
+}
+
+export const REQUEST = 'request';
+export const RESPONSE = 'response';
+export type Direction = typeof REQUEST | typeof RESPONSE;
+
+/** Of a token stream: bytes of one token. */
+export const TOKEN_BYTES = 12;
+
+const startOf = (call: number, direction: Direction, index: number): number =>
+  hashOf(`${call} ${direction} ${index}`) % SPAN;
+
+/** Calls `use` with the content from `from` to `to`, in pieces. */
+function pieces(start: number, from: number, to: number, use: (piece: Buffer, at: number) => void): void {
+  for (let at = from; at < to; ) {
+    const begin = (start + at) % SPAN;
+    const size = Math.min(to - at, SPAN);
+    use(NOISE.subarray(begin, begin + size), at);
+    at += size;
+  }
+}
+
+/** A message of `size` bytes, without its prefix. */
+export function messageOf(call: number, direction: Direction, index: number, size: number): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(size);
+  pieces(startOf(call, direction, index), 0, size, (piece, at) => void piece.copy(bytes, at));
+  return bytes;
+}
+
+/** Tokens `[from, to)` of a call, one after the other. */
+export function tokensOf(call: number, from: number, to: number): Buffer {
+  return Buffer.concat(
+    Array.from({ length: to - from }, (_, i) => messageOf(call, RESPONSE, from + i, TOKEN_BYTES)),
+  );
+}
+
+/** Five bytes before a message: not compressed, and its length (the gRPC wire format). */
+export function prefixOf(size: number, flag = 0): Buffer {
+  const prefix = Buffer.alloc(5);
+  prefix[0] = flag;
+  prefix.writeUInt32BE(size, 1);
+  return prefix;
+}
+
+/** What one side of a call is to receive. */
+export interface Expected {
+  readonly call: number;
+  readonly direction: Direction;
+  /** Sizes of the messages in order; of a token stream the number of tokens, in messages of any size. */
+  readonly sizes: readonly number[];
+  readonly tokens?: number;
+}
+
+/** Reads messages as they arrive and compares each byte. */
+export class ContentCheck {
+  /** Whole messages, or tokens, that arrived as they should. */
+  received = 0;
+  messages = 0;
+  /** The first thing that was wrong; empty: nothing. */
+  problem = '';
+  private readonly prefix = Buffer.alloc(5);
+  private prefixBytes = 0;
+  private size = -1;
+  private at = 0;
+
+  constructor(private readonly expected: Expected) {}
+
+  /** Whether all has arrived, and nothing else. */
+  get isComplete(): boolean {
+    const { sizes, tokens } = this.expected;
+    const isBetween = this.prefixBytes === 0 && this.size < 0;
+    return this.problem === '' && isBetween && this.received === (tokens ?? sizes.length);
+  }
+
+  get isBetweenMessages(): boolean {
+    return this.prefixBytes === 0 && this.size < 0;
+  }
+
+  take(bytes: Buffer): void {
+    for (let at = 0; at < bytes.length && this.problem === ''; ) {
+      if (this.size < 0) at = this.takePrefix(bytes, at);
+      else at = this.takeContent(bytes, at);
+      if (this.size >= 0 && this.at === this.size) this.endMessage();
+    }
+  }
+
+  private takePrefix(bytes: Buffer, at: number): number {
+    const size = Math.min(5 - this.prefixBytes, bytes.length - at);
+    bytes.copy(this.prefix, this.prefixBytes, at, at + size);
+    this.prefixBytes += size;
+    if (this.prefixBytes < 5) return at + size;
+    this.size = this.prefix.readUInt32BE(1);
+    this.at = 0;
+    const { sizes, tokens } = this.expected;
+    if (this.prefix[0] !== 0) this.problem = `message ${this.messages}: flag ${this.prefix[0]}`;
+    else if (tokens !== undefined) {
+      const most = (tokens - this.received) * TOKEN_BYTES;
+      if (this.size > most || this.size % TOKEN_BYTES !== 0)
+        this.problem = `message ${this.messages}: ${this.size} bytes, at most ${most} are to come`;
+    } else if (this.size !== sizes[this.messages])
+      this.problem = `message ${this.messages}: ${this.size} bytes, expected ${sizes[this.messages] ?? 'no more'}`;
+    return at + size;
+  }
+
+  private takeContent(bytes: Buffer, at: number): number {
+    const { call, direction, tokens } = this.expected;
+    const size = Math.min(this.size - this.at, bytes.length - at);
+    if (tokens === undefined) {
+      const start = startOf(call, direction, this.messages);
+      pieces(start, this.at, this.at + size, (piece, from) => {
+        const here = at + from - this.at;
+        if (this.problem === '' && piece.compare(bytes, here, here + piece.length) !== 0)
+          this.problem = `message ${this.messages}: other bytes between ${from} and ${from + piece.length}`;
+      });
+    } else {
+      for (let i = 0; i < size && this.problem === ''; i++) {
+        const offset = this.at + i;
+        const token = this.received + Math.floor(offset / TOKEN_BYTES);
+        const start = startOf(call, direction, token);
+        if (NOISE[start + (offset % TOKEN_BYTES)] !== bytes[at + i])
+          this.problem = `message ${this.messages}: not token ${token} at byte ${offset}`;
+      }
+    }
+    this.at += size;
+    return at + size;
+  }
+
+  private endMessage(): void {
+    this.received += this.expected.tokens === undefined ? 1 : this.size / TOKEN_BYTES;
+    this.messages++;
+    this.size = -1;
+    this.prefixBytes = 0;
+  }
+}

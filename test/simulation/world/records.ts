@@ -1,0 +1,64 @@
+/** What became of the calls of a run: the history that the oracle judges. */
+import type { CallPlan } from '../plan/plan.js';
+
+/** A call at one model. */
+export interface Execution {
+  readonly replica: string;
+  readonly startMs: number;
+  /** The whole request has arrived. */
+  isRequestWhole: boolean;
+  /** The model began to work: it counts as done, whatever follows. */
+  hasRun: boolean;
+  runMs: number;
+  endMs: number;
+  /** How it ended at the model; empty: it has not. */
+  ended: '' | 'answered' | 'reset' | 'lost' | 'killed';
+  problem: string;
+  /** Who called, as the sidecar of the model says. */
+  readonly caller: string;
+}
+
+export interface CallRecord {
+  readonly plan: CallPlan;
+  startMs: number;
+  /** −1: it has not ended. */
+  endMs: number;
+  /** −1: it ended without one. */
+  status: number;
+  message: string;
+  reason: string;
+  /** Code of the reset that ended it; −1: none, −2: its connection ended. */
+  resetCode: number;
+  isCancelled: boolean;
+  /** How often it ended. */
+  ends: number;
+  received: number;
+  isComplete: boolean;
+  isDegraded: boolean;
+  problem: string;
+  /** Of the response headers. */
+  answeredBy: string;
+  readonly executions: Execution[];
+  trailers: Readonly<Record<string, string>>;
+}
+
+export function recordOf(plan: CallPlan): CallRecord {
+  return {
+    plan,
+    startMs: -1,
+    endMs: -1,
+    status: -1,
+    message: '',
+    reason: '',
+    resetCode: -1,
+    isCancelled: false,
+    ends: 0,
+    received: 0,
+    isComplete: false,
+    isDegraded: false,
+    problem: '',
+    answeredBy: '',
+    executions: [],
+    trailers: {},
+  };
+}

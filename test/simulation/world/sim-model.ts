@@ -1,0 +1,266 @@
+/** A model process: takes a call, checks each byte of its request, works as long as the plan says, and answers. */
+import type { Field } from '../../kit/http2/hpack-lite.js';
+import type { CallPlan, ReplicaPlan } from '../plan/plan.js';
+import { ContentCheck, messageOf, prefixOf, REQUEST, RESPONSE, TOKEN_BYTES, tokensOf } from './content.js';
+import type { Dice } from './dice.js';
+import { Reader } from './reader.js';
+import type { CallRecord, Execution } from './records.js';
+import { type SimNet, SimServer, type SimSocket } from './sim-net.js';
+import { SimPeer, type SimStream, type StreamOwner } from './sim-peer.js';
+import { SimProcess } from './sim-process.js';
+
+export const CALL_KEY = 'sim-call';
+const HEALTH = '/grpc.health.v1.Health/Check';
+/** HealthCheckResponse with status SERVING (grpc.health.v1). */
+const SERVING = Buffer.from([8, 1]);
+
+export class SimModel {
+  process: SimProcess;
+  /** Fault: it answers with this status; −1: as planned. */
+  failsWith = -1;
+  /** Fault: its runs take so many times as long. */
+  slowFactor = 1;
+  readonly executions = new Set<ModelCall>();
+  private running = 0;
+  private waiting: ModelCall[] = [];
+  private starts = 0;
+  peers = new Set<SimPeer>();
+
+  constructor(
+    readonly plan: ReplicaPlan,
+    private readonly host: string,
+    private readonly path: string,
+    private readonly world: ConstructorParameters<typeof SimProcess>[2],
+    private readonly dice: Dice,
+    readonly recordOf: (id: number) => CallRecord | undefined,
+  ) {
+    this.process = this.start();
+  }
+
+  /** Starts the process, again after a kill. */
+  start(): SimProcess {
+    this.starts++;
+    this.running = 0;
+    this.waiting = [];
+    this.peers = new Set();
+    const process = new SimProcess(
+      `model of ${this.plan.name}`,
+      this.host,
+      this.world,
+      this.dice.of(this.starts),
+    );
+    this.process = process;
+    const server = new SimServer(this.world.net as SimNet, process, (socket) => {
+      const dice = this.dice.of(`peer ${this.starts} ${this.peers.size}`);
+      const peer = new SimPeer(socket as unknown as SimSocket, 'server', this.plan.quirks, dice);
+      this.peers.add(peer);
+      peer.onClose = () => this.peers.delete(peer);
+      peer.onStream = (stream, fields, ended) => this.onStream(stream, fields, ended);
+    });
+    server.listen({ path: this.path });
+    return process;
+  }
+
+  kill(): void {
+    this.process.kill();
+    for (const call of this.executions) call.end('killed');
+    this.executions.clear();
+  }
+
+  private onStream(stream: SimStream, fields: readonly Field[], ended: boolean): void {
+    const path = fields.find(([name]) => name === ':path')?.[1];
+    if (path === HEALTH) {
+      stream.headers(RESPONSE_HEADERS);
+      stream.data(Buffer.concat([prefixOf(SERVING.length), SERVING]));
+      stream.headers([['grpc-status', '0']], true);
+      return;
+    }
+    const id = Number(fields.find(([name]) => name === CALL_KEY)?.[1] ?? -1);
+    const record = this.recordOf(id);
+    if (record === undefined) return void stream.headers([...RESPONSE_HEADERS, ['grpc-status', '12']], true);
+    const caller = fields.find(([name]) => name === 'outrider-caller')?.[1] ?? '';
+    const call = new ModelCall(this, stream, record, caller, fields);
+    this.executions.add(call);
+    if (ended) call.requestDone();
+  }
+
+  // ---- runs ----
+
+  enter(call: ModelCall): void {
+    this.waiting.push(call);
+    this.next();
+  }
+
+  leave(call: ModelCall): void {
+    this.executions.delete(call);
+    if (call.isRunning) {
+      call.isRunning = false;
+      this.running--;
+    } else this.waiting = this.waiting.filter((each) => each !== call);
+    this.next();
+  }
+
+  private next(): void {
+    while (this.running < this.plan.parallel && this.waiting.length > 0) {
+      const call = this.waiting.shift()!;
+      call.isRunning = true;
+      this.running++;
+      call.run();
+    }
+  }
+
+  /** Calls that it runs, and that wait in it. */
+  get load(): number {
+    return this.running + this.waiting.length;
+  }
+}
+
+const RESPONSE_HEADERS: readonly Field[] = [
+  [':status', '200'],
+  ['content-type', 'application/grpc'],
+];
+
+class ModelCall implements StreamOwner {
+  isRunning = false;
+  readonly execution: Execution;
+  private readonly check: ContentCheck;
+  private readonly reader: Reader;
+  private isOver = false;
+  private readonly plan: CallPlan;
+  private sent = 0;
+
+  constructor(
+    private readonly model: SimModel,
+    private readonly stream: SimStream,
+    record: CallRecord,
+    caller: string,
+    private readonly fields: readonly Field[],
+  ) {
+    const { plan } = record;
+    this.plan = plan;
+    stream.owner = this;
+    this.check = new ContentCheck({ call: plan.id, direction: REQUEST, sizes: plan.request });
+    this.reader = new Reader(plan.modelReader, model.process);
+    this.execution = {
+      replica: model.plan.name,
+      startMs: model.process.now(),
+      isRequestWhole: false,
+      hasRun: false,
+      runMs: 0,
+      endMs: -1,
+      ended: '',
+      problem: '',
+      caller,
+    };
+    record.executions.push(this.execution);
+  }
+
+  onHeaders(_fields: readonly Field[], _ended: boolean): void {
+    this.execution.problem ||= 'a second header block';
+  }
+
+  onData(bytes: Buffer, ended: boolean): void {
+    this.check.take(bytes);
+    if (this.check.problem !== '') this.execution.problem ||= `request: ${this.check.problem}`;
+    this.reader.onData(this.stream, bytes.length);
+    if (ended) this.requestDone();
+  }
+
+  requestDone(): void {
+    if (!this.check.isComplete)
+      this.execution.problem ||= `request ended after ${this.check.received} of ${this.plan.request.length} messages`;
+    this.execution.isRequestWhole = true;
+    this.model.enter(this);
+  }
+
+  onReset(code: number): void {
+    this.end(code === -1 ? 'lost' : 'reset');
+    this.model.leave(this);
+  }
+
+  /** Its turn has come. */
+  run(): void {
+    const { process, plan, slowFactor } = this.model;
+    this.execution.hasRun = true;
+    const runMs = this.plan.serviceMs * plan.slowness * slowFactor;
+    this.execution.runMs = runMs;
+    process.after(runMs, () => this.answer());
+  }
+
+  private answer(): void {
+    if (this.isOver) return;
+    const { plan, model, stream } = this;
+    const failure = model.failsWith;
+    const headers: Field[] = [
+      ...RESPONSE_HEADERS,
+      ['sim-replica', model.plan.name],
+      [CALL_KEY, `${plan.id}`],
+    ];
+    const status = failure >= 0 ? failure : plan.status;
+    if (failure >= 0 || (plan.response.length === 0 && plan.tokens === undefined)) {
+      stream.headers([...headers, ...trailersOf(plan, status)], true);
+      return this.done();
+    }
+    stream.headers(headers);
+    this.next();
+  }
+
+  /** The next message; after the last one the trailers. */
+  private next(): void {
+    if (this.isOver) return;
+    const { plan, stream, model } = this;
+    const total = plan.tokens ?? plan.response.length;
+    if (this.sent < total) {
+      const bytes = this.message();
+      stream.data(bytes);
+      const wait = plan.responseGapMs * model.slowFactor;
+      // A model that waits for its reader holds one message at most.
+      const again = (): void => {
+        if (this.isOver) return;
+        if (stream.waiting > 0) return void model.process.after(Math.max(1, wait), again);
+        this.next();
+      };
+      if (this.sent < total && (wait > 0 || stream.waiting > 0))
+        return void model.process.after(Math.max(1, wait), again);
+      return this.next();
+    }
+    stream.headers(trailersOf(plan, plan.status), true);
+    this.done();
+  }
+
+  private message(): Buffer {
+    const { plan, model } = this;
+    if (plan.tokens === undefined) {
+      const size = plan.response[this.sent]!;
+      const content = messageOf(plan.id, RESPONSE, this.sent, size);
+      this.sent++;
+      return Buffer.concat([prefixOf(size), content]);
+    }
+    const most = Math.min(model.plan.tokensPerMessage, plan.tokens - this.sent);
+    // The same replica cuts the same stream in the same way; another one does not.
+    const count =
+      1 + ((plan.id * 7 + this.sent * 13 + model.plan.name.length * 5 + model.plan.tokensPerMessage) % most);
+    const tokens = tokensOf(plan.id, this.sent, this.sent + count);
+    this.sent += count;
+    return Buffer.concat([prefixOf(count * TOKEN_BYTES), tokens]);
+  }
+
+  private done(): void {
+    this.end('answered');
+    this.model.leave(this);
+  }
+
+  end(how: Execution['ended']): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.execution.ended = how;
+    this.execution.endMs = this.model.process.now();
+    // Headers of the request are evidence for the trace.
+    void this.fields;
+  }
+}
+
+function trailersOf({ id, messageBytes }: CallPlan, status: number): Field[] {
+  const message = messageBytes === 0 ? [] : [['grpc-message', 'e'.repeat(messageBytes)] as const];
+  return [['grpc-status', `${status}`], ['sim-trailer', `${id}`], ...message];
+}

@@ -1,0 +1,437 @@
+/**
+ * A network in memory that does what kernels do. What is written stays with the writer, by reference, until its kernel
+ * takes it, some bytes at a time; it then needs a while to arrive, and is read in pieces of any size. Connections hang,
+ * stall, end by halves and break at any byte. Everything happens on the clock of the world.
+ */
+import { EventEmitter } from 'node:events';
+import type { Socket } from 'node:net';
+import type { Address } from '../../../sidecar/config/model.js';
+import type { ManualClock } from '../../kit/time/manual-clock.js';
+import type { Dice } from './dice.js';
+import type { SimProcess } from './sim-process.js';
+
+/** What a connection does with bytes, in each direction. */
+export interface LinkConditions {
+  /** From the kernel of the writer to that of the reader, ms. */
+  readonly delayMs: number;
+  /** Bytes on their way and not read, at most: a writer blocks beyond it. */
+  readonly kernelBytes: number;
+  /** Most bytes that the kernel takes in one turn. */
+  readonly takeBytes: number;
+  /** Most bytes of a read. */
+  readonly readBytes: number;
+  /** Whether takes and reads bring any number of bytes up to their most, or as many as there are. */
+  readonly isRagged: boolean;
+}
+
+export const CALM: LinkConditions = {
+  delayMs: 0.05,
+  kernelBytes: 256 * 1024,
+  takeBytes: 256 * 1024,
+  readBytes: 64 * 1024,
+  isRagged: false,
+};
+
+/** What Node holds before `write` answers false. */
+const HIGH_WATER_BYTES = 16 * 1024;
+
+interface OnTheWay {
+  readonly bytes: Buffer;
+  read: number;
+  readonly atMs: number;
+}
+
+export class SimSocket extends EventEmitter {
+  writableLength = 0;
+  destroyed = false;
+  writableEnded = false;
+  connecting = false;
+  /** Bytes are read as they come; false: paused. */
+  isReading = true;
+  /** What this side has proved about itself; null: nothing. */
+  identity: string | null = null;
+  notAfterMs = Number.POSITIVE_INFINITY;
+  readonly remoteAddress = '10.0.0.1';
+  /** @internal */
+  other: SimSocket | null = null;
+  /** Until when nothing that this side writes is taken or arrives; a fault. */
+  stalledUntilMs = 0;
+  /** The connection breaks when this side has sent so many more bytes; a fault. */
+  breaksAfterBytes = Number.POSITIVE_INFINITY;
+  private readonly queue: Buffer[] = [];
+  private onTheWay: OnTheWay[] = [];
+  private onTheWayBytes = 0;
+  private endAtMs = Number.POSITIVE_INFINITY;
+  private isEndRead = false;
+  private needsDrain = false;
+  private isClosed = false;
+  private lastAtMs = 0;
+
+  constructor(
+    private readonly net: SimNet,
+    /** Undefined: outside of all processes. */
+    readonly process: SimProcess,
+    readonly conditions: LinkConditions,
+    private readonly dice: Dice,
+  ) {
+    super();
+    process.sockets.add(this);
+  }
+
+  get writableNeedDrain(): boolean {
+    return this.needsDrain;
+  }
+  setNoDelay(): this {
+    return this;
+  }
+  setKeepAlive(): this {
+    return this;
+  }
+  setTimeout(): this {
+    return this;
+  }
+  ref(): this {
+    return this;
+  }
+  unref(): this {
+    return this;
+  }
+  cork(): void {}
+  uncork(): void {}
+
+  write(chunk: Buffer): boolean {
+    if (this.destroyed || this.writableEnded) return false;
+    if (chunk.length === 0) return !this.needsDrain;
+    this.queue.push(chunk);
+    this.writableLength += chunk.length;
+    this.needsDrain ||= this.writableLength >= HIGH_WATER_BYTES;
+    this.net.touch(this);
+    return this.writableLength < HIGH_WATER_BYTES;
+  }
+
+  end(done?: () => void): this {
+    if (done !== undefined) this.once('finish', done);
+    if (!this.destroyed) this.writableEnded = true;
+    this.net.touch(this);
+    return this;
+  }
+
+  destroy(): this {
+    if (this.destroyed) return this;
+    this.destroyed = true;
+    this.writableEnded = true;
+    // What Node has not handed to the kernel is lost.
+    this.queue.length = 0;
+    this.net.touch(this);
+    return this;
+  }
+
+  pause(): this {
+    this.isReading = false;
+    return this;
+  }
+
+  resume(): this {
+    this.isReading = true;
+    if (this.other !== null) this.net.touch(this.other);
+    return this;
+  }
+
+  /** The connection breaks: an error, then 'close', on both sides. */
+  break(code = 'ECONNRESET'): void {
+    for (const side of [this, this.other]) side?.fail(code);
+  }
+
+  /** The process of this side is gone: nothing of it runs any more, and the other side is told by a reset. */
+  vanish(): void {
+    this.isClosed = true;
+    this.destroyed = true;
+    this.queue.length = 0;
+    this.process.sockets.delete(this);
+    const { other } = this;
+    if (other !== null) this.net.clock.after(this.conditions.delayMs, () => other.fail('ECONNRESET'));
+  }
+
+  /** @internal */
+  fail(code: string): void {
+    if (this.isClosed) return;
+    if (this.process.isFrozen) return this.process.whenThawed(() => this.fail(code));
+    this.queue.length = 0;
+    this.destroyed = true;
+    this.tell('error', Object.assign(new Error(code), { code }));
+    this.close();
+  }
+
+  /** @internal An event, handled by the process of this side. */
+  tell(event: string, ...args: readonly unknown[]): void {
+    this.process.run(() => void this.emit(event, ...args));
+  }
+
+  private close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.destroyed = true;
+    this.process.sockets.delete(this);
+    this.tell('close', false);
+  }
+
+  /** @internal One turn of what this side has written. True: something happened. */
+  step(): boolean {
+    const { other } = this;
+    if (this.connecting) {
+      if (!this.destroyed || this.isClosed) return false;
+      this.close();
+      return true;
+    }
+    if (other === null) return false;
+    const nowMs = this.net.clock.now();
+    const isStalled = nowMs < this.stalledUntilMs || this.net.isCut(this.process, other.process);
+    if (isStalled) {
+      this.net.wake(this, Math.max(this.stalledUntilMs, nowMs + 1));
+      return false;
+    }
+    let moved = this.take(nowMs);
+    moved = this.deliver(other, nowMs) || moved;
+    return this.finish(other, nowMs) || moved;
+  }
+
+  private most(bytes: number): number {
+    const { isRagged } = this.conditions;
+    return isRagged ? this.dice.logBetween(1, bytes) : bytes;
+  }
+
+  /** The kernel takes what it has room for, and copies it. */
+  private take(nowMs: number): boolean {
+    if (this.queue.length === 0 || this.process.isFrozen) return false;
+    const room = this.conditions.kernelBytes - this.onTheWayBytes;
+    let left = Math.min(room, this.most(this.conditions.takeBytes), this.breaksAfterBytes);
+    if (left <= 0) {
+      if (this.breaksAfterBytes > 0) return false;
+      this.break();
+      return true;
+    }
+    const parts: Buffer[] = [];
+    let size = 0;
+    while (left > 0 && this.queue.length > 0) {
+      const first = this.queue[0]!;
+      const part = first.length <= left ? first : first.subarray(0, left);
+      parts.push(part);
+      size += part.length;
+      left -= part.length;
+      if (part.length === first.length) this.queue.shift();
+      else this.queue[0] = first.subarray(part.length);
+    }
+    this.breaksAfterBytes -= size;
+    this.lastAtMs = Math.max(this.lastAtMs, nowMs + this.conditions.delayMs);
+    const bytes = Buffer.allocUnsafeSlow(size);
+    let at = 0;
+    for (const part of parts) at += part.copy(bytes, at);
+    this.onTheWay.push({ bytes, read: 0, atMs: this.lastAtMs });
+    this.onTheWayBytes += size;
+    this.writableLength -= size;
+    if (this.queue.length > 0) this.net.touch(this);
+    this.net.wake(this, this.lastAtMs);
+    if (this.needsDrain && this.writableLength === 0 && !this.destroyed) {
+      this.needsDrain = false;
+      this.tell('drain');
+    }
+    return true;
+  }
+
+  /** One read of the other side. */
+  private deliver(other: SimSocket, nowMs: number): boolean {
+    const first = this.onTheWay[0];
+    if (first === undefined || first.atMs > nowMs) return false;
+    if (other.isClosed || other.destroyed) {
+      // What arrives at a closed socket is answered with a reset.
+      this.onTheWay = [];
+      this.onTheWayBytes = 0;
+      this.net.clock.after(this.conditions.delayMs, () => this.fail('ECONNRESET'));
+      return true;
+    }
+    if (!other.isReading || other.process.isFrozen) return false;
+    const size = Math.min(this.most(this.conditions.readBytes), first.bytes.length - first.read);
+    // As Node's reads do, each stands in memory of its own.
+    const read = Buffer.allocUnsafeSlow(size);
+    first.bytes.copy(read, 0, first.read, first.read + size);
+    first.read += size;
+    if (first.read === first.bytes.length) this.onTheWay.shift();
+    this.onTheWayBytes -= size;
+    this.net.touch(this);
+    other.tell('data', read);
+    return true;
+  }
+
+  private finish(other: SimSocket, nowMs: number): boolean {
+    if (this.process.isFrozen && !this.isClosed) return false;
+    if (this.writableEnded && this.queue.length === 0 && this.endAtMs === Number.POSITIVE_INFINITY) {
+      this.endAtMs = nowMs + this.conditions.delayMs;
+      this.net.wake(this, this.endAtMs);
+      this.tell('finish');
+      return true;
+    }
+    let moved = false;
+    if (this.endAtMs <= nowMs && this.onTheWay.length === 0 && !other.isEndRead) {
+      if (!other.isClosed && (!other.isReading || other.process.isFrozen)) return false;
+      other.isEndRead = true;
+      if (!other.isClosed && !other.destroyed)
+        other.process.run(() => {
+          other.emit('end');
+          // `allowHalfOpen` is false.
+          other.end();
+        });
+      this.net.touch(other);
+      moved = true;
+    }
+    const hasSaidAll = this.endAtMs <= nowMs;
+    if (!this.isClosed && (this.destroyed || (hasSaidAll && this.isEndRead))) {
+      this.close();
+      this.net.touch(other);
+      moved = true;
+    }
+    return moved;
+  }
+}
+
+/** What listens at an address. */
+export class SimServer extends EventEmitter {
+  private at: string | undefined;
+  private bound: Address | undefined;
+  isListening = false;
+
+  constructor(
+    private readonly net: SimNet,
+    readonly process: SimProcess,
+    private readonly onSocket: (socket: Socket) => void,
+  ) {
+    super();
+    process.servers.add(this);
+  }
+
+  listen(where: { host?: string; port?: number; path?: string }, ...rest: unknown[]): this {
+    const listening = rest.find((each) => typeof each === 'function') as (() => void) | undefined;
+    this.bound =
+      where.path === undefined
+        ? { kind: 'tcp', host: where.host ?? '127.0.0.1', port: where.port ?? 0 }
+        : { kind: 'unix', path: where.path };
+    this.at = keyOf(this.bound);
+    const taken = this.net.servers.get(this.at);
+    if (taken !== undefined) {
+      const error = Object.assign(new Error(`EADDRINUSE ${this.at}`), { code: 'EADDRINUSE' });
+      this.process.defer(() => this.emit('error', error));
+      return this;
+    }
+    this.net.servers.set(this.at, this);
+    this.isListening = true;
+    this.process.defer(() => listening?.());
+    return this;
+  }
+
+  address(): { address: string; port: number } | string | null {
+    if (this.bound === undefined) return null;
+    return this.bound.kind === 'unix' ? this.bound.path : { address: this.bound.host, port: this.bound.port };
+  }
+
+  close(done?: () => void): this {
+    this.vanish();
+    if (done !== undefined) this.process.defer(done);
+    return this;
+  }
+
+  /** It listens no more. */
+  vanish(): void {
+    if (this.at !== undefined && this.net.servers.get(this.at) === this) this.net.servers.delete(this.at);
+    this.isListening = false;
+    this.process.servers.delete(this);
+  }
+
+  accept(socket: SimSocket): void {
+    this.process.run(() => this.onSocket(socket as unknown as Socket));
+  }
+}
+
+export function keyOf(address: Address): string {
+  return address.kind === 'unix' ? address.path : `${address.host}:${address.port}`;
+}
+
+export class SimNet {
+  readonly servers = new Map<string, SimServer>();
+  /** Addresses whose connects are never answered; a fault. */
+  readonly silent = new Set<string>();
+  /** Names of processes that cannot reach each other, as `A B`; a fault. */
+  readonly cuts = new Set<string>();
+  connections = 0;
+  private touched = new Set<SimSocket>();
+
+  constructor(
+    readonly clock: ManualClock,
+    private readonly dice: Dice,
+    /** Of a connection between these processes. */
+    private readonly conditionsOf: (from: SimProcess, to: SimProcess) => LinkConditions,
+  ) {}
+
+  /** Whether the network between two processes is cut. */
+  isCut(one: SimProcess, other: SimProcess): boolean {
+    if (this.cuts.size === 0) return false;
+    return this.cuts.has(`${one.host} ${other.host}`) || this.cuts.has(`${other.host} ${one.host}`);
+  }
+
+  /** Begins to connect; the answer comes with a later turn. */
+  dial(address: Address, from: SimProcess, identity: string | null, notAfterMs: number): SimSocket {
+    const key = keyOf(address);
+    const number = ++this.connections;
+    const target = this.servers.get(key);
+    const conditions = this.conditionsOf(from, target?.process ?? from);
+    const dice = this.dice.of(number);
+    const socket = new SimSocket(this, from, conditions, dice);
+    socket.identity = identity;
+    socket.notAfterMs = notAfterMs;
+    socket.connecting = true;
+    this.clock.after(conditions.delayMs * 2, () => this.connect(socket, key, dice));
+    return socket;
+  }
+
+  private connect(socket: SimSocket, key: string, dice: Dice): void {
+    if (socket.destroyed || socket.process.isDead) return;
+    if (socket.process.isFrozen) return socket.process.whenThawed(() => this.connect(socket, key, dice));
+    const server = this.servers.get(key);
+    if (server === undefined) return socket.fail('ECONNREFUSED');
+    if (this.silent.has(key) || this.isCut(socket.process, server.process)) return;
+    const there = new SimSocket(this, server.process, socket.conditions, dice.of('there'));
+    there.other = socket;
+    socket.other = there;
+    there.identity = socket.identity;
+    there.notAfterMs = socket.notAfterMs;
+    socket.connecting = false;
+    this.touch(socket);
+    // A frozen process has a backlog: the connection is there, and waits.
+    if (server.process.isFrozen) server.process.whenThawed(() => server.accept(there));
+    else server.accept(there);
+    socket.tell('connect');
+  }
+
+  touch(socket: SimSocket): void {
+    this.touched.add(socket);
+  }
+
+  /** Looks at this socket again at a time. */
+  wake(socket: SimSocket, atMs: number): void {
+    this.clock.after(Math.max(0, atMs - this.clock.now()), () => this.touch(socket));
+  }
+
+  /** One turn: each connection moves on by one take and one read. False: nothing moved. */
+  turn(): boolean {
+    if (this.touched.size === 0) return false;
+    const now = [...this.touched];
+    this.touched = new Set();
+    const from = now.length > 1 ? Math.floor(this.dice.next() * now.length) : 0;
+    let moved = false;
+    for (let i = 0; i < now.length; i++) {
+      const socket = now[(from + i) % now.length]!;
+      moved = socket.step() || moved;
+      const { other } = socket;
+      if (other !== null) moved = other.step() || moved;
+    }
+    return moved;
+  }
+}

@@ -1,0 +1,294 @@
+/** Runs a plan: builds its processes, makes its calls and faults happen on one clock, and returns the history. */
+import { ManualClock } from '../../kit/time/manual-clock.js';
+import type { FaultPlan, Plan } from '../plan/plan.js';
+import { Dice } from './dice.js';
+import { type CallRecord, recordOf } from './records.js';
+import { SimCaller } from './sim-caller.js';
+import { SimModel } from './sim-model.js';
+import { SimNet } from './sim-net.js';
+import type { SimProcess } from './sim-process.js';
+import { SimSidecar } from './sim-sidecar.js';
+
+/** Something that was wrong while the run went on. */
+export interface Finding {
+  readonly invariant: string;
+  readonly what: string;
+  readonly atMs: number;
+  readonly calls: readonly number[];
+}
+
+/** Sees the world between two turns, each so many ms. */
+export interface Watch {
+  readonly everyMs: number;
+  look(world: World): void;
+}
+
+/** A turn that never ends is a finding. */
+const MOST_TURNS_AT_ONCE = 200_000;
+/** After the last call and fault, so that everything comes to rest. */
+const REST_MS = 60_000;
+
+export class World {
+  readonly clock = new ManualClock();
+  readonly net: SimNet;
+  readonly records: CallRecord[];
+  readonly models: SimModel[] = [];
+  readonly sidecars: SimSidecar[] = [];
+  readonly callers: SimCaller[] = [];
+  readonly findings: Finding[] = [];
+  readonly trace: string[] = [];
+  /** Hash over all that the trace would say. */
+  traceHash = 0;
+  keepsTrace = false;
+  turns = 0;
+  private readonly dice: Dice;
+  private readonly beginMs: number;
+
+  constructor(
+    readonly plan: Plan,
+    private readonly watches: readonly Watch[] = [],
+  ) {
+    this.dice = new Dice(plan.seed, 'world');
+    this.beginMs = this.clock.now();
+    this.net = new SimNet(this.clock, this.dice.of('net'), (from, to) =>
+      from.host === to.host ? plan.links.local : plan.links.mesh,
+    );
+    this.records = plan.calls.map(recordOf);
+  }
+
+  /** Since the begin of the run, ms. */
+  get nowMs(): number {
+    return this.clock.now() - this.beginMs;
+  }
+
+  find(invariant: string, what: string, calls: readonly number[] = []): void {
+    if (this.findings.length < 50)
+      this.findings.push({ invariant, what, atMs: Math.round(this.nowMs * 100) / 100, calls });
+  }
+
+  onCrash(process: SimProcess, error: unknown): void {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.find('no-exception', `${process.name}: ${text.split('\n').slice(0, 6).join(' | ')}`);
+  }
+
+  note(line: string): void {
+    const text = `${this.nowMs.toFixed(2)} ${line}`;
+    for (let i = 0; i < text.length; i++)
+      this.traceHash = (Math.imul(this.traceHash, 31) + text.charCodeAt(i)) >>> 0;
+    if (this.keepsTrace) this.trace.push(text);
+  }
+
+  async run(): Promise<void> {
+    await this.build();
+    await this.until(500);
+    for (const record of this.records) this.schedule(record);
+    for (const fault of this.plan.faults) this.scheduleFault(fault);
+    for (const watch of this.watches) {
+      const look = (): void => {
+        watch.look(this);
+        if (this.nowMs < 500 + this.plan.forMs + REST_MS) this.clock.after(watch.everyMs, look);
+      };
+      this.clock.after(watch.everyMs, look);
+    }
+    await this.until(500 + this.plan.forMs + REST_MS);
+  }
+
+  private async build(): Promise<void> {
+    const { plan, dice } = this;
+    const events = {
+      world: this,
+      log: (sidecar: string, level: string, fields: object, message: string) => {
+        const error = (fields as { error?: unknown }).error;
+        const why = error instanceof Error ? error.stack : JSON.stringify(fields);
+        if (level === 'error' && message.startsWith('defect'))
+          this.find('no-exception', `${sidecar}: ${message}: ${why}`);
+        this.note(`${sidecar} ${level}: ${message} ${why}`);
+      },
+    };
+    const byId = new Map(this.records.map((record) => [record.plan.id, record]));
+    for (const replica of plan.replicas) {
+      const path = `/sim/${replica.name}.sock`;
+      const find = (id: number): CallRecord | undefined => byId.get(id);
+      this.models.push(
+        new SimModel(replica, replica.name, path, this, dice.of(`model ${replica.name}`), find),
+      );
+      this.sidecars.push(
+        new SimSidecar(replica.name, replica.name, replica.file, events, dice.of(`sidecar ${replica.name}`)),
+      );
+    }
+    for (const caller of plan.callers) {
+      const sidecar = new SimSidecar(
+        caller.name,
+        caller.name,
+        caller.file,
+        events,
+        dice.of(`sidecar ${caller.name}`),
+      );
+      this.sidecars.push(sidecar);
+      this.callers.push(
+        new SimCaller(caller, caller.name, this, dice.of(`app ${caller.name}`), (upstream) => {
+          const address = sidecar.addressOf(upstream);
+          return address ?? { kind: 'tcp', host: 'away', port: 1 };
+        }),
+      );
+    }
+    const started = Promise.all(this.sidecars.map((sidecar) => sidecar.start()));
+    let isStarted = false;
+    void started.then(() => {
+      isStarted = true;
+    });
+    for (let i = 0; i < 1_000 && !isStarted; i++) await this.turn();
+    await started;
+  }
+
+  private schedule(record: CallRecord): void {
+    const caller = this.callers[record.plan.caller]!;
+    this.clock.after(record.plan.atMs, () => {
+      this.note(`call ${record.plan.id} begins`);
+      caller.process.run(() => caller.call(record));
+    });
+  }
+
+  // ---- faults ----
+
+  private scheduleFault(fault: FaultPlan): void {
+    this.clock.after(fault.atMs, () => {
+      this.note(`fault ${fault.kind} at ${fault.target}`);
+      this.begin(fault);
+    });
+    this.clock.after(fault.untilMs, () => {
+      this.note(`fault ${fault.kind} at ${fault.target} ends`);
+      this.endFault(fault);
+    });
+  }
+
+  private begin(fault: FaultPlan): void {
+    const model = this.models.find(({ plan }) => plan.name === fault.target);
+    const sidecar = this.sidecars.find(({ name }) => name === fault.target);
+    switch (fault.kind) {
+      case 'kill-model':
+        return model?.kill();
+      case 'freeze-model':
+        return model?.process.freeze();
+      case 'kill-sidecar':
+        return sidecar?.kill();
+      case 'freeze-sidecar':
+      case 'freeze-caller':
+        return sidecar?.process.freeze();
+      case 'slow-model':
+        if (model !== undefined) model.slowFactor = fault.amount;
+        return;
+      case 'failing-model':
+        if (model !== undefined) model.failsWith = fault.amount;
+        return;
+      case 'break-connection':
+        for (const socket of this.meshSockets(fault.target)) socket.breaksAfterBytes = fault.amount;
+        return;
+      case 'stall-connection':
+        for (const socket of this.meshSockets(fault.target))
+          socket.stalledUntilMs = this.clock.now() + fault.untilMs - fault.atMs;
+        return;
+      case 'partition':
+        for (const caller of this.callers) this.net.cuts.add(`${caller.plan.name} ${fault.target}`);
+        return;
+      case 'reload':
+        if (sidecar !== undefined && fault.file !== undefined) this.reload(sidecar, fault.file);
+        return;
+    }
+  }
+
+  private endFault(fault: FaultPlan): void {
+    const model = this.models.find(({ plan }) => plan.name === fault.target);
+    const sidecar = this.sidecars.find(({ name }) => name === fault.target);
+    switch (fault.kind) {
+      case 'kill-model':
+        if (model?.process.isDead === true) model.start();
+        return;
+      case 'freeze-model':
+        return model?.process.thaw();
+      case 'kill-sidecar':
+        if (sidecar?.process.isDead === true)
+          void sidecar.start().catch((error: unknown) => this.find('restart', String(error)));
+        return;
+      case 'freeze-sidecar':
+      case 'freeze-caller':
+        return sidecar?.process.thaw();
+      case 'slow-model':
+        if (model !== undefined) model.slowFactor = 1;
+        return;
+      case 'failing-model':
+        if (model !== undefined) model.failsWith = -1;
+        return;
+      case 'partition':
+        for (const caller of this.callers) this.net.cuts.delete(`${caller.plan.name} ${fault.target}`);
+        return;
+      default:
+        return;
+    }
+  }
+
+  /** Sockets of the sidecar of this name towards others in the mesh. */
+  private meshSockets(name: string) {
+    const sidecar = this.sidecars.find((each) => each.name === name);
+    return [...(sidecar?.process.sockets ?? [])].filter(
+      (socket) => socket.other !== null && socket.other.process.host !== socket.process.host,
+    );
+  }
+
+  private reload(sidecar: SimSidecar, file: object): void {
+    void sidecar.reload(file).catch((error: unknown) => this.find('reload', String(error)));
+  }
+
+  // ---- time ----
+
+  /** One turn of all processes. */
+  private async turn(): Promise<boolean> {
+    let moved = this.net.turn();
+    for (const process of this.processes()) moved = process.endTurn() || moved;
+    this.turns++;
+    if (!moved) {
+      // Promises of all kinds are settled now.
+      await new Promise(setImmediate);
+      for (const process of this.processes()) moved = process.endTurn() || moved;
+    }
+    return moved;
+  }
+
+  private *processes(): Iterable<SimProcess> {
+    for (const { process } of this.sidecars) yield process;
+    for (const { process } of this.models) yield process;
+    for (const { process } of this.callers) yield process;
+  }
+
+  private async until(ms: number): Promise<void> {
+    const untilMs = this.beginMs + ms;
+    for (;;) {
+      let turns = 0;
+      while (await this.turn())
+        if (++turns > MOST_TURNS_AT_ONCE) {
+          this.find('no-endless-turn', `${turns} turns without time passing`);
+          return;
+        }
+      if (!this.clock.step(untilMs)) break;
+      // Timers of the same moment belong together.
+      while (this.clock.nextDueMs() <= this.clock.now() && this.clock.step(untilMs));
+    }
+    this.clock.advance(Math.max(0, untilMs - this.clock.now()));
+  }
+
+  /** Everything ends: applications first, then sidecars and models. */
+  async close(): Promise<void> {
+    for (const caller of this.callers) caller.close();
+    await this.until(this.nowMs + 1_000);
+  }
+
+  async stop(): Promise<void> {
+    const stopped = Promise.all(this.sidecars.map((sidecar) => sidecar.running?.stop()));
+    let isStopped = false;
+    void stopped.then(() => {
+      isStopped = true;
+    });
+    for (let i = 0; i < 1_000 && !isStopped; i++) await this.turn();
+    await this.until(this.nowMs + 1_000);
+  }
+}
