@@ -2,6 +2,7 @@
 import { judge } from './oracle/judge.js';
 import { judgeRest } from './oracle/rest.js';
 import type { Plan } from './plan/plan.js';
+import type { CallRecord } from './world/records.js';
 import { type Finding, World } from './world/world.js';
 
 export interface RunResult {
@@ -32,6 +33,7 @@ export async function run(plan: Plan, options: { readonly trace?: boolean } = {}
     const key = isCancelled ? 'cancelled' : status >= 0 ? `${status}` : `reset ${resetCode}`;
     byStatus[key] = (byStatus[key] ?? 0) + 1;
     world.note(`call ${call.id} ${key}`);
+    if (options.trace === true) world.trace.push(describe(world.records.find(({ plan: each }) => each === call)!));
   }
   return {
     plan,
@@ -42,4 +44,10 @@ export async function run(plan: Plan, options: { readonly trace?: boolean } = {}
     traceHash: world.traceHash,
     trace: world.trace,
   };
+}
+
+/** A call of the trace, with what models saw of it. */
+function describe({ plan, executions, ...rest }: CallRecord): string {
+  const { request, response, ...what } = plan;
+  return JSON.stringify({ ...what, requests: request.length, responses: response.length, ...rest, executions });
 }

@@ -169,11 +169,11 @@ class Draw {
       initialWindow: isTiny ? dice.pick([0, 1_000, 16_384]) : dice.pick([65_535, 262_144, 2_147_483_647]),
       connectionCredit: dice.pick([0, 1_000_000, 16_000_000]),
       maxConcurrentStreams: this.has('few-streams') && dice.chance(0.7) ? dice.pick([2, 4, 16]) : null,
-      frameBytes: isOdd ? dice.pick([1, 10, 100, 4_096, 16_384]) : 16_384,
+      frameBytes: isOdd ? dice.pick([this.has('large-messages') ? 512 : 16, 100, 4_096, 16_384]) : 16_384,
       padding: isOdd && dice.chance(0.5) ? 0.3 : 0,
-      headerPart: isOdd && dice.chance(0.5) ? dice.pick([1, 7, 64]) : 16_384,
-      settingsEvery: isOdd && dice.chance(0.5) ? dice.between(3, 40) : 0,
-      emptyFrames: isOdd && dice.chance(0.3) ? 0.05 : 0,
+      headerPart: isOdd && dice.chance(0.5) ? dice.pick([40, 64, 100]) : 16_384,
+      settingsEvery: isOdd && dice.chance(0.5) ? dice.between(200, 2_000) : 0,
+      emptyFrames: isOdd && dice.chance(0.3) ? 0.002 : 0,
     };
   }
 
@@ -420,8 +420,8 @@ class Draw {
       messageBytes: hasError && dice.chance(0.3) ? dice.pick([100, 20_000]) : 0,
       timeoutMs: this.has('deadlines') && dice.chance(0.6) ? dice.pick([50, 500, 1_500, 5_000, 60_000]) : 0,
       cancelAfterMs: this.has('cancels') && dice.chance(0.15) ? dice.logBetween(1, 2_000) : 0,
-      reader: this.reader(dice),
-      modelReader: this.reader(dice),
+      reader: this.reader(dice, response),
+      modelReader: this.reader(dice, request),
       isIdempotent: kind === 'Safe' || kind === 'Tokens',
     };
   }
@@ -439,11 +439,13 @@ class Draw {
     return dice.chance(0.01) ? dice.logBetween(1_000, 6_000) : dice.logBetween(1, usual);
   }
 
-  private reader(dice: Dice): ReaderPlan {
+  /** A slow one needs ten seconds at most. */
+  private reader(dice: Dice, sizes: readonly number[]): ReaderPlan {
+    const total = sizes.reduce((sum, size) => sum + size, 0);
     if (this.has('stopped-readers') && dice.chance(0.1))
       return { kind: 'stops', afterBytes: dice.pick([0, 1_000, 50_000]), forMs: dice.logBetween(100, 8_000) };
     if (this.has('slow-readers') && dice.chance(0.15))
-      return { kind: 'slow', bytesPerMs: dice.pick([1, 20, 200]) };
+      return { kind: 'slow', bytesPerMs: Math.max(dice.pick([1, 20, 200]), Math.ceil(total / 10_000)) };
     return { kind: 'eager' };
   }
 

@@ -223,7 +223,7 @@ export class SimSocket extends EventEmitter {
     }
     this.breaksAfterBytes -= size;
     this.lastAtMs = Math.max(this.lastAtMs, nowMs + this.conditions.delayMs);
-    const bytes = Buffer.allocUnsafeSlow(size);
+    const bytes = ownMemory(size);
     let at = 0;
     for (const part of parts) at += part.copy(bytes, at);
     this.onTheWay.push({ bytes, read: 0, atMs: this.lastAtMs });
@@ -252,7 +252,7 @@ export class SimSocket extends EventEmitter {
     if (!other.isReading || other.process.isFrozen) return false;
     const size = Math.min(this.most(this.conditions.readBytes), first.bytes.length - first.read);
     // As Node's reads do, each stands in memory of its own.
-    const read = Buffer.allocUnsafeSlow(size);
+    const read = ownMemory(size);
     first.bytes.copy(read, 0, first.read, first.read + size);
     first.read += size;
     if (first.read === first.bytes.length) this.onTheWay.shift();
@@ -291,6 +291,22 @@ export class SimSocket extends EventEmitter {
     }
     return moved;
   }
+}
+
+const SLAB_BYTES = 1024 * 1024;
+let slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+let slabAt = 0;
+
+/** Memory that no other piece lies in: as an allocation of its own, at a fraction of its cost. */
+function ownMemory(size: number): Buffer {
+  if (size > SLAB_BYTES / 16) return Buffer.allocUnsafeSlow(size);
+  if (slabAt + size > SLAB_BYTES) {
+    slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+    slabAt = 0;
+  }
+  const own = slab.subarray(slabAt, slabAt + size);
+  slabAt += size + 16;
+  return own;
 }
 
 /** What listens at an address. */
@@ -408,6 +424,11 @@ export class SimNet {
     if (server.process.isFrozen) server.process.whenThawed(() => server.accept(there));
     else server.accept(there);
     socket.tell('connect');
+  }
+
+  /** Whether a socket waits for the next turn. */
+  get isTouched(): boolean {
+    return this.touched.size > 0;
   }
 
   touch(socket: SimSocket): void {

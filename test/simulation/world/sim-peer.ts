@@ -38,6 +38,9 @@ export const PLAIN: Quirks = {
   emptyFrames: 0,
 };
 
+/** Below it a reader would move by less than a frame at a time, bytes. */
+const LEAST_WINDOW = 16_384;
+
 /** Gets what arrives on a stream. */
 export interface StreamOwner {
   onHeaders(fields: readonly Field[], ended: boolean): void;
@@ -156,7 +159,13 @@ export class SimPeer {
     stream.owner = owner;
     this.streams.set(stream.id, stream);
     stream.headers(fields, ends);
+    this.widen(stream);
     return stream;
+  }
+
+  /** A stream that begins with a window of almost nothing gets one at once. */
+  private widen(stream: SimStream): void {
+    if (this.quirks.initialWindow < LEAST_WINDOW) this.send(h2.windowUpdate(stream.id, LEAST_WINDOW));
   }
 
   goaway(lastId: number, code = 0): void {
@@ -317,6 +326,7 @@ export class SimPeer {
       stream = new SimStream(this, streamId);
       this.streams.set(streamId, stream);
       if (ended) this.peerDone(stream);
+      else this.widen(stream);
       return this.onStream(stream, fields, ended);
     }
     if (ended) this.peerDone(stream);

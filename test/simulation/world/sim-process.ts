@@ -27,6 +27,8 @@ export class SimProcess implements Clock, Timers {
     private readonly world: {
       readonly clock: ManualClock;
       readonly net: SimNet;
+      /** Processes with something to do at the end of the turn. */
+      readonly dirty: SimProcess[];
       /** An exception that nothing in the process caught. */
       onCrash(process: SimProcess, error: unknown): void;
     },
@@ -86,7 +88,9 @@ export class SimProcess implements Clock, Timers {
   }
 
   /** Runs `fn` at the end of this turn. */
-  readonly defer = (fn: () => void): void => void this.deferred.push(fn);
+  readonly defer = (fn: () => void): void => {
+    if (this.deferred.push(fn) === 1) this.world.dirty.push(this);
+  };
 
   /** Runs `fn` as this process would: not at all when it is dead, later when it is frozen. An exception ends the process. */
   run(fn: () => void): void {
@@ -104,13 +108,12 @@ export class SimProcess implements Clock, Timers {
     this.overdue.push(fn);
   }
 
-  /** What was deferred in this turn. False: nothing was. */
-  endTurn(): boolean {
-    if (this.isDead || this.isFrozen || this.deferred.length === 0) return false;
+  /** What was deferred in this turn. */
+  endTurn(): void {
+    if (this.isFrozen) return this.whenThawed(() => this.endTurn());
     const due = this.deferred;
     this.deferred = [];
     for (const fn of due) this.run(fn);
-    return true;
   }
 
   /** SIGKILL. */

@@ -41,6 +41,7 @@ export class World {
   traceHash = 0;
   keepsTrace = false;
   turns = 0;
+  dirty: SimProcess[] = [];
   private readonly dice: Dice;
   private readonly beginMs: number;
 
@@ -241,23 +242,23 @@ export class World {
 
   // ---- time ----
 
-  /** One turn of all processes. */
+  /** One turn of all processes. False: nothing happened, and no promise was left that could change it. */
   private async turn(): Promise<boolean> {
-    let moved = this.net.turn();
-    for (const process of this.processes()) moved = process.endTurn() || moved;
     this.turns++;
-    if (!moved) {
-      // Promises of all kinds are settled now.
-      await new Promise(setImmediate);
-      for (const process of this.processes()) moved = process.endTurn() || moved;
+    if (this.net.turn() || this.dirty.length > 0) {
+      this.endTurn();
+      return true;
     }
-    return moved;
+    await new Promise(setImmediate);
+    return this.endTurn();
   }
 
-  private *processes(): Iterable<SimProcess> {
-    for (const { process } of this.sidecars) yield process;
-    for (const { process } of this.models) yield process;
-    for (const { process } of this.callers) yield process;
+  private endTurn(): boolean {
+    const { dirty } = this;
+    if (dirty.length === 0) return this.net.isTouched;
+    this.dirty = [];
+    for (const process of dirty) process.endTurn();
+    return true;
   }
 
   private async until(ms: number): Promise<void> {
