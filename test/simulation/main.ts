@@ -1,7 +1,22 @@
-/** `npm run simulate`: runs simulated meshes from random seeds, and prints what broke an invariant. */
+/** `npm run simulate`: simulated meshes from random seeds; prints what broke an invariant, and the smallest case of it. */
+import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { drawPlan } from './plan/draw.js';
-import { run } from './run.js';
+import { drawPlan, FEATURES } from './plan/draw.js';
+import type { Plan } from './plan/plan.js';
+import { type RunResult, run } from './run.js';
+import { failsBy, shrink } from './shrink.js';
+
+const HELP = `npm run simulate -- [OPTIONS]
+
+  --seed N        the first seed; the ones after it follow. Default: by the clock
+  --runs N        so many runs; with --seed alone, 1
+  --minutes M     as many runs as go into this time; default 1
+  --features A,B  chosen from these only; default all
+  --plan FILE     one plan from a file, such as those in test/simulation/corpus
+  --trace FILE    what happened in the last run, a line each
+  --shrink FILE   the first failing plan, made as small as it goes
+
+Features: ${Object.keys(FEATURES).join(' ')}`;
 
 const { values } = parseArgs({
   options: {
@@ -9,36 +24,94 @@ const { values } = parseArgs({
     runs: { type: 'string' },
     minutes: { type: 'string' },
     features: { type: 'string' },
+    plan: { type: 'string' },
     trace: { type: 'string' },
+    shrink: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
   },
 });
 
-const firstSeed = Number(values.seed ?? Date.now() % 1_000_000);
-const runs = Number(values.runs ?? (values.minutes === undefined && values.seed !== undefined ? 1 : 1e9));
-const untilMs = performance.now() + Number(values.minutes ?? 1) * 60_000;
-let calls = 0;
-let failed = 0;
-const beganMs = performance.now();
-for (let i = 0; i < runs && (values.runs !== undefined || performance.now() < untilMs); i++) {
-  const seed = firstSeed + i;
-  const plan = drawPlan(seed, values.features?.split(','));
-  const result = await run(plan, { trace: values.trace !== undefined });
-  calls += result.calls;
-  if (result.findings.length > 0) {
-    failed++;
-    console.log(`seed ${seed}: ${plan.features.join(' ')}`);
-    for (const { invariant, what, atMs } of result.findings.slice(0, 5))
-      console.log(`  ${invariant} at ${atMs}: ${what}`);
-  } else if (runs <= 3)
-    console.log(
-      `seed ${seed}: ${result.calls} calls`,
-      result.byStatus,
-      `${result.turns} turns, trace ${result.traceHash}`,
+class Totals {
+  runs = 0;
+  calls = 0;
+  failed = 0;
+  readonly features = new Map<string, number>();
+  readonly pairs = new Set<string>();
+  private readonly beganMs = performance.now();
+
+  add({ plan, calls, findings }: RunResult): void {
+    this.runs++;
+    this.calls += calls;
+    if (findings.length > 0) this.failed++;
+    for (const [i, one] of plan.features.entries()) {
+      this.features.set(one, (this.features.get(one) ?? 0) + 1);
+      for (const other of plan.features.slice(i + 1)) this.pairs.add([one, other].sort().join(' '));
+    }
+  }
+
+  get line(): string {
+    const seconds = (performance.now() - this.beganMs) / 1000;
+    const all = Object.keys(FEATURES).length;
+    const pairs = (all * (all - 1)) / 2;
+    return (
+      `${this.runs} runs, ${this.calls} calls in ${seconds.toFixed(1)} s (${(this.calls / seconds).toFixed(0)} a second); ` +
+      `${this.features.size} of ${all} features, ${this.pairs.size} of ${pairs} pairs of them; ${this.failed} runs broke an invariant`
     );
-  if (values.trace !== undefined) for (const line of result.trace) console.log(line);
+  }
 }
-const seconds = (performance.now() - beganMs) / 1000;
-console.log(
-  `${calls} calls in ${seconds.toFixed(1)} s, ${(calls / seconds).toFixed(0)} a second; ${failed} runs with findings`,
-);
-process.exitCode = failed > 0 ? 1 : 0;
+
+function report({ plan, findings }: RunResult): void {
+  console.log(`seed ${plan.seed} broke ${findings.length} invariants; features: ${plan.features.join(' ')}`);
+  for (const { invariant, what, atMs } of findings.slice(0, 5))
+    console.log(`  ${invariant}, ${atMs} ms: ${what}`);
+  console.log(`  again: npm run simulate -- --seed ${plan.seed} --trace trace.txt --shrink case.json`);
+}
+
+async function shrunk(result: RunResult, file: string): Promise<void> {
+  const [first] = result.findings;
+  const small = await shrink(result.plan, failsBy(first!.invariant));
+  const again = await run(small, { trace: true });
+  writeFileSync(file, `${JSON.stringify(small, null, 1)}\n`);
+  console.log(`  smallest case: ${small.calls.length} calls, ${small.faults.length} faults, in ${file}`);
+  for (const line of again.trace.slice(-60)) console.log(`    ${line.slice(0, 400)}`);
+  for (const { invariant, what, atMs } of again.findings.slice(0, 3))
+    console.log(`  ${invariant}, ${atMs} ms: ${what}`);
+}
+
+function* plans(): Iterable<Plan> {
+  if (values.plan !== undefined) {
+    const { plan } = JSON.parse(readFileSync(values.plan, 'utf8')) as { plan?: Plan };
+    yield plan ?? (JSON.parse(readFileSync(values.plan, 'utf8')) as Plan);
+    return;
+  }
+  const first = Number(values.seed ?? Date.now() % 1_000_000_000);
+  const isByTime = values.minutes !== undefined || (values.runs === undefined && values.seed === undefined);
+  const untilMs = performance.now() + Number(values.minutes ?? 1) * 60_000;
+  const most = Number(values.runs ?? (isByTime ? Number.POSITIVE_INFINITY : 1));
+  for (let i = 0; i < most && (!isByTime || performance.now() < untilMs); i++)
+    yield drawPlan(first + i, values.features?.split(','));
+}
+
+async function main(): Promise<void> {
+  const totals = new Totals();
+  let toldMs = performance.now();
+  let hasShrunk = false;
+  for (const plan of plans()) {
+    const result = await run(plan, { trace: values.trace !== undefined });
+    totals.add(result);
+    if (values.trace !== undefined) writeFileSync(values.trace, `${result.trace.join('\n')}\n`);
+    if (result.findings.length > 0) {
+      report(result);
+      if (values.shrink !== undefined && !hasShrunk) await shrunk(result, values.shrink);
+      hasShrunk = true;
+    }
+    if (performance.now() - toldMs < 10_000) continue;
+    toldMs = performance.now();
+    console.log(totals.line);
+  }
+  console.log(totals.line);
+  process.exitCode = totals.failed > 0 ? 1 : 0;
+}
+
+if (values.help === true) console.log(HELP);
+else await main();

@@ -1,8 +1,10 @@
 /** One simulated run, from its plan to what was found. */
 import { judge } from './oracle/judge.js';
 import { judgeRest } from './oracle/rest.js';
+import { ejections, judgeShares } from './oracle/share.js';
 import type { Plan } from './plan/plan.js';
 import type { CallRecord } from './world/records.js';
+import { seal } from './world/seal.js';
 import { type Finding, World } from './world/world.js';
 
 export interface RunResult {
@@ -17,23 +19,28 @@ export interface RunResult {
 
 /** Never rejects: what goes wrong is a finding. */
 export async function run(plan: Plan, options: { readonly trace?: boolean } = {}): Promise<RunResult> {
-  const world = new World(plan);
+  const world = new World(plan, [ejections]);
   world.keepsTrace = options.trace === true;
+  const open = seal((what) => world.find('sealed', what));
   try {
     await world.run();
     judge(world);
+    judgeShares(world);
     judgeRest(world);
     await world.close();
     await world.stop();
   } catch (error) {
     world.find('no-exception', error instanceof Error ? (error.stack ?? error.message) : String(error));
+  } finally {
+    open();
   }
   const byStatus: Record<string, number> = {};
   for (const { status, resetCode, isCancelled, plan: call } of world.records) {
     const key = isCancelled ? 'cancelled' : status >= 0 ? `${status}` : `reset ${resetCode}`;
     byStatus[key] = (byStatus[key] ?? 0) + 1;
     world.note(`call ${call.id} ${key}`);
-    if (options.trace === true) world.trace.push(describe(world.records.find(({ plan: each }) => each === call)!));
+    if (options.trace === true)
+      world.trace.push(describe(world.records.find(({ plan: each }) => each === call)!));
   }
   return {
     plan,
@@ -49,5 +56,11 @@ export async function run(plan: Plan, options: { readonly trace?: boolean } = {}
 /** A call of the trace, with what models saw of it. */
 function describe({ plan, executions, ...rest }: CallRecord): string {
   const { request, response, ...what } = plan;
-  return JSON.stringify({ ...what, requests: request.length, responses: response.length, ...rest, executions });
+  return JSON.stringify({
+    ...what,
+    requests: request.length,
+    responses: response.length,
+    ...rest,
+    executions,
+  });
 }

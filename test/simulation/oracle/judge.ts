@@ -1,6 +1,6 @@
 /** What must hold of every call once a run is over, judged from its history alone. */
 import type { FaultPlan, Plan } from '../plan/plan.js';
-import type { CallRecord, Execution } from '../world/records.js';
+import type { CallRecord } from '../world/records.js';
 import type { World } from '../world/world.js';
 
 const OK = 0;
@@ -42,10 +42,19 @@ class Verdict {
       if (problem !== '') this.find('right-bytes', `at ${replica}: ${problem}`);
     if (record.ends === 0) return this.find('ends-once', 'it never ended');
     if (record.ends > 1) this.find('ends-once', `it ended ${record.ends} times`);
+    this.rightCaller();
     this.executedOnce();
     this.whole();
     this.allowedEnd();
     this.inTime();
+  }
+
+  /** The model was told the caller that made the call. */
+  private rightCaller(): void {
+    const { record, world } = this;
+    const { service } = world.plan.callers[record.plan.caller]!;
+    for (const { caller, replica } of record.executions)
+      if (caller !== service) this.find('right-caller', `${replica} was told "${caller}", not ${service}`);
   }
 
   /** What must not be repeated runs once. */
@@ -175,8 +184,4 @@ function faultsOver(plan: Plan, record: CallRecord, nowMs: number): FaultPlan[] 
 
 function isOf(plan: Plan, replica: string, service: string): boolean {
   return plan.replicas.some((each) => each.name === replica && each.service === service);
-}
-
-export function executionsOf(record: CallRecord): readonly Execution[] {
-  return record.executions;
 }

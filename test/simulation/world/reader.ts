@@ -4,10 +4,13 @@ import type { SimStream } from './sim-peer.js';
 import type { SimProcess } from './sim-process.js';
 
 const TICK_MS = 5;
+/** Nobody gives credit by the byte, unless there is no more. */
+const LEAST_CREDIT = 500;
 
 export class Reader {
   private unread = 0;
   private taken = 0;
+  private earned = 0;
   private isTicking = false;
   private stopsUntilMs = -1;
 
@@ -41,9 +44,13 @@ export class Reader {
     const { bytesPerMs } = this.plan;
     this.process.after(TICK_MS, () => {
       this.isTicking = false;
-      const bytes = Math.min(this.unread, Math.max(1, Math.floor(bytesPerMs * TICK_MS)));
-      this.unread -= bytes;
-      stream.credit(bytes);
+      this.earned += bytesPerMs * TICK_MS;
+      const bytes = Math.min(this.unread, Math.floor(this.earned));
+      if (bytes >= Math.min(LEAST_CREDIT, this.unread)) {
+        this.earned -= bytes;
+        this.unread -= bytes;
+        stream.credit(bytes);
+      }
       if (stream.isOpen) this.tick(stream);
     });
   }

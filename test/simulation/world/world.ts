@@ -67,6 +67,12 @@ export class World {
       this.findings.push({ invariant, what, atMs: Math.round(this.nowMs * 100) / 100, calls });
   }
 
+  /** A finding that the run makes again and again is kept once. */
+  findOnce(invariant: string, what: string): void {
+    if (!this.findings.some((each) => each.invariant === invariant && each.what === what))
+      this.find(invariant, what);
+  }
+
   onCrash(process: SimProcess, error: unknown): void {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     this.find('no-exception', `${process.name}: ${text.split('\n').slice(0, 6).join(' | ')}`);
