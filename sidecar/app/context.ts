@@ -1,6 +1,7 @@
 import type { SidecarConfig } from '../config/model.js';
 import type { MemoryReading } from '../core/admission/memory-pressure.js';
 import type { ProxyAdoption } from '../discovery/consul/registration/adoption.js';
+import type { ModelClientDeps } from '../health/model/grpc-client.js';
 import type { LocalSettings } from '../http2/settings.js';
 import type { IdentityFeed } from '../identity/identity.js';
 import type { RuntimeDeps } from '../runtime/deps.js';
@@ -14,7 +15,7 @@ import type { MeshIdentity } from './mesh-identity.js';
 /**
  * What a sidecar gets from its process or from a test: time, chance, the log and the environment.
  */
-export interface Deps extends RuntimeDeps {
+export interface Deps extends RuntimeDeps, ModelClientDeps {
   readonly logger: Logger;
   readonly version: string;
   /** Number of restarts by the parent process; absent: not known. */

@@ -8,7 +8,7 @@ import {
 import type { Address } from '../config/model.js';
 import { Status, statusName } from '../core/outcome/status.js';
 import type { MethodList } from '../core/routing/method-kinds.js';
-import { GrpcClient, type UnaryAnswer } from '../health/model/grpc-client.js';
+import { type ModelClient, openModelClient, type UnaryAnswer } from '../health/model/grpc-client.js';
 import type { Timer } from '../runtime/time/timers.js';
 import type { AppContext } from './context.js';
 
@@ -30,7 +30,7 @@ type Described = { readonly list: MethodList } | { readonly refused: true } | { 
  */
 export class DescribedMethods {
   /** A connection of its own: an answer waits for the run under way, and must not hold up a probe. */
-  private readonly client: GrpcClient;
+  private readonly client: ModelClient;
   private timer: Timer | undefined;
   private failures = 0;
   private isReady = false;
@@ -46,7 +46,7 @@ export class DescribedMethods {
     private readonly context: AppContext,
     private readonly onAnswer: (list: MethodList | undefined) => void,
   ) {
-    this.client = new GrpcClient(address, context.deps.timers);
+    this.client = openModelClient(address, context.deps);
   }
 
   /** The service is ready, or is not. One that starts anew may say something else than before. */

@@ -201,7 +201,7 @@ export class InboundSide {
   followServed(onChange: () => void): void {
     if (this.repository !== undefined) this.repository.onServed = onChange;
     else if (this.options.process?.isolation === undefined) {
-      this.index = new IndexWatch(this.config.local, this.context.deps.timers, onChange);
+      this.index = new IndexWatch(this.config.local, this.context.deps, onChange);
       this.index.start();
     }
   }

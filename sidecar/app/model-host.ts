@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { Address } from '../config/model.js';
 import type { ProcessEnd } from '../core/health/process-end.js';
-import { GrpcClient } from '../health/model/grpc-client.js';
+import { type ModelClient, openModelClient } from '../health/model/grpc-client.js';
 import { type ModelAnswer, queryModel } from '../health/model/readiness-query.js';
 import type { ActivityReport } from '../inbound/model-activity.js';
 import type { ModelBackend } from '../inbound/model-backend.js';
@@ -72,7 +72,7 @@ export class ModelHost {
   wasGivenUp = false;
   /** Why models did not load, by model. */
   private readonly failures = new Map<string, string>();
-  private readonly client: GrpcClient;
+  private readonly client: ModelClient;
   private timer: Timer | undefined;
   private isQuerying = false;
   private isStopped = false;
@@ -86,7 +86,7 @@ export class ModelHost {
     private readonly options: { readonly hasOthers: boolean; readonly isVersioned?: boolean },
   ) {
     const { settings, dataPlane, deps } = context;
-    this.client = new GrpcClient(server.address, deps.timers);
+    this.client = openModelClient(server.address, deps);
     this.pool = new Pool(
       {
         config: { connections: 1, connectTimeoutMs: 5000, pingIntervalMs: 0, pingTimeoutMs: 0, maxAgeMs: 0 },

@@ -108,14 +108,14 @@ export class ModelStatuses {
     hosts: readonly ModelHost[],
     private readonly context: AppContext,
   ) {
-    const { timers } = context.deps;
+    const { deps } = context;
     this.models = golden === undefined ? [] : listModels(golden.models);
     const intervalMs = golden?.intervalMs ?? HEALTH_INTERVAL_MS;
     this.probeOf = (name: string, host: ModelHost): ModelProbe => {
-      if (golden === undefined) return healthProbe(local, timers);
-      if (name === '') return GoldenProbes.open(golden.models, local, timers);
+      if (golden === undefined) return healthProbe(local, deps);
+      if (name === '') return GoldenProbes.open(golden.models, local, deps);
       const { address, version } = host;
-      return GoldenProbes.ofModel(golden.models, { name, version }, address, timers);
+      return GoldenProbes.ofModel(golden.models, { name, version }, address, deps);
     };
     this.intervalMs = intervalMs;
     for (const host of hosts) this.add(host);

@@ -64,7 +64,7 @@ export function modelProcess(
   deps: ModelProcessDeps,
 ): Supervisor {
   const { clock, timers } = deps;
-  const probe = new HealthProbe(address, timers);
+  const probe = new HealthProbe(address, { timers });
   const { baseMs, maxMs, limit: given, retryAfterMs } = config.restart;
   const backoff = new RestartBackoff({ baseMs, maxMs }, deps.random);
   const limit = given.starts === 0 ? undefined : new RestartLimit({ ...given, retryAfterMs });

@@ -1,8 +1,8 @@
 import { decodeIndex, REPOSITORY_INDEX, writeIndexRequest } from '../../codec/repository.js';
 import type { Address } from '../../config/model.js';
 import type { NamedVersion } from '../../discovery/consul/registered-models.js';
-import { GrpcClient } from '../../health/model/grpc-client.js';
-import type { Timer, Timers } from '../../runtime/time/timers.js';
+import { type ModelClient, type ModelClientDeps, openModelClient } from '../../health/model/grpc-client.js';
+import type { Timer } from '../../runtime/time/timers.js';
 
 const INTERVAL_MS = 5_000;
 /** A server that does not know the method may be replaced by one that does. */
@@ -20,17 +20,17 @@ const READY = ['READY', ''];
 export class IndexWatch {
   /** Undefined: it has said none yet, or an empty list. */
   models: readonly NamedVersion[] | undefined;
-  private readonly client: GrpcClient;
+  private readonly client: ModelClient;
   private timer: Timer | undefined;
   private isClosed = false;
 
   /** @param onAnswer called after each list. */
   constructor(
     address: Address,
-    private readonly timers: Timers,
+    private readonly deps: ModelClientDeps,
     private readonly onAnswer: () => void,
   ) {
-    this.client = new GrpcClient(address, timers);
+    this.client = openModelClient(address, deps);
   }
 
   /** Asks at once, and again until `close`. */
@@ -50,7 +50,7 @@ export class IndexWatch {
     if (this.isClosed) return;
     const isKnown = answer.kind === 'message' ? this.take(answer.message) : answer.kind === 'silent';
     const waitMs = isKnown ? INTERVAL_MS : REFUSED_INTERVAL_MS;
-    this.timer = this.timers.after(waitMs, () => void this.ask(), { unref: true });
+    this.timer = this.deps.timers.after(waitMs, () => void this.ask(), { unref: true });
   }
 
   /** False: the octets are no such list. */

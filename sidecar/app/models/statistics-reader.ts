@@ -1,6 +1,6 @@
 import { decodeStatistics, MODEL_STATISTICS, type ModelStatistics } from '../../codec/statistics.js';
 import { addCounts, StatisticsTotal } from '../../core/models/statistics-total.js';
-import { GrpcClient } from '../../health/model/grpc-client.js';
+import { type ModelClient, openModelClient } from '../../health/model/grpc-client.js';
 import { getOrInsert } from '../../runtime/get-or-insert.js';
 import type { Timer } from '../../runtime/time/timers.js';
 import type { AppContext } from '../context.js';
@@ -26,7 +26,7 @@ interface Known {
 /** What one model server has said. */
 interface Source {
   /** A connection of its own: an answer waits for the run under way, and must not hold up a probe. */
-  readonly client: GrpcClient;
+  readonly client: ModelClient;
   /** By version and name. */
   readonly models: Map<string, Known & { readonly name: string; readonly version: string }>;
   /** Those in its last answer. */
@@ -90,7 +90,7 @@ export class StatisticsReader {
     const { state, pid, restarts } = host.report();
     const process = `${pid}/${restarts}`;
     const source = getOrInsert(this.sources, host, () => ({
-      client: new GrpcClient(host.address, this.context.deps.timers),
+      client: openModelClient(host.address, this.context.deps),
       models: new Map(),
       served: new Set<string>(),
       memoryBytes: 0,

@@ -11,9 +11,8 @@ import { type GoldenCard, readGoldenCard } from '../../config/file/golden-card.j
 import type { Address } from '../../config/model.js';
 import { Status, statusName } from '../../core/outcome/status.js';
 import { messageOf } from '../../runtime/log/message-of.js';
-import type { Timers } from '../../runtime/time/timers.js';
 import { goldenInputs, goldenProblem } from './golden-call.js';
-import { GrpcClient, type UnaryAnswer } from './grpc-client.js';
+import { type ModelClient, type ModelClientDeps, openModelClient, type UnaryAnswer } from './grpc-client.js';
 import { type ListedModel, listModels } from './model-directory.js';
 import type { ModelProbe, ProbeAnswer } from './probe.js';
 
@@ -30,7 +29,7 @@ class GoldenProbe {
   private request: Buffer | undefined;
 
   constructor(
-    private readonly client: GrpcClient,
+    private readonly client: ModelClient,
     private readonly model: string,
     private readonly version: string,
     private readonly card: GoldenCard,
@@ -89,7 +88,7 @@ export class GoldenProbes implements ModelProbe {
 
   private constructor(
     private readonly directory: string,
-    private readonly client: GrpcClient,
+    private readonly client: ModelClient,
     /** The only model, and its version where that is known; absent: all of the directory, each at its highest. */
     private readonly only?: ProbedModel,
   ) {}
@@ -100,8 +99,8 @@ export class GoldenProbes implements ModelProbe {
    * @throws Error of one line when the directory is unreadable, empty, or a card of it is missing
    * or wrong.
    */
-  static open(directory: string, address: Address, timers: Timers): GoldenProbes {
-    const opened = new GoldenProbes(directory, new GrpcClient(address, timers));
+  static open(directory: string, address: Address, deps: ModelClientDeps): GoldenProbes {
+    const opened = new GoldenProbes(directory, openModelClient(address, deps));
     opened.read();
     return opened;
   }
@@ -110,8 +109,13 @@ export class GoldenProbes implements ModelProbe {
    * For one model of `directory`. A card that cannot be read is a failure of the probe, not of the
    * start.
    */
-  static ofModel(directory: string, model: ProbedModel, address: Address, timers: Timers): GoldenProbes {
-    const made = new GoldenProbes(directory, new GrpcClient(address, timers), model);
+  static ofModel(
+    directory: string,
+    model: ProbedModel,
+    address: Address,
+    deps: ModelClientDeps,
+  ): GoldenProbes {
+    const made = new GoldenProbes(directory, openModelClient(address, deps), model);
     made.isStale = true;
     return made;
   }

@@ -21,12 +21,31 @@ export interface UnaryOptions {
   readonly maxBytes: number;
 }
 
+/** Unary calls to the local model server, past the queue. */
+export interface ModelClient {
+  /** Never rejects. Resolves within `timeoutMs`; after a call without an answer the connection is closed. */
+  call(path: string, request: Uint8Array, options: UnaryOptions): Promise<UnaryAnswer>;
+  /** Closes the connection; the next call opens a new one. */
+  close(): void;
+}
+
+/** What a client of a model needs. `modelClient`: opens one of another make, for a simulation. */
+export interface ModelClientDeps {
+  readonly timers: Timers;
+  readonly modelClient?: (address: Address) => ModelClient;
+}
+
+/** A client of the model server at `address`. */
+export function openModelClient(address: Address, { timers, modelClient }: ModelClientDeps): ModelClient {
+  return modelClient === undefined ? new GrpcClient(address, timers) : modelClient(address);
+}
+
 /**
  * Unary gRPC calls to the local model server over Node's HTTP/2 client, on one connection that is
  * kept between calls. A gRPC library would cost each sidecar 20 MB of memory and 0.1 s at start,
  * for a few bytes now and then.
  */
-export class GrpcClient {
+export class GrpcClient implements ModelClient {
   private session: ClientHttp2Session | undefined;
 
   constructor(
@@ -34,10 +53,6 @@ export class GrpcClient {
     private readonly timers: Timers,
   ) {}
 
-  /**
-   * Never rejects. Resolves within `timeoutMs`; after a call without an answer the connection is
-   * closed.
-   */
   call(path: string, request: Uint8Array, options: UnaryOptions): Promise<UnaryAnswer> {
     const { address } = this;
     const problem = address.kind === 'unix' ? socketProblem(address.path, address.owner) : undefined;
@@ -60,7 +75,6 @@ export class GrpcClient {
     });
   }
 
-  /** Closes the connection; the next call opens a new one. */
   close(): void {
     if (this.session !== undefined) this.drop(this.session);
   }

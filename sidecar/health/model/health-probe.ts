@@ -1,8 +1,7 @@
 import { HEALTH_CHECK, Serving } from '../../codec/health.js';
 import type { Address } from '../../config/model.js';
 import { Status } from '../../core/outcome/status.js';
-import type { Timers } from '../../runtime/time/timers.js';
-import { GrpcClient, type UnaryAnswer } from './grpc-client.js';
+import { type ModelClient, type ModelClientDeps, openModelClient, type UnaryAnswer } from './grpc-client.js';
 
 /**
  * The state of a model server. `silent`: no answer in time, or no connection; only silence can mean
@@ -21,10 +20,10 @@ const MAX_ANSWER_BYTES = 64;
  * serving.
  */
 export class HealthProbe {
-  private readonly client: GrpcClient;
+  private readonly client: ModelClient;
 
-  constructor(address: Address, timers: Timers) {
-    this.client = new GrpcClient(address, timers);
+  constructor(address: Address, deps: ModelClientDeps) {
+    this.client = openModelClient(address, deps);
   }
 
   /** Never rejects. Resolves within `timeoutMs`; after a timeout the connection is closed. */

@@ -1,5 +1,5 @@
 import type { Address } from '../../config/model.js';
-import type { Timers } from '../../runtime/time/timers.js';
+import type { ModelClientDeps } from './grpc-client.js';
 import { HealthProbe } from './health-probe.js';
 
 /**
@@ -20,8 +20,8 @@ export interface ModelProbe {
 }
 
 /** The probe of a server without a golden input: its health service. */
-export function healthProbe(address: Address, timers: Timers): ModelProbe {
-  const probe = new HealthProbe(address, timers);
+export function healthProbe(address: Address, deps: ModelClientDeps): ModelProbe {
+  const probe = new HealthProbe(address, deps);
   return {
     name: 'the health check',
     async ask(timeoutMs) {

@@ -1,6 +1,6 @@
 import { decodeProperties, encodeMetadataRequest, MODEL_METADATA } from '../../codec/inference.js';
 import { Status } from '../../core/outcome/status.js';
-import type { GrpcClient, UnaryAnswer } from './grpc-client.js';
+import type { ModelClient, UnaryAnswer } from './grpc-client.js';
 
 /** The state of one model, as its server reports it. */
 export type ModelAnswer =
@@ -17,7 +17,7 @@ const MAX_BYTES = 1024 * 1024;
  * (`state`, `reason`). The health service cannot tell a model that loads from one that failed.
  * Never rejects.
  */
-export async function queryModel(client: GrpcClient, name: string, timeoutMs: number): Promise<ModelAnswer> {
+export async function queryModel(client: ModelClient, name: string, timeoutMs: number): Promise<ModelAnswer> {
   const request = encodeMetadataRequest(name, '');
   return answerOf(await client.call(MODEL_METADATA, request, { timeoutMs, maxBytes: MAX_BYTES }));
 }

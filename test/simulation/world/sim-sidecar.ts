@@ -9,6 +9,7 @@ import type { Address, SidecarConfig } from '../../../sidecar/config/model.js';
 import type { LogFields, Logger } from '../../../sidecar/runtime/log/logger.js';
 import type { Dice } from './dice.js';
 import { SimIdentity } from './sim-identity.js';
+import { SimModelClient } from './sim-model-client.js';
 import { SimProcess } from './sim-process.js';
 
 /** The parts of a running sidecar that the oracle looks into. */
@@ -35,6 +36,7 @@ export class SimSidecar {
   running: RunningSidecar | undefined;
   identity: SimIdentity;
   private starts = 0;
+  private clients = 0;
   private readonly service: string;
 
   constructor(
@@ -71,6 +73,8 @@ export class SimSidecar {
       network: process.network,
       defer: process.defer,
       openIdentity: () => identity,
+      modelClient: (address) =>
+        new SimModelClient(address, process, this.dice.of(`client ${++this.clients}`)),
     });
     if (this.process === process && !process.isDead) this.running = running;
   }

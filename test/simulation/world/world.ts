@@ -141,9 +141,10 @@ export class World {
     }
     const started = Promise.all(this.sidecars.map((sidecar) => sidecar.start()));
     let isStarted = false;
-    void started.then(() => {
+    const done = (): void => {
       isStarted = true;
-    });
+    };
+    started.then(done, done);
     for (let i = 0; i < 1_000 && !isStarted; i++) await this.turn();
     await started;
   }
@@ -292,9 +293,10 @@ export class World {
   async stop(): Promise<void> {
     const stopped = Promise.all(this.sidecars.map((sidecar) => sidecar.running?.stop()));
     let isStopped = false;
-    void stopped.then(() => {
+    const done = (): void => {
       isStopped = true;
-    });
+    };
+    stopped.then(done, done);
     for (let i = 0; i < 1_000 && !isStopped; i++) await this.turn();
     await this.until(this.nowMs + 1_000);
   }

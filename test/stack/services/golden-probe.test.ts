@@ -30,7 +30,7 @@ describe('golden probe of a real model service', function () {
   });
 
   function probes(directory: string, at: string): GoldenProbes {
-    const made = GoldenProbes.open(directory, { kind: 'unix', path: at }, systemTimers);
+    const made = GoldenProbes.open(directory, { kind: 'unix', path: at }, { timers: systemTimers });
     afterTest(() => made.close());
     return made;
   }

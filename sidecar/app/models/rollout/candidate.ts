@@ -1,7 +1,7 @@
 import type { CallTally, ReplicaFacts, RolloutPhase, RolloutSettings } from '../../../core/models/rollout.js';
 import { failsClearly } from '../../../core/models/rollout-judgement.js';
 import type { Revision } from '../../../core/models/settled-listing.js';
-import { GrpcClient } from '../../../health/model/grpc-client.js';
+import { type ModelClient, openModelClient } from '../../../health/model/grpc-client.js';
 import { AuditKind } from '../../../telemetry/audit/trail.js';
 import type { AppContext } from '../../context.js';
 import type { LoadedRevision } from '../loaded-revision.js';
@@ -43,7 +43,7 @@ export type CandidateFacts = Omit<ReplicaFacts, 'instance' | 'id'>;
 export class Candidate {
   /** Of the load that is under way, or was the last one. */
   private counts!: Counts;
-  private readonly clients: GrpcClient[] = [];
+  private readonly clients: ModelClient[] = [];
   private readonly taps: VersionTap[] = [];
   /** The phase that this replica is in; undefined: it has not got beyond the load. */
   private phase: RolloutPhase | undefined;
@@ -259,8 +259,8 @@ export class Candidate {
   private compare(old: LoadedRevision, fresh: LoadedRevision, copies: 'forward' | 'backward' | 'not'): void {
     const { context } = this.deps;
     const { dataPlane } = context;
-    const clientOf = (revision: LoadedRevision): GrpcClient => {
-      const client = new GrpcClient(revision.hosts[0]!.address, context.deps.timers);
+    const clientOf = (revision: LoadedRevision): ModelClient => {
+      const client = openModelClient(revision.hosts[0]!.address, context.deps);
       this.clients.push(client);
       return client;
     };

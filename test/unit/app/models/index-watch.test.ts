@@ -21,7 +21,7 @@ describe('The index of a model server', () => {
     answers = 0;
     const server = await bench.server('model');
     backend = server.backend;
-    watch = new IndexWatch(server.address as Address, clock, () => {
+    watch = new IndexWatch(server.address as Address, { timers: clock }, () => {
       answers++;
     });
   });

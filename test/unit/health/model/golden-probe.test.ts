@@ -38,7 +38,7 @@ describe('golden probe', () => {
   };
 
   function probes(folder: string): GoldenProbes {
-    const made = GoldenProbes.open(folder, { kind: 'unix', path: socket() }, systemTimers);
+    const made = GoldenProbes.open(folder, { kind: 'unix', path: socket() }, { timers: systemTimers });
     afterTest(() => made.close());
     return made;
   }

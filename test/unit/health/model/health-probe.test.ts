@@ -16,7 +16,7 @@ describe('health probe', () => {
   beforeEach(() => {
     const scratch = new Scratch();
     path = join(scratch.path, 'model.sock');
-    probe = new HealthProbe({ kind: 'unix', path }, systemTimers);
+    probe = new HealthProbe({ kind: 'unix', path }, { timers: systemTimers });
     afterTest(() => scratch.remove());
   });
   afterEach(() => probe.close());
