@@ -40,7 +40,7 @@ export const LANES: readonly LaneRule[] = [
     name: 'in memory',
     width: 2,
     process: 'folder',
-    holds: ['test/unit', 'test/scenario', 'test/stack', 'test/rules'],
+    holds: ['test/unit', 'test/simulation', 'test/scenario', 'test/stack', 'test/rules'],
   },
   {
     name: 'processes',
