@@ -38,7 +38,7 @@ export function isCalm({ faults }: Plan): boolean {
 /** How many calls others got while a replica had room for one more. */
 export function judgeShares(world: World): void {
   const { plan } = world;
-  if (!isCalm(plan) || plan.features.includes('ring-hash')) return;
+  if (!isCalm(plan) || ['ring-hash', ...JUDGED_BY_TIME].some((each) => plan.features.includes(each))) return;
   for (const service of new Set(plan.replicas.map((each) => each.service))) {
     const replicas = plan.replicas.filter((each) => each.service === service);
     for (let caller = 0; caller < plan.callers.length; caller++) {

@@ -169,7 +169,14 @@ class Draw {
       initialWindow: isTiny ? dice.pick([0, 1_000, 16_384]) : dice.pick([65_535, 262_144, 2_147_483_647]),
       connectionCredit: dice.pick([0, 1_000_000, 16_000_000]),
       maxConcurrentStreams: this.has('few-streams') && dice.chance(0.7) ? dice.pick([2, 4, 16]) : null,
-      frameBytes: isOdd ? dice.pick([this.has('large-messages') ? 512 : 16, 100, 4_096, 16_384]) : 16_384,
+      frameBytes: isOdd
+        ? dice.pick([
+            this.has('large-messages') ? 1_000 : 16,
+            this.has('large-messages') ? 2_000 : 100,
+            4_096,
+            16_384,
+          ])
+        : 16_384,
       padding: isOdd && dice.chance(0.5) ? 0.3 : 0,
       headerPart: isOdd && dice.chance(0.5) ? dice.pick([40, 64, 100]) : 16_384,
       settingsEvery: isOdd && dice.chance(0.5) ? dice.between(200, 2_000) : 0,

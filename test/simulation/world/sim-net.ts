@@ -32,6 +32,9 @@ export const CALM: LinkConditions = {
   isRagged: false,
 };
 
+/** Of takes and reads on a ragged connection. */
+const RAGGED_SHARE = 0.3;
+
 /** What Node holds before `write` answers false. */
 const HIGH_WATER_BYTES = 16 * 1024;
 
@@ -197,7 +200,7 @@ export class SimSocket extends EventEmitter {
 
   private most(bytes: number): number {
     const { isRagged } = this.conditions;
-    return isRagged ? this.dice.logBetween(1, bytes) : bytes;
+    return isRagged && this.dice.chance(RAGGED_SHARE) ? this.dice.logBetween(1, bytes) : bytes;
   }
 
   /** The kernel takes what it has room for, and copies it. */
@@ -250,12 +253,22 @@ export class SimSocket extends EventEmitter {
       return true;
     }
     if (!other.isReading || other.process.isFrozen) return false;
-    const size = Math.min(this.most(this.conditions.readBytes), first.bytes.length - first.read);
+    let arrived = 0;
+    const most = this.most(this.conditions.readBytes);
+    for (const each of this.onTheWay) {
+      if (each.atMs > nowMs || arrived >= most) break;
+      arrived += each.bytes.length - each.read;
+    }
+    const size = Math.min(most, arrived);
     // As Node's reads do, each stands in memory of its own.
     const read = ownMemory(size);
-    first.bytes.copy(read, 0, first.read, first.read + size);
-    first.read += size;
-    if (first.read === first.bytes.length) this.onTheWay.shift();
+    for (let at = 0; at < size; ) {
+      const each = this.onTheWay[0]!;
+      const part = each.bytes.copy(read, at, each.read);
+      at += part;
+      each.read += part;
+      if (each.read === each.bytes.length) this.onTheWay.shift();
+    }
     this.onTheWayBytes -= size;
     this.net.touch(this);
     other.tell('data', read);

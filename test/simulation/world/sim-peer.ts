@@ -38,6 +38,8 @@ export const PLAIN: Quirks = {
   emptyFrames: 0,
 };
 
+/** SETTINGS_MAX_FRAME_SIZE where nothing else is said (RFC 9113 section 6.5.2). */
+const MOST_FRAME = 16_384;
 /** Below it a reader would move by less than a frame at a time, bytes. */
 const LEAST_WINDOW = 16_384;
 
@@ -211,7 +213,7 @@ export class SimPeer {
       const pad = padding > 0 && this.dice.chance(padding) ? this.dice.between(0, 255) : -1;
       const overhead = pad < 0 ? 0 : pad + 1;
       const room = Math.min(stream.window, this.window) - overhead;
-      const size = Math.min(left, frameBytes, room);
+      const size = Math.min(left, Math.max(1, Math.min(frameBytes, MOST_FRAME - overhead)), room);
       if (size < 0 || (size === 0 && left > 0)) return;
       const part = next.bytes.subarray(stream.sent, stream.sent + size);
       stream.sent += size;

@@ -194,7 +194,8 @@ export class World {
         return;
       case 'stall-connection':
         for (const socket of this.meshSockets(fault.target))
-          socket.stalledUntilMs = this.clock.now() + fault.untilMs - fault.atMs;
+          for (const side of [socket, socket.other])
+            if (side !== null) side.stalledUntilMs = this.clock.now() + fault.untilMs - fault.atMs;
         return;
       case 'partition':
         for (const caller of this.callers) this.net.cuts.add(`${caller.plan.name} ${fault.target}`);
