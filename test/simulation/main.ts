@@ -14,6 +14,7 @@ const HELP = `npm run simulate -- [OPTIONS]
   --features A,B  chosen from these only; default all
   --plan FILE     one plan from a file, such as those in test/simulation/corpus
   --trace FILE    what happened in the last run, a line each
+  --hash          prints a hash of each run's trace
   --shrink FILE   the first failing plan, made as small as it goes
 
 Features: ${Object.keys(FEATURES).join(' ')}`;
@@ -27,6 +28,7 @@ const { values } = parseArgs({
     plan: { type: 'string' },
     trace: { type: 'string' },
     shrink: { type: 'string' },
+    hash: { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
   },
 });
@@ -99,6 +101,8 @@ async function main(): Promise<void> {
   for (const plan of plans()) {
     const result = await run(plan, { trace: values.trace !== undefined });
     totals.add(result);
+    if (values.hash === true)
+      console.log(`seed ${plan.seed}: trace ${result.traceHash}, ${result.turns} turns`);
     if (values.trace !== undefined) writeFileSync(values.trace, `${result.trace.join('\n')}\n`);
     if (result.findings.length > 0) {
       report(result);

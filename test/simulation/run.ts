@@ -13,7 +13,8 @@ export interface RunResult {
   readonly calls: number;
   readonly byStatus: Readonly<Record<string, number>>;
   readonly turns: number;
-  readonly traceHash: number;
+  /** Of what happened, and of each read: equal for equal runs of fresh processes. */
+  readonly traceHash: string;
   readonly trace: readonly string[];
 }
 
@@ -48,7 +49,7 @@ export async function run(plan: Plan, options: { readonly trace?: boolean } = {}
     calls: world.records.length,
     byStatus,
     turns: world.turns,
-    traceHash: world.traceHash,
+    traceHash: `${world.traceHash.toString(16)}-${world.net.readHash.toString(16)}`,
     trace: world.trace,
   };
 }

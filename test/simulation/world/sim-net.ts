@@ -270,6 +270,7 @@ export class SimSocket extends EventEmitter {
       if (each.read === each.bytes.length) this.onTheWay.shift();
     }
     this.onTheWayBytes -= size;
+    this.net.count(size);
     this.net.touch(this);
     other.tell('data', read);
     return true;
@@ -390,6 +391,8 @@ export class SimNet {
   /** Names of processes that cannot reach each other, as `A B`; a fault. */
   readonly cuts = new Set<string>();
   connections = 0;
+  /** Hash over the size and the time of each read. */
+  readHash = 0;
   private touched = new Set<SimSocket>();
 
   constructor(
@@ -437,6 +440,11 @@ export class SimNet {
     if (server.process.isFrozen) server.process.whenThawed(() => server.accept(there));
     else server.accept(there);
     socket.tell('connect');
+  }
+
+  count(size: number): void {
+    const time = Math.round(this.clock.now() * 1_000) | 0;
+    this.readHash = (Math.imul(Math.imul(this.readHash, 31) + size, 31) + time) >>> 0;
   }
 
   /** Whether a socket waits for the next turn. */
