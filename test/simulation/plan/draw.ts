@@ -1,5 +1,5 @@
 /** A plan out of chance: each run switches on a random part of the features, so that rare pairs of them meet. */
-import { Dice } from '../world/dice.js';
+import { Dice } from '../dice.js';
 import type {
   CallerPlan,
   CallPlan,

@@ -2,7 +2,7 @@
  * The contents of messages. Each byte is known by its call, direction, message and offset, so that a byte that was lost,
  * repeated or put elsewhere is seen where it arrives. Shares no code with the product.
  */
-import { hashOf } from './dice.js';
+import { hashOf } from '../dice.js';
 
 const SPAN = 1 << 16;
 /** Bytes without order, twice over: a window of any beginning and up to 64 KiB is one piece. */

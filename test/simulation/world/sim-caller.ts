@@ -2,9 +2,9 @@
 
 import type { Address } from '../../../sidecar/config/model.js';
 import type { Field } from '../../kit/http2/hpack-lite.js';
+import type { Dice } from '../dice.js';
 import type { CallerPlan } from '../plan/plan.js';
 import { ContentCheck, messageOf, prefixOf, REQUEST, RESPONSE } from './content.js';
-import type { Dice } from './dice.js';
 import { Reader } from './reader.js';
 import type { CallRecord } from './records.js';
 import { CALL_KEY } from './sim-model.js';

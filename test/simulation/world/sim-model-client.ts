@@ -2,8 +2,8 @@
 import type { Address } from '../../../sidecar/config/model.js';
 import type { ModelClient, UnaryAnswer, UnaryOptions } from '../../../sidecar/health/model/grpc-client.js';
 import type { Field } from '../../kit/http2/hpack-lite.js';
+import type { Dice } from '../dice.js';
 import { prefixOf } from './content.js';
-import type { Dice } from './dice.js';
 import type { SimSocket } from './sim-net.js';
 import { PLAIN, SimPeer } from './sim-peer.js';
 import type { SimProcess } from './sim-process.js';

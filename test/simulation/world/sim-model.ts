@@ -1,8 +1,8 @@
 /** A model process: takes a call, checks each byte of its request, works as long as the plan says, and answers. */
 import type { Field } from '../../kit/http2/hpack-lite.js';
+import type { Dice } from '../dice.js';
 import type { CallPlan, ReplicaPlan } from '../plan/plan.js';
 import { ContentCheck, messageOf, prefixOf, REQUEST, RESPONSE, TOKEN_BYTES, tokensOf } from './content.js';
-import type { Dice } from './dice.js';
 import { Reader } from './reader.js';
 import type { CallRecord, Execution } from './records.js';
 import { type SimNet, SimServer, type SimSocket } from './sim-net.js';

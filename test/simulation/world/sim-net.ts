@@ -7,8 +7,22 @@ import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Address } from '../../../sidecar/config/model.js';
 import type { ManualClock } from '../../kit/time/manual-clock.js';
-import type { Dice } from './dice.js';
-import type { SimProcess } from './sim-process.js';
+import type { Dice } from '../dice.js';
+
+/** A process, as its sockets see it. */
+export interface SocketOwner {
+  /** The machine that it runs on. */
+  readonly host: string;
+  readonly isDead: boolean;
+  readonly isFrozen: boolean;
+  readonly sockets: Set<SimSocket>;
+  readonly servers: Set<SimServer>;
+  /** Runs `fn` as this process would: not at all when it is dead, later when it is frozen. */
+  run(fn: () => void): void;
+  whenThawed(fn: () => void): void;
+  /** Runs `fn` at the end of this turn. */
+  defer(fn: () => void): void;
+}
 
 /** What a connection does with bytes, in each direction. */
 export interface LinkConditions {
@@ -73,7 +87,7 @@ export class SimSocket extends EventEmitter {
   constructor(
     private readonly net: SimNet,
     /** Undefined: outside of all processes. */
-    readonly process: SimProcess,
+    readonly process: SocketOwner,
     readonly conditions: LinkConditions,
     private readonly dice: Dice,
   ) {
@@ -331,7 +345,7 @@ export class SimServer extends EventEmitter {
 
   constructor(
     private readonly net: SimNet,
-    readonly process: SimProcess,
+    readonly process: SocketOwner,
     private readonly onSocket: (socket: Socket) => void,
   ) {
     super();
@@ -399,17 +413,17 @@ export class SimNet {
     readonly clock: ManualClock,
     private readonly dice: Dice,
     /** Of a connection between these processes. */
-    private readonly conditionsOf: (from: SimProcess, to: SimProcess) => LinkConditions,
+    private readonly conditionsOf: (from: SocketOwner, to: SocketOwner) => LinkConditions,
   ) {}
 
   /** Whether the network between two processes is cut. */
-  isCut(one: SimProcess, other: SimProcess): boolean {
+  isCut(one: SocketOwner, other: SocketOwner): boolean {
     if (this.cuts.size === 0) return false;
     return this.cuts.has(`${one.host} ${other.host}`) || this.cuts.has(`${other.host} ${one.host}`);
   }
 
   /** Begins to connect; the answer comes with a later turn. */
-  dial(address: Address, from: SimProcess, identity: string | null, notAfterMs: number): SimSocket {
+  dial(address: Address, from: SocketOwner, identity: string | null, notAfterMs: number): SimSocket {
     const key = keyOf(address);
     const number = ++this.connections;
     const target = this.servers.get(key);

@@ -5,7 +5,7 @@
 import * as h2 from '../../kit/http2/h2-frames.js';
 import { Flag, type Frame, FrameReader, FrameType, PREFACE, Setting } from '../../kit/http2/h2-frames.js';
 import { encode, type Field, HpackDecoder } from '../../kit/http2/hpack-lite.js';
-import type { Dice } from './dice.js';
+import type { Dice } from '../dice.js';
 import type { SimSocket } from './sim-net.js';
 
 /** What a legal peer may do and most do not. */

@@ -4,10 +4,10 @@ import type { Clock } from '../../../sidecar/runtime/time/clock.js';
 import type { Timer, Timers } from '../../../sidecar/runtime/time/timers.js';
 import type { Network } from '../../../sidecar/transport/network.js';
 import type { ManualClock } from '../../kit/time/manual-clock.js';
-import type { Dice } from './dice.js';
-import { type SimNet, SimServer, type SimSocket } from './sim-net.js';
+import type { Dice } from '../dice.js';
+import { type SimNet, SimServer, type SimSocket, type SocketOwner } from './sim-net.js';
 
-export class SimProcess implements Clock, Timers {
+export class SimProcess implements Clock, Timers, SocketOwner {
   readonly sockets = new Set<SimSocket>();
   readonly servers = new Set<SimServer>();
   isDead = false;

@@ -7,7 +7,7 @@ import { startSidecar } from '../../../sidecar/app/sidecar.js';
 import { parseSidecarFile } from '../../../sidecar/config/file/parse.js';
 import type { Address, SidecarConfig } from '../../../sidecar/config/model.js';
 import type { LogFields, Logger } from '../../../sidecar/runtime/log/logger.js';
-import type { Dice } from './dice.js';
+import type { Dice } from '../dice.js';
 import { SimIdentity } from './sim-identity.js';
 import { SimModelClient } from './sim-model-client.js';
 import { SimProcess } from './sim-process.js';

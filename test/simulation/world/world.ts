@@ -1,7 +1,7 @@
 /** Runs a plan: builds its processes, makes its calls and faults happen on one clock, and returns the history. */
 import { ManualClock } from '../../kit/time/manual-clock.js';
+import { Dice } from '../dice.js';
 import type { FaultPlan, Plan } from '../plan/plan.js';
-import { Dice } from './dice.js';
 import { type CallRecord, recordOf } from './records.js';
 import { SimCaller } from './sim-caller.js';
 import { SimModel } from './sim-model.js';

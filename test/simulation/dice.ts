@@ -1,5 +1,5 @@
 /** Chance of a simulation: every entity draws from a source of its own, so that leaving one out changes no other. */
-import { seeded } from '../../kit/time/seeded-random.js';
+import { seeded } from '../kit/time/seeded-random.js';
 
 /** A number for a text: FNV-1a, 32 bits. */
 export function hashOf(text: string): number {
