@@ -215,7 +215,7 @@ export class InboundAdmission implements LimitsOfCall {
   }
 
   private overloaded({ queueClass, queueCaller }: Ticket, detail: string): LocalReply {
-    const waitMs = this.queue.expectedWaitMs(queueClass, queueCaller);
+    const waitMs = this.queue.retryAfterMs(queueClass, queueCaller, this.context.nowMs);
     return makeLocalReply(LocalReplyReasons.overloaded, { service: this.service, detail }, pushback(waitMs));
   }
 
@@ -283,7 +283,7 @@ function classOf(call: InboundCall, priorities: Priorities): number {
   const field = find(block.extras, priorities.key) ?? find(block.stable.toFields(), priorities.key);
   if (field === undefined || field.size - field.name.length - ENTRY_OVERHEAD > priorities.longest)
     return priorities.defaultFor(model);
-  return priorities.classOf(field.value, model);
+  return priorities.classOf(field.value, model, call.caller?.service ?? '');
 }
 
 function find(fields: readonly HeaderField[], name: string): HeaderField | undefined {

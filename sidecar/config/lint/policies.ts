@@ -76,11 +76,8 @@ function warnOfShortDeadlines({ cold_start: coldStart, routes }: UpstreamFile, w
 
 /** Warns about the queue before a model, which is bounded by the memory of the process too. */
 export function warnOfQueue(queue: QueueFile, memoryBudget: number, warn: Report): void {
-  if (queue.max_waiting === 0 && (queue.priority !== undefined || queue.fair))
-    warn(
-      [queue.priority === undefined ? 'fair' : 'priority'],
-      'no call waits (max_waiting is 0), so that there is no order to decide',
-    );
+  if (queue.max_waiting === 0 && queue.priority !== undefined)
+    warn(['priority'], 'no call waits (max_waiting is 0), so that there is no order to decide');
   if (queue.adaptive !== undefined && queue.adaptive.min === queue.adaptive.max)
     warn(['adaptive'], `min and max are both ${queue.adaptive.min}: there is nothing to find`);
   const bytes = queue.max_waiting_bytes;

@@ -5,7 +5,7 @@ import { didYouMean } from '../suggest.js';
 import { type FoundBlock, list, mapping, number, text } from './found.js';
 import { metadataKey } from './metadata-key.js';
 import { block, inCode, option, type Report, rules } from './option.js';
-import { durationOrNone, flag, listOf, modelName, name, shortText, size, wholeNumber } from './values.js';
+import { durationOrNone, listOf, modelName, name, shortText, size, wholeNumber, yesOrNo } from './values.js';
 
 const KIB = 1_024;
 const GIB = 1_073_741_824;
@@ -25,6 +25,7 @@ const adaptive = block({
 
 /** Models with limits or a class of their own, at most: each limit has a queue, and a label of metrics. */
 const MAX_LIMITED = 64;
+const MAX_CALLERS = 1_000;
 
 const modelClass = block({
   model: option(modelName(), {
@@ -34,6 +35,17 @@ const modelClass = block({
   class: option(name('the name of a class'), {
     meaning: 'The class of calls for this model that name none; one of `classes`.',
     why: 'It is what the entry is for.',
+  }),
+});
+
+const classCallers = block({
+  class: option(name('the name of a class'), {
+    meaning: 'One of `classes`.',
+    why: 'It is what the entry is for.',
+  }),
+  callers: option(listOf(name('the name of a service'), 'services', MAX_CALLERS), {
+    meaning: 'The services whose calls may name this class.',
+    why: 'Which callers matter more only the operator knows.',
   }),
 });
 
@@ -56,6 +68,12 @@ const priority = inCode(
       otherwise: 'the last one',
       why: 'A call that names no class gets no precedence.',
     }),
+    callers: option(listOf(classCallers, 'classes with callers', MAX_CLASSES).optional(), {
+      meaning:
+        'Classes that only some callers may name. A call of another caller that names such a class gets the class of a call that names none, so that no caller can give itself precedence. Peers without identity are in no list.',
+      otherwise: 'absent: every caller may name every class',
+      why: 'Whether callers are trusted to name their class depends on the mesh.',
+    }),
     models: option(listOf(modelClass, 'classes of models', MAX_LIMITED).optional(), {
       meaning:
         'Classes of calls that name none, by the model in their request, as `queue.models` reads it: where one server has several models in one queue, those whose callers wait go before the others.',
@@ -68,7 +86,7 @@ const priority = inCode(
       otherwise: '`none` for each: until its deadline',
       why: 'A class whose callers do not wait is better refused early; another may wait for as long as it takes.',
     }),
-  }).check(rules(refuseBadClasses, refuseBadWaits, refuseBadModelClasses)),
+  }).check(rules(refuseBadClasses, refuseBadWaits, refuseBadModelClasses, refuseBadCallers)),
   (said) => ({ ...said, defaultClass: said.defaultClass ?? said.classes.at(-1) ?? '' }),
 );
 
@@ -89,6 +107,28 @@ function refuseBadModelClasses(found: FoundBlock, report: Report): void {
         ['models', i, 'class'],
         `found "${named}"; expected one of the classes ${known.join(', ')}${didYouMean(named, known)}`,
       );
+  }
+}
+
+/** Classes that are none, twice the same, and callers of the class that everybody has anyway. */
+function refuseBadCallers(found: FoundBlock, report: Report): void {
+  const classes = list(found['classes']).filter((each) => typeof each === 'string');
+  const seen = new Map<string, number>();
+  const otherwise = text(found['default_class']) ?? classes.at(-1);
+  for (const [i, each] of list(found['callers']).entries()) {
+    const named = text(mapping(each)['class']);
+    if (named === undefined || classes.length === 0) continue;
+    const before = seen.get(named);
+    if (before !== undefined)
+      report(['callers', i], `found ${named} again, as in callers[${before}]; expected each once`);
+    seen.set(named, i);
+    if (!classes.includes(named))
+      report(
+        ['callers', i, 'class'],
+        `found "${named}"; expected one of the classes ${classes.join(', ')}${didYouMean(named, classes)}`,
+      );
+    else if (named === otherwise)
+      report(['callers', i, 'class'], `found ${named}, which every call has that names no class`);
   }
 }
 
@@ -194,10 +234,10 @@ export const queue = option(
       otherwise: 'absent: all calls are alike',
       why: 'Which calls matter more depends on the application.',
     }),
-    fair: option(flag(), {
+    fair: option(yesOrNo().prefault(true), {
       meaning:
-        'Callers take turns within a class, however many calls each has waiting; else first come, first served.',
-      why: 'Order of arrival is the least surprising one; with several callers say true.',
+        'Callers take turns within a class, however many calls each has waiting. With a full queue, the caller with the most waiting calls gives way. False: first come, first served. With one caller, and for callers without identity, both are the same.',
+      why: 'One caller with many calls must not keep the others waiting.',
     }),
     models: option(listOf(modelLimit, 'limits of models', MAX_LIMITED).optional(), {
       meaning:

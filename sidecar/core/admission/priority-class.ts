@@ -9,6 +9,14 @@ export interface PrioritySettings {
   readonly maxWait?: readonly number[] | undefined;
   /** Classes of calls that name none, by the model that they name. Absent: the default, whatever the model. */
   readonly models?: readonly ModelClass[] | undefined;
+  /** Classes that only some callers may name. Absent: none. */
+  readonly callers?: readonly ClassCallers[] | undefined;
+}
+
+/** The callers that may name a class. */
+export interface ClassCallers {
+  readonly class: string;
+  readonly callers: readonly string[];
 }
 
 /** The class that calls for a model have where they name none themselves. */
@@ -27,19 +35,28 @@ export class Priorities {
   private readonly maxWaits: readonly number[];
   private readonly byName: ReadonlyMap<string, number>;
   private readonly byModel: ReadonlyMap<string, number>;
+  /** By class, those that may name it; undefined: everybody. */
+  private readonly allowed: readonly (ReadonlySet<string> | undefined)[];
   /** Class of a call that names none: the configured one, else the least important. */
   readonly defaultClass: number;
 
-  constructor({ key, classes, defaultClass, maxWait = [], models = [] }: PrioritySettings) {
+  constructor({ key, classes, defaultClass, maxWait = [], models = [], callers = [] }: PrioritySettings) {
     this.maxWaits = maxWait;
     this.key = key;
     this.names = classes;
     this.longest = classes.reduce((longest, name) => Math.max(longest, name.length), 0);
     this.byName = new Map(classes.map((name, i) => [name, i]));
     this.defaultClass = this.byName.get(defaultClass) ?? Math.max(0, classes.length - 1);
+    const bound = new Map(callers.map((each) => [each.class, new Set(each.callers)]));
+    this.allowed = classes.map((each) => bound.get(each));
     this.byModel = new Map(
       models.map((each) => [each.model, this.byName.get(each.class) ?? this.defaultClass]),
     );
+  }
+
+  /** @param caller service of the caller; empty: it has no identity. */
+  mayName(priorityClass: number, caller: string): boolean {
+    return this.allowed[priorityClass]?.has(caller) !== false;
   }
 
   /** Longest wait of a class, ms; 0: until the deadline. */
@@ -47,9 +64,10 @@ export class Priorities {
     return this.maxWaits[priorityClass] ?? 0;
   }
 
-  /** 0 is the most important. @param model that the call names; empty: none. */
-  classOf(value: string, model = ''): number {
-    return this.byName.get(value) ?? this.defaultFor(model);
+  /** 0 is the most important. @param model that the call names; empty: none. @param caller its service; empty: no identity. */
+  classOf(value: string, model = '', caller = ''): number {
+    const named = this.byName.get(value);
+    return named !== undefined && this.mayName(named, caller) ? named : this.defaultFor(model);
   }
 
   /** The class of a call that names none. @param model that it names; empty: none. */

@@ -44,6 +44,9 @@ const SERVICE_WEIGHT = 0.1;
 const WAIT_MARGIN = 1.2;
 /** While nothing runs, the mean service time halves in this time, ms: a slow period ends some time. */
 const IDLE_HALF_LIFE_MS = 10_000;
+/** What a refused call is told while no place is open, and while nothing is known of the runs yet, ms. */
+const CLOSED_MS = 1_000;
+const UNKNOWN_MS = 100;
 
 /**
  * Admission queue before the local model, bounded by calls and bytes, with a concurrency that may be adaptive (gradient-limit.ts),
@@ -57,6 +60,10 @@ export class InboundQueue<E extends QueueEntry> {
   /** The last place went to one of them: the next is for the queue. */
   private resumedLast = false;
   private idleSinceMs = Number.POSITIVE_INFINITY;
+  /** Mean time that a place is held, by runs of any kind, ms. */
+  private heldMs = 0;
+  /** When a place was last taken or given back, monotonic ms. */
+  private movedMs = 0;
 
   running = 0;
   waitingBytes = 0;
@@ -119,6 +126,20 @@ export class InboundQueue<E extends QueueEntry> {
   }
 
   /**
+   * When the queue will have run what is ahead of an arrival that is refused now, ms. Beside the runs that have ended it goes by how
+   * long places are held, which is all that is known of streams, and by how long no place has become free: what runs since then
+   * takes at least so long.
+   */
+  retryAfterMs(queueClass: number, caller: string, nowMs: number): number {
+    const { concurrency } = this.settings;
+    if (concurrency <= 0) return CLOSED_MS;
+    if (this.running < concurrency && this.waiting === 0) return 0;
+    const stuckMs = this.running >= concurrency ? nowMs - this.movedMs : 0;
+    const eachMs = Math.max(this.serviceMs, this.heldMs, stuckMs) || UNKNOWN_MS;
+    return (eachMs * (this.queue.aheadOf(queueClass, caller) + 1)) / concurrency;
+  }
+
+  /**
    * An arrival. After `admitted` it runs, after `waiting` it is in the queue; otherwise it was refused.
    * @param onEvicted gets the entry that was evicted for it, to be refused.
    * @param deadlineMs monotonic ms.
@@ -173,6 +194,9 @@ export class InboundQueue<E extends QueueEntry> {
   releaseWithoutSample(entry: E, nowMs: number): void {
     if (entry.queueState !== QueueState.running) return;
     entry.queueState = QueueState.idle;
+    const heldMs = nowMs - entry.queueStartedMs;
+    this.heldMs = this.heldMs === 0 ? heldMs : this.heldMs + (heldMs - this.heldMs) * SERVICE_WEIGHT;
+    this.movedMs = nowMs;
     this.running -= 1;
     if (this.running === 0) this.idleSinceMs = nowMs;
   }
@@ -298,6 +322,7 @@ export class InboundQueue<E extends QueueEntry> {
   private start(entry: E, nowMs: number): void {
     entry.queueState = QueueState.running;
     entry.queueStartedMs = nowMs;
+    this.movedMs = nowMs;
     if (this.running === 0 && nowMs > this.idleSinceMs)
       this.serviceMs *= 0.5 ** ((nowMs - this.idleSinceMs) / IDLE_HALF_LIFE_MS);
     this.running += 1;

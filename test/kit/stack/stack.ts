@@ -117,7 +117,7 @@ export function anInbound(over: InboundOptions = {}): InboundConfig {
     reflection: false,
     routes: [aRoute()],
     ...over,
-    queue: { concurrency: 2, maxWaiting: 128, maxWaitingBytes: 64 * 1024 * 1024, ...over.queue },
+    queue: { fair: true, concurrency: 2, maxWaiting: 128, maxWaitingBytes: 64 * 1024 * 1024, ...over.queue },
   };
 }
 

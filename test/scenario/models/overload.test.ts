@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import type { QueueConfig } from '../../../sidecar/config/model.js';
+import { sidecarConfig } from '../../kit/config/problems-of.js';
 import { Flag } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import {
@@ -196,8 +197,10 @@ describe('Scenario: overload', () => {
     assert.equal(evictedTotal, 0, 'room is left for them: no call waits only to give way');
   });
 
-  it('a caller that floods costs another one nothing but its turn', () => {
-    open({ concurrency: PLACES, maxWaiting: 2 * PLACES, fair: true });
+  it('a caller that floods costs another one nothing but its turn, by default', () => {
+    const { fair } = sidecarConfig(`service: digits
+inbound: {listen: "127.0.0.1:1", local: "127.0.0.1:2", mtls: off}`).inbound!.queue;
+    open({ concurrency: PLACES, maxWaiting: 2 * PLACES, fair });
     const flooding = world.app(world.side.listener, 'flood');
     const calls = world.load(2, 5, (i) => [i % 15 === 0 ? web : flooding, { timeout: '1S' }]);
     world.rest();

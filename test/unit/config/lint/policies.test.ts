@@ -88,10 +88,8 @@ describe('warnings about decisions', () => {
     .because(
       /detectors\.invalid_output: sample is 0B on every route of ModelInfer: answers longer than hold/,
     );
-  ofInbound('an order of no calls', 'queue: {max_waiting: 0, fair: true}')
-    .because(/queue\.fair: no call waits \(max_waiting is 0\)/)
-    .also('classes of no calls', 'queue: {max_waiting: 0, priority: {key: p, classes: [a, b]}}')
-    .because(/queue\.priority: no call waits/)
+  ofInbound('classes of no calls', 'queue: {max_waiting: 0, priority: {key: p, classes: [a, b]}}')
+    .because(/queue\.priority: no call waits \(max_waiting is 0\)/)
     .also('a search for what is said', 'queue: {adaptive: {min: 2, max: 2}}')
     .because(/queue\.adaptive: min and max are both 2: there is nothing to find/);
   warned('drills that cannot be held', `${inbound('mtls: strict')}\nfault_injection: true`).because(

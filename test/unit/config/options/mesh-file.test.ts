@@ -101,7 +101,7 @@ describe('a mesh file', () => {
         name: 'digits',
         server: { kind: 'models', dir: '/etc/models', isolation: 'process', instances: 1 },
         replicas: 1,
-        queue: { concurrency: 2, maxWaiting: 128, maxWaitingBytes: 67_108_864 },
+        queue: { concurrency: 2, fair: true, maxWaiting: 128, maxWaitingBytes: 67_108_864 },
         loadReport: { trailers: false, outOfBand: true, minIntervalMs: 100, maxStreams: 1_024 },
         routes: ['unary', 'auto'],
         tags: [],

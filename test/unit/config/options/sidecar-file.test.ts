@@ -28,7 +28,7 @@ describe('a sidecar file', () => {
         local: { kind: 'unix', path: '/etc/mesh/model.sock' },
         intentions: [],
         defaultIntention: 'deny',
-        queue: { concurrency: 2, maxWaiting: 128, maxWaitingBytes: 67_108_864 },
+        queue: { concurrency: 2, fair: true, maxWaiting: 128, maxWaitingBytes: 67_108_864 },
         loadReport: { trailers: false, outOfBand: true, minIntervalMs: 100, maxStreams: 1_024 },
         routes: defaultRoutes('inbound'),
       },

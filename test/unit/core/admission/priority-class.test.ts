@@ -32,6 +32,18 @@ describe('Priorities', () => {
     assert.equal(priorities.maxWaitMs(0), 0);
   });
 
+  it('gives a class that is bound to callers to them alone, and the class of no name to others', () => {
+    const callers = [{ class: 'interactive', callers: ['web', 'app'] }];
+    const models = [{ model: 'small', class: 'interactive' }];
+    const bound = new Priorities({ key: 'k', classes, defaultClass: 'background', callers, models });
+    assert.equal(bound.classOf('interactive', '', 'web'), 0);
+    assert.equal(bound.classOf('interactive', '', 'app'), 0);
+    assert.equal(bound.classOf('interactive', '', 'crawler'), 2);
+    assert.equal(bound.classOf('interactive'), 2, 'a peer without identity');
+    assert.equal(bound.classOf('batch', '', 'crawler'), 1, 'a class of everybody');
+    assert.equal(bound.defaultFor('small'), 0, 'the operator has said so of the model');
+  });
+
   it('gives a call that names no class that of its model', () => {
     const models = [
       { model: 'small', class: 'interactive' },

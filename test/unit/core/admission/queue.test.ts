@@ -515,3 +515,29 @@ describe('InboundQueue with classes and fairness', () => {
     );
   });
 });
+
+describe('what a refused call is told of the queue', () => {
+  it('is the time that what waits before it takes, also before a run has ended', () => {
+    const { queue, offered } = setUp();
+    assert.equal(queue.retryAfterMs(0, '', 0), 0, 'a place is free');
+    offered('a', 'b', 'c', 'd');
+    assert.equal(queue.retryAfterMs(0, '', 0), 400, 'nothing is known yet');
+    assert.equal(queue.retryAfterMs(0, '', 2_000), 8_000, 'the run has taken 2 s so far');
+  });
+
+  it('goes by how long places are held where no run counts as a sample, as of streams', () => {
+    const { queue, offered } = setUp();
+    const [first] = offered('a');
+    queue.releaseWithoutSample(first, 3_000);
+    assert.equal(queue.expectedWaitMs(), 0);
+    const busy = new Work('b');
+    queue.offer(busy, 1, NEVER, 3_000);
+    queue.offer(new Work('c'), 1, NEVER, 3_000);
+    assert.equal(queue.retryAfterMs(0, '', 3_000), 6_000);
+  });
+
+  it('is a second while no place is open', () => {
+    const { queue } = setUp({ concurrency: 0 });
+    assert.equal(queue.retryAfterMs(0, '', 0), 1_000);
+  });
+});

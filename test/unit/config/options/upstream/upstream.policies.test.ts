@@ -89,7 +89,12 @@ describe('an empty block about a decision', () => {
   });
 
   it('of a queue leaves the number, the order and the turns as they are', () => {
-    assert.deepEqual(queueOf('{}'), { concurrency: 2, maxWaiting: 128, maxWaitingBytes: 67_108_864 });
+    assert.deepEqual(queueOf('{}'), {
+      concurrency: 2,
+      fair: true,
+      maxWaiting: 128,
+      maxWaitingBytes: 67_108_864,
+    });
     assert.deepEqual(queueOf('{adaptive: {}, fair: true}'), {
       concurrency: 2,
       maxWaiting: 128,
@@ -377,6 +382,18 @@ describe('contradictions before the model', () => {
   ).because(/default_class: found "lo"; expected one of the classes high, low; did you mean "low"\?/);
   const classed = (models: string): string =>
     `queue: {priority: {key: p, classes: [high, low], models: [${models}]}}`;
+  const boundTo = (callers: string) =>
+    `queue: {priority: {key: p, classes: [high, mid, low], callers: [${callers}]}}`;
+  refused('callers of a class that is none', boundTo('{class: hig, callers: [a]}')).because(
+    /callers\[0\]\.class: found "hig"; expected one of the classes high, mid, low; did you mean "high"\?/,
+  );
+  refused('callers of the class of no name', boundTo('{class: low, callers: [a]}')).because(
+    /callers\[0\]\.class: found low, which every call has that names no class/,
+  );
+  refused(
+    'callers of a class twice',
+    boundTo('{class: mid, callers: [a]}, {class: mid, callers: [b]}'),
+  ).because(/callers\[1\]: found mid again, as in callers\[0\]/);
   refused('a class of a model that is none', classed('{model: a, class: hig}')).because(
     /models\[0\]\.class: found "hig"; expected one of the classes high, low; did you mean "high"\?/,
   );
