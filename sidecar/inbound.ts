@@ -124,11 +124,14 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
     const message = messageOf(call);
     if (!Buffer.isBuffer(message)) return sendLocalReply(call, message as LocalReply);
     const { context } = this;
-    void front.answer(headerViewOf(call.block).path, message).then((answer) => {
-      context.nowMs = context.clock.now();
-      if (answer.kind === 'message') sendStored(call, messageResponse(answer.message));
-      else sendLocalReply(call, makeLocalReply(answer.reason, { detail: answer.detail }));
-    });
+    front
+      .answer(headerViewOf(call.block).path, message)
+      .then((answer) => {
+        context.nowMs = context.clock.now();
+        if (answer.kind === 'message') sendStored(call, messageResponse(answer.message));
+        else sendLocalReply(call, makeLocalReply(answer.reason, { detail: answer.detail }));
+      })
+      .catch((error: unknown) => context.containment.contain(call, error));
   }
 
   /** The response from what is known of the model; where nothing is known, the check goes to the model. */

@@ -34,6 +34,8 @@ export interface StatusReport {
   readonly sizeLimits?: readonly reports.SizeLimitReport[];
   /** Methods whose kind the file does not say; absent where nothing is known of them. */
   readonly methods?: readonly reports.MethodReport[];
+  /** Internal errors since the start; absent when there are none. */
+  readonly defects?: reports.DefectReport;
   /** Requests that were in crashes of models; absent when there are none. */
   readonly poison?: readonly reports.PoisonReport[];
 }
@@ -61,6 +63,7 @@ export function statusOf(view: SidecarView): StatusReport {
     ...present('mirrors', ofLength(1, view.mirrors())),
     ...present('sizeLimits', ofLength(1, view.sizeLimits())),
     ...present('methods', ofLength(1, view.methods())),
+    ...present('defects', view.defects()),
     ...present('poison', ofLength(1, view.poison())),
   };
 }

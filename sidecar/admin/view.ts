@@ -27,6 +27,8 @@ export interface SidecarView {
   sizeLimits(): readonly reports.SizeLimitReport[];
   /** Methods whose kind the file does not say; empty where nothing is known of them. */
   methods(): readonly reports.MethodReport[];
+  /** Internal errors so far; undefined: none. */
+  defects(): reports.DefectReport | undefined;
   /** Requests that were in crashes of models; empty without recent crashes. */
   poison(): readonly reports.PoisonReport[];
   /** The faults that are injected, and how to change them. */

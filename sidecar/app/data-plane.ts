@@ -6,7 +6,7 @@ import { TimingWheel } from '../runtime/time/timing-wheel.js';
 import { deferToTurnEnd } from '../runtime/time/turn-end.js';
 import type { AuditTrail } from '../telemetry/audit/trail.js';
 import { StatsRegistry } from '../telemetry/call-stats.js';
-import type { DataPlaneContext } from '../transport/context.js';
+import { containmentOf, type DataPlaneContext } from '../transport/context.js';
 import { FlushScheduler } from '../transport/flush-scheduler.js';
 import { MemoryBudget } from '../transport/memory-budget.js';
 import { SYSTEM_NETWORK } from '../transport/network.js';
@@ -29,17 +29,21 @@ export function createDataPlane(
   loopMonitor: EventLoopMonitor,
   audit: AuditTrail,
 ): DataPlaneContext {
+  const wheel = new TimingWheel(clock, timers);
+  const flushes = new FlushScheduler((flush) => {
+    loopMonitor.start();
+    defer(flush);
+  }, timers);
+  const stats = new StatsRegistry();
   return {
     clock,
     random,
     logger,
     audit,
-    wheel: new TimingWheel(clock, timers),
-    flushes: new FlushScheduler((flush) => {
-      loopMonitor.start();
-      defer(flush);
-    }, timers),
-    stats: new StatsRegistry(),
+    wheel,
+    flushes,
+    stats,
+    containment: containmentOf({ stats, clock, logger, wheel, flushes }),
     memory: new MemoryBudget(limits.memoryBudgetBytes),
     network,
     recorder: null,

@@ -52,6 +52,13 @@ export interface RunningSidecar extends SidecarView {
   ownModels(start: (host: OwnedModel) => void): void;
   /** A detector suspects the processes of a version. With `recycle` fresh ones take over; else it is shown only. */
   suspect(suspect: SuspectModel, cause: string): void;
+  /**
+   * `listener` is called when an internal error could not be contained, or there were too many: the process is to drain and exit.
+   * It is called again for each that cannot be contained after that.
+   */
+  onUnsafe(listener: (why: string) => void): void;
+  /** An exception that nothing has caught: it has no owner. */
+  uncaught(error: unknown): void;
   /** `listener` is called after every change of a model's state. */
   onModel(listener: () => void): void;
   /** In a successor: accepts on the inherited sockets, and registers. */

@@ -6,6 +6,7 @@ import type { Consul } from '../discovery/consul/consul.js';
 import type { Metric } from '../telemetry/metric.js';
 import type {
   CallCounts,
+  DefectReport,
   DnsReport,
   EndpointReport,
   LifeReport,
@@ -76,10 +77,16 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
   notReady(): readonly string[] {
     return [
       ...(this.draining ? ['draining'] : []),
+      ...this.internalErrors(),
       ...this.ownReasons(),
       ...(this.inbound?.notReady() ?? []),
       ...this.outbound.notReady(),
     ];
+  }
+
+  private internalErrors(): string[] {
+    const { unsafe } = this.context.dataPlane.containment;
+    return unsafe === '' ? [] : [`${unsafe}: this process ends, see its log`];
   }
 
   /**
@@ -112,6 +119,13 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
 
   methods(): readonly MethodReport[] {
     return methodReports(this.outbound.outbounds);
+  }
+
+  defects(): DefectReport | undefined {
+    const { stats, containment } = this.context.dataPlane;
+    const { last } = containment;
+    if (last === null) return undefined;
+    return { count: stats.defects, message: last.message, agoMs: this.nowMs() - last.atMs };
   }
 
   poison(): readonly PoisonReport[] {

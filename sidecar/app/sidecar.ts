@@ -248,6 +248,16 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     if (this.inbound !== undefined) this.inbound.onModel = listener;
   }
 
+  // ---- internal errors ----
+
+  onUnsafe(listener: (why: string) => void): void {
+    this.context.dataPlane.containment.onUnsafe = listener;
+  }
+
+  uncaught(error: unknown): void {
+    this.context.dataPlane.containment.contain(null, error);
+  }
+
   // ---- takeover ----
 
   accept(): void {

@@ -85,13 +85,21 @@ export class TlsIdentity implements MeshIdentity {
     if (options === undefined) return undefined;
     const socket = dialTls(address, options);
     socket.once('error', (error) => {
-      const reason = this.rotation.handshakeFailure(error, socket);
-      if (reason === undefined) return;
-      this.context.dataPlane.stats.countHandshakeFailure(reason);
-      const refusal = { reason, detail: error.message, peer: writeAddress(address) };
-      this.refusals.note(refusal, 'endpoint refused', { upstream: peer.service });
+      try {
+        this.noteRefusal(error, socket, address, peer);
+      } catch (thrown) {
+        this.context.dataPlane.containment.contain({ giveUp: () => socket.destroy() }, thrown);
+      }
     });
     return socket;
+  }
+
+  private noteRefusal(error: Error, socket: tls.TLSSocket, address: Address, peer: Peer): void {
+    const reason = this.rotation.handshakeFailure(error, socket);
+    if (reason === undefined) return;
+    this.context.dataPlane.stats.countHandshakeFailure(reason);
+    const refusal = { reason, detail: error.message, peer: writeAddress(address) };
+    this.refusals.note(refusal, 'endpoint refused', { upstream: peer.service });
   }
 
   security(options: { readonly alsoPlaintext: boolean }): ListenerSecurity {

@@ -50,6 +50,22 @@ export function endRequests(except: readonly NodeJS.Signals[] = []): EndRequests
   };
 }
 
+/**
+ * `onUncaught` gets exceptions and rejections that nothing has caught, in place of what the program does with them. Returns how to
+ * undo that.
+ */
+export function takeUncaught(onUncaught: (error: unknown) => void): () => void {
+  const events = ['uncaughtException', 'unhandledRejection'] as const;
+  const before = events.map((event) => [event, process.rawListeners(event)] as const);
+  for (const event of events) process.removeAllListeners(event).on(event, onUncaught);
+  return () => {
+    for (const [event, listeners] of before) {
+      process.off(event, onUncaught);
+      for (const listener of listeners) process.on(event, listener as (error: unknown) => void);
+    }
+  };
+}
+
 export interface Hangups {
   /** Called at SIGHUP. */
   onReload: () => void;

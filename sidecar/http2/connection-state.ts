@@ -42,7 +42,7 @@ export interface ConnectionHandler {
   onLimit(name: LimitName): void;
   /** The connection is over: flush the queued GOAWAY, then close the socket. */
   onFatal(code: number, message: string): void;
-  /** An unexpected exception; the connection ends. Must not throw. */
+  /** An unexpected exception, while `current` was handled if it is set; the connection ends. Must not throw. */
   onDefect(error: unknown): void;
 }
 
@@ -137,6 +137,8 @@ export class ConnectionState {
 
   /** Stream of the present DATA frame; null when its payload is to be dropped. */
   dataStream: Stream | null = null;
+  /** Of which an event is handled, or was last: the one that an exception is about. */
+  current: Stream | null = null;
   dataFlags = 0;
   dataLength = 0;
   dataSeen = 0;
@@ -183,8 +185,8 @@ export class ConnectionState {
   /** Reports output to the handler, once until the next flush. */
   dirty(): void {
     if (this.isDirty) return;
-    this.isDirty = true;
     this.handler.onDirty();
+    this.isDirty = true;
   }
 
   /** Queues the stream for output, unless it is queued, parked or closed. */

@@ -54,6 +54,7 @@ export function streamError(c: ConnectionState, id: number, stream: Stream | nul
   if (stream === null) {
     c.remember(id, Closed.resetByUs);
   } else if (!stream.closed) {
+    c.current = stream;
     c.close(stream, Closed.resetByUs);
     stream.owner.onEnding(stream, Ending.violation, code);
   }

@@ -32,6 +32,7 @@ export function failAllStreams(c: ConnectionState): void {
 function endStream(c: ConnectionState, stream: Stream, ending: number, code: number): void {
   // The owner of another stream may have reset this one in its `onEnding`.
   if (stream.closed) return;
+  c.current = stream;
   try {
     c.close(stream, Closed.resetByUs);
     // A client's owner that has received the end of the response needs no second ending.

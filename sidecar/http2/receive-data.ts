@@ -116,6 +116,7 @@ export function receiveDataBytes(
     // Padding is not passed on: its credit returns here.
     if (c.dataLength > c.dataSeen) credit(c, stream, c.dataLength - c.dataSeen, 0);
   }
+  c.current = stream;
   if (n > 0 || ended) stream.owner.onData(stream, buffer, start, end, ended);
   if (ended) closeIfDone(c, stream);
 }

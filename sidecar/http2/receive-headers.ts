@@ -121,6 +121,7 @@ function receiveRequest(
   c.table.add(stream);
   if (block.bytes > LONG_LIST_BYTES && !block.overLimit) stream.requestListBytes = block.bytes;
   c.waiting.octets += STREAM_BYTES + stream.requestListBytes;
+  c.current = stream;
   c.handler.onStream(stream, block, ended);
 }
 
@@ -159,6 +160,7 @@ function receiveResponse(c: ConnectionState, stream: Stream, block: HeaderBlock,
   stream.gotHeaders = true;
   stream.expectedBytes = contentLengthOf(block);
   stream.remoteEnded = ended;
+  c.current = stream;
   stream.owner.onHeaders(stream, block, ended);
   closeIfDone(c, stream);
 }
@@ -168,6 +170,7 @@ function receiveTrailers(c: ConnectionState, stream: Stream, block: HeaderBlock,
   if (!ended || short || !headerViewOf(block).isTrailers())
     return streamError(c, stream.id, stream, ErrorCode.protocolError);
   stream.remoteEnded = true;
+  c.current = stream;
   stream.owner.onTrailers(stream, block);
   closeIfDone(c, stream);
 }

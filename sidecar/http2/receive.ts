@@ -91,6 +91,7 @@ const receiveReset: FrameHandler = (c, _flags, id, buffer, start, end) => {
     if (c.role === 'client') meter(c, c.meters['idle-frames']);
     return;
   }
+  c.current = stream;
   c.close(stream, Closed.resetByPeer);
   stream.owner.onEnding(stream, Ending.reset, buffer.readUInt32BE(start));
 };
@@ -119,6 +120,7 @@ const receiveSettings: FrameHandler = (c, flags, id, buffer, start, end) => {
   c.dirty();
   c.gotSettings = true;
   if (c.unopened.length > 0) c.openParked();
+  c.current = null;
   c.handler.onPeerSettings();
   c.handler.onRoom();
 };
@@ -139,6 +141,7 @@ const receivePing: FrameHandler = (c, flags, id, buffer, start, end) => {
   if ((flags & Flag.ack) !== 0) {
     if (c.pingsOutstanding === 0) return meter(c, c.meters['idle-frames']);
     c.pingsOutstanding--;
+    c.current = null;
     return c.handler.onPong();
   }
   meter(c, c.meters.pings);
@@ -160,10 +163,12 @@ const receiveGoaway: FrameHandler = (c, _flags, id, buffer, start, end) => {
     for (const stream of [...left, ...c.unopened]) {
       // The owner of another stream may have reset this one in its `onEnding`.
       if (stream.closed) continue;
+      c.current = stream;
       c.close(stream, Closed.resetByUs);
       stream.owner.onEnding(stream, Ending.unprocessed, ErrorCode.refusedStream);
     }
   }
+  c.current = null;
   c.handler.onGoaway(code, debug);
 };
 

@@ -37,6 +37,7 @@ export function flush(c: ConnectionState, out: Output, room: number): void {
 
 /** One quantum of a stream: headers, payload, then trailers or END_STREAM. */
 function writeTurn(c: ConnectionState, stream: Stream, out: Output): void {
+  c.current = stream;
   if (stream.id === 0 && !open(c, stream)) return;
   if (stream.headers !== null) writeHeaders(c, stream, out);
   if (stream.pendingBytes > 0 && !writePayload(c, stream, out)) return;

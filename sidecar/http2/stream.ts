@@ -38,6 +38,8 @@ export interface StreamOwner {
   onSent(stream: Stream, bytes: number): void;
   /** Server: how long its complete response may wait to be read; absent: no limits of its own. Asked for once in a while. */
   readonly readLimits?: { readonly deadlineMs: number; readonly idleTimeoutMs: number };
+  /** The handling of an event of this stream has thrown: ends what it carries. */
+  giveUp?(): void;
   /** Server: octets buffered for this stream besides its records; absent: what waits to be written on it. */
   bufferedBytes?(stream: Stream): number;
   /** Server: the memory budget is exhausted: ends the stream and frees its buffers; absent: it is reset. */

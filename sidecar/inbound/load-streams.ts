@@ -2,6 +2,7 @@ import { unframed } from '../codec/grpc-message.js';
 import { readLoadStreamRequest, WATCHES_LOAD } from '../codec/orca.js';
 import type { LoadReportConfig } from '../config/model.js';
 import { LocalReplyReasons, ModelReplyReasons } from '../core/outcome/local-reply-reason.js';
+import { ErrorCode } from '../http2/constants.js';
 import { metadataValue } from '../http2/header-view.js';
 import { makeField } from '../http2/hpack/field.js';
 import { type HeaderBlock, StableList } from '../http2/hpack/header-list.js';
@@ -122,6 +123,13 @@ class LoadStream extends WheelEntry implements StreamOwner {
   }
 
   onSent(): void {}
+
+  /** An exception in its handling ends the stream. */
+  giveUp(): void {
+    if (this.isOver) return;
+    this.session.connection.reset(this.stream, ErrorCode.internalError);
+    this.leave();
+  }
 
   // ---- reports ----
 

@@ -119,7 +119,7 @@ export class ModelBackend extends BackendState {
     if (state.kind === 'starting') return;
     for (const { queue } of queues.all)
       for (let ticket = queue.takeWaiting(); ticket !== null; ticket = queue.takeWaiting())
-        sendLocalReply(ticket.call, this.unavailable(state.why));
+        this.refuseWaiting(ticket, state.why);
   }
 
   /** Gives the free places in the queue away: to suspended calls that go on and to waiting ones, by turns. */
@@ -131,13 +131,10 @@ export class ModelBackend extends BackendState {
     const now = this.context.nowMs;
     for (;;) {
       const resumed = queue.nextResumed(now);
-      if (resumed !== null) {
-        resumed.call.instance!.activity.begin(resumed);
-        resumeRequest(resumed.call);
-      }
+      if (resumed !== null) this.resumeTicket(resumed);
       if (this.refuseOverdue(queue)) continue;
       const ticket = queue.next(now);
-      if (ticket !== null) this.startOrRefuse(ticket);
+      if (ticket !== null) this.takeTurn(ticket);
       else if (resumed === null) return;
     }
   }
@@ -150,6 +147,32 @@ export class ModelBackend extends BackendState {
     if (refusal === null) return false;
     sendLocalReply(first.call, refusal);
     return true;
+  }
+
+  /** Turns come in the middle of another call's event: an exception ends the call whose turn it is. */
+  private takeTurn(ticket: Ticket): void {
+    try {
+      this.startOrRefuse(ticket);
+    } catch (error) {
+      this.context.containment.contain(ticket.call, error);
+    }
+  }
+
+  private resumeTicket(ticket: Ticket): void {
+    try {
+      ticket.call.instance!.activity.begin(ticket);
+      resumeRequest(ticket.call);
+    } catch (error) {
+      this.context.containment.contain(ticket.call, error);
+    }
+  }
+
+  private refuseWaiting({ call }: Ticket, why: string): void {
+    try {
+      sendLocalReply(call, this.unavailable(why));
+    } catch (error) {
+      this.context.containment.contain(call, error);
+    }
   }
 
   private startOrRefuse(ticket: Ticket): void {
@@ -189,7 +212,8 @@ export class ModelBackend extends BackendState {
     const { instance } = call;
     instance?.lostCalls.forget(call);
     instance?.silentStreams.delete(ticket);
-    if (instance?.activity.end(ticket) === true) {
+    // It may have its place and no instance yet, where its start has failed.
+    if (instance?.activity.end(ticket) === true || ticket.queueState === QueueState.running) {
       ticket.limits.release(call, ticket, now);
       this.startWaitingIn(ticket.limits.queue);
     } else {

@@ -47,6 +47,8 @@ export interface AttemptOwner {
   /** Octets of a committed response; takes `buffer` over. */
   forwardResponse(buffer: OwnedBuffer, start: number, end: number): void;
   onAttemptEnd(attempt: Attempt): void;
+  /** An exception was thrown in the middle of an event. Absent: it has nothing to give up. */
+  giveUp?(): void;
   /** Whether the memory budget allows windows of this call to grow by `bytes`; they are the call's until its end. */
   reserveWideWindow(bytes: number): boolean;
 }
@@ -248,6 +250,12 @@ export class Attempt implements StreamOwner, Waiter {
   onSent(_stream: Stream, bytes: number): void {
     this.sentBytes += bytes;
     this.owner.onRequestSent(this.sentBytes);
+  }
+
+  /** An exception in its handling ends its call. */
+  giveUp(): void {
+    if (this.isOver && this.heldBytes > 0) this.releaseHeld();
+    this.owner.giveUp?.();
   }
 
   // ---- ends ----

@@ -139,7 +139,11 @@ export class BufferAdmission extends WheelEntry implements Flushable {
       peer.waiting.shift();
       this.waiting--;
       grant(peer, request);
-      request.onRequestSent(request.requestBytes);
+      try {
+        request.onRequestSent(request.requestBytes);
+      } catch (error) {
+        this.context.containment.contain(request, error);
+      }
     }
   }
 
@@ -184,7 +188,11 @@ export class BufferAdmission extends WheelEntry implements Flushable {
         request.idleLooks = isIdle ? request.idleLooks + 1 : 0;
         if (request.idleLooks < IDLE_LOOKS) continue;
         this.forget(request);
-        request.shed();
+        try {
+          request.shed();
+        } catch (error) {
+          this.context.containment.contain(request, error);
+        }
       }
     }
   }

@@ -186,6 +186,8 @@ export abstract class Call extends WheelEntry {
   /** Octets of the response have gone to the caller: no other attempt is possible. */
   isCommitted = false;
   isFinished = false;
+  /** What it held has been given back. */
+  isSettled = false;
   /** Its endpoint may change after its first message; null: not any more, or not yet. */
   resumable: Resumption | null = null;
   /** For the access log: name of the local reply's reason, and the value of `outrider-degraded`; empty: none. */

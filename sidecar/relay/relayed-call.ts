@@ -100,6 +100,21 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
     attempt?.credit(resumable === null ? bytes : resumable.own(bytes));
   }
 
+  /**
+   * An exception in its handling ends it, as a failure of ours. Attempts whose end was not told are told of here. Throws where its own
+   * end did not come about: then what it held is not accounted for.
+   */
+  giveUp(): void {
+    if (this.isFinished) {
+      if (!this.isSettled) throw new Error('a call did not end');
+      return;
+    }
+    const { attempt, hedge } = this;
+    if (attempt?.isOver) this.handler.onStopped?.(this, attempt);
+    if (hedge?.attempt.isOver) this.handler.onStopped?.(this, hedge.attempt);
+    failCall(this, makeLocalReply(LocalReplyReasons.internal));
+  }
+
   bufferedBytes(stream: Stream): number {
     const { attempt, hedge } = this;
     let bytes = stream.pendingBytes + this.bufferCost + this.unbudgetedBytes;

@@ -299,5 +299,6 @@ export function closeCall(call: Call, status: number): void {
   }
   call.handler.onFinish(call, status);
   if (call.tee !== null) call.tee.release();
+  call.isSettled = true;
   if (context.recorder !== null) context.recorder.record(call, status);
 }

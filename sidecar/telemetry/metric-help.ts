@@ -54,7 +54,8 @@ export const HELP = {
   outrider_calls_waiting_for_discovery: 'Calls that wait until the endpoints of their upstream are known.',
   outrider_limit_hits_total: 'Times a bound against hostile peers was hit.',
   outrider_protocol_errors_total: 'Connections ended for breaking HTTP/2.',
-  outrider_defects_total: 'Errors of our own that ended a connection.',
+  outrider_defects_total:
+    'Errors of our own, each of which ended a connection or a call. The fifth within a minute, and one that could not be contained, end the process.',
   outrider_connections_accepted_total: 'Connections accepted.',
   outrider_connections_open: 'Accepted connections that are open.',
   outrider_connections_convicted_total:

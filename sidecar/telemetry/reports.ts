@@ -205,6 +205,14 @@ export interface RegistryQueryReport {
   readonly problem?: string;
 }
 
+/** Exceptions that nobody expected, each of which ended a connection or a call. */
+export interface DefectReport {
+  readonly count: number;
+  /** What the last one said; the log has its stack. */
+  readonly message: string;
+  readonly agoMs: number;
+}
+
 /** A request that was in model processes as they crashed. */
 export interface PoisonReport {
   /** 16 hexadecimal digits; of this process only. */

@@ -6,6 +6,7 @@ import type { AuditTrail } from '../telemetry/audit/trail.js';
 import type { Recorder } from '../telemetry/call-record.js';
 import type { StatsRegistry } from '../telemetry/call-stats.js';
 import type { CallTracer } from '../telemetry/traces/call-trace.js';
+import { Containment } from './containment.js';
 import type { FlushScheduler } from './flush-scheduler.js';
 import type { MemoryBudget } from './memory-budget.js';
 import type { Network } from './network.js';
@@ -23,6 +24,8 @@ export interface DataPlaneContext {
   readonly memory: MemoryBudget;
   /** Where plain sockets and listening servers come from. */
   readonly network: Network;
+  /** Ends what was worked for when something throws. */
+  readonly containment: Containment;
   /** Gets every call at its end; null: calls are not recorded. */
   recorder: Recorder | null;
   /** Puts calls into traces as they are sent on; null: traces are off. */
@@ -31,4 +34,18 @@ export interface DataPlaneContext {
   nowMs: number;
   /** Whether this process's event loop stalled lately: time that passed meanwhile proves nothing about a peer. */
   hasStalled(): boolean;
+}
+
+/** The containment of a data plane of these parts, to which its timers and its flushes hand what is thrown. */
+export function containmentOf({
+  stats,
+  clock,
+  logger,
+  wheel,
+  flushes,
+}: Pick<DataPlaneContext, 'stats' | 'clock' | 'logger' | 'wheel' | 'flushes'>): Containment {
+  const containment = new Containment(stats, clock, logger);
+  wheel.onThrow = (entry, error) => containment.contain(entry, error);
+  flushes.onThrow = (session, error) => containment.contain(session, error);
+  return containment;
 }

@@ -43,6 +43,8 @@ export class FlushScheduler {
   private due: Postponed[] = NOTHING;
   /** Those with output that may wait, and a timer that runs for them while there are any. */
   private held: Patient[] = [];
+  /** Gets what a session throws, so that the others are flushed; null: it passes. */
+  onThrow: ((session: object, error: unknown) => void) | null = null;
   private readonly release = (): void => this.releaseHeld();
   private readonly run = (): void => this.end();
 
@@ -84,7 +86,11 @@ export class FlushScheduler {
     this.held = [];
     for (const session of held) {
       session.isHeld = false;
-      session.release();
+      try {
+        session.release();
+      } catch (error) {
+        this.thrown(session, error);
+      }
     }
   }
 
@@ -92,7 +98,13 @@ export class FlushScheduler {
     this.turn++;
     const { due } = this;
     this.due = NOTHING;
-    for (const session of due) session.readOn();
+    for (const session of due) {
+      try {
+        session.readOn();
+      } catch (error) {
+        this.thrown(session, error);
+      }
+    }
     if (this.postponed.length > 0) {
       this.due = this.postponed;
       this.postponed = [];
@@ -118,8 +130,17 @@ export class FlushScheduler {
       }
       session.flushedInPass = this.passes;
       session.isFlushScheduled = false;
-      session.flush();
+      try {
+        session.flush();
+      } catch (error) {
+        this.thrown(session, error);
+      }
     }
     this.list = later;
+  }
+
+  private thrown(session: object, error: unknown): void {
+    if (this.onThrow === null) throw error;
+    this.onThrow(session, error);
   }
 }

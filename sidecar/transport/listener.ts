@@ -99,13 +99,15 @@ export class Listener implements SessionHandler {
     this.sockets = options.socket?.from ?? new ListenSockets();
     this.handshakes = new HandshakeBudget(perSecond);
     this.plain = context.network.server({ pauseOnConnect: options.tls === undefined }, (socket) =>
-      this.onSocket(socket),
+      this.contained(socket, () => this.onSocket(socket)),
     );
     if (options.tls) {
       this.secure = tls.createServer({ ...options.tls.options, handshakeTimeout: handshakeTimeoutMs });
       this.stopRotation = options.tls.attach(this.secure);
-      this.secure.on('secureConnection', (socket) => this.onSecure(socket));
-      this.secure.on('tlsClientError', (error, socket) => this.onTlsError(error, socket));
+      this.secure.on('secureConnection', (socket) => this.contained(socket, () => this.onSecure(socket)));
+      this.secure.on('tlsClientError', (error, socket) =>
+        this.contained(socket, () => this.onTlsError(error, socket)),
+      );
     }
   }
 
@@ -180,7 +182,7 @@ export class Listener implements SessionHandler {
   }
 
   onDown(session: Session, _reason: string): void {
-    this.sessions.delete(session);
+    if (!this.sessions.delete(session)) return;
     const guard = this.guards.get(session);
     if (guard !== undefined) this.context.wheel.cancel(guard);
     this.guards.delete(session);
@@ -189,6 +191,15 @@ export class Listener implements SessionHandler {
   }
 
   // ---- accepting ----
+
+  /** An exception on the way of a socket to its session ends that socket. */
+  private contained(socket: net.Socket, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.context.containment.contain({ giveUp: () => socket.destroy() }, error);
+    }
+  }
 
   private onSocket(socket: net.Socket): void {
     socket.on('error', ignore);
@@ -201,7 +212,7 @@ export class Listener implements SessionHandler {
     if (secure === undefined) return this.acceptPlain(socket);
     this.tlsSockets.add(socket);
     socket.once('close', () => this.tlsSockets.delete(socket));
-    this.silent.add(socket, (hello) => this.onHello(socket, secure, hello));
+    this.silent.add(socket, (hello) => this.contained(socket, () => this.onHello(socket, secure, hello)));
   }
 
   /**
@@ -296,6 +307,10 @@ export class Listener implements SessionHandler {
     if (socket.destroyed) return;
     // Its handshake took until the drain had begun.
     if (this.isDraining) return void socket.destroy();
+    this.contained(socket, () => this.open(socket, identity, certificate));
+  }
+
+  private open(socket: net.Socket, identity: unknown, certificate?: Omit<Admitted, 'identity'>): void {
     const session = new Session(socket, 'server', this.settings, this, this.context);
     session.identity = identity;
     if (certificate !== undefined) {

@@ -55,7 +55,7 @@ export class Pool implements SessionHandler {
   private readonly backoff: ConnectBackoff;
   private readonly waiters = new ConnectionWaiters<Waiter>();
   private readonly monitors = new Map<Session, SessionMonitor>();
-  private readonly reconnect = new WheelTimer(() => this.onReconnect());
+  private readonly reconnect = new WheelTimer(() => this.onReconnect(), this);
   private readonly refusals = new RefusedStreams();
   private isStopped = false;
   private rationsPings: boolean;
@@ -264,7 +264,9 @@ export class Pool implements SessionHandler {
   }
 
   onDown(session: Session, reason: string): void {
-    this.sessions.splice(this.sessions.indexOf(session), 1);
+    const at = this.sessions.indexOf(session);
+    if (at < 0) return;
+    this.sessions.splice(at, 1);
     const monitor = this.monitors.get(session)!;
     monitor.onDown();
     this.monitors.delete(session);
@@ -363,7 +365,8 @@ export class Pool implements SessionHandler {
   }
 
   private open(): Session | undefined {
-    const socket = this.options.dial();
+    const socket = this.dial();
+    if (socket === null) return undefined;
     if (socket === undefined) {
       this.problem = this.options.whyNot?.() ?? 'no identity to connect with yet';
       this.failWaiters(this.problem);
@@ -377,6 +380,25 @@ export class Pool implements SessionHandler {
     return session;
   }
 
+  /** Undefined while there is no identity to present; null: it threw, and is tried again later. */
+  private dial(): Socket | undefined | null {
+    try {
+      return this.options.dial();
+    } catch (error) {
+      this.context.containment.contain(this, error);
+      return null;
+    }
+  }
+
+  /** An exception on the way to a new connection counts as a failed connect. */
+  giveUp(): void {
+    const now = this.context.clock.now();
+    this.backoff.onFailure(now);
+    this.problem = 'internal error';
+    if (!this.isStopped) this.context.wheel.add(this.reconnect, this.backoff.nextMs());
+    if (!this.isConnected) this.failWaiters(this.problem);
+  }
+
   private get isBackingOff(): boolean {
     return this.backoff.isActive(this.context.clock.now());
   }
@@ -385,11 +407,22 @@ export class Pool implements SessionHandler {
     while (this.waiters.size > 0) {
       const session = this.acquire();
       if (session === null) return;
-      this.waiters.take()!.onSession(session);
+      const waiter = this.waiters.take()!;
+      try {
+        waiter.onSession(session);
+      } catch (error) {
+        this.context.containment.contain(waiter, error);
+      }
     }
   }
 
   private failWaiters(reason: string, whose: 'theirs' | 'ours' = 'ours'): void {
-    for (const waiter of this.waiters.clear()) waiter.onConnectFailed(reason, whose);
+    for (const waiter of this.waiters.clear()) {
+      try {
+        waiter.onConnectFailed(reason, whose);
+      } catch (error) {
+        this.context.containment.contain(waiter, error);
+      }
+    }
   }
 }

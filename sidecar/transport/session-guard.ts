@@ -54,6 +54,11 @@ export class SessionGuard extends WheelEntry {
     return this.phase === 'goaway';
   }
 
+  /** An exception of this timer ends the connection. */
+  giveUp(): void {
+    this.session.giveUp();
+  }
+
   /** Sends the first GOAWAY, which takes no stream away, and plans the second. */
   retire(): void {
     const { session } = this;

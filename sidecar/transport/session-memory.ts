@@ -1,6 +1,7 @@
 import type { Connection } from '../http2/connection.js';
 import { ErrorCode } from '../http2/constants.js';
-import { LONG_LIST_BYTES, type OctetCount, STREAM_BYTES, type Stream } from '../http2/stream.js';
+import { LONG_LIST_BYTES, type OctetCount, STREAM_BYTES, type Stream, type StreamOwner } from '../http2/stream.js';
+import type { Containment } from './containment.js';
 import { FIRST_WINDOW, type MemoryHolder, WIDE_WINDOW } from './memory-budget.js';
 
 /** So many requests of a connection that did not fit into their first window make it a wide one. */
@@ -20,7 +21,10 @@ export class SessionMemory implements MemoryHolder {
   constructor(
     private readonly connection: Connection,
     private readonly waiting: OctetCount,
-    private readonly destroy: (reason: string) => void,
+    private readonly session: {
+      readonly containment: Containment;
+      destroy(reason: string): void;
+    },
   ) {}
 
   setUnflushed(bytes: number): void {
@@ -68,7 +72,7 @@ export class SessionMemory implements MemoryHolder {
     // Calls are not to be lost for what the socket does not take.
     const open = streams.reduce((sum, { held }) => sum + held, 0);
     if (unflushedBytes > open) {
-      this.destroy('it does not read, and memory is short');
+      this.session.destroy('it does not read, and memory is short');
       return unflushedBytes + open;
     }
     streams.sort((a, b) => Number(isStuck(b.stream)) - Number(isStuck(a.stream)) || b.held - a.held);
@@ -77,7 +81,7 @@ export class SessionMemory implements MemoryHolder {
       if (freed >= bytes) break;
       freed += held;
       if (stream.owner.shed === undefined) connection.reset(stream, ErrorCode.enhanceYourCalm);
-      else stream.owner.shed(stream);
+      else this.shedStream(stream, stream.owner);
     }
     return freed;
   }
@@ -86,8 +90,16 @@ export class SessionMemory implements MemoryHolder {
   private shedBlock(): number {
     const { blockBytes } = this.connection.state;
     if (blockBytes < this.unflushedBytes || blockBytes < LONG_LIST_BYTES) return 0;
-    this.destroy('it is sending a long header block, and memory is short');
+    this.session.destroy('it is sending a long header block, and memory is short');
     return blockBytes;
+  }
+
+  private shedStream(stream: Stream, owner: StreamOwner): void {
+    try {
+      owner.shed?.(stream);
+    } catch (error) {
+      this.session.containment.contain(owner, error);
+    }
   }
 
   setFirstWindow(bytes: number): void {

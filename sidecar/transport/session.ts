@@ -10,6 +10,7 @@ import type { LocalSettings } from '../http2/settings.js';
 import type { Stream } from '../http2/stream.js';
 import { Output } from '../http2/write-buffer.js';
 import { WheelTimer } from '../runtime/time/timing-wheel.js';
+import type { Containable } from './containment.js';
 import type { DataPlaneContext } from './context.js';
 import type { Flushable, Patient, Postponed } from './flush-scheduler.js';
 import { limitDetails, logLimit } from './limit-log.js';
@@ -51,6 +52,7 @@ export interface SessionHandler {
 }
 
 const SAID_GOAWAY = 'the peer said GOAWAY';
+const INTERNAL_ERROR = 'internal error';
 
 const OUT = new Output();
 
@@ -72,7 +74,7 @@ interface AwaitedPing {
  * in one bounded write per turn. Knows when the peer last sent something; what follows from silence is decided by its
  * handler.
  */
-export class Session implements ConnectionHandler, Flushable, Patient, Postponed {
+export class Session implements ConnectionHandler, Flushable, Patient, Postponed, Containable {
   readonly connection: Connection;
   isFlushScheduled = false;
   flushedInPass = 0;
@@ -129,25 +131,25 @@ export class Session implements ConnectionHandler, Flushable, Patient, Postponed
     const { firstWindow } = memory;
     const settings = firstWindow < local.initialWindow ? { ...local, initialWindow: firstWindow } : local;
     this.connection = new Connection(role, settings, this, memory.waiting);
-    this.memory = new SessionMemory(this.connection, memory.waiting, (reason) => this.destroy(reason));
+    this.memory = new SessionMemory(this.connection, memory.waiting, {
+      destroy: (reason) => this.destroy(reason),
+      containment: context.containment,
+    });
     memory.holders.add(this.memory);
     this.isTls = socket instanceof TLSSocket;
     this.lastReadMs = context.clock.now();
     socket.setNoDelay?.(true);
     const port = readBuffers.get(socket);
     if (port === undefined)
-      socket.on('data', (chunk: Buffer) => this.onRead(ownBuffer(chunk), 0, chunk.length));
-    socket.on('drain', () => this.onDrain());
-    socket.on('end', () => this.onEnd());
+      socket.on('data', (chunk: Buffer) => this.read(ownBuffer(chunk), 0, chunk.length));
+    socket.on('drain', () => this.contained(this.onDrain));
+    socket.on('end', () => this.contained(this.onEnd));
     socket.on('error', (error: NodeJS.ErrnoException) => {
       this.socketReason = describeSocketError(error);
     });
-    socket.on('close', () => {
-      this.readAll();
-      this.onClose();
-    });
+    socket.on('close', () => this.contained(this.onClosed));
     this.connection.start();
-    port?.deliver((chunk, start, end) => this.onRead(chunk, start, end));
+    port?.deliver((chunk, start, end) => this.read(chunk, start, end));
   }
 
   /** Why it ended, or is about to. */
@@ -235,7 +237,22 @@ export class Session implements ConnectionHandler, Flushable, Patient, Postponed
     if (this.isDown) return;
     this.socketReason = reason;
     this.socket.destroy();
-    this.onClose();
+    this.contained(this.onClose);
+  }
+
+  /**
+   * An exception in its handling ends it: the call of the event first, then all others as with any lost connection. Where that
+   * is under way already, only what is left of it follows.
+   */
+  giveUp(): void {
+    const { state } = this.connection;
+    const stream = state.current;
+    state.current = null;
+    stream?.owner.giveUp?.();
+    if (this.isDown) this.handler.onDown(this, this.endReason);
+    else if (this.socket.destroyed) this.onClose();
+    else if (state.isOver) this.closeWithin(LINGER_MS, INTERNAL_ERROR);
+    else this.connection.fail(ErrorCode.internalError, INTERNAL_ERROR);
   }
 
   /** Sends a PING. `answered` is called when it comes back, and never when the connection ends before. */
@@ -276,8 +293,13 @@ export class Session implements ConnectionHandler, Flushable, Patient, Postponed
     this.handler.onGoaway(this, code, debug);
   }
 
+  /** Also in the middle of another connection's event, which this one's owner must not break. */
   onRoom(): void {
-    this.handler.onRoom(this);
+    try {
+      this.handler.onRoom(this);
+    } catch (error) {
+      this.context.containment.contain(this, error);
+    }
   }
 
   onDirty(): void {
@@ -303,8 +325,7 @@ export class Session implements ConnectionHandler, Flushable, Patient, Postponed
   }
 
   onDefect(error: unknown): void {
-    this.context.stats.defects++;
-    this.context.logger.error({ error }, 'defect: a connection was given up');
+    this.context.containment.contain(this, error);
   }
 
   onFatal(_code: number, message: string): void {
@@ -316,6 +337,24 @@ export class Session implements ConnectionHandler, Flushable, Patient, Postponed
   }
 
   // ---- the socket ----
+
+  /** Where reads enter: an exception ends the connection. */
+  private read(chunk: OwnedBuffer, start: number, end: number): void {
+    try {
+      this.onRead(chunk, start, end);
+    } catch (error) {
+      this.context.containment.contain(this, error);
+    }
+  }
+
+  /** Where the other events of the socket enter. */
+  private contained(event: () => void): void {
+    try {
+      event.call(this);
+    } catch (error) {
+      this.context.containment.contain(this, error);
+    }
+  }
 
   private onRead(chunk: OwnedBuffer, start: number, end: number): void {
     const now = this.context.clock.now();
@@ -399,10 +438,15 @@ export class Session implements ConnectionHandler, Flushable, Patient, Postponed
     this.closeWithin(LAST_READS_MS, this.socketReason);
   }
 
+  private onClosed(): void {
+    this.readAll();
+    this.onClose();
+  }
+
   private closeWithin(ms: number, reason: string): void {
     if (this.isDown) return;
     const dueMs = this.context.clock.now() + ms;
-    if (this.linger === null) this.linger = new WheelTimer(() => this.socket.destroy());
+    if (this.linger === null) this.linger = new WheelTimer(() => this.socket.destroy(), this);
     else if (this.linger.dueMs <= dueMs) return;
     this.context.wheel.add(this.linger, dueMs);
     if (this.isClosing) return;
@@ -431,6 +475,7 @@ export class Session implements ConnectionHandler, Flushable, Patient, Postponed
     this.unreadResponses?.stop();
     this.memory.setUnflushed(0);
     this.context.memory.holders.delete(this.memory);
+    this.connection.state.current = null;
     this.handler.onDown(this, this.endReason);
   }
 }

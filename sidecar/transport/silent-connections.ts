@@ -38,7 +38,7 @@ export class SilentConnections {
    */
   add(socket: net.Socket, onHello: (hello: ClientHello) => void): void {
     if (this.silent.size >= this.most) this.dropOldest();
-    const timer = new WheelTimer(() => this.timeOut(socket));
+    const timer = new WheelTimer(() => this.timeOut(socket), { giveUp: () => socket.destroy() });
     const onData = (chunk: Buffer): void => this.read(socket, chunk, onHello);
     this.silent.set(socket, { timer, hello: new ClientHello(), held: 0, onData });
     this.context.wheel.add(timer, this.context.clock.now() + this.timeoutMs);

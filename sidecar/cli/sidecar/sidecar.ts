@@ -19,7 +19,7 @@ import { forgetOwner, ownGuardian } from '../own-guardian.js';
 import { packageVersion } from '../package-info.js';
 import { listenProblem } from '../ports/listen-problem.js';
 import { notifyServiceManager } from '../service-manager.js';
-import { type EndRequests, endRequests } from '../signals.js';
+import { type EndRequests, endRequests, takeUncaught } from '../signals.js';
 import { readWithAdoption } from './adopt.js';
 import { inPlace, ofGeneration, ownsModel, withCommand } from './command-override.js';
 import { startModels } from './owned-models.js';
@@ -37,7 +37,7 @@ import { acceptWhenReady, Takeover } from './takeover.js';
  * then the rest. A second signal, or the end of the parent, ends everything at once.
  *
  * @param command the model's argv after `--`; empty: the file's.
- * @returns the exit code: 0 after the drain, 1 when a second signal came before.
+ * @returns the exit code: 0 after the drain, 1 when a second signal came before, or an internal error made it end.
  * @throws CommandFailure when the file is invalid or an address cannot be bound.
  */
 export async function sidecarCommand(file: string, command: readonly string[]): Promise<number> {
@@ -87,6 +87,13 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
   });
   const takeover = new Takeover({ sidecar, sockets, parent, ends, logger, config: ownConfig });
   takeovers.follow(() => void takeover.request());
+  let isUnsafe = false;
+  // The first asks for a drain, a second one for the end.
+  sidecar.onUnsafe((why) => {
+    isUnsafe = true;
+    ends.ask(why);
+  });
+  const restoreUncaught = takeUncaught((error) => sidecar.uncaught(error));
   announce(sidecar, logger, parent);
   if (!sockets.isSuccessor && parent === undefined) notifyManager(logger);
   acceptWhenReady(sidecar, sockets, () => {
@@ -103,8 +110,9 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
     parent?.send({ event: 'draining' });
     const code = await end(sidecar, models, ends);
     if (takeover.isHandedOver) removeModelSockets(sidecar);
-    return code;
+    return isUnsafe ? 1 : code;
   } finally {
+    restoreUncaught();
     process.off('SIGUSR2', takeovers.ask);
     process.off('SIGHUP', requests.hangUp);
     requests.close();

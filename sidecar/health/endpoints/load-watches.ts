@@ -146,6 +146,12 @@ class LoadWatch extends WheelEntry implements StreamOwner {
     connection.sendData(stream, this.body, 0, this.body.length, true);
   }
 
+  /** An exception in its handling ends the stream; it is begun again later. */
+  giveUp(): void {
+    this.drop();
+    this.onStatus(-1);
+  }
+
   /** Gives the stream up, if there is one. */
   private drop(): void {
     const { session, stream } = this;

@@ -123,6 +123,12 @@ class MethodWatch extends WheelEntry implements AttemptOwner {
     this.attempt = null;
   }
 
+  /** An exception in its handling ends the question; it is asked again later. */
+  giveUp(): void {
+    this.attempt?.abort(AttemptEnd.cancelled);
+    this.onFailure(Status.INTERNAL);
+  }
+
   private ask(nowMs: number): void {
     const { pool } = this.endpoint;
     const session = pool.isConnected ? pool.acquire() : null;

@@ -124,12 +124,20 @@ export class ColdStart {
     this.wakeFromMs = nowMs + target.intervalMs;
     this.isWaking = true;
     this.wakes.sent++;
-    void wake(target, { upstream, waiting: this.held.size }).then((why) => {
-      this.isWaking = false;
-      if (why === '') return;
-      this.wakes.failed++;
-      context.logger.warn({ upstream, why }, 'asking for the start of the service failed');
-    });
+    wake(target, { upstream, waiting: this.held.size })
+      .then((why) => {
+        this.isWaking = false;
+        if (why === '') return;
+        this.wakes.failed++;
+        context.logger.warn({ upstream, why }, 'asking for the start of the service failed');
+      })
+      .catch((error: unknown) => {
+        const giveUp = (): void => {
+          this.isWaking = false;
+          this.wakes.failed++;
+        };
+        context.containment.contain({ giveUp }, error);
+      });
   }
 }
 

@@ -53,6 +53,8 @@ export class TimingWheel {
   private armed: Timer | undefined;
   private isFiring = false;
   private readonly onWake = (): void => this.wake();
+  /** Gets what an entry throws, so that the others fire; null: it passes, and the others fire at once. */
+  onThrow: ((entry: WheelEntry, error: unknown) => void) | null = null;
 
   /** Entries scheduled now. */
   size = 0;
@@ -255,7 +257,12 @@ export class TimingWheel {
       const entry = head.wheelNext!;
       this.unlink(entry);
       this.size -= 1;
-      entry.fire();
+      try {
+        entry.fire();
+      } catch (error) {
+        if (this.onThrow === null) throw error;
+        this.onThrow(entry, error);
+      }
     }
   }
 }

@@ -23,7 +23,11 @@ export abstract class WheelEntry {
 
 /** An entry that calls a function, where no class can extend `WheelEntry`. */
 export class WheelTimer extends WheelEntry {
-  constructor(private readonly fn: () => void) {
+  /** @param owner what ends when `fn` throws; null: it has no owner. */
+  constructor(
+    private readonly fn: () => void,
+    readonly owner: object | null = null,
+  ) {
     super();
   }
   fire(): void {

@@ -34,7 +34,7 @@ export class SessionMonitor extends WheelEntry {
     onAge: () => void,
   ) {
     super();
-    this.age = new WheelTimer(onAge);
+    this.age = new WheelTimer(onAge, session);
     session.context.wheel.add(this, session.context.clock.now() + config.connectTimeoutMs);
   }
 
@@ -73,6 +73,11 @@ export class SessionMonitor extends WheelEntry {
     if (session.socket.writableLength >= FULL_BYTES || context.hasStalled()) return;
     this.sendPing(context.clock.now());
     context.wheel.add(this, this.pingedMs + config.pingTimeoutMs);
+  }
+
+  /** An exception of this timer ends the connection. */
+  giveUp(): void {
+    this.session.giveUp();
   }
 
   onDown(): void {

@@ -28,7 +28,7 @@ import { TimingWheel } from '../../../sidecar/runtime/time/timing-wheel.js';
 import { deferToTurnEnd } from '../../../sidecar/runtime/time/turn-end.js';
 import { NO_AUDIT } from '../../../sidecar/telemetry/audit/trail.js';
 import { StatsRegistry } from '../../../sidecar/telemetry/call-stats.js';
-import type { DataPlaneContext } from '../../../sidecar/transport/context.js';
+import { containmentOf, type DataPlaneContext } from '../../../sidecar/transport/context.js';
 import { FlushScheduler } from '../../../sidecar/transport/flush-scheduler.js';
 import { MemoryBudget } from '../../../sidecar/transport/memory-budget.js';
 import { SYSTEM_NETWORK } from '../../../sidecar/transport/network.js';
@@ -44,14 +44,18 @@ const ROUNDS = 8;
 
 const loop = new LoopMeter();
 
-const relay: DataPlaneContext = {
+const parts = {
   clock: systemClock,
-  random: systemRandom,
   logger: silentLogger,
-  audit: NO_AUDIT,
   wheel: new TimingWheel(systemClock, systemTimers),
   flushes: new FlushScheduler(deferToTurnEnd, systemTimers),
   stats: new StatsRegistry(),
+};
+const relay: DataPlaneContext = {
+  ...parts,
+  containment: containmentOf(parts),
+  random: systemRandom,
+  audit: NO_AUDIT,
   memory: new MemoryBudget(256 * 1024 * 1024),
   network: SYSTEM_NETWORK,
   recorder: null,

@@ -50,6 +50,7 @@ export class FakeView implements SidecarView {
   notReady = () => this.reasons;
   endpoints = (): readonly reports.EndpointReport[] => this.rows;
   queue = () => this.queueReport;
+  defects = () => undefined;
   poison = () => [];
   methodReports: reports.MethodReport[] = [];
   certificateS: number | undefined;

@@ -23,7 +23,7 @@ import type { Logger } from '../../../sidecar/runtime/log/logger.js';
 import { TimingWheel } from '../../../sidecar/runtime/time/timing-wheel.js';
 import type { AuditKindName } from '../../../sidecar/telemetry/audit/trail.js';
 import { StatsRegistry } from '../../../sidecar/telemetry/call-stats.js';
-import type { DataPlaneContext } from '../../../sidecar/transport/context.js';
+import { containmentOf, type DataPlaneContext } from '../../../sidecar/transport/context.js';
 import { FlushScheduler } from '../../../sidecar/transport/flush-scheduler.js';
 import { Listener } from '../../../sidecar/transport/listener.js';
 import { MemoryBudget } from '../../../sidecar/transport/memory-budget.js';
@@ -239,6 +239,8 @@ export class Stack {
   /** What the applications of all upstreams got and retries could not better. */
   readonly failures = new UpstreamFailures();
   hasStalled = false;
+  /** Exceptions that the test injects. */
+  expectedDefects = 0;
   /** Decisions for the audit log, in order. */
   readonly audited: { readonly kind: AuditKindName; readonly fields: Readonly<Record<string, unknown>> }[] =
     [];
@@ -256,17 +258,23 @@ export class Stack {
   private intentionsVersion = 0;
   private isClosed = false;
 
-  constructor(options: { readonly seed?: number; readonly memoryBytes?: number } = {}) {
+  constructor(
+    options: { readonly seed?: number; readonly memoryBytes?: number; readonly logger?: Logger } = {},
+  ) {
     const { clock } = this;
     afterTest(() => this.close());
-    this.context = {
+    const parts = {
       clock,
-      random: seeded(options.seed ?? 1),
-      logger: QUIET,
-      audit: { record: (kind, fields) => void this.audited.push({ kind, fields }) },
+      logger: options.logger ?? QUIET,
       wheel: new TimingWheel(clock, clock),
       flushes: new FlushScheduler((fn) => void this.deferred.push(fn), clock),
       stats: new StatsRegistry(),
+    };
+    this.context = {
+      ...parts,
+      containment: containmentOf(parts),
+      random: seeded(options.seed ?? 1),
+      audit: { record: (kind, fields) => void this.audited.push({ kind, fields }) },
       memory: new MemoryBudget(options.memoryBytes ?? 256 * 1024 * 1024),
       network: { dial: (address) => this.net.dial(labelOf(address)), server: SYSTEM_NETWORK.server },
       recorder: null,
@@ -425,6 +433,11 @@ export class Stack {
 
   // ---- ends ----
 
+  /** What is left is not looked at: the process would end now. */
+  abandon(): void {
+    this.isClosed = true;
+  }
+
   /** Nothing is under way any more, and nothing is held for it. */
   assertIdle(): void {
     const { memory, stats } = this.context;
@@ -454,7 +467,7 @@ export class Stack {
           assert.equal(activity.inFlight, 0, 'runs of the model in flight');
       }
     }
-    assert.equal(stats.defects, 0, 'defects');
+    assert.equal(stats.defects, this.expectedDefects, 'defects');
   }
 
   /**

@@ -106,4 +106,25 @@ describe('flushes', () => {
     assert.deepEqual(log, ['again 1', 'again 2']);
     assert.equal(clock.pending(), 0);
   });
+
+  it('an exception of one keeps no other from its flush, its release or its reads', () => {
+    const thrown: object[] = [];
+    flushes.onThrow = (session) => void thrown.push(session);
+    const fail = (): void => {
+      throw new Error('broken');
+    };
+    const broken = flushable('broken', fail);
+    const stuck = patient('stuck', fail);
+    flushes.schedule(broken);
+    flushes.schedule(flushable('whole'));
+    flushes.hold(stuck);
+    flushes.hold(patient('released'));
+    const postponed: Postponed = { readOn: fail };
+    flushes.postpone(postponed);
+    flushes.postpone({ readOn: () => void log.push('read') });
+    for (let i = 0; i < 3; i++) endTurn();
+    clock.advance(2);
+    assert.deepEqual(log, ['broken', 'whole', 'read', 'stuck 1', 'released 1']);
+    assert.deepEqual(thrown, [broken, postponed, stuck]);
+  });
 });

@@ -4,7 +4,7 @@ import { systemTimers } from '../../../../sidecar/runtime/time/timers.js';
 import { TimingWheel } from '../../../../sidecar/runtime/time/timing-wheel.js';
 import { deferToTurnEnd } from '../../../../sidecar/runtime/time/turn-end.js';
 import { StatsRegistry } from '../../../../sidecar/telemetry/call-stats.js';
-import type { DataPlaneContext } from '../../../../sidecar/transport/context.js';
+import { containmentOf, type DataPlaneContext } from '../../../../sidecar/transport/context.js';
 import { FlushScheduler } from '../../../../sidecar/transport/flush-scheduler.js';
 import { MemoryBudget } from '../../../../sidecar/transport/memory-budget.js';
 import { SYSTEM_NETWORK } from '../../../../sidecar/transport/network.js';
@@ -17,13 +17,17 @@ export function engineContext({ log, memoryBytes }: TransportOptions): DataPlane
     const why = error instanceof Error ? (error.stack ?? error.message) : error;
     log(`${message}: ${JSON.stringify(why === undefined ? rest : { ...rest, error: why })}`);
   };
-  return {
+  const parts = {
     clock: systemClock,
-    random: systemRandom,
     wheel: new TimingWheel(systemClock, systemTimers),
     flushes: new FlushScheduler(deferToTurnEnd, systemTimers),
     stats: new StatsRegistry(),
     logger: { debug: () => {}, info: () => {}, warn: say, error: say, setLevel: () => {}, flush: () => {} },
+  };
+  return {
+    ...parts,
+    containment: containmentOf(parts),
+    random: systemRandom,
     // Decisions about calls are the sidecar's.
     audit: { record: () => {} },
     memory: new MemoryBudget(memoryBytes),
