@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { visibleText } from '../runtime/log/visible-text.js';
 import { processStats } from '../runtime/process/stats.js';
 import type { SidecarView } from './view.js';
 
@@ -47,7 +48,9 @@ export function writeAnswer(
   response: ServerResponse,
   { status, type, headers, body }: Answer,
 ): void {
-  const octets = Buffer.from(body);
+  // A page escapes what it shows; the others are read in terminals, too.
+  const isPage = type?.startsWith('text/html') === true;
+  const octets = Buffer.from(isPage ? body : visibleText(body));
   response.writeHead(status, {
     'content-type': type ?? 'text/plain; charset=utf-8',
     'content-length': octets.length,

@@ -3,6 +3,7 @@ import { readDuration } from '../config/codecs/duration.js';
 import { quoted } from '../config/codecs/parse-result.js';
 import { defined } from '../config/present.js';
 import { parseStatus, type Status } from '../core/outcome/status.js';
+import { visibleText } from '../runtime/log/visible-text.js';
 import type { OpenTap, TapOptions } from '../telemetry/tap/tap.js';
 import type { TapFilter } from '../telemetry/tap/tap-filter.js';
 import { type Answer, text } from './answers.js';
@@ -52,7 +53,7 @@ export function streamTap(
   const close = open(options, {
     call: (fields) => {
       if (!hasRoom()) return false;
-      response.write(`data: ${JSON.stringify(fields)}\n\n`);
+      response.write(`data: ${visibleText(JSON.stringify(fields))}\n\n`);
       return true;
     },
     // Once a second, also without drops: a reader that is gone is found out by a write.

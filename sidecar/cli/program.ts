@@ -11,6 +11,7 @@ import type { InitOptions } from './own-model/init.js';
 import { packageFile, packageVersion } from './package-info.js';
 import { addRolloutCommands } from './rollout/commands.js';
 import type { ServeOptions } from './serve.js';
+import { guardOutput } from './terminal.js';
 
 const EXIT_OK = 0;
 const EXIT_FAILED = 1;
@@ -23,6 +24,7 @@ const EXIT_USAGE = 2;
  * @returns the exit code: 0 done, 1 failed, 2 wrong usage. Never rejects.
  */
 export async function runProgram(args: readonly string[]): Promise<number> {
+  for (const stream of [process.stdout, process.stderr]) guardOutput(stream);
   let exitCode = EXIT_OK;
   const program = build((code) => {
     exitCode = code;

@@ -1,3 +1,5 @@
+import { visibleOutput } from '../runtime/log/visible-text.js';
+
 /** The part of a stream that output needs; `process.stdout` and `process.stderr` have it. */
 export interface OutputStream {
   readonly isTTY?: boolean;
@@ -93,7 +95,7 @@ export function table(
   palette: Palette = PLAIN,
 ): string {
   const columns = header.map((title, i) => {
-    const cells = rows.map((row) => row[i] ?? '');
+    const cells = rows.map((row) => oneLineOf(row[i] ?? ''));
     const width = Math.max(visibleWidth(title), ...cells.map(visibleWidth));
     const isNumeric = cells.length > 0 && cells.every((cell) => /^[\d.,]+( (ms|s|%|B))?$|^-?$/.test(cell));
     return (text: string): string => {
@@ -103,10 +105,26 @@ export function table(
   });
   const line = (cells: readonly string[]) =>
     columns
-      .map((padded, i) => padded(cells[i] ?? ''))
+      .map((padded, i) => padded(oneLineOf(cells[i] ?? '')))
       .join('  ')
       .trimEnd();
   return [palette.bold(line(header)), ...rows.map(line)].join('\n');
+}
+
+/** A cell has one line, whatever a peer has said: no row is of its making. */
+function oneLineOf(cell: string): string {
+  return cell.includes('\n') ? cell.replaceAll(/\s*\n\s*/g, ' ') : cell;
+}
+
+/**
+ * What the program writes to `stream` from now on holds nothing that a terminal acts on, but its own colours: texts of peers, models
+ * and Consul come into messages in many places. Bytes pass unchanged.
+ */
+export function guardOutput(stream: Pick<NodeJS.WriteStream, 'write'>): void {
+  const write = stream.write.bind(stream) as (chunk: unknown, ...rest: unknown[]) => boolean;
+  const guarded = (chunk: unknown, ...rest: unknown[]): boolean =>
+    write(typeof chunk === 'string' ? visibleOutput(chunk) : chunk, ...rest);
+  stream.write = guarded as typeof stream.write;
 }
 
 /** Characters of a text without its colour codes. */

@@ -4,6 +4,7 @@ import { AgentError, type Answer, type Query } from '../../discovery/consul/clie
 import { agentSettings } from '../../discovery/consul/client/settings.js';
 import { systemTimers } from '../../runtime/time/timers.js';
 import { CommandFailure, oneLine } from '../failure.js';
+import { parsePeerJson } from '../peer-json.js';
 
 const TIMEOUT_MS = 3_000;
 const MAX_BYTES = 16 * 1024 * 1024;
@@ -39,7 +40,7 @@ export class AskedAgent {
 
   /** The answer as JSON. @throws AgentError, SyntaxError */
   async json(path: string, query: Query = {}): Promise<unknown> {
-    return JSON.parse((await this.get(path, query)).body.toString('utf8'));
+    return parsePeerJson((await this.get(path, query)).body.toString('utf8'));
   }
 
   /** The answer as text; empty where there is no such thing (404). @throws AgentError */

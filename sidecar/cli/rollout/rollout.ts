@@ -4,6 +4,7 @@ import { defined } from '../../config/present.js';
 import { describeRollout, isOver, type RolloutRecord, type RolloutView } from '../../core/models/rollout.js';
 import { adminAddressOf, askAdmin } from '../admin-client.js';
 import { CommandFailure, oneLine } from '../failure.js';
+import { parsePeerJson } from '../peer-json.js';
 import { endRequests } from '../signals.js';
 import { paletteFor } from '../terminal.js';
 import { type RunNote, runningMeshes } from '../up/run-directory.js';
@@ -41,7 +42,7 @@ export async function rolloutCommand(options: RolloutOptions): Promise<number> {
   const replicas = await find(options);
   const { model, version, canary, window } = options;
   const query = new URLSearchParams({ model, version, ...defined({ canary, window }) });
-  const begun = JSON.parse(await post(replicas, query)) as RolloutRecord;
+  const begun = parsePeerJson(await post(replicas, query)) as RolloutRecord;
   if (options.detach) return print(await show(replicas), options);
   const ends = endRequests();
   let last = '';
@@ -127,7 +128,7 @@ async function find({ service, admin }: RolloutPlace): Promise<readonly Address[
     const address = adminAddressOf(text);
     try {
       const { body } = await askAdmin(address, '/endpoints', { timeoutMs: TIMEOUT_MS });
-      const report = JSON.parse(body) as { service: string; model?: unknown };
+      const report = parsePeerJson(body) as { service: string; model?: unknown };
       if (report.service === service) return [address];
       if (report.model !== undefined) services.add(report.service);
     } catch (error) {
@@ -163,7 +164,7 @@ export function requireOneMesh(
 async function show(replicas: readonly Address[]): Promise<RolloutView> {
   const { status, body } = await askAny(replicas, '/rollout', { timeoutMs: TIMEOUT_MS });
   if (status !== 200) throw new CommandFailure(body.trim());
-  return JSON.parse(body) as RolloutView;
+  return parsePeerJson(body) as RolloutView;
 }
 
 /** What has been stored, as JSON. */

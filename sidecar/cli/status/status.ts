@@ -5,6 +5,7 @@ import { systemClock } from '../../runtime/time/clock.js';
 import { adminAddressOf, askAdmin } from '../admin-client.js';
 import { AskedAgent } from '../consul/asked-agent.js';
 import { CommandFailure, oneLine } from '../failure.js';
+import { parsePeerJson } from '../peer-json.js';
 import { endRequests } from '../signals.js';
 import { paletteFor } from '../terminal.js';
 import { type RunNote, runningMeshes } from '../up/run-directory.js';
@@ -134,7 +135,7 @@ export function fetchAll(targets: readonly Target[]): Promise<SidecarStatus[]> {
 
 /** Tells another server on the same port from an admin server. */
 export function asReport(body: string): StatusReport {
-  const report = JSON.parse(body) as StatusReport;
+  const report = parsePeerJson(body) as StatusReport;
   if (!Array.isArray(report.endpoints) || !Array.isArray(report.notReady))
     throw new Error('not an Outrider admin server');
   return report;

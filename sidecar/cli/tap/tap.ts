@@ -1,6 +1,7 @@
 import { request } from 'node:http';
 import { systemTimers } from '../../runtime/time/timers.js';
 import { CommandFailure, oneLine } from '../failure.js';
+import { parsePeerJson } from '../peer-json.js';
 import { endRequests } from '../signals.js';
 import { adminTargets, type Target } from '../status/status.js';
 import { paletteFor } from '../terminal.js';
@@ -78,7 +79,7 @@ function open({ name, address }: Target, query: URLSearchParams, events: TapEven
   });
   const tell = ({ name: kind, data }: StreamEvent): void => {
     if (kind === 'dropped') events.dropped(name, Number(data));
-    else events.call(name, JSON.parse(data) as TappedCall);
+    else events.call(name, parsePeerJson(data) as TappedCall);
   };
   const done = new Promise<string>((resolve) => {
     const over = (why: string): void => {

@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import type { Clock } from '../time/clock.js';
 import { standardError } from './stderr-writer.js';
+import { visibleText } from './visible-text.js';
 
 /** From the least important on. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -141,9 +142,14 @@ export function createLineWriter(
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: () => ({ log: kind }) },
     },
-    destination,
+    visibleLines(destination),
   );
   return (record) => inner.info(record);
+}
+
+/** JSON leaves characters as they are that a terminal acts on: DEL, C1 and changes of the direction of text. */
+function visibleLines(out: LogDestination & { flush?(): void }): LogDestination & { flush(): void } {
+  return { write: (line) => out.write(visibleText(line)), flush: () => out.flush?.() };
 }
 
 /**
@@ -163,7 +169,7 @@ export function createLogger({ level, destination, fields = {} }: LoggerOptions)
         log: (line) => redact(line) as Record<string, unknown>,
       },
     },
-    out,
+    visibleLines(out),
   );
   return new PinoLogger(inner);
 }

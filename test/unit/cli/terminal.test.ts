@@ -1,5 +1,12 @@
 import assert from 'node:assert/strict';
-import { fold, type OutputStream, ProgressLine, paletteFor, table } from '../../../sidecar/cli/terminal.js';
+import {
+  fold,
+  guardOutput,
+  type OutputStream,
+  ProgressLine,
+  paletteFor,
+  table,
+} from '../../../sidecar/cli/terminal.js';
 
 class FakeStream implements OutputStream {
   text = '';
@@ -61,5 +68,27 @@ describe('terminal', () => {
     assert.equal(fold('a-very-long-word and more', 8), 'a-very-long-word\nand more');
     const green = paletteFor(new FakeStream(true), {}).green;
     assert.equal(fold(`${green('ok')} a b`, 6), `${green('ok')} a b`, 'colour takes no room');
+  });
+});
+
+describe('the output of a command', () => {
+  it('holds nothing that a terminal acts on, but the colours of the command', () => {
+    const written: unknown[] = [];
+    const stream = {
+      write: (chunk: unknown) => {
+        written.push(chunk);
+        return true;
+      },
+    };
+    guardOutput(stream as never);
+    const { red } = paletteFor({ isTTY: true, write: () => true }, {});
+    stream.write(`${red('failed')} /a.B/\x1b]0;owned\x07\u009b2J\u202e\n`);
+    const bytes = Buffer.from([0x1b]);
+    stream.write(bytes);
+    assert.deepEqual(written, [`${red('failed')} /a.B/\\u001b]0;owned\\u0007\\u009b2J\\u202e\n`, bytes]);
+  });
+
+  it('has no row in a table that a peer has made', () => {
+    assert.equal(table(['a', 'b'], [['x\n  forged', '1']]).split('\n').length, 2);
   });
 });

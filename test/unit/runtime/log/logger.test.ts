@@ -20,6 +20,16 @@ describe('createLogger', () => {
     assert.match(String(time), /^\d{4}-\d\d-\d\dT.*Z$/);
   });
 
+  it('a logger writes nothing that a terminal acts on, and the same JSON', () => {
+    const raw: string[] = [];
+    const logger = createLogger({ level: 'info', destination: { write: (line) => void raw.push(line) } });
+    const path = '/a.B/\x1b[8m\u009b2J\x7f\u202e';
+    logger.info({ path }, 'refused');
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: exactly these
+    assert.doesNotMatch(raw[0]!, /[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/);
+    assert.equal((JSON.parse(raw[0]!) as { path: string }).path, path);
+  });
+
   it('a logger writes nothing below its level, and follows a change of level', () => {
     const { lines, logger } = setUp('warn');
     logger.info({}, 'quiet');
