@@ -84,6 +84,7 @@ const UNREACHED = new Set([
   'Inbound.onNotUnary',
   'Inbound.onResume',
   'Inbound.onActive',
+  'ModelBackend.onServerCallFinish',
   'ModelBackend.onState',
   'ModelBackend.onActive',
 ]);
