@@ -1,6 +1,12 @@
 import type { Connection } from '../http2/connection.js';
 import { ErrorCode } from '../http2/constants.js';
-import { LONG_LIST_BYTES, type OctetCount, STREAM_BYTES, type Stream, type StreamOwner } from '../http2/stream.js';
+import {
+  LONG_LIST_BYTES,
+  type OctetCount,
+  STREAM_BYTES,
+  type Stream,
+  type StreamOwner,
+} from '../http2/stream.js';
 import type { Containment } from './containment.js';
 import { FIRST_WINDOW, type MemoryHolder, WIDE_WINDOW } from './memory-budget.js';
 
