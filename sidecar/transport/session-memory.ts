@@ -27,10 +27,8 @@ export class SessionMemory implements MemoryHolder {
   constructor(
     private readonly connection: Connection,
     private readonly waiting: OctetCount,
-    private readonly session: {
-      readonly containment: Containment;
-      destroy(reason: string): void;
-    },
+    private readonly destroy: (reason: string) => void,
+    private readonly containment: Containment | null = null,
   ) {}
 
   setUnflushed(bytes: number): void {
@@ -78,7 +76,7 @@ export class SessionMemory implements MemoryHolder {
     // Calls are not to be lost for what the socket does not take.
     const open = streams.reduce((sum, { held }) => sum + held, 0);
     if (unflushedBytes > open) {
-      this.session.destroy('it does not read, and memory is short');
+      this.destroy('it does not read, and memory is short');
       return unflushedBytes + open;
     }
     streams.sort((a, b) => Number(isStuck(b.stream)) - Number(isStuck(a.stream)) || b.held - a.held);
@@ -96,7 +94,7 @@ export class SessionMemory implements MemoryHolder {
   private shedBlock(): number {
     const { blockBytes } = this.connection.state;
     if (blockBytes < this.unflushedBytes || blockBytes < LONG_LIST_BYTES) return 0;
-    this.session.destroy('it is sending a long header block, and memory is short');
+    this.destroy('it is sending a long header block, and memory is short');
     return blockBytes;
   }
 
@@ -104,7 +102,8 @@ export class SessionMemory implements MemoryHolder {
     try {
       owner.shed?.(stream);
     } catch (error) {
-      this.session.containment.contain(owner, error);
+      if (this.containment === null) throw error;
+      this.containment.contain(owner, error);
     }
   }
 

@@ -131,10 +131,12 @@ export class Session implements ConnectionHandler, Flushable, Patient, Postponed
     const { firstWindow } = memory;
     const settings = firstWindow < local.initialWindow ? { ...local, initialWindow: firstWindow } : local;
     this.connection = new Connection(role, settings, this, memory.waiting);
-    this.memory = new SessionMemory(this.connection, memory.waiting, {
-      destroy: (reason) => this.destroy(reason),
-      containment: context.containment,
-    });
+    this.memory = new SessionMemory(
+      this.connection,
+      memory.waiting,
+      (reason) => this.destroy(reason),
+      context.containment,
+    );
     memory.holders.add(this.memory);
     this.isTls = socket instanceof TLSSocket;
     this.lastReadMs = context.clock.now();
