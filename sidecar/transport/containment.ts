@@ -76,9 +76,8 @@ export class Containment {
     if (this.unsafe !== '' && isContained) return;
     this.unsafe = isContained ? 'too many internal errors' : 'an internal error that could not be contained';
     if (this.onUnsafe !== null) return this.onUnsafe(this.unsafe, error);
-    queueMicrotask(() => {
-      throw error;
-    });
+    // Nobody handles it: the program ends.
+    void Promise.reject(error);
   }
 }
 
