@@ -4,6 +4,7 @@ import { STREAM_CORE_METRICS } from './codec/orca.js';
 import { QueueState } from './core/admission/queue.js';
 import { LocalReplyReasons, ModelReplyReasons } from './core/outcome/local-reply-reason.js';
 import { AttemptEnd, isDeadlineReset, isNeverProcessed } from './core/outcome/outcome.js';
+import { Status } from './core/outcome/status.js';
 import { findFault } from './core/routing/fault-rule.js';
 import { messageResponse } from './health/model/responder.js';
 import { headerViewOf } from './http2/header-view.js';
@@ -18,6 +19,7 @@ import { type FrontMethods, MAX_FRONT_REQUEST_BYTES, messageOf } from './inbound
 import { InboundState } from './inbound/inbound-state.js';
 import { targetOf } from './inbound/model-methods.js';
 import { ModelRoutedCall, type ModelRoutedHandler, type NamedModel } from './inbound/model-routed-call.js';
+import { queueTimeHeader, queueTimeTrailer } from './inbound/queue-time.js';
 import type { Attempt } from './relay/attempt.js';
 import { type Call, NEVER } from './relay/call.js';
 import { setDeadline } from './relay/call-timer.js';
@@ -206,7 +208,7 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
     if (attempt.trailers !== null && attempt.ended !== AttemptEnd.missingTrailers) {
       refusing.onAnswer();
       if (attempt.trailers.extras.length > 0) this.load.takeTrailers(attempt.trailers.extras, nowMs);
-      const load = this.loadFields(call);
+      const load = this.reportFields(call, attempt.status);
       const failed = failedUpstreamFields(call, attempt, this.upstreamFailures);
       finishWith(call, attempt, failed.length === 0 ? load : [...failed, ...load]);
     } else if (isNeverProcessed(attempt.ended as AttemptEnd) && !call.isCommitted) {
@@ -232,6 +234,13 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
     call.backend!.onFinish(call, call.ticket, status);
   }
 
+  /** What the trailers of a call say of our load, and of its time here. */
+  private reportFields(call: InboundCall, status: number): readonly HeaderField[] {
+    const load = this.loadFields(call);
+    const queued = status === Status.OK ? queueTimeTrailer(call) : NO_FIELDS;
+    return load.length === 0 ? queued : queued.length === 0 ? load : [...load, ...queued];
+  }
+
   /** The load report in the trailers of a call, where its caller is told; one that watches is told each report once. */
   private loadFields(call: InboundCall): readonly HeaderField[] {
     const { session } = call;
@@ -247,6 +256,7 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
 
   /** The response of a stream begins: where its caller says how long it waits for the first message, the time to that is noted. */
   onStreaming(call: InboundCall, attempt: Attempt): void {
+    call.responseFields = queueTimeHeader(call);
     // What is held is a first message of a method that was said to be unary.
     if (call.ticket !== null && attempt.heldResponse === null && saysFirstMessage(call))
       attempt.counter = new MessageCounter();

@@ -1,6 +1,7 @@
 import type { UpstreamConfig } from '../config/model.js';
 import type { Balancer } from '../core/balancing/balancer.js';
 import { BALANCERS, makeBalancer } from '../core/balancing/balancers.js';
+import { isOn } from '../core/outlier/detectors.js';
 
 type BalanceConfig = UpstreamConfig['balance'];
 
@@ -18,9 +19,9 @@ export function isSameBalancer(one: BalanceConfig, other: BalanceConfig): boolea
   return one.kind === other.kind && isAlike;
 }
 
-/** Whether the choice of an endpoint reads what endpoints report of their load. */
-export function readsReports({ kind }: BalanceConfig): boolean {
-  return BALANCERS[kind].readsReports;
+/** Whether what endpoints report of their load is read: by the choice of one, or before a slow one is ejected. */
+export function readsReports({ balance, ejection }: UpstreamConfig): boolean {
+  return BALANCERS[balance.kind].readsReports || isOn(ejection.detectors?.latency);
 }
 
 function spillAbove(config: BalanceConfig): number | undefined {

@@ -7,6 +7,7 @@ import { DETECTORS, Detector } from '../core/outlier/detectors.js';
 import { Ejection } from '../core/outlier/ejection.js';
 import type { EjectionPool } from '../core/outlier/ejection-pool.js';
 import type { MethodList } from '../core/routing/method-kinds.js';
+import { SerialWait } from '../core/stats/serial-wait.js';
 import { StreamPace } from '../core/stats/stream-pace.js';
 import { Readiness } from '../http2/constants.js';
 import type { Pool, PoolOptions } from '../transport/pool.js';
@@ -15,6 +16,10 @@ import type { Pool, PoolOptions } from '../transport/pool.js';
 export class EndpointEjection extends Ejection {
   constructor(readonly endpoint: Endpoint) {
     super();
+  }
+
+  override utilizationAt(nowMs: number): number | undefined {
+    return this.endpoint.reported?.meanUtilizationAt(nowMs);
   }
 }
 
@@ -79,6 +84,8 @@ export class Endpoint extends EndpointLoad {
   overloadFactor = 0;
   /** What its calls say of its future; null: nothing is kept. */
   foresight: EndpointForesight | null = null;
+  /** What being slow leaves of its weight, where it cannot be spared. */
+  slowFactor = 1;
   /** What a suspicion leaves of its weight, where the balancer goes by weights alone. */
   suspicionFactor = 1;
   /** What its locality leaves of its weight. */
@@ -89,6 +96,8 @@ export class Endpoint extends EndpointLoad {
   isUntested = false;
   /** So it is, and what it says is NOT_SERVING. */
   mayBeStarting = false;
+  /** How much our calls wait for each other there, unary calls and streams, where its sidecar does not say it. */
+  readonly serialWaits: readonly [SerialWait, SerialWait] = [new SerialWait(), new SerialWait()];
   /** How fast its streams flow; for people. */
   readonly pace = new StreamPace();
   /** Why the last fault was one; for people. */
@@ -108,7 +117,8 @@ export class Endpoint extends EndpointLoad {
   /** What it takes of its weight has changed. */
   updateEffectiveWeight(): void {
     const warmth = this.slowStart === null ? 1 : this.slowStart.ratio;
-    this.weightFactor = warmth * this.localityFactor * (1 - this.overloadFactor) * this.suspicionFactor;
+    this.weightFactor =
+      warmth * this.localityFactor * (1 - this.overloadFactor) * this.suspicionFactor * this.slowFactor;
   }
 
   /** What may change while its connections stay. */

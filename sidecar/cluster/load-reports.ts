@@ -19,7 +19,7 @@ export function readTrailers(
   nowMs: number,
 ): void {
   if (nowMs - endpoint.reportReadMs < READ_EVERY_MS || !hasReport(extras)) return;
-  if (!readsReports(cluster.config.balance)) return;
+  if (!readsReports(cluster.config)) return;
   endpoint.reportReadMs = nowMs;
   const report = readReport(extras, cluster.reports.onFault);
   if (report !== undefined) takeReport(cluster, endpoint, report, 'trailers', nowMs);
@@ -45,7 +45,8 @@ export function takeReport(
   endpoint.reported ??= new ReportedLoad();
   const meanCalls =
     applicationUtilization === undefined ? calls : applicationUtilization * Math.max(1, concurrency);
+  const longCalls = Math.max(0, named.get(OwnMetric.longCalls) ?? 0);
   const runMs = Math.max(0, (named.get(OwnMetric.runSeconds) ?? 0) * 1000);
-  if (!endpoint.reported.take({ calls, meanCalls, concurrency, runMs }, endpoint.inFlight, nowMs))
+  if (!endpoint.reported.take({ calls, meanCalls, concurrency, longCalls, runMs }, endpoint.inFlight, nowMs))
     reports.onFault('contradicted');
 }

@@ -24,7 +24,7 @@ const EVERY_MS = 1_000;
 const LEAST_MS = 100;
 /** After this many sweeps without a call all windows are empty, and the sweep pauses. */
 const LAST_SWEEPS = 11;
-/** Least share of its weight that an endpoint keeps which refuses calls as full: without calls it could not show that it no longer is. */
+/** Least share of its weight that an endpoint keeps which refuses calls as full, or is slow and needed: without calls it could not show that it no longer is. */
 const LEAST_WHEN_FULL = 0.1;
 
 const view = new ModelView();
@@ -55,6 +55,14 @@ export interface RequestSample {
   readonly buffered: ChunkList | null;
   /** Noted while the request was still kept; null: it was not. */
   model: Uint8Array | null;
+}
+
+/** An attempt whose time is known, ms. */
+export interface TimedAttempt {
+  readonly startMs: number;
+  readonly tookMs: number;
+  readonly leastRanMs: number;
+  readonly mostRanMs: number;
 }
 
 /** Whether a detector, foresight, slow start or a health check timed by calls needs the sweep. */
@@ -124,8 +132,16 @@ export class OutlierSweep extends WheelEntry {
     this.inspector.rate.ratio = outputs.sampleRatio;
   }
 
-  /** A unary call that began at `startMs` has succeeded, or a stream has its first message; the endpoint took `tookMs`. */
-  onSuccess(endpoint: Endpoint, startMs: number, tookMs: number, call: RequestSample, nowMs: number): void {
+  /**
+   * A unary call that began at `startMs` has succeeded, or a stream has its first message; the endpoint took `tookMs`, of which it ran for
+   * `leastRanMs` at least and `mostRanMs` at most.
+   */
+  onSuccess(
+    endpoint: Endpoint,
+    { startMs, tookMs, leastRanMs, mostRanMs }: TimedAttempt,
+    call: RequestSample,
+    nowMs: number,
+  ): void {
     const { ejection, slowStart } = endpoint;
     this.callTimes?.record(tookMs, nowMs);
     if (
@@ -137,7 +153,7 @@ export class OutlierSweep extends WheelEntry {
     ) {
       const kind = this.kindOf(call, nowMs);
       if (kind >= 0) {
-        if (this.comparesPeers) ejection.latencies?.record(kind, tookMs, nowMs);
+        if (this.comparesPeers) ejection.latencies?.record(kind, leastRanMs, nowMs, mostRanMs);
         endpoint.foresight?.recent.record(kind, tookMs);
       }
     }
@@ -244,6 +260,7 @@ export class OutlierSweep extends WheelEntry {
       const refused = overloads === 0 ? 0 : overloads / (overloads + successes + faults);
       endpoint.overloadFactor = Math.min(refused, 1 - LEAST_WHEN_FULL);
     }
+    if (!this.cluster.feelsLoad) endpoint.slowFactor = Math.max(1 / ejection.slowness, LEAST_WHEN_FULL);
     endpoint.updateEffectiveWeight();
     if (endpoint.weightFactor !== before) this.cluster.onReweighed();
   }

@@ -1,4 +1,4 @@
-import { type CallKind, hasUntried as isAnyUntried } from '../core/balancing/balancer.js';
+import { type CallKind, canPick, hasUntried as isAnyUntried } from '../core/balancing/balancer.js';
 import type { Ejection } from '../core/outlier/ejection.js';
 import type { Cluster } from './cluster.js';
 import { refreshEligible } from './eligibility.js';
@@ -67,6 +67,19 @@ export function pickAgain(
 /** Whether an attempt could go to an endpoint that the call has not tried. */
 export function hasUntried(cluster: Cluster, tried: readonly Endpoint[]): boolean {
   return isAnyUntried(cluster.active, tried) || failover(cluster, tried) !== undefined;
+}
+
+/** Up to this utilization an endpoint has room for a call that another one refused: no more wait there than run. */
+const ROOMY = 2;
+
+/** Whether an endpoint that the call has not tried reports that it has room for it. */
+export function hasRoom({ active }: Cluster, tried: readonly Endpoint[], nowMs: number): boolean {
+  for (const endpoint of active) {
+    if (!canPick(endpoint, tried)) continue;
+    const utilization = endpoint.reported?.utilizationAt(endpoint.inFlight, nowMs);
+    if (utilization !== undefined && utilization < ROOMY) return true;
+  }
+  return false;
 }
 
 /** For a call that has tried all active endpoints: one of the next priority or of another locality. */

@@ -60,10 +60,11 @@ export class LoadReport {
   readonly named = new Map<string, number>();
 }
 
-/** Named metrics of an Outrider: calls that it has and may run at once now, mean time of a run, and what a new call would wait. */
+/** Named metrics of an Outrider: calls that it has and may run at once now, those that run for long, mean time of a run, and what a new call would wait. */
 export const OwnMetric = {
   calls: 'outrider.calls',
   concurrency: 'outrider.concurrency',
+  longCalls: 'outrider.long_calls',
   runSeconds: 'outrider.run_seconds',
   waitSeconds: 'outrider.queue_wait_seconds',
 } as const;

@@ -1,6 +1,7 @@
 import { type Admission, type InboundQueue, QueueEntry } from '../core/admission/queue.js';
 import type { SilentStreams } from '../core/admission/silent-streams.js';
 import { INFERENCE_SERVICE } from '../core/routing/method.js';
+import type { SerialWait } from '../core/stats/serial-wait.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { BufferState } from '../relay/buffer-admission.js';
 import type { LocalReply } from '../relay/local-reply.js';
@@ -69,6 +70,7 @@ export interface InstanceOfCall {
     suspend(ticket: Ticket): boolean;
     end(ticket: Ticket): boolean;
     onResponse(call: InboundCall, nowMs: number): void;
+    readonly serialWait: SerialWait;
   };
   readonly lostCalls: {
     onLost(call: InboundCall, nowMs: number): void;

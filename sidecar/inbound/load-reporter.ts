@@ -24,6 +24,8 @@ const TRAILER_EVERY_MS = 10;
 /** What the model says itself is read at most this often, and counts for this long, ms. */
 const MODEL_EVERY_MS = 100;
 const MODEL_REPORT_MS = 10_000;
+/** A call that runs for so many times the mean is a long one: when it ends is not known from the others. */
+const LONG_RUN = 4;
 /** Models that are named one by one, and values of the model's own that are passed on. */
 const MAX_MODELS = 16;
 const MAX_OF_MODEL = MAX_NAMED_VALUES - MAX_MODELS - Object.keys(OwnMetric).length;
@@ -71,6 +73,17 @@ export class LoadReporter {
     return calls;
   }
 
+  /** Calls that have run for much longer than those of their model usually do. */
+  longCallsAt(nowMs: number): number {
+    let calls = 0;
+    for (const { queues, instances } of this.backends) {
+      const usualMs = meanRunMs(queues.list);
+      if (usualMs === 0) continue;
+      for (const { activity } of instances) calls += activity.startedBefore(nowMs - usualMs * LONG_RUN);
+    }
+    return calls;
+  }
+
   /** The trailers' fields for a call that ends: the same array for 10 ms. The call itself is not counted. */
   trailer({ ticket }: InboundCall, nowMs: number): readonly HeaderField[] {
     if (nowMs - this.fieldsMs < TRAILER_EVERY_MS) return this.fields;
@@ -97,6 +110,8 @@ export class LoadReporter {
     const { named } = report;
     named.set(OwnMetric.calls, calls);
     named.set(OwnMetric.concurrency, concurrency);
+    const longCalls = this.longCallsAt(nowMs);
+    if (longCalls > 0) named.set(OwnMetric.longCalls, longCalls);
     named.set(OwnMetric.runSeconds, meanRunMs(queues) / 1000);
     const waitMs = queues.map(({ limits }) => limits.queue.expectedWaitMs());
     named.set(OwnMetric.waitSeconds, Math.max(0, ...waitMs) / 1000);

@@ -90,6 +90,7 @@ class LoadStream extends WheelEntry implements StreamOwner {
   private requestByMs = 0;
   private sentMs = 0;
   private sentCalls = 0;
+  private sentLong = 0;
 
   constructor(
     private readonly streams: LoadStreams,
@@ -175,7 +176,8 @@ class LoadStream extends WheelEntry implements StreamOwner {
     }
     // A peer that does not read gets the next one.
     const isRead = this.stream.pendingBytes === 0;
-    const isChanged = this.watches && reporter.calls !== this.sentCalls;
+    const isChanged =
+      this.watches && (reporter.calls !== this.sentCalls || reporter.longCallsAt(now) !== this.sentLong);
     const isDue = now - this.sentMs >= this.intervalMs - 1 || isChanged;
     if (isRead && isDue) this.send(now);
     this.plan();
@@ -185,6 +187,7 @@ class LoadStream extends WheelEntry implements StreamOwner {
     const { reporter } = this.streams.deps;
     this.sentMs = nowMs;
     this.sentCalls = reporter.calls;
+    this.sentLong = reporter.longCallsAt(nowMs);
     const message = reporter.message(nowMs);
     this.session.connection.sendData(this.stream, message, 0, message.length, false);
   }

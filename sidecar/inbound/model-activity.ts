@@ -1,5 +1,6 @@
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
+import { SerialWait } from '../core/stats/serial-wait.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { type InboundCall, isInference, isUnaryInference, type Ticket } from './call.js';
 
@@ -37,6 +38,8 @@ export class ModelActivity {
   private succeeded = 0;
   private lastCompletionMs = 0;
   private usualMs = 0;
+  /** How long calls wait in the process for those before them. */
+  readonly serialWait = new SerialWait();
 
   get inFlight(): number {
     return this.running.length;
@@ -85,8 +88,19 @@ export class ModelActivity {
     this.settled = this.abandoned;
     this.abandonedDeadlineMs = 0;
     this.lastCompletionMs = nowMs;
-    if (isUnaryInference(call)) this.updateUsual(nowMs - attempt.startMs);
-    if (attempt.status === Status.OK && isInference(headerViewOf(call.block).path)) this.succeeded++;
+    const isUnary = isUnaryInference(call);
+    if (isUnary) this.updateUsual(nowMs - attempt.startMs);
+    const isSuccess = attempt.status === Status.OK;
+    if (isUnary && isSuccess) this.serialWait.record(attempt.startMs, nowMs);
+    else this.serialWait.end(attempt.startMs, nowMs);
+    if (isSuccess && isInference(headerViewOf(call.block).path)) this.succeeded++;
+  }
+
+  /** Calls that it has run since before `startedMs`. */
+  startedBefore(startedMs: number): number {
+    let calls = 0;
+    for (const { queueStartedMs } of this.running) if (queueStartedMs < startedMs) calls += 1;
+    return calls;
   }
 
   report(): ActivityReport {

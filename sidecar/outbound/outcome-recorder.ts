@@ -8,8 +8,10 @@ import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { Detector } from '../core/outlier/detectors.js';
 import { EjectionEvent, Evidence, NO_PROBE } from '../core/outlier/ejection.js';
+import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { Attempt } from '../relay/attempt.js';
 import { NEVER } from '../relay/call.js';
+import { type QueueTime, readQueueTime } from '../relay/queue-time.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { factsOf } from './attempt-facts.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
@@ -42,7 +44,8 @@ export function recordOutcome(
   if (attempt.number > 0) call.cluster.budget.recordOutcome(outcome, now);
   const tookMs = call.kind === CallKind.unary ? attempt.tookMs : UNKNOWN_DURATION;
   if ((attempt.traits & AttemptTrait.doubtful) === 0) {
-    recordLatency(endpoint.latency, outcome, tookMs, endpoint.usualMs, now);
+    if (outcome === Outcome.success && tookMs !== UNKNOWN_DURATION) noteRun(call, attempt, now);
+    recordLatency(endpoint.latency, attempt, tookMs, endpoint.usualMs, now);
     if (call.kind === CallKind.stream || endpoint.firstMessage !== null)
       recordForStreams(attempt, isUnanswered, now);
     if (outcome === Outcome.fault) endpoint.lastFault = describeEnd(attempt);
@@ -71,8 +74,45 @@ export function recordFirstMessage(
   if (call.kind === CallKind.unary) return;
   if (attempt.isUnanswered) answer(attempt);
   attempt.tookMs = nowMs - Math.max(startMs, call.lastRequestMs);
-  endpoint.latencyOf(CallKind.stream).record(attempt.tookMs, nowMs);
-  call.cluster.sweep?.onSuccess(endpoint, startMs, attempt.tookMs, call, nowMs);
+  noteRun(call, attempt, nowMs);
+  endpoint.latencyOf(CallKind.stream).record(attempt.tookMs, nowMs, balancedMs(attempt, nowMs));
+  call.cluster.sweep?.onSuccess(endpoint, attempt, call, nowMs);
+}
+
+/** Shared: it holds until the next attempt. */
+const queueTime: QueueTime = { leastMs: 0, mostMs: 0 };
+
+/**
+ * Notes for how long an attempt that was answered ran: its time without the wait in a queue there, as the sidecar there says. Where none says it, without
+ * the wait that our own calls before it explain.
+ */
+function noteRun({ plan, kind }: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
+  const { session, endpoint, tookMs, head, trailers } = attempt;
+  attempt.leastRanMs = tookMs;
+  attempt.mostRanMs = tookMs;
+  if (session === null) return;
+  // Metadata of an endpoint outside the mesh is not believed.
+  if (!plan.stripsResponse && (saysQueueTime(trailers) || saysQueueTime(head))) {
+    session.tellsQueueTime = true;
+    attempt.leastRanMs = Math.max(0, tookMs - queueTime.mostMs);
+    attempt.mostRanMs = Math.max(0, tookMs - queueTime.leastMs);
+    return;
+  }
+  if (session.tellsQueueTime) return;
+  const wait = endpoint.serialWaits[kind];
+  wait.record(nowMs - tookMs, nowMs);
+  attempt.leastRanMs = tookMs - wait.mostMs;
+  attempt.mostRanMs = tookMs - wait.leastMs;
+}
+
+function saysQueueTime(block: HeaderBlock | null): boolean {
+  return block !== null && block.extras.length > 0 && readQueueTime(block.extras, queueTime);
+}
+
+/** Its time as the balancer takes it, ms: where the endpoint reports its load, calls that wait there are counted, and not timed as well. */
+function balancedMs({ session, endpoint, tookMs, mostRanMs }: OutboundAttempt, nowMs: number): number {
+  const isCounted = session?.tellsQueueTime === true && endpoint.reported?.counts(nowMs) === true;
+  return isCounted ? mostRanMs : tookMs;
 }
 
 /** It waits for its first message no more. Returns true. */
@@ -92,7 +132,7 @@ function recordForStreams(attempt: OutboundAttempt, isUnanswered: boolean, nowMs
   const isJudged = outcome === Outcome.fault || ended === AttemptEnd.superseded;
   const tookMs = isUnanswered && isJudged ? attempt.tookMs : UNKNOWN_DURATION;
   const usualMs = endpoint.usualMsOf(CallKind.stream);
-  recordLatency(endpoint.latencyOf(CallKind.stream), outcome, tookMs, usualMs, nowMs);
+  recordLatency(endpoint.latencyOf(CallKind.stream), attempt, tookMs, usualMs, nowMs);
 }
 
 /** A trial of an endpoint that is out for invalid answers has failed with another one of these, whatever its status. */
@@ -129,8 +169,8 @@ function recordForSweep(
 ): void {
   sweep.onEnd(nowMs);
   if (attempt.outcome !== Outcome.success || call.kind !== CallKind.unary) return;
-  const { endpoint, startMs } = attempt;
-  if (tookMs !== UNKNOWN_DURATION) sweep.onSuccess(endpoint, startMs, tookMs, call, nowMs);
+  if (tookMs !== UNKNOWN_DURATION) sweep.onSuccess(attempt.endpoint, attempt, call, nowMs);
+  const { endpoint } = attempt;
   const { inspector } = sweep;
   if (inspector === null || attempt.status !== Status.OK) return;
   // A method that is known by its answers only: nothing of it is held, and nothing says what is in them.
@@ -140,20 +180,23 @@ function recordForSweep(
 
 function recordLatency(
   latency: PeakEwma,
-  outcome: Outcome,
+  attempt: OutboundAttempt,
   tookMs: number,
   usualMs: number,
   nowMs: number,
 ): void {
-  switch (outcome) {
+  switch (attempt.outcome) {
     case Outcome.success:
       latency.recordAccepted(nowMs);
-      if (tookMs !== UNKNOWN_DURATION) latency.record(tookMs, nowMs);
+      if (tookMs !== UNKNOWN_DURATION) latency.record(tookMs, nowMs, balancedMs(attempt, nowMs));
       return;
     case Outcome.neutral:
       return latency.recordAccepted(nowMs);
     case Outcome.cancelled:
-      if (tookMs !== UNKNOWN_DURATION) latency.recordAtLeast(tookMs, nowMs);
+      if (tookMs === UNKNOWN_DURATION) return;
+      // That another endpoint has answered the same request shows more than that a caller has left.
+      if (attempt.ended === AttemptEnd.superseded) latency.recordSlower(tookMs, nowMs);
+      else latency.recordAtLeast(tookMs, nowMs);
       return;
     case Outcome.overload:
       return latency.recordRefusal(nowMs);

@@ -1,5 +1,5 @@
 import type { Endpoint } from '../cluster/endpoint.js';
-import { hasUntried } from '../cluster/picking.js';
+import { hasRoom, hasUntried } from '../cluster/picking.js';
 import { AttemptTrait } from '../core/outcome/classify-attempt.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { decideRetry } from '../core/retry/decide-retry.js';
@@ -33,17 +33,19 @@ export function retryWaitMs(call: OutboundCall, attempt: OutboundAttempt, contex
 export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): RetryFacts {
   const { trailers } = attempt;
   const { resumable } = call;
+  const isMarkedUnprocessed = (attempt.traits & AttemptTrait.unprocessed) !== 0;
   const pushback = trailers === null ? undefined : fieldValue(trailers, Token.grpcRetryPushbackMs);
   return {
     ended: attempt.ended as AttemptEnd,
     status: attempt.status,
     pushbackMs: pushback === undefined ? NO_PUSHBACK : parsePushback(pushback),
-    isMarkedUnprocessed: (attempt.traits & AttemptTrait.unprocessed) !== 0,
+    isMarkedUnprocessed,
     isRefutedTrial: attempt.isRefutedTrial,
     isCommitted: call.isCommitted && resumable === null,
     streamMs: resumable === null || resumable.isResuming ? 0 : nowMs - attempt.startMs,
     isRequestHeld: call.isReplayable,
     isOtherAvailable: hasUntried(call.cluster, call.tried as Endpoint[]),
+    isOtherFree: isMarkedUnprocessed && hasRoom(call.cluster, call.tried as Endpoint[], nowMs),
     timeLeftMs: call.deadlineMs - nowMs,
     breaker: call.breaker,
   };

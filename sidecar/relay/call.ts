@@ -1,7 +1,7 @@
 import { CallKind, type EndpointLoad } from '../core/balancing/balancer.js';
 import type { HeaderField } from '../http2/hpack/field.js';
 import type { HeaderBlock, StableList } from '../http2/hpack/header-list.js';
-import type { Stream } from '../http2/stream.js';
+import { NO_FIELDS, type Stream } from '../http2/stream.js';
 import { WheelEntry } from '../runtime/time/timing-wheel.js';
 import type { CallStats } from '../telemetry/call-stats.js';
 import type { SizeReason } from '../telemetry/size-counts.js';
@@ -207,6 +207,8 @@ export abstract class Call extends WheelEntry {
   requestEnded: boolean;
   requestBytes = 0;
   responseBytes = 0;
+  /** Fields of ours in the headers of the response. */
+  responseFields: readonly HeaderField[] = NO_FIELDS;
   /** What is kept of a response that is passed on; null: nothing is. */
   tee: ResponseTee | null = null;
   /** Request octets for which the caller has been given new credit. */

@@ -98,6 +98,7 @@ function isDropped(field: HeaderField, profile: RequestProfile, namesHost: boole
       return !(profile.keepsResume && field.name === RESUME_AFTER_KEY);
     case Token.grpcTimeout:
     case Token.grpcPreviousRpcAttempts:
+    case Token.outriderQueueMs:
       return true;
     default:
       return false;
@@ -166,7 +167,7 @@ export function stripExtras(extras: readonly HeaderField[]): readonly HeaderFiel
 }
 
 function isStripped({ token, name }: HeaderField): boolean {
-  return token === Token.outrider && name !== RESUMED_FROM_KEY;
+  return token === Token.outriderQueueMs || (token === Token.outrider && name !== RESUMED_FROM_KEY);
 }
 
 /** Whether trailers hold a load report (ORCA), in either form. @param extras their varying fields, among which reports always are. */
@@ -179,9 +180,14 @@ function isReport({ token }: HeaderField): boolean {
   return token === Token.endpointLoadMetricsBin || token === Token.endpointLoadMetrics;
 }
 
-/** Trailers' varying fields without load reports; the same array when there are none. */
+function isAboutLoad(field: HeaderField): boolean {
+  return field.token === Token.outriderQueueMs || isReport(field);
+}
+
+/** Varying fields without load reports and queue times; the same array when there are none. */
 export function stripReports(extras: readonly HeaderField[]): readonly HeaderField[] {
-  return hasReport(extras) ? extras.filter((field) => !isReport(field)) : extras;
+  for (const field of extras) if (isAboutLoad(field)) return extras.filter((each) => !isAboutLoad(each));
+  return extras;
 }
 
 /** Timeout fields by whole milliseconds: few values recur very often. */

@@ -135,7 +135,11 @@ function headList(call: Call, { stable }: HeaderBlock): StableList {
 }
 
 function headExtras(call: Call, { extras }: HeaderBlock): readonly HeaderField[] {
-  return editedExtras(call, call.plan.stripsResponse ? stripExtras(extras) : extras);
+  const { stripsResponse, stripsReports } = call.plan;
+  let kept = stripsResponse ? stripExtras(extras) : extras;
+  if (stripsReports && kept.length > 0) kept = stripReports(kept);
+  const edited = editedExtras(call, kept);
+  return call.responseFields.length === 0 ? edited : [...edited, ...call.responseFields];
 }
 
 /** A list of the endpoint's as a rule says. */

@@ -30,7 +30,7 @@ export const loadReport = option(
   }).prefault({}),
   {
     meaning:
-      'What callers are told of the load: `application_utilization` is the calls that run or wait over those that may run at once, in the mean of the last second; `rps_fractional` and `eps` are calls and failed calls per second; named metrics are `outrider.calls`, `outrider.concurrency`, `outrider.run_seconds`, `outrider.queue_wait_seconds` and, with several models, `outrider.utilization.MODEL`. What the model reports itself in its trailers is added.',
+      'What callers are told of the load: `application_utilization` is the calls that run or wait over those that may run at once, in the mean of the last second; `rps_fractional` and `eps` are calls and failed calls per second; named metrics are `outrider.calls`, `outrider.concurrency`, `outrider.long_calls` (those that have run for four times the mean), `outrider.run_seconds`, `outrider.queue_wait_seconds` and, with several models, `outrider.utilization.MODEL`. What the model reports itself in its trailers is added.',
     why: 'A caller sees only its own calls; the sidecar at the model sees those of all.',
   },
 );
@@ -40,7 +40,7 @@ export const loadReports = option(
   block({
     interval: option(durationOrNone({ min: 100, max: MINUTE_MS }).prefault('1s'), {
       meaning:
-        'How often an endpoint is asked for its load, out of band, where the balancer reads it (not `round-robin`) and there is more than one: endpoints that are Outriders by their registration in Consul, and those that the file lists, with `tls: mesh`. Between Outriders a change is told earlier, after 250 ms. `none`: not at all; what comes in trailers counts all the same.',
+        'How often an endpoint is asked for its load, out of band, where the balancer reads it (not `round-robin`) or the latency detector is on, and there is more than one: endpoints that are Outriders by their registration in Consul, and those that the file lists, with `tls: mesh`. Between Outriders a change is told earlier, after 250 ms. `none`: not at all; what comes in trailers counts all the same.',
       why: 'A report counts for 3 s; after that an endpoint is judged by our own calls alone.',
     }),
     forward: option(yesOrNo().prefault(false), {

@@ -33,6 +33,8 @@ export class EndpointLoad {
   trust = 1;
   /** May receive traffic: discovered, connected, healthy, not ejected. */
   eligible = true;
+  /** @internal Of least-loaded: the number of its pick that was this endpoint last. */
+  pickedAt = 0;
   /** @internal Running credit of smooth round-robin. */
   credit = 0;
 

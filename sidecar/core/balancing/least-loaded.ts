@@ -1,12 +1,5 @@
-import {
-  type Balancer,
-  CallKind,
-  canPick,
-  type EndpointLoad,
-  NO_KEY,
-  NONE_TRIED,
-  type Tried,
-} from './balancer.js';
+import { type Balancer, CallKind, canPick, type EndpointLoad, NONE_TRIED, type Tried } from './balancer.js';
+import type { ReportedLoad } from './reported-load.js';
 
 /** Assumed cost, ms, of an endpoint without samples when no peer has any either. Only ratios matter. */
 const UNKNOWN_COST_MS = 1;
@@ -27,6 +20,13 @@ const MAX_COMPARED = 16;
  * latencies of equal endpoints differ as much. Beyond it counts in full, so that no report makes up for a slow or failing endpoint.
  */
 const CLEARLY_SLOW = 1.5;
+/** So many calls more has, in effect, an endpoint whose places are all taken by calls that run for long: nobody knows when one is free. */
+const BLOCKED_CALLS = 64;
+/** After so many picks, and so many for each endpoint, without a call an endpoint gets one: what kept calls away may be over. */
+const STARVED_PICKS = 64;
+const STARVED_ROUNDS = 16;
+/** An endpoint that is so many times as slow waits so many times as long for that, up to this. */
+const MOST_STARVED = 16;
 /** Reported concurrencies count as at most this many times, and at least this part of, the mean. */
 const MAX_CAPACITY_RATIO = 2;
 
@@ -60,6 +60,9 @@ export class LeastLoaded implements Balancer {
   readonly feelsLoad = true;
   private refreshedMs = Number.NEGATIVE_INFINITY;
   private refreshedCount = -1;
+  private picks = 0;
+  /** Gets the next call, as it has had none for long; null: none has. */
+  private starved: EndpointLoad | null = null;
 
   /** State of xorshift32: 32 bits, never all 0. */
   private state: number;
@@ -78,6 +81,19 @@ export class LeastLoaded implements Balancer {
   ): E | undefined {
     if (nowMs - this.refreshedMs >= REFRESH_MS || endpoints.length !== this.refreshedCount)
       this.refresh(endpoints, nowMs);
+    const picked = this.starved !== null && tried.length === 0 ? this.takeStarved(endpoints) : undefined;
+    const endpoint = picked ?? this.choose(endpoints, tried, nowMs, kind);
+    this.picks += 1;
+    if (endpoint !== undefined) endpoint.pickedAt = this.picks;
+    return endpoint;
+  }
+
+  private choose<E extends EndpointLoad>(
+    endpoints: readonly E[],
+    tried: Tried,
+    nowMs: number,
+    kind: CallKind,
+  ): E | undefined {
     const count = endpoints.length;
     if (this.hasReports && !this.isWeighted) return this.leastReported(endpoints, tried, nowMs, kind);
     if (this.isWeighted || tried.length > 0 || count < 2)
@@ -91,6 +107,42 @@ export class LeastLoaded implements Balancer {
     if (!canPick(one, NONE_TRIED) || !canPick(other, NONE_TRIED))
       return this.pickSingly(endpoints, tried, nowMs, kind);
     return this.better(one, other, nowMs, kind);
+  }
+
+  /** The endpoint that has had no call for long, once; undefined: it may get none now. */
+  private takeStarved<E extends EndpointLoad>(endpoints: readonly E[]): E | undefined {
+    const { starved } = this;
+    this.starved = null;
+    if (starved === null || !canPick(starved, NONE_TRIED)) return undefined;
+    for (const endpoint of endpoints) if (endpoint === starved) return endpoint;
+    return undefined;
+  }
+
+  /**
+   * An endpoint that has had no call for so many picks that it is not by chance, although it may have all of its share and has a place free. The
+   * slower it was, the longer that takes.
+   */
+  private findStarved(endpoints: readonly EndpointLoad[], nowMs: number): EndpointLoad | null {
+    const usual = Math.max(STARVED_PICKS, STARVED_ROUNDS * endpoints.length);
+    let found: EndpointLoad | null = null;
+    for (const endpoint of endpoints) {
+      const passed = this.picks - endpoint.pickedAt;
+      if (passed <= usual || !canPick(endpoint, NONE_TRIED) || endpoint.trust < 1) continue;
+      if (endpoint.weightFactor < 1 || this.isBusy(endpoint, nowMs)) continue;
+      const slow = Math.max(
+        this.slowness(endpoint, nowMs, CallKind.unary),
+        this.slowness(endpoint, nowMs, CallKind.stream),
+      );
+      if (passed <= usual * Math.min(Math.max(slow, 1), MOST_STARVED)) continue;
+      if (found === null || endpoint.pickedAt < found.pickedAt) found = endpoint;
+    }
+    return found;
+  }
+
+  /** Another call would wait there, or might. */
+  private isBusy({ inFlight, reported }: EndpointLoad, nowMs: number): boolean {
+    const utilization = reported?.utilizationAt(inFlight, nowMs);
+    return utilization === undefined ? inFlight > 0 : utilization >= 1;
   }
 
   /** The least loaded by what endpoints report; of equal ones any. */
@@ -139,10 +191,23 @@ export class LeastLoaded implements Balancer {
     const slow = this.slowness(endpoint, nowMs, kind) / CLEARLY_SLOW;
     const isTimed = kind === CallKind.stream && this.neutralFirstMessageMs > 0;
     const calls = isTimed ? this.streamsAt(endpoint, nowMs) : this.loadOf(endpoint, nowMs);
-    const load = (1 + calls) * Math.max(1, slow);
-    if (reported === null || !reported.counts(nowMs)) return load;
+    if (reported === null || !reported.counts(nowMs)) return (1 + calls) * Math.max(1, slow);
+    const load = this.besideLongCalls(calls, reported) * Math.max(1, slow);
     const capacity = reported.concurrency / this.meanConcurrency;
     return load / Math.min(Math.max(capacity, 1 / MAX_CAPACITY_RATIO), MAX_CAPACITY_RATIO);
+  }
+
+  /**
+   * One more call and those that it would run beside. A call that runs for long takes one place of its endpoint, and no more: where another one is
+   * free, the call need not wait for it; where none is, for all one knows it waits for ever.
+   */
+  private besideLongCalls(calls: number, reported: ReportedLoad): number {
+    const long = reported.longOf(calls);
+    if (long === 0) return 1 + calls;
+    const others = calls - long;
+    const places = reported.concurrency - long;
+    if (places <= 0) return 1 + calls + BLOCKED_CALLS;
+    return others < places ? 1 + others : ((1 + others) * reported.concurrency) / places;
   }
 
   /** Latency over that of an average peer; of streams, to their first message. */
@@ -169,8 +234,7 @@ export class LeastLoaded implements Balancer {
     kind: CallKind,
   ): E | undefined {
     const first = this.draw(endpoints, tried, -1);
-    if (first < 0)
-      return tried.length > 0 ? this.pick(endpoints, NONE_TRIED, nowMs, NO_KEY, kind) : undefined;
+    if (first < 0) return tried.length > 0 ? this.choose(endpoints, NONE_TRIED, nowMs, kind) : undefined;
     const second = this.draw(endpoints, tried, first);
     return second < 0 ? endpoints[first]! : this.better(endpoints[first]!, endpoints[second]!, nowMs, kind);
   }
@@ -313,6 +377,7 @@ export class LeastLoaded implements Balancer {
     this.meanShare = positive > 0 ? shares / positive : 1;
     this.isWeighted = positive > 0 && minShare !== this.maxShare;
     this.hasReports = reports > 0;
+    this.starved = this.findStarved(endpoints, nowMs);
     if (reports === 0) return;
     this.meanOthers = others / reports;
     // The harmonic mean, which one that boasts does not raise.

@@ -5,8 +5,15 @@ export const DECAY_MS = 10_000;
  * ten seconds and more, though hundreds of calls have shown since that it is over.
  */
 const KEPT_PER_CALL = 1 - 1 / 64;
-/** Samples older than this do not count, ms. */
+/** A peak does not count when no call has been near it for this time, ms: a few calls a minute take too little of it. */
 export const STALE_MS = 10_000;
+/** Calls of which the median counts. */
+const RECENT = 5;
+/**
+ * A call counts as at most this multiple of the median of the last five: one that takes long may be meant to, and only when most of them do is it
+ * the endpoint. Less than what balancers take for clearly slow.
+ */
+const MOST_SUDDEN = 1.4;
 /** A failure counts as this multiple of the present estimate: one halves the traffic and several end it. */
 const FAULT_FACTOR = 3;
 /** Base of a failure's latency, ms: below, three times as slow would be lost in the noise. */
@@ -20,6 +27,11 @@ const FADED = Float64Array.from({ length: (STEPS * STALE_MS) / DECAY_MS + 1 }, (
   Math.exp(-i / STEPS),
 );
 
+/** A sample is near the peak that is no more than so many times as long. */
+const NEAR_PEAK = 2;
+/** Scratch array of `medianMs`. */
+const sorted = new Float64Array(RECENT);
+
 /** Weight of one call in the share of rejected ones: about the last eight count. */
 const REFUSAL_WEIGHT = 1 / 8;
 /** A smaller share counts as 0. */
@@ -28,8 +40,8 @@ const MIN_REFUSED = 0.01;
 const MAX_REFUSED = 0.98;
 
 /**
- * Recent cost of an endpoint's calls: a peak-sensitive moving average of latency, which rises at once and falls over ten seconds
- * (Finagle, linkerd2-proxy) or some hundred calls, and a plain mean that says what the endpoint usually needs. Failures count as
+ * Recent cost of an endpoint's calls: a peak-sensitive moving average of latency, which rises once most of five calls are slow and falls over ten
+ * seconds (Finagle, linkerd2-proxy, where it rises at once) or some hundred calls, and a plain mean that says what the endpoint usually needs. Failures count as
  * slow, so that an endpoint that fails fast does not look like the best one. A call rejected because the endpoint is full says
  * nothing about latency: the cost grows by the share of rejected calls instead.
  */
@@ -41,15 +53,20 @@ export class PeakEwma {
   /** Monotonic ms of the last sample. */
   updatedMs = 0;
   samples = 0;
+  /** When a sample was last near the peak, monotonic ms. */
+  private confirmedMs = 0;
   /** Share of recent calls rejected because the endpoint was full, 0 to 1, at `refusedMs`. */
   private refused = 0;
   private refusedMs = 0;
+  /** The last calls, and how many there have been. */
+  private readonly recent = new Float64Array(RECENT);
+  private recorded = 0;
 
-  /** A call that succeeded after `elapsedMs`. */
-  record(elapsedMs: number, nowMs: number): void {
+  /** A call that succeeded after `elapsedMs`. @param ranMs of these, without a wait that counts elsewhere; absent: all. */
+  record(elapsedMs: number, nowMs: number, ranMs = elapsedMs): void {
     const kept = this.keptAt(nowMs);
     this.meanMs = this.meanMs === 0 ? elapsedMs : this.meanMs * kept + elapsedMs * (1 - kept);
-    this.observe(elapsedMs, kept, nowMs);
+    this.observe(this.credible(ranMs), kept, nowMs);
   }
 
   /** A call was rejected because the endpoint is full. */
@@ -78,14 +95,23 @@ export class PeakEwma {
 
   /** A call cancelled after `elapsedMs`: it would have taken at least that long. */
   recordAtLeast(elapsedMs: number, nowMs: number): void {
-    const knownMs = this.isStale(nowMs) ? this.meanMs : this.peakMs;
-    if (elapsedMs > knownMs) this.observe(elapsedMs, 0, nowMs);
+    if (elapsedMs > this.knownMs(nowMs)) this.recordSlower(this.credible(elapsedMs), nowMs);
+  }
+
+  /** A call that took at least `elapsedMs`, when another endpoint had answered the same one by then. */
+  recordSlower(elapsedMs: number, nowMs: number): void {
+    if (elapsedMs > this.knownMs(nowMs)) this.observe(elapsedMs, 0, nowMs);
+  }
+
+  private knownMs(nowMs: number): number {
+    return this.isStale(nowMs) ? this.meanMs : this.peakMs;
   }
 
   /** The endpoint is back after an absence: it costs what its peers do until its own calls show otherwise. The mean is kept. */
   forgetPeak(): void {
     this.peakMs = 0;
     this.samples = 0;
+    this.recorded = 0;
     this.refused = 0;
   }
 
@@ -107,15 +133,36 @@ export class PeakEwma {
     const ageMs = nowMs - this.updatedMs;
     if (ageMs <= 0) return this.peakMs;
     // Else three faults of a frozen endpoint would keep calls from it for more than a minute after it is back.
-    if (ageMs >= STALE_MS) return neutralMs;
+    if (this.isStale(nowMs)) return neutralMs;
     return neutralMs + (this.peakMs - neutralMs) * fadedAt(ageMs);
+  }
+
+  /** What a call that took `sampleMs` says of the endpoint, ms. */
+  private credible(sampleMs: number): number {
+    this.recent[this.recorded % RECENT] = sampleMs;
+    this.recorded += 1;
+    return sampleMs <= this.peakMs ? sampleMs : Math.min(sampleMs, MOST_SUDDEN * this.medianMs());
+  }
+
+  /** Of the last calls; of an even number the lower one. */
+  private medianMs(): number {
+    const count = Math.min(this.recorded, RECENT);
+    for (let i = 0; i < count; i += 1) {
+      const value = this.recent[i]!;
+      let at = i;
+      for (; at > 0 && sorted[at - 1]! > value; at -= 1) sorted[at] = sorted[at - 1]!;
+      sorted[at] = value;
+    }
+    return sorted[(count - 1) >> 1]!;
   }
 
   private observe(sampleMs: number, kept: number, nowMs: number): void {
     // A stale peak must not return with the first new sample.
-    if (this.isStale(nowMs) || sampleMs > this.peakMs) this.peakMs = sampleMs;
+    const isPeak = this.isStale(nowMs) || sampleMs > this.peakMs;
+    if (isPeak) this.peakMs = sampleMs;
     else this.peakMs = sampleMs + (this.peakMs - sampleMs) * Math.min(kept, KEPT_PER_CALL);
     this.updatedMs = nowMs;
+    if (isPeak || sampleMs * NEAR_PEAK >= this.peakMs) this.confirmedMs = nowMs;
     this.samples += 1;
   }
 
@@ -125,7 +172,7 @@ export class PeakEwma {
   }
 
   private isStale(nowMs: number): boolean {
-    return nowMs - this.updatedMs >= STALE_MS;
+    return nowMs - this.confirmedMs >= STALE_MS;
   }
 
   /** Share of the old value that remains after a sample at `nowMs`; depends on the time since the last one. */

@@ -5,6 +5,8 @@ const MIN_FADE_MS = 50;
 const MAX_FADE_MS = 1_000;
 /** Part of what sets an endpoint apart from the mean that stays when a report has faded: one that is busy for long stays known for it. */
 const USUAL_WEIGHT = 0.5;
+/** Time over which the utilization is averaged, ms: what an endpoint can take is no matter of one burst. */
+const SMOOTH_MS = 5_000;
 /** So many calls fewer than we have there ourselves may a report say: they are on their way, or their answers are. */
 const MAX_MISSING = 1;
 
@@ -16,6 +18,8 @@ export interface SaidLoad {
   readonly meanCalls?: number;
   /** Calls that it runs at once. */
   readonly concurrency: number;
+  /** Calls that have run for much longer than usual; absent: not known. */
+  readonly longCalls?: number;
   /** Mean time that a call runs, ms; 0: not known. */
   readonly runMs: number;
 }
@@ -31,16 +35,23 @@ export class ReportedLoad {
   /** What they usually have there, in the mean of a second; −1: not known. */
   private usual = -1;
   concurrency = 1;
+  /** Calls that have run for much longer than usual: each takes one place, for a time that nobody knows. */
+  private long = 0;
   /** Monotonic ms of the last report; −Infinity: there is none that counts. */
   atMs = Number.NEGATIVE_INFINITY;
   private fadeMs = MIN_FADE_MS;
+  /** All calls there over those that it runs at once: as reported last, and in the mean of some seconds. */
+  private utilization = 0;
+  private usualUtilization = 0;
+  private utilizationMs = Number.NEGATIVE_INFINITY;
 
   /**
    * Takes over a report. False: it says fewer calls than the `own` that are under way there, and none counts until one agrees with that.
    * A stream on which nothing moves has no place in a queue, and what of a large request is on its way is not seen there yet; then the
    * choice is by what we know ourselves.
    */
-  take({ calls, meanCalls, concurrency, runMs }: SaidLoad, own: number, nowMs: number): boolean {
+  take({ calls, meanCalls, concurrency, longCalls, runMs }: SaidLoad, own: number, nowMs: number): boolean {
+    this.smooth((meanCalls ?? calls) / Math.max(1, concurrency), nowMs);
     if (calls + MAX_MISSING < own) {
       this.atMs = Number.NEGATIVE_INFINITY;
       return false;
@@ -48,9 +59,28 @@ export class ReportedLoad {
     this.others = Math.max(0, calls - own);
     this.usual = meanCalls === undefined ? -1 : Math.max(0, meanCalls - own);
     this.concurrency = Math.max(1, concurrency);
+    this.long = Math.max(0, longCalls ?? 0);
     this.fadeMs = Math.min(Math.max(runMs / 2, MIN_FADE_MS), MAX_FADE_MS);
     this.atMs = nowMs;
     return true;
+  }
+
+  private smooth(utilization: number, nowMs: number): void {
+    const kept = Math.exp((this.utilizationMs - nowMs) / SMOOTH_MS);
+    this.utilization = utilization;
+    this.usualUtilization = this.usualUtilization * kept + utilization * (1 - kept);
+    this.utilizationMs = nowMs;
+  }
+
+  /** Calls there over calls that it runs at once: the higher of its last report and the mean of some seconds; undefined: it has not reported lately. */
+  meanUtilizationAt(nowMs: number): number | undefined {
+    if (nowMs - this.utilizationMs >= REPORT_MAX_AGE_MS) return undefined;
+    return Math.max(this.utilization, this.usualUtilization);
+  }
+
+  /** Of the `calls` there, those that run for much longer than usual. */
+  longOf(calls: number): number {
+    return Math.min(this.long, calls);
   }
 
   counts(nowMs: number): boolean {

@@ -5,6 +5,7 @@ import { type ActiveDetector, activeDetectors, Detector, signalsOf } from './det
 import type { Ejection, EjectionSettings } from './ejection.js';
 import { EjectionEvent, EjectionState, Evidence, NO_PROBE } from './ejection.js';
 import { EjectionSet } from './ejection-set.js';
+import { Room } from './room.js';
 import { findSuspects, latencyRatios } from './sweep.js';
 
 const { nothing, ejected, reEjected, readmitted, observed, overCap, lastEligible, othersFull, recovered } =
@@ -159,13 +160,16 @@ export class EjectionPool extends EjectionSet {
         if (!suspects.some((each) => each.member === member && each.detector === detector))
           member.lastEvents[detector] = nothing;
       });
-    for (const { member, detector, mode, why, goesByFaults } of suspects) {
+    for (const member of admitted) member.slowness = 1;
+    for (const { member, detector, mode, why, goesByFaults, severity } of suspects) {
       if (member.state !== EjectionState.admitted) continue;
       // Its ejection was suppressed and it answers again: its next calls decide.
       if (goesByFaults && member.ejectionSuppressed && member.successStreak > 0) continue;
       let event = this.decide(member, this.settings.mode === 'observe' ? 'observe' : mode);
-      if (event === ejected && detector === Detector.latency && this.isAnyFull(nowMs, member))
+      if (event === ejected && detector === Detector.latency && this.isNeeded(member, nowMs)) {
         event = othersFull;
+        member.slowness = severity;
+      }
       if (goesByFaults) suppressIf(member, event);
       if (!this.countFinding(member, detector, event, why)) continue;
       if (event === ejected) this.eject(member, nowMs);
@@ -179,17 +183,35 @@ export class EjectionPool extends EjectionSet {
   }
 
   /**
-   * Where others refuse calls as full, a slow answer is better than none: what is ejected because it is slow gets calls again, as
-   * many as the balancer gives a slow endpoint, and is not ejected for that until ten seconds after the last refusals.
+   * Where others refuse calls as full, or report more calls than they can run, a slow answer is better than none: what is ejected because it is
+   * slow gets calls again, as many as the balancer gives a slow endpoint, and is not ejected for that until ten seconds after the last
+   * refusals, or five minutes after there was no room.
    */
   private readmitSlow(nowMs: number, onEvent: (member: Ejection, event: EjectionEvent) => void): void {
-    if (this.ejected === 0 || !this.isAnyFull(nowMs)) return;
+    if (this.ejected === 0) return;
+    const { isCrowded } = this.roomAt(nowMs);
+    if (!isCrowded && !this.isAnyFull(nowMs)) return;
     for (const member of this.members) {
       const isSlow = member.detector === Detector.latency && !member.isDown;
       if (member.state === EjectionState.admitted || !isSlow) continue;
       this.admit(member, nowMs);
+      if (isCrowded) member.slowUntilMs = nowMs + this.settings.maxMs;
       onEvent(member, readmitted);
     }
+  }
+
+  /** Whether a slow one cannot be spared: another refuses calls as full, or the others report too little room for its share. */
+  private isNeeded(member: Ejection, nowMs: number): boolean {
+    if (nowMs < member.slowUntilMs || this.isAnyFull(nowMs, member)) return true;
+    return !this.roomAt(nowMs, member).takesOneMore;
+  }
+
+  /** What those that get calls report of their load. */
+  private roomAt(nowMs: number, but?: Ejection): Room {
+    const room = new Room();
+    for (const each of this.admitted)
+      if (each !== but && each.isAvailable) room.add(each.utilizationAt(nowMs));
+    return room;
   }
 
   /** Whether one that gets calls, other than this, refuses some as full. */

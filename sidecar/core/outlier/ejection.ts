@@ -74,6 +74,10 @@ export class Ejection extends DetectorState {
   isDown = false;
   /** Probes that failed since it was ejected. */
   failedProbes = 0;
+  /** It is slow and stays, because the others have no room for its calls: so many times slower than they; 1: it is not. */
+  slowness = 1;
+  /** It came back because the others had no room: until then, monotonic ms, it is not ejected for being slow. */
+  slowUntilMs = Number.NEGATIVE_INFINITY;
   /** A detector of faults found it, and it stays admitted because too few others are left. */
   ejectionSuppressed = false;
   /** Successes in a row while that is so. */
@@ -82,6 +86,11 @@ export class Ejection extends DetectorState {
   readonly lastEvents = new Uint8Array(Object.keys(DETECTORS).length);
   /** @internal Number of the probe under way. */
   probe = NO_PROBE;
+
+  /** What it has reported of its load: calls over calls that run at once, in the mean; undefined: nothing lately. */
+  utilizationAt(_nowMs: number): number | undefined {
+    return undefined;
+  }
 
   /** Drops the faults seen so far. */
   forgetFaults(): void {
@@ -94,6 +103,7 @@ export class Ejection extends DetectorState {
     super.forget();
     this.consecutiveFaults = 0;
     this.ejectionSuppressed = false;
+    this.slowness = 1;
     this.lastEvents.fill(0);
   }
 }

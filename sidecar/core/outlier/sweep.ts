@@ -12,6 +12,8 @@ export interface Suspect<Member extends DetectorState = DetectorState> {
   readonly why: string;
   /** As of its detector. */
   readonly goesByFaults: boolean;
+  /** As of its finding. */
+  readonly severity: number;
 }
 
 /**
@@ -33,7 +35,7 @@ export function findSuspects<Member extends DetectorState>(
       .find(signals, settings, nowMs)
       .flatMap((finding, i) => (finding === undefined ? [] : [{ member: observed[i]!, ...finding }]))
       .sort((a, b) => b.severity - a.severity)
-      .map(({ member, why }) => ({ member, detector: number, mode, why, goesByFaults }));
+      .map(({ member, why, severity }) => ({ member, detector: number, mode, why, severity, goesByFaults }));
   });
 }
 

@@ -64,6 +64,8 @@ export interface RetryFacts {
   readonly isRequestHeld: boolean;
   /** An eligible endpoint is left that this call has not tried. */
   readonly isOtherAvailable: boolean;
+  /** One of these reports that it has room for the call. Absent: none says so. */
+  readonly isOtherFree?: boolean;
   /** Until the call's deadline; Infinity without one. */
   readonly timeLeftMs: number;
   /** Bounds extra attempts; asked last, so that it counts only what it prevents. Null or absent: no bound. */

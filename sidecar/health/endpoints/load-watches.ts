@@ -40,7 +40,7 @@ export class LoadWatches extends EndpointWatches<LoadWatch> {
 
   /** To be called after a change of the cluster's endpoints or connections. */
   update(cluster: Cluster, config: UpstreamConfig): void {
-    const isWanted = config.loadReports.intervalMs > 0 && readsReports(cluster.config.balance);
+    const isWanted = config.loadReports.intervalMs > 0 && readsReports(config);
     const isAsked = isWanted && !cluster.isRetired;
     this.leaveWhere((endpoint, of) => of === cluster && (!isAsked || endpoint.isGone));
     if (!isAsked || cluster.endpoints.length < 2) return;

@@ -49,6 +49,7 @@ const VARYING: ReadonlySet<number> = new Set<number>([
   Token.xRequestId,
   Token.endpointLoadMetricsBin,
   Token.endpointLoadMetrics,
+  Token.outriderQueueMs,
 ]);
 
 const VARYING_NAMES: ReadonlySet<string> = new Set([

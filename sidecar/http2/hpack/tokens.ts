@@ -39,6 +39,7 @@ export const Token = {
   xForwardedClientCert: 33,
   endpointLoadMetricsBin: 34,
   endpointLoadMetrics: 35,
+  outriderQueueMs: 36,
 } as const;
 
 const PSEUDO: readonly string[] = ['authority', 'method', 'path', 'scheme', 'status'];

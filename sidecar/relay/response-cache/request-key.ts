@@ -45,6 +45,7 @@ function matters({ token, name, info }: HeaderField): boolean {
   switch (token) {
     // What the endpoint does not see, what follows from the body, and what says only which client it is.
     case Token.outrider:
+    case Token.outriderQueueMs:
     case Token.contentLength:
     case Token.te:
     case Token.userAgent:

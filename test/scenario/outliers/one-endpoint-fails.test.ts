@@ -67,7 +67,7 @@ describe('Scenario: one endpoint fails', () => {
     }
   });
 
-  it('gets one call in ten seconds until its ejection, where calls come one by one and go to the best', () => {
+  it('gets one call in seconds until its ejection, where calls come one by one and go to the best', () => {
     const pool = new SimulatedPool(['a', 'b', 'c']);
     for (let i = 0; i < 300; i += 1) pool.call();
     const broken = pool.get('b');
@@ -75,7 +75,7 @@ describe('Scenario: one endpoint fails', () => {
     const [before, sinceMs] = [broken.attempts, pool.nowMs];
     callsUntil(pool, 'b', EjectionState.ejected);
     assert.equal(broken.attempts - before, 5);
-    assert.ok(pool.nowMs - sinceMs > 35_000 && pool.nowMs - sinceMs < 60_000, `${pool.nowMs - sinceMs} ms`);
+    assert.ok(pool.nowMs - sinceMs > 10_000 && pool.nowMs - sinceMs < 60_000, `${pool.nowMs - sinceMs} ms`);
   });
 
   it('costs no call on any route while it refuses connections or streams', () => {

@@ -108,7 +108,7 @@ describe('Scenario: one replica is ten times slow in its first message', () => {
     streams('a', 10 * USUAL_MS);
     load(150);
     assert.deepEqual(stack.states, ['ejected', 'eligible', 'eligible']);
-    assert.match(stack.report('a').why, /median latency 4\d\.\d ms|median latency 5\d\.\d ms/);
+    assert.match(stack.report('a').why, /median latency [345]\d\.\d ms/);
   });
 
   it('warms up by its first messages', () => {

@@ -2,18 +2,20 @@ import { AttemptEnd } from '../../outcome/outcome.js';
 import { isOverBreaker, MAX_ATTEMPTS, NoRetry, PASS, type RetryQuestion } from '../retry.js';
 
 /**
- * The sidecar at the endpoint is full or not ready and says that the model did nothing: once per call, another endpoint
- * gets it, on any route. The pushback of the refusal binds the endpoint that sent it, not the others.
+ * The sidecar at the endpoint is full or not ready and says that the model did nothing: another endpoint gets the call, on any route. Where one
+ * reports that it has room, that costs nobody anything, and needs no budget: a call is not lost beside an idle endpoint. Otherwise once per call,
+ * within the budget. The pushback of the refusal binds the endpoint that sent it, not the others.
  */
 export function unprocessedRefusal({ state, facts, budget, nowMs }: RetryQuestion): number {
-  const { ended, isMarkedUnprocessed, isOtherAvailable } = facts;
+  const { ended, isMarkedUnprocessed, isOtherAvailable, isOtherFree = false } = facts;
   const isRefusal = ended === AttemptEnd.trailers || ended === AttemptEnd.attemptTimeout;
-  if (!isMarkedUnprocessed || !isRefusal || !isOtherAvailable || state.refusals > 0) return PASS;
+  if (!isMarkedUnprocessed || !isRefusal || !isOtherAvailable) return PASS;
+  if (state.refusals > 0 && !isOtherFree) return PASS;
   if (!facts.isRequestHeld) return NoRetry.notHeld;
   if (state.attempts >= MAX_ATTEMPTS) return NoRetry.exhausted;
   if (!(facts.timeLeftMs > 0)) return NoRetry.noTime;
   if (isOverBreaker(facts)) return NoRetry.overBreaker;
-  if (!budget.withdraw(nowMs)) return NoRetry.overBudget;
+  if (!isOtherFree && !budget.withdraw(nowMs)) return NoRetry.overBudget;
   state.refusals += 1;
   state.processed -= 1;
   return 0;

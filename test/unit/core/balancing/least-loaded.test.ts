@@ -105,7 +105,7 @@ describe('LeastLoaded', () => {
       if (picked === pool[1]) firstMs = nowMs;
       else picked.latency.record(10, nowMs);
     }
-    assert.ok(firstMs > 10_000 && firstMs < 120_000, `after ${firstMs} ms`);
+    assert.ok(firstMs >= 10_000 && firstMs < 120_000, `after ${firstMs} ms`);
   });
 
   it('sends most calls to the fast ones when one of three is slow', () => {
@@ -131,6 +131,35 @@ describe('LeastLoaded', () => {
     it('the least loaded of all gets the call, the calls of others counting as our own', () => {
       assert.deepEqual(sharesOf([reporting(3), reporting(1), reporting(2), reporting(9)]), [0, 1, 0, 0]);
       assert.deepEqual(sharesOf([reporting(3, { inFlight: 3 }), reporting(1), reporting(2)]), [0, 1, 0]);
+    });
+
+    it('a call that runs for long takes one place, and where there is no other all', () => {
+      const withLong = (calls: number, concurrency: number) => {
+        const made = reporting(calls, { concurrency });
+        made.reported!.take({ calls, concurrency, longCalls: 1, runMs: 100 }, 0, 0);
+        return made;
+      };
+      about(sharesOf([withLong(1, 4), reporting(0)], 30_000)[0]!, 1 / 2);
+      assert.deepEqual(sharesOf([withLong(2, 2), reporting(1, { concurrency: 2 })]), [0, 1]);
+      assert.deepEqual(sharesOf([withLong(1, 1), reporting(20, { concurrency: 1 })]), [0, 1]);
+    });
+
+    it('no endpoint with a place free stays without calls for long, and a slow one only for longer', () => {
+      const random = new LeastLoaded(seeded(3));
+      const pool = [reporting(0), reporting(0), reporting(1)];
+      const picksOf = (from: number, n: number): number => {
+        let picked = 0;
+        for (let i = 0; i < n; i += 1)
+          if (random.pick(pool, [], from + i * 20) === pool[2] && i > 0) picked += 1;
+        return picked;
+      };
+      assert.ok(picksOf(0, 100) >= 1);
+      for (let i = 0; i < 5; i += 1) pool[2]!.latency.record(500, 2_000);
+      const rare = picksOf(2_000, 40);
+      assert.equal(rare, 0);
+      const full = [reporting(0), reporting(0), reporting(4, { inFlight: 4 })];
+      const balancer = new LeastLoaded(seeded(3));
+      for (let i = 0; i < 140; i += 1) assert.notEqual(balancer.pick(full, [], i * 20), full[2]);
     });
 
     it('equals share, also beside one that may not be picked', () => {

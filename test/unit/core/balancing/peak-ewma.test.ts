@@ -29,14 +29,40 @@ describe('PeakEwma', () => {
     near(ewma.estimate(12, 3), 20);
   });
 
-  it('jumps up to a peak at once', () => {
-    const ewma = ewmaOf(10);
+  it('jumps up to a peak once most of five calls are slow', () => {
+    const ewma = ewmaOf(10, 10, 10);
+    for (const expected of [14, 14]) {
+      ewma.record(500, 1);
+      near(ewma.estimate(10, 1), expected);
+    }
     ewma.record(500, 1);
     near(ewma.estimate(10, 1), 500);
   });
 
+  it('takes no call that is alone in taking long for the endpoint', () => {
+    const ewma = ewmaOf(20, 20, 20);
+    for (let i = 1; i <= 100; i += 1) ewma.record(i % 4 === 0 ? 6_000 : 20, i * 10);
+    assert.ok(ewma.estimate(20, 1_000) < 1.5 * 20, `${ewma.estimate(20, 1_000)}`);
+  });
+
+  it('goes by the time of the run, and keeps the mean of the whole', () => {
+    const ewma = ewmaOf(20, 20, 20);
+    for (let i = 0; i < 5; i += 1) ewma.record(1_000, 100 + i, 20);
+    near(ewma.estimate(20, 104), 20);
+    assert.ok(ewma.meanMs > 20, `${ewma.meanMs}`);
+  });
+
+  it('believes no peak that no call has come near for ten seconds', () => {
+    const ewma = ewmaOf(10);
+    for (let i = 0; i < 5; i += 1) ewma.recordFault(0, 10, 0);
+    for (let ms = 4_000; ms < STALE_MS; ms += 2_000) ewma.record(10, ms);
+    assert.ok(ewma.estimate(10, STALE_MS - 1) > 30);
+    ewma.record(10, STALE_MS);
+    near(ewma.estimate(10, STALE_MS), 10);
+  });
+
   it('falls over ten seconds with few calls, and over some hundred calls with many', () => {
-    const [few, many, crowd] = [ewmaOf(10, 100), ewmaOf(10, 100), ewmaOf(10, 100)];
+    const [few, many, crowd] = [ewmaOf(10, 100, 100), ewmaOf(10, 100, 100), ewmaOf(10, 100, 100)];
     few.record(10, DECAY_MS / 2);
     // As few as make no difference: what one of them takes away, time would have.
     for (let i = 1; i <= 30; i += 1) many.record(10, (DECAY_MS * i) / 30 / 2);
@@ -82,7 +108,7 @@ describe('PeakEwma', () => {
     for (let i = 0; i < 100; i += 1) ewma.record(10, i * 100);
     ewma.record(1_000, 10_000);
     assert.ok(ewma.meanMs > 10 && ewma.meanMs < 25, `${ewma.meanMs}`);
-    near(ewma.peakMs, 1_000);
+    near(ewma.peakMs, 14);
   });
 
   it('records a fast failure as three times as slow as usual', () => {
@@ -110,13 +136,23 @@ describe('PeakEwma', () => {
     near(ewma.estimate(20, 1), 60);
   });
 
-  it('raises the estimate by a cancelled call, and never lowers it', () => {
+  it('raises the estimate by cancelled calls as by others, and never lowers it', () => {
     const ewma = ewmaOf(100);
     ewma.recordAtLeast(50, 5_000);
     near(ewma.peakMs, 100);
     ewma.recordAtLeast(900, 5_000);
+    near(ewma.peakMs, 140);
+    ewma.recordAtLeast(900, 5_000);
     near(ewma.peakMs, 900);
     near(ewma.meanMs, 100);
+  });
+
+  it('raises it at once where another endpoint has answered the same call', () => {
+    const ewma = ewmaOf(100);
+    ewma.recordSlower(50, 5_000);
+    near(ewma.peakMs, 100);
+    ewma.recordSlower(900, 5_000);
+    near(ewma.peakMs, 900);
   });
 
   it('keeps the latency when calls are rejected, however fast and however often', () => {

@@ -222,6 +222,14 @@ describe('decideRetry, for a refusal marked outrider-unprocessed', () => {
     assert.equal(decide({ facts: { ...facts, timeLeftMs: 0 }, route: PLAIN }), noTime);
   });
 
+  it('goes on to one that reports room whatever the budget, and again', () => {
+    const free = { ...facts, isOtherFree: true };
+    assert.equal(decide({ facts: free, route: PLAIN, budget: EMPTY() }), 0);
+    assert.equal(decide({ facts: free, route: PLAIN, state: { attempts: 2, refusals: 1 } }), 0);
+    assert.equal(decide({ facts: { ...free, isRequestHeld: false }, route: PLAIN }), NoRetry.notHeld);
+    assert.equal(decide({ facts: free, route: PLAIN, state: { attempts: 8 } }), NoRetry.exhausted);
+  });
+
   for (const [what, over, expected] of [
     ['does not go back to the endpoint that refused', { isOtherAvailable: false }, notRetryable],
     ['does not wait for the pushback of an endpoint it leaves', { pushbackMs: 500 }, 0],
