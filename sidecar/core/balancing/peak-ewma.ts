@@ -7,10 +7,10 @@ export const DECAY_MS = 10_000;
 const KEPT_PER_CALL = 1 - 1 / 64;
 /** A peak does not count when no call has been near it for this time, ms: a few calls a minute take too little of it. */
 export const STALE_MS = 10_000;
-/** Calls of which the median counts. */
-const RECENT = 5;
+/** Calls beside which one is looked at. */
+const RECENT = 16;
 /**
- * A call counts as at most this multiple of the median of the last five: one that takes long may be meant to, and only when most of them do is it
+ * A call counts as at most this multiple of the longest other one of the last sixteen: one that takes long may be meant to, and only when another does is it
  * the endpoint. Less than what balancers take for clearly slow.
  */
 const MOST_SUDDEN = 1.4;
@@ -29,9 +29,6 @@ const FADED = Float64Array.from({ length: (STEPS * STALE_MS) / DECAY_MS + 1 }, (
 
 /** A sample is near the peak that is no more than so many times as long. */
 const NEAR_PEAK = 2;
-/** Scratch array of `medianMs`. */
-const sorted = new Float64Array(RECENT);
-
 /** Weight of one call in the share of rejected ones: about the last eight count. */
 const REFUSAL_WEIGHT = 1 / 8;
 /** A smaller share counts as 0. */
@@ -40,7 +37,7 @@ const MIN_REFUSED = 0.01;
 const MAX_REFUSED = 0.98;
 
 /**
- * Recent cost of an endpoint's calls: a peak-sensitive moving average of latency, which rises once most of five calls are slow and falls over ten
+ * Recent cost of an endpoint's calls: a peak-sensitive moving average of latency, which rises once two of sixteen calls are slow and falls over ten
  * seconds (Finagle, linkerd2-proxy, where it rises at once) or some hundred calls, and a plain mean that says what the endpoint usually needs. Failures count as
  * slow, so that an endpoint that fails fast does not look like the best one. A call rejected because the endpoint is full says
  * nothing about latency: the cost grows by the share of rejected calls instead.
@@ -141,19 +138,22 @@ export class PeakEwma {
   private credible(sampleMs: number): number {
     this.recent[this.recorded % RECENT] = sampleMs;
     this.recorded += 1;
-    return sampleMs <= this.peakMs ? sampleMs : Math.min(sampleMs, MOST_SUDDEN * this.medianMs());
+    return sampleMs <= this.peakMs ? sampleMs : Math.min(sampleMs, MOST_SUDDEN * this.secondMs());
   }
 
-  /** Of the last calls; of an even number the lower one. */
-  private medianMs(): number {
+  /** The longest of the last calls but one; where there is one, that. */
+  private secondMs(): number {
     const count = Math.min(this.recorded, RECENT);
+    let first = 0;
+    let second = 0;
     for (let i = 0; i < count; i += 1) {
       const value = this.recent[i]!;
-      let at = i;
-      for (; at > 0 && sorted[at - 1]! > value; at -= 1) sorted[at] = sorted[at - 1]!;
-      sorted[at] = value;
+      if (value > first) {
+        second = first;
+        first = value;
+      } else if (value > second) second = value;
     }
-    return sorted[(count - 1) >> 1]!;
+    return count === 1 ? first : second;
   }
 
   private observe(sampleMs: number, kept: number, nowMs: number): void {
