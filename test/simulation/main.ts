@@ -14,6 +14,7 @@ const HELP = `npm run simulate -- [OPTIONS]
   --features A,B  chosen from these only; default all
   --plan FILE     one plan from a file, such as those in test/simulation/corpus
   --trace FILE    what happened in the last run, a line each
+  --until-found   ends with the first run that broke an invariant
   --hash          prints a hash of each run's trace
   --shrink FILE   the first failing plan, made as small as it goes
 
@@ -29,6 +30,7 @@ const { values } = parseArgs({
     trace: { type: 'string' },
     shrink: { type: 'string' },
     hash: { type: 'boolean' },
+    'until-found': { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
   },
 });
@@ -108,6 +110,7 @@ async function main(): Promise<void> {
       report(result);
       if (values.shrink !== undefined && !hasShrunk) await shrunk(result, values.shrink);
       hasShrunk = true;
+      if (values['until-found'] === true) break;
     }
     if (performance.now() - toldMs < 10_000) continue;
     toldMs = performance.now();

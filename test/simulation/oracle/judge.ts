@@ -100,6 +100,8 @@ class Verdict {
     if (this.world.plan.isOverloaded && [RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED, UNAVAILABLE].includes(status))
       return;
     if (status === RESOURCE_EXHAUSTED && this.isRefusalPlanned()) return;
+    // Refused early, as it could not have ended by its deadline.
+    if (status === RESOURCE_EXHAUSTED && plan.timeoutMs > 0 && this.mayBeLate()) return;
     if (status === DEADLINE_EXCEEDED && this.hasTimeouts() && this.mayBeLate()) return;
     if (status === -4) return;
     if (resetCode === -2 && this.faults.length > 0) return;
