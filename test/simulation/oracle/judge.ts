@@ -14,6 +14,8 @@ const INTERNAL = 13;
 const AFTERMATH_MS = 15_000;
 /** A call ends within this after its deadline, ms. */
 const DEADLINE_SLACK_MS = 250;
+/** An answer that is complete and not read is looked after once a second; one that is read slowly gets more. */
+const UNREAD_SLACK_MS = 1_300;
 
 /** Judges all calls of a run. */
 export function judge(world: World): void {
@@ -103,6 +105,7 @@ class Verdict {
     // Refused early, as it could not have ended by its deadline.
     if (status === RESOURCE_EXHAUSTED && plan.timeoutMs > 0 && this.mayBeLate()) return;
     if (status === DEADLINE_EXCEEDED && this.hasTimeouts() && this.mayBeLate()) return;
+    if (status === RESOURCE_EXHAUSTED && this.hasAttemptLimits() && this.mayBeLate()) return;
     if (status === -4) return;
     if (resetCode === -2 && this.faults.length > 0) return;
     if (resetCode >= 0 && plan.timeoutMs > 0 && this.mayBeLate()) return;
@@ -120,6 +123,12 @@ class Verdict {
       'adaptive',
       'overload',
     ].some((each) => features.includes(each));
+  }
+
+  /** A sidecar that sees that a call would be too late for its attempt refuses it. */
+  private hasAttemptLimits(): boolean {
+    const { features } = this.world.plan;
+    return features.includes('attempt-timeout') || features.includes('first-message-timeout');
   }
 
   private hasTimeouts(): boolean {
@@ -161,8 +170,12 @@ class Verdict {
     if (plan.timeoutMs === 0 || record.isCancelled) return;
     const lateMs = record.endMs - record.startMs - plan.timeoutMs;
     const links = this.world.plan.links;
-    const allowedMs = DEADLINE_SLACK_MS + 4 * (links.local.delayMs + links.mesh.delayMs);
+    const isAnswered = record.executions.some(({ ended }) => ended === 'answered');
+    const allowedMs =
+      (isAnswered ? UNREAD_SLACK_MS : DEADLINE_SLACK_MS) + 4 * (links.local.delayMs + links.mesh.delayMs);
     if (lateMs <= allowedMs) return;
+    const { features } = this.world.plan;
+    if (isAnswered && (features.includes('slow-readers') || features.includes('stopped-readers'))) return;
     const excuses = this.faults.filter(({ kind }) => kind === 'freeze-caller' || kind === 'kill-sidecar');
     if (excuses.length > 0) return;
     this.find(

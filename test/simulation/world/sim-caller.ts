@@ -89,6 +89,7 @@ class CallerCall implements StreamOwner {
   private readonly reader: Reader;
   private sent = 0;
   private isWaitingForRoom = false;
+  private wasRefused = false;
 
   constructor(
     private readonly caller: SimCaller,
@@ -179,6 +180,12 @@ class CallerCall implements StreamOwner {
 
   onReset(code: number): void {
     if (this.isOver) return;
+    // Not processed: every gRPC client sends it once more by itself (gRFC A6).
+    if (code === REFUSED_STREAM && !this.wasRefused) {
+      this.wasRefused = true;
+      this.sent = 0;
+      return this.caller.begin(this);
+    }
     this.record.resetCode = code === -1 ? -2 : code;
     this.end();
   }
@@ -210,4 +217,6 @@ class CallerCall implements StreamOwner {
 }
 
 /** A call that the sidecar has not ended this long after its deadline is ended by the client, and held against it. */
-export const CLIENT_GRACE_MS = 1_000;
+export const CLIENT_GRACE_MS = 1_500;
+
+const REFUSED_STREAM = 7;

@@ -38,6 +38,8 @@ export const PLAIN: Quirks = {
   emptyFrames: 0,
 };
 
+/** Empty frames of a connection: more in a short time are an attack. */
+const MOST_EMPTY = 50;
 /** SETTINGS_MAX_FRAME_SIZE where nothing else is said (RFC 9113 section 6.5.2). */
 const MOST_FRAME = 16_384;
 /** Below it a reader would move by less than a frame at a time, bytes. */
@@ -120,6 +122,7 @@ export class SimPeer {
   /** A broken rule of the other side; the first. */
   problem = '';
   private window = 65_535;
+  private emptySent = 0;
   private nextId = 1;
   private readonly reader: FrameReader;
   private readonly hpack = new HpackDecoder();
@@ -209,7 +212,10 @@ export class SimPeer {
       }
       const left = next.bytes.length - stream.sent;
       const { frameBytes, padding, emptyFrames } = this.quirks;
-      if (emptyFrames > 0 && this.dice.chance(emptyFrames)) this.send(h2.data(stream.id, Buffer.alloc(0)));
+      if (emptyFrames > 0 && this.emptySent < MOST_EMPTY && this.dice.chance(emptyFrames)) {
+        this.emptySent++;
+        this.send(h2.data(stream.id, Buffer.alloc(0)));
+      }
       const pad = padding > 0 && this.dice.chance(padding) ? this.dice.between(0, 255) : -1;
       const overhead = pad < 0 ? 0 : pad + 1;
       const room = Math.min(stream.window, this.window) - overhead;
