@@ -128,9 +128,12 @@ export class Connection implements FrameReceiver {
     return stream.pendingBytes > 0 && (this.state.isDirty || !stream.isPatient);
   }
 
-  /** Whether payload of `stream` waits for the peer's window. */
+  /** Whether payload of `stream` is more than the peer's windows let through now: the rest waits for the peer to read. */
   isBlocked(stream: Stream): boolean {
-    return stream.pendingBytes > 0 && (stream.sendWindow <= 0 || stream.parked !== Parked.no);
+    const { pendingBytes, sendWindow, parked } = stream;
+    return (
+      pendingBytes > 0 && (parked !== Parked.no || pendingBytes > Math.min(sendWindow, this.state.sendWindow))
+    );
   }
 
   /** Whether the output of `stream` is complete, and payload of it is still to be sent. */

@@ -206,7 +206,8 @@ export function finishWith(call: Call, attempt: Attempt, added: readonly HeaderF
   } else {
     if (!call.isCommitted) commitResponse(call, attempt);
     if (call.isFinished) return;
-    endWithTrailers(call, list, withAdded(own, added));
+    if (isTooLate(call, attempt.status)) call.session.connection.reset(call.stream, ErrorCode.cancel);
+    else endWithTrailers(call, list, withAdded(own, added));
   }
   closeCall(call, attempt.status);
 }
@@ -237,9 +238,19 @@ function withDegraded({ degraded }: Call, extras: readonly HeaderField[]): reado
   return degraded === '' ? extras : [...extras, degradedField(degraded)];
 }
 
+/**
+ * Whether the status of a passed deadline, of the endpoint's clock or of ours, would wait behind bytes that the caller does not read.
+ * gRPC ends such a stream with a reset.
+ */
+function isTooLate({ session, stream }: Call, status: number): boolean {
+  return status === Status.DEADLINE_EXCEEDED && session.cannotSend(stream);
+}
+
 /** Ends the call with a local reply: trailers only, or trailers where a response has begun. */
-export function sendLocalReply(call: Call, { reason, message, metadata }: LocalReply): void {
+export function sendLocalReply(call: Call, reply: LocalReply): void {
   if (call.isFinished) return;
+  const { reason, message, metadata } = reply;
+  if (call.isCommitted && isTooLate(call, reason.status)) return resetCall(call, reply, ErrorCode.cancel);
   const extras = metadata === null ? [messageField(message)] : [messageField(message), metadata];
   if (call.isCommitted) endWithTrailers(call, replyTrailers(reason), extras);
   else endWithHeaders(call, replyHeaders(reason, headerViewOf(call.block).contentType), extras);

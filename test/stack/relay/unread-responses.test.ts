@@ -59,6 +59,22 @@ describe('A response that its caller does not read', () => {
     assertFreed();
   });
 
+  it('is reset when its endpoint says first that the deadline has passed', () => {
+    start();
+    for (const end of ['trailers', 'reset'] as const) {
+      const call = blocked('2S', 'open');
+      stack.advance(1_999);
+      const { last } = stack.backend('a');
+      if (end === 'trailers') last.trailers(4);
+      else last.reset(ErrorCode.cancel);
+      stack.run();
+      assert.equal(call.resetCode, ErrorCode.cancel, end);
+    }
+    const [stats] = stack.context.stats.calls;
+    assert.equal(stats!.byStatus[4], 2);
+    assertFreed();
+  });
+
   it('and is complete is reset once the deadline has passed', () => {
     start();
     const calls = Array.from({ length: 20 }, () => blocked('2S'));
