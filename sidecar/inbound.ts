@@ -201,11 +201,12 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
 
   onAttemptEnd(call: InboundCall, attempt: Attempt): void {
     const backend = call.backend!;
-    const { activity, lostCalls, refusing } = call.instance!;
+    const { activity, lostCalls, refusing, endingServer } = call.instance!;
     const { nowMs } = this.context;
-    if (call.ticket !== null) activity.onResponse(call, nowMs);
+    if (call.ticket !== null && !call.isAnswerKept) activity.onResponse(call, nowMs);
     // Trailers without a grpc-status are no answer: it is the model that broke the protocol, and not this sidecar.
     if (attempt.trailers !== null && attempt.ended !== AttemptEnd.missingTrailers) {
+      if (attempt.status === Status.NOT_FOUND && endingServer.holds(call, attempt, nowMs)) return;
       refusing.onAnswer();
       if (attempt.trailers.extras.length > 0) this.load.takeTrailers(attempt.trailers.extras, nowMs);
       const load = this.reportFields(call, attempt.status);
@@ -286,12 +287,20 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
 
   onResume(call: InboundCall): void {
     const { ticket } = call;
-    if (ticket?.queueState !== QueueState.waiting) return call.instance!.lostCalls.onTimeout(call);
+    if (ticket?.queueState !== QueueState.waiting) return this.onWaitOver(call);
     refuseIf(call, ticket.limits.waitOn(call, ticket));
+  }
+
+  /** What became of the process is not known in time. */
+  private onWaitOver(call: InboundCall): void {
+    const { lostCalls, endingServer } = call.instance!;
+    lostCalls.onTimeout(call);
+    endingServer.onTimeout(call);
   }
 
   onDeadline(call: InboundCall): void {
     const { ticket } = call;
+    if (call.instance?.endingServer.onTimeout(call) === true) return;
     const isWaiting = ticket?.queueState === QueueState.waiting;
     expireCall(call, isWaiting ? ticket.limits.expire(ticket) : deadlineReply(call));
   }

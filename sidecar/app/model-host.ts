@@ -4,6 +4,7 @@ import type { Address } from '../config/model.js';
 import type { ProcessEnd } from '../core/health/process-end.js';
 import { type ModelClient, openModelClient } from '../health/model/grpc-client.js';
 import { type ModelAnswer, queryModel } from '../health/model/readiness-query.js';
+import { queryServerLife } from '../health/model/server-life.js';
 import type { ActivityReport } from '../inbound/model-activity.js';
 import type { ModelBackend } from '../inbound/model-backend.js';
 import type { ModelInstance, ModelState } from '../inbound/model-instance.js';
@@ -73,6 +74,8 @@ export class ModelHost {
   /** Why models did not load, by model. */
   private readonly failures = new Map<string, string>();
   private readonly client: ModelClient;
+  /** For the question whether the server is ending. */
+  private readonly lifeClient: ModelClient;
   private timer: Timer | undefined;
   private isQuerying = false;
   private isStopped = false;
@@ -87,6 +90,7 @@ export class ModelHost {
   ) {
     const { settings, dataPlane, deps } = context;
     this.client = openModelClient(server.address, deps);
+    this.lifeClient = openModelClient(server.address, deps);
     this.pool = new Pool(
       {
         config: { connections: 1, connectTimeoutMs: 5000, pingIntervalMs: 0, pingTimeoutMs: 0, maxAgeMs: 0 },
@@ -149,6 +153,9 @@ export class ModelHost {
   /** Connects the instances that `Inbound` created, one for each of `names`. */
   attach(hosted: readonly HostedModel[]): void {
     this.hosted = hosted;
+    for (const { instance } of hosted)
+      instance.endingServer.ask = (timeoutMs, onLife) =>
+        void queryServerLife(this.lifeClient, timeoutMs).then(onLife);
   }
 
   /** Activity of the process, over all its models. */
@@ -335,6 +342,7 @@ export class ModelHost {
     this.isStopped = true;
     this.timer?.cancel();
     this.client.close();
+    this.lifeClient.close();
     this.pool.stop();
   }
 }

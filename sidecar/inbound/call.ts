@@ -5,6 +5,7 @@ import type { SerialWait } from '../core/stats/serial-wait.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { BufferState } from '../relay/buffer-admission.js';
 import type { LocalReply } from '../relay/local-reply.js';
+import type { Attempt } from '../relay/attempt.js';
 import { RelayedCall } from '../relay/relayed-call.js';
 import type { Match } from '../relay/route-table.js';
 import type { Caller } from './caller.js';
@@ -65,6 +66,11 @@ export interface ModelOfCall {
 export interface InstanceOfCall {
   readonly isReady: boolean;
   readonly refusing: RefusingModel;
+  readonly endingServer: {
+    holds(call: InboundCall, attempt: Attempt, nowMs: number): boolean;
+    onTimeout(call: InboundCall): boolean;
+    forget(call: InboundCall): boolean;
+  };
   readonly activity: {
     begin(ticket: Ticket): void;
     suspend(ticket: Ticket): boolean;
@@ -93,6 +99,8 @@ export class InboundCall extends RelayedCall {
   isRepeated = false;
   /** A process was lost with it inside, and it is not known to have crashed. */
   hasLostModel = false;
+  /** Its answer of NOT_FOUND was held, and goes to the caller as it is. */
+  isAnswerKept = false;
   /** It has been offered to the queue. */
   isOffered = false;
   /** Its model; null until it is known. */

@@ -211,6 +211,7 @@ export class ModelBackend extends BackendState {
     const now = this.context.nowMs;
     const { instance } = call;
     instance?.lostCalls.forget(call);
+    instance?.endingServer.forget(call);
     instance?.silentStreams.delete(ticket);
     // It may have its place and no instance yet, where its start has failed.
     if (instance?.activity.end(ticket) === true || ticket.queueState === QueueState.running) {

@@ -8,6 +8,7 @@ import type { DataPlaneContext } from '../transport/context.js';
 import type { Pool } from '../transport/pool.js';
 import type { InboundCall, Ticket } from './call.js';
 import { ModelActivity } from './model-activity.js';
+import { EndingServer } from './models/ending-server.js';
 import { RefusingModel } from './models/refusing-model.js';
 import { LostCalls } from './process-end-wait.js';
 
@@ -48,15 +49,18 @@ export class ModelInstance {
   readonly lostCalls: LostCalls;
   /** Whether calls that it did not take say something about it. */
   readonly refusing = new RefusingModel();
+  /** Whether it is being shut down while it answers that it has no such model. */
+  readonly endingServer: EndingServer;
   /** Its suspended calls; shared by all models behind the same connections. */
   readonly silentStreams: SilentStreams<Ticket>;
   state: ModelState = { kind: 'starting' };
 
   constructor(private readonly options: ModelInstanceOptions) {
-    const { pool, service, modelField, silentStreams, label } = options;
+    const { pool, service, modelField, silentStreams, label, context } = options;
     this.pool = pool;
     if (label !== undefined) this.label = label;
     this.lostCalls = new LostCalls(service, modelField, options.repeat);
+    this.endingServer = new EndingServer(this, context);
     this.silentStreams = silentStreams ?? new SilentStreams<Ticket>();
     pool.onExhausted = () => this.endExcessStreams();
   }
@@ -69,6 +73,11 @@ export class ModelInstance {
 
   get isOnProbation(): boolean {
     return this.state.kind === 'ready' && this.state.isOnProbation === true;
+  }
+
+  /** Why it takes no calls any more; null: it does, or will. */
+  get whyAway(): string | null {
+    return this.state.kind === 'away' ? this.state.why : null;
   }
 
   get isConnected(): boolean {
@@ -85,6 +94,7 @@ export class ModelInstance {
     const { context } = this.options;
     context.nowMs = context.clock.now();
     this.state = state;
+    if (state.kind === 'away') this.endingServer.onAway(state.why);
     this.options.onState();
   }
 
@@ -93,6 +103,7 @@ export class ModelInstance {
     const { context } = this.options;
     context.nowMs = context.clock.now();
     this.lostCalls.onProcessEnd(end, context.nowMs);
+    this.endingServer.onAway(end.how);
   }
 
   /**
