@@ -6,7 +6,7 @@ import { encodeRaw } from '../../../proto/tensors.js';
 import type { Model } from '../models/model.js';
 import { invalidArgument, type RpcError } from '../rpc.js';
 import type { Answer, AnswerStream, Job } from '../runs/job.js';
-import type { Sequence, SequenceFlags } from '../runs/sequences.js';
+import { CALLER_KEY, type Sequence, type SequenceFlags } from '../runs/sequences.js';
 import type { Call } from './call.js';
 import { classCounts, classify } from './classification.js';
 import { inferParameter, type RequestOptions, readParameters } from './parameters.js';
@@ -64,7 +64,10 @@ export class PreparedInfer implements Job {
     this.deadlineMs = call.deadlineMs;
     this.streams = ends.streams;
     this.sequenceFlags = options.sequence;
-    this.sequence = options.sequence === undefined ? undefined : model.sequences!.enter(options.sequence);
+    this.sequence =
+      options.sequence === undefined
+        ? undefined
+        : model.sequences!.enter(options.sequence, call.header(CALLER_KEY));
   }
 
   // ---- Job ----

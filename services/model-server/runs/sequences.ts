@@ -9,6 +9,8 @@ import { invalidArgument, RpcError, status } from '../rpc.js';
 /** One sequence. */
 export interface Sequence {
   readonly id: string;
+  /** Caller and id: what it is found by. */
+  readonly key: string;
   /** Whatever the model keeps; undefined at its start. */
   state: unknown;
   /** Its last request has arrived. */
@@ -39,10 +41,18 @@ export interface SequenceFlags {
   readonly end: boolean;
 }
 
+/** Metadata of a request: the service that calls, by its certificate. A sidecar sets it, and takes away what a caller sent under this name. */
+export const CALLER_KEY = 'outrider-caller';
+
 /** Sequences younger than this are not ended for the sake of a new one, ms. */
 const LEAST_IDLE_MS = 1000;
 /** How many ids of sequences that ended are remembered with the reason. */
 const REMEMBERED = 1000;
+
+/** A name in a header has no line feed, so that two callers never have the same key, whatever their ids are. */
+function keyOf(caller: string, id: string): string {
+  return `${caller}\n${id}`;
+}
 
 const FRESH = { busy: false, hasRun: false, isLost: false };
 /** Why requests that waited behind it are not run. */
@@ -57,7 +67,10 @@ export function unknownSequence(model: string, id: string, why: string): RpcErro
   );
 }
 
-/** In the order of their last request, the oldest first. */
+/**
+ * In the order of their last request, the oldest first. Each caller has its own ids, so that none reads or ends what another's requests
+ * have left. All callers without a name have one set of them, as where no sidecar says who calls.
+ */
 export class Sequences {
   private readonly live = new Map<string, Sequence>();
   private readonly ended = new Map<string, string>();
@@ -75,12 +88,13 @@ export class Sequences {
   }
 
   /**
-   * The sequence of a request that has arrived. FAILED_PRECONDITION for one that is not here and does not start;
+   * The sequence of a request of `caller` that has arrived. FAILED_PRECONDITION for one that is not here and does not start;
    * RESOURCE_EXHAUSTED for a new one when all are in use.
    */
-  enter({ id, start, end }: SequenceFlags): Sequence {
+  enter({ id, start, end }: SequenceFlags, caller = ''): Sequence {
     this.endIdle();
-    let sequence = this.live.get(id);
+    const key = keyOf(caller, id);
+    let sequence = this.live.get(key);
     // After its last request, another of the same id may begin while that one still waits or runs.
     if (start) {
       if (sequence !== undefined && sequence.pending > 0 && !sequence.ending)
@@ -89,13 +103,13 @@ export class Sequences {
         );
       if (sequence === undefined) this.makeRoom();
       else if (sequence.ending) this.counts.ended += 1;
-      sequence = { id, state: undefined, ending: false, pending: 0, ...FRESH, lastMs: 0 };
+      sequence = { id, key, state: undefined, ending: false, pending: 0, ...FRESH, lastMs: 0 };
       this.counts.started += 1;
     } else if (sequence === undefined || sequence.ending) {
       this.counts.lost += 1;
       const why =
         sequence === undefined
-          ? (this.ended.get(id) ?? 'it was never started here, or this process was restarted')
+          ? (this.ended.get(key) ?? 'it was never started here, or this process was restarted')
           : 'its last request waits or runs';
       throw unknownSequence(this.model, id, why);
     }
@@ -108,7 +122,7 @@ export class Sequences {
   /** The request of the sequence has been answered, or never ran. @param flags what it said of the sequence. */
   leave(sequence: Sequence, { start }: Pick<SequenceFlags, 'start'> = { start: false }): void {
     sequence.pending -= 1;
-    if (this.live.get(sequence.id) !== sequence) return;
+    if (this.live.get(sequence.key) !== sequence) return;
     if (sequence.ending && sequence.pending === 0) {
       this.remove(sequence, 'its last request was answered');
       this.counts.ended += 1;
@@ -147,18 +161,18 @@ export class Sequences {
 
   private touch(sequence: Sequence): void {
     sequence.lastMs = this.now();
-    this.live.delete(sequence.id);
-    this.live.set(sequence.id, sequence);
+    this.live.delete(sequence.key);
+    this.live.set(sequence.key, sequence);
   }
 
   private remove(sequence: Sequence, why: string): void {
-    this.live.delete(sequence.id);
+    this.live.delete(sequence.key);
     sequence.state = undefined;
-    this.ended.delete(sequence.id);
-    this.ended.set(sequence.id, why);
+    this.ended.delete(sequence.key);
+    this.ended.set(sequence.key, why);
     if (this.ended.size <= REMEMBERED) return;
-    for (const id of this.ended.keys()) {
-      this.ended.delete(id);
+    for (const key of this.ended.keys()) {
+      this.ended.delete(key);
       return;
     }
   }

@@ -1,5 +1,5 @@
-import { INFERENCE_SERVICE } from '../../core/routing/method.js';
 import { Status } from '../../core/outcome/status.js';
+import { INFERENCE_SERVICE } from '../../core/routing/method.js';
 import type { ModelClient, UnaryAnswer } from './grpc-client.js';
 
 /** What a model server says of itself. `silent`: nothing, or nothing about its end. */

@@ -28,10 +28,11 @@ export class InstanceChoice {
     if (sequences === null) return instances[0]!;
     const sequence = sequenceOf(call);
     const { nowMs } = this.time;
-    const bound = sequence === null ? undefined : sequences.find(sequence.id, nowMs);
+    const key = sequence === null ? '' : keyOf(call, sequence.id);
+    const bound = sequence === null ? undefined : sequences.find(key, nowMs);
     const instance = bound ?? this.next();
-    if (sequence?.isEnd === true) sequences.end(sequence.id);
-    else if (sequence !== null && bound === undefined) sequences.bind(sequence.id, instance, nowMs);
+    if (sequence?.isEnd === true) sequences.end(key);
+    else if (sequence !== null && bound === undefined) sequences.bind(key, instance, nowMs);
     return instance;
   }
 
@@ -53,4 +54,9 @@ export class InstanceChoice {
     this.turn = instances.indexOf(instance) + 1;
     return instance;
   }
+}
+
+/** Each caller has its own ids, as at the model: the end of one caller's sequence is not the end of another's. */
+function keyOf({ caller }: InboundCall, id: string): string {
+  return `${caller?.service ?? ''}\n${id}`;
 }

@@ -172,6 +172,18 @@ describe('Scenario: several instances of one model', () => {
     assert.equal(process(at).requests.length, before + 1, 'its last call too');
   });
 
+  it("the end of a sequence is not that of another caller's with the same id", () => {
+    const intentions = ['app', 'other'].map((from) => ({ from, to: 'digits', action: 'allow' }) as const);
+    side.inbound.setIntentions(side.intentions(intentions), side.listener.sessions);
+    const other = stack.app(side.listener, 'other');
+    call(ofSequence(7));
+    const at = seen().indexOf(1) + 1;
+    assert.equal(stack.settle(other.call(ofSequence(7, true))).status, 0);
+    const before = process(at).requests.length;
+    for (let i = 0; i < 3; i++) call(ofSequence(7));
+    assert.equal(process(at).requests.length, before + 3);
+  });
+
   it('sequences are spread over the instances', () => {
     for (let id = 1; id <= 30; id++) call(ofSequence(id));
     assert.deepEqual(seen(), [10, 10, 10]);

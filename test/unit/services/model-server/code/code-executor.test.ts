@@ -28,6 +28,7 @@ const sequenceOf = (id: string) => {
     ending: false,
     pending: 1,
     busy: true,
+    key: 'k',
     hasRun: true,
     isLost: false,
     lastMs: 0,

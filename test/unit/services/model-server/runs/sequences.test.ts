@@ -49,6 +49,28 @@ describe('the sequences of a model', () => {
     assert.deepEqual({ ...all.counts }, { started: 1, ended: 1, idle: 0, evicted: 0, lost: 1 });
   });
 
+  it('are found by their caller and its id: no other caller reads, continues or ends them', () => {
+    const { all } = sequences({ idleMs: 10_000, max: 10 });
+    const call = (caller: string | undefined, id: string, flags = {}) => {
+      const sequence = all.enter({ id, start: false, end: false, ...flags }, caller);
+      sequence.hasRun = true;
+      all.leave(sequence);
+      return sequence;
+    };
+    call('shop', '7', START).state = "the shop's";
+    assert.throws(() => call('desk', '7'), refused(status.FAILED_PRECONDITION, /never started here/));
+    assert.throws(() => call(undefined, '7'), refused(status.FAILED_PRECONDITION, /never started here/));
+    call('desk', '7', START).state = "the desk's";
+    assert.equal(call('desk', '7', END).id, '7');
+    assert.equal(call('shop', '7').state, "the shop's");
+    assert.throws(
+      () => call('desk', '7'),
+      refused(status.FAILED_PRECONDITION, /its last request was answered/),
+    );
+    call(undefined, 'op\n7', START).state = 'of an id that looks like a key';
+    assert.throws(() => call('op', '7'), refused(status.FAILED_PRECONDITION, /never started here/));
+  });
+
   it('say when one is not known, with a trailer that tells it apart', () => {
     const { enter } = sequences();
     assert.throws(

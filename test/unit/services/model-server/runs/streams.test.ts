@@ -254,6 +254,7 @@ describe('streams in the inference queue', () => {
         ending: false,
         pending,
         busy: false,
+        key: 'k',
         hasRun: false,
         isLost: false,
         lastMs: 0,
