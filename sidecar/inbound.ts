@@ -258,9 +258,14 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
   /** The response of a stream begins: where its caller says how long it waits for the first message, the time to that is noted. */
   onStreaming(call: InboundCall, attempt: Attempt): void {
     call.responseFields = queueTimeHeader(call);
+    extendDeadline(call);
     // What is held is a first message of a method that was said to be unary.
     if (call.ticket !== null && attempt.heldResponse === null && saysFirstMessage(call))
       attempt.counter = new MessageCounter();
+  }
+
+  onLongResponse(call: InboundCall): void {
+    extendDeadline(call);
   }
 
   onFirstMessage(call: InboundCall): void {
@@ -330,4 +335,10 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
     });
     return Next.handled;
   }
+}
+
+/** The answer has begun to be passed on. Its caller may read slowly, so the deadline of the call replaces the limit of the attempt. */
+function extendDeadline(call: InboundCall): void {
+  const { answerDeadlineMs } = call;
+  if (answerDeadlineMs > call.deadlineMs) setDeadline(call, answerDeadlineMs);
 }

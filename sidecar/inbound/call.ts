@@ -1,9 +1,12 @@
 import { type Admission, type InboundQueue, QueueEntry } from '../core/admission/queue.js';
 import type { SilentStreams } from '../core/admission/silent-streams.js';
+import { answerDeadlineMs } from '../core/deadline/deadline.js';
+import type { ReadLimits } from '../core/deadline/unread-response.js';
 import { INFERENCE_SERVICE } from '../core/routing/method.js';
 import type { SerialWait } from '../core/stats/serial-wait.js';
 import { headerViewOf } from '../http2/header-view.js';
 import type { Attempt } from '../relay/attempt.js';
+import { callDeadlineIn } from '../relay/attempt-timeout-header.js';
 import { BufferState } from '../relay/buffer-admission.js';
 import type { LocalReply } from '../relay/local-reply.js';
 import { RelayedCall } from '../relay/relayed-call.js';
@@ -95,6 +98,8 @@ export class InboundCall extends RelayedCall {
   ticket: Ticket | null = null;
   /** Null: the peer has no identity. */
   caller: Caller | null = null;
+  /** The deadline of the call itself, where `deadlineMs` was shortened to the limit of one attempt; 0: it was not. */
+  fullDeadlineMs = 0;
   /** It was lost with its process, and sent to another one. */
   isRepeated = false;
   /** A process was lost with it inside, and it is not known to have crashed. */
@@ -117,6 +122,25 @@ export class InboundCall extends RelayedCall {
   bufferLimit = 0;
   seenBytes = 0;
   idleLooks = 0;
+
+  /** When an answer that has begun has to be complete, monotonic ms. Few calls need it: only those pay for reading `outrider-deadline`. */
+  get answerDeadlineMs(): number {
+    if (this.fullDeadlineMs > 0) return this.fullDeadlineMs;
+    if (this.match === null) return this.deadlineMs;
+    const { timeoutMs, maxTimeoutMs } = this.match.plan.config;
+    return answerDeadlineMs(
+      this.deadlineMs,
+      this.startMs,
+      callDeadlineIn(this.block),
+      timeoutMs,
+      maxTimeoutMs,
+    );
+  }
+
+  /** Limits of a complete answer: it has begun. */
+  override get readLimits(): ReadLimits {
+    return { deadlineMs: this.answerDeadlineMs, idleTimeoutMs: this.plan.idleTimeoutMs };
+  }
 
   /** It has been queued or forwarded, or is over. */
   get isUnderWay(): boolean {

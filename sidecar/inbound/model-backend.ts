@@ -61,7 +61,10 @@ export class ModelBackend extends BackendState {
     if (call.requestEnded && call.plan.holdsResponse) {
       // The attempt timeout of the caller's sidecar counts from the end of the request.
       const untilMs = this.context.nowMs + attemptTimeoutIn(call.block);
-      if (untilMs < call.deadlineMs) setDeadline(call, untilMs);
+      if (untilMs < call.deadlineMs) {
+        call.fullDeadlineMs = call.deadlineMs;
+        setDeadline(call, untilMs);
+      }
     }
     const refusal = this.queues.of(call).admit(call);
     if (refusal === null && call.ticket!.queueState === QueueState.running) this.start(call);

@@ -6,6 +6,7 @@ import { decodeName } from '../http2/hpack/name-field.js';
 import { endpointWaitStartMs } from '../relay/call-timer.js';
 import { isTimeAsked } from '../relay/route-table.js';
 import type { DataPlaneContext } from '../transport/context.js';
+import { toldLimitMs } from './attempt-timeout.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
 import { FAILED_UPSTREAM_TRAILER } from './failed-upstream.js';
 
@@ -27,7 +28,7 @@ export function factsOf(
   facts.ended = ended;
   facts.status = status;
   facts.elapsedMs = nowMs - startMs;
-  facts.allowedMs = call.deadlineMs - startMs;
+  facts.allowedMs = limitMs(call, attempt) - startMs;
   facts.deadlineMs = call.deadlineMs;
   facts.turnMs = endpointWaitStartMs(call, attempt);
   facts.usualMs = attempt.endpoint.usualMsOf(call.kind);
@@ -44,6 +45,12 @@ export function factsOf(
   // Metadata of an endpoint outside the mesh is not believed: it may say anything.
   if (status > 0 && trailers !== null && !call.plan.stripsResponse) readSidecarTrailers(trailers);
   return facts;
+}
+
+/** When the time of the attempt ended. An endpoint may end a long answer at the limit that it was told: that is no fault. */
+function limitMs(call: OutboundCall, attempt: OutboundAttempt): number {
+  if (attempt.ended !== AttemptEnd.reset || !call.isCommitted) return call.deadlineMs;
+  return Math.min(toldLimitMs(call, attempt), call.deadlineMs);
 }
 
 /** A stream that has sent its headers is at work, and may be silent for as long as it likes, unless its first message is due. */

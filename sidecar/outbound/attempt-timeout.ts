@@ -2,7 +2,12 @@ import { isAttemptTimeoutFirst } from '../core/deadline/deadline.js';
 import { AttemptEnd, endsAtLimit } from '../core/outcome/outcome.js';
 import type { HeaderField } from '../http2/hpack/field.js';
 import { Token } from '../http2/hpack/tokens.js';
-import { ATTEMPT_TIMEOUT_KEY, attemptTimeoutField } from '../relay/attempt-timeout-header.js';
+import {
+  ATTEMPT_TIMEOUT_KEY,
+  attemptTimeoutField,
+  CALL_DEADLINE_KEY,
+  callDeadlineField,
+} from '../relay/attempt-timeout-header.js';
 import { type Call, NEVER } from '../relay/call.js';
 import { endpointWaitStartMs } from '../relay/call-timer.js';
 import { timeoutField } from '../relay/header-rewrite.js';
@@ -28,18 +33,22 @@ export function timeToldMs(call: Call, attempt: OutboundAttempt, nowMs: number):
 }
 
 /**
- * Adds the attempt timeout itself for the sidecar at the endpoint, where no point in time says it: that of a unary call of which more is to come, as
+ * Adds what `grpc-timeout` does not say, for the sidecar at the endpoint. Where it is the limit of the attempt: what is left of the call.
+ * Otherwise the attempt timeout itself, where no point in time says it: that of a unary call of which more is to come, as
  * it runs from the request's end, and that of a stream, which is over with its first message or with its headers, and so before the stream is.
  */
 export function withLimit(
   extras: readonly HeaderField[],
-  { plan, requestEnded }: Call,
+  { plan, requestEnded, deadlineMs }: Call,
   attempt: OutboundAttempt,
+  nowMs: number,
 ): readonly HeaderField[] {
   const { attemptTimeoutMs, holdsResponse } = plan;
-  if (attemptTimeoutMs === 0 || (holdsResponse && requestEnded)) return extras;
+  if (attemptTimeoutMs === 0) return extras;
+  const isPointInTime = holdsResponse && requestEnded;
+  if (isPointInTime && !attempt.isLimitTold) return extras;
   if (holdsResponse) attempt.isLimitTold = true;
-  const field = attemptTimeoutField(attemptTimeoutMs);
+  const field = isPointInTime ? callDeadlineField(deadlineMs - nowMs) : attemptTimeoutField(attemptTimeoutMs);
   if (extras.length === 0) return [field];
   (extras as HeaderField[]).push(field);
   return extras;
@@ -57,7 +66,7 @@ export function retimeHeaders(call: OutboundCall, nowMs: number): void {
   attempt.session!.connection.replaceExtras(attempt.stream, extras);
 }
 
-/** The fields that `withLimit` gave, changed in place. */
+/** The fields that `withLimit` gave, changed in place. An endpoint with a sidecar has a field of `withLimit` at the end. */
 function retimed(
   extras: readonly HeaderField[],
   call: Call,
@@ -67,10 +76,18 @@ function retimed(
   const field = timeoutField(timeToldMs(call, attempt, nowMs));
   const own = extras as HeaderField[];
   if (own.length === 0) return [field];
-  if (own[own.length - 1]!.name === ATTEMPT_TIMEOUT_KEY) own.pop();
+  const { name } = own[own.length - 1]!;
+  const hasSidecar = name === ATTEMPT_TIMEOUT_KEY || name === CALL_DEADLINE_KEY;
+  if (hasSidecar) own.pop();
   if (own.length > 0 && own[0]!.token === Token.grpcTimeout) own[0] = field;
   else own.unshift(field);
+  if (hasSidecar && attempt.isLimitTold) own.push(callDeadlineField(call.deadlineMs - nowMs));
   return own;
+}
+
+/** When the limit that the endpoint was told has passed, monotonic ms; NEVER: it was told the deadline of the call only. */
+export function toldLimitMs(call: Call, attempt: OutboundAttempt): number {
+  return attempt.isLimitTold ? endpointWaitStartMs(call, attempt) + call.plan.attemptTimeoutMs : NEVER;
 }
 
 function limitOf(call: Call, attempt: OutboundAttempt, nowMs: number): number {

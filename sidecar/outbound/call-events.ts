@@ -71,12 +71,13 @@ export abstract class CallEvents extends UpstreamState {
   }
 
   requestExtras(call: OutboundCall, attempt: OutboundAttempt): readonly HeaderField[] {
-    const leftMs = timeToldMs(call, attempt, this.context.nowMs);
+    const { nowMs } = this.context;
+    const leftMs = timeToldMs(call, attempt, nowMs);
     const added = call.resumable === null ? call.marker : call.resumable.field;
     const { tracer } = this.context;
     let extras = forwardExtras(call.block, this.profile, leftMs, added, attempt.number);
     if (tracer !== null) extras = tracer.onward(call, attempt, extras);
-    return this.config.tls === 'mesh' ? withLimit(extras, call, attempt) : extras;
+    return this.config.tls === 'mesh' ? withLimit(extras, call, attempt, nowMs) : extras;
   }
 
   onBufferReleased(call: OutboundCall): void {

@@ -1,6 +1,7 @@
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
-import { AttemptEnd, isDeadlineReset } from '../core/outcome/outcome.js';
+import { AttemptEnd, isCutOff, isDeadlineReset } from '../core/outcome/outcome.js';
 import { type LocalReply, localReplyFor, makeLocalReply } from '../relay/local-reply.js';
+import { toldLimitMs } from './attempt-timeout.js';
 import type { Failure, OutboundAttempt, OutboundCall } from './call.js';
 
 /** The failure of a call whose last attempt this was: the endpoint's own answer where there is one. */
@@ -8,11 +9,25 @@ export function failureOf(call: OutboundCall, attempt: OutboundAttempt): Failure
   if (attempt.ended === AttemptEnd.trailers && attempt.trailers !== null) return { reply: null, attempt };
   if (isDeadlineReset(attempt.ended as AttemptEnd, attempt.status, call.deadlineMs - call.context.nowMs))
     return { reply: deadlineReply(call, ''), attempt };
+  if (call.isCommitted && isAnswerCutOff(call, attempt)) return { reply: cutOffReply(attempt), attempt };
   const { attemptTimeoutMs: limitMs, timesFirstMessage } = call.plan;
   const { label: endpoint } = attempt.endpoint;
   if (timesFirstMessage && attempt.ended === AttemptEnd.attemptTimeout)
     return { reply: makeLocalReply(LocalReplyReasons.firstMessageTimeout, { endpoint, limitMs }), attempt };
   return { reply: localReplyFor(attempt, endpoint, limitMs), attempt };
+}
+
+function isAnswerCutOff(call: OutboundCall, attempt: OutboundAttempt): boolean {
+  const { startMs, ended, status } = attempt;
+  const limitMs = toldLimitMs(call, attempt) - startMs;
+  // The metadata of endpoints outside the mesh is removed.
+  const isSidecar = !call.plan.stripsResponse;
+  return isCutOff(ended as AttemptEnd, status, isSidecar, call.context.nowMs - startMs, limitMs);
+}
+
+/** The rest of the answer does not come. The caller did not cancel, so the status is not CANCELLED. */
+function cutOffReply({ endpoint, reason: detail }: OutboundAttempt): LocalReply {
+  return makeLocalReply(LocalReplyReasons.upstreamReset, { endpoint: endpoint.label, detail });
 }
 
 /**

@@ -18,3 +18,20 @@ export function allowedMs(callerMs: number, routeMs: number, grantedMs = 0): num
 export function isAttemptTimeoutFirst(attemptTimeoutMs: number, leftMs: number): boolean {
   return attemptTimeoutMs > 0 && attemptTimeoutMs < leftMs;
 }
+
+/**
+ * When an answer that has begun has to be complete, monotonic ms. The limit of the attempt applies to its beginning only. After that the
+ * deadline of the call applies, within the limits of the route.
+ * @param attemptEndMs the limit of the attempt, monotonic; the answer never has less.
+ * @param callMs what was left of the call at `startMs`; NaN when its caller does not say.
+ */
+export function answerDeadlineMs(
+  attemptEndMs: number,
+  startMs: number,
+  callMs: number,
+  routeMs: number,
+  grantedMs = 0,
+): number {
+  if (!(callMs >= 0)) return attemptEndMs;
+  return Math.max(attemptEndMs, startMs + allowedMs(callMs, routeMs, grantedMs));
+}

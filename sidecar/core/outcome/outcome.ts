@@ -85,6 +85,23 @@ export function endsAtLimit(ended: AttemptEnd, status: number, elapsedMs: number
   return isGivenUp && isCancelAtDeadline(elapsedMs, limitMs);
 }
 
+/**
+ * Whether the peer cut off an answer that had begun because a time limit passed while the answer was not read. It resets with CANCEL.
+ * A sidecar resets with CANCEL for no other reason: it passes a reset of its model on as a status. Another server may cancel the
+ * call itself, but not once the limit that it was told has passed.
+ * @param limitMs Infinity: it was told none.
+ */
+export function isCutOff(
+  ended: AttemptEnd,
+  status: number,
+  isSidecar: boolean,
+  elapsedMs: number,
+  limitMs: number,
+): boolean {
+  if (ended !== AttemptEnd.reset || status !== Status.CANCELLED) return false;
+  return isSidecar || isCancelAtDeadline(elapsedMs, limitMs);
+}
+
 /** In a table: the status means that time ran out, so what it proves depends on the time there was. */
 const BY_TIME = 0xff;
 

@@ -57,6 +57,7 @@ const VARYING_NAMES: ReadonlySet<string> = new Set([
   'proxy-authorization',
   'x-b3-traceid',
   'x-b3-spanid',
+  'outrider-deadline',
 ]);
 
 /** Names sent with nearly every call, not in the static table, and without secrets. */

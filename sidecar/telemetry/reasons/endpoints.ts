@@ -117,6 +117,7 @@ export const ENDPOINTS: ExplanationsOf<Name> = {
       'The service fell over this one call.',
       'The service refuses streams, for example because it ends.',
       'A proxy in between has a time limit of its own.',
+      'A time limit passed at the endpoint while the caller did not read the response.',
     ],
     look: ['The message: the code of HTTP/2.', 'The log of the service.'],
     remedy: ['Mend the service: a gRPC server answers with a status.', 'Let idempotent routes try again.'],

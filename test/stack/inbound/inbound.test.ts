@@ -294,6 +294,60 @@ describe('Inbound', () => {
       assert.equal(last().resetCode, 8);
     });
 
+    describe('a limit of one attempt, with the deadline of its call', () => {
+      const LONG = Buffer.alloc(100_000, 'z');
+      const told = (deadline: string): CallOptions => ({
+        timeout: '300m',
+        metadata: [['outrider-deadline', deadline]],
+      });
+      const begun = (deadline: string, timeoutMs = 0): PeerStream => {
+        start({ routes: [aRoute({ timeoutMs })] });
+        const call = stack.call(told(deadline));
+        stack.settle(last().begin().data(LONG));
+        return call;
+      };
+
+      it('ends a call without an answer, and the model is told nothing but the limit', () => {
+        start();
+        const call = stack.call(told('5000m'));
+        assert.equal(last().header('outrider-deadline'), undefined);
+        assert.equal(timeLeft(last()), 300);
+        stack.advance(310);
+        assertEnd(call, [4, 'deadline-exceeded']);
+        assert.equal(last().resetCode, ErrorCode.cancel);
+      });
+
+      it('does not end an answer that has begun; the deadline of the call does', () => {
+        const call = begun('5000m');
+        stack.advance(4_900);
+        assert.equal(call.isOver, false);
+        stack.advance(110);
+        assertEnd(call, [4, 'deadline-exceeded']);
+        assert.equal(last().resetCode, ErrorCode.cancel);
+      });
+
+      it('does not end an answer of a call without a deadline', () => {
+        const call = begun('none');
+        stack.advance(60_000);
+        stack.settle(last().trailers(0));
+        assert.deepEqual([call.status, call.bytes], [0, LONG.length]);
+      });
+
+      it('gives way to the limits of the route where the call may take longer', () => {
+        const call = begun('none', 2_000);
+        stack.advance(1_900);
+        assert.equal(call.isOver, false);
+        stack.advance(110);
+        assertEnd(call, [4, 'deadline-exceeded']);
+      });
+
+      it('ends an answer as ever where the caller says nothing that can be read', () => {
+        const call = begun('soon');
+        stack.advance(310);
+        assertEnd(call, [4, 'deadline-exceeded']);
+      });
+    });
+
     it('the model gets as `grpc-timeout` the time that is left after the wait', () => {
       start({ queue: { concurrency: 1 } });
       fill(2, { timeout: '5S' });

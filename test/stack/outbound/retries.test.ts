@@ -314,6 +314,30 @@ describe('Outbound: another attempt', () => {
       assert.deepEqual([timeTold(first()), timeTold(second())], [5000, 300]);
     });
 
+    it('a sidecar is told the deadline of the call beside the limit of the attempt, and nobody else is', () => {
+      const told = (options: CallOptions, over = {}, route = timed({ timeoutMs: 0 })): string | undefined => {
+        start(route, over).call(options);
+        return first().header('outrider-deadline');
+      };
+      assert.deepEqual(
+        [told({ timeout: '5S' }), told({}), told({ timeout: '60S' })],
+        ['5000m', 'none', '60000m'],
+      );
+      assert.equal(told({ timeout: '200m' }), undefined, 'the deadline is first');
+      assert.equal(told({ timeout: '5S' }, {}, aSafeRoute()), undefined, 'no attempt timeout');
+      assert.equal(told({ timeout: '5S' }, { tls: 'plaintext' }), undefined, 'no sidecar');
+      assert.equal(timeTold(first()), 300);
+      const streams = aStreamRoute({ attemptTimeoutMs: 300, idempotent: true });
+      assert.equal(told({ timeout: '5S' }, {}, streams), undefined, 'a stream');
+    });
+
+    it('a deadline that the application sends in the words of a sidecar is ignored', () => {
+      start().call({ timeout: '5S', metadata: [['outrider-deadline', 'none']] });
+      assert.equal(first().header('outrider-deadline'), undefined);
+      start(timed()).call({ timeout: '5S', metadata: [['outrider-deadline', 'none']] });
+      assert.equal(first().header('outrider-deadline'), '5000m');
+    });
+
     it('an attempt timeout that the application sends is ignored', () => {
       start().call({ body: null, metadata: [['outrider-attempt-timeout', '1m']] });
       assert.equal(first().header('outrider-attempt-timeout'), undefined);
@@ -347,6 +371,43 @@ describe('Outbound: another attempt', () => {
       assert.equal(call.bytes, 64 * 1024 + 6);
       stack.settle(first().trailers(14));
       assertNotRetried(call);
+    });
+
+    describe('and a reset with CANCEL in the middle of a long answer', () => {
+      /** A long answer, reset after so many ms. The second endpoint is never asked. */
+      const cutAfter = (ms: number, options: CallOptions, over = {}, route = timed()): PeerStream => {
+        const call = start(route, over).call(options);
+        stack.settle(
+          first()
+            .begin()
+            .data(Buffer.alloc(2 * FIRST_WINDOW)),
+        );
+        stack.advance(ms);
+        stack.settle(first().reset(ErrorCode.cancel));
+        assert.equal(wasRetried(), false);
+        return call;
+      };
+      const plaintext = { tls: 'plaintext' };
+
+      it('by a sidecar is UNAVAILABLE, as the caller has not cancelled', () => {
+        assertEnd(cutAfter(400, { timeout: '5S' }), [14, 'upstream-reset']);
+        assertEnd(cutAfter(400, {}, {}, aSafeRoute()), [14, 'upstream-reset']);
+      });
+
+      it('by another server is UNAVAILABLE at the limit that it was told', () => {
+        assertEnd(cutAfter(400, { timeout: '5S' }, plaintext), [14, 'upstream-reset']);
+        assert.equal(faultsOf('a'), 0, 'it did as it was told');
+      });
+
+      it('is DEADLINE_EXCEEDED at the deadline of the call', () => {
+        for (const over of [{}, plaintext])
+          assertEnd(cutAfter(397, { timeout: '400m' }, over), [4, 'deadline-exceeded']);
+      });
+
+      it('by another server at any other time is the status that it stands for', () => {
+        assertEnd(cutAfter(100, { timeout: '5S' }, plaintext), [1, 'upstream-reset']);
+        assert.equal(faultsOf('a'), 1);
+      });
     });
 
     it('a reset after a committed response ends it in its trailers', () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {
   allowedMs,
+  answerDeadlineMs,
   isAttemptTimeoutFirst,
   UNLIMITED_MS,
 } from '../../../../sidecar/core/deadline/deadline.js';
@@ -34,4 +35,15 @@ describe('isAttemptTimeoutFirst', () => {
   ] as const)
     it(`is ${isFirst} with a limit of ${attemptMs} and ${leftMs} left`, () =>
       assert.equal(isAttemptTimeoutFirst(attemptMs, leftMs), isFirst));
+});
+
+describe('answerDeadlineMs', () => {
+  for (const [what, callMs, routeMs, expected] of [
+    ['the deadline of the call', 5_000, 0, 6_000],
+    ['no limit for a call without a deadline', UNLIMITED_MS, 0, UNLIMITED_MS],
+    ['the limit of the route where the call has longer', UNLIMITED_MS, 2_000, 3_000],
+    ['the limit of the attempt where the caller does not say more', Number.NaN, 2_000, 1_300],
+    ['no less than the limit of the attempt', 100, 0, 1_300],
+  ] as const)
+    it(`is ${what}`, () => assert.equal(answerDeadlineMs(1_300, 1_000, callMs, routeMs), expected));
 });

@@ -3,6 +3,7 @@ import {
   AttemptEnd,
   classify,
   isCancelAtDeadline,
+  isCutOff,
   isDeadlineReset,
   isNeverProcessed,
   OUTCOME_NAMES,
@@ -190,6 +191,25 @@ describe('restsOnElapsedTime', () => {
     }
     const withStatus = ['trailers CANCELLED', 'trailers DEADLINE_EXCEEDED', 'reset CANCELLED'];
     assert.deepEqual(told, [...withStatus, 'attemptTimeout', 'deadline', 'cancelled', 'superseded']);
+  });
+});
+
+describe('isCutOff', () => {
+  const cut = (isSidecar: boolean, elapsedMs: number, limitMs: number): boolean =>
+    isCutOff(AttemptEnd.reset, Status.CANCELLED, isSidecar, elapsedMs, limitMs);
+
+  it('is any reset with CANCEL by a sidecar, which passes those of its model on as a status', () =>
+    assert.equal(cut(true, 10, NONE), true));
+
+  it('is a reset with CANCEL by another server at the limit that it was told, or later', () =>
+    assert.deepEqual([cut(false, 295, 300), cut(false, 700, 300)], [true, true]));
+
+  it('is not what a server does of its own accord', () =>
+    assert.deepEqual([cut(false, 100, 300), cut(false, 700, NONE)], [false, false]));
+
+  it('is no other reset, and no other end', () => {
+    assert.equal(isCutOff(AttemptEnd.reset, Status.INTERNAL, true, 400, 300), false);
+    assert.equal(isCutOff(AttemptEnd.trailers, Status.CANCELLED, true, 400, 300), false);
   });
 });
 
