@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { attempt } from '../../runtime/attempt.js';
+import { visibleText } from '../../runtime/log/visible-text.js';
 import type { Timers } from '../../runtime/time/timers.js';
 import type { ModelReport } from '../../telemetry/reports.js';
 import { CommandFailure } from '../failure.js';
@@ -144,7 +145,7 @@ function evidenceOf(spec: SidecarSpec, keepLog: KeepLog): string[] {
     .split('\n')
     .filter((line) => line.trim() !== '' && !isOwnLogLine(line, spec))
     .slice(-MOST_LINES)
-    .map((line) => `  ${escaped(line).slice(0, LONGEST_LINE)}`);
+    .map((line) => `  ${visibleText(line).slice(0, LONGEST_LINE)}`);
   const path = keepLog(spec);
   return [
     ...(lines.length === 0 ? [] : [`the last lines that ${spec.name} wrote:`, ...lines]),
@@ -162,14 +163,6 @@ function isOwnLogLine(line: string, { name, service }: SidecarSpec): boolean {
 function existingLog(spec: SidecarSpec): string | undefined {
   const file = logFileOf(spec);
   return existsSync(file) ? file : undefined;
-}
-
-/** Control characters would be commands to a terminal. */
-function escaped(text: string): string {
-  return text.replace(
-    /(?!\t)[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu,
-    (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
-  );
 }
 
 /**

@@ -123,7 +123,7 @@ describe('waiting for a mesh to be ready', () => {
         notReady: ['x'],
       }),
     ]);
-    const shown = [...lines.slice(-19), 'CUDA \\x1b[31mout of memory\\x9b'].map((line) => `  ${line}`);
+    const shown = [...lines.slice(-19), 'CUDA \\u001b[31mout of memory\\u009b'].map((line) => `  ${line}`);
     const message = [
       'model of chat-1: exited with code 1',
       'the last lines that chat-1 wrote:',
