@@ -11,7 +11,7 @@ import { BufferState } from '../relay/buffer-admission.js';
 import type { LocalReply } from '../relay/local-reply.js';
 import { RelayedCall } from '../relay/relayed-call.js';
 import type { Match } from '../relay/route-table.js';
-import type { Caller } from './caller.js';
+import { type Caller, serviceOf } from './caller.js';
 import type { RefusingModel } from './models/refusing-model.js';
 
 /** The limits that a call is under, as it uses them; `InboundAdmission` is them. */
@@ -148,9 +148,9 @@ export class InboundCall extends RelayedCall {
   }
 }
 
-/** The service that calls, for limits of one caller and for messages. All without identity are one caller. */
+/** The service that calls, for limits of one caller and for messages. */
 export function nameOfCaller({ caller }: InboundCall): string {
-  return caller?.service ?? 'a caller without identity';
+  return serviceOf(caller);
 }
 
 /** The inference protocol has methods about server and model beside the work; of other services every method is work. */

@@ -19,3 +19,8 @@ export class Caller {
     this.field = nameField('outrider-caller', service);
   }
 }
+
+/** The service that calls, for limits of one caller and for messages. All without identity are one caller. */
+export function serviceOf(caller: Caller | null): string {
+  return caller?.service ?? 'a caller without identity';
+}

@@ -18,6 +18,7 @@ import { WheelEntry } from '../runtime/time/timing-wheel.js';
 import { ChunkList } from '../transport/chunk-list.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { Session } from '../transport/session.js';
+import { type Caller, serviceOf } from './caller.js';
 import type { LoadReporter } from './load-reporter.js';
 
 /** A change is told after this time at the earliest, ms. */
@@ -44,6 +45,8 @@ export interface LoadStreamDeps {
 /** The out-of-band service of load reports (gRFC A51), beside the calls: its streams count as none, and are ended by a drain. */
 export class LoadStreams {
   private readonly open = new Set<LoadStream>();
+  /** How many of them each caller has, by service. */
+  private readonly ofCallers = new Map<string, number>();
   refused = 0;
 
   constructor(
@@ -58,22 +61,37 @@ export class LoadStreams {
   /** A stream of a peer that asks for reports. */
   accept(session: Session, stream: Stream, block: HeaderBlock, ended: boolean): void {
     const each = new LoadStream(this, session, stream, block);
-    const refusal = this.deps.check(session, block) ?? this.refusal();
+    const refusal = this.deps.check(session, block) ?? this.refusal(each.source);
     if (refusal !== null) return each.end(refusal);
     this.open.add(each);
+    this.ofCallers.set(each.source, this.countOf(each.source) + 1);
     if (ended) each.begin();
     else each.awaitRequest();
   }
 
-  private refusal(): LocalReply | null {
-    if (this.open.size < this.config.maxStreams) return null;
+  /** One caller has half of them at most. That there are no more of them says nothing about the load here. */
+  private refusal(source: string): LocalReply | null {
+    const { maxStreams } = this.config;
+    const own = this.countOf(source);
+    const isShareUsed = own >= Math.ceil(maxStreams / 2);
+    if (this.open.size < maxStreams && !isShareUsed) return null;
     this.refused++;
-    const detail = `${this.open.size} streams of load reports are open`;
-    return makeLocalReply(LocalReplyReasons.overloaded, { service: this.deps.service, detail });
+    const detail = isShareUsed
+      ? `it has ${own} streams of load reports, the most that one caller may have`
+      : `${this.open.size} streams of load reports are open, the most of all callers`;
+    const { service } = this.deps;
+    return makeLocalReply(LocalReplyReasons.tooManyStreams, { source, service, detail });
+  }
+
+  private countOf(source: string): number {
+    return this.ofCallers.get(source) ?? 0;
   }
 
   leave(stream: LoadStream): void {
-    this.open.delete(stream);
+    if (!this.open.delete(stream)) return;
+    const left = this.countOf(stream.source) - 1;
+    if (left === 0) this.ofCallers.delete(stream.source);
+    else this.ofCallers.set(stream.source, left);
   }
 }
 
@@ -87,6 +105,8 @@ class LoadStream extends WheelEntry implements StreamOwner {
   private isOver = false;
   /** The peer is a sidecar that watches our load. */
   private readonly watches: boolean;
+  /** The service that asks. */
+  readonly source: string;
   private requestByMs = 0;
   private sentMs = 0;
   private sentCalls = 0;
@@ -100,6 +120,7 @@ class LoadStream extends WheelEntry implements StreamOwner {
   ) {
     super();
     stream.owner = this;
+    this.source = serviceOf(session.identity as Caller | null);
     this.watches = metadataValue(block, WATCHES_LOAD) !== undefined;
   }
 

@@ -24,7 +24,8 @@ export const loadReport = option(
       why: 'Ten reports a second show more than a caller can act on.',
     }),
     max_streams: option(wholeNumber({ min: 1, max: 100_000 }).prefault(1_024), {
-      meaning: 'Streams of reports at once, of all callers; one more is refused with RESOURCE_EXHAUSTED.',
+      meaning:
+        'Streams of reports at once, of all callers; one caller has half of them at most. One more is refused with RESOURCE_EXHAUSTED (`too-many-streams`).',
       why: 'As many as connections by default.',
     }),
   }).prefault({}),

@@ -156,9 +156,21 @@ describe('Load reports, inbound,', () => {
   });
 
   it('streams are bounded, and one that ends makes room', () => {
-    start({ maxStreams: 2 });
+    const intentions = ['app', 'other', 'third'].map(
+      (from) => ({ from, to: 'digits', action: 'allow' }) as const,
+    );
+    start({ maxStreams: 3 }, { intentions });
     const [first] = [ask(1_000), ask(1_000)];
-    assertEnd(ask(1_000), [8, 'overloaded']);
+    const own = /app: it has 2 streams of load reports, the most that one caller/;
+    assertEnd(ask(1_000), [8, 'too-many-streams'], {
+      'grpc-message': own,
+      'outrider-unprocessed': undefined,
+    });
+    const other = stack.caller('other');
+    assert.equal(ask(1_000, { from: other }).isOver, false, 'one caller leaves room for others');
+    assertEnd(ask(1_000, { from: stack.caller('third') }), [8, 'too-many-streams'], {
+      'grpc-message': /3 streams of load reports are open, the most of all callers/,
+    });
     stack.settle(first.reset(ErrorCode.cancel));
     assert.equal(ask(1_000).isOver, false);
     const counted = metricsIn(stack, { inbound: stack.side.inbound });
@@ -166,7 +178,7 @@ describe('Load reports, inbound,', () => {
       const found = counted.find((each) => each.name === name)!;
       return found.kind === 'histogram' ? -1 : found.samples[0]!.value;
     };
-    assert.deepEqual(['outrider_load_streams', 'outrider_load_streams_refused_total'].map(value), [2, 1]);
+    assert.deepEqual(['outrider_load_streams', 'outrider_load_streams_refused_total'].map(value), [3, 2]);
   });
 
   for (const [what, body] of [
