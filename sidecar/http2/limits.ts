@@ -87,6 +87,7 @@ const OTHER_LIMITS = [
   'silent-connections',
   'expired-certificate',
   'connections',
+  'displaced-connections',
   'descriptors',
   'stalled-frame',
   'idle',

@@ -42,6 +42,11 @@ export interface StreamOwner {
   giveUp?(): void;
   /** Server: octets buffered for this stream besides its records; absent: what waits to be written on it. */
   bufferedBytes?(stream: Stream): number;
+  /**
+   * Server: since when nothing has moved because the peer owes the rest of a message, monotonic ms; Infinity: something moves, or is not
+   * the peer's to move. Absent: not known.
+   */
+  stalledSinceMs?(stream: Stream): number;
   /** Server: the memory budget is exhausted: ends the stream and frees its buffers; absent: it is reset. */
   shed?(stream: Stream): void;
 }

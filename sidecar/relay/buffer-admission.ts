@@ -124,6 +124,8 @@ export class BufferAdmission extends WheelEntry implements Flushable {
     this.context.nowMs = this.context.clock.now();
     this.shedStalled();
     this.grantWaiting();
+    const { memory, flushes, nowMs } = this.context;
+    if (this.waiting > 0 && memory.isAlarmed) memory.review(flushes, nowMs);
     this.checkLater();
   }
 

@@ -206,6 +206,11 @@ export abstract class Call extends WheelEntry {
   /** The caller has sent END_STREAM. */
   requestEnded: boolean;
   requestBytes = 0;
+  /** Octets of the request at which the message ends that it is in (request-messages.ts); Infinity: it is none. */
+  messageEndsAt = 0;
+  /** Octets of an incomplete prefix so far, and the length as far as they say it. */
+  prefixOctets = 0;
+  prefixLength = 0;
   responseBytes = 0;
   /** Fields of ours in the headers of the response. */
   responseFields: readonly HeaderField[] = NO_FIELDS;

@@ -7,12 +7,13 @@ import type { OwnedBuffer } from '../http2/owned-buffer.js';
 import type { Stream, StreamOwner } from '../http2/stream.js';
 import type { ChunkList } from '../transport/chunk-list.js';
 import type { DataPlaneContext } from '../transport/context.js';
+import { FIRST_WINDOW } from '../transport/memory-budget.js';
 import type { Session } from '../transport/session.js';
 import type { Attempt, AttemptOwner } from './attempt.js';
-import { Call, type CallHandler, MessageWatch } from './call.js';
+import { Call, type CallHandler, MessageWatch, NEVER } from './call.js';
 import { stopAttempts } from './call-attempts.js';
 import { fireTimer } from './call-timeouts.js';
-import { markActive } from './call-timer.js';
+import { lastActivityMs, markActive } from './call-timer.js';
 import { makeLocalReply } from './local-reply.js';
 import {
   bufferRequest,
@@ -21,6 +22,7 @@ import {
   reserveWideWindow,
   writeRequest,
 } from './request-buffer.js';
+import { findMessageEnd } from './request-messages.js';
 import { beginStream, closeCall, commitResponse, failCall, forwardResponse, onMessages } from './response.js';
 
 /**
@@ -48,6 +50,7 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
     if (this.isFinished) return;
     const n = end - start;
     this.requestBytes += n;
+    if (this.requestBytes >= this.messageEndsAt) findMessageEnd(this, buffer, start, end);
     this.requestEnded = ended;
     this.lastRequestMs = this.context.nowMs;
     if (this.isInactive) markActive(this);
@@ -125,6 +128,20 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
 
   get readLimits(): ReadLimits {
     return { deadlineMs: this.deadlineMs, idleTimeoutMs: this.plan.idleTimeoutMs };
+  }
+
+  /** A caller that has no room in its window for the rest waits for us. */
+  stalledSinceMs(stream: Stream): number {
+    if (this.requestEnded || !this.isMidRequest || stream.recvWindow <= 0) return NEVER;
+    const isOwed = this.requestBytes - this.creditedBytes >= FIRST_WINDOW >>> 1;
+    // Not every sender divides its frames.
+    return isOwed && this.session.connection.isNearlyClosed(stream) ? NEVER : lastActivityMs(this);
+  }
+
+  /** A message has begun and is not complete, or that of a unary call has not begun. */
+  private get isMidRequest(): boolean {
+    if (this.requestBytes > 0) return this.requestBytes < this.messageEndsAt;
+    return this.plan.holdsResponse;
   }
 
   shed(): void {

@@ -9,6 +9,7 @@ import type { Stream } from '../http2/stream.js';
 import { ListenSockets } from '../runtime/process/listen-sockets.js';
 import { AuditKind } from '../telemetry/audit/trail.js';
 import { type ClientHello, TLS_HANDSHAKE } from './client-hello.js';
+import { ConnectionPlaces } from './connection-places.js';
 import type { DataPlaneContext } from './context.js';
 import { refuseLongRequest } from './header-limit.js';
 import { logLimit } from './limit-log.js';
@@ -82,6 +83,7 @@ export class Listener implements SessionHandler {
   private readonly origins = new WeakMap<net.Socket, string>();
   /** Those among them on which no complete ClientHello has come yet. */
   private readonly silent: SilentConnections;
+  private readonly places: ConnectionPlaces;
   private isDraining = false;
   /** With what new connections begin. */
   private settings: LocalSettings;
@@ -96,6 +98,7 @@ export class Listener implements SessionHandler {
     this.settings = options.settings;
     const { handshakesPerSecond: perSecond, maxConnections, handshakeTimeoutMs } = options.limits;
     this.silent = new SilentConnections(maxConnections, handshakeTimeoutMs, context);
+    this.places = new ConnectionPlaces(this.sessions, maxConnections, context);
     this.sockets = options.socket?.from ?? new ListenSockets();
     this.handshakes = new HandshakeBudget(perSecond);
     this.plain = context.network.server({ pauseOnConnect: options.tls === undefined }, (socket) =>
@@ -162,6 +165,7 @@ export class Listener implements SessionHandler {
   // ---- SessionHandler ----
 
   onStream(session: Session, stream: Stream, block: HeaderBlock, ended: boolean): void {
+    session.lastCallMs = this.context.nowMs;
     if (block.overLimit) return refuseLongRequest(session, stream, block);
     this.options.onStream(session, stream, block, ended);
   }
@@ -177,12 +181,14 @@ export class Listener implements SessionHandler {
   }
 
   onRoom(session: Session): void {
+    session.lastCallMs = this.context.nowMs;
     if (session.isRetiring && session.inFlight === 0 && !session.isDown)
       if (!this.guards.get(session)?.isGoawayPending) session.close('drained');
   }
 
   onDown(session: Session, _reason: string): void {
     if (!this.sessions.delete(session)) return;
+    this.places.forget(session);
     const guard = this.guards.get(session);
     if (guard !== undefined) this.context.wheel.cancel(guard);
     this.guards.delete(session);
@@ -207,9 +213,11 @@ export class Listener implements SessionHandler {
     if (descriptorOf(socket) >= (this.options.limits.firstReservedDescriptor ?? Number.POSITIVE_INFINITY))
       return this.refuseForShortage(socket);
     const { secure } = this;
-    const open = secure === undefined ? this.sessions.size : this.speaking;
-    if (open >= this.options.limits.maxConnections) return this.refuse(socket, 'connections');
-    if (secure === undefined) return this.acceptPlain(socket);
+    if (secure === undefined) {
+      if (!this.places.take(this.sessions.size)) return this.refuse(socket, 'connections');
+      return this.acceptPlain(socket);
+    }
+    if (!this.places.mayTake(this.speaking)) return this.refuse(socket, 'connections');
     this.tlsSockets.add(socket);
     socket.once('close', () => this.tlsSockets.delete(socket));
     this.silent.add(socket, (hello) => this.contained(socket, () => this.onHello(socket, secure, hello)));
@@ -220,9 +228,10 @@ export class Listener implements SessionHandler {
    * byte tells a TLS handshake from an HTTP/2 preface. What is neither begins no handshake, and costs none.
    */
   private onHello(socket: net.Socket, secure: tls.Server, hello: ClientHello): void {
-    // This one included.
-    if (this.speaking > this.options.limits.maxConnections) return this.refuse(socket, 'connections');
+    const others = this.speaking - 1;
+    if (!this.places.mayTake(others)) return this.refuse(socket, 'connections');
     if (hello.read[0] !== TLS_HANDSHAKE && this.options.tls?.alsoPlaintext) {
+      if (!this.places.take(others)) return this.refuse(socket, 'connections');
       this.accept(socket, null);
       return void socket.resume();
     }
@@ -232,6 +241,7 @@ export class Listener implements SessionHandler {
     }
     const from = socket.remoteAddress ?? UNKNOWN;
     if (!this.handshakes.take(from, this.context.clock.now())) return this.refuse(socket, 'handshake-rate');
+    if (!this.places.take(others)) return this.refuse(socket, 'connections');
     this.origins.set(socket, from);
     // The TLS socket reads by itself: resuming this one would lose what it has read.
     secure.emit('connection', socket);

@@ -1,3 +1,4 @@
+import { callsToEnd, type StalledCall } from '../core/admission/stalled-work.js';
 import { OctetCount } from '../http2/stream.js';
 import type { Flushable, FlushScheduler } from './flush-scheduler.js';
 
@@ -11,12 +12,22 @@ const TIGHT_WINDOW = 32 * 1024;
 const TIGHT_SHARE = 1 / 2;
 const EASY_SHARE = 1 / 4;
 const SHED_TO_SHARE = 7 / 8;
+/** Stalled calls are ended from the first share on, until the second is reached. Others wait for memory at the first one. */
+const SHORT_SHARE = 3 / 4;
+const UNSTALLED_SHARE = 11 / 16;
+/** Below the limit, stalled calls are looked for once in this time, ms. */
+const LOOK_MS = 1_000;
 /** Share of the budget that work beside calls may use, together with them. */
 const ASIDE_SHARE = 1 / 2;
 /** Windows stay tight for so long at least: each change is a SETTINGS frame on every connection. */
 const TIGHT_MS = 1_000;
 /** Connections shed from at one time, at most. */
 const SHED_ROUNDS = 64;
+
+/** A call that has stalled, and how to end it. */
+export interface EndableCall extends StalledCall {
+  end(): void;
+}
 
 /** A connection, as far as memory is concerned. */
 export interface MemoryHolder {
@@ -26,6 +37,8 @@ export interface MemoryHolder {
   grantedBytes(): number;
   /** Ends calls of its peer until about `bytes` are free, those first that cannot move, then the largest; what became free. */
   shed(bytes: number): number;
+  /** Adds those of its peer's calls to `calls` that may have stalled. Walks over its streams. */
+  findStalled(calls: EndableCall[]): void;
   /** What each stream of it may receive at first from now on. */
   setFirstWindow(bytes: number): void;
 }
@@ -34,8 +47,10 @@ export interface MemoryHolder {
  * The budget of memory that calls may use, one for the process. Three things count: what may be refused (a request
  * buffered for another attempt, a wide window: `reserve`, `reserveWindow`), what has come and waits to be passed on, and
  * the records of open streams. First windows are not paid for in advance, as most calls use little of theirs: when half
- * of the budget is in use they are made smaller (RFC 9113 section 6.9.2), and when all of it is, the connection that
- * holds most loses calls, those first that cannot move. It ends no call for its age, nor while there is room.
+ * of the budget is in use they are made smaller (RFC 9113 section 6.9.2). When three quarters are, calls end whose callers
+ * have begun a message and stopped for seconds, on whichever connection: many connections with one each look like ordinary
+ * callers otherwise. When all of it is in use and that is not enough, the connection that holds most loses calls, those
+ * first that cannot move. It ends no call for its age, nor while there is room.
  */
 export class MemoryBudget implements Flushable {
   /** Reserved: what is buffered for another attempt or a late status, and what wide windows allow. */
@@ -52,8 +67,9 @@ export class MemoryBudget implements Flushable {
   private flushes: FlushScheduler | null = null;
   private nowMs = 0;
   private tightSinceMs = 0;
-  /** The budget was over its limit after a turn's writes: what is still there cannot be written now. */
-  private wasOver = false;
+  /** Memory was short before a turn's writes: what is still there after them cannot be written now. */
+  private wasShort = false;
+  private nextLookMs = 0;
 
   private readonly tightAt = Math.floor(this.limit * TIGHT_SHARE);
 
@@ -134,15 +150,22 @@ export class MemoryBudget implements Flushable {
     if (used > this.tightAt) this.setWindows(TIGHT_WINDOW);
     else if (used < limit * EASY_SHARE && this.nowMs - this.tightSinceMs >= TIGHT_MS)
       this.setWindows(FIRST_WINDOW);
-    if (used <= limit) {
-      this.wasOver = false;
-    } else if (this.wasOver) {
-      this.wasOver = false;
-      this.shed(used - limit * SHED_TO_SHARE);
-    } else {
-      this.wasOver = true;
+    const isDue = used > limit || (used > limit * SHORT_SHARE && this.nowMs >= this.nextLookMs);
+    if (isDue && !this.wasShort) {
+      this.wasShort = true;
       this.flushes!.schedule(this);
+      return;
     }
+    this.wasShort = false;
+    if (isDue) this.endStalled(used - limit * UNSTALLED_SHARE);
+    if (this.used > limit) this.shed(this.used - limit * SHED_TO_SHARE);
+  }
+
+  private endStalled(bytes: number): void {
+    this.nextLookMs = this.nowMs + LOOK_MS;
+    const calls: EndableCall[] = [];
+    for (const holder of this.holders) holder.findStalled(calls);
+    for (const call of callsToEnd(calls, bytes, this.nowMs, this.used > this.limit)) call.end();
   }
 
   private setWindows(bytes: number): void {

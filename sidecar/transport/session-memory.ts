@@ -8,12 +8,25 @@ import {
   type StreamOwner,
 } from '../http2/stream.js';
 import type { Containment } from './containment.js';
-import { FIRST_WINDOW, type MemoryHolder, WIDE_WINDOW } from './memory-budget.js';
+import { type EndableCall, FIRST_WINDOW, type MemoryHolder, WIDE_WINDOW } from './memory-budget.js';
 
 /** So many requests of a connection that did not fit into their first window make it a wide one. */
 const LARGE_REQUESTS = 4;
 /** A connection with more open streams than this does not keep wide first windows: they are not paid for in advance. */
 const MOST_WIDE_STREAMS = 16;
+
+class StalledStream implements EndableCall {
+  constructor(
+    private readonly memory: SessionMemory,
+    private readonly stream: Stream,
+    readonly sinceMs: number,
+    readonly bytes: number,
+  ) {}
+
+  end(): void {
+    if (!this.stream.closed) this.memory.endStream(this.stream);
+  }
+}
 
 /** What one connection holds of the memory budget, and what it gives up when the budget is used up. */
 export class SessionMemory implements MemoryHolder {
@@ -84,8 +97,7 @@ export class SessionMemory implements MemoryHolder {
     for (const { stream, held } of streams) {
       if (freed >= bytes) break;
       freed += held;
-      if (stream.owner.shed === undefined) connection.reset(stream, ErrorCode.enhanceYourCalm);
-      else this.shedStream(stream, stream.owner);
+      this.endStream(stream);
     }
     return freed;
   }
@@ -96,6 +108,32 @@ export class SessionMemory implements MemoryHolder {
     if (blockBytes < this.unflushedBytes || blockBytes < LONG_LIST_BYTES) return 0;
     this.destroy('it is sending a long header block, and memory is short');
     return blockBytes;
+  }
+
+  findStalled(calls: EndableCall[]): void {
+    const { role, table } = this.connection.state;
+    if (role === 'client') return;
+    for (const stream of table.all()) {
+      const sinceMs = stalledSinceMs(stream);
+      if (sinceMs < Number.POSITIVE_INFINITY)
+        calls.push(new StalledStream(this, stream, sinceMs, heldFor(stream)));
+    }
+  }
+
+  /** Since when none of its peer's calls has moved; −Infinity: there is none. Infinity: one does, or waits for its endpoint. */
+  get stalledSinceMs(): number {
+    let latest = Number.NEGATIVE_INFINITY;
+    for (const stream of this.connection.state.table.all()) {
+      latest = Math.max(latest, stalledSinceMs(stream));
+      if (latest === Number.POSITIVE_INFINITY) break;
+    }
+    return latest;
+  }
+
+  /** Because of the memory that it holds. */
+  endStream(stream: Stream): void {
+    if (stream.owner.shed === undefined) this.connection.reset(stream, ErrorCode.enhanceYourCalm);
+    else this.shedStream(stream, stream.owner);
   }
 
   private shedStream(stream: Stream, owner: StreamOwner): void {
@@ -114,6 +152,10 @@ export class SessionMemory implements MemoryHolder {
 
 function heldFor(stream: Stream): number {
   return STREAM_BYTES + stream.listBytes + (stream.owner.bufferedBytes?.(stream) ?? stream.pendingBytes);
+}
+
+function stalledSinceMs(stream: Stream): number {
+  return stream.owner.stalledSinceMs?.(stream) ?? Number.POSITIVE_INFINITY;
 }
 
 /** Its response waits for the peer's window, or its request for the rest of itself. */

@@ -91,6 +91,8 @@ export class Session implements ConnectionHandler, Flushable, Patient, Postponed
   octetsRead = 0;
   /** Monotonic ms of the last octets that had an answer to a PING. */
   lastPongMs = 0;
+  /** Set by the handler: when a call of the peer last began or ended; at first, its own start. */
+  lastCallMs: number;
   /** Calls in a row that the peer has reset without an answer, and responses that have begun; see refused-streams.ts. */
   refusals = 0;
   responses = 0;
@@ -142,6 +144,7 @@ export class Session implements ConnectionHandler, Flushable, Patient, Postponed
     memory.holders.add(this.memory);
     this.isTls = socket instanceof TLSSocket;
     this.lastReadMs = context.clock.now();
+    this.lastCallMs = this.lastReadMs;
     socket.setNoDelay?.(true);
     const port = readBuffers.get(socket);
     if (port === undefined)
@@ -168,6 +171,11 @@ export class Session implements ConnectionHandler, Flushable, Patient, Postponed
     // `authorized`: the handshake was over on this side.
     const isUngreeted = role === 'client' && !settingsAcked && (this.socket as TLSSocket).authorized === true;
     return isUngreeted ? describeEndUngreeted(this.socketReason) : this.socketReason;
+  }
+
+  /** Since when no call of the peer has moved. Infinity: one does, or waits for its endpoint. */
+  get quietSinceMs(): number {
+    return Math.max(this.lastCallMs, this.memory.stalledSinceMs);
   }
 
   get inFlight(): number {

@@ -47,7 +47,7 @@ const framesPerSecond = blockAs('a block of rates', {
 export const limits = blockAs('a block of limits', {
   max_connections: option(wholeNumber({ min: 8, max: 1_000_000 }).prefault(1_024), {
     meaning:
-      'Connections each listener holds at once; more are closed as they come. A listener with TLS holds as many again that have not sent a complete ClientHello yet; of more than that the oldest are closed. A connection without a call for an hour is closed.',
+      'Connections each listener holds at once. A new one beyond that takes the place of the one that has been quiet longest: without a call for 5 s, or with calls only whose callers have begun a message and sent nothing for 5 s. Where there is none, the new one is closed. A listener with TLS holds as many again that have not sent a complete ClientHello yet; of more than that the oldest are closed. A connection without a call for an hour is closed.',
     why: 'A mesh of a few hundred peers fits several times over, an open-socket limit of 4,096 too.',
   }),
   max_concurrent_streams: option(wholeNumber({ min: 8, max: 100_000 }).prefault(256), {
@@ -80,7 +80,7 @@ export const limits = blockAs('a block of limits', {
   }),
   memory_budget: option(size({ min: 16 * MIB, max: 1_024 * GIB }).prefault('96MiB'), {
     meaning:
-      'Payload the whole process may hold at once, with 4 KiB for each open call. From half of it on streams get smaller windows; beyond it the connection that holds most loses calls (`outrider-reason: memory-budget`).',
+      'Payload the whole process may hold at once, with 4 KiB for each open call. From half of it on streams get smaller windows; from three quarters on calls end whose callers have begun a message and sent nothing for 5 s; beyond it the connection that holds most loses calls (`outrider-reason: memory-budget`).',
     why: 'Twenty thousand open calls, or fifteen hundred that hold 64 KiB each, and a process that stays under 300 MiB.',
   }),
   replay_bytes_per_call: option(size({ min: 0, max: GIB }).prefault('4MiB'), {

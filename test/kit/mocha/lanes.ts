@@ -75,6 +75,7 @@ export const LANES: readonly LaneRule[] = [
       // Latencies beside a large call, floods that are fast enough only alone, goodput.
       ...['test/interop/neighbours', 'test/bench/overload', 'test/attacks/memory', 'test/attacks/exhaustion'],
       ...['test/attacks/cancel-flood', 'test/attacks/rapid-reset', 'test/attacks/floods'],
+      'test/attacks/partial-uploads',
     ],
   },
 ];

@@ -3,6 +3,7 @@
  * endpoints behind them and scripted callers before them. `run` is one or more whole turns of the event loop.
  */
 import assert from 'node:assert/strict';
+import type net from 'node:net';
 import type { Cluster } from '../../../sidecar/cluster/cluster.js';
 import { makeCluster } from '../../../sidecar/cluster/membership.js';
 import { labelOf } from '../../../sidecar/config/codecs/address.js';
@@ -253,13 +254,20 @@ export class Stack {
   private deferred: (() => void)[] = [];
   private readonly backends = new Map<string, Backend>();
   private readonly apps: Application[] = [];
+  private readonly servers = new Map<Listener, net.Server>();
+  private newestServer: net.Server | undefined;
   private readonly outbounds: OutboundStack[] = [];
   private readonly inbounds: InboundStack[] = [];
   private intentionsVersion = 0;
   private isClosed = false;
 
   constructor(
-    options: { readonly seed?: number; readonly memoryBytes?: number; readonly logger?: Logger } = {},
+    private readonly options: {
+      readonly seed?: number;
+      readonly memoryBytes?: number;
+      readonly maxConnections?: number;
+      readonly logger?: Logger;
+    } = {},
   ) {
     const { clock } = this;
     afterTest(() => this.close());
@@ -276,7 +284,10 @@ export class Stack {
       random: seeded(options.seed ?? 1),
       audit: { record: (kind, fields) => void this.audited.push({ kind, fields }) },
       memory: new MemoryBudget(options.memoryBytes ?? 256 * 1024 * 1024),
-      network: { dial: (address) => this.net.dial(labelOf(address)), server: SYSTEM_NETWORK.server },
+      network: {
+        dial: (address) => this.net.dial(labelOf(address)),
+        server: (how, onSocket) => this.server(how, onSocket),
+      },
       recorder: null,
       tracer: null,
       nowMs: clock.now(),
@@ -384,13 +395,32 @@ export class Stack {
 
   private listen(onStream: Listener['onStream']): Listener {
     const settings = DEFAULT_LOCAL_SETTINGS;
-    return new Listener({ address: addressOf('here'), settings, limits: LIMITS, onStream }, this.context);
+    const limits = { ...LIMITS, maxConnections: this.options.maxConnections ?? LIMITS.maxConnections };
+    const listener = new Listener({ address: addressOf('here'), settings, limits, onStream }, this.context);
+    this.servers.set(listener, this.newestServer!);
+    return listener;
+  }
+
+  private server(...of: Parameters<typeof SYSTEM_NETWORK.server>): net.Server {
+    this.newestServer = SYSTEM_NETWORK.server(...of);
+    return this.newestServer;
+  }
+
+  /** An application that connects as to a plain listener: it may be refused. */
+  connect(listener: Listener): Application {
+    const [near, far] = this.net.pair();
+    this.servers.get(listener)!.emit('connection', far);
+    return this.keep(near, {});
   }
 
   /** An application on a connection of its own. `service`: the identity its handshake proved; absent: none. */
   app(listener: Listener, service?: string, options: Omit<PeerOptions, 'role'> = {}): Application {
     const [near, far] = this.net.pair();
     listener.accept(far as never, service === undefined ? null : new Identity(service));
+    return this.keep(near, options);
+  }
+
+  private keep(near: MemorySocket, options: Omit<PeerOptions, 'role'>): Application {
     const app = new Application(near, options);
     this.apps.push(app);
     this.run();

@@ -1,9 +1,10 @@
 /** The budget of memory: which connection loses calls when it is used up, and when none does. */
 import assert from 'node:assert/strict';
 import type { QueueConfig } from '../../../sidecar/config/model.js';
+import { STALLED_MS } from '../../../sidecar/core/admission/stalled-work.js';
 import { FlushScheduler } from '../../../sidecar/transport/flush-scheduler.js';
 import { FIRST_WINDOW, MemoryBudget, type MemoryHolder } from '../../../sidecar/transport/memory-budget.js';
-import { data, Flag, FrameType, Setting, settingsOf } from '../../kit/http2/h2-frames.js';
+import { data, Flag, FrameType, grpcMessage, Setting, settingsOf } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import {
   type Application,
@@ -42,6 +43,7 @@ class Fake implements MemoryHolder {
     this.memory.waiting.octets -= freed;
     return freed;
   }
+  findStalled(): void {}
   setFirstWindow(bytes: number): void {
     this.window = bytes;
   }
@@ -318,6 +320,76 @@ describe('Memory that is short', () => {
       stack.advance(2000);
       stack.settle(app.call({ body: null }).reset());
       assert.deepEqual(windows(app), [65_536, MIB, 32_768, 65_536]);
+    });
+  });
+
+  describe('and uploads that stop', () => {
+    /** Of the 16 KiB that fill half of a small window, so that each stays here. */
+    const PART = 15_000;
+    const UPLOAD = grpcMessage(Buffer.alloc(50 * PART));
+    /** So many of one part that memory is short, and no more. */
+    const UPLOADS = 200;
+    let others: Application[];
+    beforeEach(() => {
+      start(4 * MIB);
+      stack.backend('a').answer = (stream) => stream.reply();
+      others = [];
+    });
+    /** Each on a connection of its own. */
+    const stalled = (n: number): PeerStream[] =>
+      Array.from({ length: n }, () => {
+        const app = stack.app(out.listener);
+        others.push(app);
+        return stack.settle(app.call({ body: null }).data(UPLOAD.subarray(0, PART)));
+      });
+    const lostAsShort = (calls: readonly PeerStream[]): number => {
+      const over = calls.filter(({ isOver }) => isOver);
+      for (const { status, reason } of over) assert.deepEqual([status, reason], [8, 'memory-budget']);
+      return over.length;
+    };
+
+    it('are ended before those that move, though these are all of one connection and hold more', () => {
+      const stopped = stalled(UPLOADS);
+      stack.advance(STALLED_MS);
+      const app = stack.app(out.listener);
+      const moving = Array.from({ length: 20 }, () => app.call({ body: null }));
+      const sent = moving.map(() => 0);
+      for (let round = 0; round < 12; round++) {
+        moving.forEach((call, i) => {
+          call.data(UPLOAD.subarray(sent[i]!, sent[i]! + 1_000));
+          sent[i]! += 1_000;
+        });
+        stack.run();
+        stack.advance(1_000);
+      }
+      // With these, more than the budget has been asked for.
+      stalled(40);
+      assert.ok(lostAsShort(stopped) > 0);
+      moving.forEach((call, i) => void call.data(UPLOAD.subarray(sent[i]), Flag.endStream));
+      stack.settle(moving);
+      assert.deepEqual([...new Set(moving.map(({ status }) => status))], [0]);
+    });
+
+    it('are ended, the first ones first, as soon as three quarters are in use, and no more than is needed', () => {
+      const stopped = stalled(100);
+      stack.advance(STALLED_MS / 2);
+      stopped.push(...stalled(60));
+      stack.advance(STALLED_MS);
+      stack.settle(stack.app(out.listener).call());
+      assert.equal(lostAsShort(stopped), 0, 'there is room');
+      stopped.push(...stalled(10));
+      const lost = lostAsShort(stopped);
+      assert.ok(lost > 0 && lost < 40, `${lost} of ${stopped.length}`);
+      assert.equal(lostAsShort(stopped.slice(0, lost)), lost);
+    });
+
+    it('are left alone while they move, however slowly, and while there is room', () => {
+      const slow = stalled(30);
+      stack.advance(60_000);
+      assert.equal(lostAsShort(slow), 0);
+      for (const call of slow) call.data(UPLOAD.subarray(PART), Flag.endStream);
+      stack.settle(slow);
+      assert.deepEqual([...new Set(slow.map(({ status }) => status))], [0]);
     });
   });
 
