@@ -67,6 +67,7 @@ const ONLY_READ: Readonly<Record<string, string>> = {
   'docs/DRILLS.md': 'minutes; test/e2e/chaos.test.ts holds drills',
   'docs/PERFORMANCE.md': 'measurements',
   'docs/ROLLOUT.md': 'test/e2e/sidecar/rollout.test.ts gives the same commands to a rollout of its own',
+  'docs/SIMULATION.md': 'minutes; test/simulation/simulation.test.ts runs the program',
   'docs/TESTING.md': 'these tests',
   'docs/UPGRADE.md': 'test/e2e/sidecar/takeover.test.ts',
   'mesh-config/MODEL.md': 'docs/OWN-MODEL.md has the same steps',

@@ -116,7 +116,7 @@ class Draw {
     this.dice = new Dice(seed, 'plan');
     const isCalm = this.dice.chance(CALM_SHARE);
     for (const [name, share] of Object.entries(FEATURES)) {
-      const isOn = this.dice.of(name).chance(only === undefined ? share : 0.7);
+      const isOn = this.dice.of(name).chance(share);
       if (!isOn || (only !== undefined && !only.includes(name))) continue;
       if (isCalm && HARMS.includes(name as FaultKind) && name !== 'reload') continue;
       this.features.add(name as Feature);

@@ -12,6 +12,7 @@ import type { Dice } from '../dice.js';
 /** A process, as its sockets see it. */
 export interface SocketOwner {
   /** The machine that it runs on. */
+  readonly name: string;
   readonly host: string;
   readonly isDead: boolean;
   readonly isFrozen: boolean;
@@ -76,6 +77,8 @@ export class SimSocket extends EventEmitter {
   /** The connection breaks when this side has sent so many more bytes; a fault. */
   breaksAfterBytes = Number.POSITIVE_INFINITY;
   private readonly queue: Buffer[] = [];
+  /** Of each buffer in the queue: whether its beginning is as it was written. */
+  private readonly marks: number[] = [];
   private onTheWay: OnTheWay[] = [];
   private onTheWayBytes = 0;
   private endAtMs = Number.POSITIVE_INFINITY;
@@ -120,6 +123,7 @@ export class SimSocket extends EventEmitter {
     if (this.destroyed || this.writableEnded) return false;
     if (chunk.length === 0) return !this.needsDrain;
     this.queue.push(chunk);
+    this.marks.push(markOf(chunk));
     this.writableLength += chunk.length;
     this.needsDrain ||= this.writableLength >= HIGH_WATER_BYTES;
     this.net.touch(this);
@@ -139,6 +143,7 @@ export class SimSocket extends EventEmitter {
     this.writableEnded = true;
     // What Node has not handed to the kernel is lost.
     this.queue.length = 0;
+    this.marks.length = 0;
     this.net.touch(this);
     return this;
   }
@@ -164,6 +169,7 @@ export class SimSocket extends EventEmitter {
     this.isClosed = true;
     this.destroyed = true;
     this.queue.length = 0;
+    this.marks.length = 0;
     this.process.sockets.delete(this);
     const { other } = this;
     if (other !== null) this.net.clock.after(this.conditions.delayMs, () => other.fail('ECONNRESET'));
@@ -174,6 +180,7 @@ export class SimSocket extends EventEmitter {
     if (this.isClosed) return;
     if (this.process.isFrozen) return this.process.whenThawed(() => this.fail(code));
     this.queue.length = 0;
+    this.marks.length = 0;
     this.destroyed = true;
     this.tell('error', Object.assign(new Error(code), { code }));
     this.close();
@@ -231,12 +238,18 @@ export class SimSocket extends EventEmitter {
     let size = 0;
     while (left > 0 && this.queue.length > 0) {
       const first = this.queue[0]!;
+      if (this.marks[0] !== markOf(first)) this.net.onChanged(this.process.name);
       const part = first.length <= left ? first : first.subarray(0, left);
       parts.push(part);
       size += part.length;
       left -= part.length;
-      if (part.length === first.length) this.queue.shift();
-      else this.queue[0] = first.subarray(part.length);
+      if (part.length === first.length) {
+        this.queue.shift();
+        this.marks.shift();
+      } else {
+        this.queue[0] = first.subarray(part.length);
+        this.marks[0] = markOf(this.queue[0]);
+      }
     }
     this.breaksAfterBytes -= size;
     this.lastAtMs = Math.max(this.lastAtMs, nowMs + this.conditions.delayMs);
@@ -321,13 +334,21 @@ export class SimSocket extends EventEmitter {
   }
 }
 
-const SLAB_BYTES = 1024 * 1024;
+/** As a sidecar reads: small reads share memory of this size, large ones have their own. */
+/** Over the first bytes of a buffer: a frame header at its begin is among them. */
+function markOf(bytes: Buffer): number {
+  let mark = bytes.length;
+  for (let i = 0; i < Math.min(bytes.length, 64); i++) mark = (Math.imul(mark, 31) + bytes[i]!) | 0;
+  return mark;
+}
+
+const SLAB_BYTES = 16 * 1024;
 let slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
 let slabAt = 0;
 
-/** Memory that no other piece lies in: as an allocation of its own, at a fraction of its cost. */
+/** Memory that no other piece lies in. */
 function ownMemory(size: number): Buffer {
-  if (size > SLAB_BYTES / 16) return Buffer.allocUnsafeSlow(size);
+  if (size > SLAB_BYTES / 4) return Buffer.allocUnsafeSlow(size);
   if (slabAt + size > SLAB_BYTES) {
     slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
     slabAt = 0;
@@ -405,6 +426,8 @@ export class SimNet {
   /** Names of processes that cannot reach each other, as `A B`; a fault. */
   readonly cuts = new Set<string>();
   connections = 0;
+  /** A buffer was changed between its write and its take. */
+  onChanged: (process: string) => void = () => {};
   /** Hash over the size and the time of each read. */
   readHash = 0;
   private touched = new Set<SimSocket>();

@@ -54,6 +54,8 @@ export class World {
     this.net = new SimNet(this.clock, this.dice.of('net'), (from, to) =>
       from.host === to.host ? plan.links.local : plan.links.mesh,
     );
+    this.net.onChanged = (process) =>
+      this.findOnce('right-frames', `${process} changed a buffer that its socket had not taken yet`);
     this.records = plan.calls.map(recordOf);
   }
 
