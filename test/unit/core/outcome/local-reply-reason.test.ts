@@ -31,14 +31,16 @@ describe('Reasons', () => {
     );
   });
 
-  it('have one name for two sentences only where both refuse a call alike, one of them a model of it', () => {
-    const { rateLimited, modelRateLimited, notAllowed, modelNotAllowed } = LocalReplyReasons;
+  it('have one name for several sentences only where they refuse a call alike, one of them by what it is about', () => {
+    const { rateLimited, modelRateLimited, notAllowed, modelNotAllowed, controlNotAllowed } =
+      LocalReplyReasons;
     const all = Object.values(LocalReplyReasons);
     const twice = all.filter(({ name }, i) => all.findIndex((each) => each.name === name) !== i);
-    assert.deepEqual(twice, [modelRateLimited, modelNotAllowed]);
+    assert.deepEqual(twice, [modelRateLimited, modelNotAllowed, controlNotAllowed]);
     const pairs = [
       [rateLimited, modelRateLimited],
       [notAllowed, modelNotAllowed],
+      [notAllowed, controlNotAllowed],
     ] as const;
     for (const [whole, model] of pairs)
       assert.deepEqual([model.status, model.isUnprocessed], [whole.status, whole.isUnprocessed]);
