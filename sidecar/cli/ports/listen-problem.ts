@@ -10,6 +10,8 @@ export function listenProblem(error: unknown): string {
   };
   const isTcp = port !== undefined && port >= 0;
   const where = isTcp ? `${address}:${port}` : address;
+  // Of an inherited socket the system names neither.
+  if (typeof where !== 'string') return message;
   if (code === 'EADDRINUSE') {
     const owner = isTcp ? portOwner(port) : undefined;
     return `cannot listen on ${where}: already taken${owner === undefined ? '' : ` by ${owner}`}`;

@@ -118,7 +118,9 @@ describe('what a model has started', function () {
       const mark = `e${process.pid}${signal}`;
       const command = JSON.stringify(['sh', '-c', wrapped(mark)]);
       const env = '{ OUTRIDER_MODEL_LISTEN: "{address}" }';
-      const mesh = Mesh.start(`services:
+      const mesh =
+        Mesh.start(`caller: { name: client, admin: "127.0.0.1:0", upstreams: { tiny: { listen: "127.0.0.1:0" } } }
+services:
   tiny: { command: ${command}, model: { env: ${env} } }
 `);
       afterTest(() => mesh.discard());

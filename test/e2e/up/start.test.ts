@@ -30,7 +30,12 @@ describe('the start of a mesh and of a sidecar', function () {
   });
 
   /** A service whose program the test writes. */
-  const service = (command: readonly string[], model = '', more = ''): string => `services:
+  const service = (
+    command: readonly string[],
+    model = '',
+    more = '',
+  ): string => `caller: { name: client, admin: "127.0.0.1:0", upstreams: { tiny: { listen: "127.0.0.1:0" } } }
+services:
   tiny:
     command: ${JSON.stringify(command)}
     model: { env: { OUTRIDER_MODEL_LISTEN: "{address}" }${model} }
@@ -114,7 +119,7 @@ printf 'ImportError: no module \\033[31mtorch\\n' >&2
 exit 1`;
     const { stderr, log } = await failing(service(['sh', '-c', script]));
     assert.match(stderr, /^outrider: model of tiny-1: exited with code 1$/m);
-    assert.match(stderr, /^outrider: {3}step 30\noutrider: {3}ImportError: no module \\x1b\[31mtorch$/m);
+    assert.match(stderr, /^outrider: {3}step 30\noutrider: {3}ImportError: no module \\u001b\[31mtorch$/m);
     assert.doesNotMatch(stderr, /step 10$/m);
     assert.match(log, /step 1\n/);
   });

@@ -83,6 +83,7 @@ const UNREACHED = new Set([
   'Inbound.onFirstMessage',
   'Inbound.onNotUnary',
   'Inbound.onResume',
+  'Inbound.onWaitOver',
   'Inbound.onActive',
   'ModelBackend.onServerCallFinish',
   'ModelBackend.onState',
