@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ModelReport } from '../../../sidecar/telemetry/reports.js';
 import { meshFile } from '../../kit/config/mesh-file.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
 import {
   admin,
   isReady,
@@ -14,6 +16,10 @@ import {
 } from '../../kit/process/outrider.js';
 import { cpuTimeNs, isRunning, isStopped, until } from '../../kit/process/processes.js';
 import { SEVEN, SuiteMesh } from '../../kit/process/suite-mesh.js';
+
+/** Share of a core of an idle sidecar, and how many times that of a bare process of Node it may be. */
+const LITTLE = 0.002;
+const TIMES_BARE = 10;
 
 describe('outrider up', function () {
   this.timeout(60_000);
@@ -96,21 +102,29 @@ describe('outrider up', function () {
     assert.deepEqual(open, []);
   });
 
-  it('uses at most 0.2 % of a core per sidecar while nothing happens', async () => {
+  it('uses at most 0.2 % of a core per sidecar while nothing happens, or little more than Node itself', async () => {
     // Windows, because what a process still has to do after its start (compiling, one collection of garbage) is not idleness.
     const windowMs = 4_000;
+    // What a wake-up costs depends on the machine and on how deep it sleeps: a bare process that wakes up five times a second says it.
+    const bare = spawn(process.execPath, ['-e', 'setInterval(() => {}, 200)'], { stdio: 'ignore' });
+    afterTest(() => void bare.kill());
+    let most = LITTLE;
     const best = running.facts.sidecars.map(() => 1);
-    for (let window = 0; window < 6 && best.some((share) => share > 0.002); window++) {
+    for (let window = 0; window < 6 && best.some((share) => share > most); window++) {
+      const bareBefore = cpuTimeNs(bare.pid!);
       const before = running.facts.sidecars.map((sidecar) => cpuTimeNs(sidecar.pid));
       await delay(windowMs);
       running.facts.sidecars.forEach((sidecar, i) => {
         best[i] = Math.min(best[i]!, (cpuTimeNs(sidecar.pid) - before[i]!) / 1e6 / windowMs);
       });
+      // Not the first one, in which it starts.
+      if (window > 0)
+        most = Math.max(most, (TIMES_BARE * (cpuTimeNs(bare.pid!) - bareBefore)) / 1e6 / windowMs);
     }
     const shares = best.map((share) => `${(share * 100).toFixed(2)} %`).join(', ');
     assert.ok(
-      best.every((share) => share <= 0.002),
-      `shares of a core: ${shares}`,
+      best.every((share) => share <= most),
+      `shares of a core: ${shares}, at most ${(most * 100).toFixed(2)} %`,
     );
   });
 
