@@ -4,6 +4,8 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../kit/process/package-root.js';
+import { PLANTED } from './mutants/planted.js';
+import { REGRESSIONS } from './mutants/regressions.js';
 import { drawPlan } from './plan/draw.js';
 import type { Plan } from './plan/plan.js';
 import { run } from './run.js';
@@ -27,6 +29,16 @@ describe('Simulation', () => {
     assert.match(one!, /^seed 7: trace \w+-\w+, \d+ turns$/);
     assert.equal(one, other);
   }).timeout(60_000);
+
+  it('has defects to plant whose places are still there, each once', () => {
+    const gone = [...REGRESSIONS, ...PLANTED].filter(
+      ({ file, find }) => readFileSync(join(packageRoot, file), 'utf8').split(find).length !== 2,
+    );
+    assert.deepEqual(
+      gone.map(({ name, file }) => `${name}: ${file}`),
+      [],
+    );
+  });
 
   for (const seed of SEEDS)
     it(`keeps every invariant from seed ${seed}`, async () => {

@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 import { packageRoot } from '../../kit/process/package-root.js';
 import type { Mutant } from './mutant.js';
+import { PLANTED } from './planted.js';
 import { REGRESSIONS } from './regressions.js';
 
 const { values } = parseArgs({
@@ -17,7 +18,7 @@ const { values } = parseArgs({
   },
 });
 
-const ALL: readonly Mutant[] = REGRESSIONS;
+const ALL: readonly Mutant[] = [...REGRESSIONS, ...PLANTED];
 
 /** The simulator with one file changed, as a program. @throws Error when the text is not there once. */
 async function planted({ name, file, find, replace }: Mutant, directory: string): Promise<string> {
