@@ -211,6 +211,7 @@ const GROUPS: readonly Group[] = [
       outrider_consul_instances: ['target', 'status'],
       outrider_consul_kept_instances: ['target'],
       outrider_consul_holds_total: ['target'],
+      outrider_consul_unreadable: ['target'],
       outrider_consul_skipped_entries: ['target'],
       outrider_consul_parses_total: ['where'],
       outrider_consul_parse_failures_total: [],

@@ -190,6 +190,8 @@ export const HELP = {
     'Instances in use although Consul took them away, because too many went at once.',
   outrider_consul_holds_total:
     'Times Consul took away most of a working set at once and was not believed for the grace time.',
+  outrider_consul_unreadable:
+    '1 while the token may not read the instances of a target any more, and the last list stays in use.',
   outrider_consul_skipped_entries: 'Entries of the last answer that make no sense and are left out.',
   outrider_consul_parses_total:
     'Answers about instances that were parsed, on the main thread or in a thread of its own.',

@@ -84,6 +84,7 @@ export class Consul implements Discovery {
     this.identity = config.identity.kind === 'consul' ? this.connectIdentity(logger) : undefined;
     this.endpoints = new EndpointWatcher(this.queries, {
       ...this.deps,
+      agent: this.agent,
       isAnswering,
       // Only our certificate says it where Consul gives it.
       datacenter: () =>
@@ -180,12 +181,13 @@ export class Consul implements Discovery {
   /** What the admin server shows of Consul. */
   report(): RegistryReport {
     const registration = this.registration?.status();
+    const unreadable = this.endpoints.problems();
     return {
       where: this.agent.where,
       ...registration,
-      queries: this.queries.statuses().map(({ name, state, ageMs, problem }) => ({
+      queries: this.queries.statuses().map(({ name, state, ageMs, problem = unreadable.get(name) }) => ({
         name,
-        state,
+        state: unreadable.has(name) ? 'failing' : state,
         ...(Number.isFinite(ageMs) ? { ageMs: Math.round(ageMs) } : {}),
         ...present('problem', problem),
       })),

@@ -73,6 +73,8 @@ interface TargetReport {
   /** Entries of the last answer that made no sense. */
   readonly skipped: number;
   readonly holds: number;
+  /** The token may not read the instances, and the last list stays in use. */
+  readonly isUnreadable: boolean;
 }
 
 /** The metrics of instances, by target; of each status, also where no instance has it. */
@@ -91,6 +93,7 @@ export function targetMetrics(targets: readonly TargetReport[], parses: ParsePoo
     metric('outrider_consul_instances', instances),
     perTarget.metric('outrider_consul_kept_instances', ({ kept }) => kept),
     perTarget.metric('outrider_consul_holds_total', ({ holds }) => holds),
+    perTarget.metric('outrider_consul_unreadable', ({ isUnreadable }) => Number(isUnreadable)),
     perTarget.metric('outrider_consul_skipped_entries', ({ skipped }) => skipped),
     metric('outrider_consul_parses_total', parsed),
     metric('outrider_consul_parse_failures_total', one(parses.failures)),

@@ -90,7 +90,8 @@ class Subject {
       },
     };
     this.watches = new QueryRegistry(reader, this.deps);
-    this.targets = new EndpointWatcher(this.watches, { ...this.deps, isAnswering: () => true });
+    const deps = { ...this.deps, agent: reader, isAnswering: () => true };
+    this.targets = new EndpointWatcher(this.watches, deps);
   }
 
   follow(service: string): Promise<Applied> {

@@ -10,6 +10,7 @@ import { filterFor, type Target } from '../../../sidecar/discovery/consul/catalo
 import type { Instance } from '../../../sidecar/discovery/consul/parser/instances.js';
 import { ConsulServer, consulOrSkip, proxyOf } from '../../kit/consul/consul.js';
 import { type RealKit, realKit } from '../../kit/consul/real-agent.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
 import { until } from '../../kit/process/processes.js';
 
 const GRACE_MS = 2_000;
@@ -32,6 +33,7 @@ describe('the endpoints of a target, from a real Consul', () => {
     kit = realKit(server, { config: { graceMs: GRACE_MS } });
     targets = new EndpointWatcher(kit.watches, {
       ...kit.deps,
+      agent: kit.agent,
       isAnswering: (address) => address.kind === 'tcp' && !silent.has(address.port),
     });
   });
@@ -170,4 +172,64 @@ describe('the endpoints of a target, from a real Consul', () => {
     await server.register({ Name: 'plain', ID: 'plain-1', Port: 9200 });
     await shows(follow({ service: 'plain', via: 'plain' }), '9200');
   });
+});
+
+describe('the endpoints of a target, for a token whose rights change', function () {
+  this.timeout(90_000);
+  let server: ConsulServer;
+  let policy: string;
+  let token: string;
+
+  before(async function () {
+    await consulOrSkip(this);
+    server = await ConsulServer.start({ acl: true });
+    policy = (await server.api<{ ID: string }>('PUT', '/acl/policy', { Name: 'changes', Rules: '' })).ID;
+    const made = await server.api<{ SecretID: string }>('PUT', '/acl/token', { Policies: [{ ID: policy }] });
+    token = made.SecretID;
+  });
+  after(() => server?.stop());
+
+  const ALL = 'service_prefix "" { policy = "read" } node_prefix "" { policy = "read" }';
+  const grant = (Rules: string): Promise<unknown> =>
+    server.api('PUT', `/acl/policy/${policy}`, { ID: policy, Name: 'changes', Rules });
+  const listed = (): Promise<readonly unknown[]> =>
+    server.api<readonly unknown[]>('GET', '/health/connect/digits', undefined, token);
+
+  for (const [right, rules] of [
+    ['service:read', 'node_prefix "" { policy = "read" }'],
+    ['node:read', 'service_prefix "" { policy = "read" }'],
+  ] as const) {
+    it(`endpoints from Consul stay while the token is without ${right}, and are read again once it has it back`, async () => {
+      await grant(ALL);
+      for (const port of [9001, 9002])
+        await server.register({ ...proxyOf('digits', port), ID: `digits-${port}` });
+      const kit = realKit(server, { token, config: { graceMs: 1_000 } });
+      const deps = { ...kit.deps, agent: kit.agent, isAnswering: () => true };
+      const targets = new EndpointWatcher(kit.watches, deps);
+      afterTest(() => kit.close());
+      afterTest(() => targets.close());
+      const told: string[] = [];
+      targets.watch({ service: 'digits' }, ({ instances = [] }) => {
+        told.push(
+          instances
+            .map(({ port }) => port)
+            .sort()
+            .join(' '),
+        );
+      });
+      await until('both are known', () => told.at(-1) === '9001 9002', 10_000);
+      await grant(rules);
+      await until('Consul hides them', async () => (await listed()).length === 0, 10_000);
+      // The query answers as an instance changes, with a list without any.
+      await server.register({ ...proxyOf('digits', 9003), ID: 'digits-9003' });
+      await until('it is known that they cannot be read', () => targets.problems().size > 0, 10_000);
+      assert.deepEqual(told, ['9001 9002']);
+      await grant(ALL);
+      await until('the third is known', () => told.at(-1) === '9001 9002 9003', 60_000);
+      assert.ok(!told.includes(''), told.join(' | '));
+      assert.equal(targets.problems().size, 0);
+      for (const port of [9001, 9002, 9003]) await server.deregister(`digits-${port}`);
+      await until('they are gone', () => told.at(-1) === '', 10_000);
+    });
+  }
 });

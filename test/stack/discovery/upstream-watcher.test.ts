@@ -46,7 +46,7 @@ describe('rules of a real Consul', () => {
     const logger: Logger = { ...silentLogger, warn: (fields) => void warnings.push(String(fields['rule'])) };
     kit = realKit(server, { logger });
     const { watches, deps } = kit;
-    targets = new EndpointWatcher(watches, { ...deps, isAnswering: () => true });
+    targets = new EndpointWatcher(watches, { ...deps, agent: kit.agent, isAnswering: () => true });
     const consul = { service: 'web', tags: [], meta: {}, failover: [] };
     const upstream = anUpstream([], { name: 'web', consul, balance: { kind: 'least-loaded' } });
     const take = (snapshot: UpstreamSnapshot) => (latest = snapshot);

@@ -4,12 +4,14 @@ import { apply, type Registry, reevaluate } from '../../../core/discovery/evicti
 import { getOrInsert } from '../../../runtime/get-or-insert.js';
 import type { Timer } from '../../../runtime/time/timers.js';
 import type { Metric } from '../../../telemetry/metric.js';
+import type { AgentReader } from '../client/response.js';
 import { targetMetrics } from '../metrics.js';
 import type { Instance, InstanceList } from '../parser/instances.js';
 import { type InstanceStream, ParsePool } from '../parser/parser-pool.js';
 import type { QueryRegistry, Watch } from '../query/query-registry.js';
 import { type ConsulDeps, cachedIn, type QuerySpec, type Source } from '../query/query-spec.js';
 import { cachedInstances } from './cached-instances.js';
+import { EmptyListCheck } from './empty-list-check.js';
 import { logEvictionsHeld, logHoldEnded } from './eviction-log.js';
 import { keyOf, queryOf, type Target, titleOf } from './target.js';
 
@@ -31,6 +33,8 @@ export interface TargetWatch {
 
 /** What a watcher of endpoints is made with. */
 export interface TargetDeps extends ConsulDeps {
+  /** Asked whether an empty list is one that the token may not read. */
+  readonly agent: AgentReader;
   /**
    * Our own; targets in another one are reached by their wan addresses. While it is not known no target is taken to
    * be elsewhere.
@@ -86,6 +90,14 @@ export class EndpointWatcher {
     return targetMetrics(reports, this.pool.counts);
   }
 
+  /** Why lists of instances cannot be read, by the name of their query. */
+  problems(): ReadonlyMap<string, string> {
+    const problems = new Map<string, string>();
+    for (const { queryName, unreadable } of this.entries.values())
+      if (unreadable !== undefined) problems.set(queryName, unreadable);
+    return problems;
+  }
+
   close(): void {
     for (const entry of this.entries.values()) entry.close();
     this.entries.clear();
@@ -103,8 +115,11 @@ class WatchedTarget {
   private readonly passingOnly = new WeakMap<Instance, Instance>();
   private readonly isAnswering = ({ address, port }: Instance): boolean =>
     this.deps.isAnswering({ kind: 'tcp', host: address, port });
+  private readonly emptyList: EmptyListCheck;
   private query: Watch | undefined;
   private registry: Registry<Instance> | undefined;
+  /** The last answer with entries. */
+  private lastListed: readonly Instance[] = [];
   private reevaluateTimer: Timer | undefined;
   private problem: string | undefined;
   private skipped = 0;
@@ -118,6 +133,11 @@ class WatchedTarget {
   ) {
     this.title = titleOf(target);
     this.section = `endpoints ${keyOf(target)}`;
+    this.emptyList = new EmptyListCheck(target, deps, {
+      believed: () => this.take([], 'agent'),
+      refused: (problem) => this.keepLast(problem),
+      returned: () => this.query?.reread('the token may read it again'),
+    });
     this.stream = pool.stream({
       placeKeys: deps.config.locality,
       get wan() {
@@ -149,15 +169,26 @@ class WatchedTarget {
   close(): void {
     this.listeners.clear();
     this.query?.close();
+    this.emptyList.end();
     this.reevaluateTimer?.cancel();
     this.stream.close();
+  }
+
+  get queryName(): string {
+    return queryOf(this.target).name;
+  }
+
+  /** Why the instances cannot be read; undefined while they can. */
+  get unreadable(): string | undefined {
+    return this.emptyList.problem;
   }
 
   /** What the metrics show of this target. */
   report() {
     const { title, registry, skipped, holds } = this;
     const { members = [], guard } = registry ?? {};
-    return { title, members, kept: guard?.retained.size ?? 0, skipped, holds };
+    const isUnreadable = this.unreadable !== undefined;
+    return { title, members, kept: guard?.retained.size ?? 0, skipped, holds, isUnreadable };
   }
 
   private open(): void {
@@ -179,8 +210,31 @@ class WatchedTarget {
     this.problem = problem;
     const isStrict = this.target.onlyPassing === true;
     const answer = isStrict ? instances.map((each) => this.asPassingOnly(each)) : instances;
+    if (from === 'agent' && answer.length === 0 && skipped === 0 && this.hasMembers)
+      return this.emptyList.begin();
+    this.emptyList.end();
+    this.take(answer, from);
+  }
+
+  private get hasMembers(): boolean {
+    return this.registry !== undefined && this.registry.members.length > 0;
+  }
+
+  private take(answer: readonly Instance[], from: Source): void {
     const { config, clock } = this.deps;
+    if (answer.length > 0) this.lastListed = answer;
     this.replaceRegistry(apply(this.registry, answer, this.isAnswering, clock.now(), config.graceMs), from);
+  }
+
+  /** The token may not read the instances: what was listed while it might is what is known. */
+  private keepLast(problem: string): void {
+    const { config, clock, logger } = this.deps;
+    const kept = this.lastListed;
+    logger.warn(
+      { target: this.title, instances: kept.length, problem },
+      'the last list of Consul stays in use',
+    );
+    this.replaceRegistry(apply(undefined, kept, this.isAnswering, clock.now(), config.graceMs), 'agent');
   }
 
   /** The same instance, critical unless it passes. One object for one object, so that what has not changed is seen. */
@@ -193,7 +247,9 @@ class WatchedTarget {
     this.reevaluateTimer = undefined;
     if (this.registry?.guard === undefined) return;
     const { config, clock } = this.deps;
-    this.replaceRegistry(reevaluate(this.registry, this.isAnswering, clock.now(), config.graceMs), 'agent');
+    const after = reevaluate(this.registry, this.isAnswering, clock.now(), config.graceMs);
+    if (after.members.length === 0) this.emptyList.begin();
+    else this.replaceRegistry(after, 'agent');
   }
 
   private replaceRegistry(after: Registry<Instance>, from: Source): void {

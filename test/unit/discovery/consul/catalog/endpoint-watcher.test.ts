@@ -11,7 +11,7 @@ import { filterFor, type Target } from '../../../../../sidecar/discovery/consul/
 import type { Logger } from '../../../../../sidecar/runtime/log/logger.js';
 import { answerOf, type EntryOptions, entryOf } from '../../../../kit/consul/answers.js';
 import { FakeQueries } from '../../../../kit/consul/fake-queries.js';
-import { CONFIG } from '../../../../kit/consul/scripted-agent.js';
+import { CONFIG, ScriptedAgent } from '../../../../kit/consul/scripted-agent.js';
 import { scratchForTest } from '../../../../kit/mocha/scratch.js';
 import { silentLogger } from '../../../../kit/stack/silent-logger.js';
 import { ManualClock } from '../../../../kit/time/manual-clock.js';
@@ -41,6 +41,8 @@ describe('the endpoints of a target', () => {
   let queries: FakeQueries;
   let log: string[];
   let silent: Set<string>;
+  /** The token may read the instances, unless a test says otherwise. */
+  let agent: ScriptedAgent;
   let targets: EndpointWatcher;
   let logger: Logger;
 
@@ -48,6 +50,8 @@ describe('the endpoints of a target', () => {
     clock = new ManualClock();
     queries = new FakeQueries();
     log = [];
+    agent = new ScriptedAgent(clock);
+    agent.onRead = (read) => void read.answer(1, ['a member']);
     silent = new Set();
     const keep = (level: string) => (_: unknown, message: string) => void log.push(`${level}: ${message}`);
     logger = { ...silentLogger, info: keep('info'), warn: keep('warn'), error: keep('error') };
@@ -58,7 +62,7 @@ describe('the endpoints of a target', () => {
   function build(cache?: CacheFile): EndpointWatcher {
     const isAnswering = (address: Address): boolean =>
       address.kind === 'tcp' && !silent.has(address.host.split('.')[3]!);
-    const deps = { config: CONFIG, clock, timers: clock, random: seeded(1), logger, isAnswering };
+    const deps = { agent, config: CONFIG, clock, timers: clock, random: seeded(1), logger, isAnswering };
     return new EndpointWatcher(queries, { ...deps, ...present('cache', cache), datacenter: () => 'dc1' });
   }
 
@@ -74,7 +78,10 @@ describe('the endpoints of a target', () => {
     return family.kind === 'histogram' ? [] : family.samples.map(({ value }) => value);
   };
   const answers = async (...texts: string[]): Promise<void> => {
-    for (const text of texts) await queries.answer(answer(text));
+    for (const text of texts) {
+      await queries.answer(answer(text));
+      await clock.settle();
+    }
   };
   /** The state of a target that was told last. */
   function latest(target: Target = { service: 'digits' }): () => TargetState | undefined {
@@ -143,7 +150,7 @@ describe('the endpoints of a target', () => {
     assert.deepEqual(metric('outrider_consul_holds_total'), [1]);
     clock.advance(GRACE_MS - 1);
     assert.deepEqual(told, ['1 2 3', '1 2 3']);
-    clock.advance(1);
+    await clock.settle(1);
     assert.deepEqual(told, ['1 2 3', '1 2 3', '']);
     assert.deepEqual(metric('outrider_consul_kept_instances'), [0]);
     assert.equal(clock.pending(), 0);
@@ -160,7 +167,7 @@ describe('the endpoints of a target', () => {
       ['', clock.now() + GRACE_MS],
       ['1 2 3', undefined],
     ] as const) {
-      await queries.answer(answer(text));
+      await answers(text);
       assert.equal(state()?.graceUntilMs, graceUntilMs);
     }
     assert.equal(log.at(-1), 'info: Consul is believed again: it lists enough instances');
@@ -241,6 +248,137 @@ describe('the endpoints of a target', () => {
     use();
     await queries.answer(answer('1 2? 3! 4'));
     assert.deepEqual(metric('outrider_consul_instances'), [2, 1, 1]);
+  });
+
+  describe('when Consul lists none and may hide them from the token', () => {
+    const REFUSAL = '403 Permission denied';
+    const LOST = `Consul does not let us read the instances of digits: ${REFUSAL}`;
+    /** From now on the discovery chain is answered so. */
+    const chain = (status: number, said = REFUSAL.slice(4)): void => {
+      agent.onRead = (read) => {
+        if (read.path !== '/discovery-chain/digits') return void read.answer(1, ['a member']);
+        void (status === 200 ? read.answer(1, {}) : read.refuse(status, said));
+      };
+    };
+
+    it('endpoints of a target stay while the token may not read them, which is shown', async () => {
+      const { told } = use();
+      await answers('1 2 3');
+      chain(403);
+      await answers('');
+      await clock.settle(10 * GRACE_MS);
+      assert.deepEqual(told, ['1 2 3']);
+      assert.deepEqual(log, ['warn: the last list of Consul stays in use']);
+      assert.deepEqual(metric('outrider_consul_unreadable'), [1]);
+      assert.deepEqual(metric('outrider_consul_holds_total'), [0]);
+      assert.deepEqual([...targets.problems()], [['instances of digits', LOST]]);
+    });
+
+    it('endpoints of a target stay when the right is lost at every server only by the end of the grace time', async () => {
+      const { told } = use();
+      await answers('1 2 3', '');
+      chain(403);
+      silent = new Set(['2']);
+      await clock.settle(GRACE_MS);
+      assert.equal(told.at(-1), '1 2 3');
+      await clock.settle(10 * GRACE_MS);
+      assert.equal(told.at(-1), '1 2 3');
+    });
+
+    it('endpoints of a target stay although there is no grace time, and although all were critical', async () => {
+      const { told } = use();
+      await answers('1! 2!');
+      chain(403);
+      await answers('');
+      await clock.settle(GRACE_MS);
+      assert.deepEqual(told, ['1! 2!']);
+    });
+
+    it('endpoints of a target are read again once the token may read them again', async () => {
+      const { told } = use();
+      await answers('1 2 3');
+      chain(403);
+      await answers('');
+      chain(200);
+      await clock.settle(11_000);
+      assert.deepEqual(queries.rereads, ['the token may read it again']);
+      assert.deepEqual(metric('outrider_consul_unreadable'), [0]);
+      await answers('1 2 4');
+      await clock.settle(GRACE_MS);
+      assert.deepEqual(told, ['1 2 3', '1 2 4']);
+    });
+
+    it('endpoints of a target that went meanwhile go after the grace time', async () => {
+      const { told } = use();
+      await answers('1 2 3');
+      chain(403);
+      await answers('');
+      chain(200);
+      // The query hands on what is new, and an empty list is not.
+      await clock.settle(11_000 + 10_000 + GRACE_MS);
+      assert.equal(told.at(-1), '');
+    });
+
+    it('endpoints of a target stay while Consul does not say whether the right is back', async () => {
+      const { told } = use();
+      await answers('1 2 3');
+      chain(403);
+      await answers('');
+      chain(500, 'No cluster leader');
+      await clock.settle(10 * GRACE_MS);
+      assert.deepEqual(told, ['1 2 3']);
+    });
+
+    it('endpoints of a target stay while the token may not read nodes', async () => {
+      const { told } = use();
+      await answers('1 2 3');
+      agent.onRead = (read) => void read.answer(1, read.path === '/agent/members' ? [] : {});
+      await answers('');
+      await clock.settle(10 * GRACE_MS);
+      assert.deepEqual(told, ['1 2 3']);
+      assert.match([...targets.problems().values()][0]!, /node:read/);
+    });
+
+    for (const [name, status, said] of [
+      ['has no such endpoint', 404, ''],
+      ['has Connect disabled', 500, 'Connect must be enabled in order to use this endpoint'],
+    ] as const) {
+      it(`endpoints of a target go after the grace time where the agent ${name}`, async () => {
+        const { told } = use();
+        await answers('1 2 3');
+        chain(status, said);
+        await answers('');
+        await clock.settle(GRACE_MS);
+        assert.equal(told.at(-1), '');
+      });
+    }
+
+    it('endpoints of a target go after the grace time where the agent does not answer the question', async () => {
+      const { told } = use();
+      await answers('1 2 3');
+      agent.onRead = () => {};
+      await answers('');
+      assert.deepEqual(told, ['1 2 3']);
+      await clock.settle(2_000);
+      await clock.settle(GRACE_MS);
+      await clock.settle(2_000);
+      assert.equal(told.at(-1), '');
+      assert.equal(clock.pending(), 0);
+    });
+
+    it('endpoints of a target are not asked about when there were none, nor for a target that is left', async () => {
+      const watch = use();
+      await answers('');
+      assert.equal(agent.reads.length, 0);
+      await answers('1');
+      agent.onRead = () => {};
+      await answers('');
+      watch.close();
+      assert.equal(agent.reads.length, 1);
+      await agent.reads[0]!.refuse(403, 'Permission denied');
+      assert.deepEqual(watch.told, ['', '1']);
+      assert.equal(clock.pending(), 0);
+    });
   });
 
   describe('with a cache', () => {
