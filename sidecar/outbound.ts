@@ -262,8 +262,8 @@ export class Outbound extends CallEvents implements UpstreamHandler {
   private fail(call: OutboundCall, failure: Failure, outcome: Outcome): void {
     if (!call.isCommitted) {
       if (call.fallback?.isAway) {
-        // A request that crashed a model goes to no other endpoint.
-        if (call.hasCrashed) call.fallback.failure ??= failure;
+        // A request that crashed a model goes to no other endpoint, and one that is not held in full can go to none.
+        if (call.hasCrashed || !call.isWhole) call.fallback.failure ??= failure;
         if (call.coldUntilMs > 0) this.coldStart?.leave(call);
         return call.fallback.home.nextStep(call);
       }

@@ -474,6 +474,17 @@ describe('Scenario: a call falls back', () => {
       for (let i = 0; i < 2; i++) isFromBig(call());
     });
 
+    it('but not with a request that was too large to be kept for it', () => {
+      startResting();
+      smallSays((each) => void each.fail(13, [['grpc-message', 'small is broken']]));
+      bigSays(says('big'));
+      const before = asked();
+      const stream = call({ body: Buffer.alloc(5_000_000) });
+      assert.deepEqual([stream.status, stream.trailer('grpc-message')], [13, 'small is broken']);
+      assert.equal(asked(), before);
+      stack.assertIdle();
+    });
+
     it('with the beginning of an answer where the probe is a stream, not with its end', () => {
       startBroken([TO_SMALL], aStreamRoute());
       for (let i = 0; i < FAILURES; i++) assert.equal(seen(call())[1], 'small');

@@ -1,13 +1,22 @@
 /** `npm run mutants`: plants one defect after the other, and says whether and when the simulator finds it. */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 import { packageRoot } from '../../kit/process/package-root.js';
-import type { Mutant } from './mutant.js';
+import { editsOf, type Mutant } from './mutant.js';
 import { PLANTED } from './planted.js';
 import { REGRESSIONS } from './regressions.js';
+
+const HELP = `npm run mutants -- [OPTIONS]
+
+  --only A,B      these defects; default all
+  --minutes M     CPU time for each, at most; default 10
+  --seed N        the first seed; default 1
+  --features A,B  runs choose from these only
+  --table FILE    what was found, as a table: it replaces the one between the marks in FILE`;
 
 const { values } = parseArgs({
   options: {
@@ -15,17 +24,29 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '10' },
     seed: { type: 'string', default: '1' },
     features: { type: 'string' },
+    table: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
   },
 });
 
 const ALL: readonly Mutant[] = [...REGRESSIONS, ...PLANTED];
 
-/** The simulator with one file changed, as a program. @throws Error when the text is not there once. */
-async function planted({ name, file, find, replace }: Mutant, directory: string): Promise<string> {
-  const source = readFileSync(join(packageRoot, file), 'utf8');
-  const parts = source.split(find);
-  if (parts.length !== 2)
-    throw new Error(`${name}: its text stands ${parts.length - 1} times in ${file}, expected once`);
+/** Contents of the files with the defect in them. @throws Error when a text is not there once. */
+function changedFiles(mutant: Mutant): Map<string, string> {
+  const contents = new Map<string, string>();
+  for (const { file, find, replace } of editsOf(mutant)) {
+    const path = join(packageRoot, file);
+    const parts = (contents.get(path) ?? readFileSync(path, 'utf8')).split(find);
+    if (parts.length !== 2)
+      throw new Error(`${mutant.name}: its text stands ${parts.length - 1} times in ${file}, expected once`);
+    contents.set(path, parts.join(replace));
+  }
+  return contents;
+}
+
+/** The simulator with the defect in it, as a program. */
+async function planted(mutant: Mutant, directory: string): Promise<string> {
+  const contents = changedFiles(mutant);
   const program = join(directory, 'simulate.mjs');
   await build({
     entryPoints: [join(packageRoot, 'test/simulation/main.ts')],
@@ -39,9 +60,10 @@ async function planted({ name, file, find, replace }: Mutant, directory: string)
       {
         name: 'plant',
         setup({ onLoad }) {
-          onLoad({ filter: /\.ts$/ }, ({ path }) =>
-            path === join(packageRoot, file) ? { contents: parts.join(replace), loader: 'ts' } : undefined,
-          );
+          onLoad({ filter: /\.ts$/ }, ({ path }) => {
+            const changed = contents.get(path);
+            return changed === undefined ? undefined : { contents: changed, loader: 'ts' };
+          });
         },
       },
     ],
@@ -50,51 +72,94 @@ async function planted({ name, file, find, replace }: Mutant, directory: string)
 }
 
 interface Outcome {
+  /** CPU time. */
   readonly seconds: number;
   readonly runs: number;
+  /** The seed that found it. */
+  readonly seed: string;
   /** Empty: it was not found. */
   readonly found: string;
 }
 
 /** Runs until the first finding, or until the time is over. */
 function hunt(program: string): Promise<Outcome> {
-  const begunMs = performance.now();
-  const args = ['--seed', values.seed, '--minutes', values.minutes, '--until-found'];
+  const args = ['--seed', values.seed, '--minutes', values.minutes, '--cpu-time', '--until-found'];
   if (values.features !== undefined) args.push('--features', values.features);
   const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
   child.stdout.on('data', (part: Buffer) => {
     text += part.toString();
   });
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     child.on('close', () => {
-      const found = /\n {2}(\S.*)\n/.exec(text)?.[1] ?? '';
-      const runs = Number([...text.matchAll(/^(\d+) runs/gm)].at(-1)?.[1] ?? 0);
-      resolve({ seconds: (performance.now() - begunMs) / 1000, runs, found });
+      const [, runs, seconds] = [...text.matchAll(/^(\d+) runs,.* ([\d.]+) s of CPU/gm)].at(-1) ?? [];
+      if (seconds === undefined)
+        return reject(new Error(`the simulator ended early:\n${text.slice(-2_000)}`));
+      resolve({
+        seconds: Number(seconds),
+        runs: Number(runs),
+        seed: /^seed (\d+) broke/m.exec(text)?.[1] ?? '',
+        found: /\n {2}(\S.*)\n/.exec(text)?.[1] ?? '',
+      });
     });
   });
+}
+
+const MARKS = [
+  '<!-- mutants: written by `npm run mutants -- --table` -->',
+  '<!-- end of mutants -->',
+] as const;
+
+type Row = readonly [Mutant, Outcome];
+
+function tableOf(rows: readonly Row[]): string {
+  const found = rows.filter(([, outcome]) => outcome.found !== '').length;
+  const machine = `${cpus().length} cores, ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}`;
+  const lines = rows.map(([{ name, area }, { seconds, runs, found: what }]) => {
+    const how = what === '' ? '**not found**' : `\`${what.split(',')[0]}\``;
+    return `| ${name} | ${area} | ${how} | ${seconds.toFixed(0)} | ${runs} |`;
+  });
+  return [
+    `${found} of ${rows.length} found, with at most ${values.minutes} CPU minutes each (${machine}).`,
+    '',
+    '| defect | area | found by | CPU s | runs |',
+    '| --- | --- | --- | --: | --: |',
+    ...lines,
+  ].join('\n');
+}
+
+/** @throws Error when the file has no marks. */
+function writeTable(file: string, rows: readonly Row[]): void {
+  const text = readFileSync(file, 'utf8');
+  const [from, to] = [text.indexOf(MARKS[0]), text.indexOf(MARKS[1])];
+  if (from < 0 || to < from) throw new Error(`${file} has no marks for the table`);
+  writeFileSync(file, `${text.slice(0, from + MARKS[0].length)}\n\n${tableOf(rows)}\n\n${text.slice(to)}`);
 }
 
 async function main(): Promise<void> {
   const chosen = ALL.filter(({ name }) => values.only === undefined || values.only.split(',').includes(name));
   // Below the root, so that packages are found.
   const directory = mkdtempSync(join(packageRoot, 'node_modules', '.mutants-'));
-  let missed = 0;
+  const rows: Row[] = [];
   try {
     for (const mutant of chosen) {
-      const { seconds, runs, found } = await hunt(await planted(mutant, directory));
-      if (found === '') missed++;
+      const outcome = await hunt(await planted(mutant, directory));
+      const { seconds, runs, seed, found } = outcome;
+      rows.push([mutant, outcome]);
       const what =
         found === ''
-          ? 'NOT FOUND'
-          : `found after ${seconds.toFixed(0)} s, ${runs} runs: ${found.slice(0, 160)}`;
+          ? `NOT FOUND in ${seconds.toFixed(0)} s, ${runs} runs`
+          : `found after ${seconds.toFixed(0)} s, ${runs} runs (seed ${seed}): ${found.slice(0, 160)}`;
       console.log(`${mutant.name} (${mutant.area}): ${what}`);
     }
   } finally {
     rmSync(directory, { recursive: true });
   }
+  const missed = rows.filter(([, { found }]) => found === '').length;
   console.log(`${chosen.length - missed} of ${chosen.length} found`);
+  if (values.table !== undefined) writeTable(values.table, rows);
   process.exitCode = missed > 0 ? 1 : 0;
 }
 
-await main();
+if (values.help === true) console.log(HELP);
+else await main();

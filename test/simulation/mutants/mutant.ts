@@ -1,3 +1,6 @@
+/** One text of one file that is replaced. */
+export type Edit = Pick<Mutant, 'file' | 'find' | 'replace'>;
+
 /** A defect that is planted on purpose, to see whether the simulator finds it. */
 export interface Mutant {
   readonly name: string;
@@ -7,6 +10,13 @@ export interface Mutant {
   /** Text that stands in the file exactly once; one that does not apply any more fails the run. */
   readonly find: string;
   readonly replace: string;
+  /** More places of the same defect. */
+  readonly also?: readonly Edit[];
   /** What goes wrong with it. */
   readonly harm: string;
+}
+
+/** All places that it changes. */
+export function editsOf(mutant: Mutant): readonly Edit[] {
+  return [mutant, ...(mutant.also ?? [])];
 }

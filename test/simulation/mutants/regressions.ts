@@ -26,4 +26,44 @@ export const REGRESSIONS: readonly Mutant[] = [
     replace: 'sendLocalReply(call, reply);',
     harm: 'A passed deadline does not end a stream whose reader is blocked.',
   },
+  {
+    name: 'long-error-is-a-broken-protocol',
+    area: 'HPACK state',
+    file: 'sidecar/http2/settings.ts',
+    find: 'RESPONSE_HEADER_BYTES = 1024 * 1024;',
+    replace: 'RESPONSE_HEADER_BYTES = 16 * 1024;',
+    also: [
+      {
+        file: 'sidecar/relay/attempt.ts',
+        find: 'if (block.overLimit && !ended && facts.status === 200) return this.refuseHeaders(block);',
+        replace: 'if (block.overLimit) return this.finish(AttemptEnd.protocolError, -1);',
+      },
+    ],
+    harm: 'A stack trace in `grpc-message` becomes INTERNAL, and a fault of the endpoint.',
+  },
+  {
+    name: 'long-call-keeps-others-away',
+    area: 'balancing',
+    file: 'sidecar/core/balancing/peak-ewma.ts',
+    find: 'return sampleMs <= this.peakMs ? sampleMs : Math.min(sampleMs, MOST_SUDDEN * this.secondMs());',
+    replace: 'return sampleMs;',
+    also: [
+      {
+        file: 'sidecar/core/balancing/peak-ewma.ts',
+        find: 'return nowMs - this.confirmedMs >= STALE_MS;',
+        replace: 'return nowMs - this.updatedMs >= STALE_MS;',
+      },
+      {
+        file: 'sidecar/core/balancing/least-loaded.ts',
+        find: 'const long = reported.longOf(calls);',
+        replace: 'const long = 0 * reported.longOf(calls);',
+      },
+      {
+        file: 'sidecar/core/balancing/least-loaded.ts',
+        find: 'this.starved = this.findStarved(endpoints, nowMs);',
+        replace: 'this.starved = null;',
+      },
+    ],
+    harm: 'One long call keeps all others away from its endpoint for ten seconds.',
+  },
 ];

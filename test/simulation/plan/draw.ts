@@ -80,6 +80,9 @@ export const FEATURES = {
 } as const;
 export type Feature = keyof typeof FEATURES;
 
+/** Runs of few features show what one of them does; runs of many show what they do to each other. */
+const DENSITIES = [0.35, 0.8, 1.2, 1.8];
+const MOST_SHARE = 0.85;
 /** Of the runs have no fault at all: everything has to go well. */
 const CALM_SHARE = 0.35;
 const SERVICE = 'digits';
@@ -108,6 +111,7 @@ export function drawPlan(seed: number, only?: readonly string[]): Plan {
 class Draw {
   private readonly dice: Dice;
   private readonly features = new Set<Feature>();
+  private profile = new LoadProfile(new Dice(0, ''));
 
   constructor(
     private readonly seed: number,
@@ -115,8 +119,9 @@ class Draw {
   ) {
     this.dice = new Dice(seed, 'plan');
     const isCalm = this.dice.chance(CALM_SHARE);
+    const density = this.dice.of('density').pick(DENSITIES);
     for (const [name, share] of Object.entries(FEATURES)) {
-      const isOn = this.dice.of(name).chance(share);
+      const isOn = this.dice.of(name).chance(Math.min(MOST_SHARE, share * density));
       if (!isOn || (only !== undefined && !only.includes(name))) continue;
       if (isCalm && HARMS.includes(name as FaultKind) && name !== 'reload') continue;
       this.features.add(name as Feature);
@@ -125,6 +130,11 @@ class Draw {
 
   private has(feature: Feature): boolean {
     return this.features.has(feature);
+  }
+
+  /** How much of a feature this run has: most calls or faults of a run are touched by it, or few. */
+  private intensity(feature: Feature): number {
+    return this.dice.of(`intensity ${feature}`).pick([1 / 3, 1, 1, 4]);
   }
 
   plan(): Plan {
@@ -144,7 +154,7 @@ class Draw {
       replicas,
       callers,
       calls,
-      faults: this.faults(replicas, callers, forMs),
+      faults: this.faults(replicas, callers, calls, forMs),
       isOverloaded: this.has('overload'),
     };
   }
@@ -371,6 +381,7 @@ class Draw {
 
   private calls(callers: readonly CallerPlan[], forMs: number): CallPlan[] {
     const dice = this.dice.of('load');
+    this.profile = new LoadProfile(dice.of('profile'));
     const isOverloaded = this.has('overload');
     const perSecond = dice.pick([10, 30, 80]);
     const count = Math.min(isOverloaded ? 600 : 400, Math.floor((forMs / 1_000) * perSecond));
@@ -406,7 +417,7 @@ class Draw {
     const isStream = kind === 'Stream' || kind === 'Bidi' || kind === 'Tokens';
     const request = kind === 'Upload' || kind === 'Bidi' ? many() : [size()];
     const response = kind === 'Tokens' ? [] : isStream ? many() : [size()];
-    const hasError = this.has('own-errors') && dice.chance(0.1);
+    const hasError = this.has('own-errors') && dice.chance(0.1 * this.intensity('own-errors'));
     return {
       id,
       atMs,
@@ -425,8 +436,12 @@ class Draw {
       serviceMs: this.serviceMs(dice, perSecond),
       status: hasError ? dice.pick([3, 5, 9]) : 0,
       messageBytes: hasError && dice.chance(0.3) ? dice.pick([100, 20_000]) : 0,
-      timeoutMs: this.has('deadlines') && dice.chance(0.6) ? dice.pick([50, 500, 1_500, 5_000, 60_000]) : 0,
-      cancelAfterMs: this.has('cancels') && dice.chance(0.15) ? dice.logBetween(1, 2_000) : 0,
+      timeoutMs:
+        this.has('deadlines') && dice.chance(0.6 * this.intensity('deadlines'))
+          ? dice.pick(this.profile.timeoutsMs)
+          : 0,
+      cancelAfterMs:
+        this.has('cancels') && dice.chance(0.15 * this.intensity('cancels')) ? dice.logBetween(1, 2_000) : 0,
       reader: this.reader(dice, response),
       modelReader: this.reader(dice, request),
       isIdempotent: kind === 'Safe' || kind === 'Tokens',
@@ -436,22 +451,25 @@ class Draw {
   private size(dice: Dice, perSecond: number): number {
     if (this.has('large-messages') && dice.chance(perSecond > 50 ? 0.02 : 0.1))
       return dice.logBetween(50_000, 2_000_000);
-    return dice.chance(0.1) ? 0 : dice.logBetween(1, 20_000);
+    const { leastBytes, mostBytes } = this.profile;
+    return dice.chance(0.1) ? 0 : dice.logBetween(leastBytes, mostBytes);
   }
 
   private serviceMs(dice: Dice, perSecond: number): number {
     // So that the replicas are at most half busy.
     const usual = this.has('overload') ? 60 : Math.max(1, Math.floor(300 / perSecond));
     if (!this.has('mixed-durations')) return usual;
-    return dice.chance(0.01) ? dice.logBetween(1_000, 6_000) : dice.logBetween(1, usual);
+    return dice.chance(0.01 * this.intensity('mixed-durations'))
+      ? dice.logBetween(1_000, 6_000)
+      : dice.logBetween(1, usual);
   }
 
   /** A slow one needs ten seconds at most. */
   private reader(dice: Dice, sizes: readonly number[]): ReaderPlan {
     const total = sizes.reduce((sum, size) => sum + size, 0);
-    if (this.has('stopped-readers') && dice.chance(0.1))
+    if (this.has('stopped-readers') && dice.chance(0.1 * this.intensity('stopped-readers')))
       return { kind: 'stops', afterBytes: dice.pick([0, 1_000, 50_000]), forMs: dice.logBetween(100, 8_000) };
-    if (this.has('slow-readers') && dice.chance(0.15))
+    if (this.has('slow-readers') && dice.chance(0.15 * this.intensity('slow-readers')))
       return { kind: 'slow', bytesPerMs: Math.max(dice.pick([1, 20, 200]), Math.ceil(total / 10_000)) };
     return { kind: 'eager' };
   }
@@ -461,22 +479,31 @@ class Draw {
   private faults(
     replicas: readonly ReplicaPlan[],
     callers: readonly CallerPlan[],
+    calls: readonly CallPlan[],
     forMs: number,
   ): FaultPlan[] {
     const faults: FaultPlan[] = [];
     const names = replicas.map(({ name }) => name);
+    const storm = this.dice.of('storm');
+    const isStorm = storm.chance(0.3);
+    const stormMs = storm.next() * forMs * 0.8;
+    const victim = storm.pick(names);
     for (const kind of HARMS) {
       if (!this.has(kind)) continue;
-      const times = this.dice.of(`fault ${kind}`).between(1, 2);
+      const times = Math.ceil(this.dice.of(`fault ${kind}`).between(1, 2) * this.intensity(kind));
       for (let i = 0; i < times; i++) {
         const dice = this.dice.of(`fault ${kind} ${i}`);
-        const atMs = Math.round(dice.next() * forMs * 0.9);
+        // A fault between two bursts meets nothing: it begins a little after a call.
+        const aboutMs = isStorm ? stormMs + dice.next() * 1_000 : dice.next() * forMs * 0.9;
+        const call = calls.find((each) => each.atMs >= aboutMs);
+        const atMs = Math.round(Math.min(forMs * 0.95, (call?.atMs ?? aboutMs) + dice.logBetween(1, 100)));
         const isOfCaller = kind === 'freeze-caller' || (kind === 'reload' && dice.chance(0.7));
-        const target = isOfCaller ? dice.pick(callers).name : dice.pick(names);
+        const ofReplica = isStorm && dice.chance(0.5) ? victim : dice.pick(names);
+        const target = isOfCaller ? dice.pick(callers).name : ofReplica;
         faults.push({
           kind,
           atMs,
-          untilMs: Math.min(forMs, atMs + dice.logBetween(50, 4_000)),
+          untilMs: Math.min(forMs, atMs + dice.logBetween(50, 6_000)),
           target,
           amount: this.amountOf(kind, dice),
           ...(kind === 'reload' ? { file: this.reloaded(target, replicas, callers, dice) } : {}),
@@ -504,6 +531,21 @@ class Draw {
     if (replica !== undefined) return this.replicaFile(replica.name, replica.service, dice.pick([1, 2, 8]));
     const index = callers.findIndex(({ name }) => name === target);
     return this.callerFile(target, index, replicas, dice);
+  }
+}
+
+/** What the calls of a run have in common. */
+class LoadProfile {
+  readonly timeoutsMs: readonly number[];
+  readonly leastBytes: number;
+  readonly mostBytes: number;
+
+  constructor(dice: Dice) {
+    const all = [50, 200, 500, 1_500, 5_000, 60_000];
+    this.timeoutsMs = dice.chance(0.3) ? all : [dice.pick(all), dice.pick(all)];
+    this.leastBytes = dice.pick([1, 1, 200, 3_000]);
+    this.mostBytes = dice.pick([500, 4_000, 20_000, 20_000]);
+    if (this.leastBytes > this.mostBytes) this.mostBytes = 4 * this.leastBytes;
   }
 }
 

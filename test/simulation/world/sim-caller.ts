@@ -105,8 +105,12 @@ class CallerCall implements StreamOwner {
     });
     this.reader = new Reader(plan.reader, caller.process);
     if (plan.cancelAfterMs > 0) caller.process.after(plan.cancelAfterMs, () => this.cancel());
-    // As every gRPC client does, whatever the server says; a little later, so that the server's word counts.
-    if (plan.timeoutMs > 0) caller.process.after(plan.timeoutMs + CLIENT_GRACE_MS, () => this.expire());
+    if (plan.timeoutMs === 0) return;
+    // As every gRPC client does. A call that the server has seen is ended a little later, so that the server's word counts.
+    caller.process.after(plan.timeoutMs, () => {
+      if (this.isWaitingForRoom) this.expire();
+    });
+    caller.process.after(plan.timeoutMs + CLIENT_GRACE_MS, () => this.expire());
   }
 
   /** False: the connection takes no more streams now. */
