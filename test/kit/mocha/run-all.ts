@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { packageRoot } from '../process/package-root.js';
 import { type Job, type Lane, lanesOf, takeJob } from './lanes.js';
 import { runMocha, runToEnd } from './mocha-process.js';
-import { type Result, summaryOf } from './run-summary.js';
+import { cpuMsOf, type LaneResult, type Result, seconds, summaryOf } from './run-summary.js';
 
 const INSTALL_TOOLS = join(packageRoot, 'dist/test/kit/process/install-tools.js');
 
@@ -16,12 +16,12 @@ async function runJob({ name, files }: Job): Promise<Result> {
   const { output, ...result } = await runMocha(name, files);
   const { ms, fault } = result;
   print(
-    `== ${name} (${(ms / 1000).toFixed(1)} s)${fault === undefined ? '' : `: ${fault}`}\n${output.trimEnd()}\n\n`,
+    `== ${name} (${seconds(ms)}, CPU ${seconds(cpuMsOf([result]))})${fault === undefined ? '' : `: ${fault}`}\n${output.trimEnd()}\n\n`,
   );
   return result;
 }
 
-async function runLane({ name, width, jobs }: Lane): Promise<readonly Result[]> {
+async function runLane({ name, width, jobs }: Lane): Promise<LaneResult> {
   print(`==== ${name}: ${jobs.length} processes, ${width} at a time\n\n`);
   const left = [...jobs];
   const current = new Set<Job>();
@@ -35,8 +35,9 @@ async function runLane({ name, width, jobs }: Lane): Promise<readonly Result[]> 
   };
   const startMs = performance.now();
   await Promise.all(Array.from({ length: width }, work));
-  print(`==== ${name}: ${((performance.now() - startMs) / 1000).toFixed(1)} s\n\n`);
-  return results;
+  const ms = performance.now() - startMs;
+  print(`==== ${name}: ${seconds(ms)}, CPU ${seconds(cpuMsOf(results))}\n\n`);
+  return { name, ms, results };
 }
 
 function print(text: string): void {
@@ -64,12 +65,12 @@ const isIn = (place: string, file: string): boolean =>
   file === place || file.startsWith(`${place.replace(/\/$/, '')}/`);
 
 const startMs = performance.now();
-const results: Result[] = [];
+const results: LaneResult[] = [];
 const lanes = lanesOf(chosen(testFiles(), process.argv.slice(2)));
 const installed = lanes.length > 1 ? runToEnd([process.execPath, INSTALL_TOOLS]) : undefined;
 for (const [at, lane] of lanes.entries()) {
   if (at === 1) print(`${(await installed)?.output}\n`);
-  results.push(...(await runLane(lane)));
+  results.push(await runLane(lane));
 }
 const { text, hasFailed } = summaryOf(results, performance.now() - startMs);
 print(text);

@@ -3,7 +3,14 @@ import { type Result, summaryOf } from './run-summary.js';
 
 const ended = (name: string, ms: number, more: Partial<Result> = {}): Result => ({
   ...{ name, ms, fault: undefined },
-  report: { passed: 2, failed: 0, skipped: 1, tests: [{ title: `${name} works`, ms: ms / 2 }], failures: [] },
+  report: {
+    cpuMs: ms / 4,
+    passed: 2,
+    failed: 0,
+    skipped: 1,
+    tests: [{ title: `${name} works`, ms: ms / 2 }],
+    failures: [],
+  },
   ...more,
 });
 
@@ -19,7 +26,7 @@ const FAILED: Partial<Result> = {
 };
 
 const last = (...results: readonly Result[]) => {
-  const { text, hasFailed } = summaryOf(results, 1000);
+  const { text, hasFailed } = summaryOf([{ name: 'a lane', ms: 1000, results }], 1000);
   return [text.trimEnd().split('\n').at(-1), hasFailed];
 };
 
@@ -47,8 +54,11 @@ describe('the summary of a run of all tests', () => {
       ended('test/a/z.test.ts', 9000),
     ];
     assert.equal(
-      summaryOf(results, 12_340).text,
+      summaryOf([{ name: 'processes', ms: 12_000, results }], 12_340).text,
       `time: 12.3 s
+
+by lane, with the CPU time of all its processes:
+    12.0 s  CPU    2.5 s  processes
 
 by folder, summed over its processes:
     10.0 s  test/a

@@ -12,6 +12,13 @@ export interface Result {
   readonly report: Report | undefined;
 }
 
+/** What came of a lane, and how long it took. */
+export interface LaneResult {
+  readonly name: string;
+  readonly ms: number;
+  readonly results: readonly Result[];
+}
+
 const SLOWEST = 10;
 /** Lines of an error that the summary repeats: its message and the start of its stack. */
 const ERROR_LINES = 30;
@@ -22,13 +29,15 @@ const ERROR_LINES = 30;
  *
  * @param ms from the first process to the last.
  */
-export function summaryOf(results: readonly Result[], ms: number): { text: string; hasFailed: boolean } {
+export function summaryOf(lanes: readonly LaneResult[], ms: number): { text: string; hasFailed: boolean } {
+  const results = lanes.flatMap((lane) => lane.results);
   const failures = results.flatMap(failuresOf);
   const sum = (key: keyof Counts): number =>
     results.reduce((total, { report }) => total + (report?.[key] ?? 0), 0);
   const counts = { passed: sum('passed'), failed: failures.length, skipped: sum('skipped') };
   const lines = [
     `time: ${seconds(ms)}`,
+    ...['', 'by lane, with the CPU time of all its processes:', ...lanes.map(laneLine)],
     ...['', 'by folder, summed over its processes:', ...listed(folderTimes(results))],
     ...['', 'slowest files:', ...listed(results.filter(({ name }) => name.endsWith('.ts')))],
     ...['', 'slowest tests, without hooks:', ...listed(testTimes(results))],
@@ -51,6 +60,13 @@ const indented = (error: string): string =>
     .slice(0, ERROR_LINES)
     .map((line) => `    ${line}`.trimEnd())
     .join('\n');
+
+/** CPU time that `results` are known to have used. */
+export const cpuMsOf = (results: readonly Result[]): number =>
+  results.reduce((total, { report }) => total + (report?.cpuMs ?? 0), 0);
+
+const laneLine = ({ name, ms, results }: LaneResult): string =>
+  `  ${seconds(ms).padStart(8)}  CPU ${seconds(cpuMsOf(results)).padStart(8)}  ${name}`;
 
 interface Timed {
   readonly name: string;
@@ -75,4 +91,4 @@ const listed = (times: readonly Timed[]): string[] =>
     .slice(0, SLOWEST)
     .map(({ name, ms }) => `  ${seconds(ms).padStart(8)}  ${name}`);
 
-const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+export const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
