@@ -11,6 +11,7 @@ import { MessageWriter } from '../../../sidecar/codec/protobuf.js';
 import { HealthResponder } from '../../../sidecar/health/model/responder.js';
 import { Flag, grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { runs } from '../../kit/mocha/effort.js';
 import { anInferRequest } from '../../kit/service/infer-requests.js';
 import {
   type Application,
@@ -361,7 +362,7 @@ describe('Scenario: the front of several models', () => {
         for (const { call, isGone } of streams) assert.ok(isGone || call.isOver);
         stack.close();
       }),
-      { numRuns: 150 },
+      { numRuns: runs(30) },
     );
   });
 

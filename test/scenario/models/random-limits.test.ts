@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { runs } from '../../kit/mocha/effort.js';
 import { type Application, anInbound, aRoute, type InboundOptions, Stack } from '../../kit/stack/stack.js';
 import { seeded } from '../../kit/time/seeded-random.js';
 
@@ -18,7 +19,7 @@ describe('Scenario: the limits under random load', () => {
     for (const reason of met) assert.ok(reasons.has(reason), `nothing ended as ${reason}`);
   });
 
-  for (let seed = 1; seed <= 12; seed++) {
+  for (let seed = 1; seed <= runs(4); seed++) {
     it(`lose no place and no waiting call (seed ${seed})`, () => {
       const random = seeded(seed);
       const upTo = (n: number): number => Math.floor(random() * n);

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import type { TrafficRoute } from '../../../sidecar/core/routing/route-match.js';
 import type { ClusterSnapshot } from '../../../sidecar/discovery/snapshot.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { runs } from '../../kit/mocha/effort.js';
 import { DiscoveredUpstream, endpoint } from '../../kit/scenario/discovered-upstream.js';
 import { aSafeRoute, aStreamRoute } from '../../kit/stack/stack.js';
 import { seeded } from '../../kit/time/seeded-random.js';
@@ -89,7 +90,7 @@ class Whims {
 }
 
 describe('Scenario: discovery changes at random', () => {
-  for (let seed = 1; seed <= 8; seed++) {
+  for (let seed = 1; seed <= runs(3); seed++) {
     it(`by the registry (seed ${seed})`, () => {
       const routes = [
         aStreamRoute({ methods: ['/p.S/Stream'], idleTimeoutMs: 2000 }),

@@ -7,6 +7,7 @@ import { formatProblems } from '../../../sidecar/config/problem.js';
 import { stringifySidecar } from '../../../sidecar/config/stringify.js';
 import { sidecarFiles } from '../../kit/config/arbitrary-file.js';
 import { MODEL_PROCESS } from '../../kit/config/problems-of.js';
+import { runs } from '../../kit/mocha/effort.js';
 
 function configOf(text: string): SidecarConfig {
   const result = parseSidecarFile(text, '/etc/outrider/sidecar.yaml');
@@ -23,7 +24,7 @@ describe('writing a sidecar file', function () {
         const config = configOf(JSON.stringify(file));
         assert.deepEqual(configOf(stringifySidecar(config)), config);
       }),
-      { numRuns: 100, seed: 1 },
+      { numRuns: runs(25), seed: 1 },
     ));
 
   it('says the same text for the same configuration', () =>
@@ -32,7 +33,7 @@ describe('writing a sidecar file', function () {
         const text = stringifySidecar(configOf(JSON.stringify(file)));
         assert.equal(stringifySidecar(configOf(text)), text);
       }),
-      { numRuns: 50, seed: 1 },
+      { numRuns: runs(10), seed: 1 },
     ));
 
   const MINIMAL = 'service: a\ninbound: {listen: "127.0.0.1:1", local: "unix:/m", mtls: off}';

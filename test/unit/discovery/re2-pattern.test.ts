@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { compileRe2, MAX_TEXT_CHARS, Re2Pattern } from '../../../sidecar/discovery/re2-pattern.js';
+import { runs } from '../../kit/mocha/effort.js';
 
 function matches(pattern: string, text: string): boolean | undefined {
   const compiled = compileRe2(pattern);
@@ -122,7 +123,7 @@ describe('a regular expression of RE2', () => {
         const expected = new RegExp(`^(?:${source})$`).test(sample);
         assert.equal(matches(source, sample), expected, `${source} on ${JSON.stringify(sample)}`);
       }),
-      { numRuns: 2000 },
+      { numRuns: runs(400) },
     );
   });
 
@@ -133,7 +134,7 @@ describe('a regular expression of RE2', () => {
         const compiled = compileRe2(pattern);
         if (!('fault' in compiled)) compiled.test(text);
       }),
-      { numRuns: 5000 },
+      { numRuns: runs(1_000) },
     );
   });
 });

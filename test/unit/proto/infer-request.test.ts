@@ -5,6 +5,7 @@ import { decodeInferRequest } from '../../../proto/infer-request.js';
 import { protocols } from '../../../proto/load.js';
 import type { DecodedContents, InferTensorContents, ModelInferRequest } from '../../../proto/messages.js';
 import { LimitError, WireError } from '../../../proto/wire.js';
+import { runs } from '../../kit/mocha/effort.js';
 
 /** How the library that reads .proto files decodes the message: the reference. */
 const reference = protocols().definitions['inference.ModelInferRequest'] as unknown as {
@@ -134,7 +135,7 @@ describe('the decoder of inference requests', () => {
         const bytes = encode(message);
         assert.deepEqual(asLists(decodeInferRequest(bytes)), plain(reference.deserialize(bytes)));
       }),
-      { numRuns: 500 },
+      { numRuns: runs(100) },
     ));
 
   it('reads a message that has been damaged as the library does, or refuses it, and never fails otherwise', () => {
@@ -152,15 +153,15 @@ describe('the decoder of inference requests', () => {
         assert.deepEqual(asLists(decoded), plain(expected));
         compared++;
       }),
-      { numRuns: 2000 },
+      { numRuns: runs(400) },
     );
-    assert.ok(compared > 20, `${compared} of 2000 were compared`);
+    assert.ok(compared > runs(4), `${compared} were compared`);
   });
 
   it('never fails otherwise on random bytes', () =>
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => void decodedOrRefused(bytes)),
-      { numRuns: 5000 },
+      { numRuns: runs(1_000) },
     ));
 
   it('takes numbers packed, one by one, and in several pieces', () => {

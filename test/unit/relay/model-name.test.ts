@@ -7,6 +7,7 @@ import { MessageWriter } from '../../../sidecar/codec/protobuf.js';
 import { inflatedPrefixes, MAX_INFLATED_BYTES } from '../../../sidecar/relay/inflate-prefix.js';
 import { NameReader, Naming } from '../../../sidecar/relay/model-name.js';
 import { grpcMessage } from '../../kit/http2/h2-frames.js';
+import { runs } from '../../kit/mocha/effort.js';
 
 const { ModelInfer } = protocols().inference;
 
@@ -102,7 +103,7 @@ describe('the name of a model', () => {
         }
         assert.equal(reader.name, decoded);
       }),
-      { numRuns: 2_000 },
+      { numRuns: runs(500) },
     );
     assert.ok(twice > 0);
   });
@@ -132,7 +133,7 @@ describe('the name of a model', () => {
         assert.deepEqual([reader.name, reader.version], [model_name, model_version]);
         if (message[0] === 0x12 && reader.version !== '') seen.early++;
       }),
-      { numRuns: 2_000 },
+      { numRuns: runs(500) },
     );
     assert.ok(seen.early > 0 && seen.unclear > 0, JSON.stringify(seen));
   });

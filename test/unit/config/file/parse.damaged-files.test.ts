@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { type ParseResult, parseMeshFile, parseSidecarFile } from '../../../../sidecar/config/file/parse.js';
+import { runs } from '../../../kit/mocha/effort.js';
 import { packageRoot } from '../../../kit/process/package-root.js';
 
 const good = ['demo', 'resilient', 'sidecar', 'sidecar-on-consul', 'foreign-server'].map((name) =>
@@ -48,7 +49,7 @@ describe('damaged files', () => {
         const start = at % text.length;
         checkBoth(text.slice(0, start) + more + text.slice(start + cut));
       }),
-      { numRuns: 200, seed: 1 },
+      { numRuns: runs(40), seed: 1 },
     );
   });
 
@@ -68,10 +69,10 @@ describe('damaged files', () => {
         lines[chosen] = lines[chosen]!.replace(/: .*$/, `: ${more}`);
         checkBoth(lines.join('\n'));
       }),
-      { numRuns: 200, seed: 1 },
+      { numRuns: runs(40), seed: 1 },
     );
   });
 
   it('of any JSON at all are read or refused', () =>
-    fc.assert(fc.property(fc.json({ maxDepth: 4 }), checkBoth), { numRuns: 150, seed: 1 }));
+    fc.assert(fc.property(fc.json({ maxDepth: 4 }), checkBoth), { numRuns: runs(50), seed: 1 }));
 });

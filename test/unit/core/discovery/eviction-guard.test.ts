@@ -9,6 +9,7 @@ import {
   SILENT_MS,
   SUDDEN_MS,
 } from '../../../../sidecar/core/discovery/eviction-guard.js';
+import { runs } from '../../../kit/mocha/effort.js';
 
 const GRACE_MS = 60_000;
 const MARKS: Readonly<Record<Health, string>> = { passing: '', critical: '!', warning: '?' };
@@ -185,7 +186,7 @@ describe('The eviction guard under any sequence of answers', () => {
           look(before, state, nowMs);
         }
       }),
-      { numRuns: 2_000 },
+      { numRuns: runs(400) },
     );
   };
   const usableIn = (items: readonly Listed[]): Listed[] => items.filter((each) => each.status !== 'critical');

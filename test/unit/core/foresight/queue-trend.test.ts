@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { QueueTrend } from '../../../../sidecar/core/foresight/queue-trend.js';
+import { runs } from '../../../kit/mocha/effort.js';
 import { seeded } from '../../../kit/time/seeded-random.js';
 
 /** Seconds until the alarm; -1: none. */
@@ -36,8 +37,9 @@ describe('a trend of the queue', () => {
     assert.match(queue.why, /^calls there grew by \d\d more than those of its peers, in 76 s$/);
   });
 
-  it('finds nothing in half a day of a queue that is nearly full', () => {
-    for (const seed of [1, 2, 3]) assert.equal(alarm(new QueueTrend(), 43_200, queueAt(0.9, 80, seed)), -1);
+  it('finds nothing in hours of a queue that is nearly full', () => {
+    for (const seed of [1, 2, 3])
+      assert.equal(alarm(new QueueTrend(), runs(8_640), queueAt(0.9, 80, seed)), -1);
   });
 
   it('finds nothing in bursts, nor in what its peers have too', () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ClassCalls, WorkMix } from '../../../../sidecar/core/outlier/work-mix.js';
+import { runs } from '../../../kit/mocha/effort.js';
 import { seeded } from '../../../kit/time/seeded-random.js';
 
 type Row = readonly (ClassCalls | undefined)[];
@@ -67,7 +68,7 @@ describe('The work of endpoints by class', () => {
     const random = seeded(5);
     const draw = (): ClassCalls | undefined =>
       random() < 0.5 ? undefined : of(1 + Math.floor(random() * 50), 1 + random() * 100);
-    for (let round = 0; round < 200; round += 1) {
+    for (let round = 0; round < runs(40); round += 1) {
       const count = 2 + Math.floor(random() * 6);
       const rows = Array.from({ length: 1 + Math.floor(random() * 8) }, () =>
         Array.from({ length: count }, draw),

@@ -13,6 +13,7 @@ import {
   indexed,
   tableSizeUpdate,
 } from '../../../kit/http2/hpack-lite.js';
+import { runs } from '../../../kit/mocha/effort.js';
 
 const NAMES = (
   ':path :authority te user-agent accept-encoding grpc-timeout grpc-message traceparent authorization cookie ' +
@@ -104,7 +105,7 @@ describe('any traffic', () => {
           assert.deepEqual([decoder.table.bytes, decoder.table.count], [table.bytes, table.entries.length]);
         }
       }),
-      { numRuns: 300 },
+      { numRuns: runs(60) },
     );
   });
 
@@ -139,7 +140,7 @@ describe('any traffic', () => {
           }
         },
       ),
-      { numRuns: 300 },
+      { numRuns: runs(60) },
     );
   });
 });
@@ -172,7 +173,7 @@ describe('any octets', () => {
         const [decoder, model] = [newDecoder(), new HpackDecoder()];
         for (const parts of blocks) if (!compare(Buffer.concat(parts), decoder, model)) return;
       }),
-      { numRuns: 1000 },
+      { numRuns: runs(200) },
     );
   });
 

@@ -98,10 +98,10 @@ describe('hostile input', () => {
         }
       }
     };
-    flood(500);
+    flood(250);
     await collect();
     const before = process.memoryUsage();
-    flood(1000);
+    flood(500);
     await collect();
     const after = process.memoryUsage();
     const grown = after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers;

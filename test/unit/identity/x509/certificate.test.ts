@@ -10,6 +10,7 @@ import {
   readCertificate,
 } from '../../../../sidecar/identity/x509/certificate.js';
 import { spiffeUri, TestAuthority, type TestLeaf, trustIn } from '../../../kit/identity/certificates.js';
+import { runs } from '../../../kit/mocha/effort.js';
 
 function facts(der: Uint8Array): CertificateFacts {
   const read = readCertificate(der);
@@ -113,7 +114,7 @@ describe('a mutated certificate', () => {
         for (const { at, to } of edits) der[at] = to;
         if (!der.equals(leaf.leafDer)) assertRefused(der);
       }),
-      { numRuns: 1_000 },
+      { numRuns: runs(200) },
     );
   });
 
@@ -126,11 +127,11 @@ describe('a mutated certificate', () => {
         const der = Buffer.concat([leafDer.subarray(0, at), insert, leafDer.subarray(at + remove)]);
         if (!der.equals(leafDer)) assertRefused(der);
       }),
-      { numRuns: 500 },
+      { numRuns: runs(100) },
     );
   });
 
   it('may be nothing but noise', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 2_000 }), assertRefused), { numRuns: 300 });
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 2_000 }), assertRefused), { numRuns: runs(100) });
   });
 });

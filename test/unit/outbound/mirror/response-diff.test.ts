@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { toHalf } from '../../../../proto/datatypes.js';
 import { type Comparison, compareResponses } from '../../../../sidecar/outbound/mirror/response-diff.js';
 import { grpcMessage } from '../../../kit/http2/h2-frames.js';
+import { runs } from '../../../kit/mocha/effort.js';
 import { anAnswer, anAnswerOf } from '../../../kit/service/infer-answers.js';
 import { kept } from '../../../kit/service/infer-requests.js';
 
@@ -155,7 +156,7 @@ describe('Two answers of ModelInfer', () => {
       fc.property(any, any, (call, copy) => {
         compare(call, copy);
       }),
-      { numRuns: 2000 },
+      { numRuns: runs(400) },
     );
     const huge = anAnswerOf([
       { name: 'x', datatype: 'FP32', shape: ['4294967296', '4294967296'], contents: {} },

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseCard } from '../../../../services/model-server/models/card.js';
+import { parseCard } from '../../../services/model-server/models/card.js';
+import { EFFORT } from '../../kit/mocha/effort.js';
 import {
   DIGITS_MODELS,
   type Outcome,
@@ -10,8 +11,8 @@ import {
   REPOSITORY,
   Scratch,
   startOutrider,
-} from '../../../kit/process/outrider.js';
-import { SEVEN } from '../../../kit/process/suite-mesh.js';
+} from '../../kit/process/outrider.js';
+import { SEVEN } from '../../kit/process/suite-mesh.js';
 import {
   arithmeticModel,
   type ElementType,
@@ -21,7 +22,7 @@ import {
   mixingModel,
   unknownOperatorModel,
   windowModel,
-} from '../../../kit/service/tiny-models.js';
+} from '../../kit/service/tiny-models.js';
 
 describe('outrider init', function () {
   this.timeout(60_000);
@@ -92,18 +93,10 @@ describe('outrider init', function () {
     assert.equal(blocks[0], blocks[1]);
   });
 
-  it('takes a model of every datatype', async () => {
-    const types: ElementType[] = [
-      'FP32',
-      'FP16',
-      'FP64',
-      'INT8',
-      'INT64',
-      'UINT8',
-      'UINT64',
-      'BOOL',
-      'BYTES',
-    ];
+  it('takes a model of any datatype', async () => {
+    const some: ElementType[] = ['FP16', 'INT64', 'BOOL', 'BYTES'];
+    const others: ElementType[] = ['FP32', 'FP64', 'INT8', 'UINT8', 'UINT64'];
+    const types = EFFORT > 1 ? [...some, ...others] : some;
     for (const type of types) {
       scratch.write(`${type}.onnx`, identityModel(type));
       const { code, stderr } = await run('init', type.toLowerCase(), '--model', `${type}.onnx`);
