@@ -57,12 +57,10 @@ export interface RequestSample {
   model: Uint8Array | null;
 }
 
-/** An attempt whose time is known, ms. */
-export interface TimedAttempt {
-  readonly startMs: number;
-  readonly tookMs: number;
-  readonly leastRanMs: number;
-  readonly mostRanMs: number;
+/** For how long an attempt ran at least and at most, ms: its time without the waits in queues at the endpoint. */
+export interface RunTime {
+  leastMs: number;
+  mostMs: number;
 }
 
 /** Whether a detector, foresight, slow start or a health check timed by calls needs the sweep. */
@@ -132,13 +130,12 @@ export class OutlierSweep extends WheelEntry {
     this.inspector.rate.ratio = outputs.sampleRatio;
   }
 
-  /**
-   * A unary call that began at `startMs` has succeeded, or a stream has its first message; the endpoint took `tookMs`, of which it ran for
-   * `leastRanMs` at least and `mostRanMs` at most.
-   */
+  /** A unary call that began at `startMs` has succeeded, or a stream has its first message; the endpoint took `tookMs`, waits included. */
   onSuccess(
     endpoint: Endpoint,
-    { startMs, tookMs, leastRanMs, mostRanMs }: TimedAttempt,
+    startMs: number,
+    tookMs: number,
+    ran: Readonly<RunTime>,
     call: RequestSample,
     nowMs: number,
   ): void {
@@ -153,7 +150,7 @@ export class OutlierSweep extends WheelEntry {
     ) {
       const kind = this.kindOf(call, nowMs);
       if (kind >= 0) {
-        if (this.comparesPeers) ejection.latencies?.record(kind, leastRanMs, nowMs, mostRanMs);
+        if (this.comparesPeers) ejection.latencies?.record(kind, ran.leastMs, nowMs, ran.mostMs);
         endpoint.foresight?.recent.record(kind, tookMs);
       }
     }

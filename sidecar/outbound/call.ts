@@ -196,9 +196,6 @@ export class OutboundAttempt extends Attempt {
   paceMessages = 0;
   /** What the endpoint needed, ms, once it has ended; UNKNOWN_DURATION: it cannot be told. */
   tookMs = -1;
-  /** Of that, what it did not wait in a queue there, at least and at most. */
-  leastRanMs = -1;
-  mostRanMs = -1;
 
   constructor(
     call: OutboundCall,

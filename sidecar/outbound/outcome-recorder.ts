@@ -1,6 +1,6 @@
 import { onEjectionEvent } from '../cluster/ejection-events.js';
 import { readTrailers } from '../cluster/load-reports.js';
-import type { OutlierSweep } from '../cluster/outlier-sweep.js';
+import type { OutlierSweep, RunTime } from '../cluster/outlier-sweep.js';
 import { CallKind } from '../core/balancing/balancer.js';
 import type { PeakEwma } from '../core/balancing/peak-ewma.js';
 import { AttemptTrait, classifyAttempt, outcomeIn } from '../core/outcome/classify-attempt.js';
@@ -43,8 +43,8 @@ export function recordOutcome(
   endpoint.outcomes[outcome]!++;
   if (attempt.number > 0) call.cluster.budget.recordOutcome(outcome, now);
   const tookMs = call.kind === CallKind.unary ? attempt.tookMs : UNKNOWN_DURATION;
+  if (outcome === Outcome.success && tookMs !== UNKNOWN_DURATION) noteRun(call, attempt, now);
   if ((attempt.traits & AttemptTrait.doubtful) === 0) {
-    if (outcome === Outcome.success && tookMs !== UNKNOWN_DURATION) noteRun(call, attempt, now);
     recordLatency(endpoint.latency, attempt, tookMs, endpoint.usualMs, now);
     if (call.kind === CallKind.stream || endpoint.firstMessage !== null)
       recordForStreams(attempt, isUnanswered, now);
@@ -76,33 +76,35 @@ export function recordFirstMessage(
   attempt.tookMs = nowMs - Math.max(startMs, call.lastRequestMs);
   noteRun(call, attempt, nowMs);
   endpoint.latencyOf(CallKind.stream).record(attempt.tookMs, nowMs, balancedMs(attempt, nowMs));
-  call.cluster.sweep?.onSuccess(endpoint, attempt, call, nowMs);
+  call.cluster.sweep?.onSuccess(endpoint, startMs, attempt.tookMs, ran, call, nowMs);
 }
 
 /** Shared: it holds until the next attempt. */
 const queueTime: QueueTime = { leastMs: 0, mostMs: 0 };
+/** Shared likewise: of the attempt that `noteRun` was last told of. A field of each attempt would be an object of its own each. */
+const ran: RunTime = { leastMs: 0, mostMs: 0 };
 
 /**
- * Notes for how long an attempt that was answered ran: its time without the wait in a queue there, as the sidecar there says. Where none says it, without
+ * Notes in `ran` for how long an attempt that was answered ran: its time without the wait in a queue there, as the sidecar there says. Where none says it, without
  * the wait that our own calls before it explain.
  */
 function noteRun({ plan, kind }: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
   const { session, endpoint, tookMs, head, trailers } = attempt;
-  attempt.leastRanMs = tookMs;
-  attempt.mostRanMs = tookMs;
+  ran.leastMs = tookMs;
+  ran.mostMs = tookMs;
   if (session === null) return;
   // Metadata of an endpoint outside the mesh is not believed.
   if (!plan.stripsResponse && (saysQueueTime(trailers) || saysQueueTime(head))) {
     session.tellsQueueTime = true;
-    attempt.leastRanMs = Math.max(0, tookMs - queueTime.mostMs);
-    attempt.mostRanMs = Math.max(0, tookMs - queueTime.leastMs);
+    ran.leastMs = Math.max(0, tookMs - queueTime.mostMs);
+    ran.mostMs = Math.max(0, tookMs - queueTime.leastMs);
     return;
   }
   if (session.tellsQueueTime) return;
   const wait = endpoint.serialWaits[kind];
   wait.record(nowMs - tookMs, nowMs);
-  attempt.leastRanMs = tookMs - wait.mostMs;
-  attempt.mostRanMs = tookMs - wait.leastMs;
+  ran.leastMs = tookMs - wait.mostMs;
+  ran.mostMs = tookMs - wait.leastMs;
 }
 
 function saysQueueTime(block: HeaderBlock | null): boolean {
@@ -110,9 +112,9 @@ function saysQueueTime(block: HeaderBlock | null): boolean {
 }
 
 /** Its time as the balancer takes it, ms: where the endpoint reports its load, calls that wait there are counted, and not timed as well. */
-function balancedMs({ session, endpoint, tookMs, mostRanMs }: OutboundAttempt, nowMs: number): number {
+function balancedMs({ session, endpoint, tookMs }: OutboundAttempt, nowMs: number): number {
   const isCounted = session?.tellsQueueTime === true && endpoint.reported?.counts(nowMs) === true;
-  return isCounted ? mostRanMs : tookMs;
+  return isCounted ? ran.mostMs : tookMs;
 }
 
 /** It waits for its first message no more. Returns true. */
@@ -169,8 +171,8 @@ function recordForSweep(
 ): void {
   sweep.onEnd(nowMs);
   if (attempt.outcome !== Outcome.success || call.kind !== CallKind.unary) return;
-  if (tookMs !== UNKNOWN_DURATION) sweep.onSuccess(attempt.endpoint, attempt, call, nowMs);
-  const { endpoint } = attempt;
+  const { endpoint, startMs } = attempt;
+  if (tookMs !== UNKNOWN_DURATION) sweep.onSuccess(endpoint, startMs, tookMs, ran, call, nowMs);
   const { inspector } = sweep;
   if (inspector === null || attempt.status !== Status.OK) return;
   // A method that is known by its answers only: nothing of it is held, and nothing says what is in them.
