@@ -7,6 +7,7 @@ import {
 } from '../codec/reflection.js';
 import type { Address } from '../config/model.js';
 import { Status, statusName } from '../core/outcome/status.js';
+import { exponentialMs } from '../core/retry/backoff.js';
 import type { MethodList } from '../core/routing/method-kinds.js';
 import { type ModelClient, openModelClient, type UnaryAnswer } from '../health/model/grpc-client.js';
 import type { Timer } from '../runtime/time/timers.js';
@@ -91,7 +92,7 @@ export class DescribedMethods {
     this.lastWhy = why;
     this.failures++;
     if (this.failures >= MAX_FAILURES) return this.onAnswer(undefined);
-    this.timer = timers.after(RETRY_MS * 2 ** (this.failures - 1), () => void this.ask(), { unref: true });
+    this.timer = timers.after(exponentialMs(this.failures, RETRY_MS), () => void this.ask(), { unref: true });
   }
 
   private async read(): Promise<Described> {

@@ -5,12 +5,11 @@
  */
 
 import { PREFIX_BYTES } from '../codec/grpc-message.js';
-import type { ModelLayout } from '../core/routing/method.js';
+import { LONGEST_MODEL_NAME, type ModelLayout } from '../core/routing/method.js';
 import type { ChunkList } from '../transport/chunk-list.js';
 
 /** Octets of a request that are looked at. */
 export const VIEW_BYTES = 4096;
-export const LONGEST_NAME = 128;
 export const LONGEST_VERSION = 64;
 /** Field and wire type, as one. */
 const NAME = 8 * 1 + 2;
@@ -25,7 +24,7 @@ const NO_VERSION = -1;
 /** One request at a time: made once and read into. */
 export class ModelView {
   /** The length of the name, the name, the version. */
-  readonly octets = new Uint8Array(1 + LONGEST_NAME + LONGEST_VERSION);
+  readonly octets = new Uint8Array(1 + LONGEST_MODEL_NAME + LONGEST_VERSION);
   /** As many of them count; 0: no model is named, or none that can be told. */
   length = 0;
   private readonly gathered = Buffer.allocUnsafeSlow(VIEW_BYTES);
@@ -176,7 +175,8 @@ export class ModelView {
 
   private take(bytes: Buffer): void {
     const { octets, name, nameBytes, version, versionBytes } = this;
-    if (nameBytes + versionBytes === 0 || nameBytes > LONGEST_NAME || versionBytes > LONGEST_VERSION) return;
+    if (nameBytes + versionBytes === 0 || nameBytes > LONGEST_MODEL_NAME || versionBytes > LONGEST_VERSION)
+      return;
     octets[0] = nameBytes;
     for (let i = 0; i < nameBytes; i++) octets[1 + i] = bytes[name + i]!;
     for (let i = 0; i < versionBytes; i++) octets[1 + nameBytes + i] = bytes[version + i]!;

@@ -2,6 +2,8 @@
 
 /** Octets of the flag and the length. */
 export const PREFIX_BYTES = 5;
+/** The flag says whether the message is compressed; the protocol defines no higher one. */
+export const HIGHEST_FLAG = 1;
 
 /** A message with its prefix, not compressed. */
 export function framed(message: Buffer): Buffer {

@@ -1,5 +1,6 @@
 import type { ModelGrant } from '../core/authorization/model-grant.js';
 import type { PermissionList } from '../core/authorization/permissions.js';
+import { MetadataKey } from '../core/metadata-key.js';
 import type { HeaderField } from '../http2/hpack/field.js';
 import { nameField } from '../http2/hpack/name-field.js';
 
@@ -16,7 +17,7 @@ export class Caller {
   /** The models that it may call; null: there is no such list. */
   models: ModelGrant | null = null;
   constructor(readonly service: string) {
-    this.field = nameField('outrider-caller', service);
+    this.field = nameField(MetadataKey.caller, service);
   }
 }
 

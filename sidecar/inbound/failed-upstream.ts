@@ -1,3 +1,4 @@
+import { MetadataKey } from '../core/metadata-key.js';
 import type { UpstreamFailures } from '../core/retry/upstream-failures.js';
 import { fieldValue } from '../http2/header-view.js';
 import type { HeaderField } from '../http2/hpack/field.js';
@@ -25,5 +26,5 @@ export function failedUpstreamFields(
   const trace = call.trace?.traceId || (traceIdOf(call.block) ?? '');
   const cause = failures.takeCause({ status, trace, startMs: call.startMs });
   if (cause === undefined || fieldValue(trailers, Token.grpcRetryPushbackMs) !== undefined) return NO_FIELDS;
-  return cause.isAnswered ? [NO_RETRY, nameField('outrider-failed-upstream', cause.upstream)] : [NO_RETRY];
+  return cause.isAnswered ? [NO_RETRY, nameField(MetadataKey.failedUpstream, cause.upstream)] : [NO_RETRY];
 }

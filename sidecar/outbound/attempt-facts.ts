@@ -1,3 +1,4 @@
+import { MetadataKey } from '../core/metadata-key.js';
 import { AttemptFacts } from '../core/outcome/classify-attempt.js';
 import { AttemptEnd, restsOnElapsedTime } from '../core/outcome/outcome.js';
 import { metadataValue } from '../http2/header-view.js';
@@ -8,10 +9,6 @@ import { isTimeAsked } from '../relay/route-table.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { toldLimitMs } from './attempt-timeout.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
-import { FAILED_UPSTREAM_TRAILER } from './failed-upstream.js';
-
-/** Trailer of a sidecar that serves several models: the one its answer is about. */
-const MODEL_TRAILER = 'outrider-model';
 
 const facts = new AttemptFacts();
 
@@ -61,13 +58,13 @@ function hasBegun({ isCommitted, plan }: OutboundCall, { head, ended }: Outbound
 
 /** The model that the sidecar of an endpoint names in its trailers; undefined: none. */
 export function modelIn(trailers: HeaderBlock): string | undefined {
-  const said = metadataValue(trailers, MODEL_TRAILER);
+  const said = metadataValue(trailers, MetadataKey.model);
   return said === undefined ? undefined : decodeName(said);
 }
 
 function readSidecarTrailers(trailers: HeaderBlock): void {
-  facts.reason = metadataValue(trailers, 'outrider-reason');
+  facts.reason = metadataValue(trailers, MetadataKey.reason);
   facts.model = modelIn(trailers);
-  facts.isUnprocessed = metadataValue(trailers, 'outrider-unprocessed') !== undefined;
-  facts.isOfUpstream = metadataValue(trailers, FAILED_UPSTREAM_TRAILER) !== undefined;
+  facts.isUnprocessed = metadataValue(trailers, MetadataKey.unprocessed) !== undefined;
+  facts.isOfUpstream = metadataValue(trailers, MetadataKey.failedUpstream) !== undefined;
 }

@@ -1,13 +1,9 @@
 import { isAttemptTimeoutFirst } from '../core/deadline/deadline.js';
+import { MetadataKey } from '../core/metadata-key.js';
 import { AttemptEnd, endsAtLimit } from '../core/outcome/outcome.js';
 import type { HeaderField } from '../http2/hpack/field.js';
 import { Token } from '../http2/hpack/tokens.js';
-import {
-  ATTEMPT_TIMEOUT_KEY,
-  attemptTimeoutField,
-  CALL_DEADLINE_KEY,
-  callDeadlineField,
-} from '../relay/attempt-timeout-header.js';
+import { attemptTimeoutField, callDeadlineField } from '../relay/attempt-timeout-header.js';
 import { type Call, NEVER } from '../relay/call.js';
 import { endpointWaitStartMs } from '../relay/call-timer.js';
 import { timeoutField } from '../relay/header-rewrite.js';
@@ -77,7 +73,7 @@ function retimed(
   const own = extras as HeaderField[];
   if (own.length === 0) return [field];
   const { name } = own[own.length - 1]!;
-  const hasSidecar = name === ATTEMPT_TIMEOUT_KEY || name === CALL_DEADLINE_KEY;
+  const hasSidecar = name === MetadataKey.attemptTimeout || name === MetadataKey.deadline;
   if (hasSidecar) own.pop();
   if (own.length > 0 && own[0]!.token === Token.grpcTimeout) own[0] = field;
   else own.unshift(field);

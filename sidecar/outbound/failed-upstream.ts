@@ -1,14 +1,9 @@
+import { MetadataKey } from '../core/metadata-key.js';
 import { AttemptEnd, isNeverProcessed } from '../core/outcome/outcome.js';
 import { isSpent, type UpstreamFailures } from '../core/retry/upstream-failures.js';
 import { metadataValue } from '../http2/header-view.js';
 import { traceIdOf } from '../telemetry/trace-context.js';
 import type { Failure, OutboundAttempt, OutboundCall } from './call.js';
-
-/**
- * Trailer of the sidecar beside a model: the call failed because of a service that the model calls, named here, and all
- * retries that help have been made there (`grpc-retry-pushback-ms: -1` comes with it).
- */
-export const FAILED_UPSTREAM_TRAILER = 'outrider-failed-upstream';
 
 const NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/;
 
@@ -37,6 +32,6 @@ export function noteFailure(
 
 /** The service at which the fault is: what the endpoint says, else the upstream itself. */
 function originOf({ trailers }: OutboundAttempt, upstream: string): string {
-  const said = trailers === null ? undefined : metadataValue(trailers, FAILED_UPSTREAM_TRAILER);
+  const said = trailers === null ? undefined : metadataValue(trailers, MetadataKey.failedUpstream);
   return said !== undefined && NAME.test(said) ? said : upstream;
 }

@@ -1,3 +1,4 @@
+import { PREFIX_BYTES } from '../codec/grpc-message.js';
 import { getOrInsert } from '../runtime/get-or-insert.js';
 import { WheelEntry } from '../runtime/time/timing-wheel.js';
 import type { ChunkList } from '../transport/chunk-list.js';
@@ -13,8 +14,6 @@ const IDLE_LOOKS = 2;
 const SLOW_BYTES = 4096;
 /** What small slices of a request cost, in multiples of their octets (chunk-list.ts). */
 const COST = 2;
-/** Flag and length in front of a gRPC message. */
-const PREFIX_BYTES = 5;
 
 /** Whether a request may send more than its first window. */
 export const BufferState = { none: 0, waiting: 1, granted: 2 } as const;

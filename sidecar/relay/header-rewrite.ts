@@ -3,18 +3,14 @@
  * and memoised on it; per call only the fields that vary are looked at.
  */
 
-import { formatGrpcTimeout } from '../core/deadline/grpc-timeout.js';
+import { MetadataKey } from '../core/metadata-key.js';
 import type { HeaderEdits } from '../core/routing/header-edits.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { type HeaderField, makeField } from '../http2/hpack/field.js';
 import { HeaderBlock, StableList } from '../http2/hpack/header-list.js';
 import { Token } from '../http2/hpack/tokens.js';
 import { NO_FIELDS } from '../http2/stream.js';
-
-/** Asks a service to go on after so many messages of its answer, which the caller has. */
-export const RESUME_AFTER_KEY = 'outrider-resume-after';
-/** In the response headers of a service that does so: the same number. */
-export const RESUMED_FROM_KEY = 'outrider-resumed-from';
+import { TimeoutFields } from './timeout-fields.js';
 
 /** What one leg does to requests. Objects are compared by identity: make one per leg and keep it. */
 export interface RequestProfile {
@@ -95,7 +91,7 @@ function isDropped(field: HeaderField, profile: RequestProfile, namesHost: boole
     case Token.xForwardedClientCert:
       return profile.dropsForwarded;
     case Token.outrider:
-      return !(profile.keepsResume && field.name === RESUME_AFTER_KEY);
+      return !(profile.keepsResume && field.name === MetadataKey.resumeAfter);
     case Token.grpcTimeout:
     case Token.grpcPreviousRpcAttempts:
     case Token.outriderQueueMs:
@@ -167,7 +163,7 @@ export function stripExtras(extras: readonly HeaderField[]): readonly HeaderFiel
 }
 
 function isStripped({ token, name }: HeaderField): boolean {
-  return token === Token.outriderQueueMs || (token === Token.outrider && name !== RESUMED_FROM_KEY);
+  return token === Token.outriderQueueMs || (token === Token.outrider && name !== MetadataKey.resumedFrom);
 }
 
 /** Whether trailers hold a load report (ORCA), in either form. @param extras their varying fields, among which reports always are. */
@@ -190,20 +186,11 @@ export function stripReports(extras: readonly HeaderField[]): readonly HeaderFie
   return extras;
 }
 
-/** Timeout fields by whole milliseconds: few values recur very often. */
-const TIMEOUTS: (HeaderField | undefined)[] = new Array<HeaderField | undefined>(16_384).fill(undefined);
+const TIMEOUTS = new TimeoutFields('grpc-timeout');
 
-/** The `grpc-timeout` field for this many ms; fields of whole milliseconds up to 16,383 are made once. */
+/** The `grpc-timeout` field for this many ms. */
 export function timeoutField(leftMs: number): HeaderField {
-  if (leftMs >= 100 && leftMs < TIMEOUTS.length) {
-    const ms = Math.floor(leftMs);
-    const known = TIMEOUTS[ms];
-    if (known !== undefined) return known;
-    const field = makeField('grpc-timeout', formatGrpcTimeout(ms));
-    TIMEOUTS[ms] = field;
-    return field;
-  }
-  return makeField('grpc-timeout', formatGrpcTimeout(leftMs));
+  return TIMEOUTS.of(leftMs);
 }
 
 /** More attempts than any client makes; a larger number is cut to this. */

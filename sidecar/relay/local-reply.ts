@@ -3,6 +3,7 @@
  * a message and `outrider-reason` (gRPC over HTTP/2, "Responses").
  */
 
+import { MetadataKey } from '../core/metadata-key.js';
 import type { LocalReplyReason } from '../core/outcome/local-reply-reason.js';
 import { LocalReplyReasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
@@ -15,7 +16,7 @@ import type { Attempt } from './attempt.js';
 import type { Call } from './call.js';
 
 const STATUS_200 = makeField(':status', '200');
-const UNPROCESSED = makeField('outrider-unprocessed', 'true');
+const UNPROCESSED = makeField(MetadataKey.unprocessed, 'true');
 
 interface Lists {
   /** The last ones made, and for which content type. */
@@ -29,7 +30,10 @@ const lists = new Map<LocalReplyReason, Lists>();
 function listsFor(reason: LocalReplyReason): Lists {
   const known = lists.get(reason);
   if (known !== undefined) return known;
-  const fields = [makeField('grpc-status', String(reason.status)), makeField('outrider-reason', reason.name)];
+  const fields = [
+    makeField('grpc-status', String(reason.status)),
+    makeField(MetadataKey.reason, reason.name),
+  ];
   if (reason.isUnprocessed) fields.push(UNPROCESSED);
   const trailers = StableList.of(fields);
   const made: Lists = { contentType: '', headers: headersOf('', trailers), trailers };
@@ -69,7 +73,7 @@ export const NO_RETRY: HeaderField = makeField('grpc-retry-pushback-ms', '-1');
 
 /** `outrider-degraded`: why a response is not quite what was asked for, and where it comes from. */
 export function degradedField(how: string): HeaderField {
-  return makeField('outrider-degraded', how);
+  return makeField(MetadataKey.degraded, how);
 }
 
 function percentEncode(message: string): string {

@@ -1,14 +1,14 @@
-import type { ModelLayout } from '../core/routing/method.js';
+import { HIGHEST_FLAG, PREFIX_BYTES } from '../codec/grpc-message.js';
+import { LONGEST_MODEL_NAME, type ModelLayout } from '../core/routing/method.js';
 import { readModelSpec } from './models/model-spec.js';
 import { SecondName, TAG_LIMIT, VERSION } from './models/second-name.js';
 
 /** Octets of a message that are looked at (or stepped over) in search of the name. */
 export const MAX_SEARCHED_BYTES = 64 * 1024;
-/** No file system has longer names of directories; a longer name is cut to this, octets. */
-const LONGEST_NAME = 256;
+/** A longer name is cut to this, octets, which is none that a model has. */
+const CUT_NAME = LONGEST_MODEL_NAME + 1;
 /** A longer `model_spec` is not read, octets: beside the name it has a signature and a label. */
 const LONGEST_SPEC = 4 * 1024;
-const PREFIX_BYTES = 5;
 
 /** How far a message has been read for the name of its model. */
 export const Naming = {
@@ -169,7 +169,7 @@ export class NameReader {
     this.prefixed++;
     if (this.prefixed === PREFIX_BYTES) {
       this.left = this.length;
-      if (this.flag > 1) this.naming = Naming.malformed;
+      if (this.flag > HIGHEST_FLAG) this.naming = Naming.malformed;
       else if (this.flag === 1) this.naming = Naming.compressed;
       else if (this.left === 0) this.naming = Naming.absent;
     }
@@ -274,7 +274,7 @@ export class NameReader {
     const isWhole = this.partialBytes === 0 && n === this.rest;
     this.rest -= n;
     this.left -= n;
-    const most = this.layout === 'spec' ? LONGEST_SPEC : LONGEST_NAME;
+    const most = this.layout === 'spec' ? LONGEST_SPEC : CUT_NAME;
     if (isWhole) this.onOctets(bytes, at, at + Math.min(n, most));
     else {
       this.partial ??= Buffer.allocUnsafeSlow(most);

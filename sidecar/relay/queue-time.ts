@@ -4,10 +4,10 @@
  * connection sends it with each call that waited.
  */
 
+import { MetadataKey } from '../core/metadata-key.js';
 import { type HeaderField, makeField } from '../http2/hpack/field.js';
 import { Token } from '../http2/hpack/tokens.js';
 
-export const QUEUE_TIME_KEY = 'outrider-queue-ms';
 /** No sidecar waits longer, ms: more than a day. */
 const MAX_MS = 99_999_999;
 const VALUE = /^(\d{1,8})(?:-(\d{1,8}))?$/;
@@ -30,7 +30,7 @@ export function queueTimeFields(leastMs: number, mostMs: number): readonly Heade
   const known = FIELDS.get(key);
   if (known !== undefined) return known;
   const value = most === least ? String(least) : `${least}-${most}`;
-  const made = [makeField(QUEUE_TIME_KEY, value)];
+  const made = [makeField(MetadataKey.queueTime, value)];
   if (FIELDS.size < MAX_FIELDS) FIELDS.set(key, made);
   return made;
 }

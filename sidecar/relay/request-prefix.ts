@@ -1,7 +1,5 @@
+import { PREFIX_BYTES } from '../codec/grpc-message.js';
 import type { ChunkList } from '../transport/chunk-list.js';
-
-/** Flag and length in front of a gRPC message. */
-const PREFIX_BYTES = 5;
 
 /** Octets of a body that is one message of `bytes` octets at most; 0: there is to be none. */
 export function messageBytes(bytes: number): number {

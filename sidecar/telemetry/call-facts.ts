@@ -1,5 +1,6 @@
 /** What the record of an ended call says, in the words of the access log and of spans. */
 
+import { MetadataKey } from '../core/metadata-key.js';
 import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { headerViewOf, metadataValue } from '../http2/header-view.js';
@@ -41,7 +42,7 @@ export function reasonOf(call: EndedCall): string | undefined {
 /** The reason that the sidecar at the endpoint gave for its answer. Metadata from outside the mesh is not to be asked. */
 export function peerReason({ status, trailers }: EndedAttempt): string | undefined {
   if (status === Status.OK || trailers === null) return undefined;
-  return REASON.exec(metadataValue(trailers, 'outrider-reason') ?? '')?.[0];
+  return REASON.exec(metadataValue(trailers, MetadataKey.reason) ?? '')?.[0];
 }
 
 /** The service that the caller proved to be; undefined: it has no identity. */

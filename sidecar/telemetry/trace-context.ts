@@ -1,3 +1,4 @@
+import { MetadataKey } from '../core/metadata-key.js';
 import { makeField } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Token } from '../http2/hpack/tokens.js';
@@ -15,8 +16,7 @@ const MAX_TRACESTATE = 512;
  * In requests between sidecars: that of the caller decides which calls are traced. One of them without a `traceparent` is
  * none that does, and no trace begins in its middle.
  */
-export const TRACES_KEY = 'outrider-traces';
-export const TRACES_FIELD = makeField(TRACES_KEY, '1');
+export const TRACES_FIELD = makeField(MetadataKey.traces, '1');
 
 /** A `traceparent`. */
 export interface TraceParent {

@@ -1,5 +1,6 @@
 /** Header lists that are longer than the other end accepts: answers are cut, and requests are refused (RFC 9113 section 10.5.1). */
 
+import { MetadataKey } from '../core/metadata-key.js';
 import { cutMessage } from '../core/outcome/cut-message.js';
 import { LocalReplyReasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
 import { headerViewOf } from '../http2/header-view.js';
@@ -66,7 +67,7 @@ function isEssential({ token }: HeaderField): boolean {
 const REASON = LocalReplyReasons.metadataTooLarge;
 
 const STATUS_200 = makeField(':status', '200');
-const ENDS = [makeField('grpc-status', String(REASON.status)), makeField('outrider-reason', REASON.name)];
+const ENDS = [makeField('grpc-status', String(REASON.status)), makeField(MetadataKey.reason, REASON.name)];
 const HTTP_REPLY = StableList.of([makeField(':status', '431'), makeField('content-type', 'text/plain')]);
 
 /**

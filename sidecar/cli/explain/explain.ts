@@ -1,3 +1,4 @@
+import { MetadataKey } from '../../core/metadata-key.js';
 import { type Column, tableOf } from '../columns.js';
 import { CommandFailure } from '../failure.js';
 import { fold, type Palette, paletteFor } from '../terminal.js';
@@ -54,7 +55,7 @@ export function listed(palette: Palette): string {
     cell: ({ statuses = [] }) => (statuses.length === 1 ? statuses[0]! : 'several'),
   };
   return [
-    tableOf(palette, REASON_NAMES.map(reasonNamed), [named('outrider-reason'), status, meant]),
+    tableOf(palette, REASON_NAMES.map(reasonNamed), [named(MetadataKey.reason), status, meant]),
     tableOf(palette, handshakes, [named('refused certificate'), meant]),
     tableOf(palette, outputs, [named('check in Consul'), meant]),
     'outrider explain REASON says more of one, also of a gRPC status such as UNAVAILABLE.',

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import type { Method } from '../../../proto/load.js';
+import { MetadataKey } from '../../core/metadata-key.js';
 import { CommandFailure } from '../failure.js';
 
 /** A response with its metadata. */
@@ -172,7 +173,7 @@ function unknownModelHint(said: string): string {
 
 /** Why a sidecar answered instead of the service; empty: it did not. */
 function reasonOf(error: ServiceError): string {
-  return String(error.metadata?.get('outrider-reason')[0] ?? '');
+  return String(error.metadata?.get(MetadataKey.reason)[0] ?? '');
 }
 
 function parseMetadata(pairs: readonly string[]): Metadata {

@@ -1,5 +1,6 @@
 import { protocols } from '../../../proto/load.js';
 import type { ModelInferResponse, ModelMetadataResponse } from '../../../proto/messages.js';
+import { MetadataKey } from '../../core/metadata-key.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import type { OutputStream } from '../terminal.js';
 import { type Asked, answerOf } from './answers/answer.js';
@@ -73,7 +74,7 @@ async function infer(options: InferOptions): Promise<void> {
     let last: ModelInferResponse | undefined;
     for (const request of requests) {
       const { message, headers } = await client.call(inference.ModelInfer, request);
-      const why = headers['outrider-degraded'] || degradedIn(message);
+      const why = headers[MetadataKey.degraded] || degradedIn(message);
       if (why) degraded.add(why);
       answers.push(outputsOf(message));
       last = message;

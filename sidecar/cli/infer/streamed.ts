@@ -1,5 +1,6 @@
 import { protocols } from '../../../proto/load.js';
 import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
+import { MetadataKey } from '../../core/metadata-key.js';
 import { CommandFailure } from '../failure.js';
 import type { OutputStream } from '../terminal.js';
 import { type Asked, answerOf, tokensOf } from './answers/answer.js';
@@ -49,7 +50,7 @@ export async function streamed(
   const rest = (now() - began - firstMs) / 1000;
   const rate = answers > 1 && rest > 0 ? `, then ${Math.round((answers - 1) / rest)} a second` : '';
   stderr.write(`${answers} answers, the first after ${Math.round(firstMs)} ms${rate}\n`);
-  const why = [headers['outrider-degraded'] ?? '', ...degraded].filter(Boolean).join('; ');
+  const why = [headers[MetadataKey.degraded] ?? '', ...degraded].filter(Boolean).join('; ');
   if (why !== '') stderr.write(`degraded: ${why}\n`);
 }
 

@@ -5,8 +5,6 @@ const MAX_DIGITS = 8;
 const MAX_VALUE = 99_999_999;
 /** Below this, rounding to whole milliseconds would lose more than one per cent, ms. */
 const FINE_BELOW_MS = 100;
-const MEMO_SIZE = 16_384;
-const memo: (string | undefined)[] = new Array<string | undefined>(MEMO_SIZE).fill(undefined);
 
 /**
  * Value of `grpc-timeout` in ms, perhaps fractional; NaN when malformed. TimeoutValue of at most eight digits and a unit H, M, S, m,
@@ -45,14 +43,6 @@ export function parseGrpcTimeout(value: string): number {
  */
 export function formatGrpcTimeout(leftMs: number): string {
   if (leftMs >= FINE_BELOW_MS) {
-    if (leftMs < MEMO_SIZE) {
-      const ms = Math.floor(leftMs);
-      const known = memo[ms];
-      if (known !== undefined) return known;
-      const text = `${ms}m`;
-      memo[ms] = text;
-      return text;
-    }
     const ms = Math.floor(Math.min(leftMs, MAX_TIMEOUT_MS));
     return ms <= MAX_VALUE ? `${ms}m` : `${Math.floor(ms / 1_000)}S`;
   }

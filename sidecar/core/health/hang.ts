@@ -61,7 +61,7 @@ const BUSY_MS = 3_000;
 /** Work without a sign of life for this long is sampled more closely, ms. */
 const DOUBT_MS = 1_000;
 
-const NEVER = -1;
+const NOT_YET = -1;
 
 /**
  * Whether the local model's process hangs. A long run alone proves nothing: runs of one model differ a thousandfold, health
@@ -77,12 +77,12 @@ export class HangDiagnosis {
   /** The last result, health answer or finished run. */
   private signMs: number;
   private lastAnswerMs: number;
-  private watcherRuns = NEVER;
+  private watcherRuns = NOT_YET;
   /** Abandoned calls before the last sign of life, which do not count. */
   private settled: number;
   /** Since when there has been work without a sign of life. */
-  private workSinceMs = NEVER;
-  private stoppedSinceMs = NEVER;
+  private workSinceMs = NOT_YET;
+  private stoppedSinceMs = NOT_YET;
   /**
    * Calls keep arriving while a process hangs, each with its deadline. What may run is one of the calls in flight when the silence
    * began, or one of those in flight when the last deadline of these had passed: two generations.
@@ -103,19 +103,19 @@ export class HangDiagnosis {
   /** This process stood still until `nowMs`: what was missed before does not count. */
   stalled(work: WorkSigns, nowMs: number): void {
     this.alive(work.abandoned, nowMs);
-    this.stoppedSinceMs = NEVER;
+    this.stoppedSinceMs = NOT_YET;
     this.cpu.forget();
   }
 
   /** Whether the process has to be sampled often: its CPU, its watcher, its health. */
   isInDoubt(work: WorkSigns, nowMs: number): boolean {
-    if (this.unanswered > 0 || this.stoppedSinceMs !== NEVER) return true;
-    return this.workSinceMs !== NEVER && this.hasWork(work) && nowMs - this.quietSinceMs() >= DOUBT_MS;
+    if (this.unanswered > 0 || this.stoppedSinceMs !== NOT_YET) return true;
+    return this.workSinceMs !== NOT_YET && this.hasWork(work) && nowMs - this.quietSinceMs() >= DOUBT_MS;
   }
 
   /** Whether nothing is under way and nothing is wrong. */
   isIdle(work: WorkSigns): boolean {
-    return this.unanswered === 0 && this.stoppedSinceMs === NEVER && !this.hasWork(work);
+    return this.unanswered === 0 && this.stoppedSinceMs === NOT_YET && !this.hasWork(work);
   }
 
   /** Null: there is no evidence that it hangs. */
@@ -134,10 +134,10 @@ export class HangDiagnosis {
 
   private checkState(state: string, nowMs: number): HangFinding | null {
     if (state !== 'T' && state !== 'Z') {
-      this.stoppedSinceMs = NEVER;
+      this.stoppedSinceMs = NOT_YET;
       return null;
     }
-    if (this.stoppedSinceMs === NEVER) this.stoppedSinceMs = nowMs;
+    if (this.stoppedSinceMs === NOT_YET) this.stoppedSinceMs = nowMs;
     const forMs = nowMs - this.stoppedSinceMs;
     if (forMs < STOPPED_MS) return null;
     const what = state === 'T' ? 'the process has been stopped' : 'the process has been a zombie';
@@ -189,13 +189,13 @@ export class HangDiagnosis {
   // ---- state ----
 
   private update(work: WorkSigns, watcher: WatcherSigns | null, nowMs: number): void {
-    const isRunDone = watcher !== null && this.watcherRuns !== NEVER && watcher.runs > this.watcherRuns;
+    const isRunDone = watcher !== null && this.watcherRuns !== NOT_YET && watcher.runs > this.watcherRuns;
     if (isRunDone) this.alive(work.abandoned, nowMs);
     else if (work.lastAnswerMs !== this.lastAnswerMs) this.alive(work.settled, nowMs);
     this.lastAnswerMs = work.lastAnswerMs;
     if (watcher !== null) this.watcherRuns = watcher.runs;
-    if (!this.hasWork(work)) this.workSinceMs = NEVER;
-    else if (this.workSinceMs === NEVER) this.workSinceMs = nowMs;
+    if (!this.hasWork(work)) this.workSinceMs = NOT_YET;
+    else if (this.workSinceMs === NOT_YET) this.workSinceMs = nowMs;
   }
 
   /** A sign of life; so many of the abandoned calls do not count from now on. */
@@ -203,7 +203,7 @@ export class HangDiagnosis {
     this.signMs = nowMs;
     this.unanswered = 0;
     this.settled = Math.max(this.settled, settled);
-    this.workSinceMs = NEVER;
+    this.workSinceMs = NOT_YET;
     this.generation = 0;
   }
 

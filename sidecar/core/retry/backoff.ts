@@ -1,9 +1,25 @@
+/** Doublings at most: more would leave the exact numbers. */
+const MOST_DOUBLINGS = 52;
+
+/**
+ * The wait after so many failures in a row, ms: baseMs × 2^(failures − 1), maxMs at most.
+ * @param failures 1 for the first.
+ */
+export function exponentialMs(failures: number, baseMs: number, maxMs = Number.POSITIVE_INFINITY): number {
+  return Math.min(baseMs * 2 ** Math.min(failures - 1, MOST_DOUBLINGS), maxMs);
+}
+
+/** Between half and all of a wait, so that those who failed together do not come back together. */
+export function halfJitterMs(fullMs: number, random: () => number): number {
+  return fullMs * (0.5 + 0.5 * random());
+}
+
 /**
  * Backoff of a retry with full jitter (gRFC A6), ms: uniform below min(baseMs × 2^(retry − 1), maxMs).
  * @param retry 1 for the first retry.
  */
 export function fullJitterMs(retry: number, baseMs: number, maxMs: number, random: () => number): number {
-  return Math.min(baseMs * 2 ** (retry - 1), maxMs) * random();
+  return exponentialMs(retry, baseMs, maxMs) * random();
 }
 
 /** Backoff of process restarts; times in ms. */
@@ -32,8 +48,7 @@ export class RestartBackoff {
   next(readyForMs: number): number {
     const { baseMs, maxMs } = this.settings;
     if (readyForMs >= HEALTHY_RUN_MS) this.deaths = 0;
-    const fullMs = Math.min(baseMs * 2 ** Math.min(this.deaths, 52), maxMs);
     this.deaths += 1;
-    return fullMs * (0.5 + 0.5 * this.random());
+    return halfJitterMs(exponentialMs(this.deaths, baseMs, maxMs), this.random);
   }
 }

@@ -92,6 +92,9 @@ export const MODEL_SPEC_METHODS: ReadonlySet<string> = new Set([
   '/tensorflow.serving.ModelService/GetModelStatus',
 ]);
 
+/** Longest name of a model, octets: Linux has no longer names of directories (NAME_MAX). */
+export const LONGEST_MODEL_NAME = 255;
+
 /**
  * Where a message names its model: `fields` 1 and 2 are name and version, or field 1 is a `spec` of TensorFlow Serving, a message of its own with
  * the name in field 1 and the version as a number in one more message in field 2 (`version_label` is not read).

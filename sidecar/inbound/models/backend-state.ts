@@ -1,5 +1,6 @@
 import type { InboundConfig } from '../../config/model.js';
 import type { InboundQueue } from '../../core/admission/queue.js';
+import { MetadataKey } from '../../core/metadata-key.js';
 import { LocalReplyReasons } from '../../core/outcome/local-reply-reason.js';
 import type { HeaderField } from '../../http2/hpack/field.js';
 import { nameField } from '../../http2/hpack/name-field.js';
@@ -81,7 +82,7 @@ export abstract class BackendState {
     this.version = version;
     this.context = context;
     this.serverCalls = new ServerCalls(service);
-    const modelField = isOnly ? null : nameField('outrider-model', name);
+    const modelField = isOnly ? null : nameField(MetadataKey.model, name);
     this.modelField = modelField;
     this.queues = new BackendQueues(name, version, config, { service, context, shared: limits });
     const onState = () => this.onState();

@@ -1,3 +1,4 @@
+import { MetadataKey } from '../../core/metadata-key.js';
 import { LocalReplyReasons } from '../../core/outcome/local-reply-reason.js';
 import { AttemptEnd, Outcome } from '../../core/outcome/outcome.js';
 import { Status, statusName } from '../../core/outcome/status.js';
@@ -113,7 +114,7 @@ function routeOf(fallback: FallbackState | null): PrimaryRoute {
 
 /** The caller wants no degraded answer. */
 function isDeclined(call: OutboundCall): boolean {
-  return metadataValue(call.original, 'outrider-accept-degraded') === 'no';
+  return metadataValue(call.original, MetadataKey.acceptDegraded) === 'no';
 }
 
 function isFallbackReason({ reply }: Failure): boolean {

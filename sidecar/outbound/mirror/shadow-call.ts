@@ -1,3 +1,4 @@
+import { MetadataKey } from '../../core/metadata-key.js';
 import { makeField } from '../../http2/hpack/field.js';
 import type { HeaderBlock } from '../../http2/hpack/header-list.js';
 import { UNLIMITED } from '../../http2/settings.js';
@@ -11,7 +12,7 @@ import type { DataPlaneContext } from '../../transport/context.js';
 import type { Session } from '../../transport/session.js';
 import { type CallObserver, OutboundCall, type UpstreamHandler } from '../call.js';
 
-const MARK = makeField('outrider-mirrored', '1');
+const MARK = makeField(MetadataKey.mirrored, '1');
 
 /** Where a copy goes. */
 export interface MirrorTarget {

@@ -1,7 +1,4 @@
-/** Octets of the prefix of a gRPC message: a flag and its length (gRPC over HTTP/2, "Length-Prefixed-Message"). */
-const PREFIX_BYTES = 5;
-/** The flag says whether the message is compressed; the protocol defines no higher one. */
-const HIGHEST_FLAG = 1;
+import { HIGHEST_FLAG, PREFIX_BYTES } from '../../codec/grpc-message.js';
 
 /**
  * Finds where the messages of a response end, from the lengths in their prefixes: O(1) for a frame that ends no message, and

@@ -1,3 +1,4 @@
+import { MetadataKey } from '../../core/metadata-key.js';
 import { fieldValue, headerViewOf, metadataValue } from '../../http2/header-view.js';
 import { type HeaderField, makeField } from '../../http2/hpack/field.js';
 import type { HeaderBlock } from '../../http2/hpack/header-list.js';
@@ -5,7 +6,6 @@ import { Token } from '../../http2/hpack/tokens.js';
 import { ChunkList } from '../../transport/chunk-list.js';
 import type { Attempt } from '../attempt.js';
 import type { Call, Resumption } from '../call.js';
-import { RESUME_AFTER_KEY, RESUMED_FROM_KEY } from '../header-rewrite.js';
 import { disableReplay } from '../request-buffer.js';
 import { MessageCounter } from './message-counter.js';
 import { MessageHash } from './message-hash.js';
@@ -56,7 +56,7 @@ export class ResumableStream implements Resumption {
 
   get field(): HeaderField {
     // Never indexed: it differs from call to call.
-    return makeField(RESUME_AFTER_KEY, String(this.messages), true);
+    return makeField(MetadataKey.resumeAfter, String(this.messages), true);
   }
 
   restart(pendingBytes: number): void {
@@ -83,7 +83,7 @@ export class ResumableStream implements Resumption {
   }
 
   private isResumedIn(block: HeaderBlock): boolean {
-    return metadataValue(block, RESUMED_FROM_KEY) === String(this.messages);
+    return metadataValue(block, MetadataKey.resumedFrom) === String(this.messages);
   }
 
   forward(call: Call, attempt: Attempt, buffer: Buffer, start: number, end: number): void {

@@ -1,3 +1,4 @@
+import { MetadataKey } from '../../core/metadata-key.js';
 import { metadataValue } from '../../http2/header-view.js';
 import { type HeaderField, makeField } from '../../http2/hpack/field.js';
 import type { HeaderBlock } from '../../http2/hpack/header-list.js';
@@ -5,7 +6,7 @@ import { Token } from '../../http2/hpack/tokens.js';
 import type { CallClock } from '../access-log.js';
 import { isPlainSuccess } from '../call-facts.js';
 import type { EndedCall, Recorder } from '../call-record.js';
-import { parentOf, requestIdOf, TRACES_KEY, traceStateOf } from '../trace-context.js';
+import { parentOf, requestIdOf, traceStateOf } from '../trace-context.js';
 import { Allowance } from './allowance.js';
 import { CallSpans, countSpans, isRetried } from './call-spans.js';
 import {
@@ -79,7 +80,7 @@ export class Tracer implements CallTracer, Recorder {
     const { settings, source } = this;
     const parent = parentOf(block);
     if (parent === undefined) {
-      const isSampled = this.sampler.take() && metadataValue(block, TRACES_KEY) === undefined;
+      const isSampled = this.sampler.take() && metadataValue(block, MetadataKey.traces) === undefined;
       return isSampled || settings.requestIds === 'all' ? this.root(block, isSampled) : UNTRACED;
     }
     const isSampled = settings.parent === 'follow' ? parent.isSampled : this.sampler.take();

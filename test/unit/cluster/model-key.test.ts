@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { protocols } from '../../../proto/load.js';
 import type { ModelInferRequest } from '../../../proto/messages.js';
-import { LONGEST_NAME, LONGEST_VERSION, ModelView, VIEW_BYTES } from '../../../sidecar/cluster/model-key.js';
+import { LONGEST_VERSION, ModelView, VIEW_BYTES } from '../../../sidecar/cluster/model-key.js';
 import { encodeInferRequest } from '../../../sidecar/codec/inference.js';
 import { MessageWriter } from '../../../sidecar/codec/protobuf.js';
+import { LONGEST_MODEL_NAME } from '../../../sidecar/core/routing/method.js';
 import { ChunkList } from '../../../sidecar/transport/chunk-list.js';
 import { grpcMessage } from '../../kit/http2/h2-frames.js';
 
@@ -63,8 +64,12 @@ describe('The model that a request names', () => {
     ['the field of the name with a number in it', raw(0x08, 5, 0x0a, 1, 0x61), 'a '],
     ['two names: the last one', of(message().text(1, 'one').text(3, 'id').text(1, 'two')), 'two '],
     ['two names, the last one empty', joined(named('one'), Buffer.from([0x0a, 0])), ''],
-    ['the longest names', of(message().text(1, 'n'.repeat(LONGEST_NAME))), `${'n'.repeat(LONGEST_NAME)} `],
-    ['a name too long', of(message().text(1, 'n'.repeat(LONGEST_NAME + 1))), ''],
+    [
+      'the longest names',
+      of(message().text(1, 'n'.repeat(LONGEST_MODEL_NAME))),
+      `${'n'.repeat(LONGEST_MODEL_NAME)} `,
+    ],
+    ['a name too long', of(message().text(1, 'n'.repeat(LONGEST_MODEL_NAME + 1))), ''],
     ['a version too long', joined(named('a'), message().text(2, TOO_LONG).finish()), ''],
     ['a compressed message', grpcMessage(USUAL, USUAL.length, 1), ''],
     ['an unknown flag', grpcMessage(USUAL, USUAL.length, 2), ''],
@@ -208,7 +213,7 @@ describe('The model in a message of its own (TensorFlow Serving)', () => {
       raw(10, 2, 10, 9),
     ])
       assert.equal(seenIn(each), '');
-    assert.equal(seenIn(request(specOf('d'.repeat(LONGEST_NAME + 1), 3))), '');
+    assert.equal(seenIn(request(specOf('d'.repeat(LONGEST_MODEL_NAME + 1), 3))), '');
   });
 
   it('has no version where that is none that a server has', () => {

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
+import { MetadataKey } from '../../../sidecar/core/metadata-key.js';
 import { makeField } from '../../../sidecar/http2/hpack/field.js';
-import { QUEUE_TIME_KEY, queueTimeFields, readQueueTime } from '../../../sidecar/relay/queue-time.js';
+import { queueTimeFields, readQueueTime } from '../../../sidecar/relay/queue-time.js';
 
 const read = (value: string): readonly [number, number] | undefined => {
   const found = { leastMs: -1, mostMs: -1 };
-  const isThere = readQueueTime([makeField('x', '1'), makeField(QUEUE_TIME_KEY, value)], found);
+  const isThere = readQueueTime([makeField('x', '1'), makeField(MetadataKey.queueTime, value)], found);
   return isThere ? [found.leastMs, found.mostMs] : undefined;
 };
 

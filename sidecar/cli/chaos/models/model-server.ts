@@ -2,6 +2,7 @@
  * The model process of a drill: a stock grpc-js server with three models (digits, a long job, a stream) and the faults that it
  * is told. It stands for a model service that people bring along, so that nothing of it is shared with what is measured.
  */
+
 import {
   Metadata,
   Server,
@@ -18,6 +19,7 @@ import type {
   ModelInferResponse,
   ModelStreamInferResponse,
 } from '../../../../proto/messages.js';
+import { MetadataKey } from '../../../core/metadata-key.js';
 import type { Behaviour } from '../protocol/behaviour.js';
 import { replicaName, WELL } from '../protocol/behaviour.js';
 import {
@@ -33,8 +35,6 @@ import {
 import type { Digits } from './digits.js';
 import type { ExecutionLog } from './execution-log.js';
 
-const RESUME_AFTER_KEY = 'outrider-resume-after';
-const RESUMED_FROM_KEY = 'outrider-resumed-from';
 const MB = 1 << 20;
 const HOARD_EVERY_MS = 100;
 
@@ -183,9 +183,9 @@ export class DrillModelServer {
     // A caller that goes away in the middle is no fault of the process.
     stream.on('error', () => {});
     stream.once('data', ({ id = '' }: ModelInferRequest) => {
-      const [after] = stream.metadata.get(RESUME_AFTER_KEY);
+      const [after] = stream.metadata.get(MetadataKey.resumeAfter);
       const headers = new Metadata();
-      if (after !== undefined) headers.set(RESUMED_FROM_KEY, after);
+      if (after !== undefined) headers.set(MetadataKey.resumedFrom, after);
       const { behaviour } = this;
       const fails = () =>
         behaviour.does === 'fail' &&

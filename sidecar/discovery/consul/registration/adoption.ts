@@ -1,5 +1,6 @@
 import type { AdoptedProxy, ConsulConfig } from '../../../config/model.js';
 import { isSameExceptNumbers } from '../../../core/health/hysteresis.js';
+import { exponentialMs } from '../../../core/retry/backoff.js';
 import type { RuntimeDeps } from '../../../runtime/deps.js';
 import type { Logger } from '../../../runtime/log/logger.js';
 import { messageOf } from '../../../runtime/log/message-of.js';
@@ -205,7 +206,7 @@ export class ProxyAdoption {
         this.hash = undefined;
         this.noteFailure(error);
         failures += 1;
-        await this.pause(Math.min(MOST_RETRY_MS, RETRY_MS * 2 ** (failures - 1)));
+        await this.pause(exponentialMs(failures, RETRY_MS, MOST_RETRY_MS));
       }
     }
   }

@@ -1,6 +1,7 @@
 import type { RegistrationConfig } from '../../../config/model.js';
 import { present } from '../../../config/present.js';
 import { isSameExceptNumbers } from '../../../core/health/hysteresis.js';
+import { exponentialMs, halfJitterMs } from '../../../core/retry/backoff.js';
 import { messageOf } from '../../../runtime/log/message-of.js';
 import type { Timer } from '../../../runtime/time/timers.js';
 import type { Metric } from '../../../telemetry/metric.js';
@@ -181,8 +182,8 @@ export class Registration {
     this.failed += 1;
     this.sync.isConfirmed = false;
     const mostMs = isUnanswered(error) ? AWAY_BACKOFF_MS : REFUSED_BACKOFF_MS;
-    const fullMs = Math.min(mostMs, BACKOFF_BASE_MS * 2 ** Math.min(this.failures - 1, 20));
-    this.retryAtMs = nowMs + fullMs * (0.5 + 0.5 * this.deps.random());
+    const fullMs = exponentialMs(this.failures, BACKOFF_BASE_MS, mostMs);
+    this.retryAtMs = nowMs + halfJitterMs(fullMs, this.deps.random);
     const problem = messageOf(error);
     if (this.problem === undefined || !isSameExceptNumbers(problem, this.problem)) {
       this.isAnnounced = false;
