@@ -283,9 +283,10 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
     return forwardRequest(call.block, this.profile);
   }
 
+  /** The model is told the time for the whole answer: the limit of an attempt is for its beginning, and this sidecar keeps it. */
   requestExtras(call: InboundCall, attempt: Attempt): readonly HeaderField[] {
     const { tracer, nowMs } = this.context;
-    const leftMs = call.deadlineMs - nowMs;
+    const leftMs = call.answerDeadlineMs - nowMs;
     const extras = forwardExtras(call.block, this.profile, leftMs, call.caller?.field ?? null, 0);
     return tracer === null ? extras : tracer.onward(call, attempt, extras);
   }

@@ -43,7 +43,10 @@ export class ChunkList {
     return this.first === null ? 0 : 1 + (this.rest === null ? 0 : this.rest.length);
   }
 
-  /** What holding this slice as the next one costs in memory, at most. */
+  /**
+   * What holding this slice as the next one costs in memory: a small read is counted as the buffer that the slice keeps alive, although other
+   * slices may do so too. Of a large read the slice alone is counted; see `MOST_PINNED`.
+   */
   cost(buffer: Buffer, start: number, end: number): number {
     const n = end - start;
     // Gathered: buffers grow to twice what they hold.
@@ -115,7 +118,8 @@ export class ChunkList {
       this.pinned += backing;
       return new Slice(buffer, start, end, -1, owned);
     }
-    const copy = Buffer.allocUnsafe(n);
+    // Of its own: one from the pool of Node would keep the pool alive.
+    const copy = Buffer.allocUnsafeSlow(n);
     buffer.copy(copy, 0, start, end);
     return new Slice(copy, 0, n, -1, null);
   }

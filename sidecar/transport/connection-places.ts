@@ -1,6 +1,6 @@
 import { connectionsToClose, hasStalled } from '../core/admission/stalled-work.js';
 import type { DataPlaneContext } from './context.js';
-import { logLimit } from './limit-log.js';
+import { type LimitDetails, logLimit } from './limit-log.js';
 import type { Session } from './session.js';
 
 /** Connections found in one look, at most: each look walks over all of them. */
@@ -9,6 +9,8 @@ const FOUND = 64;
 const LOOK_MS = 100;
 /** Connections that are being closed and whose peers have not done so, at most. */
 const MOST_LEAVING = 64;
+/** The same where descriptors are short: a quarter of the smallest reserve (runtime/process/descriptors.ts), as there are several listeners. */
+const MOST_LEAVING_IN_SHORTAGE = 4;
 
 /**
  * The places of a listener's connections. When all are taken, a new connection gets the place of the one that has been quiet
@@ -38,10 +40,32 @@ export class ConnectionPlaces {
   /** Takes a place for one more than `open` connections. False: there is none. */
   take(open: number): boolean {
     if (this.hasFree(open)) return true;
+    return this.displace(MOST_LEAVING, {
+      found: 'no call that moves, longer than on any other connection',
+      allowed: `${this.most} connections`,
+      option: 'limits.max_connections',
+    });
+  }
+
+  /** Whether a new connection finds the descriptor of another one. */
+  mayTakeDescriptor(): boolean {
+    return this.next() !== undefined;
+  }
+
+  /** Takes the descriptor of another connection, where they are short. False: each of them is at work. */
+  takeDescriptor(): boolean {
+    return this.displace(MOST_LEAVING_IN_SHORTAGE, {
+      found: 'no call that moves, longer than on any other connection',
+      allowed: 'the file descriptors that the process may have',
+      option: 'ulimit -n',
+    });
+  }
+
+  private displace(mostLeaving: number, words: LimitDetails): boolean {
     const session = this.next();
     if (session === undefined) return false;
     this.quiet.pop();
-    this.close(session);
+    this.close(session, mostLeaving, words);
     return true;
   }
 
@@ -74,17 +98,12 @@ export class ConnectionPlaces {
     }
   }
 
-  private close(session: Session): void {
+  private close(session: Session, mostLeaving: number, words: LimitDetails): void {
     const { context, leaving } = this;
     const [oldest] = leaving;
-    if (oldest !== undefined && leaving.size >= MOST_LEAVING) oldest.destroy('its place is taken');
+    if (oldest !== undefined && leaving.size >= mostLeaving) oldest.destroy('its place is taken');
     leaving.add(session);
     context.stats.countLimit('displaced-connections');
-    const words = {
-      found: 'no call that moves, longer than on any other connection',
-      allowed: `${this.most} connections`,
-      option: 'limits.max_connections',
-    };
     logLimit(context, 'displaced-connections', words, session.socket, session.subject);
     session.isRetiring = true;
     session.connection.finalGoaway();

@@ -23,7 +23,10 @@ export interface ListenerLimits {
   readonly maxConnections: number;
   readonly handshakeTimeoutMs: number;
   readonly handshakesPerSecond: number;
-  /** Sockets with this descriptor or a higher one are refused: what is left is for outbound connections. Absent: none is. */
+  /**
+   * A socket with this descriptor or a higher one takes the place of a quiet connection, or is refused: what is left is for
+   * outbound connections. Absent: none is reserved.
+   */
   readonly firstReservedDescriptor?: number;
 }
 
@@ -61,8 +64,16 @@ export interface ListenerOptions {
   onStream(session: Session, stream: Stream, block: HeaderBlock, ended: boolean): void;
 }
 
+/** A socket that has sent something. `isShort`: it has a descriptor that is reserved. */
+interface Newcomer {
+  readonly hello: ClientHello;
+  readonly isShort: boolean;
+}
+
 /** The address of a peer on a Unix socket, or of one that is gone before anything was read. */
 const UNKNOWN = 'unknown';
+/** Descriptors of the reserve that a listener may use, of 16 at least (runtime/process/descriptors.ts): there are several listeners. */
+const MOST_IN_RESERVE = 4;
 /** A shortage of descriptors is logged once in this time. */
 const SHORTAGE_GAP_MS = 60_000;
 /**
@@ -84,6 +95,8 @@ export class Listener implements SessionHandler {
   /** Those among them on which no complete ClientHello has come yet. */
   private readonly silent: SilentConnections;
   private readonly places: ConnectionPlaces;
+  /** Sockets that have descriptors of the reserve. */
+  private readonly inReserve = new Set<net.Socket>();
   private isDraining = false;
   /** With what new connections begin. */
   private settings: LocalSettings;
@@ -210,28 +223,65 @@ export class Listener implements SessionHandler {
   private onSocket(socket: net.Socket): void {
     socket.on('error', ignore);
     if (this.isDraining) return void socket.destroy();
-    if (descriptorOf(socket) >= (this.options.limits.firstReservedDescriptor ?? Number.POSITIVE_INFINITY))
-      return this.refuseForShortage(socket);
+    const isShort = this.isShort(socket);
     const { secure } = this;
     if (secure === undefined) {
-      if (!this.places.take(this.sessions.size)) return this.refuse(socket, 'connections');
-      return this.acceptPlain(socket);
+      if (this.findPlace(socket, this.sessions.size, isShort)) this.acceptPlain(socket, isShort);
+      return;
     }
     if (!this.places.mayTake(this.speaking)) return this.refuse(socket, 'connections');
+    if (isShort) {
+      const isFree = this.silent.giveUpDescriptor() || this.places.mayTakeDescriptor();
+      // One more than may stay: what it sends may prove worth the place of another.
+      if (!isFree || this.inReserve.size > MOST_IN_RESERVE) return this.refuseForShortage(socket);
+      this.useReserve(socket);
+    }
     this.tlsSockets.add(socket);
     socket.once('close', () => this.tlsSockets.delete(socket));
-    this.silent.add(socket, (hello) => this.contained(socket, () => this.onHello(socket, secure, hello)));
+    this.silent.add(socket, (hello) =>
+      this.contained(socket, () => this.onHello(socket, secure, { hello, isShort })),
+    );
+  }
+
+  /**
+   * A place for a connection beside `open`. False: there is none, and the socket is closed. A newcomer to the reserve keeps its
+   * own descriptor, and the one that it takes from another connection is for the next. So the reserve would be used up;
+   * beyond a few, a newcomer only makes room for the next one, which mostly is its own second try.
+   */
+  private findPlace(socket: net.Socket, open: number, isShort: boolean): boolean {
+    if (isShort) {
+      const others = this.inReserve.size - Number(this.inReserve.has(socket));
+      if (this.places.takeDescriptor() && others < MOST_IN_RESERVE) return true;
+      this.refuseForShortage(socket);
+    } else {
+      if (this.places.take(open)) return true;
+      this.refuse(socket, 'connections');
+    }
+    return false;
+  }
+
+  private useReserve(socket: net.Socket): void {
+    this.inReserve.add(socket);
+    socket.once('close', () => this.inReserve.delete(socket));
+  }
+
+  /** Whether it has one of the descriptors that are left for connections of the sidecar itself. */
+  private isShort(socket: net.Socket): boolean {
+    const { firstReservedDescriptor = Number.POSITIVE_INFINITY } = this.options.limits;
+    const isShort = descriptorOf(socket) >= firstReservedDescriptor;
+    if (isShort) this.logShortage(firstReservedDescriptor);
+    return isShort;
   }
 
   /**
    * The ClientHello is complete, or there is none: from now on the socket counts as a connection. In permissive mode the first
    * byte tells a TLS handshake from an HTTP/2 preface. What is neither begins no handshake, and costs none.
    */
-  private onHello(socket: net.Socket, secure: tls.Server, hello: ClientHello): void {
+  private onHello(socket: net.Socket, secure: tls.Server, { hello, isShort }: Newcomer): void {
     const others = this.speaking - 1;
     if (!this.places.mayTake(others)) return this.refuse(socket, 'connections');
     if (hello.read[0] !== TLS_HANDSHAKE && this.options.tls?.alsoPlaintext) {
-      if (!this.places.take(others)) return this.refuse(socket, 'connections');
+      if (!this.findPlace(socket, others, isShort)) return;
       this.accept(socket, null);
       return void socket.resume();
     }
@@ -241,7 +291,7 @@ export class Listener implements SessionHandler {
     }
     const from = socket.remoteAddress ?? UNKNOWN;
     if (!this.handshakes.take(from, this.context.clock.now())) return this.refuse(socket, 'handshake-rate');
-    if (!this.places.take(others)) return this.refuse(socket, 'connections');
+    if (!this.findPlace(socket, others, isShort)) return;
     this.origins.set(socket, from);
     // The TLS socket reads by itself: resuming this one would lose what it has read.
     secure.emit('connection', socket);
@@ -264,24 +314,29 @@ export class Listener implements SessionHandler {
     socket.destroy();
   }
 
-  /** Connections that are open keep their descriptors, and some are left for outbound connections. */
+  /** Connections that are at work keep their descriptors, and some are left for outbound connections. */
   private refuseForShortage(socket: net.Socket): void {
     socket.destroy();
     this.context.stats.countLimit('descriptors');
+  }
+
+  private logShortage(reserved: number): void {
     const now = this.context.clock.now();
     if (now < this.shortageLoggedMs + SHORTAGE_GAP_MS) return;
     this.shortageLoggedMs = now;
     this.context.logger.warn(
-      { reserved: this.options.limits.firstReservedDescriptor },
-      'nearly out of file descriptors: new connections are refused (raise the limit: ulimit -n, LimitNOFILE=)',
+      { reserved },
+      'nearly out of file descriptors: new connections take the place of quiet ones, or are refused (raise the limit: ulimit -n, LimitNOFILE=)',
     );
   }
 
-  private acceptPlain(socket: net.Socket): void {
+  private acceptPlain(socket: net.Socket, isShort: boolean): void {
     const verdict = this.options.admit?.(socket);
-    if (verdict === undefined) return this.accept(withReadBuffer(socket), null);
-    if ('refused' in verdict) return this.refusePeer(socket, verdict.refused);
-    this.accept(withReadBuffer(socket), verdict.identity, verdict);
+    if (verdict !== undefined && 'refused' in verdict) return this.refusePeer(socket, verdict.refused);
+    const reading = withReadBuffer(socket);
+    if (isShort) this.useReserve(reading);
+    if (verdict === undefined) this.accept(reading, null);
+    else this.accept(reading, verdict.identity, verdict);
   }
 
   private onSecure(socket: tls.TLSSocket): void {

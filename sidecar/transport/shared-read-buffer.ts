@@ -20,27 +20,39 @@ const RECORD_READS: BulkReads = { from: 8 * 1024, leastRoom: 16 * 1024 };
 
 /** Small reads share buffers of this size; see chunk-list.ts for what may be pinned. */
 const SLAB_BYTES = 16 * 1024;
+/** Tiny ones share smaller buffers, so that a call of which little has come keeps little memory alive. */
+const TINY_SLAB_BYTES = 4 * 1024;
+const TINY_BYTES = 512;
 
 /** Free octets in front of a large read: what begins inside a frame gets a header there when it is sent on. */
 const HEADROOM_BYTES = 9;
 
 const incoming = Buffer.allocUnsafeSlow(READ_BYTES);
-let slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
-let slabAt = 0;
 
-/**
- * Octets `[0, n)` of `source`, a quarter of a slab at most, in a buffer that stays valid when `source` is read into again.
- */
-function copyToSlab(source: Buffer, n: number): OwnedBuffer {
-  if (slabAt + n > SLAB_BYTES) {
-    slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
-    slabAt = 0;
+/** A buffer that reads are copied into, one behind the other, until it is full. */
+class Slab {
+  private buffer: Buffer;
+  private at = 0;
+
+  constructor(private readonly size: number) {
+    this.buffer = Buffer.allocUnsafeSlow(size);
   }
-  const kept = slab.subarray(slabAt, slabAt + n);
-  kept.set(source.subarray(0, n));
-  slabAt += n;
-  return ownBuffer(kept);
+
+  /** Octets `[0, n)` of `source`, a quarter of a slab at most, in a buffer that stays valid when `source` is read into again. */
+  copy(source: Buffer, n: number): OwnedBuffer {
+    if (this.at + n > this.size) {
+      this.buffer = Buffer.allocUnsafeSlow(this.size);
+      this.at = 0;
+    }
+    const kept = this.buffer.subarray(this.at, this.at + n);
+    kept.set(source.subarray(0, n));
+    this.at += n;
+    return ownBuffer(kept);
+  }
 }
+
+const slab = new Slab(SLAB_BYTES);
+const tinySlab = new Slab(TINY_SLAB_BYTES);
 
 /** The same in a buffer of its own, behind free octets. */
 function copyWithHeadroom(source: Buffer, n: number): OwnedBuffer {
@@ -104,7 +116,8 @@ export class SharedReadBuffer {
     if (n >= this.bulk.from) this.patience = PATIENCE;
     else if (this.patience > 0) this.patience--;
     if (this.take === undefined) this.early.push(ownBuffer(Buffer.from(source.subarray(0, n))));
-    else if (n <= SLAB_BYTES / 4) this.take(copyToSlab(source, n), 0, n);
+    else if (n <= TINY_BYTES) this.take(tinySlab.copy(source, n), 0, n);
+    else if (n <= SLAB_BYTES / 4) this.take(slab.copy(source, n), 0, n);
     else if (n < this.bulk.from || source === incoming)
       this.take(copyWithHeadroom(source, n), HEADROOM_BYTES, HEADROOM_BYTES + n);
     else this.takeOwn(this.own!, n);

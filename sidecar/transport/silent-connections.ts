@@ -1,4 +1,5 @@
 import type net from 'node:net';
+import type { LimitName } from '../http2/limits.js';
 import { WheelTimer } from '../runtime/time/timing-wheel.js';
 import { ClientHello } from './client-hello.js';
 import type { DataPlaneContext } from './context.js';
@@ -37,7 +38,7 @@ export class SilentConnections {
    * socket that ends before is forgotten.
    */
   add(socket: net.Socket, onHello: (hello: ClientHello) => void): void {
-    if (this.silent.size >= this.most) this.dropOldest();
+    if (this.silent.size >= this.most) this.dropOldest('silent-connections');
     const timer = new WheelTimer(() => this.timeOut(socket), { giveUp: () => socket.destroy() });
     const onData = (chunk: Buffer): void => this.read(socket, chunk, onHello);
     this.silent.set(socket, { timer, hello: new ClientHello(), held: 0, onData });
@@ -53,7 +54,7 @@ export class SilentConnections {
     const state = hello.add(chunk);
     if (state === 'incomplete') {
       const more = hello.heldBytes - silent.held;
-      if (more > 0 && !this.context.memory.reserve(more)) return this.drop(socket);
+      if (more > 0 && !this.context.memory.reserve(more)) return this.drop(socket, 'silent-connections');
       silent.held += more;
       return;
     }
@@ -78,13 +79,20 @@ export class SilentConnections {
     socket.destroy();
   }
 
-  private dropOldest(): void {
-    const [oldest] = this.silent.keys();
-    if (oldest !== undefined) this.drop(oldest);
+  /** Closes the one that has been silent longest, for want of a descriptor. False: there is none. */
+  giveUpDescriptor(): boolean {
+    if (this.silent.size === 0) return false;
+    this.dropOldest('descriptors');
+    return true;
   }
 
-  private drop(socket: net.Socket): void {
-    this.context.stats.countLimit('silent-connections');
+  private dropOldest(limit: LimitName): void {
+    const [oldest] = this.silent.keys();
+    if (oldest !== undefined) this.drop(oldest, limit);
+  }
+
+  private drop(socket: net.Socket, limit: LimitName): void {
+    this.context.stats.countLimit(limit);
     this.remove(socket);
     socket.destroy();
   }

@@ -34,9 +34,11 @@ describe('attacks: file descriptors', () => {
       }
       async function gather(): Promise<void> {
         const before = await target.sidecar.limitHits('descriptors');
-        const opening = Array.from({ length: CROWD }, () => openSocket(target.address(side)));
-        crowd = (await Promise.all(opening)) as Socket[];
-        for (const socket of crowd) socket.on('error', () => {});
+        const open = async (): Promise<Socket> => {
+          const socket = (await openSocket(target.address(side))) as Socket;
+          return socket.on('error', () => {});
+        };
+        crowd = await Promise.all(Array.from({ length: CROWD }, open));
         const isRefused = async () => (await target.sidecar.limitHits('descriptors')) - before > CROWD / 4;
         await until('what finds no room of the crowd is refused', isRefused, LIMIT_MS);
       }
@@ -51,6 +53,25 @@ describe('attacks: file descriptors', () => {
         await until('there is room', async () => (await openAt(target)) === 0, LIMIT_MS);
         await target.underAttack(side, async () => {});
       }).timeout(30_000);
+
+      it('held by connections without calls go to a newcomer', async () => {
+        // Until there is no room.
+        for (let i = 0; i < CROWD; i++) {
+          if (
+            await target.attacker(side).then(
+              () => false,
+              () => true,
+            )
+          )
+            break;
+        }
+        const isLetIn = async (): Promise<boolean> => {
+          const newcomer = await target.attacker(side).catch(() => undefined);
+          return newcomer !== undefined && (await isServed(newcomer, 1).catch(() => false));
+        };
+        await until('a newcomer is served', isLetIn, 4 * LIMIT_MS);
+        await target.disconnectAttackers();
+      }).timeout(60_000);
 
       it('are left for a connection of the sidecar itself that has to be made anew', async () => {
         const inside = await target.attacker(side);

@@ -9,6 +9,7 @@ import { makeCluster } from '../../../sidecar/cluster/membership.js';
 import { labelOf } from '../../../sidecar/config/codecs/address.js';
 import type * as configs from '../../../sidecar/config/model.js';
 import type { Address, InboundConfig, RouteConfig, UpstreamConfig } from '../../../sidecar/config/model.js';
+import { present } from '../../../sidecar/config/present.js';
 import type { MemoryReading } from '../../../sidecar/core/admission/memory-pressure.js';
 import { IntentionTable } from '../../../sidecar/core/authorization/intentions.js';
 import { UpstreamFailures } from '../../../sidecar/core/retry/upstream-failures.js';
@@ -266,6 +267,8 @@ export class Stack {
       readonly seed?: number;
       readonly memoryBytes?: number;
       readonly maxConnections?: number;
+      /** See `ListenerLimits`. */
+      readonly firstReservedDescriptor?: number;
       readonly logger?: Logger;
     } = {},
   ) {
@@ -395,7 +398,12 @@ export class Stack {
 
   private listen(onStream: Listener['onStream']): Listener {
     const settings = DEFAULT_LOCAL_SETTINGS;
-    const limits = { ...LIMITS, maxConnections: this.options.maxConnections ?? LIMITS.maxConnections };
+    const { maxConnections = LIMITS.maxConnections, firstReservedDescriptor } = this.options;
+    const limits = {
+      ...LIMITS,
+      maxConnections,
+      ...present('firstReservedDescriptor', firstReservedDescriptor),
+    };
     const listener = new Listener({ address: addressOf('here'), settings, limits, onStream }, this.context);
     this.servers.set(listener, this.newestServer!);
     return listener;
@@ -407,8 +415,9 @@ export class Stack {
   }
 
   /** An application that connects as to a plain listener: it may be refused. */
-  connect(listener: Listener): Application {
+  connect(listener: Listener, descriptor = -1): Application {
     const [near, far] = this.net.pair();
+    Object.assign(far, { _handle: { fd: descriptor } });
     this.servers.get(listener)!.emit('connection', far);
     return this.keep(near, {});
   }

@@ -287,8 +287,7 @@ describe('Inbound', () => {
       stack.advance(110);
       assertEnd(generous, [4, 'queue-expired']); // Its deadline comes first.
       assert.equal(last().header('outrider-attempt-timeout'), undefined);
-      const left = timeLeft(last());
-      assert.ok(left <= 300 && left > 290, `${left}`);
+      assert.equal(timeLeft(last()), 4000, 'the model is told the time of the call');
       stack.advance(200);
       assertEnd(slow, [4, 'deadline-exceeded']);
       assert.equal(last().resetCode, 8);
@@ -307,11 +306,11 @@ describe('Inbound', () => {
         return call;
       };
 
-      it('ends a call without an answer, and the model is told nothing but the limit', () => {
+      it('ends a call without an answer, although the model is told the deadline of the call', () => {
         start();
         const call = stack.call(told('5000m'));
         assert.equal(last().header('outrider-deadline'), undefined);
-        assert.equal(timeLeft(last()), 300);
+        assert.equal(timeLeft(last()), 5000);
         stack.advance(310);
         assertEnd(call, [4, 'deadline-exceeded']);
         assert.equal(last().resetCode, ErrorCode.cancel);
@@ -324,6 +323,19 @@ describe('Inbound', () => {
         stack.advance(110);
         assertEnd(call, [4, 'deadline-exceeded']);
         assert.equal(last().resetCode, ErrorCode.cancel);
+      });
+
+      it('is not what the model is told, so that one that keeps to `grpc-timeout` may send a long answer', () => {
+        const modelsTime = (deadline: string, timeoutMs = 0): number | undefined => {
+          begun(deadline, timeoutMs);
+          const header = last().header('grpc-timeout');
+          return header === undefined ? undefined : parseGrpcTimeout(header);
+        };
+        assert.equal(modelsTime('5000m'), 5000);
+        assert.equal(modelsTime('5000m', 2000), 2000, 'within the limits of the route');
+        assert.equal(modelsTime('none'), undefined);
+        assert.equal(modelsTime('100m'), 300, 'never less than the limit');
+        assert.equal(modelsTime('soon'), 300, 'a sidecar that does not say it');
       });
 
       it('does not end an answer of a call without a deadline', () => {

@@ -153,3 +153,66 @@ describe('A listener whose places are all taken', () => {
     assert.ok(hits()['displaced-connections']! > 50);
   });
 });
+
+describe('A listener of a process that is short of descriptors', () => {
+  const RESERVED = 100;
+  let stack: Stack;
+  let out: OutboundStack;
+  const connect = (descriptor: number): Application => stack.settle(stack.connect(out.listener, descriptor));
+  const hits = (): Record<string, number> => Object.fromEntries(stack.context.stats.limits);
+  const isIn = ({ socket, goaways }: Application): boolean => !socket.destroyed && goaways.length === 0;
+  const assertServes = (app: Application): void => {
+    const call = stack.settle(app.call());
+    stack.settle(stack.backend('a').last.reply());
+    assert.equal(call.status, 0);
+  };
+
+  beforeEach(() => {
+    stack = new Stack({ firstReservedDescriptor: RESERVED });
+    const route = aRoute({ timeoutMs: 0 });
+    out = stack.outbound(anUpstream(['a'], { routes: [route], pool: { pingIntervalMs: 0 } }));
+  });
+
+  it('gives a newcomer the descriptor of the connection that has been without a call longest', () => {
+    const busy = connect(97);
+    const [older, newer] = [connect(98), connect(99)];
+    const call = stack.settle(busy.call());
+    stack.advance(10);
+    assertServes(newer);
+    stack.advance(STALLED_MS);
+    assertServes(connect(RESERVED));
+    assert.deepEqual([busy, older, newer].map(isIn), [true, false, true]);
+    assert.deepEqual(hits(), { 'displaced-connections': 1 });
+    stack.settle(stack.backend('a').requests[0]!.reply());
+    assert.equal(call.status, 0);
+  });
+
+  it('refuses a newcomer where no connection has been quiet for long', () => {
+    const [one, other] = [connect(98), connect(99)];
+    const call = stack.settle(one.call());
+    stack.advance(STALLED_MS - 10);
+    assert.equal(isIn(connect(RESERVED)), false);
+    assert.deepEqual([one, other].map(isIn), [true, true]);
+    assert.deepEqual(hits(), { descriptors: 1 });
+    assert.equal(call.isOver, false);
+  });
+
+  it('lets no more than a few connections linger, or have descriptors of the reserve; then a newcomer makes room for the next', () => {
+    const quiet = Array.from({ length: 10 }, (_, i) => connect(50 + i));
+    stack.advance(STALLED_MS);
+    const newcomers = quiet.map((_, i) => connect(RESERVED + i));
+    assert.deepEqual(
+      quiet.map(isIn),
+      quiet.map(() => false),
+    );
+    const lingering = quiet.filter(({ socket }) => !socket.destroyed);
+    assert.ok(lingering.length <= 4, `${lingering.length} linger`);
+    assert.equal(newcomers.filter(isIn).length, 4);
+    assert.deepEqual(hits(), { 'displaced-connections': 10, descriptors: 6 });
+    // What was freed is below the reserve.
+    assertServes(connect(50));
+    for (const app of newcomers.filter(isIn)) stack.settle(app.socket.break());
+    stack.advance(STALLED_MS);
+    assertServes(connect(RESERVED));
+  });
+});

@@ -6,10 +6,12 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import tls from 'node:tls';
+import { ChunkList } from '../../../sidecar/transport/chunk-list.js';
 import { dialPlain, dialTls } from '../../../sidecar/transport/dial.js';
 import {
   readBuffers,
   readRecordsInto,
+  SharedReadBuffer,
   withReadBuffer,
 } from '../../../sidecar/transport/shared-read-buffer.js';
 import { TestAuthority } from '../../kit/identity/certificates.js';
@@ -130,6 +132,27 @@ describe('the shared read buffer', () => {
       ({ chunk, start }, i) => seen[i]!.chunk === chunk && seen[i]!.end + 9 === start,
     );
     assert.ok(behind.length >= own.length * 0.75, `${behind.length} of ${own.length} records`);
+  });
+
+  it('keeps little memory alive for a tiny read, and a slice of it is counted as that', () => {
+    const port = new SharedReadBuffer('octets');
+    const costs: number[] = [];
+    port.deliver((chunk, start, end) => {
+      const kept = new ChunkList();
+      const cost = kept.cost(chunk, start, end);
+      kept.addOwned(chunk, start, end);
+      assert.equal(cost, kept.pinnedBytes, 'what is held is what is counted');
+      costs.push(cost);
+    });
+    for (const n of [5, 512, 2_000]) port.onread.callback(n, port.onread.buffer());
+    assert.ok(costs[0]! <= 5_000 && costs[1]! <= 5_000, `${costs}`);
+    assert.ok(costs[2]! > 16_000, `${costs}`);
+  });
+
+  it('keeps nothing else alive for a piece of a large read that is copied', () => {
+    const kept = new ChunkList();
+    kept.add(Buffer.alloc(128 * 1024), 0, 10);
+    assert.equal(kept.at(0).buffer.buffer.byteLength, 10);
   });
 
   it('ends with the peer', async () => {
