@@ -37,8 +37,10 @@ export interface Deps extends RuntimeDeps, ModelClientDeps {
   readonly sockets?: ListenSockets;
   /** The registration that this sidecar is the proxy of, with `consul.adopt`. */
   readonly adoption?: ProxyAdoption | undefined;
-  /** Where sockets come from; absent: the operating system. */
+  /** Where sockets come from, those to Consul's agent included; absent: the operating system. */
   readonly network?: Network;
+  /** Name of this machine; absent: as the system says. */
+  readonly host?: string;
   /** Runs a function after all input of this turn of the event loop; absent: Node's own turns. */
   readonly defer?: (fn: () => void) => void;
   /** Opens an identity other than the one of the configuration; absent or undefined: the configuration says. */

@@ -1,4 +1,6 @@
 /** One simulated run, from its plan to what was found. */
+import { judgeConsul } from './oracle/consul.js';
+import { hearing } from './oracle/hearing.js';
 import { judge } from './oracle/judge.js';
 import { judgeRest } from './oracle/rest.js';
 import { ejections, judgeShares } from './oracle/share.js';
@@ -20,19 +22,27 @@ export interface RunResult {
 
 /** Never rejects: what goes wrong is a finding. */
 export async function run(plan: Plan, options: { readonly trace?: boolean } = {}): Promise<RunResult> {
-  const world = new World(plan, [ejections]);
+  const world = new World(plan, [ejections, ...(plan.consul === undefined ? [] : [hearing()])]);
   world.keepsTrace = options.trace === true;
   const open = seal((what) => world.find('sealed', what));
+  // What a promise or a stream of Node lets fall belongs to this run.
+  const fallen = (error: unknown): void =>
+    world.find('no-exception', error instanceof Error ? (error.stack ?? error.message) : String(error));
+  process.on('unhandledRejection', fallen);
+  process.on('uncaughtException', fallen);
   try {
     await world.run();
     judge(world);
     judgeShares(world);
+    judgeConsul(world);
     judgeRest(world);
     await world.close();
     await world.stop();
   } catch (error) {
     world.find('no-exception', error instanceof Error ? (error.stack ?? error.message) : String(error));
   } finally {
+    process.off('unhandledRejection', fallen);
+    process.off('uncaughtException', fallen);
     open();
   }
   const byStatus: Record<string, number> = {};

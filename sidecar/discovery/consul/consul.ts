@@ -7,6 +7,7 @@ import type { Logger } from '../../runtime/log/logger.js';
 import type { ChainHead } from '../../telemetry/audit/chain.js';
 import type { Metric } from '../../telemetry/metric.js';
 import type { RegistryReport } from '../../telemetry/reports.js';
+import type { Network } from '../../transport/network.js';
 import type { Discovery, DiscoverySubscription, UpstreamSnapshot } from '../snapshot.js';
 import { AuditHead } from './audit-head.js';
 import { CacheFile } from './cache/cache-file.js';
@@ -37,6 +38,8 @@ export interface ConsulOptions extends Omit<ConsulDeps, 'config' | 'cache'> {
   readonly adoption?: ProxyAdoption | undefined;
   /** Name of this machine; absent: as the system says. */
   readonly host?: string;
+  /** Where connections to the agent without TLS come from; absent: the operating system. */
+  readonly network?: Network;
 }
 
 /**
@@ -67,12 +70,12 @@ export class Consul implements Discovery {
   constructor(
     private readonly config: SidecarConfig,
     consul: ConsulConfig,
-    { env, isAnswering, adoption, host = hostname(), ...tools }: ConsulOptions,
+    { env, isAnswering, adoption, host = hostname(), network, ...tools }: ConsulOptions,
   ) {
     this.host = host;
     this.adoption = adoption;
     const { logger, timers } = tools;
-    this.agent = new ConsulAgent(agentSettings(consul, env), timers);
+    this.agent = new ConsulAgent(agentSettings(consul, env), timers, network);
     this.auditHead = new AuditHead(this.agent, tools.clock, host);
     const cache = consul.cache && CacheFile.open(consul.cache.dir, logger, timers);
     this.deps = { ...tools, config: consul, ...present('cache', cache) };

@@ -1,12 +1,14 @@
 /** What must hold of every call once a run is over, judged from its history alone. */
-import type { FaultPlan, Plan } from '../plan/plan.js';
+import { type FaultPlan, isConsulFault, type Plan } from '../plan/plan.js';
 import type { CallRecord } from '../world/records.js';
 import type { World } from '../world/world.js';
+import { mayBeDenied } from './consul.js';
 
 const OK = 0;
 const CANCELLED = 1;
 const DEADLINE_EXCEEDED = 4;
 const RESOURCE_EXHAUSTED = 8;
+const PERMISSION_DENIED = 7;
 const UNAVAILABLE = 14;
 const INTERNAL = 13;
 
@@ -107,6 +109,7 @@ class Verdict {
     if (status === DEADLINE_EXCEEDED && this.hasTimeouts() && this.mayBeLate()) return;
     if (status === RESOURCE_EXHAUSTED && this.hasAttemptLimits() && this.mayBeLate()) return;
     if (status === -4) return;
+    if (status === PERMISSION_DENIED && mayBeDenied(this.world, this.record)) return;
     if (resetCode === -2 && this.faults.length > 0) return;
     if (resetCode >= 0 && plan.timeoutMs > 0 && this.mayBeLate()) return;
     this.find('allowed-end', `${found}, and no fault explains it`);
@@ -188,13 +191,24 @@ class Verdict {
 /** Ends that a fault explains. */
 const FAULTY = new Set([UNAVAILABLE, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL, CANCELLED, 2, -1]);
 
-/** Faults that this call can have felt. */
+/** Faults that this call can have felt. Calls go on whatever becomes of Consul: that explains nothing. */
 function faultsOver(plan: Plan, record: CallRecord, nowMs: number): FaultPlan[] {
   const from = record.plan.atMs;
   const to = record.endMs < 0 ? nowMs : from + (record.endMs - record.startMs);
   return plan.faults.filter(
-    ({ kind, atMs, untilMs }) => kind !== 'reload' && atMs <= to && untilMs + AFTERMATH_MS >= from,
+    (fault) =>
+      fault.kind !== 'reload' &&
+      !isConsulFault(fault.kind) &&
+      fault.atMs <= to &&
+      fault.untilMs + aftermathMs(plan, fault) >= from,
   );
+}
+
+/** A sidecar that starts while Consul cannot be read knows nothing until it can. */
+function aftermathMs({ faults }: Plan, { kind, untilMs }: FaultPlan): number {
+  if (kind !== 'kill-sidecar') return AFTERMATH_MS;
+  const trouble = faults.filter((each) => isConsulFault(each.kind) && each.untilMs + AFTERMATH_MS >= untilMs);
+  return AFTERMATH_MS + Math.max(0, ...trouble.map((each) => each.untilMs + 30_000 - untilMs));
 }
 
 function isOf(plan: Plan, replica: string, service: string): boolean {

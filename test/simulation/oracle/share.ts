@@ -1,6 +1,6 @@
 /** Work goes where there is room: no healthy replica is left out, and none is taken out without a reason. */
 import { EjectionState } from '../../../sidecar/core/outlier/ejection.js';
-import type { Plan } from '../plan/plan.js';
+import { isConsulFault, type Plan } from '../plan/plan.js';
 import type { Execution } from '../world/records.js';
 import type { Watch, World } from '../world/world.js';
 
@@ -32,12 +32,16 @@ export const ejections: Watch = {
 };
 
 export function isCalm({ faults }: Plan): boolean {
-  return faults.every(({ kind }) => kind === 'reload');
+  return faults.every(({ kind }) => kind === 'reload' || isConsulFault(kind));
 }
+
+/** What Consul says of a replica decides on its share. */
+const OF_SHARES = ['flapping-check', 'deregister', 'maintenance', 'consul-loses-state', 'deny-intention'];
 
 /** How many calls others got while a replica had room for one more. */
 export function judgeShares(world: World): void {
   const { plan } = world;
+  if (plan.faults.some(({ kind }) => OF_SHARES.includes(kind))) return;
   if (!isCalm(plan) || ['ring-hash', ...JUDGED_BY_TIME].some((each) => plan.features.includes(each))) return;
   for (const service of new Set(plan.replicas.map((each) => each.service))) {
     const replicas = plan.replicas.filter((each) => each.service === service);

@@ -1,5 +1,6 @@
 /** A plan out of chance: each run switches on a random part of the features, so that rare pairs of them meet. */
 import { Dice } from '../dice.js';
+import { consulBlock, consulFaults, drawConsul } from './draw-consul.js';
 import type {
   CallerPlan,
   CallPlan,
@@ -11,6 +12,7 @@ import type {
   ReaderPlan,
   ReplicaPlan,
 } from './plan.js';
+import { CONSUL_FAULTS } from './plan.js';
 
 /** What a run may switch on, and in which share of the runs it is. */
 export const FEATURES = {
@@ -77,6 +79,21 @@ export const FEATURES = {
   'stall-connection': 0.2,
   partition: 0.12,
   reload: 0.2,
+  // Consul: where it is, replicas are found through it, and intentions are its own.
+  consul: 0.35,
+  'self-registration': 0.5,
+  'consul-away': 0.3,
+  'consul-hangs': 0.2,
+  'consul-cut-off': 0.2,
+  'consul-lags': 0.25,
+  'consul-breaks': 0.3,
+  'consul-no-leader': 0.2,
+  'consul-no-rights': 0.2,
+  'consul-loses-state': 0.2,
+  'flapping-check': 0.25,
+  deregister: 0.3,
+  maintenance: 0.25,
+  'deny-intention': 0.3,
 } as const;
 export type Feature = keyof typeof FEATURES;
 
@@ -124,6 +141,7 @@ class Draw {
       const isOn = this.dice.of(name).chance(Math.min(MOST_SHARE, share * density));
       if (!isOn || (only !== undefined && !only.includes(name))) continue;
       if (isCalm && HARMS.includes(name as FaultKind) && name !== 'reload') continue;
+      if (OF_CONSUL.has(name) && !this.features.has('consul')) continue;
       this.features.add(name as Feature);
     }
   }
@@ -136,6 +154,8 @@ class Draw {
   private intensity(feature: Feature): number {
     return this.dice.of(`intensity ${feature}`).pick([1 / 3, 1, 1, 4]);
   }
+
+  private readonly hasAny = (feature: string): boolean => this.features.has(feature as Feature);
 
   plan(): Plan {
     const { dice, seed } = this;
@@ -155,6 +175,9 @@ class Draw {
       callers,
       calls,
       faults: this.faults(replicas, callers, calls, forMs),
+      ...(this.has('consul')
+        ? { consul: drawConsul(dice.of('consul'), this.hasAny, replicas, callers) }
+        : {}),
       isOverloaded: this.has('overload'),
     };
   }
@@ -232,7 +255,7 @@ class Draw {
         listen: `10.0.0.${hostNumber(name)}:9443`,
         local: `unix:/sim/${name}.sock`,
         reflection: false,
-        intentions: [{ from: '*', to: service, action: 'allow' }],
+        ...(this.has('consul') ? {} : { intentions: [{ from: '*', to: service, action: 'allow' }] }),
         queue: {
           concurrency: parallel + dice.pick([0, 1, 4]),
           max_waiting: this.has('short-queue') || isOverloaded ? dice.pick([4, 16, 64]) : 4_096,
@@ -251,6 +274,7 @@ class Draw {
         ],
       },
       ...this.limits(name),
+      ...consulBlock(this.dice.of(`consul ${name}`), this.hasAny, `10.0.0.${hostNumber(name)}`),
     };
   }
 
@@ -284,9 +308,13 @@ class Draw {
   private callerFile(name: string, index: number, replicas: readonly ReplicaPlan[], dice: Dice): object {
     const upstream = (service: string, port: number): object => ({
       listen: `10.0.1.${index + 1}:${port}`,
-      endpoints: replicas
-        .filter((each) => each.service === service)
-        .map((each) => `10.0.0.${hostNumber(each.name)}:9443`),
+      ...(this.has('consul')
+        ? {}
+        : {
+            endpoints: replicas
+              .filter((each) => each.service === service)
+              .map((each) => `10.0.0.${hostNumber(each.name)}:9443`),
+          }),
       balance: this.balance(dice.of('balance')),
       pool: {
         ...(this.has('two-connections') ? { connections: 2 } : {}),
@@ -316,6 +344,7 @@ class Draw {
         },
       },
       ...this.limits(name),
+      ...consulBlock(this.dice.of(`consul ${name}`), this.hasAny, `10.0.1.${index + 1}`),
     };
   }
 
@@ -510,6 +539,7 @@ class Draw {
         });
       }
     }
+    faults.push(...consulFaults(this.dice.of('consul faults'), this.hasAny, { replicas, callers, forMs }));
     return faults.sort((a, b) => a.atMs - b.atMs);
   }
 
@@ -548,6 +578,9 @@ class LoadProfile {
     if (this.leastBytes > this.mostBytes) this.mostBytes = 4 * this.leastBytes;
   }
 }
+
+/** Features that mean nothing without Consul. */
+const OF_CONSUL: ReadonlySet<string> = new Set([...CONSUL_FAULTS, 'self-registration']);
 
 const DETECTORS = {
   success_ratio: { mode: 'enforce' },

@@ -88,6 +88,49 @@ export interface CallPlan {
   readonly isIdempotent: boolean;
 }
 
+/** Consul in the world. */
+export interface ConsulPlan {
+  /** Of the machines that have an agent, by name. */
+  readonly machines: Readonly<Record<string, string>>;
+  /** For callers that no intention names. */
+  readonly defaultPolicy: 'allow' | 'deny';
+  readonly intentions: readonly {
+    readonly source: string;
+    readonly destination: string;
+    readonly action: 'allow' | 'deny';
+  }[];
+  /** What an operator has registered, where sidecars do not do it themselves: the service, and its proxy. */
+  readonly entries: readonly { readonly machine: string; readonly definitions: readonly object[] }[];
+  /** Id of the model's service on each machine. */
+  readonly services: Readonly<Record<string, string>>;
+  /** Service of each caller, and the one whose intentions faults are about. */
+  readonly callers: Readonly<Record<string, string>>;
+  readonly destination: string;
+  /** Agents keep nothing over their end. */
+  readonly agentsForget: boolean;
+}
+
+/** What happens to Consul, and what Consul says. Calls go on through all of it. */
+export const CONSUL_FAULTS = [
+  'consul-away',
+  'consul-hangs',
+  'consul-cut-off',
+  'consul-lags',
+  'consul-breaks',
+  'consul-no-leader',
+  'consul-no-rights',
+  'consul-loses-state',
+  'flapping-check',
+  'deregister',
+  'maintenance',
+  'deny-intention',
+] as const;
+export type ConsulFault = (typeof CONSUL_FAULTS)[number];
+
+export function isConsulFault(kind: FaultKind): kind is ConsulFault {
+  return (CONSUL_FAULTS as readonly string[]).includes(kind);
+}
+
 export const FAULT_KINDS = [
   'kill-model',
   'freeze-model',
@@ -100,6 +143,7 @@ export const FAULT_KINDS = [
   'stall-connection',
   'partition',
   'reload',
+  ...CONSUL_FAULTS,
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
@@ -128,6 +172,7 @@ export interface Plan {
   readonly callers: readonly CallerPlan[];
   readonly calls: readonly CallPlan[];
   readonly faults: readonly FaultPlan[];
+  readonly consul?: ConsulPlan;
   /** More calls than the replicas can carry: refusals and late calls are right. */
   readonly isOverloaded: boolean;
 }

@@ -5,7 +5,9 @@ import fs from 'node:fs';
 import http2 from 'node:http2';
 import { syncBuiltinESMExports } from 'node:module';
 import net from 'node:net';
+import os from 'node:os';
 import tls from 'node:tls';
+import workers from 'node:worker_threads';
 
 type Holder = Record<string, unknown>;
 
@@ -16,6 +18,8 @@ const SEALED: readonly (readonly [holder: unknown, name: string, what: string])[
   [http2, 'connect', 'connects with Node’s HTTP/2'],
   [childProcess, 'spawn', 'starts a real process'],
   [dns, 'lookup', 'asks a real name server'],
+  [workers, 'Worker', 'starts a real thread'],
+  [os, 'hostname', 'asks for the name of the real machine'],
   [fs.promises, 'open', 'opens a real file'],
   [fs.promises, 'writeFile', 'writes a real file'],
   [fs.promises, 'readFile', 'reads a real file'],

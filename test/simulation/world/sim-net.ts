@@ -423,6 +423,8 @@ export class SimNet {
   readonly servers = new Map<string, SimServer>();
   /** Addresses whose connects are never answered; a fault. */
   readonly silent = new Set<string>();
+  /** Addresses whose clients are Node's own, which take a stream. */
+  readonly streams = new Set<string>();
   /** Names of processes that cannot reach each other, as `A B`; a fault. */
   readonly cuts = new Set<string>();
   connections = 0;

@@ -5,7 +5,8 @@ import type { Timer, Timers } from '../../../sidecar/runtime/time/timers.js';
 import type { Network } from '../../../sidecar/transport/network.js';
 import type { ManualClock } from '../../kit/time/manual-clock.js';
 import type { Dice } from '../dice.js';
-import { type SimNet, SimServer, type SimSocket, type SocketOwner } from './sim-net.js';
+import { SocketStream } from './consul/duplex.js';
+import { keyOf, type SimNet, SimServer, type SimSocket, type SocketOwner } from './sim-net.js';
 
 export class SimProcess implements Clock, Timers, SocketOwner {
   readonly sockets = new Set<SimSocket>();
@@ -148,7 +149,11 @@ export class SimProcess implements Clock, Timers, SocketOwner {
   get network(): Network {
     const { net } = this.world;
     return {
-      dial: (address) => net.dial(address, this, null, Number.POSITIVE_INFINITY) as unknown as Socket,
+      dial: (address) => {
+        const socket = net.dial(address, this, null, Number.POSITIVE_INFINITY);
+        const isStream = net.streams.has(keyOf(address));
+        return (isStream ? new SocketStream(socket) : socket) as unknown as Socket;
+      },
       server: (_options, onSocket) =>
         new SimServer(net, this, onSocket) as unknown as ReturnType<Network['server']>,
     };

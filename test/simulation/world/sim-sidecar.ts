@@ -7,6 +7,7 @@ import { startSidecar } from '../../../sidecar/app/sidecar.js';
 import { parseSidecarFile } from '../../../sidecar/config/file/parse.js';
 import type { Address, SidecarConfig } from '../../../sidecar/config/model.js';
 import type { LogFields, Logger } from '../../../sidecar/runtime/log/logger.js';
+import type { RegistryReport } from '../../../sidecar/telemetry/reports.js';
 import type { Dice } from '../dice.js';
 import { SimIdentity } from './sim-identity.js';
 import { SimModelClient } from './sim-model-client.js';
@@ -17,6 +18,7 @@ export interface Insides {
   readonly context: AppContext;
   readonly outbound: OutboundSide;
   readonly inbound?: InboundSide;
+  readonly consul?: { report(): RegistryReport };
 }
 
 /** @throws Error with what is wrong with the file. */
@@ -70,6 +72,7 @@ export class SimSidecar {
       logger,
       version: '0',
       env: {},
+      host: this.host,
       network: process.network,
       defer: process.defer,
       openIdentity: () => identity,

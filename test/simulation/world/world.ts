@@ -1,7 +1,8 @@
 /** Runs a plan: builds its processes, makes its calls and faults happen on one clock, and returns the history. */
 import { ManualClock } from '../../kit/time/manual-clock.js';
 import { Dice } from '../dice.js';
-import type { FaultPlan, Plan } from '../plan/plan.js';
+import { type FaultPlan, isConsulFault, type Plan } from '../plan/plan.js';
+import { SimConsul } from './consul/sim-consul.js';
 import { type CallRecord, recordOf } from './records.js';
 import { SimCaller } from './sim-caller.js';
 import { SimModel } from './sim-model.js';
@@ -27,6 +28,11 @@ export interface Watch {
 const MOST_TURNS_AT_ONCE = 200_000;
 /** After the last call and fault, so that everything comes to rest. */
 const REST_MS = 60_000;
+/** What a sidecar asks of a peer that had denied it, it asks again after a minute. */
+const REST_AFTER_DENIAL_MS = 150_000;
+/** Before the first call; with Consul everybody has found each other by then. */
+const BEGIN_MS = 500;
+const BEGIN_WITH_CONSUL_MS = 4_000;
 
 export class World {
   readonly clock = new ManualClock();
@@ -35,6 +41,7 @@ export class World {
   readonly models: SimModel[] = [];
   readonly sidecars: SimSidecar[] = [];
   readonly callers: SimCaller[] = [];
+  consul: SimConsul | undefined;
   readonly findings: Finding[] = [];
   readonly trace: string[] = [];
   /** Hash over all that the trace would say. */
@@ -89,17 +96,28 @@ export class World {
 
   async run(): Promise<void> {
     await this.build();
-    await this.until(500);
+    await this.until(this.warmUpMs);
     for (const record of this.records) this.schedule(record);
     for (const fault of this.plan.faults) this.scheduleFault(fault);
     for (const watch of this.watches) {
       const look = (): void => {
         watch.look(this);
-        if (this.nowMs < 500 + this.plan.forMs + REST_MS) this.clock.after(watch.everyMs, look);
+        if (this.nowMs < this.endMs) this.clock.after(watch.everyMs, look);
       };
       this.clock.after(watch.everyMs, look);
     }
-    await this.until(500 + this.plan.forMs + REST_MS);
+    await this.until(this.endMs);
+  }
+
+  /** Times of calls and faults count from here. */
+  get warmUpMs(): number {
+    return this.plan.consul === undefined ? BEGIN_MS : BEGIN_WITH_CONSUL_MS;
+  }
+
+  /** The run is over, and everything is at rest. */
+  get endMs(): number {
+    const isDenied = this.plan.faults.some(({ kind }) => kind === 'deny-intention');
+    return this.warmUpMs + this.plan.forMs + (isDenied ? REST_AFTER_DENIAL_MS : REST_MS);
   }
 
   private async build(): Promise<void> {
@@ -114,6 +132,7 @@ export class World {
         this.note(`${sidecar} ${level}: ${message} ${why}`);
       },
     };
+    if (plan.consul !== undefined) this.consul = new SimConsul(plan.consul, this, dice.of('consul'));
     const byId = new Map(this.records.map((record) => [record.plan.id, record]));
     for (const replica of plan.replicas) {
       const path = `/sim/${replica.name}.sock`;
@@ -173,6 +192,7 @@ export class World {
   }
 
   private begin(fault: FaultPlan): void {
+    if (isConsulFault(fault.kind)) return this.consul?.begin(fault);
     const model = this.models.find(({ plan }) => plan.name === fault.target);
     const sidecar = this.sidecars.find(({ name }) => name === fault.target);
     switch (fault.kind) {
@@ -209,6 +229,7 @@ export class World {
   }
 
   private endFault(fault: FaultPlan): void {
+    if (isConsulFault(fault.kind)) return this.consul?.end(fault);
     const model = this.models.find(({ plan }) => plan.name === fault.target);
     const sidecar = this.sidecars.find(({ name }) => name === fault.target);
     switch (fault.kind) {

@@ -1,11 +1,13 @@
-import { Agent as HttpAgent, type OutgoingHttpHeaders } from 'node:http';
+import { type AgentOptions, Agent as HttpAgent, type OutgoingHttpHeaders } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
+import type { Socket } from 'node:net';
 import { stringify } from 'node:querystring';
 import type { Writable } from 'node:stream';
 import Consul from 'consul';
 import { defined, present } from '../../../config/present.js';
 import type { Health } from '../../../core/discovery/eviction-guard.js';
 import type { Timers } from '../../../runtime/time/timers.js';
+import type { Network } from '../../../transport/network.js';
 import { Exchange } from './request.js';
 import { AgentError, type AgentReader, type Answer, type GetOptions, type Query } from './response.js';
 import { type AgentSettings, describeAddress } from './settings.js';
@@ -29,12 +31,14 @@ export class ConsulAgent implements AgentReader {
   private readonly exchanges = new Set<Exchange>();
   private isClosed = false;
 
+  /** @param network where connections without TLS come from; absent: the operating system. */
   constructor(
     private readonly settings: AgentSettings,
     private readonly timers: Timers,
+    network?: Network,
   ) {
     this.where = describeAddress(settings.address);
-    this.sockets = socketsFor(settings);
+    this.sockets = socketsFor(settings, network);
     this.client = clientFor(settings, this.sockets);
   }
 
@@ -166,7 +170,7 @@ function clientFor({ address }: AgentSettings, sockets: HttpAgent): Client {
 }
 
 /** The connections to the agent, kept alive: TLS with the CA and client certificate of the settings. */
-function socketsFor({ address, tls }: AgentSettings): HttpAgent {
+function socketsFor({ address, tls }: AgentSettings, network: Network | undefined): HttpAgent {
   const options = {
     keepAlive: true,
     keepAliveMsecs: KEEP_ALIVE_PROBE_MS,
@@ -174,8 +178,30 @@ function socketsFor({ address, tls }: AgentSettings): HttpAgent {
     // The client would look up an IPv6 address with its brackets on.
     ...(address.kind === 'tcp' ? { host: address.hostname } : {}),
   };
+  if (address.protocol === 'http:' && network !== undefined)
+    return new NetworkAgent(options, () =>
+      network.dial(
+        address.kind === 'unix'
+          ? { kind: 'unix', path: address.socketPath }
+          : { kind: 'tcp', host: address.hostname, port: address.port },
+      ),
+    );
   if (address.protocol === 'http:') return new HttpAgent(options);
   const { ca, cert, key, serverName, verify } = tls;
   const material = defined({ ca: ca && [...ca], cert, key, servername: serverName });
   return new HttpsAgent({ ...options, rejectUnauthorized: verify, ...material });
+}
+
+/** Connections that something else than Node opens. */
+class NetworkAgent extends HttpAgent {
+  constructor(
+    options: AgentOptions,
+    private readonly dial: () => Socket,
+  ) {
+    super(options);
+  }
+
+  override createConnection(): Socket {
+    return this.dial();
+  }
 }

@@ -1,0 +1,121 @@
+/** The part of a plan that is about Consul. */
+import type { Dice } from '../dice.js';
+import { type CallerPlan, CONSUL_FAULTS, type ConsulPlan, type FaultPlan, type ReplicaPlan } from './plan.js';
+
+type Has = (feature: string) => boolean;
+
+/** The block `consul` of a file; empty where the run has no Consul. */
+export function consulBlock(dice: Dice, has: Has, host: string): object {
+  if (!has('consul')) return {};
+  return {
+    consul: {
+      address: `http://${host}:8500`,
+      ...(has('self-registration') ? {} : { registration: 'none' }),
+      stale: dice.chance(0.7),
+      wait: dice.pick(['5s', '30s', '5m']),
+      rules: dice.chance(0.6),
+    },
+  };
+}
+
+export function drawConsul(
+  dice: Dice,
+  has: Has,
+  replicas: readonly ReplicaPlan[],
+  callers: readonly CallerPlan[],
+): ConsulPlan {
+  const defaultPolicy = dice.pick(['allow', 'deny'] as const);
+  const services = [...new Set(replicas.map(({ service }) => service))];
+  const allowed = services.map((destination) => ({
+    ...{ source: dice.chance(0.5) ? '*' : '', destination, action: 'allow' as const },
+  }));
+  return {
+    machines: Object.fromEntries([...replicas, ...callers].map(({ name, file }) => [name, hostOf(file)])),
+    defaultPolicy,
+    intentions: allowed.flatMap(({ source, destination, action }) =>
+      source === '*'
+        ? [{ source, destination, action }]
+        : callers.map(({ service }) => ({ source: service, destination, action })),
+    ),
+    entries: has('self-registration')
+      ? []
+      : replicas.map((replica) => ({ machine: replica.name, definitions: definitionsOf(replica) })),
+    services: Object.fromEntries(replicas.map(({ name, service }) => [name, `${service}-${name}`])),
+    callers: Object.fromEntries(callers.map(({ name, service }) => [name, service])),
+    destination: replicas[0]!.service,
+    agentsForget: dice.chance(0.5),
+  };
+}
+
+function hostOf(file: object): string {
+  return new URL((file as { consul: { address: string } }).consul.address).hostname;
+}
+
+/** A service and its proxy, as an operator registers them. */
+function definitionsOf({ name, service, file }: ReplicaPlan): object[] {
+  const id = `${service}-${name}`;
+  const address = hostOf(file);
+  const common = { Tags: [], Meta: {}, Weights: { Passing: 1, Warning: 1 }, Address: address };
+  const proxy = { DestinationServiceName: service, DestinationServiceID: id, Upstreams: [] };
+  return [
+    { ID: id, Name: service, ...common, Port: 0, Checks: [] },
+    {
+      ...{ ID: `${id}-sidecar-proxy`, Name: `${service}-sidecar-proxy`, Kind: 'connect-proxy' },
+      ...{ ...common, Port: 9443, Proxy: proxy },
+      Checks: [
+        { CheckID: `${id}-sidecar-proxy:service`, Name: 'alias', AliasService: id, Status: 'passing' },
+      ],
+    },
+  ];
+}
+
+/** Faults of the whole: they are about no machine. */
+const OF_SERVERS = ['consul-no-leader', 'consul-no-rights', 'consul-loses-state'];
+const DEAFENING = CONSUL_FAULTS.slice(0, CONSUL_FAULTS.indexOf('flapping-check'));
+const OF_REPLICA = ['flapping-check', 'deregister', 'maintenance'];
+
+export function consulFaults(
+  dice: Dice,
+  has: Has,
+  {
+    replicas,
+    callers,
+    forMs,
+  }: {
+    readonly replicas: readonly ReplicaPlan[];
+    readonly callers: readonly CallerPlan[];
+    readonly forMs: number;
+  },
+): FaultPlan[] {
+  // What is said of replicas is said of one: with all of them gone calls may fail.
+  const victim = dice.pick(replicas.filter(({ service }) => service === replicas[0]!.service)).name;
+  const names = [...replicas, ...callers].map(({ name }) => name);
+  // What Consul says is judged strictly only where everybody can hear it.
+  const isHeard = dice.chance(0.5);
+  const kinds = CONSUL_FAULTS.filter((kind) => has(kind) && !(isHeard && DEAFENING.includes(kind)));
+  return kinds.map((kind): FaultPlan => {
+    const own = dice.of(kind);
+    const target = OF_SERVERS.includes(kind)
+      ? ''
+      : OF_REPLICA.includes(kind)
+        ? victim
+        : kind === 'deny-intention'
+          ? own.pick(callers).name
+          : own.chance(0.5)
+            ? ''
+            : own.pick(names);
+    const atMs = Math.round(own.next() * forMs * 0.8);
+    return {
+      kind,
+      atMs,
+      untilMs: Math.min(forMs, atMs + own.logBetween(500, 15_000)),
+      target,
+      amount:
+        kind === 'consul-lags'
+          ? own.logBetween(20, 3_000)
+          : kind === 'flapping-check'
+            ? own.logBetween(100, 2_000)
+            : 0,
+    };
+  });
+}

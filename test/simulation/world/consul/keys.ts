@@ -1,0 +1,90 @@
+/** Keys, sessions and transactions, as far as sidecars use them for rollouts. */
+import type { HttpAnswer, HttpRequest } from './http.js';
+import type { ConsulServers } from './servers.js';
+
+type Json = Readonly<Record<string, unknown>>;
+
+const ok = (value: unknown): HttpAnswer => ({ status: 200, headers: {}, body: JSON.stringify(value) });
+
+export function keyAnswer(servers: ConsulServers, node: string, request: HttpRequest): HttpAnswer {
+  const [, kind, ...rest] = request.path;
+  if (kind === 'session') return sessionAnswer(servers, node, rest, request.body);
+  if (kind === 'txn') return transaction(servers, JSON.parse(request.body) as Json[]);
+  if (kind !== 'kv') return { status: 404, headers: {}, body: '' };
+  const key = rest.join('/');
+  return request.method === 'GET'
+    ? read(servers, key, request.query.has('recurse'))
+    : write(servers, key, request);
+}
+
+function sessionAnswer(
+  servers: ConsulServers,
+  node: string,
+  [verb = '', id = '']: readonly string[],
+  body: string,
+): HttpAnswer {
+  if (verb === 'create') {
+    const { TTL } = JSON.parse(body) as { TTL?: string };
+    return ok({ ID: servers.openSession(Number.parseFloat(TTL ?? '0') * 1_000, node) });
+  }
+  if (verb === 'renew')
+    return servers.renewSession(id)
+      ? ok([{ ID: id }])
+      : { status: 404, headers: {}, body: `Session id '${id}' not found` };
+  servers.endSession(id);
+  return ok(true);
+}
+
+function read({ tables }: ConsulServers, key: string, isPrefix: boolean): HttpAnswer {
+  const found = [...tables.keys]
+    .filter(([name]) => (isPrefix ? name.startsWith(key) : name === key))
+    .map(([Key, { value, index, session }]) => ({
+      ...{ LockIndex: 0, Key, Flags: 0, Value: value, CreateIndex: index, ModifyIndex: index },
+      ...(session === '' ? {} : { Session: session }),
+    }));
+  const headers = { 'X-Consul-Index': `${tables.index}` };
+  return found.length === 0
+    ? { status: 404, headers, body: '' }
+    : { status: 200, headers, body: JSON.stringify(found) };
+}
+
+function write(servers: ConsulServers, key: string, { query, body }: HttpRequest): HttpAnswer {
+  const value = Buffer.from(body).toString('base64');
+  const known = servers.tables.keys.get(key);
+  const [cas, acquire, release] = [query.get('cas'), query.get('acquire'), query.get('release')];
+  if (cas !== undefined) {
+    if (Number(cas) !== (known?.index ?? 0)) return ok(false);
+    servers.setKey(key, value);
+    return ok(true);
+  }
+  if (acquire !== undefined) {
+    if (!servers.hasSession(acquire))
+      return { status: 500, headers: {}, body: `rpc error making call: invalid session "${acquire}"` };
+    if (known !== undefined && known.session !== '' && known.session !== acquire) return ok(false);
+    servers.setKey(key, value, acquire);
+    return ok(true);
+  }
+  if (release !== undefined) {
+    if (known?.session !== release) return ok(false);
+    servers.releaseKey(key);
+    return ok(true);
+  }
+  servers.setKey(key, value);
+  return ok(true);
+}
+
+/** All steps, or none. */
+function transaction(servers: ConsulServers, steps: readonly Json[]): HttpAnswer {
+  const verbs = steps.map(
+    ({ KV }) => KV as { Verb: string; Key: string; Session?: string; Value?: string; Index?: number },
+  );
+  const holds = verbs.every(({ Verb, Key, Session, Index }) => {
+    const known = servers.tables.keys.get(Key);
+    if (Verb === 'check-session') return known !== undefined && known.session === Session;
+    return Verb === 'cas' && (known?.index ?? 0) === Index;
+  });
+  if (!holds)
+    return { status: 409, headers: {}, body: '{"Results":null,"Errors":[{"OpIndex":0,"What":"failed"}]}' };
+  for (const { Verb, Key, Value } of verbs) if (Verb === 'cas') servers.setKey(Key, Value ?? '');
+  return ok({ Results: [], Errors: null });
+}
