@@ -51,6 +51,8 @@ type Listener = (state: TargetState) => void;
 
 /** While instances are kept although Consul took them away, this often it is checked whether they still answer. */
 const REEVALUATE_MS = 1_000;
+/** So long before the grace time ends Consul is read again: what it said may be of a time at which the token had not the right. */
+const REREAD_BEFORE_END_MS = 5_000;
 
 /**
  * Keeps the instances of targets, one query for each target however many users it has. A working set of which Consul
@@ -124,6 +126,8 @@ class WatchedTarget {
   private problem: string | undefined;
   private skipped = 0;
   private holds = 0;
+  /** Within the grace time Consul has been read again towards its end. */
+  private isReread = false;
 
   constructor(
     private readonly target: Target,
@@ -247,6 +251,10 @@ class WatchedTarget {
     this.reevaluateTimer = undefined;
     if (this.registry?.guard === undefined) return;
     const { config, clock } = this.deps;
+    if (!this.isReread && this.registry.guard.untilMs - clock.now() <= REREAD_BEFORE_END_MS) {
+      this.isReread = true;
+      this.query?.reread('the grace time is nearly over');
+    }
     const after = reevaluate(this.registry, this.isAnswering, clock.now(), config.graceMs);
     if (after.members.length === 0) this.emptyList.begin();
     else this.replaceRegistry(after, 'agent');
@@ -257,6 +265,7 @@ class WatchedTarget {
     this.registry = after;
     if (before?.guard === undefined && after.guard !== undefined) {
       this.holds += 1;
+      this.isReread = false;
       logEvictionsHeld(this.deps.logger, this.title, after);
       // The server that answered may lag behind: the leader is asked.
       if (from === 'agent') this.query?.reread('it took away most of a working set at once');

@@ -182,8 +182,9 @@ export class BlockingQuery<T> {
     const { next, news, reset, poll } = afterAnswer(reading.asked, indexOf(answer));
     if (reset) this.counts.resets += 1;
     const nowMs = this.deps.clock.now();
-    const print = news ? fingerprintOf(answer) : undefined;
-    const isChange = news && (print === undefined || print !== this.fingerprint);
+    const print = reset ? undefined : fingerprintOf(answer);
+    // Rights of the token change what is in an answer, and not its index.
+    const isChange = print === undefined ? news : print !== this.fingerprint;
     this.isSuspect = isSuspect(this.isSuspect, {
       isBlocking: reading.asked !== FRESH,
       isChange,

@@ -308,6 +308,16 @@ describe('the endpoints of a target', () => {
       assert.deepEqual(told, ['1 2 3', '1 2 4']);
     });
 
+    it('endpoints of a target are read again before the grace time ends: the token may not have had the right', async () => {
+      use();
+      await answers('1 2 3');
+      await answers('');
+      await clock.settle(GRACE_MS - 6_000);
+      const before = queries.rereads.length;
+      await clock.settle(5_000);
+      assert.deepEqual(queries.rereads.slice(before), ['the grace time is nearly over']);
+    });
+
     it('endpoints of a target that went meanwhile go after the grace time', async () => {
       const { told } = use();
       await answers('1 2 3');

@@ -61,7 +61,7 @@ describe('a blocking query', () => {
   });
 
   for (const [what, index, body] of [
-    ['an answer with the index that it asked with', 12, 'not even JSON'],
+    ['an answer with the index that it asked with', 12, ['a']],
     ['the same bytes under a new index', 13, ['a']],
   ] as const) {
     it(`a blocking query neither parses nor publishes ${what}`, async () => {
@@ -70,6 +70,14 @@ describe('a blocking query', () => {
       assert.deepEqual([agent.one.index, told.length, parsed.length], [`${index}`, 1, 1]);
     });
   }
+
+  it('a blocking query takes what has changed under the index that it asked with, as rights of the token do it', async () => {
+    const { agent, told } = await known();
+    await agent.one.answer(12, []);
+    assert.deepEqual([agent.one.index, told.at(-1)], ['12', [[], 'agent']]);
+    await agent.one.answer(12, ['a']);
+    assert.deepEqual([agent.one.index, told.at(-1)], ['12', [['a'], 'agent']]);
+  });
 
   it('a blocking query reads afresh when the index goes backwards, and does not take what came with it', async () => {
     const { agent, told, watch } = await known();
