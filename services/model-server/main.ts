@@ -25,6 +25,10 @@ const DEFAULT_DRAIN_MS = 30_000;
 const STDOUT = 1;
 const STDERR = 2;
 
+/** It is there to compare the engine with. It hands on a message when it is complete, so that what callers have begun cannot be counted. */
+const NO_BUDGET =
+  '--server grpc-js has no memory budget for gRPC calls: callers may send as many messages of 64 MiB as they like; --server engine has one';
+
 interface Arguments {
   readonly models: string;
   /** Names of the models to serve; empty: every model of the directory. */
@@ -83,6 +87,7 @@ async function main(): Promise<void> {
       environment: process.env,
     });
     stopOnSignals(server, args);
+    if (args.server === 'grpc-js') log(NO_BUDGET);
     log(`listening on ${server.target}`);
     const { target, restTarget: rest } = server;
     if (rest !== undefined) log(`REST on ${rest}`);
@@ -142,10 +147,13 @@ function readArguments(argv: string[]): Arguments {
     throw new Error(`--drain-timeout-ms: found '${values['drain-timeout-ms']}', expected whole milliseconds`);
   }
   const listen = parseListen(values.listen);
+  const server = parseServer(values.server);
+  if (server === 'grpc-js' && values['memory-budget'] !== undefined && values.rest === undefined)
+    throw new Error(`--memory-budget: ${NO_BUDGET}`);
   return {
     models: values.models,
     only: values.model,
-    server: parseServer(values.server),
+    server,
     listen,
     rest: restAddress(values.rest, listen),
     restHosts: values['rest-host'],

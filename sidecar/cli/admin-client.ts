@@ -1,8 +1,9 @@
 import type { Agent } from 'node:http';
 import { readAddress } from '../config/codecs/address.js';
 import type { Address } from '../config/model.js';
+import { adminSocketProblem } from '../runtime/process/socket-trust.js';
 import { CommandFailure } from './failure.js';
-import { type HttpAnswer, httpRequest } from './http-request.js';
+import { type HttpAnswer, type HttpTarget, httpRequest } from './http-request.js';
 
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
 
@@ -27,8 +28,19 @@ export interface AdminRequest {
 }
 
 /**
+ * Where the admin server at this address is connected to.
+ * @throws CommandFailure for a Unix socket that may be another user's.
+ */
+export function adminTarget(address: Address): HttpTarget {
+  if (address.kind === 'tcp') return { host: address.host, port: address.port };
+  const problem = adminSocketProblem(address.path);
+  if (problem !== undefined) throw new CommandFailure(problem);
+  return { socketPath: address.path };
+}
+
+/**
  * Asks an admin server; `path` with its query. The Host header is `localhost`, which the server's
- * guard accepts on any address. Rejects when there is no whole answer within `timeoutMs`, or when
+ * guard accepts on any address. Rejects for a Unix socket that may be another user's, when there is no whole answer within `timeoutMs`, or when
  * it is longer than 16 MiB.
  */
 export function askAdmin(
@@ -36,7 +48,12 @@ export function askAdmin(
   path: string,
   { timeoutMs, method = 'GET', token, agent }: AdminRequest,
 ): Promise<HttpAnswer> {
-  const target = address.kind === 'unix' ? { socketPath: address.path } : address;
+  let target: HttpTarget;
+  try {
+    target = adminTarget(address);
+  } catch (error) {
+    return Promise.reject(error);
+  }
   const headers = {
     host: 'localhost',
     ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),

@@ -1,6 +1,9 @@
 import { type Agent, request } from 'node:http';
 import { present } from '../config/present.js';
 
+/** A port, or a Unix socket. */
+export type HttpTarget = { readonly host: string; readonly port: number } | { readonly socketPath: string };
+
 export interface HttpAnswer {
   readonly status: number;
   readonly body: string;
@@ -9,7 +12,7 @@ export interface HttpAnswer {
 }
 
 export interface HttpRequest {
-  readonly target: { readonly host: string; readonly port: number } | { readonly socketPath: string };
+  readonly target: HttpTarget;
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;

@@ -144,7 +144,8 @@ export const cardSchema = z.strictObject({
         description: 'A sequence (`sequence_id`) without a request for so long ends.',
       }),
       max: z.int().min(1).max(1_000_000).default(1000).register(keyDocs, {
-        description: 'Sequences at once.',
+        description:
+          'Sequences at once. When all are taken, callers share them alike: one with less than its share gets a sequence of one with more.',
       }),
       state: z.array(stateLink).default([]).register(keyDocs, {
         description:

@@ -2,7 +2,7 @@
 
 import { messageOf, RpcError, status } from '../rpc.js';
 import type { Job } from './job.js';
-import { NEVER_RAN, unknownSequence } from './sequences.js';
+import { unknownSequence } from './sequences.js';
 
 /** INTERNAL with the model's name, unless the model has said what it is. */
 export function toRpcError(job: Job, error: unknown): RpcError {
@@ -39,7 +39,8 @@ export function neverRead({ runner }: Job, forMs: number): RpcError {
   );
 }
 
-/** The first request of its sequence never ran, so that there is nothing to build on; undefined: there is. */
+/** The state that it builds on is not there: the first request of its sequence never ran, or the sequence gave way. Undefined: it is there. */
 export function sequenceLost({ sequence, runner }: Job): RpcError | undefined {
-  return sequence?.isLost === true ? unknownSequence(runner.name, sequence.id, NEVER_RAN) : undefined;
+  if (sequence === undefined || sequence.lostWhy === '') return undefined;
+  return unknownSequence(runner.name, sequence.id, sequence.lostWhy);
 }

@@ -9,6 +9,7 @@ import { invalidArgument, RpcError, status } from '../rpc.js';
 /** One sequence. */
 export interface Sequence {
   readonly id: string;
+  readonly caller: string;
   /** Caller and id: what it is found by. */
   readonly key: string;
   /** Whatever the model keeps; undefined at its start. */
@@ -21,8 +22,8 @@ export interface Sequence {
   busy: boolean;
   /** A request of it has run, or runs: before that there is no state that another could build on. */
   hasRun: boolean;
-  /** Its first request never ran: those that wait behind it are refused. */
-  isLost: boolean;
+  /** Why those that wait for it are refused; empty: they are not. */
+  lostWhy: string;
   lastMs: number;
 }
 
@@ -30,7 +31,7 @@ export interface Sequence {
 export interface SequenceLimits {
   /** A sequence without a request for so long ends, ms. */
   readonly idleMs: number;
-  /** Sequences at once. When all are taken, the one that has been idle longest gives way, if it has been so for a second. */
+  /** Sequences at once, of all callers. When all are taken, see `Sequences`. */
   readonly max: number;
 }
 
@@ -46,6 +47,8 @@ export const CALLER_KEY = 'outrider-caller';
 
 /** Sequences younger than this are not ended for the sake of a new one, ms. */
 const LEAST_IDLE_MS = 1000;
+/** For an idle sequence so many are looked at where one that is not running is known already. */
+const MOST_LOOKS = 1000;
 /** How many ids of sequences that ended are remembered with the reason. */
 const REMEMBERED = 1000;
 
@@ -54,9 +57,9 @@ function keyOf(caller: string, id: string): string {
   return `${caller}\n${id}`;
 }
 
-const FRESH = { busy: false, hasRun: false, isLost: false };
-/** Why requests that waited behind it are not run. */
-export const NEVER_RAN = 'its first request never ran';
+const FRESH = { busy: false, hasRun: false, lostWhy: '' };
+/** Its first request: those that waited behind it are not run. */
+const NEVER_RAN = 'its first request never ran';
 
 /** What is said to a request whose sequence is not here. */
 export function unknownSequence(model: string, id: string, why: string): RpcError {
@@ -70,10 +73,16 @@ export function unknownSequence(model: string, id: string, why: string): RpcErro
 /**
  * In the order of their last request, the oldest first. Each caller has its own ids, so that none reads or ends what another's requests
  * have left. All callers without a name have one set of them, as where no sidecar says who calls.
+ *
+ * While there is room a caller may have any number. When all are taken, callers share them alike: one with less than its share gets
+ * a sequence of a caller with more, that one which has been idle longest, or, where a request waits for each of them, one that is not running. Any
+ * other gets one of its own, or of a caller with more than its share, if it has been idle for a second.
  */
 export class Sequences {
   private readonly live = new Map<string, Sequence>();
   private readonly ended = new Map<string, string>();
+  /** How many of the live ones each caller has. */
+  private readonly held = new Map<string, number>();
   /** Sequences that ended by their last request, by idleness, and to make room. */
   readonly counts = { started: 0, ended: 0, idle: 0, evicted: 0, lost: 0 };
 
@@ -101,9 +110,11 @@ export class Sequences {
         throw invalidArgument(
           `model '${this.model}': sequence '${id}' is started again while a request of it waits or runs`,
         );
-      if (sequence === undefined) this.makeRoom();
-      else if (sequence.ending) this.counts.ended += 1;
-      sequence = { id, key, state: undefined, ending: false, pending: 0, ...FRESH, lastMs: 0 };
+      if (sequence === undefined) {
+        this.makeRoom(caller);
+        this.held.set(caller, this.heldBy(caller) + 1);
+      } else if (sequence.ending) this.counts.ended += 1;
+      sequence = { id, caller, key, state: undefined, ending: false, pending: 0, ...FRESH, lastMs: 0 };
       this.counts.started += 1;
     } else if (sequence === undefined || sequence.ending) {
       this.counts.lost += 1;
@@ -127,7 +138,7 @@ export class Sequences {
       this.remove(sequence, 'its last request was answered');
       this.counts.ended += 1;
     } else if (!sequence.hasRun && (start || sequence.pending === 0)) {
-      sequence.isLost = true;
+      sequence.lostWhy = NEVER_RAN;
       this.remove(sequence, NEVER_RAN);
     } else this.touch(sequence);
   }
@@ -143,20 +154,44 @@ export class Sequences {
     }
   }
 
-  private makeRoom(): void {
+  private makeRoom(caller: string): void {
     if (this.live.size < this.limits.max) return;
+    const victim = this.victimFor(caller);
+    if (victim === undefined)
+      throw new RpcError(
+        status.RESOURCE_EXHAUSTED,
+        `model '${this.model}': all ${this.limits.max} sequences are in use (sequence.max of model.yaml)`,
+      );
+    const why = `it gave way to another when all ${this.limits.max} were taken`;
+    victim.lostWhy = why;
+    this.remove(victim, why);
+    this.counts.evicted += 1;
+  }
+
+  /** Which sequence gives way to a new one of this caller; undefined: none. */
+  private victimFor(caller: string): Sequence | undefined {
+    const others = this.held.size - Number(this.held.has(caller));
+    const share = this.limits.max / (others + 1);
+    const isBelow = this.heldBy(caller) < share;
     const since = this.now() - LEAST_IDLE_MS;
+    let waiting: Sequence | undefined;
+    let looks = 0;
     for (const sequence of this.live.values()) {
-      if (sequence.lastMs > since) break;
-      if (sequence.pending > 0) continue;
-      this.remove(sequence, `it gave way to another when all ${this.limits.max} were taken`);
-      this.counts.evicted += 1;
-      return;
+      const hasMore = this.heldBy(sequence.caller) > Math.max(share, 1);
+      if (!isBelow && sequence.lastMs > since) return undefined;
+      looks += 1;
+      if (waiting !== undefined && looks > MOST_LOOKS) return waiting;
+      const isOwn = !isBelow && sequence.caller === caller;
+      // With more callers than sequences nobody has a share: the one that has been idle longest gives way.
+      if (!isOwn && !hasMore && share >= 1) continue;
+      if (sequence.pending === 0 && (sequence.lastMs <= since || (isBelow && hasMore))) return sequence;
+      if (isBelow && hasMore && !sequence.busy) waiting ??= sequence;
     }
-    throw new RpcError(
-      status.RESOURCE_EXHAUSTED,
-      `model '${this.model}': all ${this.limits.max} sequences are in use (sequence.max of model.yaml)`,
-    );
+    return waiting;
+  }
+
+  private heldBy(caller: string): number {
+    return this.held.get(caller) ?? 0;
   }
 
   private touch(sequence: Sequence): void {
@@ -167,6 +202,9 @@ export class Sequences {
 
   private remove(sequence: Sequence, why: string): void {
     this.live.delete(sequence.key);
+    const left = this.heldBy(sequence.caller) - 1;
+    if (left > 0) this.held.set(sequence.caller, left);
+    else this.held.delete(sequence.caller);
     sequence.state = undefined;
     this.ended.delete(sequence.key);
     this.ended.set(sequence.key, why);

@@ -1,6 +1,8 @@
 import { request } from 'node:http';
 import { systemTimers } from '../../runtime/time/timers.js';
+import { adminTarget } from '../admin-client.js';
 import { CommandFailure, oneLine } from '../failure.js';
+import type { HttpTarget } from '../http-request.js';
 import { parsePeerJson } from '../peer-json.js';
 import { endRequests } from '../signals.js';
 import { adminTargets, type Target } from '../status/status.js';
@@ -70,8 +72,12 @@ export async function tapCommand(words: readonly string[], options: TapCommandOp
 
 /** Follows one sidecar until it ends, hangs, or has refused. */
 function open({ name, address }: Target, query: URLSearchParams, events: TapEvents): Followed {
-  const target =
-    address.kind === 'unix' ? { socketPath: address.path } : { host: address.host, port: address.port };
+  let target: HttpTarget;
+  try {
+    target = adminTarget(address);
+  } catch (error) {
+    return { opened: new Promise(() => {}), done: Promise.resolve(oneLine(error)), close: () => {} };
+  }
   const asked = request({ ...target, path: `/tap?${query}`, headers: { host: 'localhost' }, agent: false });
   let open = (): void => {};
   const opened = new Promise<void>((resolve) => {

@@ -30,16 +30,40 @@ const STICKY = 0o1000;
  * socket.) Symbolic links are followed: what they lead to counts.
  */
 export function socketProblem(path: string, owner?: number): string | undefined {
-  const uid = process.geteuid?.();
-  if (uid === undefined || owner === ANY_OWNER) return undefined;
-  const directory = dirname(path);
-  const [ofDirectory, ofSocket] = [directory, path].map((each) => attempt(() => statSync(each), undefined));
-  if (ofDirectory === undefined || ofSocket === undefined) return undefined;
-  const asker = { uid, gids: [process.getegid!(), ...process.getgroups!()] };
-  const why = whyNotTrusted(ofDirectory, ofSocket, asker, owner);
+  if (owner === ANY_OWNER) return undefined;
+  const why = askOf(path, (directory, socket, asker) => whyNotTrusted(directory, socket, asker, owner));
   return why === undefined
     ? undefined
     : `${path} is not connected to: ${why}. Use a private directory, or say in local_owner whose socket it is`;
+}
+
+/**
+ * The same for the socket of an admin server, which gets the admin token and says how a sidecar fares. Root, who looks after the sidecars
+ * of other users, also connects to the socket of a user in that user's own directory.
+ */
+export function adminSocketProblem(path: string): string | undefined {
+  const why = askOf(path, whyAdminNotTrusted);
+  return why === undefined ? undefined : `${path} is not connected to: ${why}. Use a private directory`;
+}
+
+type Rule = (directory: FileOwner, socket: FileOwner, asker: Asker) => string | undefined;
+
+function askOf(path: string, rule: Rule): string | undefined {
+  const uid = process.geteuid?.();
+  if (uid === undefined) return undefined;
+  const directory = dirname(path);
+  const [ofDirectory, ofSocket] = [directory, path].map((each) => attempt(() => statSync(each), undefined));
+  if (ofDirectory === undefined || ofSocket === undefined) return undefined;
+  return rule(ofDirectory, ofSocket, { uid, gids: [process.getegid!(), ...process.getgroups!()] });
+}
+
+/** The rule of `adminSocketProblem`. */
+export function whyAdminNotTrusted(
+  directory: FileOwner,
+  socket: FileOwner,
+  asker: Asker,
+): string | undefined {
+  return whyNotTrusted(directory, socket, asker, asker.uid === 0 ? directory.uid : undefined);
 }
 
 /** The rule of `socketProblem`. */

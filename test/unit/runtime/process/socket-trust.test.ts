@@ -2,7 +2,13 @@ import assert from 'node:assert/strict';
 import { chmodSync, chownSync, mkdirSync, symlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { ANY_OWNER, socketProblem, whyNotTrusted } from '../../../../sidecar/runtime/process/socket-trust.js';
+import {
+  ANY_OWNER,
+  adminSocketProblem,
+  socketProblem,
+  whyAdminNotTrusted,
+  whyNotTrusted,
+} from '../../../../sidecar/runtime/process/socket-trust.js';
 import { afterTest } from '../../../kit/mocha/after-test.js';
 import { scratchForEach } from '../../../kit/mocha/scratch.js';
 
@@ -38,6 +44,20 @@ describe('whose socket is connected to', () => {
     assert.match(whyNotTrusted(PRIVATE, { ...SOCKET, uid: 1_002 }, ME, 1_001)!, /belongs to user 1002/);
   });
 
+  it('is, for an admin client of root, also one of a user in a private directory of that user', () => {
+    const root = { uid: 0, gids: [0] };
+    assert.equal(whyAdminNotTrusted(PRIVATE, SOCKET, root), undefined);
+    assert.match(whyAdminNotTrusted(PRIVATE, { ...SOCKET, uid: 1_001 }, root)!, /belongs to user 1001/);
+    const all = { uid: 0, gid: 0, mode: 0o41777 };
+    assert.match(whyAdminNotTrusted(all, SOCKET, root)!, /belongs to user 1000, not to root/);
+    assert.match(whyAdminNotTrusted({ ...PRIVATE, mode: 0o40777 }, SOCKET, root)!, /every user can write/);
+    const foreign = { uid: 1_001 };
+    assert.match(
+      whyAdminNotTrusted({ ...PRIVATE, ...foreign }, { ...SOCKET, ...foreign }, ME)!,
+      /belongs to user 1001/,
+    );
+  });
+
   describe('on disk', () => {
     const scratch = scratchForEach();
 
@@ -67,6 +87,10 @@ describe('whose socket is connected to', () => {
         /model\.sock is not connected to: every user can write into its directory/,
       );
       assert.equal(socketProblem(path, ANY_OWNER), undefined);
+      assert.match(
+        adminSocketProblem(path)!,
+        /every user can write into its directory\. Use a private directory$/,
+      );
     });
 
     it('one of another user is not, nor one in a directory of another user', async function () {

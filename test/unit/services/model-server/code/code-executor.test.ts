@@ -28,9 +28,10 @@ const sequenceOf = (id: string) => {
     ending: false,
     pending: 1,
     busy: true,
+    caller: '',
     key: 'k',
     hasRun: true,
-    isLost: false,
+    lostWhy: '',
     lastMs: 0,
   };
 };

@@ -85,7 +85,11 @@ describe('the sequences of a model', () => {
     const first = all.enter({ id: 'a', start: true, end: false });
     const second = all.enter({ id: 'a', start: false, end: false });
     all.leave(first, { start: true });
-    assert.deepEqual([all.size, second.isLost], [0, true], 'the one that waits has nothing to build on');
+    assert.deepEqual(
+      [all.size, second.lostWhy],
+      [0, 'its first request never ran'],
+      'the one that waits has nothing to build on',
+    );
     all.leave(second);
     assert.throws(
       () => enter('a'),
@@ -147,6 +151,96 @@ describe('the sequences of a model', () => {
     all.leave(busy);
     call('a');
     assert.deepEqual([all.size, all.counts.evicted], [2, 1]);
+  });
+
+  describe('when all are taken', () => {
+    const FULL = /all 4 sequences are in use/;
+    function shared(max = 4) {
+      const { clock, all } = sequences({ idleMs: 1e9, max });
+      /** A request that starts a sequence of this caller, and waits. */
+      const enter = (caller: string, id: string) => all.enter({ id, start: true, end: false }, caller);
+      const start = (caller: string, ...ids: string[]): void => {
+        for (const id of ids) {
+          const sequence = enter(caller, id);
+          sequence.hasRun = true;
+          all.leave(sequence, START);
+        }
+      };
+      const has = (caller: string, id: string): boolean => {
+        try {
+          all.leave(all.enter({ id, start: false, end: false }, caller));
+          return true;
+        } catch {
+          return false;
+        }
+      };
+      return { clock, all, enter, start, has };
+    }
+
+    it('one caller may have them all, and keeps no other from its share', () => {
+      const { all, start, has } = shared();
+      start('greedy', 'a', 'b', 'c', 'd');
+      start('other', '1', '2');
+      assert.deepEqual(
+        ['a', 'b', 'c', 'd'].map((id) => has('greedy', id)),
+        [false, false, true, true],
+      );
+      for (const caller of ['other', 'greedy'])
+        assert.throws(() => start(caller, 'more'), refused(status.RESOURCE_EXHAUSTED, FULL));
+      assert.deepEqual([all.size, all.counts.evicted], [4, 2]);
+    });
+
+    it('a caller does not keep them by a request that waits for each: those are refused, and say why', () => {
+      const { all, enter, start, has } = shared();
+      const waiting = ['a', 'b', 'c', 'd'].map((id) => enter('greedy', id));
+      waiting[0]!.busy = true;
+      start('other', '1');
+      assert.deepEqual(
+        waiting.map(({ lostWhy }) => lostWhy === ''),
+        [true, false, true, true],
+      );
+      for (const sequence of waiting) sequence.hasRun = true;
+      for (const sequence of waiting) all.leave(sequence, START);
+      assert.equal(all.size, 4);
+      assert.equal(has('greedy', 'b'), false);
+      start('other', '2');
+      assert.equal(all.size, 4);
+    });
+
+    it('one that runs is never taken', () => {
+      const { enter, start } = shared();
+      for (const id of ['a', 'b', 'c', 'd']) enter('greedy', id).busy = true;
+      assert.throws(() => start('other', '1'), refused(status.RESOURCE_EXHAUSTED, FULL));
+    });
+
+    it('a caller with its share gets its own longest idle one, and none of a caller that has no more', () => {
+      const { clock, start, has } = shared();
+      start('quiet', 'x', 'y');
+      clock.advance(5_000);
+      start('lively', '1', '2');
+      clock.advance(1_000);
+      start('lively', '3');
+      assert.deepEqual([has('quiet', 'x'), has('quiet', 'y'), has('lively', '1')], [true, true, false]);
+    });
+
+    it('by more callers than there are, the longest idle gives way, if it has been so for a second', () => {
+      const { clock, start, has } = shared();
+      for (const caller of ['a', 'b', 'c', 'd']) start(caller, '1');
+      assert.throws(() => start('e', '1'), refused(status.RESOURCE_EXHAUSTED, FULL));
+      clock.advance(1_000);
+      start('e', '1');
+      assert.deepEqual([has('a', '1'), has('b', '1')], [false, true]);
+    });
+
+    it('a caller that ends its sequences leaves no trace of its share', () => {
+      const { all, start } = shared();
+      start('gone', 'a');
+      all.leave(all.enter({ id: 'a', start: false, end: true }, 'gone'));
+      start('left', '1', '2', '3', '4');
+      assert.throws(() => start('left', '5'), refused(status.RESOURCE_EXHAUSTED, FULL));
+      start('new', '1', '2');
+      assert.throws(() => start('new', '3'), refused(status.RESOURCE_EXHAUSTED, FULL));
+    });
   });
 
   it('that were never ended, ten thousand of them, leave no more behind than their bounds', () => {

@@ -254,9 +254,10 @@ describe('streams in the inference queue', () => {
         ending: false,
         pending,
         busy: false,
+        caller: '',
         key: 'k',
         hasRun: false,
-        isLost: false,
+        lostWhy: '',
         lastMs: 0,
       };
     };
