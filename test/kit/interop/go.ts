@@ -28,9 +28,12 @@ export interface Outcome {
   readonly samples: readonly string[];
 }
 
-/** A server on grpc-go: ModelInfer answers with its input, every other method says yes. `binary`: the client too. */
-export async function startGoServer(binary: string) {
-  const child = spawn(binary, ['serve', '127.0.0.1:0'], { stdio: ['pipe', 'pipe', 'inherit'] });
+/**
+ * A server on grpc-go: ModelInfer answers with its input, ModelStreamInfer with its messages, every other method says yes. `binary`: the
+ * client too. `every`: of so many unary calls one fails with UNAVAILABLE, and another one takes 200 ms.
+ */
+export async function startGoServer(binary: string, every = 0) {
+  const child = spawn(binary, ['serve', '127.0.0.1:0', `${every}`], { stdio: ['pipe', 'pipe', 'inherit'] });
   const [line] = (await once(child.stdout, 'data')) as [Buffer];
   const address = readAddress(line.toString('utf8').trim());
   if (!address.ok) throw new Error(`the Go server said: ${line.toString('utf8')}`);
@@ -50,6 +53,23 @@ export async function callByGo(binary: string, target: Address, run: Run, limitM
   const numbers = ['-n', run.calls, '-c', run.width, '-floats', run.floats].map(String);
   const args = ['call', '-method', `/${run.method}`, ...numbers, writeAddress(target)];
   return JSON.parse(await output(binary, args, limitMs)) as Outcome;
+}
+
+/** What came of calls whose answers were compared. `wrong`: ended well, with other bytes than they should have. */
+export interface ExactOutcome extends Outcome {
+  readonly wrong: number;
+  readonly streams: number;
+}
+
+/** Our own client: unary calls and streams of random bytes, some compressed, whose answers are compared byte by byte. */
+export async function exactByGo(
+  binary: string,
+  target: Address,
+  { seconds, width, seed }: { readonly seconds: number; readonly width: number; readonly seed: number },
+): Promise<ExactOutcome> {
+  const numbers = ['-seconds', seconds, '-c', width, '-channels', 4, '-seed', seed].map(String);
+  const args = ['exact', ...numbers, writeAddress(target)];
+  return JSON.parse(await output(binary, args, (seconds + 90) * 1_000)) as ExactOutcome;
 }
 
 /** `ghz`, with the request in a file, because a large one is no argument. */

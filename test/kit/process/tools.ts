@@ -44,6 +44,8 @@ const OTLP_VENV = path.join(CACHE, 'venv-otlp');
 const SKLEARN_VENV = path.join(CACHE, 'venv-sklearn');
 /** Apart from the others: it needs an older protobuf. */
 const TRITON_VENV = path.join(CACHE, 'venv-triton');
+/** The server itself, as PyTriton brings it. */
+const TRITON_SERVER_VENV = path.join(CACHE, 'venv-pytriton');
 const KSERVE_VENV = path.join(CACHE, 'venv-kserve');
 const ONNX_VENV = path.join(CACHE, 'venv-onnx');
 const MLSERVER_VENV = path.join(CACHE, 'venv-mlserver');
@@ -148,6 +150,7 @@ const TOOLS = {
   },
   sklearn: venv(SKLEARN_VENV, 'sklearn, skl2onnx', requirementsOf('sklearn')),
   tritonclient: venv(TRITON_VENV, 'tritonclient.grpc', ['tritonclient[grpc]==2.73.0', 'grpcio==1.85.3']),
+  triton: venv(TRITON_SERVER_VENV, 'pytriton', ['nvidia-pytriton==0.7.0']),
   // Its client alone: with the server and the Kubernetes SDK that kserve installs it is twice as large.
   kserve: {
     path: path.join(KSERVE_VENV, 'bin', 'python'),
