@@ -1,7 +1,7 @@
-/** What it survives, in the README and in docs/CHAOS.md, from the stored figures of a run of `outrider chaos`. */
+/** The tables of faults in the README and in docs/CHAOS.md, from the stored figures of a run of `outrider chaos`. */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { DRILLS } from '../sidecar/cli/chaos/drills/table.js';
+import type { ArmName } from '../sidecar/cli/chaos/history/record.js';
 import { ARM_TITLES } from '../sidecar/cli/chaos/report/figures/arm-title.js';
 import { type ArmFigures, badCalls } from '../sidecar/cli/chaos/report/figures/figures.js';
 import { count, duration } from '../sidecar/cli/chaos/report/figures/format.js';
@@ -9,9 +9,11 @@ import type { Summary } from '../sidecar/cli/chaos/report/report.js';
 
 const BEGIN = '<!-- Made by `npm run generate` from docs/chaos/figures.json -->';
 const END = '<!-- End of what is made -->';
-/** Where the whole table stands: the README has the rows of the standard drills. */
+/** Where the whole table stands. */
 const WHOLE_PAGE = 'docs/CHAOS.md';
-const STANDARD = new Set(DRILLS.filter(({ set }) => set === 'standard').map(({ name }) => name));
+/** Rows and columns of the README: a few faults that tell setups apart, beside what most readers have today. */
+const README_DRILLS = ['freeze', 'nan', 'poison', 'partition'];
+const README_ARMS: readonly ArmName[] = ['pick-first', 'envoy', 'outrider'];
 
 /** A page with a section that is made from the report. */
 export interface SurvivalPage {
@@ -47,17 +49,20 @@ export function writeSurvivalPages(root: string): void {
 }
 
 /**
- * The README with its table of the standard drills.
+ * The README with its table of a few drills: only how many calls were lost.
  *
  * @throws Error for a page that has no place for it.
  */
 export function withSurvivalTable(page: string, summary: Summary): string {
-  const { drills, verdict } = summary;
-  const standard = drills.filter(({ name }) => STANDARD.has(name));
-  const others = drills.length - standard.length;
-  const more =
-    others === 0 ? [] : ['', `${others} more drills: [the whole table](${WHOLE_PAGE}#what-it-survived).`];
-  return replaced(page, [intro(summary), verdict.sentence, '', table(summary, standard), ...more]);
+  const { drills, figures } = summary;
+  const rows = drills
+    .filter(({ name }) => README_DRILLS.includes(name))
+    .map(({ name, title }) => [
+      escaped(title),
+      ...README_ARMS.map((arm) => lost(figures.find((one) => one.drill === name && one.arm === arm))),
+    ]);
+  const head = ['Fault', ...README_ARMS.map((arm) => ARM_TITLES[arm])];
+  return replaced(page, [aligned([head, ...rows]), '', `Printed by ${ranOn(summary)}.`]);
 }
 
 /**
@@ -87,16 +92,23 @@ function replaced(page: string, lines: readonly string[]): string {
 const pictureTitle = (name: string): string =>
   `Timeline of ${name.replace(/\.svg$/, '').replace('.', ' with ')}`;
 
-function intro({ about, skipped }: Summary): string {
+/** The command that measured, when and where. */
+function ranOn({ about, figures }: Summary): string {
   const { command, startedAt, cores, versions } = about;
   const machine = `${cores} ${cores === 1 ? 'core' : 'cores'}, Node ${versions['node'] ?? '?'}`;
+  const runs = Math.max(1, ...figures.map((one) => one.runs));
+  return `\`${command}\` on ${startedAt.slice(0, 10)} (${machine}, ${runs === 1 ? 'one run' : `${runs} runs`} of each)`;
+}
+
+function intro(summary: Summary): string {
   const left =
-    skipped.length === 0
+    summary.skipped.length === 0
       ? ''
-      : ` A dash is an arm that could not be run, or that has nothing which is broken here.`;
+      : ' A dash means that the setup could not run or the fault does not apply.';
   return [
-    'Each row breaks something while clients keep calling: calls that failed, were wrong or were executed twice although they must not be, of',
-    `all calls, and the time from the fault to full recovery (\`${command}\` on ${startedAt.slice(0, 10)}, ${machine}).${left}`,
+    'Each row breaks one thing while clients keep calling. A cell has the calls that failed, were wrong, or ran twice although',
+    'they must not, of all calls; and the time from the fault to full recovery.',
+    `Printed by ${ranOn(summary)}.${left}`,
   ].join('\n');
 }
 
@@ -106,19 +118,22 @@ function table({ figures }: Summary, drills: Summary['drills']): string {
     title,
     ...arms.map((arm) => cell(figures.find((one) => one.drill === name && one.arm === arm))),
   ]);
-  return aligned([
-    ['what goes wrong', ...arms.map((arm) => ARM_TITLES[arm])],
-    ...rows.map((row) => row.map(escaped)),
-  ]);
+  return aligned([['Fault', ...arms.map((arm) => ARM_TITLES[arm])], ...rows.map((row) => row.map(escaped))]);
 }
 
 function cell(figures: ArmFigures | undefined): string {
   if (figures === undefined) return '–';
-  const bad = badCalls(figures);
-  const share = `${bad === 0 ? '**0**' : count(bad)} of ${count(figures.counts.calls)}`;
+  const share = lost(figures);
   if (figures.recoveryMs === undefined) return share;
   const { median } = figures.recoveryMs;
   return `${share}, ${median === 'never' ? 'not recovered' : duration(median)}`;
+}
+
+/** Bad calls of all calls. */
+function lost(figures: ArmFigures | undefined): string {
+  if (figures === undefined) return '–';
+  const bad = badCalls(figures);
+  return `${bad === 0 ? '**0**' : count(bad)} of ${count(figures.counts.calls)}`;
 }
 
 function escaped(text: string): string {
