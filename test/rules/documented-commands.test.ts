@@ -49,6 +49,7 @@ const RUN_BY: Readonly<Record<string, string>> = {
   'docs/OBSERVE.md': 'test/e2e/task-pages.test.ts',
   'docs/OPERATE.md': 'test/e2e/task-pages.test.ts',
   'docs/OWN-MODEL.md': 'test/e2e/own-model.test.ts',
+  'docs/OWN-SERVER.md': 'test/e2e/own-server.test.ts',
   'docs/TROUBLESHOOT.md': 'test/e2e/task-pages.test.ts',
   'docs/clients/COMMAND-LINE.md': 'test/interop/clients/clients-page.test.ts',
   'docs/clients/GO.md': 'test/interop/clients/clients-page.test.ts',

@@ -28,7 +28,8 @@ export interface LaneRule extends Pick<Lane, 'name' | 'width'> {
 /** They use the ports that README, docs/ and mesh-config/ name. */
 const FIXED_PORTS = [
   ...['test/e2e/examples', 'test/interop/clients/clients-page', 'test/e2e/readme'],
-  ...['test/e2e/own-model', 'test/e2e/python-examples', 'test/e2e/task-pages'],
+  ...['test/e2e/own-model', 'test/e2e/own-server', 'test/e2e/python-examples'],
+  'test/e2e/task-pages',
 ];
 
 /** What is promised within a time, while processes die, freeze and are replaced under load: each uses a core and more. */
