@@ -1,10 +1,10 @@
 /**
  * `npm run hour`: the pages of `docs/` as a newcomer follows them, in an empty folder and, as root, as a user made for it and removed
- * afterwards. Packages come from the registries, as they do for a reader. Prints the time of each step as a table; `--write` puts it
- * into docs/FIRST-MESH.md. Ends with 1 where a line does not do what its page says.
+ * afterwards. Packages come from the registries, as they do for a reader. Prints the time of each step as a table.
+ * Ends with 1 where a line does not do what its page says.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chownSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +12,6 @@ import { REPOSITORY } from '../../kit/process/outrider.js';
 
 const USER = 'outrider-newcomer';
 const PAGES = fileURLToPath(new URL('./pages.js', import.meta.url));
-const PAGE = join(REPOSITORY, 'docs/FIRST-MESH.md');
 const LIMIT_MS = 3_600_000;
 
 const run = (command: string, ...args: string[]): string =>
@@ -41,7 +40,6 @@ try {
     timeout: LIMIT_MS,
   });
   process.stdout.write(stdout);
-  if (status === 0 && process.argv.includes('--write')) writeTable(stdout.trim());
   process.exitCode = status === 0 ? 0 : 1;
 } finally {
   if (isRoot) spawnSync('userdel', [USER]);
@@ -59,10 +57,4 @@ function newcomersEnvironment(own: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const folders = own['PATH']?.split(':').filter((folder) => !/node_modules|node-gyp/.test(folder));
   const kept = Object.entries(own).filter(([name]) => !isNpms(name));
   return { ...Object.fromEntries(kept), ...(folders === undefined ? {} : { PATH: folders.join(':') }) };
-}
-
-/** From the table's first line to its last. */
-function writeTable(table: string): void {
-  const text = readFileSync(PAGE, 'utf8');
-  writeFileSync(PAGE, text.replace(/^\| page +\|.*?(?=\n(?!\|))/ms, table));
 }
