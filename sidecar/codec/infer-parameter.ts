@@ -1,3 +1,5 @@
+import { BodyReader, bodyIn } from './body-reader.js';
+import { FieldCursor, Step, Wire } from './field-cursor.js';
 import { type Field, fieldsOf } from './protobuf.js';
 
 /** What the beginning of a ModelInferRequest says of one parameter. */
@@ -62,52 +64,17 @@ function findEntries(
   names: readonly Buffer[],
   entries: Entries,
 ): typeof ALL | ParameterReading {
-  const cursor = new Cursor(bytes);
-  const cutOff = bytes.length >= messageBytes ? MALFORMED : MORE;
-  while (cursor.at < bytes.length) {
-    const tag = cursor.number();
-    if (tag < 0) return cutOff;
-    if (tag < 8 || tag >= 2 ** 32) return MALFORMED;
-    if (Math.floor(tag / 8) >= INPUTS) return ALL;
-    const octets = cursor.fieldBytes(tag % 8);
-    if (octets === NOT_A_FIELD) return MALFORMED;
-    if (octets < 0) return cutOff;
-    const end = cursor.at + octets;
-    if (end > messageBytes) return MALFORMED;
-    if (end > bytes.length) return MORE;
-    if (tag === PARAMETERS * 8 + 2)
+  const fields = new FieldCursor(new BodyReader(bodyIn(bytes)), 0, messageBytes);
+  for (;;) {
+    let step = fields.stepTag();
+    if (step === Step.end || (step === Step.field && fields.number >= INPUTS)) return ALL;
+    if (step === Step.field) step = fields.stepContent();
+    if (step === Step.malformed) return MALFORMED;
+    if (step === Step.more || fields.end > bytes.length) return MORE;
+    const { tag, start, end } = fields;
+    if (tag === PARAMETERS * 8 + Wire.bytes)
       for (let i = 0; i < names.length; i++)
-        if (isNamed(bytes, cursor.at, end, names[i]!)) entries[i] = bytes.subarray(cursor.at, end);
-    cursor.at = end;
-  }
-  return cursor.at === messageBytes ? ALL : MORE;
-}
-
-const NOT_A_FIELD = -2;
-
-class Cursor {
-  at = 0;
-
-  constructor(private readonly bytes: Buffer) {}
-
-  /** A varint, exact up to 2⁵³; −1: it does not end here. */
-  number(): number {
-    const { bytes } = this;
-    let value = 0;
-    for (let scale = 1; this.at < bytes.length && scale < 2 ** 70; scale *= 128) {
-      const octet = bytes[this.at++]!;
-      value += (octet & 0x7f) * scale;
-      if (octet < 0x80) return value;
-    }
-    return -1;
-  }
-
-  /** Octets of the content that follows; −1: its length or number does not end here, NOT_A_FIELD: no such wire type. */
-  fieldBytes(wireType: number): number {
-    if (wireType === 0) return this.number() < 0 ? -1 : 0;
-    if (wireType === 1) return 8;
-    if (wireType === 2) return this.number();
-    return wireType === 5 ? 4 : NOT_A_FIELD;
+        if (isNamed(bytes, start, end, names[i]!)) entries[i] = bytes.subarray(start, end);
   }
 }
 

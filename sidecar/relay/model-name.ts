@@ -1,7 +1,8 @@
+import { TAG_LIMIT } from '../codec/field-cursor.js';
 import { HIGHEST_FLAG, PREFIX_BYTES } from '../codec/grpc-message.js';
 import { LONGEST_MODEL_NAME, type ModelLayout } from '../core/routing/method.js';
 import { readModelSpec } from './models/model-spec.js';
-import { SecondName, TAG_LIMIT, VERSION } from './models/second-name.js';
+import { SecondName, VERSION } from './models/second-name.js';
 
 /** Octets of a message that are looked at (or stepped over) in search of the name. */
 export const MAX_SEARCHED_BYTES = 64 * 1024;

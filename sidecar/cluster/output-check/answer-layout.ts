@@ -3,9 +3,10 @@
  * 4 MiB costs what a small one does.
  */
 
+import { BodyReader } from '../../codec/body-reader.js';
+import { FieldCursor, packedNumbers, Wire } from '../../codec/field-cursor.js';
 import { PREFIX_BYTES } from '../../codec/grpc-message.js';
 import type { ChunkList } from '../../transport/chunk-list.js';
-import { BodyReader, FieldCursor, packedNumbers, Wire } from './body-reader.js';
 import { cut } from './infer-output.js';
 import type { Numbers } from './odd-numbers.js';
 
@@ -57,15 +58,8 @@ export function layoutOf(body: ChunkList): AnswerLayout | undefined {
 /** Undefined: compressed, or not one whole message. @throws RangeError for a body without a prefix. */
 export function messageReader(body: ChunkList): BodyReader | undefined {
   const reader = new BodyReader(body);
-  if (reader.byteAt(0) !== 0 || lengthIn(reader) !== reader.bytes - PREFIX_BYTES) return undefined;
+  if (reader.byteAt(0) !== 0 || reader.uint32At(1) !== reader.bytes - PREFIX_BYTES) return undefined;
   return reader;
-}
-
-/** Length of the message, as its prefix says. */
-function lengthIn(reader: BodyReader): number {
-  let length = 0;
-  for (let i = 1; i < PREFIX_BYTES; i++) length = length * 256 + reader.byteAt(i);
-  return length;
 }
 
 /** Walks over the fields of one answer, and counts them. */

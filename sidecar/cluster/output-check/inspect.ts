@@ -5,10 +5,11 @@
 
 import { type Datatype, datatypeInfo, type Elements, isDatatype } from '../../../proto/datatypes.js';
 import { decodeRaw, fromContents, TensorError } from '../../../proto/tensors.js';
+import type { BodyReader } from '../../codec/body-reader.js';
+import { FieldCursor, Wire } from '../../codec/field-cursor.js';
 import { decodeTensor } from '../../codec/inference.js';
 import type { InspectedResponse } from '../../core/outlier/invalid-output.js';
 import type { AnswerLayout, OutputPlace, Span } from './answer-layout.js';
-import { type BodyReader, FieldCursor, Wire } from './body-reader.js';
 import { cut, elementsIn, shown } from './infer-output.js';
 import { MAX_RUNS, type Numbers, numbersAt, oddAmong, sampleOdd } from './odd-numbers.js';
 

@@ -4,7 +4,7 @@
  */
 
 import type { Datatype } from '../../../proto/datatypes.js';
-import type { BodyReader } from './body-reader.js';
+import type { BodyReader } from '../../codec/body-reader.js';
 import { RunPlaces } from './run-places.js';
 
 /** Size of a number, and the bits of its highest octet and of the one below that are its exponent. */

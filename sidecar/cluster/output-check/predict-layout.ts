@@ -5,9 +5,9 @@
  */
 
 import type { Datatype } from '../../../proto/datatypes.js';
+import { type FieldCursor, Wire } from '../../codec/field-cursor.js';
 import type { ChunkList } from '../../transport/chunk-list.js';
 import { type AnswerLayout, FieldWalk, messageReader, type OutputPlace, type Span } from './answer-layout.js';
-import { type FieldCursor, Wire } from './body-reader.js';
 import { cut } from './infer-output.js';
 import { type Numbers, numbersAt } from './odd-numbers.js';
 

@@ -3,9 +3,10 @@
  * that are none as `NaN`, `Infinity` and `-Infinity`, which JSON does not have.
  */
 
+import type { BodyReader } from '../../codec/body-reader.js';
+import { Wire } from '../../codec/field-cursor.js';
 import type { ChunkList } from '../../transport/chunk-list.js';
 import { FieldWalk, messageReader, type Span } from './answer-layout.js';
-import { type BodyReader, Wire } from './body-reader.js';
 import type { Inspection, RestSearch } from './inspect.js';
 
 /** Text that is read at a time, octets; of a longer one a window of this size, wherever the sample falls. */

@@ -6,6 +6,8 @@
  * model reads them, in whatever order they stand: they are a map, and some encoders write one in another order each time.
  */
 
+import { BodyReader } from '../../codec/body-reader.js';
+import { FieldCursor, Step } from '../../codec/field-cursor.js';
 import { PREFIX_BYTES } from '../../codec/grpc-message.js';
 import { MODEL_INFER } from '../../codec/inference.js';
 import type { ChunkList } from '../../transport/chunk-list.js';
@@ -21,8 +23,6 @@ const MAX_RANGES = 64;
 /** Field and wire type, as one: fields 3 and 4 of ModelInferRequest, length-delimited. */
 const ID = 8 * 3 + 2;
 const PARAMETER = 8 * 4 + 2;
-/** A varint is at most ten octets. */
-const MAX_VARINT_BYTES = 10;
 
 /** The octets that a request is recognised by. */
 export interface RequestContent {
@@ -44,22 +44,30 @@ export function contentOf(path: string, body: ChunkList | null): RequestContent 
 
 /** Null: it is compressed, is no message, or has too many fields. */
 function inferContent(body: ChunkList): RequestContent | null {
-  const reader = new FieldReader(body);
-  if (!reader.readPrefix()) return null;
+  const reader = new BodyReader(body);
+  if (!isOneMessage(reader)) return null;
   const kept: Range[] = [];
   const parameters: Range[] = [];
-  for (let fields = 0; reader.at < body.bytes; fields++) {
-    const from = reader.at;
-    const tag = fields < MAX_FIELDS ? reader.skipField() : INVALID;
-    if (tag === INVALID || kept.length > MAX_RANGES) return null;
-    if (tag === ID) continue;
-    const to = reader.at;
+  const field = new FieldCursor(reader, PREFIX_BYTES);
+  let from = PREFIX_BYTES;
+  for (let fields = 0; from < body.bytes; fields++) {
+    if (fields >= MAX_FIELDS || field.step() !== Step.field || kept.length > MAX_RANGES) return null;
+    const { tag, end: to } = field;
     if (tag === PARAMETER) parameters.push({ from, to });
-    else if (kept.at(-1)?.to === from) kept.at(-1)!.to = to;
-    else kept.push({ from, to });
+    else if (tag !== ID) {
+      if (kept.at(-1)?.to === from) kept.at(-1)!.to = to;
+      else kept.push({ from, to });
+    }
+    from = to;
   }
   const pieces = [...piecesOf(body, kept), ...parametersOf(body, parameters)];
   return { bytes: pieces.reduce((sum, { length }) => sum + length, 0), pieces };
+}
+
+/** Whether a body is one message, not compressed. */
+function isOneMessage(reader: BodyReader): boolean {
+  if (reader.bytes < PREFIX_BYTES || reader.byteAt(0) !== 0) return false;
+  return reader.uint32At(1) === reader.bytes - PREFIX_BYTES;
 }
 
 /** The entries of a map in an order that does not depend on the encoder, where there are not too many of them. */
@@ -89,60 +97,4 @@ function piecesOf(body: ChunkList, ranges: readonly Range[]): Buffer[] {
     first = last;
   }
   return pieces;
-}
-
-const INVALID = -1;
-
-/** Steps over the fields of one message in a body that came in chunks. */
-class FieldReader {
-  /** Octets read or stepped over. */
-  at = 0;
-  private chunk = 0;
-  /** Position of the present chunk in the body. */
-  private first = 0;
-
-  constructor(private readonly body: ChunkList) {}
-
-  /** Whether the body is one message, not compressed. */
-  readPrefix(): boolean {
-    if (this.body.bytes < PREFIX_BYTES || this.octet() !== 0) return false;
-    let length = 0;
-    for (let i = 1; i < PREFIX_BYTES; i++) length = length * 256 + this.octet();
-    return length === this.body.bytes - PREFIX_BYTES;
-  }
-
-  /** Steps over a field. Returned is its tag; INVALID: there is none, or it goes beyond the message. */
-  skipField(): number {
-    const tag = this.varint();
-    // 64-bit field numbers do not exist, and `&` takes 32 bits.
-    const type = tag % 8;
-    if (tag < 8) return INVALID;
-    if (type === 0) return this.varint() === INVALID ? INVALID : tag;
-    const length = type === 2 ? this.varint() : type === 1 ? 8 : type === 5 ? 4 : INVALID;
-    if (length === INVALID || length > this.body.bytes - this.at) return INVALID;
-    this.at += length;
-    return tag;
-  }
-
-  private varint(): number {
-    let value = 0;
-    let scale = 1;
-    for (let i = 0; i < MAX_VARINT_BYTES && this.at < this.body.bytes; i++) {
-      const octet = this.octet();
-      value += (octet & 0x7f) * scale;
-      if (octet < 0x80) return value;
-      scale *= 128;
-    }
-    return INVALID;
-  }
-
-  private octet(): number {
-    const { body } = this;
-    let slice = body.at(this.chunk);
-    while (this.at >= this.first + slice.end - slice.start) {
-      this.first += slice.end - slice.start;
-      slice = body.at(++this.chunk);
-    }
-    return slice.buffer[slice.start + this.at++ - this.first]!;
-  }
 }

@@ -1,9 +1,9 @@
+import { TAG_LIMIT } from '../../codec/field-cursor.js';
+
 /** Field 1, length-delimited: as `model-name.ts` reads it. */
 const NAME = 8 * 1 + 2;
 /** Field 2, length-delimited: the version, which stands right after the name in every known encoder's messages. */
 export const VERSION = 8 * 2 + 2;
-/** A larger tag is no field's; decoders of 32 bits would take it for that of another one. */
-export const TAG_LIMIT = 2 ** 32;
 /** A varint is at most ten octets. */
 const LARGEST_SCALE = 2 ** 63;
 
