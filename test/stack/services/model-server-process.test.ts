@@ -179,6 +179,14 @@ describe('the process of a model server', () => {
     await Promise.all(wrong.map(([args, says]) => assertEnds(spawnService(args), 2, says, usage)));
   });
 
+  it('takes no memory budget with grpc-js, which has none, and says so', async () => {
+    const refused = spawn(['--server', 'grpc-js', '--memory-budget', '512MiB']);
+    assert.equal(await refused.exited, 2);
+    assert.match(refused.stderr(), /--memory-budget: --server grpc-js has no memory budget/);
+    const served = await start(['--server', 'grpc-js']);
+    assert.match(served.stderr(), /--server grpc-js has no memory budget/);
+  });
+
   it('loses no good call to requests of 10 MB that hold millions of empty fields', async () => {
     const { child, stderr } = await start();
     const peakMb = () => memoryMb(child.pid, 'VmHWM');

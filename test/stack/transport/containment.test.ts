@@ -3,6 +3,8 @@
  * of their event handlers throws once, before or after its work, while calls of every kind run and others beside them.
  */
 import assert from 'node:assert/strict';
+import type { UpstreamConfig } from '../../../sidecar/config/model.js';
+import { MODEL_READINESS, Readiness } from '../../../sidecar/http2/constants.js';
 import { ModelBackend } from '../../../sidecar/inbound/model-backend.js';
 import { Inbound } from '../../../sidecar/inbound.js';
 import { Outbound } from '../../../sidecar/outbound.js';
@@ -19,6 +21,7 @@ import { silentLogger } from '../../kit/stack/silent-logger.js';
 import {
   type Application,
   addressOf,
+  anAutoRoute,
   anInbound,
   anUpstream,
   aRoute,
@@ -46,8 +49,12 @@ const CLASSES: readonly (readonly [{ readonly prototype: object; readonly name: 
   [ModelBackend, 'start', 'enqueue'],
 ];
 
-/** Entries of sockets and servers, which cannot be told apart from what they call, and what only reports. */
+/**
+ * Entries of sockets and servers, which cannot be told apart from what they call, what only reports, and what a reload calls, whose
+ * exceptions are for the one who asked for it.
+ */
 const NOT_EVENTS = new Set([
+  'Outbound.onTargetsChanged',
   'Session.onDefect',
   'Listener.onSocket',
   'Listener.onHello',
@@ -60,6 +67,7 @@ const ENDS = new Set([
   'Outbound.onFinish',
   'Inbound.onFinish',
   'ModelBackend.onFinish',
+  'ModelBackend.onServerCallFinish',
   'Outbound.onStopped',
 ]);
 
@@ -67,27 +75,16 @@ const ENDS = new Set([
 const UNREACHED = new Set([
   'Session.onPatient',
   'Session.release',
-  'Outbound.onNoEndpoint',
   'Pool.onStream',
-  'Listener.onReadiness',
-  'Pool.onReadiness',
   'RelayedCall.onHeaders',
-  'Outbound.onRequestNotKept',
   'Outbound.onNotUnary',
-  'Outbound.onCountedMessages',
-  'Outbound.onResumed',
-  'Outbound.onNotResumed',
-  'Outbound.onTargetsChanged',
   'Inbound.onModelUnclear',
   'Inbound.onModelMoved',
   'Inbound.onFirstMessage',
   'Inbound.onNotUnary',
   'Inbound.onResume',
   'Inbound.onWaitOver',
-  'Inbound.onActive',
-  'ModelBackend.onServerCallFinish',
   'ModelBackend.onState',
-  'ModelBackend.onActive',
 ]);
 
 interface Event {
@@ -126,11 +123,20 @@ function sessionIn(values: readonly unknown[]): Session | undefined {
 
 const STREAM = '/victim.S/Stream';
 const UNARY = '/victim.S/Unary';
+/** A stream that goes on elsewhere when it breaks. */
+const RESUMED = '/victim.S/Resumed';
+/** Not said to be unary or a stream. */
+const EITHER = '/victim.S/Either';
+/** Its requests are too large to be sent again. */
+const UNKEPT = '/victim.S/Unkept';
+const READY = '/inference.GRPCInferenceService/ServerReady';
+const REFLECTION = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
 const MESSAGE = grpcMessage(Buffer.alloc(20_000, 1));
 
 /** Two callers with calls of every kind, and two that must not notice. */
 class Bench {
   readonly stack = new Stack({ logger: silentLogger });
+  readonly upstream: UpstreamConfig;
   readonly out: OutboundStack;
   readonly side: InboundStack;
   private readonly kept: readonly { readonly listener: Listener; readonly pools: readonly Pool[] }[];
@@ -152,9 +158,18 @@ class Bench {
         attemptTimeoutMs: 1_000,
         retry: { attempts: 2, on: [14], backoff: { baseMs: 10, maxMs: 10 } },
       }),
+      aStreamRoute({
+        methods: [RESUMED],
+        idempotent: true,
+        resumable: true,
+        retry: { attempts: 3, on: [14], backoff: { baseMs: 0, maxMs: 0 } },
+      }),
+      anAutoRoute({ methods: [EITHER] }),
+      aSafeRoute({ methods: [UNKEPT], replayBytes: 1_000 }),
       aRoute(),
     ];
-    this.out = stack.outbound(anUpstream(['a', 'b'], { routes, pool: { maxAgeMs: 400_000 } }));
+    this.upstream = anUpstream(['a', 'b'], { routes, pool: { maxAgeMs: 400_000 } });
+    this.out = stack.outbound(this.upstream);
     this.side = stack.inbound(anInbound({ routes }));
     const quiet = [aStreamRoute({ idleTimeoutMs: 0 })];
     const canaryOut = stack.outbound(anUpstream(['canary'], { name: 'canary', routes: quiet }));
@@ -203,6 +218,7 @@ class Bench {
       for (const each of this.waiting()) this.answer(() => each.reply(), each);
     };
     for (const app of this.apps()) {
+      this.callOtherKinds(app);
       stack.settle(app.call({ path: UNARY }));
       answerAll();
       stack.settle(app.queue(0, ping()));
@@ -273,6 +289,67 @@ class Bench {
     stack.advance(100_000);
     stack.settle(expired.socket.destroy());
     stack.advance(500_000);
+  }
+
+  /** Calls whose events those of `run` do not have. */
+  private callOtherKinds(app: Application): void {
+    const { stack } = this;
+    const each = (says: (stream: PeerStream) => unknown): void => {
+      for (const stream of this.waiting()) stack.settle(says(stream));
+    };
+    const endAll = (): void => {
+      for (const stream of this.waiting()) this.answer(() => stream.trailers(0), stream);
+    };
+    const message = grpcMessage(Buffer.from('token'));
+    for (const path of [READY, REFLECTION, UNKEPT]) {
+      stack.settle(app.call({ path, body: MESSAGE }));
+      each((stream) => stream.begin().data(message));
+      endAll();
+    }
+    // A model that loads, and one that serves again.
+    const peers = ['a', 'b', 'model'].flatMap((name) => stack.backend(name).peers);
+    for (const peer of [app, ...peers])
+      for (const readiness of [Readiness.loading, Readiness.serving])
+        if (!peer.isClosed) stack.settle(peer.queue(0, settings([[MODEL_READINESS, readiness]])));
+    // The time to its first message has a limit; then it is silent, and goes on.
+    const metadata = [['outrider-attempt-timeout', '900m']] as const;
+    const silent = stack.settle(app.call({ path: STREAM, body: null, metadata }));
+    stack.settle(silent.data(message));
+    each((stream) => stream.begin().data(message));
+    stack.advance(2_000);
+    stack.settle(silent.data(message, Flag.endStream));
+    each((stream) => stream.data(message));
+    endAll();
+    // One that another endpoint resumes, and one that it does not.
+    for (const fields of [[['outrider-resumed-from', '1']] as const, []]) {
+      stack.settle(app.call({ path: RESUMED, body: message }));
+      each((stream) => stream.begin().data(message));
+      each((stream) => stream.reset(2));
+      each((stream) => stream.begin(fields).data(message));
+      endAll();
+    }
+    // A method that is unary for all that is known, and is not.
+    for (const messages of [1, 1, 2]) {
+      stack.settle(app.call({ path: EITHER, body: message }));
+      each((stream) => stream.begin());
+      for (let i = 0; i < messages; i++) each((stream) => stream.data(message));
+      endAll();
+    }
+    // The process ends with a call inside.
+    stack.settle(app.call({ path: UNARY }));
+    stack.kill('model');
+    stack.advance(3_000);
+    stack.revive('model');
+    stack.advance(1_000);
+    for (const stream of this.waiting()) this.answer(() => stream.reply(), stream);
+    // The endpoints change under a call, and there are none for a while.
+    const { outbound } = this.out;
+    stack.settle(outbound.update({ ...this.upstream, endpoints: [] }));
+    stack.settle(app.call({ path: UNARY }));
+    stack.advance(100);
+    stack.settle(outbound.update(this.upstream));
+    for (const stream of this.waiting()) this.answer(() => stream.reply(), stream);
+    stack.advance(100);
   }
 
   /** All is as if nothing had happened: the canaries have their answers, and calls are served. */
@@ -356,9 +433,6 @@ describe('An exception in the handling of an event', () => {
 
   it('was injected into most of them', () => {
     const missed = table.filter(({ label }) => !reached.has(label)).map(({ label }) => label);
-    assert.deepEqual(
-      missed.filter((label) => !UNREACHED.has(label)),
-      [],
-    );
+    assert.deepEqual(missed.sort(), [...UNREACHED].sort());
   });
 });
