@@ -14,11 +14,8 @@ import { openRequest } from '../kit/http2/raw-client.js';
 
 const MIB = 1 << 20;
 const BUDGET_MIB = 32;
-/**
- * Streams, tables, code, and what waits for the collector, which a busy machine runs late. With the budget it is less than
- * what is offered.
- */
-const OVERHEAD_MIB = 96;
+/** What is held for a budget, at most: a slice keeps twice its size of what was read, and streams and tables take room. */
+const LIVE_MIB = 2 * BUDGET_MIB + 48;
 /** All that payload passes the canary's answers on the connection to the upstream: a while, but not for long. */
 const CANARY_MS = 500;
 /** Answers of more than a hundred MiB pass the canary's calls on their one connection to the upstream. */
@@ -26,6 +23,7 @@ const HOARD_MS = 1500;
 /** First windows alone are five times the budget. */
 const HOARD: HeldPayload = { connections: 10, streams: 250 };
 const HOARD_BYTES = 10 * 250 * 64 * 1024;
+const OFFERED_MIB = HOARD_BYTES / MIB;
 /** The upstream takes so little of a request that the rest waits in the sidecar, however fast each of them is. */
 const STREAM_WINDOW = 1024;
 /** As much as the sidecar's window for one stream. */
@@ -34,11 +32,13 @@ const UPLOAD = Buffer.alloc(256 * 1024 - 100);
 describe('attacks: payload that is not read', () => {
   let target: AttackedSidecar;
   let rssBefore = 0;
+  let liveBefore = 0;
   beforeEach(async () => {
     target = await AttackedSidecar.open({
       limits: { memory_budget: `${BUDGET_MIB}MiB` },
       streamWindow: STREAM_WINDOW,
     });
+    liveBefore = await target.liveBytes();
     rssBefore = target.rssBytes();
   });
   afterEach(async () => {
@@ -57,11 +57,16 @@ describe('attacks: payload that is not read', () => {
     }
   }
 
-  function assertBounded(offeredBytes: number, rssBytes = target.rssBytes()): void {
+  /**
+   * What it holds is in proportion to the budget. RSS is not: on a busy machine the collector comes late, and what it has
+   * not got to was 50 MiB and more. So that is only less than what is offered, in all.
+   */
+  async function assertBounded(offeredBytes: number, rssBytes = target.rssBytes()): Promise<void> {
+    const liveMib = Math.round(((await target.liveBytes()) - liveBefore) / MIB);
+    const found = `of ${Math.round(offeredBytes / MIB)} MiB offered, with a budget of ${BUDGET_MIB} MiB`;
+    assert.ok(liveMib < LIVE_MIB, `${liveMib} MiB are held ${found}`);
     const grownMib = Math.round((rssBytes - rssBefore) / MIB);
-    const offeredMib = Math.round(offeredBytes / MIB);
-    const found = `RSS grew by ${grownMib} MiB of ${offeredMib} MiB offered, with a budget of ${BUDGET_MIB} MiB`;
-    assert.ok(grownMib < BUDGET_MIB + OVERHEAD_MIB, found);
+    assert.ok(grownMib < Math.max(OFFERED_MIB, offeredBytes / MIB), `RSS grew by ${grownMib} MiB ${found}`);
   }
 
   for (const side of SIDES) {
@@ -78,12 +83,12 @@ describe('attacks: payload that is not read', () => {
           () => target.rssBytes(),
           () => target.underAttack(side, attack, HOARD_MS),
         );
-        assertBounded(HOARD_BYTES, peak);
         let waiting = Number.POSITIVE_INFINITY;
         const endMs = performance.now() + 5000;
         while (waiting > BUDGET_MIB * MIB && performance.now() < endMs)
           waiting = await target.sidecar.metric('outrider_waiting_bytes');
         assert.ok(waiting <= BUDGET_MIB * MIB, `${waiting} octets wait`);
+        await assertBounded(HOARD_BYTES, peak);
       }).timeout(60_000);
     }
 
@@ -93,7 +98,7 @@ describe('attacks: payload that is not read', () => {
         await new Promise((resolve) => setTimeout(resolve, 500));
       };
       await target.underAttack(side, attack, CANARY_MS);
-      assertBounded(500 * LARGE_BYTES);
+      await assertBounded(500 * LARGE_BYTES);
     });
 
     it(`${side}: 500 uploads of 256 KiB that the upstream does not read`, async () => {
@@ -110,7 +115,7 @@ describe('attacks: payload that is not read', () => {
         }
       };
       await target.underAttack(side, attack, CANARY_MS);
-      assertBounded(500 * UPLOAD.length);
+      await assertBounded(500 * UPLOAD.length);
     });
   }
 });

@@ -11,6 +11,8 @@ import { testFile } from '../kit/process/tools.js';
 
 /** By name: what has the same fault in less time. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
+  'large-nan': 'scenario/outliers/invalid-output.test.ts',
+  'slow-first-message': 'scenario/streams/slow-first-message.test.ts',
   'large-nan-everywhere': 'scenario/outliers/invalid-output.test.ts',
   'model-on-some': 'scenario/models/model-on-some.test.ts',
   'mixed-durations': 'scenario/outliers/mixed-durations.test.ts',

@@ -6,8 +6,11 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { whyNoOwnNetwork } from '../../sidecar/cli/chaos/faults/own-network.js';
 import type { Summary } from '../../sidecar/cli/chaos/report/report.js';
+import { runs } from '../kit/mocha/effort.js';
 import { outrider, Scratch } from '../kit/process/outrider.js';
 import { processesWith } from '../kit/process/processes.js';
+
+const RUNS = Math.min(2, runs(1));
 
 describe('outrider chaos', function () {
   this.timeout(180_000);
@@ -24,7 +27,7 @@ describe('outrider chaos', function () {
         'kill',
         '--quick',
         '--runs',
-        '2',
+        `${RUNS}`,
         '--arms',
         'outrider',
         '--json',
@@ -40,7 +43,7 @@ describe('outrider chaos', function () {
     assert.equal(verdict.isKept, true);
     assert.deepEqual(
       figures.map(({ drill, arm, runs }) => [drill, arm, runs]),
-      [['kill', 'outrider', 2]],
+      [['kill', 'outrider', RUNS]],
     );
     assert.ok(figures[0]!.counts.calls > 100, stdout);
     assert.equal(figures[0]!.duplicated, 0);

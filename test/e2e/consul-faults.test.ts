@@ -11,13 +11,19 @@ import { keepsInShort } from '../drills/faults/in-suite.js';
 import { consulOrSkip } from '../kit/consul/consul.js';
 import { testFile } from '../kit/process/tools.js';
 
-/** By name: the test that holds, with a real agent behind the same proxy, that such answers are outlived and asked for rarely. */
+/** By name: the test that holds the same with a real agent in less time; of answers, that they are outlived and asked for rarely. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   'status-403': 'stack/discovery/queries',
   'status-429': 'stack/discovery/queries',
   garbage: 'stack/discovery/queries',
   'index-falling': 'stack/discovery/queries',
   'index-zero': 'stack/discovery/queries',
+  'index-looping': 'stack/discovery/queries',
+  huge: 'stack/discovery/queries',
+  'agent-forgets': 'stack/discovery/registration',
+  'agent-emptied': 'stack/discovery/registration',
+  'leaf-rotation': 'stack/discovery/connect-identity',
+  'intention-flipped': 'stack/discovery/intentions',
 };
 
 describe('faults of Consul under load', function () {

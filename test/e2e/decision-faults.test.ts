@@ -33,8 +33,14 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   hedge: ['scenario/retries/hedge-wins'],
   herd: ['scenario/discovery/all-endpoints-away', 'scenario/outliers/all-endpoints-fail'],
   'overload-2': ['scenario/models/overload', 'bench/overload/main'],
-  // By another row: failures in trailers are those of `all-fail`, and a dark line is that of `partition`.
-  'late-errors': ['scenario/outliers/one-endpoint-fails', 'e2e/decision-faults'],
+  errors: ['scenario/outliers/one-endpoint-fails'],
+  'late-errors': ['scenario/outliers/one-endpoint-fails'],
+  'all-fail': ['scenario/outliers/all-endpoints-fail'],
+  nan: ['scenario/outliers/invalid-output'],
+  stall: ['scenario/outliers/stalled-process'],
+  fallback: ['scenario/retries/falling-back'],
+  'model-gone': ['scenario/models/model-gone'],
+  // By another row: a dark line is that of `partition`.
   'black-hole': ['scenario/outliers/replica-frozen', 'e2e/decision-faults'],
   // Its goodput lies so near its bound that a short run says nothing: found 82.8 % to 89.5 % of the capacity.
   'overload-5': ['bench/overload/main'],

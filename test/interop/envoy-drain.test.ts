@@ -62,7 +62,7 @@ describe('interop, connections end under load', function () {
 
   it('an Envoy tells each connection to go after ten calls: no call is lost', async () => {
     const impatient = await envoy('envoy-impatient', { callsPerConnection: 10 });
-    const load = await loaded(await targetOf(impatient), 2000);
+    const load = await loaded(await targetOf(impatient), 500);
     const { good, failures } = await load.stop();
     assert.deepEqual(failures, []);
     assert.ok((await impatient.stat('http.in.downstream_cx_total')) >= good / 10 / 2, 'it ended connections');

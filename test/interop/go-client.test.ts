@@ -2,7 +2,7 @@
  * Clients and a server on grpc-go, with two sidecars and mutual TLS between them: no call may fail. grpc-go measures the
  * bandwidth of a connection with PINGs, one for the DATA of nearly every message, in both roles.
  *
- * OUTRIDER_GO_CALLS: small calls of each run, 4,000 by default; the large ones are a fortieth. The nightly run asks for
+ * OUTRIDER_GO_CALLS: small calls of each run, 1,000 by default; the large ones are a fortieth. The nightly run asks for
  * more, and more of ghz.
  */
 
@@ -20,7 +20,7 @@ import {
 import { suitePair } from '../kit/interop/suites.js';
 import { toolOrSkip } from '../kit/process/tools.js';
 
-const USUAL_CALLS = 4_000;
+const USUAL_CALLS = 1_000;
 const SMALL_CALLS = Number(process.env['OUTRIDER_GO_CALLS'] ?? USUAL_CALLS);
 const LARGE_CALLS = SMALL_CALLS / 40;
 const IS_LONG = SMALL_CALLS > USUAL_CALLS;

@@ -8,6 +8,7 @@ import path from 'node:path';
 import { CASES } from '../kit/interop/cases.js';
 import { LARGE_CASES } from '../kit/interop/large-cases.js';
 import { suiteCaller, suitePair } from '../kit/interop/suites.js';
+import { EFFORT } from '../kit/mocha/effort.js';
 import { startTestService } from '../kit/service/test-service.js';
 
 describe('interop, grpc-js client', () => {
@@ -15,7 +16,7 @@ describe('interop, grpc-js client', () => {
 
   const all = [...CASES, ...LARGE_CASES];
 
-  describe('directly', () => void suiteCaller(all, () => suite.service.address));
+  describe('directly', () => void suiteCaller(EFFORT > 1 ? all : CASES, () => suite.service.address));
 
   describe('through two sidecars with mutual TLS', () => void suiteCaller(all, () => suite.pair.target));
 

@@ -1,10 +1,11 @@
 /** The mesh of the demo with one of its models frozen: a call from a shell is answered meanwhile. */
 import assert from 'node:assert/strict';
+import { runs } from '../../kit/mocha/effort.js';
 import { reportOf } from '../../kit/process/outrider.js';
 import { isRunning, until } from '../../kit/process/processes.js';
 import { exampleOnFreePorts, SuiteMesh } from '../../kit/process/suite-mesh.js';
 
-const FREEZES = 3;
+const FREEZES = Math.min(3, runs(1));
 /** As many as make it all but certain that one asks the frozen model what it is. */
 const SHELLS = 4;
 

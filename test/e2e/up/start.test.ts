@@ -4,6 +4,8 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { ReloadRequests } from '../../../sidecar/cli/sidecar/reload-requests.js';
+import { systemTimers } from '../../../sidecar/runtime/time/timers.js';
 import { meshFile } from '../../kit/config/mesh-file.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
 import { scratchForEach } from '../../kit/mocha/scratch.js';
@@ -46,11 +48,13 @@ ${more}`;
     const before = service([...TINY_MODEL, 'serving-when', flag]);
     const mesh = Mesh.start(before);
     afterTest(() => mesh.discard());
-    await until('its sidecars start', () => mesh.events.some(({ event }) => event === 'model'));
+    await until('its sidecars start', () => mesh.events.some(({ event }) => event === 'model'), 60_000);
     mesh.signal('SIGHUP');
-    writeFileSync(join(mesh.temporary, 'mesh.yaml'), `${before}\n    queue: { max_waiting: 77 }\n`);
-    // Longer than an editor's steps are waited for: the change is noticed before the mesh is ready.
-    await until('time passes', async () => new Promise((resolve) => setTimeout(() => resolve(true), 600)));
+    const file = join(mesh.temporary, 'mesh.yaml');
+    const changed = changeOf(file);
+    writeFileSync(file, `${before}\n    queue: { max_waiting: 77 }\n`);
+    // An editor's steps are waited for as `up` does: the change is noticed before the mesh is ready.
+    await changed;
     writeFileSync(flag, '');
     await mesh.ready();
     const taken = await until('the edit is taken', () =>
@@ -60,6 +64,14 @@ ${more}`;
     );
     assert.equal(taken['event'], 'mesh-taken');
   });
+
+  /** Resolves when a watcher like that of `up`, which begins now, has noticed a change. */
+  function changeOf(file: string): Promise<void> {
+    const requests = new ReloadRequests(file, systemTimers);
+    afterTest(() => requests.close());
+    const ignored = { onHangup: () => {}, onGone: () => {}, onProblem: () => {} };
+    return new Promise((onChange) => requests.follow({ ...ignored, onChange }));
+  }
 
   it('of a sidecar keeps an edit and a SIGHUP', async () => {
     const file = (level: string): string =>
@@ -91,7 +103,7 @@ ${more}`;
     const sidecar = await starting.finally(() => clearInterval(timer));
     assert.ok(early >= 3, `${early} came before it listened`);
     writeFileSync(path, file('info').replace('"127.0.0.1:1"', '"127.0.0.1:1","127.0.0.1:2"'));
-    await until('it reads the file again', () => sidecar.output.includes('configuration reloaded'));
+    await until('it reads the file again', () => sidecar.output.includes('configuration reloaded'), 60_000);
     await until('the edit is in force', async () => (await sidecar.report()).endpoints.length === 2);
     assert.equal(await sidecar.stop(), 0);
   });

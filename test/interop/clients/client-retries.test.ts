@@ -9,6 +9,7 @@ import { protocols } from '../../../proto/load.js';
 import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
 import { run } from '../../kit/interop/python-cases.js';
+import { EFFORT } from '../../kit/mocha/effort.js';
 import { SidecarBench } from '../../kit/process/sidecars.js';
 import { testFile, toolOrSkip } from '../../kit/process/tools.js';
 
@@ -169,15 +170,17 @@ describe('clients with retries of their own through two sidecars that retry', fu
     });
   });
 
-  it('hears each of the three attempts that kserve’s client makes by default, and adds no more than its own', async function () {
-    const python = await toolOrSkip(this, 'kserve');
-    const script = testFile('interop', 'clients', 'kserve_retries.py');
-    assert.equal((await run(python, script, target)).stdout, 'OK\n');
-    assert.equal(await arrivals(), 1);
-    for (const replica of replicas) replica.fails = true;
-    const before = executions();
-    assert.equal((await run(python, script, target)).stdout, 'UNAVAILABLE\n');
-    assert.equal(await arrivals(), 1 + 3);
-    assert.ok(executions() - before <= 3 * SIDECAR_ATTEMPTS, `${executions() - before} executions`);
-  });
+  // Python and what KServe imports start twice.
+  if (EFFORT > 1)
+    it('hears each of the three attempts that kserve’s client makes by default, and adds no more than its own', async function () {
+      const python = await toolOrSkip(this, 'kserve');
+      const script = testFile('interop', 'clients', 'kserve_retries.py');
+      assert.equal((await run(python, script, target)).stdout, 'OK\n');
+      assert.equal(await arrivals(), 1);
+      for (const replica of replicas) replica.fails = true;
+      const before = executions();
+      assert.equal((await run(python, script, target)).stdout, 'UNAVAILABLE\n');
+      assert.equal(await arrivals(), 1 + 3);
+      assert.ok(executions() - before <= 3 * SIDECAR_ATTEMPTS, `${executions() - before} executions`);
+    });
 });

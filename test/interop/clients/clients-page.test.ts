@@ -10,6 +10,7 @@ import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify, stripVTControlCharacters } from 'node:util';
+import { EFFORT } from '../../kit/mocha/effort.js';
 import { ScratchDirectory } from '../../kit/process/scratch-directory.js';
 import { ROOT, type ToolName, testFile, toolOrSkip } from '../../kit/process/tools.js';
 
@@ -49,6 +50,9 @@ const SECTIONS: Readonly<Record<string, Needs>> = {
   grpcurl: { tools: ['grpcurl'] },
   ghz: { tools: ['ghz'] },
 };
+
+/** Starting Maven takes longer than all the others together. */
+const AT_NIGHT: ReadonlySet<string> = new Set(['Java']);
 
 interface Section {
   readonly name: string;
@@ -154,6 +158,7 @@ describe('docs/clients/, against the demo mesh', function () {
   });
 
   for (const section of sections) {
+    if (AT_NIGHT.has(section.name) && EFFORT === 1) continue;
     it(`${section.name}: what it says works`, async function () {
       const needs = SECTIONS[section.name]!;
       const programs: string[] = [];

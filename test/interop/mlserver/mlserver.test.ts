@@ -9,6 +9,7 @@ import { suiteModels } from '../../kit/interop/model-pair.js';
 import { accepts, freePort, loopback, Program } from '../../kit/interop/programs.js';
 import { outcomesOf, run } from '../../kit/interop/python-cases.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
+import { EFFORT } from '../../kit/mocha/effort.js';
 import { scratchForTest } from '../../kit/mocha/scratch.js';
 import { OUTRIDER } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
@@ -35,51 +36,56 @@ describe('MLServer', function () {
     assert.deepEqual(outcomes, new Map(CASES.map((name) => [name, 'ok'])));
   });
 
-  it('`mlserver infer` takes the REST half of the protocol', async () => {
-    const scratch = scratchForTest();
-    const [grpc, rest] = [await freePort(), await freePort()];
-    const listen = ['--listen', `127.0.0.1:${grpc}`, '--rest', `127.0.0.1:${rest}`];
-    const server = new Program('serve', [process.execPath, SERVER, '--models', DIGITS, ...listen]);
-    afterTest(() => server.stop());
-    await server.started('the model is loaded', () => server.output.includes('golden input matched'));
-    const request = { inputs: [{ name: 'pixels', datatype: 'FP32', shape: [1, 784], data: PIXELS }] };
-    const lines = ['a', 'b', 'c'].map((id) => JSON.stringify({ id, ...request }));
-    const input = scratch.write('requests.jsonl', `${lines.join('\n')}\n`);
-    const output = path.join(scratch.path, 'answers.jsonl');
-    const files = ['-i', input, '-o', output];
-    const args = ['infer', '-u', `127.0.0.1:${rest}`, '-m', 'digits', ...files, '-s', '2', '-w', '2'];
-    const { code, stderr, stdout } = await run(mlserverCommand(python), ...args);
-    assert.equal(code, 0, stderr + stdout);
-    const answers = readFileSync(output, 'utf8').trim().split('\n');
-    const ids = answers.map((line) => {
-      const { id, outputs } = JSON.parse(line) as { id: string; outputs: { name: string; data: number[] }[] };
-      assert.deepEqual([outputs[0]!.name, outputs[0]!.data.length], ['probabilities', 10]);
-      return id;
+  if (EFFORT > 1)
+    it('`mlserver infer` takes the REST half of the protocol', async () => {
+      const scratch = scratchForTest();
+      const [grpc, rest] = [await freePort(), await freePort()];
+      const listen = ['--listen', `127.0.0.1:${grpc}`, '--rest', `127.0.0.1:${rest}`];
+      const server = new Program('serve', [process.execPath, SERVER, '--models', DIGITS, ...listen]);
+      afterTest(() => server.stop());
+      await server.started('the model is loaded', () => server.output.includes('golden input matched'));
+      const request = { inputs: [{ name: 'pixels', datatype: 'FP32', shape: [1, 784], data: PIXELS }] };
+      const lines = ['a', 'b', 'c'].map((id) => JSON.stringify({ id, ...request }));
+      const input = scratch.write('requests.jsonl', `${lines.join('\n')}\n`);
+      const output = path.join(scratch.path, 'answers.jsonl');
+      const files = ['-i', input, '-o', output];
+      const args = ['infer', '-u', `127.0.0.1:${rest}`, '-m', 'digits', ...files, '-s', '2', '-w', '2'];
+      const { code, stderr, stdout } = await run(mlserverCommand(python), ...args);
+      assert.equal(code, 0, stderr + stdout);
+      const answers = readFileSync(output, 'utf8').trim().split('\n');
+      const ids = answers.map((line) => {
+        const { id, outputs } = JSON.parse(line) as {
+          id: string;
+          outputs: { name: string; data: number[] }[];
+        };
+        assert.deepEqual([outputs[0]!.name, outputs[0]!.data.length], ['probabilities', 10]);
+        return id;
+      });
+      assert.deepEqual(ids.sort(), ['a', 'b', 'c']);
     });
-    assert.deepEqual(ids.sort(), ['a', 'b', 'c']);
-  });
 
-  it('its server answers `outrider infer`, behind two sidecars', async () => {
-    const directory = scratchForTest().path;
-    const network = path.join(DIGITS, 'digits/1/model.onnx');
-    const { port, command, env } = await prepareMlserver(python, { name: 'digits', network, directory });
-    const server = new Program('mlserver', command, env);
-    afterTest(() => server.stop());
-    await until('MLServer listens', () => accepts(port), 30_000);
-    const pair = await startPair({ local: loopback(port) });
-    afterTest(() => pair.close());
-    await pair.ready();
-    const target = ['--target', writeAddress(pair.target)];
-    const [program, ...own] = OUTRIDER as [string, ...string[]];
-    const ask = ['infer', 'digits', '--input', `pixels=[${JSON.stringify(PIXELS)}]`, '--json', ...target];
-    const { stdout } = await until('MLServer serves the model', async () => {
-      const done = await run(program, ...own, ...ask);
-      return done.code === 0 && done;
+  if (EFFORT > 1)
+    it('its server answers `outrider infer`, behind two sidecars', async () => {
+      const directory = scratchForTest().path;
+      const network = path.join(DIGITS, 'digits/1/model.onnx');
+      const { port, command, env } = await prepareMlserver(python, { name: 'digits', network, directory });
+      const server = new Program('mlserver', command, env);
+      afterTest(() => server.stop());
+      await until('MLServer listens', () => accepts(port), 30_000);
+      const pair = await startPair({ local: loopback(port) });
+      afterTest(() => pair.close());
+      await pair.ready();
+      const target = ['--target', writeAddress(pair.target)];
+      const [program, ...own] = OUTRIDER as [string, ...string[]];
+      const ask = ['infer', 'digits', '--input', `pixels=[${JSON.stringify(PIXELS)}]`, '--json', ...target];
+      const { stdout } = await until('MLServer serves the model', async () => {
+        const done = await run(program, ...own, ...ask);
+        return done.code === 0 && done;
+      });
+      const { outputs } = JSON.parse(stdout) as { outputs: { name: string; shape: number[] }[] };
+      assert.deepEqual(
+        outputs.map(({ name, shape }) => [name, shape]),
+        [['probabilities', [1, 10]]],
+      );
     });
-    const { outputs } = JSON.parse(stdout) as { outputs: { name: string; shape: number[] }[] };
-    assert.deepEqual(
-      outputs.map(({ name, shape }) => [name, shape]),
-      [['probabilities', [1, 10]]],
-    );
-  });
 });

@@ -6,6 +6,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
 import type { Address } from '../../../sidecar/config/model.js';
@@ -46,6 +48,7 @@ const LEAST_CANARY_MS = 250;
 const LEAST_CANARY_CALLS = 10;
 /** How long a flood lasts at most, ms. */
 const FLOOD_LIMIT_MS = 5_000;
+const LIVE_MEMORY = new URL('./live-memory.js', import.meta.url).href;
 /** How soon a peer that breaks a rule is disconnected, ms. */
 const DISCONNECT_LIMIT_MS = 3_000;
 
@@ -115,7 +118,8 @@ export class AttackedSidecar {
           upstreams: { upstream: { listen: '127.0.0.1:0', tls: 'plaintext', endpoints: [upstream] } },
         },
       };
-      this.sidecar = await this.bench.start('target', file, {}, descriptors);
+      const env = { NODE_OPTIONS: `--import ${LIVE_MEMORY}`, OUTRIDER_LIVE_MEMORY: this.#livePort };
+      this.sidecar = await this.bench.start('target', file, env, descriptors);
       this.control = await this.bench.start('control', file);
       this.tls = await this.bench.material('attacker');
     } catch (error) {
@@ -161,6 +165,18 @@ export class AttackedSidecar {
   rssBytes(): number {
     const status = readFileSync(`/proc/${this.sidecar.pid}/status`, 'utf8');
     return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
+  }
+
+  /** What the sidecar holds once it has collected what it no longer needs, bytes: heap, and buffers outside of it. */
+  async liveBytes(): Promise<number> {
+    const socket = connect(Number(readFileSync(this.#livePort, 'utf8')), '127.0.0.1');
+    let text = '';
+    for await (const part of socket) text += String(part);
+    return Number(text);
+  }
+
+  get #livePort(): string {
+    return path.join(this.bench.directory, 'live-memory.port');
   }
 
   /** CPU time the sidecar has used, ms. */

@@ -41,7 +41,10 @@ export const LANES: readonly LaneRule[] = [
     name: 'in memory',
     width: 2,
     process: 'folder',
-    holds: ['test/unit', 'test/simulation', 'test/scenario', 'test/stack', 'test/rules'],
+    holds: [
+      ...['test/unit', 'test/simulation', 'test/scenario', 'test/stack', 'test/rules'],
+      ...['test/bench', 'test/drills'],
+    ],
   },
   {
     name: 'processes',
@@ -57,7 +60,7 @@ export const LANES: readonly LaneRule[] = [
       ...['test/stack/services', 'test/stack/supervise'],
       // Those of seconds come first, so that none is left over at the end of the lane.
       ...['test/bench/faults', 'test/conformance', 'test/kit/browser'],
-      ...['test/bench', 'test/drills', 'test/kit'],
+      ...['test/bench/load', 'test/kit'],
     ],
   },
   {

@@ -1,4 +1,5 @@
-/** Calls to a model one after the other, from several callers at once, and how they ended. */
+/** Calls to a model one after the other, with a short pause, from several callers at once, and how they ended. */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { TestClient } from './model-server.js';
 
 /** The failures that are kept, at most. */
@@ -8,6 +9,8 @@ interface LoadOptions {
   readonly callers: number;
   /** Default `digits`. */
   readonly model?: string;
+  /** Between two calls of a caller. Default 5: some hundred calls a second take no core that the tested processes need. */
+  readonly pauseMs?: number;
 }
 
 /** Blank pictures for the model `digits` (or one with its signature), until `stop`. */
@@ -24,10 +27,11 @@ export class ModelLoad {
   private constructor(
     private readonly client: TestClient,
     private readonly model: string,
+    private readonly pauseMs: number,
   ) {}
 
-  static start(client: TestClient, { callers, model = 'digits' }: LoadOptions): ModelLoad {
-    const load = new ModelLoad(client, model);
+  static start(client: TestClient, { callers, model = 'digits', pauseMs = 5 }: LoadOptions): ModelLoad {
+    const load = new ModelLoad(client, model, pauseMs);
     load.running = Promise.all(Array.from({ length: callers }, () => load.run()));
     return load;
   }
@@ -52,7 +56,10 @@ export class ModelLoad {
       } catch (error) {
         const { code, details } = error as { code: number; details: string };
         if (this.failures.length < MAX_FAILURES) this.failures.push(`${code}: ${details}`);
+        // Calls of a client that was closed fail in this turn: without a pause nothing else would run in this process.
+        await delay(5);
       }
+      if (this.pauseMs > 0) await delay(this.pauseMs);
     }
   }
 }

@@ -196,6 +196,10 @@ describe('the process of a model server', () => {
     let lost = 0;
     let good = 0;
     let done = false;
+    // Also when this test fails: calls of a client that was closed fail at once, for ever.
+    afterTest(() => {
+      done = true;
+    });
     const traffic = Array.from({ length: 4 }, async () => {
       while (!done) {
         await count(client, 100, { deadline: Date.now() + 1000 }).catch(() => lost++);
