@@ -38,8 +38,8 @@ export function socketProblem(path: string, owner?: number): string | undefined 
 }
 
 /**
- * The same for the socket of an admin server, which gets the admin token and says how a sidecar fares. Root, who looks after the sidecars
- * of other users, also connects to the socket of a user in that user's own directory.
+ * The same for the socket of an admin server, which gets the admin token and says how a sidecar fares. Operators look after sidecars
+ * of other users: the socket of a user in that user's own directory is connected to as well, as in /run/outrider.
  */
 export function adminSocketProblem(path: string): string | undefined {
   const why = askOf(path, whyAdminNotTrusted);
@@ -63,7 +63,7 @@ export function whyAdminNotTrusted(
   socket: FileOwner,
   asker: Asker,
 ): string | undefined {
-  return whyNotTrusted(directory, socket, asker, asker.uid === 0 ? directory.uid : undefined);
+  return whyNotTrusted(directory, socket, asker, directory.uid);
 }
 
 /** The rule of `socketProblem`. */

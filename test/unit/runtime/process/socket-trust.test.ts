@@ -44,18 +44,15 @@ describe('whose socket is connected to', () => {
     assert.match(whyNotTrusted(PRIVATE, { ...SOCKET, uid: 1_002 }, ME, 1_001)!, /belongs to user 1002/);
   });
 
-  it('is, for an admin client of root, also one of a user in a private directory of that user', () => {
-    const root = { uid: 0, gids: [0] };
-    assert.equal(whyAdminNotTrusted(PRIVATE, SOCKET, root), undefined);
-    assert.match(whyAdminNotTrusted(PRIVATE, { ...SOCKET, uid: 1_001 }, root)!, /belongs to user 1001/);
-    const all = { uid: 0, gid: 0, mode: 0o41777 };
-    assert.match(whyAdminNotTrusted(all, SOCKET, root)!, /belongs to user 1000, not to root/);
-    assert.match(whyAdminNotTrusted({ ...PRIVATE, mode: 0o40777 }, SOCKET, root)!, /every user can write/);
-    const foreign = { uid: 1_001 };
-    assert.match(
-      whyAdminNotTrusted({ ...PRIVATE, ...foreign }, { ...SOCKET, ...foreign }, ME)!,
-      /belongs to user 1001/,
-    );
+  it('is, for an admin client, also one of a user in a directory of that user, and in none that users share', () => {
+    const operator = { uid: 2_000, gids: [2_000] };
+    for (const asker of [operator, { uid: 0, gids: [0] }]) {
+      assert.equal(whyAdminNotTrusted(PRIVATE, SOCKET, asker), undefined);
+      assert.match(whyAdminNotTrusted(PRIVATE, { ...SOCKET, uid: 1_001 }, asker)!, /belongs to user 1001/);
+      const shared = { uid: 0, gid: 0, mode: 0o41777 };
+      assert.match(whyAdminNotTrusted(shared, SOCKET, asker)!, /belongs to user 1000, not to/);
+      assert.match(whyAdminNotTrusted({ ...PRIVATE, mode: 0o40777 }, SOCKET, asker)!, /every user can write/);
+    }
   });
 
   describe('on disk', () => {
