@@ -1,9 +1,10 @@
 /** One simulated run, from its plan to what was found. */
 import { judgeConsul } from './oracle/consul.js';
+import { Evidence } from './oracle/evidence.js';
 import { hearing } from './oracle/hearing.js';
 import { judge } from './oracle/judge.js';
 import { judgeRest } from './oracle/rest.js';
-import { ejections, judgeShares } from './oracle/share.js';
+import { ejections, judgeEjections, judgeShares } from './oracle/share.js';
 import type { Plan } from './plan/plan.js';
 import type { CallRecord } from './world/records.js';
 import { seal } from './world/seal.js';
@@ -32,8 +33,10 @@ export async function run(plan: Plan, options: { readonly trace?: boolean } = {}
   process.on('uncaughtException', fallen);
   try {
     await world.run();
-    judge(world);
-    judgeShares(world);
+    const evidence = new Evidence(world);
+    judge(world, evidence);
+    judgeShares(world, evidence);
+    judgeEjections(world, evidence);
     judgeConsul(world);
     judgeRest(world);
     await world.close();

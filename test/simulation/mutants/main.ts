@@ -16,6 +16,7 @@ const HELP = `npm run mutants -- [OPTIONS]
   --minutes M     CPU time for each, at most; default 10
   --seed N        the first seed; default 1
   --features A,B  runs choose from these only
+  --shrink DIR    the smallest case of each that is found, as a file in DIR
   --table FILE    what was found, as a table: it replaces the one between the marks in FILE`;
 
 const { values } = parseArgs({
@@ -24,6 +25,7 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '10' },
     seed: { type: 'string', default: '1' },
     features: { type: 'string' },
+    shrink: { type: 'string' },
     table: { type: 'string' },
     help: { type: 'boolean', short: 'h' },
   },
@@ -105,6 +107,14 @@ function hunt(program: string): Promise<Outcome> {
   });
 }
 
+/** Writes the smallest case of a seed that found the defect. */
+function shrinkTo(program: string, seed: string, file: string): Promise<void> {
+  const args = [program, '--seed', seed, '--runs', '1', '--shrink', file];
+  if (values.features !== undefined) args.push('--features', values.features);
+  const child = spawn(process.execPath, args, { stdio: 'ignore' });
+  return new Promise((resolve) => void child.on('close', () => resolve()));
+}
+
 const MARKS = [
   '<!-- mutants: written by `npm run mutants -- --table` -->',
   '<!-- end of mutants -->',
@@ -143,7 +153,8 @@ async function main(): Promise<void> {
   const rows: Row[] = [];
   try {
     for (const mutant of chosen) {
-      const outcome = await hunt(await planted(mutant, directory));
+      const program = await planted(mutant, directory);
+      const outcome = await hunt(program);
       const { seconds, runs, seed, found } = outcome;
       rows.push([mutant, outcome]);
       const what =
@@ -151,6 +162,8 @@ async function main(): Promise<void> {
           ? `NOT FOUND in ${seconds.toFixed(0)} s, ${runs} runs`
           : `found after ${seconds.toFixed(0)} s, ${runs} runs (seed ${seed}): ${found.slice(0, 160)}`;
       console.log(`${mutant.name} (${mutant.area}): ${what}`);
+      if (values.shrink !== undefined && found !== '')
+        await shrinkTo(program, seed, join(values.shrink, `${mutant.name}.json`));
     }
   } finally {
     rmSync(directory, { recursive: true });

@@ -3,6 +3,7 @@ import { type FaultPlan, isConsulFault, type Plan } from '../plan/plan.js';
 import type { CallRecord } from '../world/records.js';
 import type { World } from '../world/world.js';
 import { mayBeDenied } from './consul.js';
+import { type Evidence, isGood, replicasOf } from './evidence.js';
 
 const OK = 0;
 const CANCELLED = 1;
@@ -19,9 +20,21 @@ const DEADLINE_SLACK_MS = 250;
 /** An answer that is complete and not read is looked after once a second; one that is read slowly gets more. */
 const UNREAD_SLACK_MS = 1_300;
 
+/** A small call in a mesh that has nothing else to do, ms. */
+const LAST_CALL_MS = 1_000;
+/** A model hears of the end of a call within this, ms. */
+const WORK_SLACK_MS = 300;
+/** A call goes on within this after an attempt has failed, ms. */
+const IDLE_MS = 1_000;
+/** Features under which a replica with room may not be picked. */
+const PICKED_OTHERWISE = [
+  ...['ring-hash', 'overload', 'little-memory', 'few-streams', 'short-queue', 'breaker', 'cold-start'],
+  ...['slow-start', 'split', 'adaptive', 'rate-limit'],
+];
+
 /** Judges all calls of a run. */
-export function judge(world: World): void {
-  for (const record of world.records) new Verdict(world, record).judge();
+export function judge(world: World, evidence: Evidence): void {
+  for (const record of world.records) new Verdict(world, record, evidence).judge();
 }
 
 class Verdict {
@@ -30,6 +43,7 @@ class Verdict {
   constructor(
     private readonly world: World,
     private readonly record: CallRecord,
+    private readonly evidence: Evidence,
   ) {
     this.faults = faultsOver(world.plan, record, world.nowMs);
   }
@@ -49,8 +63,128 @@ class Verdict {
     this.rightCaller();
     this.executedOnce();
     this.whole();
-    this.allowedEnd();
+    if (record.plan.isLast === true) this.servesAgain();
+    else this.allowedEnd();
     this.inTime();
+    this.wholeMessage();
+    this.noWorkAfterEnd();
+    this.pushback();
+    this.elsewhere();
+    this.notIdle();
+  }
+
+  /** All faults are long over: the mesh is as it was before. */
+  private servesAgain(): void {
+    const { record } = this;
+    const { features, links } = this.world.plan;
+    if (record.isDegraded || (record.status === RESOURCE_EXHAUSTED && features.includes('rate-limit')))
+      return;
+    if (record.status !== OK)
+      return this.find(
+        'serves-again',
+        `status ${record.status}, reset ${record.resetCode}, "${record.message}" (${record.reason}) long after all faults`,
+      );
+    const tookMs = record.endMs - record.startMs;
+    if (tookMs > LAST_CALL_MS + 20 * (links.local.delayMs + links.mesh.delayMs))
+      this.find('serves-again', `took ${tookMs.toFixed(0)} ms long after all faults`);
+  }
+
+  /** Error messages arrive as they are: no application of a simulation announces a limit. */
+  private wholeMessage(): void {
+    const { record } = this;
+    const { status, messageBytes } = record.plan;
+    if (status === OK || record.status !== status || record.isDegraded) return;
+    if (!record.executions.some((each) => each.status === status)) return;
+    if (record.messageBytes !== messageBytes)
+      this.find(
+        'right-bytes',
+        `its error message has ${record.messageBytes} bytes, the model sent ${messageBytes}`,
+      );
+  }
+
+  /** Who has left is not worked for. */
+  private noWorkAfterEnd(): void {
+    const { record, world } = this;
+    const { features, links, replicas } = world.plan;
+    if (record.endMs < 0 || this.faults.length > 0) return;
+    const slackMs = WORK_SLACK_MS + 8 * (links.local.delayMs + links.mesh.delayMs);
+    if (
+      ['small-kernels', 'tiny-windows', 'large-messages', 'little-memory'].some((each) =>
+        features.includes(each),
+      )
+    )
+      return;
+    for (const { replica, endMs } of record.executions) {
+      // A copy goes on for itself.
+      const isCopy = replicas.find(({ name }) => name === replica)?.service !== record.plan.upstream;
+      if (isCopy || endMs < 0 || endMs - record.endMs <= slackMs) continue;
+      this.find(
+        'no-work-after-end',
+        `${replica} worked for it ${(endMs - record.endMs).toFixed(0)} ms longer`,
+      );
+    }
+  }
+
+  /** A server that asks not to be tried again, or later, is not tried again, or later. */
+  private pushback(): void {
+    const { executions } = this.record;
+    const { mesh, local } = this.world.plan.links;
+    for (const { pushback, endMs, replica } of executions) {
+      if (pushback === '') continue;
+      const isOwn = (name: string): boolean => isOf(this.world.plan, name, this.record.plan.upstream);
+      if (!isOwn(replica)) continue;
+      const seenMs = endMs + mesh.delayMs + 2 * local.delayMs;
+      const waitMs = Number(pushback) < 0 ? Number.POSITIVE_INFINITY : Number(pushback);
+      const early = executions.find(
+        (each) =>
+          isOwn(each.replica) && each.startMs > seenMs + 2 * mesh.delayMs && each.startMs < seenMs + waitMs,
+      );
+      if (early !== undefined)
+        this.find(
+          'pushback',
+          `tried again at ${early.replica} after ${(early.startMs - endMs).toFixed(0)} ms, although ${replica} had asked for ${pushback}`,
+        );
+    }
+  }
+
+  /** Another attempt goes to a replica that has not failed the call. */
+  private elsewhere(): void {
+    const { record, world, evidence } = this;
+    const { plan } = world;
+    if (PICKED_OTHERWISE.some((each) => plan.features.includes(each))) return;
+    const names = replicasOf(plan, record.plan.upstream);
+    for (const [i, next] of record.executions.entries()) {
+      const before = record.executions.slice(0, i);
+      const last = before.findLast(
+        ({ endMs, replica }) => endMs >= 0 && endMs < next.startMs && names.includes(replica),
+      );
+      if (last === undefined || last.replica !== next.replica || isGood(last) || last.ended === 'reset')
+        continue;
+      const free = names.find(
+        (name) => !before.some(({ replica }) => replica === name) && evidence.hasRoom(name, next.startMs),
+      );
+      if (free !== undefined)
+        this.find('elsewhere', `tried again at ${next.replica}, which had failed it, while ${free} was free`);
+    }
+  }
+
+  /** A call whose last attempt has failed is tried again or ends; it does not wait for its deadline while there is room. */
+  private notIdle(): void {
+    const { record, world, evidence } = this;
+    const { plan } = world;
+    if (PICKED_OTHERWISE.some((each) => plan.features.includes(each)) || record.received > 0) return;
+    const names = replicasOf(plan, record.plan.upstream);
+    const last = record.executions.findLast(({ replica }) => names.includes(replica));
+    if (last === undefined || last.ended === 'reset' || isGood(last) || last.endMs < 0) return;
+    const idleMs = record.endMs - last.endMs;
+    const pushbackMs = Math.max(0, Number(last.pushback));
+    if (idleMs < IDLE_MS + pushbackMs + 10 * plan.links.mesh.delayMs) return;
+    if (record.executions.some(({ endMs }) => endMs < 0 || endMs > last.endMs)) return;
+    const free = names.find(
+      (name) => evidence.hasRoom(name, last.endMs) && evidence.hasRoom(name, record.endMs),
+    );
+    if (free !== undefined)
+      this.find('not-idle', `nothing was done for its last ${idleMs.toFixed(0)} ms, while ${free} was free`);
   }
 
   /** The model was told the caller that made the call. */

@@ -46,6 +46,6 @@ export function judgeRest(world: World): void {
     for (const peer of model.peers)
       if (peer.problem !== '') world.find('right-frames', `model of ${model.plan.name}: ${peer.problem}`);
   for (const caller of world.callers)
-    for (const peer of caller.open)
+    for (const peer of caller.judged)
       if (peer.problem !== '') world.find('right-frames', `app ${caller.plan.name}: ${peer.problem}`);
 }

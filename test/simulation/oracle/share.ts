@@ -1,81 +1,95 @@
 /** Work goes where there is room: no healthy replica is left out, and none is taken out without a reason. */
 import { EjectionState } from '../../../sidecar/core/outlier/ejection.js';
-import { isConsulFault, type Plan } from '../plan/plan.js';
-import type { Execution } from '../world/records.js';
 import type { Watch, World } from '../world/world.js';
+import { type Evidence, isGood, replicasOf } from './evidence.js';
 
 /** Calls that others may get in a row while a healthy replica has room. */
 const MOST_PICKS_WITHOUT = 100;
 const LOOK_MS = 50;
 
-/** Features under which an endpoint may be judged by time, or by refusals that are right. */
-const JUDGED_BY_TIME = [
-  ...['attempt-timeout', 'first-message-timeout', 'deadlines', 'overload', 'short-queue', 'little-memory'],
-  ...['few-streams', 'own-errors', 'slow-readers', 'stopped-readers', 'cancels', 'breaker', 'idle-timeout'],
+/** Features under which a call may go past a replica that has room, or a replica be judged by the time of its callers. */
+const SHARED_OTHERWISE = [
+  ...['ring-hash', 'overload', 'little-memory', 'few-streams', 'slow-readers', 'stopped-readers', 'breaker'],
+  'slow-start',
 ];
 
-/** In a run without faults, in which nothing is judged by time, no endpoint is ejected. */
+/** Notes when an endpoint is ejected: the history says later whether there was a reason. */
 export const ejections: Watch = {
   everyMs: LOOK_MS,
   look(world) {
-    const { plan } = world;
-    if (!isCalm(plan) || plan.features.some((each) => JUDGED_BY_TIME.includes(each))) return;
     for (const { name, insides } of world.sidecars)
-      for (const { clusters, name: upstream } of insides?.outbound.outbounds ?? [])
+      for (const { clusters } of insides?.outbound.outbounds ?? [])
         for (const { ejection, label } of clusters.flatMap(({ endpoints }) => endpoints))
-          if (ejection.state !== EjectionState.admitted)
-            world.findOnce(
-              'ejection-has-evidence',
-              `${name}: ${upstream} ${label} is ejected, and nothing was wrong with it`,
-            );
+          if (ejection.state !== EjectionState.admitted) world.ejected(name, label);
+          else world.admitted(name, label);
   },
 };
 
-export function isCalm({ faults }: Plan): boolean {
-  return faults.every(({ kind }) => kind === 'reload' || isConsulFault(kind));
+/** Of so many calls before its ejection, so many failed at least. */
+const JUDGED_CALLS = 10;
+const LEAST_BAD = 2;
+
+/** Each ejection has its evidence in the history. */
+export function judgeEjections(world: World, evidence: Evidence): void {
+  const { plan, ejectionsSeen } = world;
+  for (const { sidecar, label, atMs } of ejectionsSeen) {
+    const replica = plan.replicas.find(({ file }) => addressOf(file) === label);
+    if (replica === undefined) continue;
+    const { name } = replica;
+    if (evidence.isClean(name, atMs)) {
+      world.find('ejection-has-evidence', `${sidecar}: ${name} is ejected, and nothing was wrong with it`);
+      continue;
+    }
+    const isFailingOnly = plan.faults.every(
+      ({ kind, share }) => kind === 'reload' || (kind === 'failing-model' && share !== undefined),
+    );
+    if (!isFailingOnly || plan.features.includes('detectors')) continue;
+    const own = evidence
+      .runsOf(name)
+      .filter(
+        ({ record, execution }) => plan.callers[record.plan.caller]?.name === sidecar && execution.endMs >= 0,
+      )
+      .filter(({ execution }) => execution.endMs <= atMs)
+      .sort((a, b) => a.execution.endMs - b.execution.endMs)
+      .slice(-JUDGED_CALLS);
+    const bad = own.filter(({ execution }) => !isGood(execution)).length;
+    if (own.length === JUDGED_CALLS && bad < LEAST_BAD)
+      world.find(
+        'ejection-has-evidence',
+        `${sidecar}: ${name} is ejected for ${bad} of its last ${own.length} calls`,
+      );
+  }
+}
+
+function addressOf(file: object): string {
+  return (file as { inbound: { listen: string } }).inbound.listen;
 }
 
 /** What Consul says of a replica decides on its share. */
 const OF_SHARES = ['flapping-check', 'deregister', 'maintenance', 'consul-loses-state', 'deny-intention'];
 
 /** How many calls others got while a replica had room for one more. */
-export function judgeShares(world: World): void {
+export function judgeShares(world: World, evidence: Evidence): void {
   const { plan } = world;
   if (plan.faults.some(({ kind }) => OF_SHARES.includes(kind))) return;
-  if (!isCalm(plan) || ['ring-hash', ...JUDGED_BY_TIME].some((each) => plan.features.includes(each))) return;
-  for (const service of new Set(plan.replicas.map((each) => each.service))) {
-    const replicas = plan.replicas.filter((each) => each.service === service);
-    for (let caller = 0; caller < plan.callers.length; caller++) {
-      const runs = world.records
-        .filter(({ plan: call }) => call.caller === caller)
-        .flatMap(({ executions }) => executions)
-        .filter(({ replica }) => replicas.some(({ name }) => name === replica));
-      for (const replica of replicas)
-        starving(world, `${plan.callers[caller]!.name} of ${replica.name}`, runs, replica);
-    }
-  }
+  if (SHARED_OTHERWISE.some((each) => plan.features.includes(each))) return;
+  for (const service of new Set(plan.replicas.map((each) => each.service)))
+    for (const caller of plan.callers.keys())
+      for (const replica of replicasOf(plan, service)) starving(world, evidence, caller, service, replica);
 }
 
-function starving(
-  world: World,
-  which: string,
-  runs: readonly Execution[],
-  replica: { readonly name: string; readonly parallel: number },
-): void {
-  const all = world.records
-    .flatMap(({ executions }) => executions)
-    .filter((each) => each.replica === replica.name);
+function starving(world: World, evidence: Evidence, caller: number, service: string, replica: string): void {
+  const { plan } = world;
+  const runs = replicasOf(plan, service)
+    .flatMap((each) => evidence.runsOf(each))
+    .filter(({ record }) => record.plan.caller === caller)
+    .sort((a, b) => a.execution.startMs - b.execution.startMs);
   let without = 0;
-  let most = 0;
-  for (const run of [...runs].sort((a, b) => a.startMs - b.startMs)) {
-    if (run.replica === replica.name) without = 0;
-    else if (busyAt(all, run.startMs) < replica.parallel) without++;
-    most = Math.max(most, without);
+  for (const { execution } of runs) {
+    if (execution.replica === replica || !evidence.isClean(replica, execution.startMs)) without = 0;
+    else if (evidence.hasRoom(replica, execution.startMs)) without++;
+    if (without < MOST_PICKS_WITHOUT) continue;
+    const which = `${plan.callers[caller]!.name} of ${replica}`;
+    return world.find('shares', `${which}: ${without} calls in a row went to others while it had room`);
   }
-  if (most >= MOST_PICKS_WITHOUT)
-    world.find('shares', `${which}: ${most} calls in a row went to others while it had room`);
-}
-
-function busyAt(runs: readonly Execution[], atMs: number): number {
-  return runs.filter(({ startMs, endMs }) => startMs <= atMs && (endMs < 0 || endMs > atMs)).length;
 }

@@ -49,6 +49,8 @@ export const FEATURES = {
   // Peers.
   'several-callers': 0.4,
   'odd-peers': 0.4,
+  'header-tables': 0.4,
+  metadata: 0.4,
   'tiny-windows': 0.2,
   'ragged-links': 0.5,
   'slow-links': 0.3,
@@ -100,6 +102,9 @@ export type Feature = keyof typeof FEATURES;
 /** Runs of few features show what one of them does; runs of many show what they do to each other. */
 const DENSITIES = [0.35, 0.8, 1.2, 1.8];
 const MOST_SHARE = 0.85;
+/** Calls that show whether the mesh is as it was before, and how long after the faults they begin. */
+const LAST_CALLS = 30;
+const LAST_CALLS_MS = 25_000;
 /** Of the runs have no fault at all: everything has to go well. */
 const CALM_SHARE = 0.35;
 const SERVICE = 'digits';
@@ -128,13 +133,14 @@ export function drawPlan(seed: number, only?: readonly string[]): Plan {
 class Draw {
   private readonly dice: Dice;
   private readonly features = new Set<Feature>();
-  private profile = new LoadProfile(new Dice(0, ''));
+  private readonly profile: LoadProfile;
 
   constructor(
     private readonly seed: number,
     only: readonly string[] | undefined,
   ) {
     this.dice = new Dice(seed, 'plan');
+    this.profile = new LoadProfile(this.dice.of('profile'));
     const isCalm = this.dice.chance(CALM_SHARE);
     const density = this.dice.of('density').pick(DENSITIES);
     for (const [name, share] of Object.entries(FEATURES)) {
@@ -202,19 +208,25 @@ class Draw {
       initialWindow: isTiny ? dice.pick([0, 1_000, 16_384]) : dice.pick([65_535, 262_144, 2_147_483_647]),
       connectionCredit: dice.pick([0, 1_000_000, 16_000_000]),
       maxConcurrentStreams: this.has('few-streams') && dice.chance(0.7) ? dice.pick([2, 4, 16]) : null,
-      frameBytes: isOdd
-        ? dice.pick([
-            this.has('large-messages') ? 1_000 : 16,
-            this.has('large-messages') ? 2_000 : 100,
-            4_096,
-            16_384,
-          ])
-        : 16_384,
+      frameBytes: isOdd ? dice.pick([this.leastFrame, 10 * this.leastFrame, 4_096, 16_384]) : 16_384,
       padding: isOdd && dice.chance(0.5) ? 0.3 : 0,
       headerPart: isOdd && dice.chance(0.5) ? dice.pick([40, 64, 100]) : 16_384,
       settingsEvery: isOdd && dice.chance(0.5) ? dice.between(200, 2_000) : 0,
       emptyFrames: isOdd && dice.chance(0.3) ? 0.002 : 0,
+      ...this.tables(dice.of('tables')),
     };
+  }
+
+  /** So small that a run has many thousand frames, and not a million. */
+  private get leastFrame(): number {
+    if (this.has('large-messages')) return 1_000;
+    return this.profile.mostBytes <= 500 ? 8 : 200;
+  }
+
+  private tables(dice: Dice): Pick<QuirksPlan, 'indexing' | 'tableBytes'> {
+    if (!this.has('header-tables')) return {};
+    const sizes = Array.from({ length: 3 }, () => dice.pick([0, 100, 300, 1_000, 4_096, 65_536]));
+    return { indexing: dice.pick([0, 0.5, 1]), ...(dice.chance(0.6) ? { tableBytes: sizes } : {}) };
   }
 
   // ---- models and their sidecars ----
@@ -410,7 +422,6 @@ class Draw {
 
   private calls(callers: readonly CallerPlan[], forMs: number): CallPlan[] {
     const dice = this.dice.of('load');
-    this.profile = new LoadProfile(dice.of('profile'));
     const isOverloaded = this.has('overload');
     const perSecond = dice.pick([10, 30, 80]);
     const count = Math.min(isOverloaded ? 600 : 400, Math.floor((forMs / 1_000) * perSecond));
@@ -426,7 +437,34 @@ class Draw {
       if (atMs > forMs) break;
       calls.push(this.call(id, Math.round(atMs * 100) / 100, own, callers.length, perSecond));
     }
+    const last = this.dice.of('last calls');
+    for (let i = 0; i < LAST_CALLS; i++)
+      calls.push(this.lastCall(count + i, forMs + LAST_CALLS_MS + i * 200, last.of(i), callers.length));
     return calls;
+  }
+
+  /** A small call of a plain kind, from each application in turn. */
+  private lastCall(id: number, atMs: number, dice: Dice, callers: number): CallPlan {
+    const { tokens: _tokens, ...plain } = this.call(id, atMs, dice, callers, 10);
+    const kind = dice.pick(['Unary', 'Safe', 'Upload']);
+    return {
+      ...plain,
+      caller: id % callers,
+      path: `${PACKAGE}/${kind}`,
+      request: [dice.logBetween(1, 2_000)],
+      response: [dice.logBetween(1, 2_000)],
+      requestGapMs: 0,
+      responseGapMs: 0,
+      serviceMs: 5,
+      status: 0,
+      messageBytes: 0,
+      timeoutMs: 0,
+      cancelAfterMs: 0,
+      reader: { kind: 'eager' },
+      modelReader: { kind: 'eager' },
+      isIdempotent: kind === 'Safe',
+      isLast: true,
+    };
   }
 
   private call(id: number, atMs: number, dice: Dice, callers: number, perSecond: number): CallPlan {
@@ -456,6 +494,7 @@ class Draw {
       metadata: {
         ...(this.has('priority') ? { 'x-class': dice.pick(['interactive', 'batch']) } : {}),
         ...(this.has('ring-hash') ? { 'x-session': `s${dice.between(1, 20)}` } : {}),
+        ...(this.has('metadata') ? this.metadata(dice.of('metadata')) : {}),
       },
       request,
       response: hasError ? [] : response,
@@ -475,6 +514,19 @@ class Draw {
       modelReader: this.reader(dice, request),
       isIdempotent: kind === 'Safe' || kind === 'Tokens',
     };
+  }
+
+  /** Names and values that come again, and some that do not; lengths on both sides of what one byte of HPACK says. */
+  private metadata(dice: Dice): Record<string, string> {
+    const count = dice.between(0, 5);
+    return Object.fromEntries(
+      Array.from({ length: count }, () => {
+        const name = `x-m${dice.between(1, 8)}`;
+        const length = dice.pick([0, 1, 20, 126, 127, 128, dice.logBetween(1, 400)]);
+        const letter = dice.chance(0.7) ? dice.pick(['a', 'b']) : String.fromCharCode(dice.between(97, 122));
+        return [name, letter.repeat(length)];
+      }),
+    );
   }
 
   private size(dice: Dice, perSecond: number): number {
@@ -535,6 +587,7 @@ class Draw {
           untilMs: Math.min(forMs, atMs + dice.logBetween(50, 6_000)),
           target,
           amount: this.amountOf(kind, dice),
+          ...(kind === 'failing-model' ? failureOf(dice) : {}),
           ...(kind === 'reload' ? { file: this.reloaded(target, replicas, callers, dice) } : {}),
         });
       }
@@ -562,6 +615,14 @@ class Draw {
     const index = callers.findIndex(({ name }) => name === target);
     return this.callerFile(target, index, replicas, dice);
   }
+}
+
+/** All of its calls fail, or some; and it may say when to come again. */
+function failureOf(dice: Dice): Pick<FaultPlan, 'share' | 'pushback'> {
+  return {
+    ...(dice.chance(0.5) ? { share: dice.pick([0.1, 0.3]) } : {}),
+    ...(dice.chance(0.4) ? { pushback: dice.pick(['-1', '10', '200']) } : {}),
+  };
 }
 
 /** What the calls of a run have in common. */

@@ -22,6 +22,8 @@ export interface QuirksPlan {
   readonly headerPart: number;
   readonly settingsEvery: number;
   readonly emptyFrames: number;
+  readonly indexing?: number;
+  readonly tableBytes?: readonly number[];
 }
 
 /** A model process behind a sidecar. */
@@ -84,6 +86,8 @@ export interface CallPlan {
   readonly cancelAfterMs: number;
   readonly reader: ReaderPlan;
   readonly modelReader: ReaderPlan;
+  /** It is made when all faults are long over: it has to end well, and soon. */
+  readonly isLast?: boolean;
   /** Whether doing it twice does no harm. */
   readonly isIdempotent: boolean;
 }
@@ -156,6 +160,10 @@ export interface FaultPlan {
   readonly target: string;
   /** Status of a failing model, factor of a slow one, bytes until a connection breaks. */
   readonly amount: number;
+  /** Of a failing model: the share of its calls that fail; absent: all. */
+  readonly share?: number;
+  /** Of a failing model: its `grpc-retry-pushback-ms`. */
+  readonly pushback?: string;
   /** Of a reload: content of the next file. */
   readonly file?: object;
 }

@@ -13,6 +13,10 @@ export interface Execution {
   endMs: number;
   /** How it ended at the model; empty: it has not. */
   ended: '' | 'answered' | 'reset' | 'lost' | 'killed';
+  /** That it was answered with; −1: it was not. */
+  status: number;
+  /** The `grpc-retry-pushback-ms` of its answer; empty: none. */
+  pushback: string;
   problem: string;
   /** Who called, as the sidecar of the model says. */
   readonly caller: string;
@@ -27,6 +31,8 @@ export interface CallRecord {
   status: number;
   message: string;
   reason: string;
+  /** Of `grpc-message`. */
+  messageBytes: number;
   /** Code of the reset that ended it; −1: none, −2: its connection ended. */
   resetCode: number;
   isCancelled: boolean;
@@ -50,6 +56,7 @@ export function recordOf(plan: CallPlan): CallRecord {
     status: -1,
     message: '',
     reason: '',
+    messageBytes: 0,
     resetCode: -1,
     isCancelled: false,
     ends: 0,

@@ -18,6 +18,7 @@ const RECONNECT_MS = 20;
 export class SimCaller {
   readonly process: SimProcess;
   private readonly peers = new Map<string, SimPeer>();
+  private readonly broken: SimPeer[] = [];
   private readonly queued: CallerCall[] = [];
   private connections = 0;
 
@@ -53,6 +54,7 @@ export class SimCaller {
     const peer = new SimPeer(socket, 'client', this.plan.quirks, this.dice.of(`peer ${number}`));
     this.peers.set(key, peer);
     peer.onClose = () => {
+      if (peer.problem !== '') this.broken.push(peer);
       if (this.peers.get(key) === peer) this.peers.delete(key);
       this.process.after(RECONNECT_MS, () => this.drainQueue());
     };
@@ -72,9 +74,9 @@ export class SimCaller {
     if (this.queued.length > 0) this.process.after(0, () => this.drainQueue());
   }
 
-  /** Connections of now, for faults. */
-  get open(): readonly SimPeer[] {
-    return [...this.peers.values()];
+  /** Connections of now, and those that broke a rule. */
+  get judged(): readonly SimPeer[] {
+    return [...this.peers.values(), ...this.broken];
   }
 
   close(): void {
@@ -163,7 +165,13 @@ class CallerCall implements StreamOwner {
     const about = get(CALL_KEY) ?? get('sim-trailer');
     if (about !== undefined && Number(about) !== record.plan.id && !record.isDegraded)
       record.problem ||= `metadata of call ${about}`;
+    const isOwn = record.answeredBy !== '' && !record.isDegraded && about !== undefined;
+    if (isOwn && get('sim-replica') !== undefined)
+      for (const [name, value] of Object.entries(record.plan.metadata))
+        if (get(`${name}-again`) !== value)
+          record.problem ||= `response: ${name}-again is not as it was sent`;
     if (!ended) return;
+    record.messageBytes = get('grpc-message')?.length ?? 0;
     record.trailers = Object.fromEntries(fields);
     record.status = Number(get('grpc-status') ?? -1);
     record.message = (get('grpc-message') ?? '').slice(0, 200);

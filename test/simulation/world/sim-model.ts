@@ -16,8 +16,10 @@ const SERVING = Buffer.from([8, 1]);
 
 export class SimModel {
   process: SimProcess;
-  /** Fault: it answers with this status; −1: as planned. */
-  failsWith = -1;
+  /** Fault: calls that it answers with a status of its own; undefined: none. */
+  failure: { readonly status: number; readonly share: number; readonly pushback: string } | undefined;
+  /** Which of its calls fail. */
+  private readonly failing: Dice;
   /** Fault: its runs take so many times as long. */
   slowFactor = 1;
   readonly executions = new Set<ModelCall>();
@@ -34,7 +36,13 @@ export class SimModel {
     private readonly dice: Dice,
     readonly recordOf: (id: number) => CallRecord | undefined,
   ) {
+    this.failing = dice.of('failing');
     this.process = this.start();
+  }
+
+  /** How it fails the next call; undefined: not at all. */
+  nextFailure(): SimModel['failure'] {
+    return this.failure !== undefined && this.failing.chance(this.failure.share) ? this.failure : undefined;
   }
 
   /** Starts the process, again after a kill. */
@@ -54,7 +62,9 @@ export class SimModel {
       const dice = this.dice.of(`peer ${this.starts} ${this.peers.size}`);
       const peer = new SimPeer(socket as unknown as SimSocket, 'server', this.plan.quirks, dice);
       this.peers.add(peer);
-      peer.onClose = () => this.peers.delete(peer);
+      peer.onClose = () => {
+        if (peer.problem === '') this.peers.delete(peer);
+      };
       peer.onStream = (stream, fields, ended) => this.onStream(stream, fields, ended);
     });
     server.listen({ path: this.path });
@@ -134,7 +144,7 @@ class ModelCall implements StreamOwner {
     private readonly stream: SimStream,
     record: CallRecord,
     caller: string,
-    private readonly fields: readonly Field[],
+    fields: readonly Field[],
   ) {
     const { plan } = record;
     this.plan = plan;
@@ -149,9 +159,14 @@ class ModelCall implements StreamOwner {
       runMs: 0,
       endMs: -1,
       ended: '',
+      status: -1,
+      pushback: '',
       problem: '',
       caller,
     };
+    for (const [name, value] of Object.entries(plan.metadata))
+      if (fields.find(([key]) => key === name)?.[1] !== value)
+        this.execution.problem ||= `request: ${name} is not as it was sent`;
     record.executions.push(this.execution);
   }
 
@@ -190,16 +205,20 @@ class ModelCall implements StreamOwner {
   private answer(): void {
     if (this.isOver) return;
     const { plan, model, stream } = this;
-    const failure = model.failsWith;
+    const failure = model.nextFailure();
     const headers: Field[] = [
       ...RESPONSE_HEADERS,
       ['sim-replica', model.plan.name],
       [CALL_KEY, `${plan.id}`],
+      ...Object.entries(plan.metadata).map(([name, value]) => [`${name}-again`, value] as const),
     ];
-    const status = failure >= 0 ? failure : plan.status;
-    if (failure >= 0 || (plan.response.length === 0 && plan.tokens === undefined)) {
-      stream.headers([...headers, ...trailersOf(plan, status)], true);
-      return this.done();
+    if (failure !== undefined || (plan.response.length === 0 && plan.tokens === undefined)) {
+      const pushback = failure?.pushback ?? '';
+      this.execution.pushback = pushback;
+      const more: Field[] = pushback === '' ? [] : [['grpc-retry-pushback-ms', pushback]];
+      const status = failure?.status ?? plan.status;
+      stream.headers([...headers, ...trailersOf(plan, status), ...more], true);
+      return this.done(status);
     }
     stream.headers(headers);
     this.next();
@@ -225,7 +244,7 @@ class ModelCall implements StreamOwner {
       return this.next();
     }
     stream.headers(trailersOf(plan, plan.status), true);
-    this.done();
+    this.done(plan.status);
   }
 
   private message(): Buffer {
@@ -245,7 +264,8 @@ class ModelCall implements StreamOwner {
     return Buffer.concat([prefixOf(count * TOKEN_BYTES), tokens]);
   }
 
-  private done(): void {
+  private done(status: number): void {
+    this.execution.status = status;
     this.end('answered');
     this.model.leave(this);
   }
@@ -255,8 +275,6 @@ class ModelCall implements StreamOwner {
     this.isOver = true;
     this.execution.ended = how;
     this.execution.endMs = this.model.process.now();
-    // Headers of the request are evidence for the trace.
-    void this.fields;
   }
 }
 

@@ -4,8 +4,9 @@
  */
 import * as h2 from '../../kit/http2/h2-frames.js';
 import { Flag, type Frame, FrameReader, FrameType, PREFACE, Setting } from '../../kit/http2/h2-frames.js';
-import { encode, type Field, HpackDecoder } from '../../kit/http2/hpack-lite.js';
+import { type Field, HpackDecoder } from '../../kit/http2/hpack-lite.js';
 import type { Dice } from '../dice.js';
+import { HpackEncoder } from './hpack-encoder.js';
 import type { SimSocket } from './sim-net.js';
 
 /** What a legal peer may do and most do not. */
@@ -25,6 +26,10 @@ export interface Quirks {
   readonly settingsEvery: number;
   /** Trailers-only answers have their END_STREAM in a DATA frame of its own where that is legal. */
   readonly emptyFrames: number;
+  /** Share of its header fields that it keeps in the dynamic table; absent or 0: it has none. */
+  readonly indexing?: number;
+  /** Sizes of the table that it allows the other side, one after the other, each with the SETTINGS in mid-stream. */
+  readonly tableBytes?: readonly number[];
 }
 
 export const PLAIN: Quirks = {
@@ -38,6 +43,14 @@ export const PLAIN: Quirks = {
   emptyFrames: 0,
 };
 
+/** SETTINGS_HEADER_TABLE_SIZE where nothing else is said (RFC 7541 section 4.2). */
+const DEFAULT_TABLE = 4_096;
+/** RFC 9113 section 6.9.1. */
+const MOST_WINDOW = 2 ** 31 - 1;
+/** More than a sidecar lets any stream send ahead of its reader, bytes: credit was given twice. */
+const MOST_AHEAD = 4 * 1024 * 1024;
+/** SETTINGS of a connection: more in a short time are an attack. */
+const MOST_SETTINGS = 50;
 /** Empty frames of a connection: more in a short time are an attack. */
 const MOST_EMPTY = 50;
 /** SETTINGS_MAX_FRAME_SIZE where nothing else is said (RFC 9113 section 6.5.2). */
@@ -126,6 +139,10 @@ export class SimPeer {
   private nextId = 1;
   private readonly reader: FrameReader;
   private readonly hpack = new HpackDecoder();
+  private readonly encoder: HpackEncoder;
+  private settingsSent = 0;
+  /** Table sizes that the other side has not acknowledged yet. */
+  private readonly unacknowledged: number[] = [];
   private block: { readonly streamId: number; readonly flags: number; readonly parts: Buffer[] } | undefined;
   private framesUntilSettings: number;
 
@@ -137,6 +154,7 @@ export class SimPeer {
   ) {
     this.reader = new FrameReader(role === 'server' ? PREFACE.length : 0);
     this.framesUntilSettings = quirks.settingsEvery;
+    this.encoder = new HpackEncoder(quirks.indexing ?? 0, dice.of('hpack'));
     socket.on('error', () => {});
     socket.on('data', (chunk: Buffer) => this.receive(chunk));
     socket.on('close', () => this.closed());
@@ -146,8 +164,11 @@ export class SimPeer {
   }
 
   private settings(): Buffer {
-    const { initialWindow, maxConcurrentStreams } = this.quirks;
+    const { initialWindow, maxConcurrentStreams, tableBytes = [] } = this.quirks;
     const values: (readonly [number, number])[] = [[Setting.initialWindowSize, initialWindow]];
+    const allowed = tableBytes[this.settingsSent++ % Math.max(1, tableBytes.length)] ?? DEFAULT_TABLE;
+    if (tableBytes.length > 0) values.push([Setting.headerTableSize, allowed]);
+    this.unacknowledged.push(allowed);
     if (maxConcurrentStreams !== null) values.push([Setting.maxConcurrentStreams, maxConcurrentStreams]);
     return h2.settings(values);
   }
@@ -205,7 +226,7 @@ export class SimPeer {
     while (stream.isOpen && stream.out.length > 0) {
       const next = stream.out[0]!;
       if (next.kind === 'headers') {
-        this.sendBlock(stream.id, encode(next.fields), next.ends);
+        this.sendBlock(stream.id, this.encoder.encode(next.fields), next.ends);
         stream.out.shift();
         if (next.ends) this.ended(stream);
         continue;
@@ -228,7 +249,8 @@ export class SimPeer {
       this.send(pad < 0 ? h2.data(stream.id, part, flags) : h2.paddedData(stream.id, part, pad, flags));
       stream.window -= size + overhead;
       this.window -= size + overhead;
-      if (this.quirks.settingsEvery > 0 && --this.framesUntilSettings === 0) {
+      const isDue = this.quirks.settingsEvery > 0 && --this.framesUntilSettings === 0;
+      if (isDue && this.settingsSent < MOST_SETTINGS) {
         this.framesUntilSettings = this.quirks.settingsEvery;
         this.send(this.settings());
       }
@@ -268,7 +290,7 @@ export class SimPeer {
       this.problem ||= `frame of type ${type} inside a header block`;
     switch (type) {
       case FrameType.settings:
-        return isAck ? undefined : this.takeSettings(frame);
+        return isAck ? this.acknowledged() : this.takeSettings(frame);
       case FrameType.ping:
         if (!isAck) this.send(h2.ping(payload, Flag.ack));
         return;
@@ -298,8 +320,14 @@ export class SimPeer {
     }
   }
 
+  private acknowledged(): void {
+    this.hpack.maxTableBytes = this.unacknowledged.shift() ?? DEFAULT_TABLE;
+  }
+
   private takeSettings(frame: Frame): void {
     const values = h2.settingsOf(frame);
+    const tableBytes = values.get(Setting.headerTableSize);
+    if (tableBytes !== undefined) this.encoder.allow(tableBytes);
     const initial = values.get(Setting.initialWindowSize);
     if (initial !== undefined) {
       for (const stream of this.streams.values()) stream.window += initial - this.peerInitialWindow;
@@ -313,11 +341,13 @@ export class SimPeer {
   private takeCredit(streamId: number, bytes: number): void {
     if (streamId === 0) {
       this.window += bytes;
+      if (this.window > MOST_WINDOW) this.problem ||= `the connection may send ${this.window} bytes`;
       return this.flushAll();
     }
     const stream = this.streams.get(streamId);
     if (stream === undefined) return;
     stream.window += bytes;
+    if (stream.window > MOST_AHEAD) this.problem ||= `stream ${streamId} may send ${stream.window} bytes`;
     this.flush(stream);
   }
 

@@ -49,6 +49,9 @@ export class World {
   keepsTrace = false;
   turns = 0;
   dirty: SimProcess[] = [];
+  /** Ejections of endpoints, with the sidecar that made them. */
+  readonly ejectionsSeen: { readonly sidecar: string; readonly label: string; readonly atMs: number }[] = [];
+  private readonly out = new Set<string>();
   private readonly dice: Dice;
   private readonly beginMs: number;
 
@@ -69,6 +72,22 @@ export class World {
   /** Since the begin of the run, ms. */
   get nowMs(): number {
     return this.clock.now() - this.beginMs;
+  }
+
+  /** Of the times of the plan, by the clock. */
+  get originMs(): number {
+    return this.beginMs + this.warmUpMs;
+  }
+
+  ejected(sidecar: string, label: string): void {
+    const key = `${sidecar} ${label}`;
+    if (this.out.has(key)) return;
+    this.out.add(key);
+    this.ejectionsSeen.push({ sidecar, label, atMs: this.clock.now() });
+  }
+
+  admitted(sidecar: string, label: string): void {
+    if (this.out.size > 0) this.out.delete(`${sidecar} ${label}`);
   }
 
   find(invariant: string, what: string, calls: readonly number[] = []): void {
@@ -209,7 +228,8 @@ export class World {
         if (model !== undefined) model.slowFactor = fault.amount;
         return;
       case 'failing-model':
-        if (model !== undefined) model.failsWith = fault.amount;
+        if (model !== undefined)
+          model.failure = { status: fault.amount, share: fault.share ?? 1, pushback: fault.pushback ?? '' };
         return;
       case 'break-connection':
         for (const socket of this.meshSockets(fault.target)) socket.breaksAfterBytes = fault.amount;
@@ -249,7 +269,7 @@ export class World {
         if (model !== undefined) model.slowFactor = 1;
         return;
       case 'failing-model':
-        if (model !== undefined) model.failsWith = -1;
+        if (model !== undefined) model.failure = undefined;
         return;
       case 'partition':
         for (const caller of this.callers) this.net.cuts.delete(`${caller.plan.name} ${fault.target}`);

@@ -1,0 +1,83 @@
+/** When there was a reason to think ill of a replica: what the oracle holds decisions of the sidecars against. */
+import type { Plan } from '../plan/plan.js';
+import type { CallRecord, Execution } from '../world/records.js';
+import type { World } from '../world/world.js';
+
+/** What happened to a replica is felt for so long: ejections, breakers and reconnects, ms. */
+const FELT_MS = 15_000;
+
+interface Interval {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** A call that a replica got, with the caller that made it. */
+export interface Run {
+  readonly record: CallRecord;
+  readonly execution: Execution;
+}
+
+export function isGood({ ended, status }: Execution): boolean {
+  return ended === 'answered' && status === 0;
+}
+
+/** Times of the clock, ms. */
+export class Evidence {
+  private readonly bad = new Map<string, Interval[]>();
+  private readonly runs = new Map<string, Run[]>();
+
+  constructor(private readonly world: World) {
+    const { plan, records, originMs } = world;
+    const all = plan.replicas.map(({ name }) => name);
+    const against = (names: readonly string[], fromMs: number, toMs: number): void => {
+      for (const name of names) this.listOf(this.bad, name).push({ fromMs, toMs: toMs + FELT_MS });
+    };
+    for (const { kind, target, atMs, untilMs } of plan.faults) {
+      if (kind === 'reload') continue;
+      against(all.includes(target) ? [target] : all, originMs + atMs, originMs + untilMs);
+    }
+    for (const record of records) {
+      const endMs = record.endMs < 0 ? Number.POSITIVE_INFINITY : record.endMs;
+      if (record.status !== 0 && record.executions.length === 0) against(all, record.startMs, endMs);
+      for (const execution of record.executions) {
+        this.listOf(this.runs, execution.replica).push({ record, execution });
+        const until = execution.endMs < 0 ? Number.POSITIVE_INFINITY : execution.endMs;
+        if (!isGood(execution)) against([execution.replica], execution.startMs, until);
+      }
+    }
+    for (const list of this.runs.values()) list.sort((a, b) => a.execution.startMs - b.execution.startMs);
+  }
+
+  private listOf<T>(map: Map<string, T[]>, name: string): T[] {
+    const list = map.get(name) ?? [];
+    map.set(name, list);
+    return list;
+  }
+
+  /** What a replica got, by time. */
+  runsOf(replica: string): readonly Run[] {
+    return this.runs.get(replica) ?? [];
+  }
+
+  /** Nothing had happened to it lately. */
+  isClean(replica: string, atMs: number): boolean {
+    return !(this.bad.get(replica) ?? []).some(({ fromMs, toMs }) => fromMs <= atMs && atMs <= toMs);
+  }
+
+  /** Calls in it at a time. */
+  busyAt(replica: string, atMs: number): number {
+    return this.runsOf(replica).filter(
+      ({ execution: { startMs, endMs } }) => startMs <= atMs && (endMs < 0 || endMs > atMs),
+    ).length;
+  }
+
+  /** It is clean, and would have run another call at once. */
+  hasRoom(replica: string, atMs: number): boolean {
+    const { parallel } = this.world.plan.replicas.find(({ name }) => name === replica)!;
+    return this.isClean(replica, atMs) && this.busyAt(replica, atMs) < parallel;
+  }
+}
+
+export function replicasOf(plan: Plan, service: string): readonly string[] {
+  return plan.replicas.filter((each) => each.service === service).map(({ name }) => name);
+}
