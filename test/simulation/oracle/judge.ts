@@ -77,8 +77,9 @@ class Verdict {
   private servesAgain(): void {
     const { record } = this;
     const { features, links } = this.world.plan;
-    if (record.isDegraded || (record.status === RESOURCE_EXHAUSTED && features.includes('rate-limit')))
-      return;
+    const isLimited = record.status === RESOURCE_EXHAUSTED && features.includes('rate-limit');
+    if (record.isDegraded || isLimited) return;
+    if (record.status === PERMISSION_DENIED && mayBeDenied(this.world, record)) return;
     if (record.status !== OK)
       return this.find(
         'serves-again',

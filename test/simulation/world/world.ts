@@ -271,6 +271,10 @@ export class World {
       case 'failing-model':
         if (model !== undefined) model.failure = undefined;
         return;
+      case 'break-connection':
+        for (const socket of this.meshSockets(fault.target))
+          socket.breaksAfterBytes = Number.POSITIVE_INFINITY;
+        return;
       case 'partition':
         for (const caller of this.callers) this.net.cuts.delete(`${caller.plan.name} ${fault.target}`);
         return;
