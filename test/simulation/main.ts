@@ -82,7 +82,7 @@ function report({ plan, findings }: RunResult): void {
 
 async function shrunk(result: RunResult, file: string): Promise<void> {
   const [first] = result.findings;
-  const small = await shrink(result.plan, failsBy(first!.invariant));
+  const small = await shrink(result.plan, failsBy(first!));
   const again = await run(small, { trace: true });
   writeFileSync(file, `${JSON.stringify(small, null, 1)}\n`);
   console.log(`  smallest case: ${small.calls.length} calls, ${small.faults.length} faults, in ${file}`);

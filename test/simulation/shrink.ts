@@ -4,17 +4,25 @@ import type { CallPlan, Plan } from './plan/plan.js';
 import { run } from './run.js';
 import { CALM } from './world/sim-net.js';
 import { PLAIN } from './world/sim-peer.js';
+import type { Finding } from './world/world.js';
 
 /** Whether a plan still fails as it should. */
 export type Fails = (plan: Plan) => Promise<boolean>;
 
-/** Fails by this invariant. */
+/** Fails in the same way: other calls, times and sizes are the same failure, another sentence is not. */
 export const failsBy =
-  (invariant: string): Fails =>
+  (first: Finding): Fails =>
   async (plan) => {
     const { findings } = await run(plan);
-    return findings.some((each) => each.invariant === invariant);
+    return findings.some((each) => each.invariant === first.invariant && gistOf(each) === gistOf(first));
   };
+
+function gistOf({ what }: Finding): string {
+  return what
+    .replace(/^call \d+ \S+ /, '')
+    .replace(/"[^"]*"/g, '')
+    .replace(/\b\w?[\d.]+/g, '');
+}
 
 /** @param runs at most so many. */
 export async function shrink(plan: Plan, fails: Fails, runs = 200): Promise<Plan> {
@@ -90,7 +98,9 @@ function collect(value: unknown, names: Set<string>): void {
   if (typeof value !== 'object' || value === null) return;
   for (const [name, inner] of Object.entries(value)) {
     if (!Array.isArray(value) && !NEEDED.has(name)) names.add(name);
-    collect(inner, names);
+    // The names there are not options.
+    if (name === 'upstreams') for (const each of Object.values(inner as object)) collect(each, names);
+    else collect(inner, names);
   }
 }
 
