@@ -1,6 +1,6 @@
 /** `npm run mutants`: plants one defect after the other, and says whether and when the simulator finds it. */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -16,8 +16,10 @@ const HELP = `npm run mutants -- [OPTIONS]
   --minutes M     CPU time for each, at most; default 10
   --seed N        the first seed; default 1
   --features A,B  runs choose from these only
+  --results FILE  adds a line for each to FILE; several processes may share it
   --shrink DIR    the smallest case of each that is found, as a file in DIR
-  --table FILE    what was found, as a table: it replaces the one between the marks in FILE`;
+  --table FILE    what was found, as a table: it replaces the one between the marks in FILE. With --results all that FILE has,
+                  and nothing is planted unless --only names it`;
 
 const { values } = parseArgs({
   options: {
@@ -25,6 +27,7 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '10' },
     seed: { type: 'string', default: '1' },
     features: { type: 'string' },
+    results: { type: 'string' },
     shrink: { type: 'string' },
     table: { type: 'string' },
     help: { type: 'boolean', short: 'h' },
@@ -74,6 +77,8 @@ async function planted(mutant: Mutant, directory: string): Promise<string> {
 }
 
 interface Outcome {
+  /** Most CPU time, minutes. */
+  readonly minutes: string;
   /** CPU time. */
   readonly seconds: number;
   readonly runs: number;
@@ -98,6 +103,7 @@ function hunt(program: string): Promise<Outcome> {
       if (seconds === undefined)
         return reject(new Error(`the simulator ended early:\n${text.slice(-2_000)}`));
       resolve({
+        minutes: values.minutes,
         seconds: Number(seconds),
         runs: Number(runs),
         seed: /^seed (\d+) broke/m.exec(text)?.[1] ?? '',
@@ -129,8 +135,13 @@ function tableOf(rows: readonly Row[]): string {
     const how = what === '' ? '**not found**' : `\`${what.split(',')[0]}\``;
     return `| ${name} | ${area} | ${how} | ${seconds.toFixed(0)} | ${runs} |`;
   });
+  const minutes = rows.map(([, outcome]) => Number(outcome.minutes));
+  const missing = ALL.filter(({ name }) => !rows.some(([each]) => each.name === name)).map(
+    ({ name }) => `\`${name}\``,
+  );
   return [
-    `${found} of ${rows.length} found, with at most ${values.minutes} CPU minutes each (${machine}).`,
+    `${found} of ${rows.length} found, with ${Math.min(...minutes)} to ${Math.max(...minutes)} CPU minutes each (${machine}).`,
+    ...(missing.length > 0 ? [`Not measured: ${missing.join(', ')}.`] : []),
     '',
     '| defect | area | found by | CPU s | runs |',
     '| --- | --- | --- | --: | --: |',
@@ -146,8 +157,27 @@ function writeTable(file: string, rows: readonly Row[]): void {
   writeFileSync(file, `${text.slice(0, from + MARKS[0].length)}\n\n${tableOf(rows)}\n\n${text.slice(to)}`);
 }
 
+/** Of the file of results: the last line of each defect counts. */
+function measuredRows(file: string): Row[] {
+  const byName = new Map<string, Outcome>();
+  for (const line of readFileSync(file, 'utf8').split('\n').filter(Boolean)) {
+    const { name, ...outcome } = JSON.parse(line) as Outcome & { readonly name: string };
+    byName.set(name, outcome);
+  }
+  return ALL.flatMap((mutant) => {
+    const outcome = byName.get(mutant.name);
+    return outcome === undefined ? [] : [[mutant, outcome] as const];
+  });
+}
+
+function chosenMutants(): readonly Mutant[] {
+  const { only, results, table } = values;
+  if (only !== undefined) return ALL.filter(({ name }) => only.split(',').includes(name));
+  return results !== undefined && table !== undefined ? [] : ALL;
+}
+
 async function main(): Promise<void> {
-  const chosen = ALL.filter(({ name }) => values.only === undefined || values.only.split(',').includes(name));
+  const chosen = chosenMutants();
   // Below the root, so that packages are found.
   const directory = mkdtempSync(join(packageRoot, 'node_modules', '.mutants-'));
   const rows: Row[] = [];
@@ -157,6 +187,8 @@ async function main(): Promise<void> {
       const outcome = await hunt(program);
       const { seconds, runs, seed, found } = outcome;
       rows.push([mutant, outcome]);
+      if (values.results !== undefined)
+        appendFileSync(values.results, `${JSON.stringify({ name: mutant.name, ...outcome })}\n`);
       const what =
         found === ''
           ? `NOT FOUND in ${seconds.toFixed(0)} s, ${runs} runs`
@@ -170,7 +202,8 @@ async function main(): Promise<void> {
   }
   const missed = rows.filter(([, { found }]) => found === '').length;
   console.log(`${chosen.length - missed} of ${chosen.length} found`);
-  if (values.table !== undefined) writeTable(values.table, rows);
+  if (values.table !== undefined)
+    writeTable(values.table, values.results === undefined ? rows : measuredRows(values.results));
   process.exitCode = missed > 0 ? 1 : 0;
 }
 
