@@ -63,8 +63,11 @@ function judgeDenied(world: World, { atMs, untilMs, target }: FaultPlan): void {
     const { plan: call, executions } = record;
     if (plan.callers[call.caller]!.name !== target) continue;
     if (call.atMs < atMs + BOUND_MS || call.atMs >= untilMs) continue;
-    const done = executions.filter(({ replica }) =>
-      plan.replicas.some(({ name, service }) => name === replica && service === plan.consul!.destination),
+    // One that begins just before the end of the denial may arrive after it.
+    const done = executions.filter(
+      ({ replica, startMs }) =>
+        startMs < world.originMs + untilMs &&
+        plan.replicas.some(({ name, service }) => name === replica && service === plan.consul!.destination),
     );
     if (done.length > 0)
       world.find('intentions', `call ${call.id} was done at ${done[0]!.replica}, and its caller is denied`, [
