@@ -1,6 +1,7 @@
 /** A plan out of chance: each run switches on a random part of the features, so that rare pairs of them meet. */
 import { Dice } from '../dice.js';
 import { consulBlock, consulFaults, drawConsul } from './draw-consul.js';
+import { failureOf, LoadProfile, metadataOf } from './draw-load.js';
 import type {
   CallerPlan,
   CallPlan,
@@ -494,7 +495,7 @@ class Draw {
       metadata: {
         ...(this.has('priority') ? { 'x-class': dice.pick(['interactive', 'batch']) } : {}),
         ...(this.has('ring-hash') ? { 'x-session': `s${dice.between(1, 20)}` } : {}),
-        ...(this.has('metadata') ? this.metadata(dice.of('metadata')) : {}),
+        ...(this.has('metadata') ? metadataOf(dice.of('metadata')) : {}),
       },
       request,
       response: hasError ? [] : response,
@@ -514,19 +515,6 @@ class Draw {
       modelReader: this.reader(dice, request),
       isIdempotent: kind === 'Safe' || kind === 'Tokens',
     };
-  }
-
-  /** Names and values that come again, and some that do not; lengths on both sides of what one byte of HPACK says. */
-  private metadata(dice: Dice): Record<string, string> {
-    const count = dice.between(0, 5);
-    return Object.fromEntries(
-      Array.from({ length: count }, () => {
-        const name = `x-m${dice.between(1, 8)}`;
-        const length = dice.pick([0, 1, 20, 126, 127, 128, dice.logBetween(1, 400)]);
-        const letter = dice.chance(0.7) ? dice.pick(['a', 'b']) : String.fromCharCode(dice.between(97, 122));
-        return [name, letter.repeat(length)];
-      }),
-    );
   }
 
   private size(dice: Dice, perSecond: number): number {
@@ -614,29 +602,6 @@ class Draw {
     if (replica !== undefined) return this.replicaFile(replica.name, replica.service, dice.pick([1, 2, 8]));
     const index = callers.findIndex(({ name }) => name === target);
     return this.callerFile(target, index, replicas, dice);
-  }
-}
-
-/** All of its calls fail, or some; and it may say when to come again. */
-function failureOf(dice: Dice): Pick<FaultPlan, 'share' | 'pushback'> {
-  return {
-    ...(dice.chance(0.5) ? { share: dice.pick([0.1, 0.3]) } : {}),
-    ...(dice.chance(0.4) ? { pushback: dice.pick(['-1', '10', '200']) } : {}),
-  };
-}
-
-/** What the calls of a run have in common. */
-class LoadProfile {
-  readonly timeoutsMs: readonly number[];
-  readonly leastBytes: number;
-  readonly mostBytes: number;
-
-  constructor(dice: Dice) {
-    const all = [50, 200, 500, 1_500, 5_000, 60_000];
-    this.timeoutsMs = dice.chance(0.3) ? all : [dice.pick(all), dice.pick(all)];
-    this.leastBytes = dice.pick([1, 1, 200, 3_000]);
-    this.mostBytes = dice.pick([500, 4_000, 20_000, 20_000]);
-    if (this.leastBytes > this.mostBytes) this.mostBytes = 4 * this.leastBytes;
   }
 }
 

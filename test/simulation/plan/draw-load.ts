@@ -1,0 +1,39 @@
+/** What a run draws once of its load and of failing models. */
+import type { Dice } from '../dice.js';
+import type { FaultPlan } from './plan.js';
+
+/** What the calls of a run have in common. */
+export class LoadProfile {
+  readonly timeoutsMs: readonly number[];
+  readonly leastBytes: number;
+  readonly mostBytes: number;
+
+  constructor(dice: Dice) {
+    const all = [50, 200, 500, 1_500, 5_000, 60_000];
+    this.timeoutsMs = dice.chance(0.3) ? all : [dice.pick(all), dice.pick(all)];
+    this.leastBytes = dice.pick([1, 1, 200, 3_000]);
+    this.mostBytes = dice.pick([500, 4_000, 20_000, 20_000]);
+    if (this.leastBytes > this.mostBytes) this.mostBytes = 4 * this.leastBytes;
+  }
+}
+
+/** Names and values that come again, and some that do not; lengths on both sides of what one byte of HPACK says. */
+export function metadataOf(dice: Dice): Record<string, string> {
+  const count = dice.between(0, 5);
+  return Object.fromEntries(
+    Array.from({ length: count }, () => {
+      const name = `x-m${dice.between(1, 8)}`;
+      const length = dice.pick([0, 1, 20, 126, 127, 128, dice.logBetween(1, 400)]);
+      const letter = dice.chance(0.7) ? dice.pick(['a', 'b']) : String.fromCharCode(dice.between(97, 122));
+      return [name, letter.repeat(length)];
+    }),
+  );
+}
+
+/** All of its calls fail, or some; and it may say when to come again. */
+export function failureOf(dice: Dice): Pick<FaultPlan, 'share' | 'pushback'> {
+  return {
+    ...(dice.chance(0.5) ? { share: dice.pick([0.1, 0.3]) } : {}),
+    ...(dice.chance(0.4) ? { pushback: dice.pick(['-1', '10', '200']) } : {}),
+  };
+}
