@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { cannotReach, casesIn, metadataSeen, refusesCalls } from '../kit/interop/calls.js';
 import { clientResources, Envoy, LAYER_TITLES, LAYERS, type Layer } from '../kit/interop/envoy.js';
-import { MODES } from '../kit/interop/mesh.js';
+import { TRIED_MODES } from '../kit/interop/mesh.js';
 import { suiteCaller, suiteMesh } from '../kit/interop/suites.js';
 import type { SidecarProcess } from '../kit/process/sidecars.js';
 
-for (const mode of MODES) {
+for (const mode of TRIED_MODES) {
   describe(`interop, Envoy calls our sidecar with ${mode.name}`, () => {
     const suite = suiteMesh(mode, ['testing'], 'envoy');
     let sidecar: SidecarProcess;

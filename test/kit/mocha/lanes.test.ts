@@ -41,7 +41,7 @@ describe('the lanes of the tests', () => {
     assert.deepEqual(
       jobs('test/a/1.test.ts', 'test/a/slow/2.test.ts', 'test/b/x/alone.test.ts', 'test/b/x/alone2.test.ts'),
       [
-        ['test/b/x: test/b/x/alone2.test.ts', 'test/a/1.test.ts: test/a/1.test.ts'],
+        ['test/b/x: test/b/x/alone2.test.ts', 'test/a: test/a/1.test.ts'],
         ['test/a/slow/2.test.ts: test/a/slow/2.test.ts', 'test/b/x/alone.test.ts: test/b/x/alone.test.ts'],
       ],
     ));

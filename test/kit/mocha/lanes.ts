@@ -17,7 +17,7 @@ export interface Lane {
 
 /** Which files a lane holds. */
 export interface LaneRule extends Pick<Lane, 'name' | 'width'> {
-  /** What a process runs: a folder or file below `test/GROUP/`, or one file wherever it is. */
+  /** What a process runs: a folder below `test/GROUP/` (the files right there are one more), or one file wherever it is. */
   readonly process: 'folder' | 'file';
   /** Folders and files, without `.test.ts`. The longest one that holds a file decides its lane. Long jobs come first. */
   readonly holds: readonly string[];
@@ -42,6 +42,9 @@ export const LANES: readonly LaneRule[] = [
     width: 2,
     process: 'folder',
     holds: [
+      // Of the unit tests those that take longest.
+      ...['test/unit/cli', 'test/unit/http2', 'test/unit/services', 'test/unit/config', 'test/unit/core'],
+      ...['test/scenario/traffic', 'test/scenario/outliers', 'test/scenario/models'],
       ...['test/unit', 'test/simulation', 'test/scenario', 'test/stack', 'test/rules'],
       ...['test/bench', 'test/drills'],
     ],
@@ -53,6 +56,8 @@ export const LANES: readonly LaneRule[] = [
     oneAtATime: FIXED_PORTS,
     holds: [
       ...FIXED_PORTS,
+      // Each runs for long, so that none is left over at the end of the lane.
+      ...['test/conformance/connect', 'test/stack/services/ocr', 'test/e2e/chaos'],
       ...['test/e2e/sidecar', 'test/e2e/up', 'test/e2e'],
       'test/interop',
       // Their canaries are compared with others at the same moments, and what they hold is not time.
@@ -89,13 +94,19 @@ export function lanesOf(files: readonly string[], rules: readonly LaneRule[] = L
   const jobs = new Map(rules.map((rule) => [rule, new Map<string, string[]>()]));
   for (const file of [...files].sort()) {
     const rule = ruleFor(file, rules);
-    const name = rule.process === 'file' ? file : file.split('/').slice(0, 3).join('/');
+    const name = rule.process === 'file' ? file : folderOf(file);
     const of = jobs.get(rule)!;
     of.set(name, [...(of.get(name) ?? []), file]);
   }
   return rules
     .map((rule) => ({ name: rule.name, width: rule.width, jobs: jobsOf(rule, jobs.get(rule)!) }))
     .filter((lane) => lane.jobs.length > 0);
+}
+
+/** `test/GROUP/FOLDER`, or `test/GROUP` of a file that lies right there. */
+function folderOf(file: string): string {
+  const parts = file.split('/');
+  return parts.slice(0, Math.min(3, parts.length - 1)).join('/');
 }
 
 function ruleFor(file: string, rules: readonly LaneRule[]): LaneRule {
