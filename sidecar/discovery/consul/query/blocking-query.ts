@@ -25,6 +25,8 @@ import {
 /** The cached value is used after this when the first read has not ended. */
 const CACHE_AFTER_MS = 2_000;
 const POLL_MS = 5_000;
+/** A read that began so long ago has come to the agent. */
+const SENT_MS = 1_000;
 
 interface Reading {
   /** 0: it does not block. */
@@ -112,6 +114,20 @@ export class BlockingQuery<T> {
     this.schedule(withinMs * this.deps.random());
   }
 
+  /**
+   * What the index counts may be gone: the next read does not block. A read that the agent holds already ends by itself then; one that has
+   * just been sent may come to the new state with the index of the old one, and be held until that is reached.
+   */
+  forgetIndex(): void {
+    if (this.isClosed || this.index === FRESH) return;
+    const { reading } = this;
+    if (reading !== undefined && this.deps.clock.now() - reading.beganMs >= SENT_MS) return;
+    this.index = FRESH;
+    if (reading === undefined) return;
+    this.abandon();
+    this.schedule(0);
+  }
+
   /** Abandons the read under way; no event follows. */
   close(): void {
     this.isClosed = true;
@@ -180,7 +196,10 @@ export class BlockingQuery<T> {
   private async handleAnswer(answer: Answer, reading: Reading): Promise<void> {
     this.counts.bytes += answer.body.length;
     const { next, news, reset, poll } = afterAnswer(reading.asked, indexOf(answer));
-    if (reset) this.counts.resets += 1;
+    if (reset) {
+      this.counts.resets += 1;
+      this.events.lost();
+    }
     const nowMs = this.deps.clock.now();
     const print = reset ? undefined : fingerprintOf(answer);
     // Rights of the token change what is in an answer, and not its index.
@@ -248,6 +267,7 @@ export class BlockingQuery<T> {
     this.problem = problem;
     this.useCache();
     if (isOther) this.events.problem(problem, error);
+    if (this.isAgentAway) this.events.lost();
     if (!this.isClosed)
       this.schedule(readBackoffMs(this.failuresInARow, isUnanswered(error), this.deps.random));
   }

@@ -28,7 +28,8 @@ const RETURN_SPREAD_MS = 500;
 
 /**
  * Every blocking query of the sidecar, one for each key however many users it has. A late user gets the last value at
- * once. When one query finds the agent back, the others that wait for it retry soon.
+ * once. When one query finds the agent back, the others that wait for it retry soon; when one finds it away, or its state gone, the others
+ * ask without an index next.
  */
 export class QueryRegistry {
   private readonly shared = new Map<string, Shared>();
@@ -86,6 +87,9 @@ export class QueryRegistry {
       },
       problem: (problem, error) => this.warn(spec.name, problem, error),
       answered: () => this.answered(spec.name),
+      lost: () => {
+        for (const { query: each } of this.shared.values()) if (each !== query) each.forgetIndex();
+      },
     });
     const shared: Shared = { query: query as BlockingQuery<unknown>, listeners };
     this.shared.set(spec.key, shared);

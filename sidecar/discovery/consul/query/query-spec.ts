@@ -91,6 +91,8 @@ export interface QueryEvents<T> {
   problem(problem: string, error: unknown): void;
   /** A read succeeded after one that failed. */
   answered(): void;
+  /** The agent was away, or an index went backwards: the indexes of all queries may be of a state that is gone. */
+  lost(): void;
 }
 
 /** What every part of the Consul side needs. */

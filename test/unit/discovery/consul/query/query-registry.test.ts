@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Watch } from '../../../../../sidecar/discovery/consul/query/query-registry.js';
 import type { QuerySpec, Source } from '../../../../../sidecar/discovery/consul/query/query-spec.js';
-import { kit } from '../../../../kit/consul/scripted-agent.js';
+import { kit, type Read } from '../../../../kit/consul/scripted-agent.js';
 
 type Value = readonly string[];
 
@@ -88,6 +88,44 @@ describe('a blocking query', () => {
     assert.equal(agent.one.index, '4');
     assert.deepEqual(told.at(-1), [['b'], 'agent']);
     assert.equal(watch.status().resets, 1);
+  });
+
+  for (const [what, lose] of [
+    ['finds an index that goes backwards', (read: Read) => read.answer(3, [])],
+    ['finds the agent away', (read: Read) => read.break('unreachable', 'ECONNRESET')],
+  ] as const) {
+    it(`a blocking query forgets its index when another one ${what} between two of its reads`, async () => {
+      const { agent, clock, watches } = await known();
+      watches.watch<Value>({ ...SPEC, key: '/other', path: '/other', parse }, () => {});
+      await agent.at('/other').answer(12, ['c']);
+      // A service that changes all the time is read once a second.
+      for (let index = 13; agent.open.some(({ path }) => path === PATH); index++)
+        await agent.at(PATH).answer(index, ['a', `${index}`]);
+      await lose(agent.at('/other'));
+      await clock.settle(1_000);
+      assert.equal(agent.at(PATH).index, undefined);
+    });
+
+    it(`a blocking query that has just been sent is sent again without its index when another one ${what}`, async () => {
+      const { agent, clock, watches } = await known();
+      watches.watch<Value>({ ...SPEC, key: '/other', path: '/other', parse }, () => {});
+      await agent.at('/other').answer(12, ['c']);
+      const [sent] = agent.open;
+      await lose(agent.at('/other'));
+      await clock.settle(1_000);
+      assert.equal(sent!.isOpen, false);
+      assert.equal(agent.at(PATH).index, undefined);
+    });
+  }
+
+  it('a blocking query that the agent holds stays as it is when another one is refused', async () => {
+    const { agent, clock, watches } = await known();
+    watches.watch<Value>({ ...SPEC, key: '/other', path: '/other', parse }, () => {});
+    await agent.at('/other').answer(12, ['c']);
+    await clock.settle(2_000);
+    await agent.at('/other').refuse(403, 'Permission denied');
+    await clock.settle(100);
+    assert.equal(agent.at(PATH).index, '12');
   });
 
   it('a blocking query waits with an index of 1 where the agent says 0', async () => {
