@@ -1,5 +1,6 @@
 /** One simulated run, from its plan to what was found. */
 import { judgeConsul } from './oracle/consul.js';
+import { judgeEndpoints } from './oracle/endpoints.js';
 import { Evidence } from './oracle/evidence.js';
 import { hearing } from './oracle/hearing.js';
 import { judge } from './oracle/judge.js';
@@ -38,6 +39,7 @@ export async function run(plan: Plan, options: { readonly trace?: boolean } = {}
     judgeShares(world, evidence);
     judgeEjections(world, evidence);
     judgeConsul(world);
+    judgeEndpoints(world);
     judgeRest(world);
     await world.close();
     await world.stop();

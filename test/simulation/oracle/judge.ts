@@ -295,6 +295,7 @@ class Verdict {
       'bursts',
       'ragged-links',
       'few-streams',
+      'fewer-endpoints',
     ];
     if (loose.some((each) => features.includes(each))) return true;
     const messages = Math.max(plan.response.length, plan.tokens ?? 0);

@@ -72,6 +72,7 @@ const OF_SHARES = ['flapping-check', 'deregister', 'maintenance', 'consul-loses-
 export function judgeShares(world: World, evidence: Evidence): void {
   const { plan } = world;
   if (plan.faults.some(({ kind }) => OF_SHARES.includes(kind))) return;
+  if (plan.features.includes('fewer-endpoints')) return;
   if (SHARED_OTHERWISE.some((each) => plan.features.includes(each))) return;
   for (const service of new Set(plan.replicas.map((each) => each.service)))
     for (const caller of plan.callers.keys())

@@ -39,6 +39,7 @@ export const FEATURES = {
   'cold-start': 0.15,
   detectors: 0.3,
   'max-age': 0.15,
+  'quick-pings': 0.15,
   // Configuration of models' sidecars.
   'short-queue': 0.2,
   fair: 0.3,
@@ -82,6 +83,9 @@ export const FEATURES = {
   'stall-connection': 0.2,
   partition: 0.12,
   reload: 0.2,
+  // A reload brings other options, or fewer endpoints.
+  'other-options': 0.6,
+  'fewer-endpoints': 0.3,
   // Consul: where it is, replicas are found through it, and intentions are its own.
   consul: 0.35,
   'self-registration': 0.5,
@@ -133,7 +137,9 @@ export function drawPlan(seed: number, only?: readonly string[]): Plan {
 
 class Draw {
   private readonly dice: Dice;
-  private readonly features = new Set<Feature>();
+  private features: Set<Feature> = new Set();
+  /** Switched on by reloads only. */
+  private readonly later = new Set<Feature>();
   private readonly profile: LoadProfile;
 
   constructor(
@@ -170,9 +176,10 @@ class Draw {
     const replicas = this.replicas();
     const callers = this.callers(replicas);
     const calls = this.calls(callers, forMs);
+    const faults = this.faults(replicas, callers, calls, forMs);
     return {
       seed,
-      features: [...this.features],
+      features: [...new Set([...this.features, ...this.later])],
       forMs,
       links: {
         local: this.link(0.02),
@@ -181,7 +188,7 @@ class Draw {
       replicas,
       callers,
       calls,
-      faults: this.faults(replicas, callers, calls, forMs),
+      faults,
       ...(this.has('consul')
         ? { consul: drawConsul(dice.of('consul'), this.hasAny, replicas, callers) }
         : {}),
@@ -332,6 +339,7 @@ class Draw {
       pool: {
         ...(this.has('two-connections') ? { connections: 2 } : {}),
         ...(this.has('max-age') ? { max_age: '5s' } : {}),
+        ...(this.has('quick-pings') ? { ping_interval: '1s', ping_timeout: '2s' } : {}),
       },
       ejection: { base: '1s', max: '10s', ...(this.has('detectors') ? { detectors: DETECTORS } : {}) },
       ...(this.has('slow-start') ? { slow_start: { max: '5s' } } : {}),
@@ -591,19 +599,67 @@ class Draw {
     return 0;
   }
 
-  /** Another valid file of the same sidecar: other chance for what may change. */
+  /** Another valid file of the same sidecar: other options, and other chance for what may change. */
   private reloaded(
     target: string,
     replicas: readonly ReplicaPlan[],
     callers: readonly CallerPlan[],
     dice: Dice,
   ): object {
+    const { features } = this;
+    this.features = this.otherOptions(dice.of('options'));
     const replica = replicas.find(({ name }) => name === target);
-    if (replica !== undefined) return this.replicaFile(replica.name, replica.service, dice.pick([1, 2, 8]));
-    const index = callers.findIndex(({ name }) => name === target);
-    return this.callerFile(target, index, replicas, dice);
+    const file =
+      replica === undefined
+        ? this.callerFile(
+            target,
+            callers.findIndex(({ name }) => name === target),
+            this.fewer(replicas, dice.of('endpoints')),
+            dice,
+          )
+        : this.replicaFile(replica.name, replica.service, dice.pick([1, 2, 8]));
+    this.features = features;
+    return file;
+  }
+
+  private otherOptions(dice: Dice): Set<Feature> {
+    const features = new Set(this.features);
+    if (!this.has('other-options')) return features;
+    const density = dice.pick(DENSITIES);
+    for (const name of OPTIONS)
+      if (!dice.of(name).chance(Math.min(MOST_SHARE, FEATURES[name] * density))) features.delete(name);
+      else {
+        features.add(name);
+        this.later.add(name);
+      }
+    return features;
+  }
+
+  /** Without one of the replicas, sometimes. */
+  private fewer(replicas: readonly ReplicaPlan[], dice: Dice): readonly ReplicaPlan[] {
+    if (!this.has('fewer-endpoints') || dice.chance(0.4)) return replicas;
+    const gone = dice.pick(replicas.filter(({ service }) => service === SERVICE));
+    return replicas.filter((each) => each !== gone);
   }
 }
+
+/** Options that a reload changes. */
+const OPTIONS = [
+  ...([
+    'retry',
+    'hedge',
+    'mirror',
+    'split',
+    'fallback-upstream',
+    'last-good',
+    'breaker',
+    'resumable',
+  ] as const),
+  ...(['deterministic', 'attempt-timeout', 'first-message-timeout', 'idle-timeout', 'small-hold'] as const),
+  ...(['small-replay', 'round-robin', 'ring-hash', 'two-connections', 'slow-start', 'cold-start'] as const),
+  ...(['detectors', 'max-age', 'quick-pings', 'short-queue', 'fair', 'priority', 'adaptive'] as const),
+  'rate-limit',
+] as const satisfies readonly Feature[];
 
 /** Features that mean nothing without Consul. */
 const OF_CONSUL: ReadonlySet<string> = new Set([...CONSUL_FAULTS, 'self-registration']);

@@ -281,8 +281,8 @@ export class ConsulAgent {
     if (!needsServers) return this.own(request, connection, rest);
     if (this.isCutOff) return this.later(connection, { ...FAULT, body: 'No known Consul servers' });
     const isStale = query.has('stale');
-    if (!servers.hasLeader && !(isStale && request.method === 'GET'))
-      return this.later(connection, { ...FAULT, body: 'rpc error making call: No cluster leader' });
+    if (servers.isRestarting || (!servers.hasLeader && !(isStale && request.method === 'GET')))
+      return this.later(connection, LEADERLESS);
     const tables = (): Tables =>
       isStale && this.lagMs > 0 ? servers.tablesBefore(this.lagMs) : servers.tables;
     const read = this.reader(kind, rest, query);
@@ -349,6 +349,7 @@ export class ConsulAgent {
       },
     };
     this.process.after(this.rpcMs(), () => {
+      if (this.servers.isRestarting) return connection.answer(LEADERLESS);
       this.held.add(held);
       timer = this.process.after(waitMs * (1 + this.dice.next() / 16), () => held.look(true));
       held.look(asked === 0);
@@ -447,6 +448,7 @@ export class ConsulAgent {
 }
 
 const FAULT = { status: 500, headers: {} } as const;
+const LEADERLESS: HttpAnswer = { ...FAULT, body: 'rpc error making call: No cluster leader' };
 
 function plain(value: unknown): HttpAnswer {
   return { status: 200, headers: {}, body: JSON.stringify(value) };

@@ -65,6 +65,7 @@ export function precedenceOf({ source, destination }: Intention): number {
 }
 
 const FIRST_INDEX = 20;
+const RESTART_MS = 300;
 /** States that a server which lags behind can still have. */
 const MOST_STATES = 400;
 
@@ -80,6 +81,7 @@ export class ConsulServers {
   private readonly abandoned = new Set<() => void>();
   private readonly history: { readonly atMs: number; readonly tables: Tables }[] = [];
   private sessions = 0;
+  private restartedMs = Number.NEGATIVE_INFINITY;
   private readonly sessionOf = new Map<string, { untilMs: number; ttlMs: number; node: string }>();
 
   constructor(
@@ -87,6 +89,11 @@ export class ConsulServers {
     private readonly note: (line: string) => void,
   ) {
     this.history.push({ atMs: clock.now(), tables: EMPTY });
+  }
+
+  /** They have just come up, and elect a leader: nothing can be read. */
+  get isRestarting(): boolean {
+    return this.clock.now() - this.restartedMs < RESTART_MS;
   }
 
   get tables(): Tables {
@@ -182,6 +189,7 @@ export class ConsulServers {
   loseState(): void {
     const { intentions, nodes } = this.tables;
     this.note('consul: the servers have lost their state');
+    this.restartedMs = this.clock.now();
     this.history.splice(0);
     const index = FIRST_INDEX;
     const base = { ...EMPTY, index, nodes, intentions, intentionIndex: index, extinctionIndex: index };
