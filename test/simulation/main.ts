@@ -1,7 +1,8 @@
 /** `npm run simulate`: simulated meshes from random seeds; prints what broke an invariant, and the smallest case of it. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { drawPlan, FEATURES } from './plan/draw.js';
+import { drawPlan } from './plan/draw.js';
+import { FEATURES } from './plan/features.js';
 import type { Plan } from './plan/plan.js';
 import { type RunResult, run } from './run.js';
 import { failsBy, shrink } from './shrink.js';

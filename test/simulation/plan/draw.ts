@@ -2,6 +2,7 @@
 import { Dice } from '../dice.js';
 import { consulBlock, consulFaults, drawConsul } from './draw-consul.js';
 import { failureOf, LoadProfile, metadataOf } from './draw-load.js';
+import { FEATURES, type Feature, HARMS, OF_CONSUL, OPTIONS } from './features.js';
 import type {
   CallerPlan,
   CallPlan,
@@ -13,96 +14,6 @@ import type {
   ReaderPlan,
   ReplicaPlan,
 } from './plan.js';
-import { CONSUL_FAULTS } from './plan.js';
-
-/** What a run may switch on, and in which share of the runs it is. */
-export const FEATURES = {
-  // Configuration of callers.
-  retry: 0.6,
-  hedge: 0.25,
-  mirror: 0.3,
-  split: 0.15,
-  'fallback-upstream': 0.2,
-  'last-good': 0.2,
-  breaker: 0.15,
-  resumable: 0.4,
-  deterministic: 0.6,
-  'attempt-timeout': 0.3,
-  'first-message-timeout': 0.15,
-  'idle-timeout': 0.15,
-  'small-hold': 0.2,
-  'small-replay': 0.3,
-  'round-robin': 0.3,
-  'ring-hash': 0.15,
-  'two-connections': 0.2,
-  'slow-start': 0.15,
-  'cold-start': 0.15,
-  detectors: 0.3,
-  'max-age': 0.15,
-  'quick-pings': 0.15,
-  // Configuration of models' sidecars.
-  'short-queue': 0.2,
-  fair: 0.3,
-  priority: 0.2,
-  adaptive: 0.15,
-  'rate-limit': 0.1,
-  'little-memory': 0.15,
-  'few-streams': 0.2,
-  // Peers.
-  'several-callers': 0.4,
-  'odd-peers': 0.4,
-  'header-tables': 0.4,
-  metadata: 0.4,
-  'tiny-windows': 0.2,
-  'ragged-links': 0.5,
-  'slow-links': 0.3,
-  'small-kernels': 0.3,
-  // Load.
-  'large-messages': 0.3,
-  bursts: 0.3,
-  'mixed-durations': 0.35,
-  'slow-readers': 0.3,
-  'stopped-readers': 0.3,
-  cancels: 0.3,
-  deadlines: 0.5,
-  'own-errors': 0.2,
-  overload: 0.15,
-  bidi: 0.4,
-  uploads: 0.3,
-  streams: 0.5,
-  'token-streams': 0.5,
-  // Faults.
-  'kill-model': 0.2,
-  'freeze-model': 0.15,
-  'kill-sidecar': 0.25,
-  'freeze-sidecar': 0.2,
-  'freeze-caller': 0.08,
-  'slow-model': 0.15,
-  'failing-model': 0.15,
-  'break-connection': 0.2,
-  'stall-connection': 0.2,
-  partition: 0.12,
-  reload: 0.2,
-  // A reload brings other options, or fewer endpoints.
-  'other-options': 0.6,
-  'fewer-endpoints': 0.3,
-  // Consul: where it is, replicas are found through it, and intentions are its own.
-  consul: 0.35,
-  'self-registration': 0.5,
-  'consul-away': 0.3,
-  'consul-hangs': 0.2,
-  'consul-cut-off': 0.2,
-  'consul-lags': 0.25,
-  'consul-breaks': 0.3,
-  'consul-no-leader': 0.2,
-  'consul-no-rights': 0.2,
-  'consul-loses-state': 0.2,
-  'flapping-check': 0.25,
-  deregister: 0.3,
-  maintenance: 0.25,
-  'deny-intention': 0.3,
-} as const;
-export type Feature = keyof typeof FEATURES;
 
 /** Runs of few features show what one of them does; runs of many show what they do to each other. */
 const DENSITIES = [0.35, 0.8, 1.2, 1.8];
@@ -115,20 +26,6 @@ const CALM_SHARE = 0.35;
 const SERVICE = 'digits';
 const SHADOW = 'shadow';
 const PACKAGE = '/sim.Model';
-
-const HARMS: readonly FaultKind[] = [
-  'kill-model',
-  'freeze-model',
-  'kill-sidecar',
-  'freeze-sidecar',
-  'freeze-caller',
-  'slow-model',
-  'failing-model',
-  'break-connection',
-  'stall-connection',
-  'partition',
-  'reload',
-];
 
 /** @param only features to choose from; absent: all. */
 export function drawPlan(seed: number, only?: readonly string[]): Plan {
@@ -642,27 +539,6 @@ class Draw {
     return replicas.filter((each) => each !== gone);
   }
 }
-
-/** Options that a reload changes. */
-const OPTIONS = [
-  ...([
-    'retry',
-    'hedge',
-    'mirror',
-    'split',
-    'fallback-upstream',
-    'last-good',
-    'breaker',
-    'resumable',
-  ] as const),
-  ...(['deterministic', 'attempt-timeout', 'first-message-timeout', 'idle-timeout', 'small-hold'] as const),
-  ...(['small-replay', 'round-robin', 'ring-hash', 'two-connections', 'slow-start', 'cold-start'] as const),
-  ...(['detectors', 'max-age', 'quick-pings', 'short-queue', 'fair', 'priority', 'adaptive'] as const),
-  'rate-limit',
-] as const satisfies readonly Feature[];
-
-/** Features that mean nothing without Consul. */
-const OF_CONSUL: ReadonlySet<string> = new Set([...CONSUL_FAULTS, 'self-registration']);
 
 const DETECTORS = {
   success_ratio: { mode: 'enforce' },
