@@ -7,7 +7,7 @@ import { HANDSHAKE_REASONS } from './handshake-reasons.js';
 import { type Explained, lookUp, REASON_NAMES, reasonNamed } from './lookup.js';
 
 /**
- * `outrider explain WORD`: prints what a reason means, its causes, where to look and what to do. Without a word, all
+ * `outrider explain WORD…`: prints what each reason means, its causes, where to look and what to do. Without a word, all
  * reasons, one line each.
  *
  * @throws CommandFailure(2) for a word that is not known, with the nearest one.
@@ -19,18 +19,31 @@ export function explainCommand(words: readonly string[], { json }: { readonly js
     process.stdout.write(`${json ? JSON.stringify(all, null, 2) : listed(palette)}\n`);
     return 0;
   }
-  const found = lookUp(words.join(' '));
-  if (found.kind === 'unknown') {
+  const found = foundOf(words);
+  const texts = found.map((each) => fold(explained(each, palette), palette.width, 2));
+  const shown = found.length === 1 ? found[0] : found;
+  process.stdout.write(`${json ? JSON.stringify(shown, null, 2) : texts.join('\n\n')}\n`);
+  return 0;
+}
+
+type Known = Exclude<Explained, { kind: 'unknown' }>;
+
+/**
+ * What words on a command line mean: all of them together, as the output of a check is, or else each one. Exported for its test.
+ * @throws CommandFailure(2) for a word that is not known, with the nearest one.
+ */
+export function foundOf(words: readonly string[]): readonly Known[] {
+  const together = lookUp(words.join(' '));
+  if (together.kind !== 'unknown') return [together];
+  return words.map((word) => {
+    const found = lookUp(word);
+    if (found.kind !== 'unknown') return found;
     const near = found.near === undefined ? '' : `; did you mean ${found.near}?`;
     throw new CommandFailure(
       `nothing is known of "${found.word}"${near} (\`outrider explain\` lists all reasons)`,
       2,
     );
-  }
-  process.stdout.write(
-    `${json ? JSON.stringify(found, null, 2) : fold(explained(found, palette), palette.width, 2)}\n`,
-  );
-  return 0;
+  });
 }
 
 /** What a line of the list needs of an entry. */
@@ -63,7 +76,7 @@ export function listed(palette: Palette): string {
 }
 
 /** One entry as text. Exported for its test. */
-export function explained(found: Exclude<Explained, { kind: 'unknown' }>, palette: Palette): string {
+export function explained(found: Known, palette: Palette): string {
   const { bold } = palette;
   if (found.kind === 'grpc-status') return statusText(found, palette);
   if (found.kind !== 'outrider-reason')

@@ -14,8 +14,8 @@ const MAX_PROBLEMS = 100;
 /** What the problems of a file are told with. */
 interface Telling {
   readonly file: string;
-  /** The end of the message about an unknown option at the top, which may be meant as `near` says: where it belongs, or `near`. */
-  place(option: string, near: string): string;
+  /** The end of the message about an unknown option of the block at `path`, which may be meant as `near` says: where it belongs, or `near`. */
+  place(path: Path, option: string, near: string): string;
 }
 
 /** In the order of the file. */
@@ -40,7 +40,7 @@ function explainOne(issue: Issue, above: Path, document: YamlDocument, telling: 
       return issue.keys.map((key) => {
         const at = [...path, key];
         const near = didYouMean(key, issue.message.split(', '));
-        const hint = path.length === 0 ? telling.place(key, near) : near;
+        const hint = telling.place(path, key, near);
         const message = `unknown option; expected one of ${issue.message}${hint}`;
         return { file, line: document.lineOfKey(at), path: formatPath(at), message };
       });

@@ -13,12 +13,12 @@ import { fromFile } from '../names-codec.js';
 import type { AdoptedProxy } from '../options/consul/adopt.js';
 import { meshFile } from '../options/mesh-file.js';
 import { sidecarFile } from '../options/sidecar-file.js';
-import type { Problem, Warning } from '../problem.js';
+import type { Path, Problem, Warning } from '../problem.js';
 import { didYouMean } from '../suggest.js';
 import { asksForAdoption, unreadRegistration, whyNotFor, withAdopted } from './adopted.js';
 import { explain, problemAt } from './explain.js';
 import { cardHint, foreignFile } from './foreign-file.js';
-import { blocksWith } from './placement.js';
+import { blocksBelow, blocksWith } from './placement.js';
 import { readYaml } from './yaml-document.js';
 
 /** Warnings are about files that are valid and perhaps not what was meant. */
@@ -117,10 +117,14 @@ const OTHER_KIND = {
 };
 
 /**
- * For an option at the top of a file that belongs elsewhere: below a block of it, or in the other kind of file. Where another option
- * is `near`, that is more likely than a place below a block.
+ * For an option that belongs elsewhere: further down in the block at `path`, or of one at the top, below a block of the file or in the other
+ * kind of file. Where another option is `near`, that is more likely than a place below a block.
  */
-function placeHint(kind: FileKind, option: string, near: string): string {
+function placeHint(kind: FileKind, path: Path, option: string, near: string): string {
+  if (path.length > 0) {
+    const below = near === '' ? blocksBelow(kind === 'mesh' ? meshFile : sidecarFile, path, option) : [];
+    return below.length === 0 ? near : `; it stands below ${below.join(' or ')}`;
+  }
   const [own, other, otherName] =
     kind === 'mesh' ? [meshFile, sidecarFile, 'a sidecar file'] : [sidecarFile, meshFile, 'a mesh file'];
   if (Object.hasOwn(other.shape, option)) return `; it is an option of ${otherName}`;
@@ -166,7 +170,7 @@ function parseFile<S extends z.ZodType, T>(
   }
   const result = schema.safeParse(document.value);
   if (!result.success) {
-    const place = (option: string, near: string) => placeHint(kind, option, near);
+    const place = (path: Path, option: string, near: string) => placeHint(kind, path, option, near);
     return { ok: false, problems: explain(result.error.issues, document, { file: fileName, place }) };
   }
   const { config, warnings } = build(result.data);

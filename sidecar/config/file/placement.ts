@@ -1,5 +1,6 @@
-/** Where an option belongs that stands at the top of a file and is none there: below a block, or in the other kind of file. */
+/** Where an option belongs that stands where it is none: below a block, or in the other kind of file. */
 import { z } from 'zod';
+import type { Path } from '../problem.js';
 
 /** Blocks deeper than this are not searched: names there (`kind`, `max`) mean too many things. */
 const MAX_DEPTH = 2;
@@ -23,6 +24,32 @@ export function blocksWith(schema: z.ZodType, option: string): string[] {
     if (found.length > 0) return found.map(({ path }) => path.join('.'));
   }
   return [];
+}
+
+/**
+ * Where the block at `path` has an option of that name one level below itself, such as `routes[]`: blocks, maps of blocks and lists of blocks.
+ * Empty: nowhere, or there is no such block.
+ */
+export function blocksBelow(schema: z.ZodType, path: Path, option: string): string[] {
+  let block: z.ZodType | undefined = schema;
+  for (const key of path) block = block && innerOf(block, key);
+  if (block === undefined) return [];
+  return fieldsOf(block).flatMap(([key, field]) => {
+    const inner = unwrapped(field);
+    const isList = inner instanceof z.ZodArray;
+    const isMap = inner instanceof z.ZodRecord;
+    const below = isList ? inner.element : isMap ? inner.valueType : inner;
+    if (!fieldsOf(below as z.ZodType).some(([name]) => name === option)) return [];
+    return [isList ? `${key}[]` : isMap ? `${key}.NAME` : key];
+  });
+}
+
+/** What is at a key of a block, a name of a map, or a place in a list. */
+function innerOf(schema: z.ZodType, key: string | number): z.ZodType | undefined {
+  const outer = unwrapped(schema);
+  if (outer instanceof z.ZodRecord) return outer.valueType as z.ZodType;
+  if (outer instanceof z.ZodArray) return outer.element as z.ZodType;
+  return fieldsOf(outer).find(([name]) => name === key)?.[1];
 }
 
 /** The options of a block, or of the block among alternatives; none of anything else. */

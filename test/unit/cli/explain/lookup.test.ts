@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { explained, listed } from '../../../../sidecar/cli/explain/explain.js';
+import { explained, foundOf, listed } from '../../../../sidecar/cli/explain/explain.js';
 import { lookUp, REASON_NAMES } from '../../../../sidecar/cli/explain/lookup.js';
 import { paletteFor } from '../../../../sidecar/cli/terminal.js';
 
@@ -52,6 +52,16 @@ describe('outrider explain', () => {
     assert.deepEqual(lookUp('overload'), { kind: 'unknown', word: 'overload', near: 'overloaded' });
     assert.deepEqual(lookUp('xyzzy'), { kind: 'unknown', word: 'xyzzy' });
     assert.deepEqual(lookUp('constructor'), { kind: 'unknown', word: 'constructor' });
+  });
+
+  it('takes several words for one output of a check, or each for itself', () => {
+    const names = (...words: string[]) => foundOf(words).map(({ name }) => name);
+    assert.deepEqual(names('overloaded', 'queue-expired'), ['overloaded', 'queue-expired']);
+    assert.deepEqual(names('the', 'model', 'does', 'not', 'answer'), ['the model does not answer']);
+    assert.throws(
+      () => names('overloaded', 'overlod'),
+      /nothing is known of "overlod"; did you mean overloaded/,
+    );
   });
 
   it('prints each part of an entry', () => {

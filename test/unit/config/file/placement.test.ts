@@ -36,4 +36,17 @@ describe('where an option belongs', () => {
       'leaf_lifetime: it is an option of a mesh file',
     ]);
   });
+
+  it('is said of one in a block: one level further down, in blocks and in lists of blocks', () => {
+    const problemsWith = (upstream: string) => {
+      const text = `services: { a: { models: /x } }\ncaller: { name: c, upstreams: { a: { listen: 127.0.0.1:1, ${upstream} } } }\n`;
+      const result = parseMeshFile(text, 'f');
+      return result.ok ? [] : result.problems.map(({ message }) => message.split('; ').at(-1));
+    };
+    assert.deepEqual(problemsWith('timeout: 5s'), ['it stands below health or routes[]']);
+    assert.deepEqual(problemsWith('idempotent: true'), ['it stands below routes[]']);
+    assert.deepEqual(problemsWith('consecutive_faults: 3'), ['it stands below ejection']);
+    assert.deepEqual(problemsWith('ejecton: {}'), ['did you mean "ejection"?']);
+    assert.match(problemsWith('nonsense: 1')[0]!, /^expected one of /);
+  });
 });
