@@ -34,6 +34,6 @@ export function metadataOf(dice: Dice): Record<string, string> {
 export function failureOf(dice: Dice): Pick<FaultPlan, 'share' | 'pushback'> {
   return {
     ...(dice.chance(0.5) ? { share: dice.pick([0.1, 0.3]) } : {}),
-    ...(dice.chance(0.4) ? { pushback: dice.pick(['-1', '10', '200']) } : {}),
+    ...(dice.chance(0.5) ? { pushback: dice.pick(['-1', '-1', '200']) } : {}),
   };
 }

@@ -111,6 +111,7 @@ class Draw {
     const isTiny = this.has('tiny-windows') && dice.chance(0.5);
     return {
       initialWindow: isTiny ? dice.pick([0, 1_000, 16_384]) : dice.pick([65_535, 262_144, 2_147_483_647]),
+      ...(isTiny && dice.of('raises').chance(0.5) ? { raisesBySettings: true } : {}),
       connectionCredit: dice.pick([0, 1_000_000, 16_000_000]),
       maxConcurrentStreams: this.has('few-streams') && dice.chance(0.7) ? dice.pick([2, 4, 16]) : null,
       frameBytes: isOdd ? dice.pick([this.leastFrame, 10 * this.leastFrame, 4_096, 16_384]) : 16_384,

@@ -22,6 +22,7 @@ export interface QuirksPlan {
   readonly headerPart: number;
   readonly settingsEvery: number;
   readonly emptyFrames: number;
+  readonly raisesBySettings?: boolean;
   readonly indexing?: number;
   readonly tableBytes?: readonly number[];
 }

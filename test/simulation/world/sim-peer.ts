@@ -26,6 +26,8 @@ export interface Quirks {
   readonly settingsEvery: number;
   /** Trailers-only answers have their END_STREAM in a DATA frame of its own where that is legal. */
   readonly emptyFrames: number;
+  /** A small window of its streams is raised by SETTINGS once the first has begun; absent: by WINDOW_UPDATE, for each. */
+  readonly raisesBySettings?: boolean;
   /** Share of its header fields that it keeps in the dynamic table; absent or 0: it has none. */
   readonly indexing?: number;
   /** Sizes of the table that it allows the other side, one after the other, each with the SETTINGS in mid-stream. */
@@ -55,6 +57,7 @@ const MOST_SETTINGS = 50;
 const MOST_EMPTY = 50;
 /** SETTINGS_MAX_FRAME_SIZE where nothing else is said (RFC 9113 section 6.5.2). */
 const MOST_FRAME = 16_384;
+const RAISED_WINDOW = 65_535;
 /** Below it a reader would move by less than a frame at a time, bytes. */
 const LEAST_WINDOW = 16_384;
 
@@ -141,6 +144,7 @@ export class SimPeer {
   private readonly hpack = new HpackDecoder();
   private readonly encoder: HpackEncoder;
   private settingsSent = 0;
+  private initialWindow: number;
   /** Table sizes that the other side has not acknowledged yet. */
   private readonly unacknowledged: number[] = [];
   private block: { readonly streamId: number; readonly flags: number; readonly parts: Buffer[] } | undefined;
@@ -152,6 +156,7 @@ export class SimPeer {
     private readonly quirks: Quirks,
     private readonly dice: Dice,
   ) {
+    this.initialWindow = quirks.initialWindow;
     this.reader = new FrameReader(role === 'server' ? PREFACE.length : 0);
     this.framesUntilSettings = quirks.settingsEvery;
     this.encoder = new HpackEncoder(quirks.indexing ?? 0, dice.of('hpack'));
@@ -164,8 +169,8 @@ export class SimPeer {
   }
 
   private settings(): Buffer {
-    const { initialWindow, maxConcurrentStreams, tableBytes = [] } = this.quirks;
-    const values: (readonly [number, number])[] = [[Setting.initialWindowSize, initialWindow]];
+    const { maxConcurrentStreams, tableBytes = [] } = this.quirks;
+    const values: (readonly [number, number])[] = [[Setting.initialWindowSize, this.initialWindow]];
     const allowed = tableBytes[this.settingsSent++ % Math.max(1, tableBytes.length)] ?? DEFAULT_TABLE;
     if (tableBytes.length > 0) values.push([Setting.headerTableSize, allowed]);
     this.unacknowledged.push(allowed);
@@ -191,7 +196,10 @@ export class SimPeer {
 
   /** A stream that begins with a window of almost nothing gets one at once. */
   private widen(stream: SimStream): void {
-    if (this.quirks.initialWindow < LEAST_WINDOW) this.send(h2.windowUpdate(stream.id, LEAST_WINDOW));
+    if (this.initialWindow >= LEAST_WINDOW) return;
+    if (this.quirks.raisesBySettings !== true) return this.send(h2.windowUpdate(stream.id, LEAST_WINDOW));
+    this.initialWindow = RAISED_WINDOW;
+    this.send(this.settings());
   }
 
   goaway(lastId: number, code = 0): void {
