@@ -66,4 +66,12 @@ export const REGRESSIONS: readonly Mutant[] = [
     ],
     harm: 'One long call keeps all others away from its endpoint for ten seconds.',
   },
+  {
+    name: 'primary-after-a-fallback-without-the-request',
+    area: 'retries and commit points',
+    file: 'sidecar/outbound.ts',
+    find: 'if (call.hasCrashed || !call.isWhole) call.fallback.failure ??= failure;',
+    replace: 'if (call.hasCrashed) call.fallback.failure ??= failure;',
+    harm: 'A call that its fallback could not keep is sent to the primary without its body.',
+  },
 ];
