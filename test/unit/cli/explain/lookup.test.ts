@@ -59,8 +59,8 @@ describe('outrider explain', () => {
     assert.deepEqual(names('overloaded', 'queue-expired'), ['overloaded', 'queue-expired']);
     assert.deepEqual(names('the', 'model', 'does', 'not', 'answer'), ['the model does not answer']);
     assert.throws(
-      () => names('overloaded', 'overlod'),
-      /nothing is known of "overlod"; did you mean overloaded/,
+      () => names('overloaded', 'overload'),
+      /nothing is known of "overload"; did you mean overloaded/,
     );
   });
 
