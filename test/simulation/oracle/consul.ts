@@ -1,7 +1,8 @@
 /** What must hold of a mesh whose replicas and intentions come from Consul. */
-import { type FaultKind, type FaultPlan, isConsulFault, type Plan } from '../plan/plan.js';
+import type { FaultKind, FaultPlan, Plan } from '../plan/plan.js';
 import type { CallRecord } from '../world/records.js';
 import type { World } from '../world/world.js';
+import { isHarm } from './harm.js';
 
 const PERMISSION_DENIED = 7;
 /** What Consul says is in force by then, ms: a read is made a second at most, and intentions are read in three steps. */
@@ -12,7 +13,7 @@ const RETRY_MS = 31_000 + BOUND_MS;
 const DEAF: readonly FaultKind[] = [
   ...['consul-away', 'consul-hangs', 'consul-cut-off', 'consul-lags', 'consul-breaks'],
   ...['consul-no-leader', 'consul-no-rights', 'consul-loses-state'],
-  ...['freeze-caller', 'freeze-sidecar', 'kill-sidecar'],
+  ...['freeze-caller', 'freeze-sidecar', 'kill-sidecar', 'drain'],
 ] as FaultKind[];
 /** What else may take a replica out of use, so that one in maintenance is used after all. */
 const JUDGED = [
@@ -44,7 +45,7 @@ function judgeRemoved(world: World, { kind, atMs, untilMs, target }: FaultPlan):
   // A sidecar that registers itself does so again at once.
   if (kind === 'deregister' && plan.consul!.entries.length === 0) return;
   if (!isHeard(plan, atMs, untilMs)) return;
-  if (plan.faults.some((each) => each.kind !== 'reload' && !isConsulFault(each.kind))) return;
+  if (plan.faults.some((each) => isHarm(plan, each) || each.kind === 'drain')) return;
   if (kind === 'maintenance' && plan.features.some((each) => JUDGED.includes(each))) return;
   for (const { plan: call, executions } of world.records) {
     if (call.atMs < atMs + BOUND_MS || call.atMs >= untilMs) continue;

@@ -4,6 +4,7 @@ import type { CallRecord } from '../world/records.js';
 import type { World } from '../world/world.js';
 import { mayBeDenied } from './consul.js';
 import { type Evidence, isGood, replicasOf } from './evidence.js';
+import { isHarm } from './harm.js';
 
 const OK = 0;
 const CANCELLED = 1;
@@ -296,6 +297,7 @@ class Verdict {
       'ragged-links',
       'few-streams',
       'fewer-endpoints',
+      'drain',
     ];
     if (loose.some((each) => features.includes(each))) return true;
     const messages = Math.max(plan.response.length, plan.tokens ?? 0);
@@ -332,11 +334,7 @@ function faultsOver(plan: Plan, record: CallRecord, nowMs: number): FaultPlan[] 
   const from = record.plan.atMs;
   const to = record.endMs < 0 ? nowMs : from + (record.endMs - record.startMs);
   return plan.faults.filter(
-    (fault) =>
-      fault.kind !== 'reload' &&
-      !isConsulFault(fault.kind) &&
-      fault.atMs <= to &&
-      fault.untilMs + aftermathMs(plan, fault) >= from,
+    (fault) => isHarm(plan, fault) && fault.atMs <= to && fault.untilMs + aftermathMs(plan, fault) >= from,
   );
 }
 

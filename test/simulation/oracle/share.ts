@@ -66,7 +66,14 @@ function addressOf(file: object): string {
 }
 
 /** What Consul says of a replica decides on its share. */
-const OF_SHARES = ['flapping-check', 'deregister', 'maintenance', 'consul-loses-state', 'deny-intention'];
+const OF_SHARES = [
+  'drain',
+  'flapping-check',
+  'deregister',
+  'maintenance',
+  'consul-loses-state',
+  'deny-intention',
+];
 
 /** How many calls others got while a replica had room for one more. */
 export function judgeShares(world: World, evidence: Evidence): void {

@@ -2,6 +2,7 @@
 import { Dice } from '../dice.js';
 import { consulBlock, consulFaults, drawConsul } from './draw-consul.js';
 import { failureOf, LoadProfile, metadataOf } from './draw-load.js';
+import { operations } from './draw-operations.js';
 import { FEATURES, type Feature, HARMS, OF_CONSUL, OPTIONS } from './features.js';
 import type {
   CallerPlan,
@@ -52,6 +53,7 @@ class Draw {
       if (!isOn || (only !== undefined && !only.includes(name))) continue;
       if (isCalm && HARMS.includes(name as FaultKind) && name !== 'reload') continue;
       if (OF_CONSUL.has(name) && !this.features.has('consul')) continue;
+      if (name === 'identity-expires' && (isCalm || !this.features.has('certificates'))) continue;
       this.features.add(name as Feature);
     }
   }
@@ -86,6 +88,7 @@ class Draw {
       callers,
       calls,
       faults,
+      ...(this.has('certificates') ? { certificateMs: dice.of('certificates').pick([4_000, 9_000]) } : {}),
       ...(this.has('consul')
         ? { consul: drawConsul(dice.of('consul'), this.hasAny, replicas, callers) }
         : {}),
@@ -486,6 +489,7 @@ class Draw {
         });
       }
     }
+    faults.push(...operations(this.dice.of('operations'), this.hasAny, replicas, callers, forMs));
     faults.push(...consulFaults(this.dice.of('consul faults'), this.hasAny, { replicas, callers, forMs }));
     return faults.sort((a, b) => a.atMs - b.atMs);
   }

@@ -69,6 +69,12 @@ export const FEATURES = {
   'stall-connection': 0.2,
   partition: 0.12,
   reload: 0.2,
+  // Gives way to a successor: no call is lost.
+  drain: 0.2,
+  'clock-jump': 0.15,
+  // Certificates live for seconds, and are renewed in time unless a fault prevents it.
+  certificates: 0.25,
+  'identity-expires': 0.15,
   // A reload brings other options, or fewer endpoints.
   'other-options': 0.6,
   'fewer-endpoints': 0.3,

@@ -148,6 +148,9 @@ export const FAULT_KINDS = [
   'stall-connection',
   'partition',
   'reload',
+  'drain',
+  'clock-jump',
+  'identity-expires',
   ...CONSUL_FAULTS,
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
@@ -182,6 +185,8 @@ export interface Plan {
   readonly calls: readonly CallPlan[];
   readonly faults: readonly FaultPlan[];
   readonly consul?: ConsulPlan;
+  /** Lifetime of certificates, ms; new ones come at two thirds of it. Absent: they do not expire. */
+  readonly certificateMs?: number;
   /** More calls than the replicas can carry: refusals and late calls are right. */
   readonly isOverloaded: boolean;
 }

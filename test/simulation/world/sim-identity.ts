@@ -1,6 +1,6 @@
 /**
  * Identities of the simulated mesh. A connection carries the name that its dialler proves and until when; the listener
- * believes it. What TLS does to get there is tested elsewhere.
+ * believes it, and the dialler the listener. What TLS does to get there is tested elsewhere.
  */
 import type { Socket } from 'node:net';
 import type { ListenerSecurity, MeshIdentity } from '../../../sidecar/app/mesh-identity.js';
@@ -8,26 +8,55 @@ import type { Address } from '../../../sidecar/config/model.js';
 import type { Identity } from '../../../sidecar/identity/identity.js';
 import { Caller } from '../../../sidecar/inbound/caller.js';
 import type { Session } from '../../../sidecar/transport/session.js';
-import type { SimNet, SimSocket } from './sim-net.js';
+import type { SimNet, SimSocket, SocketOwner } from './sim-net.js';
 import type { SimProcess } from './sim-process.js';
+
+/** The clock is looked at this often: it may jump. */
+const LOOK_MS = 1_000;
+
+/** Who gives certificates to a sidecar. It outlives the processes of it. */
+export interface Issuer {
+  /** Of a certificate, ms; Infinity: it does not expire. */
+  readonly lifetimeMs: number;
+  /** False: no new ones come; a fault. */
+  isGiving: boolean;
+}
 
 export class SimIdentity implements MeshIdentity {
   /** Wall-clock ms. */
-  notAfterMs = Number.POSITIVE_INFINITY;
+  notAfterMs: number;
   rotations = 0;
   readonly current = undefined;
   readonly lifetimeSeconds = undefined;
   private readonly rotated: ((change: { identity: Identity; rootsChanged: boolean }) => void)[] = [];
   private readonly expired: (() => void)[] = [];
+  private wasValid = true;
 
   constructor(
     private readonly service: string,
     private readonly net: SimNet,
     private readonly process: SimProcess,
-  ) {}
+    private readonly issuer: Issuer,
+  ) {
+    this.notAfterMs = this.issued();
+    net.identities.set(process, this);
+    if (!Number.isFinite(issuer.lifetimeMs)) return;
+    process.every((issuer.lifetimeMs * 2) / 3, () => this.rotate());
+    process.every(LOOK_MS, () => this.look());
+  }
 
-  private get isValid(): boolean {
-    return this.process.wallNow() < this.notAfterMs;
+  /** The issuer's clock is right, whatever the clock here says. */
+  private issued(): number {
+    return this.process.wallNow() - this.process.clockOffsetMs + this.issuer.lifetimeMs;
+  }
+
+  get isValid(): boolean {
+    return this.isValidFor(this.process);
+  }
+
+  /** Whether another process takes it. */
+  isValidFor(other: SocketOwner): boolean {
+    return (other as SimProcess).wallNow() < this.notAfterMs;
   }
 
   onRotated(listener: (change: { identity: Identity; rootsChanged: boolean }) => void): void {
@@ -38,11 +67,20 @@ export class SimIdentity implements MeshIdentity {
     this.expired.push(listener);
   }
 
-  /** A new certificate with the same name. */
+  /** A new certificate with the same name, if one is to be had. */
   rotate(): void {
+    if (!this.issuer.isGiving) return;
+    this.notAfterMs = this.issued();
     this.rotations++;
     const identity = { serial: `${this.rotations}`, id: { uri: this.uri }, notAfterMs: this.notAfterMs };
     for (const each of this.rotated) each({ identity: identity as never, rootsChanged: false });
+    this.look();
+  }
+
+  private look(): void {
+    const { isValid } = this;
+    if (this.wasValid && !isValid) for (const each of this.expired) each();
+    this.wasValid = isValid;
   }
 
   private get uri(): string {
@@ -51,7 +89,10 @@ export class SimIdentity implements MeshIdentity {
 
   dial(address: Address): Socket | undefined {
     if (!this.isValid) return undefined;
-    return this.net.dial(address, this.process, this.service, this.notAfterMs) as unknown as Socket;
+    const socket = this.net.dial(address, this.process, this.service, this.notAfterMs);
+    // A handshake fails on the side that does not believe the other.
+    socket.believes = (other) => this.net.identities.get(other)?.isValidFor(this.process) ?? true;
+    return socket as unknown as Socket;
   }
 
   whyNoDial(): string {

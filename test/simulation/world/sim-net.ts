@@ -64,6 +64,8 @@ export class SimSocket extends EventEmitter {
   destroyed = false;
   writableEnded = false;
   connecting = false;
+  /** Whether this side takes the other's proof; a connection that is not believed breaks. */
+  believes: (other: SocketOwner) => boolean = () => true;
   /** Bytes are read as they come; false: paused. */
   isReading = true;
   /** What this side has proved about itself; null: nothing. */
@@ -423,6 +425,8 @@ export class SimNet {
   readonly servers = new Map<string, SimServer>();
   /** Addresses whose connects are never answered; a fault. */
   readonly silent = new Set<string>();
+  /** What processes prove of themselves. */
+  readonly identities = new Map<SocketOwner, { isValidFor(other: SocketOwner): boolean }>();
   /** Addresses whose clients are Node's own, which take a stream. */
   readonly streams = new Set<string>();
   /** Names of processes that cannot reach each other, as `A B`; a fault. */
@@ -468,6 +472,7 @@ export class SimNet {
     const server = this.servers.get(key);
     if (server === undefined) return socket.fail('ECONNREFUSED');
     if (this.silent.has(key) || this.isCut(socket.process, server.process)) return;
+    if (!socket.believes(server.process)) return socket.fail('CERT_HAS_EXPIRED');
     const there = new SimSocket(this, server.process, socket.conditions, dice.of('there'));
     there.other = socket;
     socket.other = there;

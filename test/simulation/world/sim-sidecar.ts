@@ -9,7 +9,7 @@ import type { Address, SidecarConfig } from '../../../sidecar/config/model.js';
 import type { LogFields, Logger } from '../../../sidecar/runtime/log/logger.js';
 import type { RegistryReport } from '../../../sidecar/telemetry/reports.js';
 import type { Dice } from '../dice.js';
-import { SimIdentity } from './sim-identity.js';
+import { type Issuer, SimIdentity } from './sim-identity.js';
 import { SimModelClient } from './sim-model-client.js';
 import { SimProcess } from './sim-process.js';
 
@@ -47,10 +47,11 @@ export class SimSidecar {
     private file: object,
     private readonly events: SidecarEvents,
     private readonly dice: Dice,
+    readonly issuer: Issuer,
   ) {
     this.service = (file as { service: string }).service;
     this.process = this.newProcess();
-    this.identity = new SimIdentity(this.service, this.events.world.net, this.process);
+    this.identity = new SimIdentity(this.service, this.events.world.net, this.process, this.issuer);
   }
 
   private newProcess(): SimProcess {
@@ -61,7 +62,7 @@ export class SimSidecar {
   async start(): Promise<void> {
     if (this.process.isDead) {
       this.process = this.newProcess();
-      this.identity = new SimIdentity(this.service, this.events.world.net, this.process);
+      this.identity = new SimIdentity(this.service, this.events.world.net, this.process, this.issuer);
     }
     const { process, identity } = this;
     const logger = this.logger();
@@ -105,6 +106,17 @@ export class SimSidecar {
   kill(): void {
     this.process.kill();
     this.running = undefined;
+  }
+
+  /** As on SIGTERM: it drains, ends, and a new process starts. */
+  async giveWay(): Promise<void> {
+    const { running, process } = this;
+    if (running === undefined || process.isDead) return;
+    await running.drain();
+    await running.stop();
+    if (this.process !== process || process.isDead) return;
+    this.kill();
+    await this.start();
   }
 
   get insides(): Insides | undefined {

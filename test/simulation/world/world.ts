@@ -5,6 +5,7 @@ import { type FaultPlan, isConsulFault, type Plan } from '../plan/plan.js';
 import { SimConsul } from './consul/sim-consul.js';
 import { type CallRecord, recordOf } from './records.js';
 import { SimCaller } from './sim-caller.js';
+import type { Issuer } from './sim-identity.js';
 import { SimModel } from './sim-model.js';
 import { SimNet } from './sim-net.js';
 import type { SimProcess } from './sim-process.js';
@@ -160,7 +161,14 @@ export class World {
         new SimModel(replica, replica.name, path, this, dice.of(`model ${replica.name}`), find),
       );
       this.sidecars.push(
-        new SimSidecar(replica.name, replica.name, replica.file, events, dice.of(`sidecar ${replica.name}`)),
+        new SimSidecar(
+          replica.name,
+          replica.name,
+          replica.file,
+          events,
+          dice.of(`sidecar ${replica.name}`),
+          this.issuer(),
+        ),
       );
     }
     for (const caller of plan.callers) {
@@ -170,6 +178,7 @@ export class World {
         caller.file,
         events,
         dice.of(`sidecar ${caller.name}`),
+        this.issuer(),
       );
       this.sidecars.push(sidecar);
       this.callers.push(
@@ -187,6 +196,10 @@ export class World {
     started.then(done, done);
     for (let i = 0; i < 1_000 && !isStarted; i++) await this.turn();
     await started;
+  }
+
+  private issuer(): Issuer {
+    return { lifetimeMs: this.plan.certificateMs ?? Number.POSITIVE_INFINITY, isGiving: true };
   }
 
   private schedule(record: CallRecord): void {
@@ -242,6 +255,15 @@ export class World {
       case 'partition':
         for (const caller of this.callers) this.net.cuts.add(`${caller.plan.name} ${fault.target}`);
         return;
+      case 'drain':
+        void sidecar?.giveWay().catch((error: unknown) => this.find('drain', String(error)));
+        return;
+      case 'clock-jump':
+        if (sidecar !== undefined) sidecar.process.clockOffsetMs += fault.amount;
+        return;
+      case 'identity-expires':
+        if (sidecar !== undefined) sidecar.issuer.isGiving = false;
+        return;
       case 'reload':
         if (sidecar !== undefined && fault.file !== undefined) this.reload(sidecar, fault.file);
         return;
@@ -275,6 +297,14 @@ export class World {
         for (const socket of this.meshSockets(fault.target))
           socket.breaksAfterBytes = Number.POSITIVE_INFINITY;
         return;
+      case 'clock-jump':
+        if (sidecar !== undefined && sidecar.process.clockOffsetMs !== 0)
+          sidecar.process.clockOffsetMs -= fault.amount;
+        return;
+      case 'identity-expires':
+        if (sidecar === undefined) return;
+        sidecar.issuer.isGiving = true;
+        return sidecar.identity.rotate();
       case 'partition':
         for (const caller of this.callers) this.net.cuts.delete(`${caller.plan.name} ${fault.target}`);
         return;

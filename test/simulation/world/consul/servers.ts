@@ -65,7 +65,7 @@ export function precedenceOf({ source, destination }: Intention): number {
 }
 
 const FIRST_INDEX = 20;
-const RESTART_MS = 300;
+const RESTART_MS = 1_500;
 /** States that a server which lags behind can still have. */
 const MOST_STATES = 400;
 
