@@ -10,6 +10,9 @@ const LARGEST_GATHER_BYTES = 64 * 1024;
 const MOST_PINNED = 4.1;
 /** What a slice costs beside its octets. */
 const OVERHEAD_BYTES = 256;
+/** Copies up to this size share a buffer of `COPIES_BYTES`: one of them alone pins four times what it is counted as, at most. */
+const SHARED_COPY_BYTES = 256;
+const COPIES_BYTES = 1024;
 
 /** Octets `[start, end)` of a buffer. */
 export class Slice {
@@ -118,6 +121,7 @@ export class ChunkList {
       this.pinned += backing;
       return new Slice(buffer, start, end, -1, owned);
     }
+    if (n <= SHARED_COPY_BYTES) return copyBesideOthers(buffer, start, end);
     // Of its own: one from the pool of Node would keep the pool alive.
     const copy = Buffer.allocUnsafeSlow(n);
     buffer.copy(copy, 0, start, end);
@@ -149,6 +153,23 @@ function memoryOf(buffer: Buffer): ArrayBufferLike {
     lastBuffer = buffer;
   }
   return lastMemory;
+}
+
+/** Buffer of small copies, and where it is free. */
+let copies = Buffer.allocUnsafeSlow(COPIES_BYTES);
+let copiesAt = 0;
+
+/** A copy in a buffer with those of other lists: a buffer for each would cost as much as all else that a small call does. */
+function copyBesideOthers(buffer: Buffer, start: number, end: number): Slice {
+  const n = end - start;
+  if (copiesAt + n > COPIES_BYTES) {
+    copies = Buffer.allocUnsafeSlow(COPIES_BYTES);
+    copiesAt = 0;
+  }
+  const at = copiesAt;
+  buffer.copy(copies, at, start, end);
+  copiesAt = at + n;
+  return new Slice(copies, at, at + n, -1, null);
 }
 
 /** A buffer of `size` octets that the next small slices join. */
