@@ -3,7 +3,7 @@ import type { Dice } from '../../dice.js';
 import type { ConsulPlan, FaultPlan } from '../../plan/plan.js';
 import type { SimProcess } from '../sim-process.js';
 import { ConsulAgent } from './agent.js';
-import { ConsulServers } from './servers.js';
+import { ConsulServers, type Intention } from './servers.js';
 
 type Surroundings = ConstructorParameters<typeof SimProcess>[2] & { note(line: string): void };
 
@@ -110,10 +110,19 @@ export class SimConsul {
       case 'maintenance':
         return this.of(fault)[0]?.maintain(this.serviceAt(fault.target), false);
       case 'deny-intention':
-        return this.servers.removeIntention(this.intentionOf(fault));
+        return this.restoreIntention(this.intentionOf(fault));
       default:
         return;
     }
+  }
+
+  /** As it was before it was denied: said, or left to the default. */
+  private restoreIntention({ source, destination }: Pick<Intention, 'source' | 'destination'>): void {
+    const before = this.plan.intentions.find(
+      (each) => each.source === source && each.destination === destination,
+    );
+    if (before === undefined) this.servers.removeIntention({ source, destination });
+    else this.servers.setIntention(before);
   }
 
   /** A replica that nobody calls, and an intention about a caller that there is not. */
