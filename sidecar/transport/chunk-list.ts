@@ -159,7 +159,7 @@ function memoryOf(buffer: Buffer): ArrayBufferLike {
 let copies = Buffer.allocUnsafeSlow(COPIES_BYTES);
 let copiesAt = 0;
 
-/** A copy in a buffer with those of other lists: a buffer for each would cost as much as all else that a small call does. */
+/** A copy in a buffer with those of other lists: to make a buffer for each costs more than to copy. */
 function copyBesideOthers(buffer: Buffer, start: number, end: number): Slice {
   const n = end - start;
   if (copiesAt + n > COPIES_BYTES) {
