@@ -103,6 +103,8 @@ describe('registration with a real Consul', () => {
     const made = seat(consul, {}, clock);
     made.registration.start();
     await passes();
+    // A check is registered as passing and without words; the update that brings them is a change.
+    await until('both checks have their words', () => made.updates >= 2);
     await between();
     for (let i = 0; i < 65; i++) {
       const { updates } = made;
