@@ -5,12 +5,12 @@ import { formatProblem, formatProblems } from '../config/problem.js';
 import { CommandFailure } from './failure.js';
 
 /**
- * Reads and validates a mesh file; each warning goes to `warn` as one line.
+ * Reads and validates a mesh file whose models lie on this machine; each warning goes to `warn` as one line.
  *
  * @throws CommandFailure with every problem, one line each.
  */
 export function readMeshFile(file: string, warn: (line: string) => void): MeshConfig {
-  return configOf(loadMeshFile(file), warn);
+  return configOf(loadMeshFile(file, { models: 'required' }), warn);
 }
 
 /** As `readMeshFile`, for a sidecar file. @param adopted the registration that its `consul.adopt` names, once it is read. */

@@ -47,7 +47,7 @@ export function validateCommand(
 }
 
 function validate(file: string, notes: readonly string[]): ValidationResult {
-  const { kind, result } = loadAnyFile(file);
+  const { kind, result } = loadAnyFile(file, { models: 'required' });
   const known = kind === undefined ? {} : { kind };
   const inConsul = notes.map((message) => ({ file, path: '', message: `in Consul: ${message}` }));
   if (!result.ok) return { file, ok: false, ...known, problems: result.problems, warnings: [] };

@@ -16,7 +16,7 @@ export interface MeshReloadOptions {
    * is in use.
    */
   plan(mesh: MeshConfig): Promise<readonly SidecarSpec[]>;
-  /** Throws when a model directory is missing. */
+  /** Throws when the runtime of a model is missing. */
   check(mesh: MeshConfig): void;
   /** Called when another set of sidecars runs. */
   onSpecs(specs: readonly SidecarSpec[]): void;
@@ -66,7 +66,7 @@ export class MeshReload {
 
   private async reloadNow(): Promise<void> {
     const { file, plan, check, report } = this.options;
-    const loaded = loadMeshFile(file);
+    const loaded = loadMeshFile(file, { models: 'required' });
     if (!loaded.ok) return report({ kind: 'refused', problem: formatProblems(loaded.problems) });
     const { mesh, needsRestart } = keepFixedOptions(this.mesh, loaded.config);
     check(mesh);

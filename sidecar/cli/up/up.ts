@@ -1,4 +1,3 @@
-import { statSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { resolve } from 'node:path';
 import type { MeshConfig } from '../../config/model.js';
@@ -9,7 +8,6 @@ import { systemTimers } from '../../runtime/time/timers.js';
 import type { Guardian } from '../../supervise/guardian/guardian.js';
 import { findConsul } from '../consul/binary.js';
 import { type DevAgent, withoutConsulVariables } from '../consul/dev-agent.js';
-import { CommandFailure } from '../failure.js';
 import { requireModelRuntime } from '../model-runtime.js';
 import { ownGuardian } from '../own-guardian.js';
 import { cacheFolder } from '../package-info.js';
@@ -73,7 +71,7 @@ async function up(
   onTerminalGone: (end: () => void) => void,
 ): Promise<number> {
   const mesh = readMeshFile(file, printError);
-  requireModels(mesh);
+  requireRuntime(mesh);
   const memory = memoryLine(memoryNeed(mesh.services), availableMemory());
   if (memory !== undefined) printError(memory);
   const ownAgent = options.consul === 'dev';
@@ -153,7 +151,7 @@ async function runMesh(up: Up, agent?: DevAgent): Promise<number> {
         file,
         fleet,
         plan: (next) => planner.plan(next),
-        check: requireModels,
+        check: requireRuntime,
         onSpecs,
         report: (outcome) => up.report.reloaded(outcome),
       });
@@ -241,13 +239,6 @@ function availableMemory(): number {
   return (process as { availableMemory?: () => number }).availableMemory?.() ?? freemem();
 }
 
-function requireModels(mesh: MeshConfig): void {
-  for (const { name, server } of mesh.services) {
-    if (server.kind !== 'models') continue;
-    requireModelRuntime();
-    const stat = statSync(server.dir, { throwIfNoEntry: false });
-    if (stat === undefined)
-      throw new CommandFailure(`service ${name}: there is no model directory ${server.dir}`);
-    if (!stat.isDirectory()) throw new CommandFailure(`service ${name}: ${server.dir} is not a directory`);
-  }
+function requireRuntime({ services }: MeshConfig): void {
+  if (services.some(({ server }) => server.kind === 'models')) requireModelRuntime();
 }

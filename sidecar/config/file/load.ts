@@ -20,15 +20,41 @@ export function loadSidecarFile(path: string, adopted?: AdoptedProxy): ParseResu
   return load(path, (text, fileName, options) => parseSidecarFile(text, fileName, { ...options, adopted }));
 }
 
-/** The same for a mesh file. */
-export function loadMeshFile(path: string): ParseResult<MeshConfig> {
-  return load(path, parseMeshFile);
+/** What a file names beside itself. */
+export interface Named {
+  /** `required`: a directory of models that is not on this machine is a problem of the file. */
+  readonly models: 'required' | 'unread';
 }
 
-/** Reads a file of either kind, as its content tells. */
-export function loadAnyFile(path: string): ReturnType<typeof parseAnyFile> {
+/** The same for a mesh file. */
+export function loadMeshFile(path: string, named: Named = { models: 'unread' }): ParseResult<MeshConfig> {
+  return load(path, (text, fileName, options) =>
+    parseMeshFile(text, fileName, { ...options, ...lookingAt(named) }),
+  );
+}
+
+/** Reads a file of either kind, as its content tells. Only a mesh file says what this machine serves. */
+export function loadAnyFile(
+  path: string,
+  named: Named = { models: 'unread' },
+): ReturnType<typeof parseAnyFile> {
   const read = readText(path);
-  return read.ok ? parseAnyFile(read.text, path, { baseDir: dirname(resolve(path)) }) : { result: read };
+  if (!read.ok) return { result: read };
+  return parseAnyFile(read.text, path, { baseDir: dirname(resolve(path)), ...lookingAt(named) });
+}
+
+function lookingAt({ models }: Named): Pick<ParseOptions, 'directoryProblem'> {
+  return models === 'required' ? { directoryProblem } : {};
+}
+
+function directoryProblem(path: string): string | undefined {
+  try {
+    if (statSync(path).isDirectory()) return undefined;
+    return `${path} is not a directory; expected a directory of models, each as NAME/VERSION/model.onnx`;
+  } catch (error) {
+    const why = reason(error) === 'no such file' ? 'no such directory' : reason(error);
+    return `${path}: ${why}; expected a directory of models, relative to this file`;
+  }
 }
 
 function load<T>(

@@ -34,6 +34,11 @@ export interface ParseOptions {
   readonly baseDir?: string;
   /** What the registration says that `consul.adopt` names. Absent: it has not been read, and counts as saying what is left out. */
   readonly adopted?: AdoptedProxy | undefined;
+  /**
+   * Why a directory of models cannot be served; undefined: it can. Absent: directories are not looked at, as where the file is for another
+   * machine.
+   */
+  readonly directoryProblem?: ((directory: string) => string | undefined) | undefined;
 }
 
 /** Reads the text of a sidecar file, which `outrider sidecar -c` takes. */
@@ -54,15 +59,28 @@ export function parseSidecarFile(
 export function parseMeshFile(
   text: string,
   fileName: string,
-  { baseDir = dirname(fileName) }: ParseOptions = {},
+  { baseDir = dirname(fileName), directoryProblem }: ParseOptions = {},
 ): ParseResult<MeshConfig> {
   return parseFile(text, fileName, {
     kind: 'mesh',
     schema: meshFile,
     build: (said) => {
       const file = completed(said);
-      return { config: meshConfig(file, baseDir), warnings: meshWarnings(file) };
+      const config = meshConfig(file, baseDir);
+      const problems = directoryProblem === undefined ? [] : directoryProblems(config, directoryProblem);
+      return { config, problems, warnings: meshWarnings(file) };
     },
+  });
+}
+
+/** One for each service whose directory of models cannot be served. */
+function directoryProblems(
+  { services }: MeshConfig,
+  problemOf: (directory: string) => string | undefined,
+): Warning[] {
+  return services.flatMap(({ name, server }) => {
+    const message = server.kind === 'models' ? problemOf(server.dir) : undefined;
+    return message === undefined ? [] : [{ path: ['services', name, 'models'], message }];
   });
 }
 
@@ -137,6 +155,8 @@ function placeHint(kind: FileKind, path: Path, option: string, near: string): st
 
 interface Built<T> {
   readonly config: T;
+  /** What the schema cannot see. */
+  readonly problems?: readonly Warning[];
   readonly warnings: readonly Warning[];
 }
 
@@ -173,7 +193,9 @@ function parseFile<S extends z.ZodType, T>(
     const place = (path: Path, option: string, near: string) => placeHint(kind, path, option, near);
     return { ok: false, problems: explain(result.error.issues, document, { file: fileName, place }) };
   }
-  const { config, warnings } = build(result.data);
-  const placed = warnings.map(({ path, message }) => problemAt(document, fileName, path, message));
-  return deepFreeze({ ok: true, config, warnings: placed });
+  const { config, problems = [], warnings } = build(result.data);
+  const placed = (all: readonly Warning[]): Problem[] =>
+    all.map(({ path, message }) => problemAt(document, fileName, path, message));
+  if (problems.length > 0) return { ok: false, problems: placed(problems) };
+  return deepFreeze({ ok: true, config, warnings: placed(warnings) });
 }

@@ -1,5 +1,6 @@
 /** `outrider validate`. */
 import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { validateCommand } from '../../../sidecar/cli/validate.js';
 import { scratchForTest } from '../../kit/mocha/scratch.js';
@@ -48,6 +49,23 @@ describe('outrider validate', () => {
     assert.ok(error[1]!.startsWith(`${bad}:3: limit: unknown option; `));
     assert.ok(error[1]!.endsWith('did you mean "limits"?'));
     assert.equal(error[2], `${missing}: no such file`);
+  });
+
+  it('says where a mesh file names a directory of models that is not there', () => {
+    const scratch = scratchForTest();
+    mkdirSync(join(scratch.path, 'models'));
+    scratch.write('file', '');
+    const services = 'here: { models: models }\n  gone:\n    models: nowhere\n  odd: { models: file }';
+    const mesh = scratch.write(
+      'mesh.yaml',
+      `services:\n  ${services}\ncaller: { name: a, shared: { listen: "127.0.0.1:1", by: authority }, upstreams: { here: {}, gone: {}, odd: {} } }\ndefault_intention: allow\n`,
+    );
+    const { code, error } = run([mesh], false);
+    assert.equal(code, 1);
+    assert.deepEqual(error, [
+      `${mesh}:4: services.gone.models: ${join(scratch.path, 'nowhere')}: no such directory; expected a directory of models, relative to this file`,
+      `${mesh}:5: services.odd.models: ${join(scratch.path, 'file')} is not a directory; expected a directory of models, each as NAME/VERSION/model.onnx`,
+    ]);
   });
 
   it('says the same as one JSON document for programs', () => {
