@@ -51,5 +51,11 @@ export type AuthoringAnswer =
   | { readonly answer: 'describe'; readonly metadata: ModelMetadataResponse }
   /** `isRun`: false for a model that only a server can run. */
   | { readonly answer: 'prove'; readonly isRun: boolean }
-  | { readonly answer: 'golden'; readonly card: string; readonly response: ModelInferResponse }
+  | {
+      readonly answer: 'golden';
+      readonly card: string;
+      /** The card was written for another model.onnx, and has its new sum. */
+      readonly isOtherFile: boolean;
+      readonly response: ModelInferResponse;
+    }
   | { readonly answer: 'failed'; readonly why: string };

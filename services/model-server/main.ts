@@ -99,12 +99,14 @@ async function main(): Promise<void> {
 }
 
 async function printGolden({ models, only, json }: Arguments): Promise<void> {
-  const { goldenBlock } = await import('./authoring/golden-of.js');
+  const { checksumProblem, goldenBlock } = await import('./authoring/golden-of.js');
   const { goldenIn } = await import('./authoring/renewed-card.js');
   for (const found of chooseModels(models, findModels(models), only)) {
-    const block = await goldenBlock(found);
     const { name, version, directory } = found;
     const file = `${directory}/model.yaml`;
+    const block = await goldenBlock(found);
+    const other = await checksumProblem(found);
+    if (other !== undefined) log(`${name} version ${version}: ${other}`);
     if (json) print({ model: name, version, file, golden: goldenIn(block) });
     else process.stdout.write(`# ${name}, version ${version}: ${file}\n${block}`);
   }

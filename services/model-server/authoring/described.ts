@@ -8,13 +8,13 @@ import { encodeRaw } from '../../../proto/tensors.js';
 import { loadCode } from '../code/load-code.js';
 import type { Upstream } from '../code/model-code.js';
 import { goldenSoFar, parseCard, parseDraft } from '../models/card.js';
-import { requireChecksum } from '../models/checksum.js';
+import { checksumOf, requireChecksum } from '../models/checksum.js';
 import { type ProvableSession, provable, proveGolden } from '../models/golden.js';
 import { decodeInputs } from '../protocol/request.js';
 import { goldenText } from './golden-block.js';
 import { knownInput } from './golden-of.js';
 import { loadForAuthoring } from './load.js';
-import { withGolden } from './renewed-card.js';
+import { withChecksum, withGolden } from './renewed-card.js';
 
 /** A model directory with its card. */
 export interface Place {
@@ -85,8 +85,8 @@ export class Described {
   }
 
   /**
-   * The card with a golden block of these inputs; those that are not given stay as they are in it. Proven as at the start of
-   * a server, so that a card that would not be served is never written.
+   * The card with a golden block of these inputs; those that are not given stay as they are in it. Its `sha256` becomes that of the
+   * file which was run. Proven as at the start of a server, so that a card that would not be served is never written.
    */
   async renew({ inputs, raw }: { inputs: readonly InferTensor[]; raw: readonly Uint8Array[] }) {
     const { session, place } = this;
@@ -109,9 +109,13 @@ export class Described {
       session.outputs.map((_, i) => i),
     );
     const block = goldenText({ ...signature, given, results }, '', soFar.tolerance);
-    const card = withGolden(place.card, block);
+    const { sha256: before } = parseDraft(place.card);
+    const sum = before === undefined ? undefined : await checksumOf(join(place.directory, 'model.onnx'));
+    const isOtherFile = sum !== before;
+    const renewed = withGolden(place.card, block);
+    const card = sum === undefined || !isOtherFile ? renewed : withChecksum(renewed, sum);
     await proveGolden(session, parseCard(card));
-    return { card, response: responseOf(signature, results) };
+    return { card, isOtherFile, response: responseOf(signature, results) };
   }
 }
 

@@ -5,9 +5,11 @@ import { join } from 'node:path';
 import type { Tensor, TensorSpec } from '../../../proto/datatypes.js';
 import { goldenData } from '../../../proto/golden-values.js';
 import { fromValues } from '../../../proto/tensors.js';
-import { type GivenInputs, goldenSoFar } from '../models/card.js';
+import { type GivenInputs, goldenSoFar, parseDraft } from '../models/card.js';
+import { requireChecksum } from '../models/checksum.js';
 import type { Found } from '../models/repository.js';
 import { ModelSession } from '../network/session.js';
+import { messageOf } from '../rpc.js';
 import { goldenText } from './golden-block.js';
 
 /**
@@ -34,6 +36,19 @@ export async function goldenBlock({ directory }: Found): Promise<string> {
     return goldenText({ inputs, outputs, given, results }, comment);
   } finally {
     await session.release();
+  }
+}
+
+/** Why a server would not serve this model.onnx, whatever golden block its card gets; undefined: it is the file of its card. */
+export async function checksumProblem({ directory }: Found): Promise<string | undefined> {
+  const card = join(directory, 'model.yaml');
+  if (!existsSync(card)) return undefined;
+  const { sha256 } = parseDraft(readFileSync(card, 'utf8'));
+  try {
+    await requireChecksum(join(directory, 'model.onnx'), sha256);
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
   }
 }
 

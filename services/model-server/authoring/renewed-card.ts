@@ -27,6 +27,19 @@ export function withGolden(card: string, block: string): string {
   return `${card.slice(0, start)}${block}${isAtLineStart ? rest : rest.replace(/^[^\n]*\n?/, '')}`;
 }
 
+/** The card with this `sha256` in place of the one that it has. */
+export function withChecksum(card: string, sum: string): string {
+  const document = parseDocument(card);
+  const { contents } = document;
+  const pair = isMap(contents)
+    ? contents.items.find(({ key }) => isScalar(key) && key.value === 'sha256')
+    : undefined;
+  const [start, end] = (isNode(pair?.value) && pair.value.range) || [];
+  if (start === undefined || end === undefined) return card;
+  const quote = /["']/.exec(card[start] ?? '')?.[0] ?? '';
+  return `${card.slice(0, start)}${quote}${sum}${quote}${card.slice(end)}`;
+}
+
 /** What a block `golden` says, as data. */
 export function goldenIn(block: string): unknown {
   return parseDocument(block).toJS().golden;

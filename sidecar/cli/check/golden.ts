@@ -46,7 +46,7 @@ async function prove({ of, directory }: Provable, leftMs: number): Promise<Findi
     return failed(
       'model',
       `${of}: ${oneLine(error)}`,
-      'another file than model.yaml was written for: copy the right one, or `outrider golden` writes the block anew',
+      'another file than model.yaml was written for: copy the right one, or `outrider golden` takes this one',
     );
   } finally {
     author.close();

@@ -21,7 +21,7 @@ export interface GoldenOptions {
 
 /**
  * `outrider golden`: runs a model once on inputs of its maker and writes what came out into its
- * model.yaml as the expected output. Other keys and comments stay. Nothing is written when the model
+ * model.yaml as the expected output, with the sha256 of the file that gave it. Other keys and comments stay. Nothing is written when the model
  * would not be served with it.
  *
  * @returns the exit code 0.
@@ -39,7 +39,7 @@ export async function goldenCommand(options: GoldenOptions): Promise<number> {
     );
     const given = await givenInputs(options.inputs, metadata, options.stdin ?? process.stdin);
     const { inputs, raw_input_contents: raw } = encoded(given);
-    const { card, response } = await author.ask<'golden'>({ ask: 'golden', inputs, raw }, file);
+    const { card, isOtherFile, response } = await author.ask<'golden'>({ ask: 'golden', inputs, raw }, file);
     if (readFileSync(file, 'utf8') !== before)
       throw new CommandFailure(`${file} was changed meanwhile; it is left as it is`);
     writeFileSync(`${file}.new`, card);
@@ -49,12 +49,14 @@ export async function goldenCommand(options: GoldenOptions): Promise<number> {
     const answer = answerOf(outputs, { metadata, rowNames, seconds: 0 });
     const out = options.stdout ?? process.stdout;
     if (options.json === true) {
-      const named = { file, model: response.model_name, version: response.model_version };
+      const named = { file, model: response.model_name, version: response.model_version, isOtherFile };
       out.write(`${JSON.stringify({ ...named, ...answer.json, outputs })}\n`);
       return 0;
     }
     out.write(`${answer.text}\n`);
-    out.write(`wrote the block golden of ${file}: is that answer right?\n`);
+    const blocks = isOtherFile ? 'the block golden and sha256' : 'the block golden';
+    if (isOtherFile) out.write(`model.onnx is another file than the one that ${file} was written for\n`);
+    out.write(`wrote ${blocks} of ${file}: is that answer right?\n`);
     return 0;
   } finally {
     author.close();

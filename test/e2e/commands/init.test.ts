@@ -1,6 +1,7 @@
 /** `outrider init` and `outrider golden` as commands, on tiny models of every kind. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseCard } from '../../../services/model-server/models/card.js';
 import { EFFORT } from '../../kit/mocha/effort.js';
@@ -134,6 +135,36 @@ describe('outrider init', function () {
     );
   });
 
+  it('puts a further version beside the others, and leaves the mesh file as it is', async () => {
+    await init(arithmeticModel());
+    const mesh = readFileSync(join(scratch.path, 'mine.yaml'), 'utf8');
+    const again = await init(arithmeticModel());
+    assert.match(again.stderr, /models\/mine exists already; .*; `--version 2` adds a version beside it\n$/);
+    const { code, stdout, stderr } = await init(arithmeticModel(), '--version', '2');
+    assert.deepEqual([code, stderr], [0, '']);
+    assert.match(stdout, /^wrote models\/mine\/2\/model\.onnx and models\/mine\/2\/model\.yaml$/m);
+    assert.match(
+      stdout,
+      /main\.js golden models\/mine\/2 --input 'a=.*\n.*rollout mine --model mine --version 2$/m,
+    );
+    assert.equal(readFileSync(join(scratch.path, 'mine.yaml'), 'utf8'), mesh);
+    assert.match((await init(arithmeticModel(), '--version', '2')).stderr, /models\/mine\/2 exists already/);
+    assert.equal((await init(arithmeticModel(), '--version', 'two')).code, 2);
+    assert.deepEqual(readdirSync(join(scratch.path, 'models/mine')), ['1', '2']);
+  });
+
+  it('gives two models of a folder ports of their own', async () => {
+    const calls: string[] = [];
+    for (const name of ['one', 'two']) {
+      scratch.write('given.onnx', arithmeticModel());
+      const { stdout } = await run('init', name, '--model', 'given.onnx', '--json');
+      const { call, admin, next } = JSON.parse(stdout);
+      assert.ok(next[1].endsWith(` --target ${call}`) && next[1].includes(` infer ${name} `), next[1]);
+      calls.push(call, admin);
+    }
+    assert.equal(new Set(calls).size, 4, calls.join(' '));
+  });
+
   it('refuses what is there already, and leaves it as it is', async () => {
     scratch.write('mine.yaml', 'kept');
     assert.match(
@@ -212,6 +243,25 @@ describe('outrider golden', function () {
     assert.equal(headOf(after), headOf(before));
     const probabilities = parseCard(after).golden.outputs['probabilities']!.values.map(Number);
     assert.equal(probabilities.indexOf(Math.max(...probabilities)), 7);
+  });
+
+  it('takes another model.onnx with its sum, after which a server serves it', async () => {
+    const onnx = join(scratch.path, 'models/digits/1/model.onnx');
+    cpSync(join(REPOSITORY, 'services/digits/lite/models/digits/1/model.onnx'), onnx);
+    const served = await outcomeOf(
+      startOutrider(['serve', '--models', 'models', '--golden'], {}, scratch.path),
+    );
+    assert.match(
+      served.stderr,
+      /model\.onnx has sha256 \w+, expected \w+ of model\.yaml: .*`outrider golden`/,
+    );
+    const { code, stdout } = await golden('models/digits', '--input', `@${SEVEN}`);
+    assert.equal(code, 0);
+    assert.match(stdout, /model\.onnx is another file .*\nwrote the block golden and sha256 of models/);
+    const { sha256 } = parseCard(readFileSync(file, 'utf8'));
+    assert.equal(sha256, createHash('sha256').update(readFileSync(onnx)).digest('hex'));
+    const again = await golden('models/digits', '--input', `@${SEVEN}`);
+    assert.match(again.stdout, /\nwrote the block golden of/);
   });
 
   it('says the answer in JSON', async () => {

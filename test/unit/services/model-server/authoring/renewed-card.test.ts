@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { withGolden } from '../../../../../services/model-server/authoring/renewed-card.js';
+import { withChecksum, withGolden } from '../../../../../services/model-server/authoring/renewed-card.js';
 
 const BLOCK = `golden:
   tolerance: 0.001
@@ -44,4 +44,22 @@ golden: # of zeros
     assert.throws(() => withGolden('- a\n', BLOCK), /found no keys, expected a map/);
     assert.throws(() => withGolden('a: [1\n', BLOCK), /model\.yaml is not YAML/);
   });
+});
+
+describe('a card with the sum of another file', () => {
+  const sum = 'b'.repeat(64);
+
+  it('keeps every other character, in lines and in braces', () => {
+    for (const around of [
+      '# a\nsha256: X # of it\nlabels: [a]\n',
+      'sha256: "X"\n',
+      '{ "sha256": "X", "labels": ["a"] }',
+    ]) {
+      const card = around.replace('X', 'a'.repeat(64));
+      assert.equal(withChecksum(card, sum), around.replace('X', sum));
+    }
+  });
+
+  it('is as it was where it has none', () =>
+    assert.equal(withChecksum('labels: [a]\n', sum), 'labels: [a]\n'));
 });
