@@ -1,6 +1,6 @@
 /**
  * Command lines of pages about a mesh that runs, as they are written and in their order: DEBUGGING.md, OBSERVE.md, OPERATE.md,
- * AUDIT.md, CAPACITY.md and TROUBLESHOOT.md, beside one mesh, that of DEBUGGING.md with the blocks that the other pages add to a mesh file.
+ * AUDIT.md, PERFORMANCE.md and TROUBLESHOOT.md, beside one mesh, that of DEBUGGING.md with the blocks that the other pages add to a mesh file.
  */
 import assert from 'node:assert/strict';
 import { blocksOf, IS_UP, pageText, shellLines } from '../kit/process/page-lines.js';
@@ -10,7 +10,6 @@ import { ScratchDirectory } from '../kit/process/scratch-directory.js';
 /** Lines that need a Consul agent, a packet filter, or something that runs elsewhere, with how they begin. */
 const ELSEWHERE: Readonly<Record<string, readonly (readonly [start: string, where: string])[]>> = {
   'AUDIT.md': [['npx outrider audit verify digits-1.jsonl --seen', 'audit.test.ts, with Consul']],
-  'CAPACITY.md': [],
   'DEBUGGING.md': [
     ['npm ci', 'this build'],
     ["curl -s '127.0.0.1:8500", 'consul.test.ts'],
@@ -20,6 +19,7 @@ const ELSEWHERE: Readonly<Record<string, readonly (readonly [start: string, wher
     ['tshark', 'by hand'],
   ],
   'OBSERVE.md': [],
+  'PERFORMANCE.md': [['npm run bench', 'measurements']],
   'OPERATE.md': [['npx outrider page --consul', 'page.test.ts']],
   'TROUBLESHOOT.md': [
     ['outrider validate mesh.yaml', 'DEBUGGING.md'],
@@ -60,10 +60,10 @@ describe('the lines of pages about a mesh that runs', function () {
   let place: ScratchDirectory;
   const pages = {
     audit: new Page('AUDIT.md'),
-    capacity: new Page('CAPACITY.md'),
     debugging: new Page('DEBUGGING.md'),
     observe: new Page('OBSERVE.md'),
     operate: new Page('OPERATE.md'),
+    performance: new Page('PERFORMANCE.md'),
     troubleshoot: new Page('TROUBLESHOOT.md'),
   };
   before(() => {
@@ -137,12 +137,12 @@ describe('the lines of pages about a mesh that runs', function () {
       await prints(observe.line(`curl -i http://127.0.0.1:9464/${path}`), /^HTTP\/1\.1 200 /);
   });
 
-  it('CAPACITY.md: what a sidecar takes, and its number of series', async () => {
-    const [taken, ...more] = [1, 2].map(() => pages.capacity.line('taken'));
+  it('PERFORMANCE.md: what a sidecar takes, and its number of series', async () => {
+    const [taken, ...more] = [1, 2].map(() => pages.performance.line('taken'));
     const twice = await run([taken, ...more].join('\n').replace('sleep 60', ':'));
     assert.equal(twice.match(/^process_cpu_seconds_total \d/gm)?.length, 2, twice);
     assert.equal(twice.match(/^process_resident_memory_bytes \d/gm)?.length, 2, twice);
-    assert.ok(Number(await run(pages.capacity.line('curl'))) > 100);
+    assert.ok(Number(await run(pages.performance.line('curl'))) > 100);
   });
 
   it('AUDIT.md: the log of a replica is whole', () =>

@@ -79,7 +79,7 @@ const tracesBlock = () =>
   }).check(rules(refusePathOfGrpc));
 
 const PRESENT =
-  'Present: spans of calls go to an OpenTelemetry collector (docs/TRACES.md): one for each call, and one for each attempt with its endpoint, outcome, reason and wait. Calls are in W3C traces, whose ids are passed on. Spans are dropped and counted while the collector is away.';
+  'Present: spans of calls go to an OpenTelemetry collector (docs/OBSERVE.md): one for each call, and one for each attempt with its endpoint, outcome, reason and wait. Calls are in W3C traces, whose ids are passed on. Spans are dropped and counted while the collector is away.';
 
 /** In a sidecar file. */
 export const traces = option(tracesBlock().optional(), {
