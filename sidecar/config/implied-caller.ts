@@ -1,7 +1,7 @@
 /**
  * What a mesh file need not say. Without a block `caller` there is one of a usual name that may be called with any service
  * of the file; without a word of intentions the caller and each service
- * may call their upstreams, and nothing else is let in (decision 44).
+ * may call their upstreams, and nothing else is let in.
  */
 import type { z } from 'zod';
 import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from './defaults.js';

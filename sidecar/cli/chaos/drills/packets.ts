@@ -1,6 +1,6 @@
 /**
  * Drills in which the kernel drops packets on the way to a replica, so that TCP itself has to notice: nothing is acknowledged, and what
- * was lost is sent again at growing intervals. The command runs itself in a network of its own for them (decision 132).
+ * was lost is sent again at growing intervals. The command runs itself in a network of its own for them.
  */
 
 import { whyNoOwnNetwork } from '../faults/own-network.js';
