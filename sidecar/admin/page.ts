@@ -179,7 +179,7 @@ function endpointRow(row: reports.EndpointReport, hasPriorities: boolean): strin
   const toPeers = latencyRatio === undefined ? '' : `, ${latencyRatio.toFixed(1)} × its peers`;
   const number = hasPriorities ? `<td class="n">${priority ?? 0}</td>` : '';
   return `<tr><td>${escapeHtml(upstream)}</td><td title="${escapeHtml(row.address)}">${escapeHtml(row.endpoint)}</td>${number}
-<td>${toned(endpointState(row), endpointTone(row))}${notes.map((note) => `, ${note}`).join('')}</td><td class="n wide">${row.inFlight}</td><td class="n">${row.ewmaMs === 0 ? '–' : `${row.ewmaMs.toFixed(1)} ms`}${toPeers}</td>
+<td>${toned(endpointState(row), endpointTone(row))}${notes.map((note) => `, ${note}`).join('')}</td><td class="n wide">${row.inFlight}</td><td class="n">${row.latencyMs === undefined ? '–' : `${row.latencyMs.toFixed(1)} ms`}${toPeers}</td>
 <td class="n wide">${row.attempts}</td><td class="n wide">${row.faults}</td><td class="n wide">${row.ejections}</td><td>${escapeHtml(endpointReason(row))}</td></tr>`;
 }
 

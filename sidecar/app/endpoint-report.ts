@@ -43,6 +43,7 @@ export function reportOf(cluster: Cluster, endpoint: Endpoint, nowMs: number): E
     connections: pool.connectionCount,
     inFlight: endpoint.inFlight,
     ewmaMs: endpoint.latency.peakMs,
+    ...(endpoint.latency.meanMs === 0 ? {} : { latencyMs: endpoint.latency.meanMs }),
     weight: endpoint.weight,
     attempts: endpoint.attempts,
     faults: endpoint.outcomes[Outcome.fault]!,

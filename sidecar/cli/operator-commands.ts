@@ -11,9 +11,13 @@ import type { TapBounds } from './tap/tap-query.js';
 /** Options of `tap` as commander reads them. */
 interface TapFlags extends TapBounds {
   readonly admin?: string[];
+  readonly mesh?: string;
   readonly count?: string;
   readonly json?: boolean;
 }
+
+/** Of `--mesh` where a running mesh is meant. */
+const MESH = 'mesh file of a mesh that `up` runs here; default: the mesh of this folder';
 
 /** The commands for operators of a running mesh, added to `program`; `done` gets the exit code. */
 export function addOperatorCommands(program: Command, done: (exitCode: number) => void): void {
@@ -21,19 +25,22 @@ export function addOperatorCommands(program: Command, done: (exitCode: number) =
     .command('status')
     .description('show sidecars, models, endpoints, ejections and latencies')
     .argument('[NAME...]', 'sidecars or services, to show them alone and with their methods')
-    .option('--admin <ADDR...>', 'admin addresses; default: every mesh that `up` runs on this machine')
+    .option('--mesh <FILE>', MESH)
+    .option('--admin <ADDR...>', 'admin addresses, instead of a mesh that `up` runs here')
     .option('--consul [ADDR]', 'the sidecars in the catalogue of this agent; default: $CONSUL_HTTP_ADDR')
     .option('--watch', 'draw again every second until Ctrl-C, with calls per second')
     .option('--json', 'print JSON')
     .action(async (names: string[], options: Partial<Omit<StatusOptions, 'names'>>) => {
       const { statusCommand } = await import('./status/status.js');
-      const { admin = [], watch = false, json = false, consul } = options;
-      done(await statusCommand({ names, admin, watch, json, ...present('consul', consul) }));
+      const { admin = [], watch = false, json = false, mesh, consul } = options;
+      const place = { ...present('mesh', mesh), ...present('consul', consul) };
+      done(await statusCommand({ names, admin, watch, json, ...place }));
     });
   program
     .command('page')
     .description('serve one page about a whole mesh: services, calls, endpoints, what happened, drain')
-    .option('--admin <ADDR...>', 'admin addresses; default: every mesh that `up` runs on this machine')
+    .option('--mesh <FILE>', MESH)
+    .option('--admin <ADDR...>', 'admin addresses, instead of a mesh that `up` runs here')
     .option(
       '--consul [ADDR]',
       'the sidecars in the catalogue of this agent: by their admin port where it is reached, else by their metrics (`observe`); default: $CONSUL_HTTP_ADDR',
@@ -48,12 +55,12 @@ export function addOperatorCommands(program: Command, done: (exitCode: number) =
   program
     .command('check')
     .description('look at all that has to be right for calls to succeed; exit code 1 where something failed')
-    .option('--mesh <FILE...>', 'mesh or sidecar files; default: those of the meshes that `up` runs here')
+    .option('--mesh <FILE...>', 'mesh or sidecar files; default: the mesh of this folder that `up` runs')
     .option(
       '--consul [ADDR]',
       'the agent to ask, and without files what is in its catalogue; default: $CONSUL_HTTP_ADDR',
     )
-    .option('--admin <ADDR...>', 'admin addresses of sidecars; default: those that `up` runs here')
+    .option('--admin <ADDR...>', 'admin addresses of sidecars; default: those of running meshes of the files')
     .option('--json', 'print JSON')
     .action(async (options: Partial<CheckOptions>) => {
       const { checkCommand } = await import('./check/check.js');
@@ -62,12 +69,13 @@ export function addOperatorCommands(program: Command, done: (exitCode: number) =
     });
   program
     .command('tap')
-    .description('show calls as they end, with their attempts, from all sidecars of `up`')
+    .description('show calls as they end, with their attempts, from all sidecars of a mesh')
     .argument(
       '[FILTER...]',
       'upstream=NAME, method=TEXT, model=NAME, status=CODE, reason=NAME, slow=100ms, failed, inbound, outbound; all must fit',
     )
-    .option('--admin <ADDR...>', 'admin addresses; default: every mesh that `up` runs on this machine')
+    .option('--mesh <FILE>', MESH)
+    .option('--admin <ADDR...>', 'admin addresses, instead of a mesh that `up` runs here')
     .option('--sample <RATIO>', 'share of the calls that fit; default 1')
     .option('--rate <N>', 'calls per second of each sidecar at most; further ones are counted; default 50')
     .option('--count <N>', 'end after so many calls')

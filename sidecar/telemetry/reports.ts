@@ -27,8 +27,10 @@ export interface EndpointReport {
   readonly untilMs?: number;
   readonly connections: number;
   readonly inFlight: number;
-  /** 0: not known yet. */
+  /** What balancing goes by: follows the slowest of the last calls, and counts a failure as slow. 0: not known yet. */
   readonly ewmaMs: number;
+  /** Mean of the attempts that succeeded, of which the last ten seconds count most; absent: there was none. What people call its latency. */
+  readonly latencyMs?: number;
   readonly weight: number;
   readonly attempts: number;
   readonly faults: number;

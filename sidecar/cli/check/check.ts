@@ -6,8 +6,9 @@ import { AskedAgent } from '../consul/asked-agent.js';
 import { CommandFailure } from '../failure.js';
 import { packageVersion } from '../package-info.js';
 import type { SidecarStatus } from '../status/sidecar-table.js';
-import { adminTargets, fetchAll, sidecarsOf, type Target } from '../status/status.js';
+import { adminTargets, fetchAll, namedTargets, sidecarsOf, type Target } from '../status/status.js';
 import { paletteFor } from '../terminal.js';
+import { meshesHere } from '../up/chosen-meshes.js';
 import { runningMeshes } from '../up/run-directory.js';
 import { adoptedSubject } from './adopted-registration.js';
 import { checkAsked } from './asked-sidecars.js';
@@ -25,11 +26,11 @@ import { checkRunning } from './running.js';
 import { readSubject, type Subject } from './subject.js';
 
 export interface CheckOptions {
-  /** Mesh or sidecar files; empty: those of the meshes that `up` runs here. */
+  /** Mesh or sidecar files; empty: those of the mesh of this folder that `up` runs. */
   readonly mesh: readonly string[];
   /** Address of a Consul agent in place of the one in the files; `true`: the one of the environment. */
   readonly consul?: string | true;
-  /** Admin addresses; empty: those of the meshes that `up` runs here. */
+  /** Admin addresses; empty: those of running meshes of the files. */
   readonly admin: readonly string[];
   readonly json: boolean;
 }
@@ -72,15 +73,15 @@ export async function checkCommand(options: CheckOptions): Promise<number> {
  * @throws CommandFailure where there is nothing to check. */
 export async function findAll(options: CheckOptions, world: CheckWorld): Promise<Finding[]> {
   const { mesh, admin, consul } = options;
-  const running = admin.length === 0 && mesh.length === 0 && consul !== undefined ? [] : runningMeshes();
-  const files = mesh.length > 0 || consul !== undefined ? mesh : running.map(({ meshFile }) => meshFile);
+  const isNamed = admin.length > 0 || mesh.length > 0 || consul !== undefined;
+  const files = isNamed ? mesh : meshesHere().map(({ meshFile }) => meshFile);
   if (files.length === 0 && consul === undefined && admin.length === 0)
     throw new CommandFailure(
       'no mesh of `outrider up` runs here; name what to check: --mesh FILE, --consul ADDR or --admin ADDR',
     );
   const read = files.map(readSubject);
   const inFiles = read.flatMap(({ subject }) => subject ?? []);
-  const targets = targetsOf(options, inFiles);
+  const targets = await namedTargets(targetsOf(options, inFiles));
   const seen = await fetchAll(targets);
   const agent = consul ?? agentOf(seen);
   const whole = await Promise.all(inFiles.map((subject) => withRegistration(subject, agent)));
@@ -165,7 +166,7 @@ async function asked<T>(agent: AskedAgent, work: (agent: AskedAgent) => Promise<
 
 /** The admin servers of the command line, else those of running meshes of the files. */
 function targetsOf({ admin, mesh, consul }: CheckOptions, subjects: readonly Subject[]): Target[] {
-  if (admin.length > 0) return adminTargets(admin);
+  if (admin.length > 0) return adminTargets({ admin });
   if (mesh.length === 0 && consul !== undefined) return [];
   const files = subjects.map(({ file }) => resolve(file));
   const notes = runningMeshes().filter(({ meshFile }) => files.includes(meshFile));

@@ -1,6 +1,7 @@
 import { readDuration } from '../../config/codecs/duration.js';
 import { CommandFailure } from '../failure.js';
-import { type RunNote, runningMeshes } from '../up/run-directory.js';
+import { meshesHere } from '../up/chosen-meshes.js';
+import type { RunNote } from '../up/run-directory.js';
 import type { InferOptions } from './infer.js';
 
 /** Flags of `outrider infer`, as commander parses them. */
@@ -19,7 +20,7 @@ export interface InferFlags {
  * this machine.
  */
 export function inferFlags(model: string, flags: InferFlags): InferOptions {
-  const target = flags.target ?? runningTarget(model, runningMeshes());
+  const target = flags.target ?? runningTarget(model, meshesHere());
   return {
     model,
     inputs: flags.input,

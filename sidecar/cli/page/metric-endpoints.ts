@@ -55,6 +55,7 @@ export function endpointsOf(found: Samples, { sidecar, memory, peers }: Endpoint
     const counts = detectors.get(key) ?? new Map<string, number>();
     const detector = memory.latestDetector(`${sidecar}\n${key}`, counts);
     const peer = peers.get(address);
+    const ewmaMs = 1_000 * (ewma.get(key) ?? 0);
     const seen = { state, detector, attempts: attempts.get(key) ?? 0, faults: faults.get(key) ?? 0 };
     return {
       upstream,
@@ -66,7 +67,9 @@ export function endpointsOf(found: Samples, { sidecar, memory, peers }: Endpoint
       sinceMs: memory.since(`${sidecar}\n${key}`, state),
       connections: connections.get(key) ?? 0,
       inFlight: inFlight.get(key) ?? 0,
-      ewmaMs: 1_000 * (ewma.get(key) ?? 0),
+      ewmaMs,
+      // Metrics have no other latency of one endpoint.
+      ...(ewmaMs === 0 ? {} : { latencyMs: ewmaMs }),
       weight: 1,
       attempts: seen.attempts,
       faults: seen.faults,

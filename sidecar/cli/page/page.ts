@@ -1,4 +1,5 @@
 import { readAddress } from '../../config/codecs/address.js';
+import { present } from '../../config/present.js';
 import { systemClock } from '../../runtime/time/clock.js';
 import { systemTimers } from '../../runtime/time/timers.js';
 import { CommandFailure } from '../failure.js';
@@ -11,7 +12,9 @@ import { AdminSource, CatalogSource, type Source } from './sources.js';
 
 /** Options of `outrider page`. */
 export interface PageOptions {
-  /** Admin addresses; empty: every mesh that `up` runs on this machine. With `consul`: those whose sidecars say more than their metrics. */
+  /** Mesh file of a mesh that `up` runs here; absent: the mesh of this folder. */
+  readonly mesh?: string;
+  /** Admin addresses; empty: those of `mesh`. With `consul`: those whose sidecars say more than their metrics. */
   readonly admin: readonly string[];
   /** Address of a Consul agent, whose catalogue is shown; `true`: the one of the environment. */
   readonly consul?: string | true;
@@ -37,10 +40,12 @@ export async function pageCommand(options: PageOptions): Promise<number> {
   const listen = readAddress(options.listen);
   if (!listen.ok || listen.value.kind !== 'tcp')
     throw new CommandFailure(`--listen: ${listen.ok ? 'expected HOST:PORT' : listen.problem}`, 2);
-  const { admin, consul } = options;
+  const { admin, mesh, consul } = options;
+  if (mesh !== undefined && consul !== undefined)
+    throw new CommandFailure('--mesh and --consul: expected one of them', 2);
   const source =
     consul === undefined
-      ? new AdminSource(admin)
+      ? new AdminSource({ admin, ...present('mesh', mesh) })
       : new CatalogSource(consul === true ? undefined : consul, admin);
   const view = new MeshView();
   const look = async (): Promise<void> => view.take(await source.look(), systemClock.now());

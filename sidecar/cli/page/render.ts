@@ -94,7 +94,7 @@ function section(service: string, moment: MeshMoment): string {
       .filter(({ upstream }) => upstream === service)
       .map((row) => {
         const since = row.sinceMs < 1_000 ? 'now' : `${ago(row.sinceMs)}`;
-        const latency = row.ewmaMs === 0 ? '–' : `${row.ewmaMs.toFixed(1)} ms`;
+        const latency = row.latencyMs === undefined ? '–' : `${row.latencyMs.toFixed(1)} ms`;
         return `<tr><td>${escapeHtml(row.endpoint)}</td><td>${escapeHtml(name)}</td><td><span class="${endpointTone(row)}">${endpointState(row)}</span></td><td class="n">${since}</td>
 <td class="n minor">${row.inFlight}</td><td class="n minor">${latency}</td><td class="n minor">${row.faults}</td><td class="n minor">${row.ejections}</td><td>${escapeHtml(row.why)}</td></tr>`;
       }),

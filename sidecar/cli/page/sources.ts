@@ -5,7 +5,8 @@ import { askAdmin } from '../admin-client.js';
 import { AskedAgent } from '../consul/asked-agent.js';
 import { oneLine } from '../failure.js';
 import { type CatalogInstance, catalogInstances, inboundAddresses } from '../status/catalog.js';
-import { adminTargets, type Target } from '../status/status.js';
+import { type AdminChoice, adminTargets, namedTargets, sidecarsOf, type Target } from '../status/status.js';
+import { runningMeshes } from '../up/run-directory.js';
 import { CatalogMemory } from './catalog-memory.js';
 import { catalogReport } from './catalog-report.js';
 import { collect, MAX_SIDECARS } from './collector.js';
@@ -21,19 +22,21 @@ export interface Source {
   target(sidecar: string): Target | undefined;
 }
 
-/** The sidecars at these admin addresses; empty: those of every mesh that `up` runs on this machine. */
+/** The sidecars at these admin addresses; empty: those of a mesh that `up` runs here. */
 export class AdminSource implements Source {
-  private targets: Target[] = [];
+  private targets: readonly Target[] = [];
 
-  constructor(private readonly admin: readonly string[]) {}
+  constructor(private readonly choice: AdminChoice) {}
 
-  look(): Promise<Answered[]> {
+  async look(): Promise<Answered[]> {
+    const isFirst = this.targets.length === 0;
     try {
+      if (isFirst) this.targets = await namedTargets(adminTargets(this.choice));
       // A mesh of `up` may have other sidecars by now.
-      if (this.targets.length === 0 || this.admin.length === 0) this.targets = adminTargets(this.admin);
+      else if (this.choice.admin.length === 0) this.targets = adminTargets(this.choice);
     } catch (error) {
       // What `up` ran before is gone: the page says that nothing answers.
-      if (this.targets.length === 0) throw error;
+      if (isFirst) throw error;
     }
     return collect(this.targets);
   }
@@ -70,7 +73,7 @@ export class CatalogSource implements Source {
     private readonly admin: readonly string[] = [],
   ) {
     // Addresses by hand are read once: a wrong one ends the command.
-    if (admin.length > 0) adminTargets(admin);
+    if (admin.length > 0) adminTargets({ admin });
     this.agent = AskedAgent.open(address);
   }
 
@@ -133,11 +136,8 @@ export class CatalogSource implements Source {
 
   /** None is no mistake: on a machine without a mesh of `up` there are the metrics. */
   private adminPorts(): Target[] {
-    try {
-      return adminTargets(this.admin);
-    } catch {
-      return [];
-    }
+    // Of all meshes here: the catalogue tells which of them belong to it.
+    return this.admin.length > 0 ? adminTargets({ admin: this.admin }) : sidecarsOf(runningMeshes());
   }
 
   /** One that Consul calls critical and that does not answer is gone; any other has what the catalogue says of it. */

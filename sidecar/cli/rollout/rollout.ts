@@ -7,7 +7,8 @@ import { CommandFailure, oneLine } from '../failure.js';
 import { parsePeerJson } from '../peer-json.js';
 import { endRequests } from '../signals.js';
 import { paletteFor } from '../terminal.js';
-import { type RunNote, runningMeshes } from '../up/run-directory.js';
+import { meshesHere } from '../up/chosen-meshes.js';
+import type { RunNote } from '../up/run-directory.js';
 import { progressLine, rolloutText } from './rollout-text.js';
 
 export interface RolloutPlace {
@@ -116,7 +117,7 @@ function print(view: RolloutView, { json }: RolloutPlace): number {
  * @throws CommandFailure where there is none, or two meshes have such a service.
  */
 async function find({ service, admin }: RolloutPlace): Promise<readonly Address[]> {
-  const meshes = admin.length > 0 ? [] : runningMeshes();
+  const meshes = admin.length > 0 ? [] : meshesHere();
   const texts = admin.length > 0 ? admin : meshes.flatMap((mesh) => Object.values(mesh.admin));
   if (texts.length === 0)
     throw new CommandFailure(

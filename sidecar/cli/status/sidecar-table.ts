@@ -1,5 +1,5 @@
 import type { StatusReport } from '../../admin/status.js';
-import { tableOf } from '../columns.js';
+import { type Column, tableOf } from '../columns.js';
 import type { Palette } from '../terminal.js';
 import type { CatalogInstance } from './catalog.js';
 
@@ -35,8 +35,6 @@ interface Row {
   readonly waiting?: string;
   /** Eligible ones of all, over all upstreams. */
   readonly endpoints?: string;
-  /** Methods of upstreams that are known by description or by their answers. */
-  readonly methods?: string;
   /** Ended since the start, both directions together, and per second. */
   readonly calls?: string;
   readonly rate?: string;
@@ -47,36 +45,47 @@ interface Row {
 /** A certificate that ends before this is shown in yellow, s; those of Consul and of `up` are renewed long before. */
 const SOON_S = 600;
 
-/** One line for each sidecar: is it ready, of which version, with how many endpoints, and until when its certificate holds. */
-export function sidecarTable(seen: readonly SidecarStatus[], palette: Palette, rates: Rates): string {
-  const rows = seen.map((each) => rowOf(each, palette, rates));
-  return tableOf(palette, rows, [
+/**
+ * One line for each sidecar: is it ready, of which version, with how many endpoints, and until when its certificate holds.
+ *
+ * @param rates absent: calls per second have no column.
+ */
+export function sidecarTable(seen: readonly SidecarStatus[], palette: Palette, rates?: Rates): string {
+  const rows = seen.map((each) => rowOf(each, palette, rates ?? new Map()));
+  // A column is there by what is shown, and not by what it says now: a table that is drawn again keeps its columns.
+  const live = seen.some((each) => 'report' in each);
+  const isListed = seen.some((each) => 'catalog' in each);
+  const columns: readonly (Column<Row> | false)[] = [
     { title: 'sidecar', cell: ({ sidecar }) => sidecar },
-    { title: 'service', cell: ({ service }) => service, giveUp: 1 },
-    { title: 'version', cell: ({ version }) => version, isOptional: true, giveUp: 9 },
+    (live || isListed) && { title: 'service', cell: ({ service }) => service, giveUp: 2 },
+    (live || isListed) && { title: 'version', cell: ({ version }) => version, giveUp: 11 },
     { title: 'state', cell: ({ state }) => state },
-    { title: 'restarts', cell: ({ restarts = '' }) => restarts, isOptional: true, giveUp: 6 },
-    { title: 'model', cell: ({ model = '' }) => model, isOptional: true, giveUp: 1 },
-    { title: 'model restarts', cell: ({ modelRestarts = '' }) => modelRestarts, isOptional: true, giveUp: 5 },
-    { title: 'running', cell: ({ running = '' }) => running, isOptional: true, giveUp: 4 },
-    { title: 'waiting', cell: ({ waiting = '' }) => waiting, isOptional: true, giveUp: 3 },
-    { title: 'calls', cell: ({ calls = '' }) => calls, isOptional: true, giveUp: 7 },
-    { title: 'calls/s', cell: ({ rate = '' }) => rate, isOptional: true, giveUp: 2 },
-    { title: 'endpoints', cell: ({ endpoints = '' }) => endpoints, isOptional: true, giveUp: 2 },
-    { title: 'methods', cell: ({ methods = '' }) => methods, isOptional: true, giveUp: 10 },
-    { title: 'certificate', cell: ({ certificate = '' }) => certificate, isOptional: true, giveUp: 8 },
+    live && { title: 'restarts', cell: ({ restarts = '' }) => restarts, giveUp: 4 },
+    (live || isListed) && { title: 'model', cell: ({ model = '' }) => model, giveUp: 1 },
+    live && { title: 'model restarts', cell: ({ modelRestarts = '' }) => modelRestarts, giveUp: 3 },
+    live && { title: 'running', cell: ({ running = '' }) => running, giveUp: 7 },
+    live && { title: 'waiting', cell: ({ waiting = '' }) => waiting, giveUp: 6 },
+    live && { title: 'calls', cell: ({ calls = '' }) => calls, giveUp: 9 },
+    live && rates !== undefined && { title: 'calls/s', cell: ({ rate = '' }) => rate, giveUp: 8 },
+    live && { title: 'endpoints', cell: ({ endpoints = '' }) => endpoints, giveUp: 5 },
+    live && { title: 'certificate', cell: ({ certificate = '' }) => certificate, giveUp: 10 },
     { title: 'why', cell: ({ why }) => why, isSentence: true },
-  ]);
+  ];
+  return tableOf(
+    palette,
+    rows,
+    columns.filter((column) => column !== false),
+  );
 }
 
-/** The cells of one sidecar; what its report does not say stays empty, and columns without a cell are left out. */
+/** The cells of one sidecar; what its report does not say stays empty. */
 function rowOf(seen: SidecarStatus, palette: Palette, rates: Rates): Row {
   const { name } = seen;
   if ('catalog' in seen) return catalogRow(name, seen.catalog, palette);
   if (!('report' in seen))
     return { sidecar: name, service: '', version: '', state: palette.red('no answer'), why: seen.problem };
   const { instance, service, version, ready, notReady, restarts, model, models, queue } = seen.report;
-  const { endpoints, methods = [], calls, certificateEndsInS } = seen.report;
+  const { endpoints, calls, certificateEndsInS } = seen.report;
   const eligible = endpoints.filter(({ state }) => state === 'eligible').length;
   const rate = rates.get(name);
   return {
@@ -91,7 +100,6 @@ function rowOf(seen: SidecarStatus, palette: Palette, rates: Rates): Row {
     running: text(queue?.running),
     waiting: text(queue?.waiting),
     endpoints: endpoints.length === 0 ? '' : `${eligible} of ${endpoints.length}`,
-    methods: methods.length === 0 ? '' : String(methods.length),
     calls: text(calls && calls.inbound + calls.outbound),
     rate: rate === undefined ? '' : rate.toFixed(rate < 10 ? 1 : 0),
     certificate: certificateEndsInS === undefined ? '' : left(certificateEndsInS, palette),

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { StatusReport } from '../../admin/status.js';
 import type { Address } from '../../config/model.js';
+import { present } from '../../config/present.js';
 import { systemClock } from '../../runtime/time/clock.js';
 import { adminAddressOf, askAdmin } from '../admin-client.js';
 import { AskedAgent } from '../consul/asked-agent.js';
@@ -8,7 +9,8 @@ import { CommandFailure, oneLine } from '../failure.js';
 import { parsePeerJson } from '../peer-json.js';
 import { endRequests } from '../signals.js';
 import { paletteFor } from '../terminal.js';
-import { type RunNote, runningMeshes } from '../up/run-directory.js';
+import { meshesHere } from '../up/chosen-meshes.js';
+import type { RunNote } from '../up/run-directory.js';
 import { namedSidecars } from '../up/running-sidecars.js';
 import { catalogInstances } from './catalog.js';
 import { CallRates } from './rates.js';
@@ -18,8 +20,10 @@ import { statusTables } from './tables.js';
 export interface StatusOptions {
   /** Sidecars or services to show in detail; empty: all, without their methods. */
   readonly names: readonly string[];
-  /** Admin addresses; empty: every mesh that `up` runs on this machine. */
+  /** Admin addresses; empty: the mesh of `mesh`. */
   readonly admin: readonly string[];
+  /** Mesh file of a mesh that `up` runs here; absent: the mesh of this folder. */
+  readonly mesh?: string;
   /** Address of a Consul agent, whose catalogue is listed; `true`: the one of the environment. */
   readonly consul?: string | true;
   /** Draw again every second until Ctrl-C. */
@@ -33,6 +37,8 @@ export interface Target {
   readonly address: Address;
   /** Several meshes have a sidecar of this name; `name` says which one it is. */
   readonly isOfSeveral?: true;
+  /** `name` is only its address. */
+  readonly isUnnamed?: true;
 }
 
 /** An admin server answers in milliseconds; one that takes longer is shown as not answering. */
@@ -46,7 +52,7 @@ const PERIOD_MS = 1_000;
  * @returns the exit code: 0 when every sidecar answered, or passes in Consul; 1 when one did not.
  */
 export async function statusCommand(options: StatusOptions): Promise<number> {
-  const see = source(options);
+  const see = await source(options);
   const rates = new CallRates();
   if (!options.watch) return print(await see(), options, new Map());
   const { first } = endRequests();
@@ -61,13 +67,18 @@ export async function statusCommand(options: StatusOptions): Promise<number> {
 }
 
 /** What is asked each time. */
-function source({ admin, consul, names }: StatusOptions): () => Promise<SidecarStatus[]> {
+async function source({
+  admin,
+  mesh,
+  consul,
+  names,
+}: StatusOptions): Promise<() => Promise<SidecarStatus[]>> {
   if (consul !== undefined) {
     if (admin.length > 0) throw new CommandFailure('--admin and --consul: expected one of them', 2);
     const agent = AskedAgent.open(consul === true ? undefined : consul);
     return async () => chosen(await fromCatalog(agent), names);
   }
-  const targets = adminTargets(admin);
+  const targets = await namedTargets(adminTargets({ admin, ...present('mesh', mesh) }));
   return async () => chosen(await fetchAll(targets), names);
 }
 
@@ -86,18 +97,44 @@ function chosen(seen: readonly SidecarStatus[], names: readonly string[]): Sidec
   return names.length === 0 ? [...seen] : seen.filter((each) => names.some((name) => isCalled(each, name)));
 }
 
+/** Which sidecars a command is about, as its options say it. */
+export interface AdminChoice {
+  /** Addresses of `--admin`; empty: those of `mesh`. */
+  readonly admin: readonly string[];
+  /** Of `--mesh`; absent: the mesh of this folder. */
+  readonly mesh?: string | undefined;
+}
+
 /**
- * The admin servers that `--admin` names; without it those of every mesh that `up` runs on this machine.
+ * The admin servers that `--admin` names; without it those of the mesh that `--mesh` names, or of this folder. One of `--admin` has its
+ * address as its name; `namedTargets` asks for a better one.
  * @throws CommandFailure where there is none, or an address is wrong.
  */
-export function adminTargets(admin: readonly string[]): Target[] {
-  if (admin.length > 0) return admin.map((text) => ({ name: text, address: adminAddressOf(text) }));
-  const found = sidecarsOf(runningMeshes());
+export function adminTargets({ admin, mesh }: AdminChoice): Target[] {
+  if (admin.length > 0 && mesh !== undefined)
+    throw new CommandFailure('--admin and --mesh: expected one of them', 2);
+  if (admin.length > 0)
+    return admin.map((text) => ({ name: text, address: adminAddressOf(text), isUnnamed: true }));
+  const found = sidecarsOf(meshesHere(mesh));
   if (found.length === 0)
     throw new CommandFailure(
       'no mesh of `outrider up` runs here: start one, or name a sidecar with --admin HOST:PORT',
     );
   return found;
+}
+
+/** Those of `--admin` by the names that they give themselves; two of one name have their address beside it. One that does not answer keeps its address. */
+export async function namedTargets(targets: readonly Target[]): Promise<Target[]> {
+  if (!targets.some(({ isUnnamed }) => isUnnamed)) return [...targets];
+  const names = (await fetchAll(targets)).map((seen) =>
+    'report' in seen ? seen.report.instance : seen.name,
+  );
+  return targets.map(({ isUnnamed, ...target }, i) => {
+    const name = names[i]!;
+    if (!isUnnamed || name === target.name) return target;
+    const isOfSeveral = names.filter((each) => each === name).length > 1;
+    return isOfSeveral ? { ...target, name: `${name} (${target.name})`, isOfSeveral } : { ...target, name };
+  });
 }
 
 /** The admin servers of meshes of `up`. */
@@ -145,7 +182,10 @@ function print(seen: readonly SidecarStatus[], options: StatusOptions, rates: Ra
   const isDetailed = options.names.length > 0;
   const text = options.json
     ? JSON.stringify(seen.map((each) => asJson(each, rates)))
-    : statusTables(seen, paletteFor(process.stdout, process.env), { rates, isDetailed });
+    : statusTables(seen, paletteFor(process.stdout, process.env), {
+        isDetailed,
+        ...(options.watch ? { rates } : {}),
+      });
   process.stdout.write(`${text}\n`);
   return seen.every(isGood) ? 0 : 1;
 }

@@ -8,7 +8,7 @@ import { type Rates, type SidecarStatus, sidecarTable } from './sidecar-table.js
 
 /** What goes beyond the reports. */
 export interface Shown {
-  /** Calls per second by the names of the sidecars, where two reports were seen. */
+  /** Calls per second by the names of the sidecars, of those with two reports. Absent: they are not shown. */
   readonly rates?: Rates;
   /** Every method that is known of is listed too. */
   readonly isDetailed?: boolean;
@@ -21,7 +21,7 @@ export interface Shown {
 export function statusTables(
   seen: readonly SidecarStatus[],
   palette: Palette,
-  { rates = new Map(), isDetailed = false }: Shown = {},
+  { rates, isDetailed = false }: Shown = {},
 ): string {
   const reports = seen.flatMap((each) => ('report' in each ? [each.report] : []));
   const tables = [
@@ -85,15 +85,19 @@ function endpointTable(reports: readonly StatusReport[], palette: Palette): stri
     // From 1000 on the endpoint is critical in Consul; `why` says so.
     { title: 'priority', cell: ({ priority }) => String(priority ?? ''), isOptional: true, giveUp: 5 },
     { title: 'state', cell: (row) => stateCell(row, palette) },
-    { title: 'share', cell: ({ share }) => percent(share), isOptional: true, giveUp: 3 },
-    { title: 'suspicion', cell: ({ suspicion }) => percent(suspicion?.value), isOptional: true, giveUp: 2 },
+    { title: 'share', cell: ({ share = 1 }) => percent(share), giveUp: 11 },
+    { title: 'suspicion', cell: ({ suspicion }) => percent(suspicion?.value) || NONE, giveUp: 12 },
     { title: 'in flight', cell: ({ inFlight }) => String(inFlight), giveUp: 8 },
-    { title: 'load', cell: ({ reportedLoad }) => percent(reportedLoad), isOptional: true, giveUp: 9 },
-    { title: 'latency', cell: ({ ewmaMs }) => (ewmaMs === 0 ? NONE : `${ewmaMs.toFixed(1)} ms`), giveUp: 1 },
-    { title: 'to peers', cell: ({ latencyRatio }) => times(latencyRatio), isOptional: true, giveUp: 7 },
-    { title: 'success', cell: (row) => success(row), isOptional: true, giveUp: 1 },
-    { title: 'attempts', cell: ({ attempts }) => String(attempts), giveUp: 10 },
-    { title: 'faults', cell: ({ faults }) => String(faults), giveUp: 11 },
+    { title: 'load', cell: ({ reportedLoad }) => percent(reportedLoad) || NONE, giveUp: 14 },
+    {
+      title: 'latency',
+      cell: ({ latencyMs: ms }) => (ms === undefined ? NONE : `${ms.toFixed(1)} ms`),
+      giveUp: 1,
+    },
+    { title: 'to peers', cell: ({ latencyRatio }) => times(latencyRatio) || NONE, giveUp: 13 },
+    { title: 'success', cell: (row) => success(row), giveUp: 1 },
+    { title: 'attempts', cell: ({ attempts }) => String(attempts), giveUp: 9 },
+    { title: 'faults', cell: ({ faults }) => String(faults), giveUp: 10 },
     { title: 'ejections', cell: ({ ejections }) => String(ejections), giveUp: 4 },
     { title: 'why', cell: (row) => endpointReason(row), isSentence: true },
   ]);
@@ -110,7 +114,7 @@ function stateCell(row: EndpointReport, palette: Palette): string {
 const NONE = '–';
 
 function success({ recentCalls, successRatio }: EndpointReport): string {
-  return recentCalls === 0 ? NONE : percent(successRatio);
+  return recentCalls === 0 ? NONE : percent(successRatio) || NONE;
 }
 
 function mirrorTable(reports: readonly StatusReport[], palette: Palette): string {

@@ -5,7 +5,7 @@ import { CommandFailure, oneLine } from '../failure.js';
 import type { HttpTarget } from '../http-request.js';
 import { parsePeerJson } from '../peer-json.js';
 import { endRequests } from '../signals.js';
-import { adminTargets, type Target } from '../status/status.js';
+import { adminTargets, namedTargets, type Target } from '../status/status.js';
 import { paletteFor } from '../terminal.js';
 import { EventReader, type StreamEvent } from './event-stream.js';
 import { type Followed, followAll } from './follow.js';
@@ -13,8 +13,10 @@ import { type TappedCall, tapLine } from './tap-line.js';
 import { type TapBounds, tapQuery } from './tap-query.js';
 
 export interface TapCommandOptions extends TapBounds {
-  /** Admin addresses; empty: every sidecar of the meshes that `up` runs here. */
+  /** Admin addresses; empty: every sidecar of the mesh of `mesh`. */
   readonly admin: readonly string[];
+  /** Mesh file of a mesh that `up` runs here; absent: the mesh of this folder. */
+  readonly mesh?: string;
   /** Ends after so many calls; 0: at Ctrl-C. */
   readonly count: number;
   readonly json: boolean;
@@ -40,7 +42,7 @@ const SILENT_MS = 5_000;
  */
 export async function tapCommand(words: readonly string[], options: TapCommandOptions): Promise<number> {
   const query = tapQuery(words, options);
-  const targets = adminTargets(options.admin);
+  const targets = await namedTargets(adminTargets(options));
   const palette = paletteFor(process.stdout, process.env);
   const { first: ended, ask } = endRequests();
   process.stdout.on('error', () => process.exit(0)); // the reader left

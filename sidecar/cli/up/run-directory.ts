@@ -32,6 +32,8 @@ export interface RunNote {
   /** Process id of `up`. */
   readonly pid: number;
   readonly meshFile: string;
+  /** Where `up` was started; absent: by a version that did not note it. */
+  readonly cwd?: string;
   /** `host:port` of every admin server, by instance. */
   readonly admin: Readonly<Record<string, string>>;
   /** `host:port` where the application calls each upstream, by name. */

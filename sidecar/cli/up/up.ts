@@ -142,6 +142,7 @@ async function runMesh(up: Up, agent?: DevAgent): Promise<number> {
       run.note({
         pid: process.pid,
         meshFile: resolve(file),
+        cwd: process.cwd(),
         admin: Object.fromEntries(all.map((spec) => [spec.name, adminAddress(spec)])),
         call: callAddresses(callerOf(all)),
       });

@@ -45,7 +45,12 @@ describe('outrider up', function () {
     for (const name of ['digits-1', 'digits-2', 'client', 'eligible'])
       assert.ok(status.stdout.includes(name), status.stdout);
     const json = JSON.parse((await outrider(['status', '--json', '--admin', running.caller.admin])).stdout);
-    assert.equal(json[0].endpoints.length, 2);
+    assert.deepEqual([json[0].name, json[0].endpoints.length], ['client', 2]);
+    const named = await outrider(['status', '--mesh', join(running.mesh.temporary, 'mesh.yaml')], here);
+    assert.match(named.stdout, /^digits-2 /m);
+    const other = await outrider(['status', '--mesh', 'mesh-config/demo.yaml'], here);
+    assert.deepEqual([other.code, other.stdout], [1, '']);
+    assert.match(other.stderr, /^outrider: no mesh of .*\/demo\.yaml runs here; there are: .*\/mesh\.yaml /);
     const page = await admin(running.caller.admin, '/');
     assert.equal(page.status, 200);
     assert.match(page.body, /digits-1[\s\S]*eligible/);
@@ -53,7 +58,10 @@ describe('outrider up', function () {
 
   it('shows a call to outrider tap as it ends, and has nothing that outrider check finds', async () => {
     const here = { TMPDIR: running.mesh.temporary };
-    const tap = outrider(['tap', 'outbound', 'method=ModelInfer', '--count', '1', '--json'], here);
+    const tap = outrider(
+      ['tap', 'outbound', 'method=ModelInfer', '--count', '1', '--json', '--admin', running.caller.admin],
+      here,
+    );
     let isOver = false;
     void tap.then(() => {
       isOver = true;

@@ -88,7 +88,7 @@ export function aStatusReport(over: Partial<StatusReport> = {}): StatusReport {
 /** An endpoint of the upstream `digits` that gets calls and has no call in flight. */
 export function anEndpoint(overrides: Partial<reports.EndpointReport> = {}): reports.EndpointReport {
   const state = { state: 'eligible', why: '', sinceMs: 1000, connections: 1, inFlight: 0 } as const;
-  const rates = { ewmaMs: 2.25, weight: 1, attempts: 10 };
+  const rates = { ewmaMs: 14_314, latencyMs: 2.25, weight: 1, attempts: 10 };
   const noFaults = { faults: 0, consecutiveFaults: 0, ejections: 0 };
   const names = { upstream: 'digits', endpoint: 'digits-1', address: '127.0.0.1:5001' };
   return { ...names, ...state, ...rates, ...noFaults, ...overrides };

@@ -27,15 +27,52 @@ describe('the tables of outrider status', () => {
     ]);
   });
 
-  it('leaves out columns that would say nothing', () => {
+  it('has the same columns whatever the sidecars say, so that none comes or goes while it is watched', () => {
+    const headers = (): string[] =>
+      statusTables([seen(), { name: 'b', problem: 'hangs' }], PLAIN)
+        .split('\n')
+        .filter((line) => /^(sidecar|caller) /.test(line))
+        .map((line) => line.trim().replaceAll(/ {2,}/g, ' '));
+    view.rows = [anEndpoint({ recentCalls: 0 })];
+    const before = headers();
+    view.modelReport = { state: 'ready', why: '', restarts: 0 };
+    view.restarts = 1;
+    view.certificateS = 3_600;
+    const suspicion = { value: 0.6, isSuspect: true, detector: 'latency-shift', why: 'slow' };
+    const found = {
+      share: 0.5,
+      reportedLoad: 1,
+      latencyRatio: 2,
+      successRatio: 1,
+      recentCalls: 9,
+      suspicion,
+    };
+    view.rows = [anEndpoint(found)];
+    assert.deepEqual(headers(), before);
+    assert.deepEqual(before, [
+      'sidecar service version state restarts model model restarts running waiting calls endpoints certificate why',
+      'caller upstream endpoint state share suspicion in flight load latency to peers success attempts faults ejections why',
+    ]);
+  });
+
+  it('keeps the state, the model and its restarts on a terminal of 80 columns', () => {
+    view.modelReport = { state: 'ready', why: '', restarts: 3 };
+    view.restarts = 2;
+    const [header] = statusTables([seen()], { ...PLAIN, width: 80 }).split('\n');
+    for (const title of ['state', 'restarts', 'model', 'model restarts', 'endpoints'])
+      assert.ok(header!.includes(title), header);
+  });
+
+  it('shows what a call takes, and not what balancing makes of it', () => {
     view.rows = [anEndpoint({})];
-    const [header] = cells(seen()).slice(3);
-    const first = ['caller', 'upstream', 'endpoint', 'state', 'in flight', 'latency'];
-    assert.deepEqual(header, [...first, 'attempts', 'faults', 'ejections', 'why']);
+    const text = statusTables([seen()], PLAIN);
+    assert.match(text, / 2\.3 ms /);
+    assert.doesNotMatch(text, /14314/);
   });
 
   it('has no latency and no share of no calls, and tells restarts of the sidecar from those of its model', () => {
-    view.rows = [anEndpoint({ attempts: 0, ewmaMs: 0, recentCalls: 0 })];
+    const { latencyMs: _, ...unused } = anEndpoint({ attempts: 0, ewmaMs: 0, recentCalls: 0 });
+    view.rows = [unused];
     view.restarts = 2;
     view.modelReport = { state: 'ready', why: '', restarts: 3 };
     const [titles, sidecar, , header, endpoint] = cells(seen());
@@ -77,8 +114,8 @@ describe('the tables of outrider status', () => {
       view.certificateS = seconds;
       const [titles = [], row = []] = cells(seen());
       const last = row.slice(4);
-      assert.deepEqual(titles.slice(4), ['model', 'calls', 'endpoints', 'methods', 'certificate', 'why']);
-      assert.deepEqual(last, ['1 of 2 ready', '7', '1 of 2', '1', shown]);
+      assert.deepEqual(titles.slice(-4), ['calls', 'endpoints', 'certificate', 'why']);
+      assert.deepEqual(last, ['1 of 2 ready', '7', '1 of 2', shown]);
     }
   });
 
@@ -87,7 +124,7 @@ describe('the tables of outrider status', () => {
     assert.doesNotMatch(statusTables([seen()], PLAIN), /a\.B/);
     const rates = new Map([['x', 12.345]]);
     const text = statusTables([seen()], PLAIN, { rates, isDetailed: true });
-    assert.match(text, /calls\/s[\s\S]* 12 /);
+    assert.match(text, /calls\/s[\s\S]* 12\n/);
     assert.match(text, /digits-1 +digits +\/a\.B\/C +unary +description/);
   });
 
@@ -146,7 +183,7 @@ describe('the tables of outrider status', () => {
     view.rows = [anEndpoint({ endpoint: 'a', suspicion }), anEndpoint({ endpoint: 'b' })];
     const text = statusTables([seen()], PLAIN);
     assert.match(text, /suspicion/);
-    assert.match(text, /a +eligible +62 % .*it takes longer/);
+    assert.match(text, /a +eligible +100 % +62 % .*it takes longer/);
   });
 
   it('says how Consul is read, what it does not answer, and what of it is not applied', () => {
