@@ -7,9 +7,8 @@ const INTRO = `# Reasons
 Made by \`npm run generate\` from [telemetry/reasons](../sidecar/telemetry/reasons/explanations.ts); not written by hand.
 
 A sidecar that answers a call itself says why in the trailer \`outrider-reason\`, in the access log (\`reason\`) and in
-\`outrider_local_replies_total\`. \`outrider explain REASON\` prints the entry of one. An answer without the trailer is the
-service's own. *Not processed* means that the model has certainly not seen the call. Options are given by the end of their
-path in [REFERENCE.md](../mesh-config/REFERENCE.md).
+\`outrider_local_replies_total\`. An answer without the trailer is the service's own. \`outrider explain REASON\` prints an entry of this
+page. *Not processed* means that the model has certainly not seen the call. [REFERENCE.md](../mesh-config/REFERENCE.md) has the options.
 `;
 
 /** The page of all reasons, `docs/REASONS.md`: an index, an entry for each, and what TLS and Consul's checks say. */

@@ -68,7 +68,7 @@ export async function checkCommand(options: CheckOptions): Promise<number> {
 /**
  * All findings, in the order in which causes come before effects: the machine, the files, what they say of ports, certificates and
  * models, then Consul, and last what running sidecars say. Parts that wait for the network run side by side; nothing
- * waits longer than a few seconds (ten for models that are run), so that the command can be run again and again while something is mended.
+ * waits longer than a few seconds (ten for models that are run), so that the command can be run repeatedly while something is being fixed.
  *
  * @throws CommandFailure where there is nothing to check. */
 export async function findAll(options: CheckOptions, world: CheckWorld): Promise<Finding[]> {

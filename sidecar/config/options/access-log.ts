@@ -19,7 +19,7 @@ const common = (meaning: string) =>
   });
 
 const PRESENT =
-  'Present: one line of JSON for each call, with its attempts and reasons, and without what it carried. Lines are dropped and counted when the disk does not keep up.';
+  'Present: one line of JSON for each call, with its attempts and reasons, without payload. If the disk does not keep up, lines are dropped and counted.';
 
 /** In a sidecar file. */
 export const accessLog = option(
@@ -56,7 +56,7 @@ export const faultInjection = option(
   ),
   {
     meaning:
-      'The admin port takes POST `/faults`, for drills. `true`: it delays or aborts a share of the calls for a while. The caller gets what was injected: neither retries nor fallbacks of the same sidecar follow it. `processes`: it also kills or freezes a model process that the sidecar supervises, one at a time, and `outrider chaos --mesh` may hold its drills here. `false`: none of it.',
+      'The admin port takes POST `/faults`, for drills. `true`: it delays or aborts a share of the calls for a while. The caller gets the injected fault; the same sidecar does not retry it or use a fallback. `processes`: it also kills or freezes a model process that the sidecar supervises, one at a time, and `outrider chaos --mesh` may run its drills here. `false`: none of it.',
     why: 'A client that reaches the admin port could make calls fail.',
   },
 );

@@ -8,7 +8,7 @@ const shared = {
   rotate_at: option(size({ min: 64 * 1024, max: 1024 * MIB }).prefault('10MiB'), {
     meaning:
       'Size from which the file is moved to `PATH.1`, and a new one begun; older files are `PATH.2` and so on.',
-    why: 'A line has about 300 octets: tens of thousands of decisions a file.',
+    why: 'A line has about 300 bytes: tens of thousands of decisions in a file.',
   }),
   keep: option(wholeNumber({ min: 1, max: 1_000 }).prefault(10), {
     meaning: 'Older files that stay. A line of the log says when one is removed.',
@@ -17,7 +17,7 @@ const shared = {
 };
 
 const PRESENT =
-  'Present: ejections, denials, configurations, injected faults, drains, certificates and versions of models are written as one line of JSON each, with the hash of the line before it, and signed once a minute with the key of the identity. `outrider audit verify` names the first line that was changed, removed or moved. With Consul the end of the chain is also put into its KV store, at `outrider/audit/INSTANCE`, which takes `key_prefix "outrider/audit/"` with `write` in the ACL policy.';
+  'Present: ejections, denials, configurations, injected faults, drains, certificates and model versions are written as lines of JSON. Each line has the hash of the line before, and the log is signed once a minute with the key of the identity. `outrider audit verify` names the first line that was changed, removed or moved. With Consul, the end of the chain is also stored in its KV store at `outrider/audit/INSTANCE`; the ACL policy needs `key_prefix "outrider/audit/"` with `write`.';
 
 /** In a sidecar file. */
 export const audit = option(

@@ -47,7 +47,7 @@ const framesPerSecond = blockAs('a block of rates', {
 export const limits = blockAs('a block of limits', {
   max_connections: option(wholeNumber({ min: 8, max: 1_000_000 }).prefault(1_024), {
     meaning:
-      'Connections each listener holds at once. A new one beyond that takes the place of the one that has been quiet longest: without a call for 5 s, or with calls only whose callers have begun a message and sent nothing for 5 s. Where there is none, the new one is closed. A listener with TLS holds as many again that have not sent a complete ClientHello yet; of more than that the oldest are closed. A connection without a call for an hour is closed.',
+      'Connections that each listener holds at once. Beyond that, a new one replaces the one that has been quiet longest: without a call for 5 s, or only with calls whose callers have begun a message and sent nothing for 5 s. If none is quiet, the new one is closed. A listener with TLS holds as many again that have not sent a complete ClientHello yet; beyond that the oldest of those are closed. A connection without a call for an hour is closed.',
     why: 'A mesh of a few hundred peers fits several times over, an open-socket limit of 4,096 too.',
   }),
   max_concurrent_streams: option(wholeNumber({ min: 8, max: 100_000 }).prefault(256), {
@@ -70,7 +70,7 @@ export const limits = blockAs('a block of limits', {
   }),
   handshakes_per_second: option(wholeNumber({ min: 1, max: 1_000_000 }).prefault(100), {
     meaning:
-      'TLS handshakes each listener begins per second; further ones are closed as they begin. Once half of that is in use, each address that asks has a share. A connection begins its handshake with a complete ClientHello.',
+      'TLS handshakes that each listener begins per second; connections beyond that are closed. Once half of it is in use, each client address has a share. A handshake begins with a complete ClientHello.',
     why: 'A handshake costs about 3 ms of CPU: a flood of them may take a third of a core, and no more.',
   }),
   frames_per_second: option(framesPerSecond.prefault({}), {
@@ -80,12 +80,12 @@ export const limits = blockAs('a block of limits', {
   }),
   memory_budget: option(size({ min: 16 * MIB, max: 1_024 * GIB }).prefault('96MiB'), {
     meaning:
-      'Payload the whole process may hold at once, with 4 KiB for each open call. From half of it on streams get smaller windows; from three quarters on calls end whose callers have begun a message and sent nothing for 5 s; beyond it the connection that holds most loses calls (`outrider-reason: memory-budget`).',
+      'Payload that the whole process may hold at once; each open call counts 4 KiB. From half of it on, streams get smaller windows. From three quarters on, calls end whose callers have begun a message and sent nothing for 5 s. Beyond it, the connection that holds most loses calls (`outrider-reason: memory-budget`).',
     why: 'Twenty thousand open calls, or fifteen hundred that hold 64 KiB each, and a process that stays under 300 MiB.',
   }),
   replay_bytes_per_call: option(size({ min: 0, max: GIB }).prefault('4MiB'), {
     meaning:
-      'Longest request that one call may keep for another attempt, where its route says nothing else (`replay`); a longer one gets only one. Before a model: longest request that is queued whole.',
-    why: 'The largest message that gRPC lets through by default. What is kept is part of `memory_budget`: where that is full, a call keeps nothing and goes on.',
+      'The largest request that is kept for another attempt, unless the route says otherwise (`replay`). A larger one gets one attempt only. At the model: the largest request that is queued whole.',
+    why: 'The largest message that gRPC lets through by default. It counts in `memory_budget`; if that is full, nothing is kept.',
   }),
 }).check(rules(atMost('replay_bytes_per_call', 'memory_budget', writeSize)));

@@ -11,8 +11,8 @@ export const loadReport = option(
   block({
     trailers: option(yesOrNo().prefault(false), {
       meaning:
-        'Every answer carries a report in its trailers (`endpoint-load-metrics-bin`), for clients that choose by it per call, such as `weighted_round_robin` of gRPC or Envoy. Sidecars get one anyhow, at most every 10 ms on a connection, where they watch the load.',
-      why: 'A hundred octets for each answer, which most clients throw away.',
+        'Every answer carries a report in its trailers (`endpoint-load-metrics-bin`), for clients that choose by it per call, such as `weighted_round_robin` of gRPC or Envoy. Sidecars that watch the load get one anyway, at most every 10 ms on a connection.',
+      why: 'A hundred bytes for each answer, which most clients throw away.',
     }),
     out_of_band: option(yesOrNo().prefault(true), {
       meaning:
@@ -25,13 +25,13 @@ export const loadReport = option(
     }),
     max_streams: option(wholeNumber({ min: 1, max: 100_000 }).prefault(1_024), {
       meaning:
-        'Streams of reports at once, of all callers; one caller has half of them at most. One more is refused with RESOURCE_EXHAUSTED (`too-many-streams`).',
+        'Streams of reports at once, of all callers together. One caller may have half of them. One more is refused with RESOURCE_EXHAUSTED (`too-many-streams`).',
       why: 'As many as connections by default.',
     }),
   }).prefault({}),
   {
     meaning:
-      'What callers are told of the load: `application_utilization` is the calls that run or wait over those that may run at once, in the mean of the last second; `rps_fractional` and `eps` are calls and failed calls per second; named metrics are `outrider.calls`, `outrider.concurrency`, `outrider.long_calls` (those that have run for four times the mean), `outrider.run_seconds`, `outrider.queue_wait_seconds` and, with several models, `outrider.utilization.MODEL`. What the model reports itself in its trailers is added.',
+      'What callers are told about the load. `application_utilization` is the number of calls that run or wait divided by those that may run at once, as a mean of the last second; `rps_fractional` and `eps` are calls and failed calls per second; named metrics are `outrider.calls`, `outrider.concurrency`, `outrider.long_calls` (those that have run for four times the mean), `outrider.run_seconds`, `outrider.queue_wait_seconds` and, with several models, `outrider.utilization.MODEL`. What the model reports itself in its trailers is added.',
     why: 'A caller sees only its own calls; the sidecar at the model sees those of all.',
   },
 );
@@ -41,17 +41,17 @@ export const loadReports = option(
   block({
     interval: option(durationOrNone({ min: 100, max: MINUTE_MS }).prefault('1s'), {
       meaning:
-        'How often an endpoint is asked for its load, out of band, where the balancer reads it (not `round-robin`) or the latency detector is on, and there is more than one: endpoints that are Outriders by their registration in Consul, and those that the file lists, with `tls: mesh`. Between Outriders a change is told earlier, after 250 ms. `none`: not at all; what comes in trailers counts all the same.',
+        'How often an endpoint is asked for its load, out of band. Asked are endpoints with `tls: mesh` that the file lists or that are Outriders by their registration in Consul. They are asked only if there is more than one and the balancer (not `round-robin`) or the latency detector uses the load. Outriders report a change after 250 ms. `none`: endpoints are not asked; reports in trailers still count.',
       why: 'A report counts for 3 s; after that an endpoint is judged by our own calls alone.',
     }),
     forward: option(yesOrNo().prefault(false), {
       meaning:
-        'Load reports in trailers (`endpoint-load-metrics-bin`, `endpoint-load-metrics`) go on to the application.',
+        'Load reports in trailers (`endpoint-load-metrics-bin`, `endpoint-load-metrics`) are passed on to the application.',
       why: 'The load is about one endpoint, and the application sees one upstream.',
     }),
   }).prefault({}),
   {
-    meaning: 'What endpoints say of their load.',
+    meaning: 'What endpoints report about their load.',
     why: 'Calls of other callers count for the choice of an endpoint too.',
   },
 );

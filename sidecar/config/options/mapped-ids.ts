@@ -27,7 +27,7 @@ export const mappedIds = option(
     .optional(),
   {
     meaning:
-      "The services of SPIFFE ids that do not name one in their path, as those that SPIRE issues by default: from an id to a service. `*` stands for one whole segment; an id without it wins. Callers and servers with an id in the map are that service, in any datacenter; this service's own certificate may have such an id too. A service in the map has these ids only: an id that names it in its path is refused (`unmapped-id`) unless the map lists it too, as `…/dc/*/svc/digits: digits` during a migration. Another id that names no service is refused as well. Only ids of the trust domain are taken.",
+      "Maps SPIFFE ids that name no service, such as those that SPIRE issues by default, to services. `*` stands for one whole segment; an id without it wins. Callers and servers with an id in the map are that service, in any datacenter; this service's own certificate may have such an id too. A service in the map has these ids only: an id that names it in its path is refused (`unmapped-id`) unless the map lists it too, as `…/dc/*/svc/digits: digits` during a migration. Other ids that name no service are refused. All ids must be of the trust domain.",
     otherwise: 'absent: an id has to name its service, `…/ns/default/dc/DATACENTER/svc/SERVICE`',
     why: 'A service account of another namespace may have any name; only the operator knows which is which.',
   },

@@ -50,11 +50,11 @@ const INHERITED_ERROR =
 const restartLimit = block({
   starts: option(wholeNumberOrNone({ min: 1, max: 1_000 }).prefault(5), {
     meaning:
-      'A process that died after so many starts within `within`, and served for less than half of that time, is given up: it is critical in Consul, calls are answered by the fallback, and one start each `retry_after` tries again. `none`: never.',
+      'A process that died after this many starts within `within`, and served for less than half of that time, is given up. It is critical in Consul, callers use other replicas or their fallback, and one start each `retry_after` tries again. `none`: never.',
     why: 'A process that dies five times in a row will die again.',
   }),
   within: option(duration({ min: 1, max: 86_400_000 }).prefault('60s'), {
-    meaning: 'The time that these starts lie in.',
+    meaning: 'The time within which the starts are counted.',
     why: 'Longer than the waits between the first five starts together, and than the loading of a usual model.',
   }),
 });
@@ -74,7 +74,8 @@ const restart = block({
     why: 'The limits of Erlang/OTP supervisors and of systemd are of this size.',
   }),
   retry_after: option(duration({ min: 10, max: 86_400_000 }).prefault('5m'), {
-    meaning: 'One start that tries again, this long after it was given up and after each such start in vain.',
+    meaning:
+      'How long after it was given up, and after each further failed start, the process is started once more.',
     why: 'A model that was repaired meanwhile comes back by itself.',
   }),
 }).check(rules(refuseMaxBelowBase));
@@ -93,7 +94,7 @@ const common = {
     ).prefault([]),
     {
       meaning:
-        'Environment variables of the sidecar that the process also gets: a name, or `NAME*` for all that begin so. Always passed on are PATH, HOME, TMPDIR, TZ, LANG, LANGUAGE, LC_*, LD_LIBRARY_PATH, VIRTUAL_ENV, PYTHON*, CUDA_*, NVIDIA_* and OMP_*; everything else is withheld, NODE_OPTIONS too. The names of what was withheld are logged once.',
+        'Environment variables of the sidecar that the process also gets: a name, or `NAME*` for all that begin so. The process always gets PATH, HOME, TMPDIR, TZ, LANG, LANGUAGE, LC_*, LD_LIBRARY_PATH, VIRTUAL_ENV, PYTHON*, CUDA_*, NVIDIA_* and OMP_*, and no others, not even NODE_OPTIONS. The names of those that were withheld are logged once.',
       why: 'A model needs no tokens and keys of the sidecar.',
     },
   ),
@@ -103,12 +104,12 @@ const common = {
   }),
   not_serving_timeout: option(duration({ min: 100, max: 3_600_000 }).prefault('20s'), {
     meaning:
-      'A process that was ready and says for this long that it does not serve (NOT_SERVING) is killed and started again. It is left alone while its RepositoryIndex says that models are being loaded or unloaded, or have been unloaded. At most `start_timeout`.',
+      'A process that was ready and then answers NOT_SERVING for this long is killed and started again. It is left alone while its RepositoryIndex says that models are being loaded or unloaded, or have been unloaded. At most `start_timeout`.',
     why: 'A model that has lost its device does not come back by itself; a short pause is not that.',
   }),
   longest_run: option(duration({ min: 1_000, max: 86_400_000 }).prefault('5m'), {
     meaning:
-      'A process whose runs bring no result for this long is killed and started again, whatever deadlines the callers gave.',
+      'A process whose runs bring no result for this long is killed and started again, whatever the deadlines of the callers.',
     why: 'Longer than any inference that is waited for; a caller without a deadline must not hold a hung model for ever.',
   }),
   restart: option(restart.prefault({}), {
@@ -132,7 +133,7 @@ export function defaultModelProcess() {
 /** Processes of each model, in a mesh file and in a sidecar file. */
 export const instanceCount = () => wholeNumber({ min: 1, max: 32 });
 export const INSTANCES_MEANING =
-  "Processes of each model, behind one queue (`count` of Triton's `instance_group`). A call goes to the ready one with the fewest calls in flight, a sequence (request parameter `sequence_id`) stays at its instance, and `queue.concurrency` counts for each. One that dies is started again while the others go on. With `isolation: process` only.";
+  "Processes of each model, behind one queue (`count` of Triton's `instance_group`). A call goes to the ready process with the fewest calls in flight. A sequence (request parameter `sequence_id`) stays at its process. `queue.concurrency` counts for each. A process that dies is started again while the others continue. With `isolation: process` only.";
 export const INSTANCES_REASON =
   'Each takes the memory of its model again; one process runs one inference at a time.';
 
@@ -150,12 +151,12 @@ export const repository = () =>
   block({
     control: option(choice(['none', 'poll', 'explicit']).prefault('none'), {
       meaning:
-        "As Triton's `--model-control-mode`. `none`: what is in the directory at the start is served. `poll`: the directory is watched; new, changed and removed versions and models are followed. `explicit`: RepositoryModelLoad and RepositoryModelUnload are answered, and the directory is read for them only; callers need an intention that names the method (`control_methods`). In each mode a new version is loaded beside the one that is served, takes its calls when it is ready with its golden output, and a bad one gets none.",
+        "As Triton's `--model-control-mode`. `none`: the directory is read at the start. `poll`: new, changed and removed versions and models are followed. `explicit`: only RepositoryModelLoad and RepositoryModelUnload load and unload models; callers need an intention that names the method (`control_methods`). In each mode a new version is loaded beside the old one and gets calls only after it has passed its golden input.",
       why: 'A model should not change unless that is wanted.',
     }),
     poll: option(duration({ min: 100, max: 86_400_000 }).prefault('15s'), {
       meaning:
-        'With `control: poll`: longest time until a change is seen; new versions and models are seen at once where the system reports changes of folders. A version has to stay the same for a second before it is loaded.',
+        'With `control: poll`: the longest time until a change is noticed. If the system reports changes of folders, new versions and models are noticed at once. A version must stay the same for a second before it is loaded.',
       why: "Triton's default for `--repository-poll-secs`.",
     }),
   });
@@ -167,36 +168,37 @@ export const rollout = () =>
   block({
     agreement: option(ratio({ min: 0, max: 1 }).prefault(0.98), {
       meaning:
-        'Least share of answers in which the new version agrees with the one that is served: the same largest class, or numbers within 0.001 where there are no classes.',
+        'Share of responses that must agree with the old version: the same largest class, or numbers within 0.001 if there are no classes.',
       why: 'A version that was trained anew differs in a few answers; one that is wrong differs in many.',
     }),
     samples: option(wholeNumber({ min: 0, max: 100_000 }).prefault(50), {
       meaning:
-        'Answers that are compared before the first call goes to the new version. Copies of unary inferences (ModelInfer, without a sequence) are sent one at a time, a quarter of the time at most. 0: none are, for a model whose runs have effects elsewhere.',
+        'Answers that are compared before the new version gets its first call. Copies of unary inferences (ModelInfer, without a sequence) are sent one at a time and take at most a quarter of the time. 0: none, for a model whose runs have effects elsewhere.',
       why: 'A version that agrees in 60 % of answers passes 98 % of 50 by chance once in 10^9 times.',
     }),
     window: option(duration({ min: 1_000, max: 86_400_000 }).prefault('60s'), {
       meaning:
-        'How long calls are watched after each change of traffic, and answers are compared at most. A replica with too few calls to compare goes on after it.',
+        'How long calls are watched after each change of traffic. It also limits how long answers are compared; a replica with too few calls goes on after it.',
       why: 'Long enough for errors to show at a call a second.',
     }),
     canary: option(ratio({ min: 0, max: 0.5 }).prefault(0), {
       meaning:
-        'Share of the calls that name no version and belong to no sequence, which the new version gets for a window before it gets all; 0: it gets all at once.',
+        'Share of the calls that the new version gets for one `window` before it gets all. Calls that name a version or belong to a sequence are not among them. 0: it gets all at once.',
       why: 'Its answers have been compared before.',
     }),
     max_latency: option(rational({ min: 1, max: 100 }).prefault(2), {
-      meaning: 'The median latency of the new version may be that of the old one times this, or 5 ms more.',
+      meaning:
+        'The median latency of the new version may be this many times that of the old one, or 5 ms more.',
       why: 'Above the noise of a busy machine.',
     }),
     follow: option(yesOrNo().prefault(true), {
       meaning:
-        'A new version in the directory, or changed files of the one that is served, is rolled out by itself. Otherwise `outrider rollout` says when.',
+        'True: a new version in the directory, or changed files of the served one, start a rollout. False: `outrider rollout` starts it.',
       why: 'A version is put there to be served.',
     }),
   });
 export const ROLLOUT_MEANING =
-  'Present: one version takes the place of another at one replica after the other: loaded beside it, proven by its golden output, compared with it on copies of real calls, given the calls, and watched; where it fails in any of this, calls go back by themselves. Begun by `outrider rollout`, or by a new version in the directory. Replicas agree through Consul (KV below `outrider/rollout/SERVICE/`, which takes `key_prefix` and `session_prefix` with `write` in the ACL policy) or through `state_dir`. With `isolation: process` and versions `latest 1`.';
+  'Present: a new version replaces the old one at one replica after the other. It is loaded beside the old one, passes its golden input, is compared on copies of real calls, gets the calls, and is watched. If it fails at any step, the old version gets the calls back. `outrider rollout` or a new version in the directory starts it. Replicas agree through Consul (KV below `outrider/rollout/SERVICE/`; the ACL policy needs `key_prefix` and `session_prefix` with `write`) or through `state_dir`. With `isolation: process` and versions `latest 1`.';
 
 /** Versions change in one way only, and one at a time. */
 export function refuseOtherControl(found: FoundBlock, report: Report): void {
@@ -219,13 +221,13 @@ export const recycle = () =>
       why: 'Only the model knows whether it ages.',
     }),
     max_memory: option(size({ min: 1024 * 1024, max: 1024 ** 4 }).optional(), {
-      meaning: 'A process that says it has more resident memory than this is replaced.',
+      meaning: 'A process with more resident memory than this is replaced.',
       otherwise: 'absent: memory is no reason',
       why: 'Only the model knows what it needs.',
     }),
   });
 export const RECYCLE_MEANING =
-  'Present: a process that is old or large is replaced before it fails: a fresh one is loaded and proven beside it, takes its calls, and only then does the old one drain. One at a time at a replica, and where replicas share a store (`rollout`) at one replica at a time. Takes the memory of the model twice meanwhile. With `isolation: process` only.';
+  'Present: a process that is old or large is replaced before it fails. A fresh one is loaded beside it, passes its golden input and takes its calls; then the old one drains. One process at a time is replaced at a replica, and if replicas share a store (`rollout`), at one replica at a time. It takes the memory of the model twice meanwhile. With `isolation: process` only.';
 
 /** In a sidecar file. */
 export const sidecarModelProcess = blockAs('a block about the model process', {
@@ -244,7 +246,7 @@ export const sidecarModelProcess = blockAs('a block about the model process', {
   ),
   isolation: option(choice(['process', 'shared']).optional(), {
     meaning:
-      'How the models of `inbound.golden.models` are served. `process`: each by a process of its own, which is started with its name in the place of `{model}` and its own socket in that of `{socket}`. `shared`: all by one process. Either way each has a queue, limits and health of its own, and calls go to the model that they name.',
+      'How the models of `inbound.golden.models` are served. `process`: each has a process of its own, whose command gets its name for `{model}` and its socket for `{socket}`. `shared`: one process serves all. In both cases each model has its own queue, limits and health, and calls go to the model that they name.',
     otherwise: 'absent: one process, which is not asked which models it has',
     why: 'Right for any server.',
   }),

@@ -59,7 +59,7 @@ const priority = inCode(
       listOf(name('the name of a class'), 'classes', MAX_CLASSES).min(2, { error: 'at least two classes' }),
       {
         meaning:
-          'The classes, from the most to the least important. A class waits while one before it has calls, and when the queue is full, the least important call gives way. All but the first leave a part of `max_waiting` to those before them: the second a quarter, further ones more, at most half.',
+          'The classes, from the most to the least important. A class waits while one before it has calls. If the queue is full, the least important call is refused. The second class may not use the last quarter of `max_waiting`, and further ones less still, down to half.',
         why: 'Which calls matter more depends on the application.',
       },
     ),
@@ -70,19 +70,19 @@ const priority = inCode(
     }),
     callers: option(listOf(classCallers, 'classes with callers', MAX_CLASSES).optional(), {
       meaning:
-        'Classes that only some callers may name. A call of another caller that names such a class gets the class of a call that names none, so that no caller can give itself precedence. Peers without identity are in no list.',
+        'Classes that only some callers may name. If another caller names such a class, its call gets the default class. Peers without identity are in no list.',
       otherwise: 'absent: every caller may name every class',
       why: 'Whether callers are trusted to name their class depends on the mesh.',
     }),
     models: option(listOf(modelClass, 'classes of models', MAX_LIMITED).optional(), {
       meaning:
-        'Classes of calls that name none, by the model in their request, as `queue.models` reads it: where one server has several models in one queue, those whose callers wait go before the others.',
+        'The class of calls that name none, by the model in their request (read as by `queue.models`). For a server with several models in one queue.',
       otherwise: 'absent: `default_class`, whatever model a call names',
       why: 'Which models matter more depends on the application.',
     }),
     max_wait: option(listOf(durationOrNone({ min: 1, max: HOUR_MS }), 'durations', MAX_CLASSES).optional(), {
       meaning:
-        'How long a call of each class may wait at most, in the order of `classes`; one that has waited for so long is refused with RESOURCE_EXHAUSTED, and goes to another replica where its route allows it.',
+        'How long a call of each class may wait, in the order of `classes`. After that it is refused with RESOURCE_EXHAUSTED, and goes to another replica if its route allows it.',
       otherwise: '`none` for each: until its deadline',
       why: 'A class whose callers do not wait is better refused early; another may wait for as long as it takes.',
     }),
@@ -168,7 +168,7 @@ const modelLimit = block({
   }),
   version: option(shortText('a version').optional(), {
     meaning:
-      'Only requests with this `model_version`, or, where each version has a process, the calls that it gets.',
+      'Only requests with this `model_version`. If each version has a process, the calls that this version gets.',
     otherwise: 'absent: all versions',
     why: 'Versions of a model mostly cost the same.',
   }),
@@ -212,7 +212,7 @@ export const queue = option(
   block({
     concurrency: option(wholeNumber({ min: 1, max: 10_000 }).prefault(2), {
       meaning:
-        'Calls the local model may hold at once; the others wait here, where they can be bounded and expire. A stream idle for 1 s frees its slot, except one that has sent its whole request and waits for the answer; with its next frame it takes a slot again, beyond this number if need be.',
+        'Calls that the local model gets at once. The others wait in the queue, where they are bounded and can expire. A stream that is idle for 1 s frees its place, unless it has sent its whole request and waits for the answer. When it continues, it takes a place again or waits for one.',
       why: 'One runs while the next is ready; where several run at once, a few more than those. With batching: twice the largest batch.',
     }),
     max_waiting: option(wholeNumber({ min: 0, max: 1_000_000 }).prefault(128), {
@@ -225,12 +225,12 @@ export const queue = option(
     }),
     adaptive: option(adaptive.optional(), {
       meaning:
-        'Present: how many calls the model may hold is found from its latency, between these bounds; `concurrency` is where the search begins.',
+        'Present: the sidecar measures how many calls the model can run at once, from its latency and between these bounds. It begins with `concurrency`.',
       otherwise: 'absent: `concurrency`, always',
       why: 'Where the largest batch is known, it is the better answer.',
     }),
     priority: option(priority.optional(), {
-      meaning: 'Present: calls wait by class, as a metadata key says, or the model that they name.',
+      meaning: 'Present: calls wait by class. A metadata key or the model names the class.',
       otherwise: 'absent: all calls are alike',
       why: 'Which calls matter more depends on the application.',
     }),
@@ -241,7 +241,7 @@ export const queue = option(
     }),
     models: option(listOf(modelLimit, 'limits of models', MAX_LIMITED).optional(), {
       meaning:
-        'Models, or versions of them, with limits of their own. Each has a queue to itself, read from the name in the request; the calls of all others share the queue of the service. A server of several models may so get the sum of all numbers at once. A stream counts for the model of its first message.',
+        'Models, or versions of them, with limits of their own. Each has a queue of its own, chosen by the name in the request; all others share the queue of the service. So a server may get the sum of all limits at once. A stream counts for the model of its first message.',
       otherwise:
         'absent: where models have names (`isolation`) each has a queue of this size, else all share one',
       why: 'Models of one server mostly cost the same.',

@@ -26,13 +26,13 @@ const rateLimit = inCode(
     }),
     models: option(listOf(modelName(), 'models', 64).min(1, { error: 'at least one model' }).optional(), {
       meaning:
-        'Only calls that name one of these models in their request; they share the bucket. A stream counts once for the model of its first message, and once more each time it goes on with another model or version. A request whose model cannot be read counts as if it named one of these, and so do messages of a stream that cannot be read, once for those that follow one another; a compressed message of more than 64 KiB is one of them. It is about methods of the Open Inference Protocol, predictions of TorchServe, and methods of TensorFlow Serving with a `model_spec`; its MultiInference, which names a model in each task, counts as one that cannot be read.',
+        'The limit is for calls that name one of these models in their request; they share the bucket. A stream counts once for the model of its first message, and once more each time it goes on with another model or version. A request whose model cannot be read counts too, such as a compressed message of more than 64 KiB; in a stream, unreadable messages in a row count once. Models are read from the Open Inference Protocol, predictions of TorchServe, and methods of TensorFlow Serving with a `model_spec`, not from its MultiInference.',
       otherwise: 'absent: whatever model a call names',
       why: 'Most limits are about a caller.',
     }),
     version: option(shortText('a version').optional(), {
       meaning:
-        'Beside one model: only requests with this `model_version` (of TensorFlow Serving `version`, not `version_label`), or, where each version has a process, the calls that it gets. One server with several versions chooses itself for a request that names none, which is not counted here: a limit on the model below this one counts it. Where a limit has a version, a request with a version after other fields than the name, as no usual encoder writes it, is refused (INVALID_ARGUMENT).',
+        'Beside one model: only requests with this `model_version` (of TensorFlow Serving `version`, not `version_label`). If each version has a process, the calls that this version gets. A request that names no version to a server with several is not counted here; a limit on the model below this one counts it. A request whose version comes after other fields than the name, as no usual encoder writes it, is refused (INVALID_ARGUMENT).',
       otherwise: 'absent: all versions',
       why: 'Versions of a model mostly cost the same.',
     }),
@@ -71,7 +71,7 @@ export function refuseIdleVersion({ models, version }: FoundBlock, report: Repor
 /** `rate_limits`: token buckets by caller; the first that matches decides. */
 export const rateLimits = option(listOf(rateLimit, 'rate limits').optional(), {
   meaning:
-    'How often each caller may call, or call single models. The first one that matches decides; a call over its limit is refused with RESOURCE_EXHAUSTED and told when to come back.',
+    'How often each caller may call, in all or single models. The first limit that matches decides. A call over it is refused with RESOURCE_EXHAUSTED and told when to come back.',
   otherwise: 'absent: no limits',
   why: 'The queue bounds the whole; limits are for callers that do not share well.',
 });

@@ -35,7 +35,7 @@ export const datacenter = option(name('a datacenter').optional(), {
 /** `inbound.reflection` of a sidecar, `reflection` of a service. */
 export const reflection = option(yesOrNo().optional(), {
   meaning:
-    'Whether the sidecar asks its local service, each time it starts, by gRPC server reflection (v1, v1alpha) which methods it has and which of them are streams. The sidecars of callers are told; routes with `kind: auto` go by it.',
+    'Whether the sidecar asks its local service by gRPC server reflection (v1, v1alpha), each time it starts, which of its methods are streams. It tells the sidecars of callers, for routes with `kind: auto`.',
   otherwise: '`true`',
   why: 'A service without reflection answers UNIMPLEMENTED once, and is left alone.',
 });
@@ -44,7 +44,7 @@ export const reflection = option(yesOrNo().optional(), {
 /** In a sidecar file. */
 export const stateDir = option(filePath('a directory').optional(), {
   meaning:
-    'Where the states of models are kept (`INSTANCE.models.json`, small, made private); replicas of one service on one machine may share it, and agree through it on rollouts: a version that was rejected stays so, and a rollout goes on where it was, after a restart of the sidecar or of the machine.',
+    'Where the states of models are kept (`INSTANCE.models.json`, small, made private). After a restart a rejected version stays rejected and a rollout continues. Replicas of one service on one machine may share the directory and agree through it on rollouts.',
   otherwise: 'absent: they are forgotten with the process',
   why: 'Only the installation knows a place that lasts.',
 });
@@ -52,14 +52,14 @@ export const stateDir = option(filePath('a directory').optional(), {
 /** In a mesh file. */
 export const meshStateDir = option(filePath('a directory').optional(), {
   meaning:
-    'Where the states of models are kept, in a directory for each service: a version that was rejected stays so, and a rollout goes on where it was, after a restart of a sidecar, of `up`, or of the machine.',
+    'Where the states of models are kept, in a directory for each service. After a restart a rejected version stays rejected and a rollout continues.',
   otherwise: 'absent: in `run_dir`, which outlives each sidecar and not `up`',
   why: 'Leaves nothing behind.',
 });
 
 export const drainTimeout = option(duration({ min: 0, max: 3_600_000 }).prefault('30s'), {
   meaning:
-    'Longest time calls in flight may take to finish once a drain has begun. What is left then ends with UNAVAILABLE and `outrider-reason: drain-timeout`. A route may give its streams less.',
+    'How long calls in flight may take to finish once a drain has begun. After that they end with UNAVAILABLE and `outrider-reason: drain-timeout`. A route may give its streams less.',
   why: 'Twice the default timeout of a unary call, and what orchestrators wait before they kill.',
 });
 
@@ -71,7 +71,7 @@ export const log = option(
       why: 'Changes of state, never single calls.',
     }),
   }).prefault({}),
-  { meaning: 'What is written to standard error.', why: 'One line of JSON per event.' },
+  { meaning: 'What the sidecar writes to standard error.', why: 'One line of JSON per event.' },
 );
 
 /** `admin`: the port for operators, without authentication. */
@@ -85,7 +85,7 @@ export const admin = option(listenAddress().optional(), {
 /** `admin_token_file`. */
 export const adminTokenFile = option(filePath('a file with a token').optional(), {
   meaning:
-    'File with a token, 16 to 512 characters on one line. Requests that change something (`POST /drain`, `POST /takeover`, `POST` and `DELETE /faults`) then need the header `Authorization: Bearer TOKEN`. The file is read for each of them, so that a new token is used at once; without a readable one they are refused.',
+    'File with a token, 16 to 512 characters on one line. Requests that change something (`POST /drain`, `POST /takeover`, `POST` and `DELETE /faults`) then need the header `Authorization: Bearer TOKEN`. The file is read for each request, so a new token applies at once. If it cannot be read, they are refused.',
   otherwise: 'absent: no token is asked for',
   why: 'Every user of a machine reaches its loopback ports; a Unix socket in a private folder needs no token.',
 });
@@ -102,7 +102,7 @@ export const observe = option(listenAddress().optional(), {
 
 /** `observe` of a mesh file. */
 export const meshObserve = option(listenAddress().optional(), {
-  meaning: `${OBSERVE_MEANING} The first sidecar takes the port, each other one the next, and keeps it while the mesh runs; with port 0 each takes any free one.`,
+  meaning: `${OBSERVE_MEANING} The first sidecar takes this port, and each other one the next. With port 0 each takes any free one.`,
   otherwise: 'absent: served at admin addresses only',
   why: 'A sidecar opens nothing to the network that the file does not name. `127.0.0.1:9464` is usual.',
 });
@@ -122,7 +122,7 @@ const intention = blockAs('a block such as { from: web, to: digits, action: allo
   }),
   models: option(listOf(modelName(), 'models', 64).min(1, { error: 'at least one model' }).optional(), {
     meaning:
-      'With `allow`: only calls that name one of these models in their request. Health, reflection and what the server says of itself stay open; every other method (MultiInference of TensorFlow Serving included, which names a model in each of its tasks), and a request or message of a stream whose model cannot be read, as it names several or is a compressed one of more than 64 KiB, gets PERMISSION_DENIED. Several such intentions for the same two services add up. Not with intentions from Consul, which has no such permission.',
+      'With `allow`: only calls that name one of these models in their request. Health, reflection and what the server says about itself stay open. Every other call gets PERMISSION_DENIED: other models and methods, MultiInference of TensorFlow Serving, and messages whose model cannot be read (several names, or compressed and more than 64 KiB). Several such intentions for the same two services add up. Not with intentions from Consul.',
     otherwise: 'absent: all models',
     why: 'Most callers may use all that a service has.',
   }),
@@ -132,7 +132,7 @@ const intention = blockAs('a block such as { from: web, to: digits, action: allo
       .optional(),
     {
       meaning:
-        'With `allow`: methods that load and unload models which the caller may call too. Without it they get PERMISSION_DENIED, also from a caller that may call everything else, and with `default_intention: allow`. An intention in Consul has a permission with the path of the method instead.',
+        'With `allow`: methods that load and unload models, which the caller may call too. Without it they get PERMISSION_DENIED, even if the caller may call everything else, and with `default_intention: allow`. In Consul, a permission with the path of the method allows it.',
       otherwise: 'absent: none',
       why: 'Leave to use a model is not leave to take it away from others.',
     },

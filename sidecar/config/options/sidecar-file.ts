@@ -76,7 +76,7 @@ const inbound = blockAs('a block that says how peers reach the local model', {
   listen: option(listenAddress(), { meaning: 'Where peers call.', why: 'Without it peers could not call.' }),
   mtls: option(choice(['strict', 'permissive', 'off']).prefault('strict'), {
     meaning:
-      '`strict`: mutual TLS or nothing. `permissive`: plaintext callers come in too, without identity, while a mesh is being introduced. `off`: plaintext only.',
+      '`strict`: mutual TLS or nothing. `permissive`: plaintext callers come in too, without identity, while you introduce the mesh. `off`: plaintext only.',
     why: 'Fails closed.',
   }),
   local: option(peerAddress(), {
@@ -85,15 +85,14 @@ const inbound = blockAs('a block that says how peers reach the local model', {
   }),
   local_owner: option(userOrAny().optional(), {
     meaning:
-      'Id of the user whose socket `local` may be, where that is another one than of this process. A Unix socket is connected to only if it and its directory belong to this user, to root or to that one, and nobody else may write into the directory (unless it is sticky, as /tmp). `any`: whatever is there, for a directory that a container shares.',
+      'Id of another user who may own the socket in `local`. The sidecar connects to a Unix socket only if the socket and its directory belong to its own user, to root or to this user, and nobody else may write into the directory (unless it is sticky, as /tmp). `any`: no check, for a directory that a container shares.',
     otherwise: 'absent: this user and root',
     why: 'Whoever can put a socket there gets every request, and answers it.',
   }),
   intentions: ownIntentions,
   default_intention: ownDefaultIntention,
   golden: option(golden.optional(), {
-    meaning:
-      'Present: while no inference goes through, the golden input of each model is sent and its answer compared.',
+    meaning: 'Present: while a model gets no calls, its golden input is sent and the answer compared.',
     otherwise: 'absent: whether the model answers is known from calls and from its health service',
     why: 'Needs a model card with a block `golden` for each model.',
   }),
@@ -102,7 +101,7 @@ const inbound = blockAs('a block that says how peers reach the local model', {
   load_report: loadReport,
   reflection,
   routes: option(inboundRoutes(), {
-    meaning: 'Time limits by method. What no route names gets the defaults.',
+    meaning: 'Time limits by method. Methods that no route names get the defaults.',
     why: 'The caller usually brings a deadline.',
   }),
 }).check(rules(inside('routes', refuseUnreachable), inside('rate_limits', refuseIdleLimits)));
@@ -125,14 +124,14 @@ const sidecarBlock = blockAs('a sidecar file', {
   trust_domain: trustDomain,
   datacenter,
   identity: option(identity.optional(), {
-    meaning: 'The certificate files of this service; watched, and used anew when they change.',
+    meaning: 'The certificate files of this service. Changed files are used for new connections.',
     otherwise:
       "with a block `consul`: certificates of Connect's authority; else no identity, so every leg has to be plaintext",
     why: 'Certificates come from somewhere: Consul, `outrider up`, cert-manager, SPIRE.',
   }),
   consul: option(sidecarConsul.optional(), {
     meaning:
-      'Present: peers, identity and intentions come from a Consul agent as far as the rest of the file does not say them, and this instance is registered there. `{}` is enough for an agent on this machine.',
+      'Present: this instance is registered with a Consul agent. Peers, identity and intentions come from the agent unless the file says them. `{}` is enough for an agent on this machine.',
     otherwise: 'absent: the file says everything',
     why: 'A mesh works without Consul.',
   }),

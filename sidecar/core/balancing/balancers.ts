@@ -33,7 +33,7 @@ export const BALANCERS = {
       new RingHash(random, { ignoresLoad: ignoresLoad === true, spillAbove }),
     readsReports: true,
     meaning:
-      'calls with the same value of the metadata key or parameter below go to the same endpoint, with a metadata key as long as it is not overloaded, and few of them move when endpoints come and go',
+      'calls with the same metadata key or request parameter go to the same endpoint, and few of them move when endpoints come and go. With a metadata key, an overloaded endpoint passes calls on',
   },
 } satisfies Record<string, BalancerEntry>;
 

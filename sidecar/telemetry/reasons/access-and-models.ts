@@ -26,7 +26,7 @@ type Name =
 export const ACCESS_AND_MODELS: ExplanationsOf<Name> = {
   /** inbound/authorization.ts; the caller is known by its certificate alone. */
   'not-allowed': {
-    meaning: 'No intention allows this caller to call this service or this model of it, or one denies it.',
+    meaning: 'No intention allows this caller to call this service or model, or one denies it.',
     causes: [
       'The intention is missing; the default is to deny.',
       'The caller has another name than the intention.',
@@ -53,7 +53,7 @@ export const ACCESS_AND_MODELS: ExplanationsOf<Name> = {
   /** inbound/authorization.ts, before the first answer of Consul. */
   'intentions-not-loaded': {
     meaning:
-      'The sidecar has not read the intentions of its service from Consul yet, and lets no call in before.',
+      'The sidecar has not yet read the intentions of its service from Consul. Until then it lets no call in.',
     causes: [
       'The agent does not answer.',
       'The token may not read intentions.',
@@ -61,19 +61,18 @@ export const ACCESS_AND_MODELS: ExplanationsOf<Name> = {
     ],
     look: ['`outrider status`: the table of Consul.', '`outrider_consul_query_failing`.'],
     remedy: [
-      'Mend the agent.',
+      'Fix the agent.',
       'Give the token `service:read` with `intentions = "read"`.',
-      'A `cache` keeps what the run before knew.',
+      'Set `cache`: it keeps what the run before knew.',
     ],
     options: ['consul.intentions', 'consul.token_file', 'consul.cache'],
   },
   /** inbound/inbound-state.ts, for connections without a certificate. */
   'no-identity': {
-    meaning:
-      'The caller came without a certificate of the mesh, and the service asks for one (`mtls: strict`).',
+    meaning: 'The caller has no certificate of the mesh, and the service requires one (`mtls: strict`).',
     causes: [
-      'A client calls the inbound port itself instead of its sidecar.',
-      'A health check of something else.',
+      'A client calls the inbound port instead of its own sidecar.',
+      'Another program makes a health check.',
     ],
     look: ['The access log of the callee: no `caller`.'],
     remedy: ['Let the client call the `listen` address of the upstream at its own sidecar.'],
@@ -82,11 +81,11 @@ export const ACCESS_AND_MODELS: ExplanationsOf<Name> = {
   /** outbound/router.ts, inbound.ts, and relay/unrouted-stream.ts for the shared listener. */
   'unknown-route': {
     meaning:
-      'No route of the file or of Consul fits the method, or the shared listener has no upstream of this name.',
+      'No route of the file or of Consul matches the method, or the shared listener has no upstream of this name.',
     causes: [
       '`routes` names methods and has none for this one.',
       'A typing error in the name of the method or of the upstream.',
-      'A service-router in Consul that fits nothing.',
+      'A service-router in Consul that matches nothing.',
     ],
     look: ['The message: the path.', '`curl ADMIN/config`: the routes in force.'],
     remedy: ['Add a route for the method, or `*` as the last one.'],
@@ -108,8 +107,8 @@ export const ACCESS_AND_MODELS: ExplanationsOf<Name> = {
       'The log of the model process.',
     ],
     remedy: [
-      'Wait for the start, or mend what ends the process.',
-      'After a change of the model: renew its golden output with `outrider golden`.',
+      'Wait for the start, or fix what ends the process.',
+      'If the model has changed on purpose, renew its golden output with `outrider golden`.',
     ],
     options: ['model.command', 'model.start_timeout', 'inbound.golden', 'inbound.local'],
   },
@@ -120,17 +119,17 @@ export const ACCESS_AND_MODELS: ExplanationsOf<Name> = {
     look: ['`outrider status`: the table of models.'],
     remedy: [
       'As for `model-unavailable`, for this one model.',
-      'Callers go to an endpoint that has the model, where there is one.',
+      'Callers use an endpoint that has the model, if there is one.',
     ],
     options: ['model.isolation', 'model.repository', 'upstreams.NAME.endpoints[].models'],
   },
   /** inbound/process-end-wait.ts, after the end of the process was seen. */
   'model-crashed': {
     meaning:
-      'The process of the model ended while the call ran in it. It is not tried again by itself, as it may be the cause.',
+      'The process of the model ended while the call ran in it. The call may be the cause, so it is not retried.',
     causes: [
       'The request makes the model crash.',
-      'Two processes in turn were lost with the call in them, however they ended.',
+      'Two processes in a row ended with the call in them.',
       'The kernel ended the process for its memory.',
       'An operator ended it.',
     ],
@@ -148,12 +147,12 @@ export const ACCESS_AND_MODELS: ExplanationsOf<Name> = {
   /** outbound/poison-requests.ts; the numbers are in core/retry/poison-requests.ts. */
   poison: {
     meaning:
-      'The same request was in several model processes as they crashed. It is refused for some minutes, so that it cannot end all replicas.',
-    causes: ['An input that the model cannot stand.'],
+      'The same request was in several model processes when they crashed. It is refused for some minutes, so that it cannot end all replicas.',
+    causes: ['An input that crashes the model.'],
     look: ['`curl ADMIN/endpoints`: `poison`.', 'The access log: `model-crashed` before.'],
     remedy: [
-      'Do not send the request again as it is; mend the model.',
-      'After the model is mended: wait until the record is forgotten, or restart the sidecar of the caller.',
+      'Do not send the request again as it is. Fix the model.',
+      'Once the model is fixed, wait until the record is forgotten, or restart the sidecar of the caller.',
     ],
     options: ['model.restart'],
   },
@@ -205,16 +204,16 @@ export const ACCESS_AND_MODELS: ExplanationsOf<Name> = {
   },
   /** relay/fault-injection.ts; its status is the one that was asked for. */
   'fault-injected': {
-    meaning: 'A fault that an operator switched on for a drill answered the call.',
-    causes: ['A drill is on.'],
-    look: ['`curl ADMIN/faults`: what is on, and for how long.', '`outrider_faults_injected_total`.'],
-    remedy: ['`curl -X DELETE ADMIN/faults` ends it; it ends by itself.'],
+    meaning: 'An operator injected a fault, and it answered the call.',
+    causes: ['A drill is running.'],
+    look: ['`curl ADMIN/faults`: what is injected, and for how long.', '`outrider_faults_injected_total`.'],
+    remedy: ['Wait: it ends by itself. `curl -X DELETE ADMIN/faults` ends it at once.'],
     options: ['fault_injection'],
   },
   /** What should not be: each is counted, and logged with its stack. */
   internal: {
-    meaning: 'The sidecar failed in itself. This is a defect.',
-    causes: ['A defect of Outrider.'],
+    meaning: 'The sidecar failed. This is a bug.',
+    causes: ['A bug in Outrider.'],
     look: ['The log of the sidecar at level `error`.', '`outrider_defects_total`.'],
     remedy: ['Report it, with the line of the log.'],
     options: ['log.level'],

@@ -20,12 +20,12 @@ type Name =
 export const ENDPOINTS: ExplanationsOf<Name> = {
   /** outbound/router.ts, after every priority level was asked. */
   'no-endpoint': {
-    meaning: 'The upstream has no endpoint that could take the call: none is known, or each is out.',
+    meaning: 'The upstream has no endpoint that can take the call: none is known, or all are out of service.',
     causes: [
       'No replica runs, or none is registered in Consul under this name.',
-      'Each replica is critical in Consul, unhealthy, or starts.',
+      'Each replica is critical in Consul, unhealthy, or starting.',
       'An intention is missing, and each connection was refused.',
-      'A filter (tags, meta, subset of a service-resolver) fits no instance.',
+      'A filter (tags, meta, subset of a service-resolver) matches no instance.',
       'The DNS name of the upstream has no address: no pod of its service is ready.',
     ],
     look: [
@@ -34,9 +34,9 @@ export const ENDPOINTS: ExplanationsOf<Name> = {
       '`outrider_consul_instances`.',
     ],
     remedy: [
-      'Start a replica, or mend what `why` says.',
-      'Where models start late: `cold_start` lets calls wait.',
-      'A `fallback` answers meanwhile.',
+      'Start a replica, or fix what `why` says.',
+      'If models start late, set `cold_start`: calls wait.',
+      'Set a `fallback` that answers meanwhile.',
     ],
     options: [
       'upstreams.NAME.consul',
@@ -61,9 +61,9 @@ export const ENDPOINTS: ExplanationsOf<Name> = {
       '`outrider_consul_up`, `outrider_consul_query_failing`, `outrider_dns_failing`.',
     ],
     remedy: [
-      'Mend the agent, or its address in `consul.address`.',
+      'Fix the agent, or its address in `consul.address`.',
       'Give the token `service:read` and `node:read`.',
-      'A `cache` serves the endpoints of the run before.',
+      'Set `cache`: it keeps the endpoints over a restart.',
     ],
     options: ['consul.address', 'consul.token_file', 'consul.cache', 'upstreams.NAME.breaker.max_pending'],
   },
@@ -81,7 +81,7 @@ export const ENDPOINTS: ExplanationsOf<Name> = {
       '`outrider_handshake_failures_total` of the callee.',
     ],
     remedy: [
-      'Start what should listen, or mend the address that is registered.',
+      'Start what should listen, or correct the registered address.',
       'For a refused certificate: `outrider explain` with the word of the log, such as `clock-expired`.',
     ],
     options: [
@@ -104,40 +104,37 @@ export const ENDPOINTS: ExplanationsOf<Name> = {
       'The log of the endpoint at that time.',
       '`outrider status`: `restarts` of the model and of the sidecar.',
     ],
-    remedy: [
-      'Let idempotent routes try again: `retry` with `on: [unavailable]`.',
-      'Mend what ends the process.',
-    ],
+    remedy: ['Let idempotent routes retry: `retry` with `on: [unavailable]`.', 'Fix what ends the process.'],
     options: ['routes[].retry', 'routes[].idempotent', 'upstreams.NAME.pool'],
   },
   /** Its status follows the code of HTTP/2 (core/outcome/status.ts). */
   'upstream-reset': {
     meaning: 'The endpoint ended the stream with RST_STREAM instead of a status.',
     causes: [
-      'The service fell over this one call.',
-      'The service refuses streams, for example because it ends.',
-      'A proxy in between has a time limit of its own.',
+      'The service failed on this call.',
+      'The service refuses streams, for example because it is stopping.',
+      'A proxy in between has its own time limit.',
       'A time limit passed at the endpoint while the caller did not read the response.',
     ],
     look: ['The message: the code of HTTP/2.', 'The log of the service.'],
-    remedy: ['Mend the service: a gRPC server answers with a status.', 'Let idempotent routes try again.'],
+    remedy: ['Fix the service: a gRPC server answers with a status.', 'Let idempotent routes retry.'],
     options: ['routes[].retry', 'routes[].idempotent'],
   },
   /** outbound/replies.ts, after the caller has had messages. */
   'not-resumed': {
     meaning:
-      'A stream broke after it had begun to answer, and no endpoint could go on after the messages that the caller has.',
+      'A stream broke after its first message, and no endpoint could continue after the messages that the caller has.',
     causes: [
       'The route is not `resumable`, or not idempotent.',
-      'The service does not know how to go on and is not `deterministic`.',
-      'The service is said to be `deterministic`, but another endpoint repeated other messages. Engines that batch tokens send the same text in messages of other boundaries.',
+      'The service cannot continue a stream and is not `deterministic`.',
+      'The route says `deterministic`, but another endpoint sent other messages. Engines that batch tokens split the same text differently.',
       'The other endpoint answers with another `grpc-encoding` or `content-type`.',
       'The request was larger than `replay`, or a message larger than 16 KiB.',
     ],
     look: ['The message: why.', '`outrider_streams_resumed_total`.'],
     remedy: [
-      'Let the client begin again.',
-      'Set `resumable: true` where the service can go on, `deterministic: true` where its messages repeat, byte for byte.',
+      'Let the client start the stream again.',
+      'Set `resumable: true` if the service can continue a stream, `deterministic: true` if its messages repeat byte for byte.',
     ],
     options: ['routes[].resumable', 'routes[].deterministic', 'routes[].replay'],
   },
@@ -146,36 +143,36 @@ export const ENDPOINTS: ExplanationsOf<Name> = {
     meaning:
       'The peer sent what HTTP/2 or gRPC does not allow: no `grpc-status`, an HTTP error, frames out of order.',
     causes: [
-      'What answers is no gRPC server, for example a web server on the same port.',
+      'The endpoint is not a gRPC server, for example a web server on the same port.',
       'A proxy in between answers with an HTTP error.',
-      'An error of the peer.',
+      'A bug in the peer.',
     ],
-    look: ['The message: what was broken.', '`outrider_protocol_errors_total`.'],
+    look: ['The message: which rule was broken.', '`outrider_protocol_errors_total`.'],
     remedy: [
-      'Check the address: a gRPC service has to listen there, without TLS where it is `local`.',
+      'Check the address: a gRPC service must listen there, without TLS if it is `local`.',
       'With a proxy in between: its log.',
     ],
     options: ['inbound.local', 'upstreams.NAME.endpoints[].address'],
   },
   /** inbound/load-streams.ts and the listeners of a sidecar that drains. */
   draining: {
-    meaning: 'The sidecar takes no new calls, because it drains. The model has not seen the call.',
+    meaning: 'The sidecar is draining and takes no new calls. The model has not seen the call.',
     causes: ['A deployment or a restart is under way.', 'POST /drain was sent to the admin port.'],
     look: ['`outrider status`: `why` of the sidecar.'],
     remedy: [
-      'None is needed with several replicas: callers go elsewhere.',
+      'With several replicas, none is needed: callers use the others.',
       'POST /takeover brings a drained sidecar back.',
     ],
     options: ['drain_timeout'],
   },
   /** app/call-drain.ts, at the end of the drain. */
   'drain-timeout': {
-    meaning: 'The sidecar drained, and the call was not over when `drain_timeout` had passed.',
+    meaning: 'The sidecar drained, and the call was still running after `drain_timeout`.',
     causes: ['A long stream.', 'A run that is longer than `drain_timeout`.'],
     look: ['The access log: `ms` of the call.'],
     remedy: [
       'Raise `drain_timeout`.',
-      'Give streams a limit of their own (`drain_timeout` of the route) and let clients begin again.',
+      'Give streams a limit of their own (`drain_timeout` of the route) and let clients start again.',
     ],
     options: ['drain_timeout', 'routes[].drain_timeout'],
   },

@@ -32,7 +32,7 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
     causes: [
       'The model runs longer than the deadline allows.',
       'The call waited in the queue before the model.',
-      'The time went to attempts that failed, and to the pauses between them.',
+      'Failed attempts and the pauses between them took the time.',
       'The client sends no deadline, and the default of a unary route (15 s) is too short.',
     ],
     look: [
@@ -58,7 +58,7 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
       'One attempt took longer than `attempt_timeout`, and no other attempt followed. It counts as a fault of its endpoint.',
     causes: [
       'The endpoint is slow or hangs.',
-      'The limit is shorter than a normal run of the model, with its wait in the queue.',
+      'The limit is shorter than a normal run of the model and its wait in the queue.',
       'The route allows no retry, or the retry budget is used up.',
     ],
     look: [
@@ -67,7 +67,7 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
     ],
     remedy: [
       'Set `attempt_timeout` above the longest normal run; `outrider_call_seconds` of the inbound side has it.',
-      'Let idempotent routes try again: `retry` with `attempts` of 2 or more.',
+      'Let idempotent routes retry: `retry` with `attempts` of 2 or more.',
     ],
     options: ['routes[].attempt_timeout', 'routes[].retry', 'upstreams.NAME.budget'],
   },
@@ -76,7 +76,7 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
     meaning: 'A stream had no message within `first_message_timeout`, and no other attempt followed.',
     causes: [
       'The model takes longer until its first message, for example with a long prompt.',
-      'The stream has waited in the queue before the model, as more streams came than `queue.concurrency` lets run.',
+      'The stream waited in the queue, because more streams came than `queue.concurrency` allows.',
       'The endpoint hangs.',
     ],
     look: [
@@ -117,18 +117,18 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
       '`outrider_queue_expired_total`, `outrider_queue_waiting`.',
     ],
     remedy: [
-      'Add replicas, or raise `concurrency` where the model can run more at once.',
-      'A smaller `max_waiting` refuses such calls at once, so that the caller can go elsewhere.',
+      'Add replicas, or raise `concurrency` if the model can run more at once.',
+      'Lower `max_waiting`: such calls are then refused at once, and the caller can try another replica.',
     ],
     options: ['inbound.queue.concurrency', 'inbound.queue.max_waiting', 'inbound.queue.priority'],
   },
   /** inbound/admission.ts; the text says which bound it was. */
   overloaded: {
     meaning:
-      'The queue before the model is full, or a less important call gave way to a more important one. The model has not seen the call.',
+      'The queue before the model is full, or a more important call took the place. The model has not seen the call.',
     causes: [
       'More calls arrive than the model can run.',
-      'A replica is missing, and the others get its calls.',
+      'A replica is down, and the others get its calls.',
       'The adaptive limit is low because runs have become slow.',
     ],
     look: [
@@ -137,7 +137,7 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
     ],
     remedy: [
       'Add replicas.',
-      'Raise `max_waiting` where callers can wait; raise `concurrency` where the model can run more at once.',
+      'Raise `max_waiting` if callers can wait, `concurrency` if the model can run more at once.',
       'Give important callers a class of `priority`.',
     ],
     options: [
@@ -150,10 +150,10 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
   /** inbound/admission.ts, before the queue is asked. */
   'rate-limited': {
     meaning:
-      'The caller makes more calls per second than `rate_limits` allows it, in all or of the model that the message names.',
+      'The caller makes more calls per second than `rate_limits` allows, in all or for the model that the message names.',
     causes: [
       'The caller repeats calls in a loop.',
-      'The limit is older than the traffic.',
+      'The traffic has outgrown the limit.',
       'Requests whose model cannot be read count for the first limit of any model: the message says why.',
     ],
     look: ['`outrider_rate_limited_total`.', 'The access log of the callee: `caller`.'],
@@ -167,7 +167,7 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
   'memory-pressure': {
     meaning:
       'The machine or the container beside the model is short of memory; new calls are refused before the kernel ends a process.',
-    causes: ['The model needs more memory than it was given.', 'Something else on the machine takes it.'],
+    causes: ['The model needs more memory than it was given.', 'Another program on the machine takes it.'],
     look: [
       '`outrider_memory_used_ratio`, `outrider_memory_pressure_total`.',
       '`outrider_model_memory_bytes`.',
@@ -183,7 +183,7 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
     meaning:
       'The sidecar holds as much payload as `memory_budget` allows, and this connection holds most of it.',
     causes: [
-      'A client sends much and reads little.',
+      'A client sends much and reads slowly.',
       'Many large calls wait at once.',
       'The budget is small for the size of the calls.',
     ],
@@ -194,7 +194,7 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
   /** inbound/model-instance.ts, only while others wait for a stream. */
   'silent-stream': {
     meaning:
-      'Streams are the scarce thing at the model: others wait for one, nothing moved on this one, and its connection has more than its share.',
+      'The model allows few streams and others wait for one. Nothing moved on this one, and its connection has more than its share.',
     causes: ['A client opens streams and leaves them.', 'The model server allows very few streams at once.'],
     look: ['`outrider_calls_in_flight` of the inbound side.', '`outrider_limit_hits_total`.'],
     remedy: ['Close streams that are not used.', 'Raise the number of streams that the model server allows.'],
@@ -203,7 +203,7 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
   /** inbound/health-watches.ts and inbound/models/server-calls.ts. */
   'too-many-streams': {
     meaning:
-      'The caller, or all callers together, have as many health watches, reflection streams or health checks open as the sidecar lets them.',
+      'The caller, or all callers together, have as many health watches, reflection streams or health checks open as the sidecar allows.',
     causes: [
       'A client opens health watches or reflection streams and leaves them.',
       'Health checks for a service that only the model knows, while the model does not answer.',
@@ -219,7 +219,7 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
   'breaker-open': {
     meaning: 'The upstream has as many calls, waiting calls, connections or retries as `breaker` allows.',
     causes: [
-      'The upstream is slow, so that calls pile up.',
+      'The upstream is slow, and calls pile up.',
       'The caller makes more calls at once than planned.',
       'The limit, or the one in Consul (`Limits` of service-defaults), is low.',
     ],
@@ -232,8 +232,8 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
   },
   /** The limits of the relay and of the reader of model names. */
   'too-large': {
-    meaning: 'A message of the call that has to be kept is over a limit of bytes.',
-    causes: ['A request that names its model late, to a sidecar that has to read it.'],
+    meaning: 'A message that the sidecar has to keep is larger than a limit.',
+    causes: ['A request names its model late, and the sidecar has to read the name.'],
     look: ['The message names what was too large and the limit.'],
     remedy: ['Raise the limit that the message names.'],
     options: ['limits.replay_bytes_per_call'],
@@ -241,10 +241,10 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
   /** transport/header-limit.ts, relay/attempt.ts and relay/response.ts. */
   'metadata-too-large': {
     meaning:
-      'The headers of a request are over the limit of a sidecar, or the headers of a response are over the limit that the caller announced. A long error message is no reason for it: that is cut.',
+      'The headers of a request are over the limit of a sidecar, or the headers of a response are over the limit that the caller announced. Long error messages are cut and do not cause it.',
     causes: [
       'Large metadata, such as a token.',
-      'A model that sends much initial metadata, to a client that accepts 8 KiB (gRPC for Java) or 16 KiB (gRPC for Python).',
+      'A model sends much initial metadata to a client that accepts only 8 KiB (gRPC for Java) or 16 KiB (gRPC for Python).',
     ],
     look: [
       'The message names what was too large and the limit.',

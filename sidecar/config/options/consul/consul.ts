@@ -113,7 +113,7 @@ const orNone = (what: string) => ({ error: `${what}, or none` });
 
 const cacheKeys = option(yesOrNo().prefault(false), {
   meaning:
-    "The certificate and its private key are kept too. Gain: after a restart without Consul the sidecar serves at once, instead of waiting for Consul. Price: a reader of the disk, or of a copy of it, can act as this service until the certificate expires (72 h by Consul's default), and no intention tells the two apart. The file is readable by its owner only (0600).",
+    "The certificate and its private key are kept too. Then a sidecar that restarts without Consul serves at once. But whoever reads the disk or a copy of it can act as this service until the certificate expires (72 h by Consul's default). The file is readable by its owner only (0600).",
   why: 'A key that is never written down cannot be copied.',
 });
 
@@ -151,7 +151,7 @@ const common = {
   }),
   grace: option(duration({ min: 0, max: 24 * HOUR_MS }).prefault('60s'), {
     meaning:
-      'When an answer suddenly takes away more than half of the instances in use, those that still answer calls are kept this long.',
+      'If an answer of Consul suddenly lacks more than half of the instances in use, those that still answer calls are kept for this long.',
     why: 'Empty answers come from mistakes and restarts more often than from empty services; this is time to notice.',
   }),
   max_answer: option(size({ min: 64 * KIB, max: GIB }).prefault('32MiB'), {
@@ -165,7 +165,7 @@ const common = {
   locality: placeKeys,
   rules: option(yesOrNo().prefault(true), {
     meaning:
-      "Consul's own traffic rules (service-router, -splitter, -resolver, -defaults and proxy-defaults) are applied, below what this file says. What of them is not is said in the log, by `outrider status` and by `outrider validate --consul`.",
+      "Consul's own traffic rules (service-router, -splitter, -resolver, -defaults and proxy-defaults) are applied; this file wins over them. The log, `outrider status` and `outrider validate --consul` name what is not applied.",
     why: 'Operators expect them to work.',
   }),
 };
@@ -187,7 +187,7 @@ const sidecarBlock = blockAs('a block about Consul; {} is enough for an agent on
   ),
   adopt: option(adopt.optional(), {
     meaning:
-      'Present: something else has registered this sidecar (Nomad, `sidecar_service`). Its registration says what the file does not: `service`, `inbound.listen` (`bind_address` and `bind_port` of its configuration, else its address and port), `inbound.local` (with a block `inbound`, of which `{}` is enough; without it nothing is served), and upstreams with their listeners, datacenters, `connect_timeout_ms`, `limits` and `passive_health_check`, which blocks under `outbound.upstreams` of the same names add to. It is followed: upstreams change while calls go on, another port or service needs a restart. TTL checks of the proxy are kept up; nothing is registered or deregistered. An agent that is away at the start is waited for, unless `cache` has the registration: `/live` and `/ready` are served meanwhile. A registration that the agent does not have is waited for 30 s.',
+      'Present: something else has registered this sidecar (Nomad, `sidecar_service`), and the sidecar registers nothing. The registration fills in what the file leaves out. It gives `service` and `inbound.listen` (`bind_address` and `bind_port` of its configuration, else its address and port). It gives `inbound.local` if the file has a block `inbound`, of which `{}` is enough; without the block nothing is served. It gives upstreams with their listeners, datacenters, `connect_timeout_ms`, `limits` and `passive_health_check`; blocks of the same names under `outbound.upstreams` add to them. Upstreams that change are followed; another port or service needs a restart. The sidecar keeps up TTL checks of the proxy. If the agent is down at the start and `cache` has no registration, the sidecar waits and serves `/live` and `/ready` meanwhile. If the agent answers and lacks the registration, it waits for 30 s.',
     otherwise: 'absent: the sidecar registers itself, as `registration` says',
     why: 'Most sidecars register themselves.',
   }),

@@ -55,7 +55,8 @@ export const discovery = block({
       .max(16, { error: 'at most 16 places to fail over to' })
       .prefault([]),
     {
-      meaning: 'Used in this order, each while none before it has an instance that may be called.',
+      meaning:
+        'Used in this order. Each is used only while none before it has an instance that can be called.',
       why: 'Instances elsewhere are slower; whether that is acceptable depends on the traffic.',
     },
   ),

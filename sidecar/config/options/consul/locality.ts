@@ -16,7 +16,7 @@ export const placeKeys = option(
   }).prefault({}),
   {
     meaning:
-      'Where region and zone stand, for `locality` of upstreams. In this order: `Locality` of the instance (Consul 1.17 and later), its metadata, `Locality` of its node, the metadata of the node, else its datacenter. A metadata key `locality` of the instance wins over all. The own place is found in the same way: by the metadata of `registration`, else by the node of the agent.',
+      'Where region and zone are found, for `locality` of upstreams. In this order: metadata key `locality` of the instance, its `Locality` (Consul 1.17 and later), its other metadata, `Locality` of its node, the metadata of the node, its datacenter. The place of this sidecar is found the same way, by the metadata of `registration` or the node of the agent.',
     why: 'Consul 1.8 knows no localities; metadata is what an operator can set there.',
   },
 );

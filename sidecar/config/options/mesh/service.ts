@@ -66,7 +66,7 @@ export const service = inCode(
     }),
     isolation: option(choice(['process', 'shared']).optional(), {
       meaning:
-        '`process`: each model of `models` has a process of its own, so that one that is slow, broken or dies holds up no other. `shared`: all are served by one process, which takes less memory.',
+        '`process`: each model of `models` has a process of its own, so a model that is slow, broken or dead does not hold up the others. `shared`: all are served by one process, which takes less memory.',
       otherwise: '`process` with `models`; a foreign server is one process',
       why: 'A model should suffer from its own faults only.',
     }),
@@ -96,7 +96,7 @@ export const service = inCode(
       why: 'A process that serves should be left alone unless there is a reason.',
     }),
     replicas: option(wholeNumber({ min: 1, max: 64 }).prefault(1), {
-      meaning: 'Model processes of this kind, each behind a sidecar of its own.',
+      meaning: 'Replicas of the service, each with a sidecar of its own.',
       why: 'One is the least that works; three survive a death and a freeze together.',
     }),
     queue,
@@ -104,12 +104,13 @@ export const service = inCode(
     load_report: loadReport,
     reflection,
     routes: option(inboundRoutes(), {
-      meaning: 'Time limits by method, on the side of the model. What no route names gets the defaults.',
+      meaning:
+        'Time limits by method, on the side of the model. Methods that no route names get the defaults.',
       why: 'The caller usually brings a deadline.',
     }),
     upstreams: option(upstreamMap(meshUpstream).optional(), {
       meaning:
-        'The services that this one calls through its own sidecars, by name, with the identity of this service. The model process is told where in `OUTRIDER_UPSTREAM_NAME`, with the name in upper case and `_` for what is no letter or digit: the target that a gRPC client dials. Without `listen` that is a socket in the private directory of the sidecar.',
+        'The services that this one calls through its own sidecars, by name, with the identity of this service. The model process finds the target for its gRPC client in `OUTRIDER_UPSTREAM_NAME` (the name in upper case, with `_` for other characters than letters and digits). Without `listen` the target is a socket in the private directory of the sidecar.',
       otherwise: 'absent: it calls no other',
       why: 'Most models call no other service.',
     }),

@@ -45,7 +45,7 @@ const fallbackStep = inCode(
     }),
     max_bytes: option(size({ min: 64 * KIB, max: 16 * GIB }).optional(), {
       meaning:
-        'With `last-good`: answers kept in all. When there is no room, an answer to what was asked for before takes the place of the oldest; one past half of `max_age` makes room for any.',
+        'With `last-good`: size of all stored answers. If there is no room, an answer to a request that came before replaces the oldest one. An answer older than half of `max_age` can be replaced by any.',
       otherwise: '`16MiB` with `last-good`, refused with `upstream`',
       why: 'Twenty thousand small answers, or a few hundred of tens of kilobytes.',
     }),

@@ -31,7 +31,7 @@ export const hedge = option(
   }).optional(),
   {
     meaning:
-      'Present: a call that is late is sent a second time, to another endpoint. The first answer wins, the other call is reset. Of a stream the first message counts. Needs `idempotent: true` and two endpoints. `{}` takes all defaults.',
+      'Present: a call that is late is sent a second time, to another endpoint. The first answer wins, and the other call is reset. For a stream, the first message decides. Needs `idempotent: true` and two endpoints. `{}` takes all defaults.',
     otherwise: 'absent: no copies',
     why: 'It does work twice, so a route has to ask for it.',
   },

@@ -27,19 +27,19 @@ const OTHERWISE = 'absent: no others than usual';
 const shape = {
   success: option(statuses(), {
     meaning:
-      'Answers like any other: they end a row of faults, end a trial, and teach how fast the endpoint is. Possible for statuses that are usually neutral.',
+      'The call counts as answered: it ends a row of faults, and its time counts. Possible for statuses that are usually neutral.',
     otherwise: OTHERWISE,
     why: 'A lookup that finds nothing (`not_found`) has done its work.',
   }),
   fault: option(statuses(), {
     meaning:
-      'The endpoint failed the call: counted by every detector, recorded as slow, and worth a fallback.',
+      'The endpoint failed the call: every detector counts it, its time counts as slow, and a fallback may follow.',
     otherwise: OTHERWISE,
     why: 'A replica that says `not_found` of a model it should have, or `resource_exhausted` until it is restarted, is broken.',
   }),
   neutral: option(statuses(), {
     meaning:
-      'The call failed, and that says nothing about the endpoint: no detector notices, and no fallback follows.',
+      'The call failed, which says nothing about the endpoint: no detector counts it, and no fallback follows.',
     otherwise: OTHERWISE,
     why: 'Servers in Python often say `unknown` or `internal` when only the input was wrong.',
   }),
@@ -62,7 +62,7 @@ export const outcomes = option(
     .optional(),
   {
     meaning:
-      'Statuses that count otherwise than usual, for ejection and its detectors, balancing, hedging and fallback alike. It is about what the service itself sends in `grpc-status`: our own timeouts, resets, failed connects, HTTP errors and whatever a sidecar answers (`outrider-reason`) keep their meaning, and so do `deadline_exceeded` and `cancelled` at the end of the deadline. What is tried again is said by `retry.on`.',
+      'Statuses that count otherwise than usual, for ejection, balancing, hedging and fallback. It applies to the `grpc-status` that the service itself sends. Timeouts, resets, failed connects, HTTP errors and answers of a sidecar (`outrider-reason`) keep their meaning, and so do `deadline_exceeded` and `cancelled` at the end of the deadline. `retry.on` says what is retried.',
     otherwise:
       'absent: `unavailable`, `internal`, `unknown` and `data_loss` are faults, `deadline_exceeded` too when the time allowed was more than usual; `resource_exhausted` is overload; the others are neutral',
     why: 'Most services mean by a status what gRPC means by it.',

@@ -24,7 +24,7 @@ export const retry = block({
     ).prefault(['unavailable']),
     {
       meaning:
-        'The status codes worth another attempt. With `[]` only calls that no endpoint has begun to process are tried again.',
+        'The status codes that are retried. With `[]` only calls that no endpoint has begun to process are.',
       why: '`unavailable` is what gRPC says when the endpoint is the problem and not the call.',
     },
   ),
@@ -49,7 +49,7 @@ export const retry = block({
   ),
   final: option(yesOrNo().optional(), {
     meaning:
-      'True: an application whose call has failed, and for which the attempts, the budget or the circuit breaker allow no other attempt, is told to make none either (`grpc-retry-pushback-ms: -1`, gRFC A6), so that a gRPC client with retries of its own does not multiply them. Not where no endpoint was reached, nor where the endpoint has said when to come back.',
+      'True: if a call failed and the sidecar may not retry it (attempts, budget or circuit breaker), the application is told to make no retries either (`grpc-retry-pushback-ms: -1`, gRFC A6). A gRPC client with retries of its own then does not multiply them. It is not told if no endpoint was reached, or if the endpoint has said when to come back.',
     otherwise: '`false`',
     why: 'An application that retries more slowly may outlast a fault for which the attempts here were too quick.',
   }),

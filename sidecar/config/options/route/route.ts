@@ -51,7 +51,7 @@ export const inboundRoute = inCode(
     kind,
     idempotent: option(yesOrNo().optional(), {
       meaning:
-        'True when doing it twice does no harm. Where the model has several instances, a unary call whose process was killed from outside or stood still is then sent once more, to another instance; a call that may have crashed its process is not.',
+        'True if running the call twice does no harm. If the model has several instances and a process was killed from outside or hung, its unary calls are sent once more, to another instance. A call that may have crashed its process is not.',
       otherwise: '`no`; `yes` when every method only reads',
       why: 'For other methods it depends on the model.',
     }),
@@ -77,7 +77,7 @@ export const outboundRoute = inCode(
     methods,
     models: option(listOf(modelName(), 'models', 64).min(1, { error: 'at least one model' }).optional(), {
       meaning:
-        'The route is for calls that name one of these models in their request only; those that name another go on to the routes below. Read as in `split.match`.',
+        'The route is only for calls that name one of these models in their request; others go on to the routes below. The model is read as by `split.match`.',
       otherwise: 'absent: whatever model a call names',
       why: 'Most rules are about a method.',
     }),
@@ -90,7 +90,7 @@ export const outboundRoute = inCode(
     kind,
     idempotent: option(yesOrNo().optional(), {
       meaning:
-        'True when doing it twice does no harm. Nothing that an endpoint may have begun is tried again without it.',
+        'True if running the call twice does no harm. Without it, a call that an endpoint may have begun is not retried.',
       otherwise:
         '`no`; `yes` when every method only reads (ServerLive, ServerReady, ModelReady, ServerMetadata, ModelMetadata, ModelConfig, ModelStatistics, RepositoryIndex of the Open Inference Protocol, `grpc.health.v1.Health/Check`)',
       why: 'For other methods it depends on the model.',
@@ -101,47 +101,47 @@ export const outboundRoute = inCode(
     drain_timeout: drainTimeout,
     attempt_timeout: option(durationOrNone({ min: 1, max: DAY_MS }).prefault('none'), {
       meaning:
-        'Longest one attempt may take, in a unary call from when the endpoint has all of the request; then it counts as a fault of its endpoint and another attempt may follow. An answer that has begun is not timed: of a stream, its headers. Time in the queue before the model is part of it, as of `first_message_timeout`.',
+        'How long one attempt may take until its answer begins. After that it counts as a fault of its endpoint, and another attempt may follow. For a unary call, time counts from when the endpoint has the whole request. For a stream, its response headers are the beginning. Time in the queue before the model counts, as in `first_message_timeout`.',
       why: 'It has to be well above what the model usually needs.',
     }),
     first_message_timeout: option(duration({ min: 1, max: DAY_MS }).optional(), {
       meaning:
-        'Longest that the first message of a stream may take, from when the endpoint has all of the request; then it counts as a fault of its endpoint, and another attempt may follow. Time in the queue before the model is part of it: a stream that has waited there for nine tenths of it is refused, which is no fault, and goes to another endpoint; earlier, but not before half of it, where the model would have less than twice its usual time to a first message. So `queue.concurrency` has to say how many streams the model runs at once; with `max_waiting: 0` the others go on at once. It never runs while the caller has more to send, and ends nothing that has begun to answer. Streams only.',
+        'For streams: how long the first message may take, from when the endpoint has the whole request. After that it counts as a fault of its endpoint, and another attempt may follow. Time in the queue before the model counts. A stream that has waited there for nine tenths of this time is refused and goes to another endpoint, which is no fault; earlier, but not before half of it, if the model would have less than twice its usual time to a first message. So set `queue.concurrency` to the number of streams that the model runs at once; with `max_waiting: 0` the others go to another endpoint at once. The time does not run while the caller has more to send, and ends nothing that has begun to answer.',
       otherwise: 'absent: no limit but that of the call',
       why: 'Whether a stream that says nothing is at work or lost depends on the service.',
     }),
     hold: option(size({ min: KIB, max: GIB }).prefault('64KiB'), {
       meaning:
-        'Longest unary answer that is held until its status is known. A longer one is passed on as it comes: should it end in an error after that, no retry, hedge or fallback follows, and `last-good` does not keep it.',
+        'The largest unary answer that is held until its status is known. A larger one is passed on as it comes. If it then ends in an error, no retry, hedge or fallback follows, and `last-good` does not keep it.',
       why: 'An answer that is held reaches the caller later, by the time it takes to arrive whole.',
     }),
     replay: option(size({ min: 0, max: GIB }).optional(), {
       meaning:
-        'Longest request that is kept until its answer begins, for a retry, a hedge, a fallback, a mirrored copy or the question to a peer about an invalid answer. A longer one gets a single attempt and none of these.',
+        'The largest request that is kept until its answer begins, for a retry, a hedge, a fallback, a mirrored copy or the check of an invalid answer. A larger one gets a single attempt and none of these.',
       otherwise: '`limits.replay_bytes_per_call`',
       why: 'What one call may keep is a matter of the whole process.',
     }),
     sample: option(size({ min: 0, max: GIB }).prefault('4MiB'), {
       meaning:
-        'Longest answer beyond `hold` of which a reference is kept while it is passed on, for `invalid_output` (a few calls a second) and `mirror`. With `0B` none is.',
+        'The largest answer beyond `hold` that is kept while it is passed on, for `invalid_output` (a few calls a second) and `mirror`. `0B`: none.',
       why: 'The largest message that gRPC lets through by default.',
     }),
     resumable: option(yesOrNo().optional(), {
       meaning:
-        'A stream whose endpoint dies after its first message is continued at another, as its retries and the retry budget allow: the request is sent again with the metadata `outrider-resume-after: K`, and the caller gets what follows message K. The service goes on there and says so (`outrider-resumed-from: K` in its response headers, as the model server does where model.yaml says `resumable`), or is `deterministic`. For requests that are complete and within `replay`, and messages of up to 16 KiB; other streams end with a status and `outrider-reason`. Needs `idempotent: true` and `retry`.',
+        'If the endpoint of a stream dies after its first message, the stream continues at another endpoint, as retries and the retry budget allow. The request is sent again with the metadata `outrider-resume-after: K`, and the caller gets what follows message K. The service must continue there and say so (`outrider-resumed-from: K` in its response headers, as the model server does if model.yaml says `resumable`), or be `deterministic`. The request must be complete and within `replay`, and messages at most 16 KiB; other streams end with a status and `outrider-reason`. Needs `idempotent: true` and `retry`.',
       otherwise: '`no`',
       why: 'Only the service can say that another replica goes on with the same words.',
     }),
     deterministic: option(yesOrNo().optional(), {
       meaning:
-        'With `resumable`: the same request gets the same messages in the same order each time. Of a service that begins anew, the sidecar leaves out those that the caller has. It compares their bytes, boundaries and compression included; where they differ, the stream ends with `not-resumed`.',
+        'With `resumable`: the same request gets the same messages in the same order each time. If the service begins anew, the sidecar leaves out the messages that the caller has. It compares their bytes, boundaries and compression; if they differ, the stream ends with `not-resumed`.',
       otherwise: '`no`',
       why: 'Most services that stream draw by chance, and two halves of different answers would be worse than an error.',
     }),
     outcomes,
     retry: option(retry.optional(), {
       meaning:
-        'Present: calls may be tried again, each time at another endpoint. Where there is no other, after the wait that the endpoint asks for with `grpc-retry-pushback-ms`, unless it is longer than the time left, or than 60 s for a call without a deadline.',
+        'Present: calls may be retried, each time at another endpoint. If there is no other, the retry waits as long as the endpoint asks for with `grpc-retry-pushback-ms`. It is not made if that is longer than the time left, or than 60 s for a call without a deadline.',
       otherwise:
         'absent: one attempt; three on `unavailable` when every method only reads and `idempotent` is not said',
       why: 'A retry multiplies load, so a route has to ask for it.',

@@ -27,7 +27,7 @@ const splitMatchBlock = block({
   ),
   model: option(modelName().optional(), {
     meaning:
-      'In the place of `key` and `value`: the model that the request names, exactly. Read from the first message of the methods of the Open Inference Protocol that name one, of predictions of TorchServe, and of Predict, Classify, Regress and GetModelMetadata of TensorFlow Serving (`model_spec`, with its `version` as a number); a compressed message, or a name beyond its first 4 KiB, matches nothing.',
+      'Instead of `key` and `value`: the model that the request names, exactly. It is read from the first message of the Open Inference Protocol, of predictions of TorchServe, and of Predict, Classify, Regress and GetModelMetadata of TensorFlow Serving (`model_spec`, with its `version` as a number). A compressed message, or a name beyond its first 4 KiB, matches nothing.',
     otherwise: 'absent: metadata decides',
     why: 'Every client of the protocol names its model already.',
   }),
@@ -57,7 +57,7 @@ export const split = option(
   block({
     match: option(listOf(splitMatch, 'matches', 64).prefault([]), {
       meaning:
-        'Calls whose metadata has one of these values, or that name one of these models, go where it says; the first match wins.',
+        'Calls with one of these metadata values, or for one of these models, go to the upstream named there. The first match wins.',
       why: 'Weights alone are enough for most canaries.',
     }),
     weights: option(
@@ -84,7 +84,7 @@ export const split = option(
     .optional(),
   {
     meaning:
-      'Present: calls that the application makes to this upstream are split between upstreams of this file, for canaries and comparisons. A call is split once.',
+      'Present: calls to this upstream are split between upstreams of this file, for canaries and comparisons. A call is split once.',
     otherwise: 'absent: all go to the upstream itself',
     why: 'Calls to an upstream go to that upstream.',
   },

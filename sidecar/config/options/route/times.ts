@@ -22,7 +22,7 @@ export const DAY_MS = 24 * HOUR_MS;
 
 export const kind = option(choice(['unary', 'streaming', 'auto']).optional(), {
   meaning:
-    'Whether one message answers one message. `auto`: methods that the service itself describes as unary (its sidecar asks it by gRPC server reflection) are unary, all others streams; of streams whose last 50 answers had one message each the whole time is compared, as of unary calls, and no more. Only unary methods get the default timeout and have their answer held (up to `hold`, on the inbound side 64 KiB) until its status is known. Streams are held until their first message, where the route has `retry` and is idempotent, or has `hedge`, `fallback` or `first_message_timeout`; not while the caller has more to send.',
+    'Whether the method is unary. `auto`: methods that the service describes as unary by gRPC server reflection are unary, all others are streams. (A stream whose last 50 answers had one message each is compared by its whole time, as a unary call is.) Only unary methods get the default timeout, and only their answers are held until the status is known (up to `hold`, on the inbound side 64 KiB). A stream is held until its first message if the route has `hedge`, `fallback` or `first_message_timeout`, or has `retry` and is idempotent; not while the caller has more to send.',
   otherwise:
     "`unary` when every method is known to be: of the Open Inference Protocol, `grpc.health.v1.Health/Check`, TensorFlow Serving's PredictionService, TorchServe's `Ping` and `Predictions`; else `auto`",
   why: 'The wire does not say it, and calling a stream unary would break it; the service knows.',
@@ -30,7 +30,7 @@ export const kind = option(choice(['unary', 'streaming', 'auto']).optional(), {
 
 export const timeout = option(durationOrNone({ min: 1, max: DAY_MS }).optional(), {
   meaning:
-    "Upper bound on a call, all its attempts included. The caller's own deadline may be shorter and is never extended.",
+    "The time limit of a call with all its attempts. The caller's own deadline may be shorter and is never extended.",
   otherwise: '`15s` for unary methods, `none` for streams; on the inbound side `none` with `kind: auto`',
   why: 'Long enough for a slow model on a busy machine; a stream may live as long as it is used.',
 });
@@ -43,7 +43,7 @@ export const idleTimeout = option(durationOrNone({ min: 1, max: DAY_MS }).option
 
 export const drainTimeout = option(duration({ min: 1, max: HOUR_MS }).optional(), {
   meaning:
-    'Longest time that a stream may go on once a drain has begun; it ends then with UNAVAILABLE and `outrider-reason: drain-timeout`, and the caller, or its sidecar where the stream is `resumable`, goes on elsewhere.',
+    'How long a stream may continue once a drain has begun. After that it ends with UNAVAILABLE and `outrider-reason: drain-timeout`. If it is `resumable`, the sidecar of the caller continues it at another replica.',
   otherwise: "the sidecar's `drain_timeout`",
   why: 'A stream of an hour does not end by itself in the time that a restart may take.',
 });
@@ -56,7 +56,7 @@ export const maxTimeout = option(
   ),
   {
     meaning:
-      'Longest deadline that a caller is granted; a later one is brought forward to it, on streams too. What `timeout` says still holds.',
+      'The longest deadline that a caller can have; a longer one is shortened to it, on streams too. `timeout` applies as well.',
     otherwise: '`none`',
     why: 'A caller usually knows how long it can wait; where callers are not trusted, set a bound.',
   },

@@ -58,7 +58,7 @@ const tracesBlock = () =>
     }),
     parent: option(choice(['follow', 'ignore']).prefault('follow'), {
       meaning:
-        'What is done with a valid `traceparent`. `follow`: the call is exported where its flag says sampled. `ignore`: `sample` decides for it too; the call stays in its trace. For callers that flag every call.',
+        'What is done with a valid `traceparent`. `follow`: the call is exported if its flag says sampled. `ignore`: `sample` decides, for callers that flag every call; the call stays in its trace.',
       why: 'A trace is whole only where all that take part in it agree.',
     }),
     errors_per_second: option(wholeNumberOrNone({ min: 1, max: 10_000 }).prefault(100), {
@@ -68,7 +68,7 @@ const tracesBlock = () =>
     }),
     request_ids: option(choice(['traced', 'all']).prefault('traced'), {
       meaning:
-        'Which calls get an `x-request-id`, 32 hexadecimal digits, where the caller sends none. It is passed on and stands in the access log. Where an id is a UUID, with or without hyphens, and there is no `traceparent`, it is the trace id: spans of one call that failed at several sidecars have the same.',
+        'Which calls get an `x-request-id` of 32 hexadecimal digits if the caller sends none. It is passed on and is in the access log. If it is a UUID, with or without hyphens, and there is no `traceparent`, it becomes the trace id. Then spans of one failed call have the same trace at all sidecars.',
       why: 'A header that is different on each call costs about a tenth of what passing on a small call does.',
     }),
     attributes: option(attributes.prefault({}).check(rules(refuseOwnAttributes)), {

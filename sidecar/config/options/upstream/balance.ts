@@ -31,7 +31,7 @@ const PARAMETER = /^[!-~]{1,64}$/;
 const hashOn = block({
   model: option(flag().optional(), {
     meaning:
-      '`true`: calls for the same model go to the same endpoint, by the name in the methods that name one (as `split.match` reads it), until it has a quarter more calls in flight than its share, or what `spill_above` says; then to the next one on the ring. The detector `latency` finds nothing then: endpoints that run different models are not compared. One that is slow is full sooner, and calls go on to the next; one that is slower than it was loses most of its models by `foresight` with `mode: enforce`.',
+      '`true`: calls for the same model (read as by `split.match`) go to the same endpoint. If it has a quarter more calls in flight than its share, or more than `spill_above` says, they go to the next one on the ring. The detector `latency` finds nothing then, because endpoints that run different models are not compared. An endpoint that has become slow loses most of its models with `foresight: { mode: enforce }`.',
     otherwise: 'absent: `parameter` says what decides',
     why: 'A replica that keeps the models it was asked for last in memory is quicker with one that it has.',
   }),
@@ -71,13 +71,13 @@ export const balance = inCode(
     }),
     hash_on: option(hashOn.optional(), {
       meaning:
-        'With `ring-hash`, in the place of `key`: calls with the same value of a parameter of the request go to the same endpoint while it is there, whatever its load, as a sequence has its state there; or those for the same model, as long as its load allows. An attempt begins once the parameter has been read, in the first 64 KiB of the first message and before its inputs. Calls whose parameter is absent or cannot be read go where the load says.',
+        'With `ring-hash`, instead of `key`: calls with the same request parameter, or for the same model, go to the same endpoint. With a parameter they stay there whatever its load, because a sequence has its state there. With a model they stay as long as its load allows. The parameter must be in the first 64 KiB of the first message and before its inputs. Calls without it go where the load is low.',
       otherwise: 'absent: `key` says what decides',
       why: 'Clients of sequence models put `sequence_id` there.',
     }),
     spill_above: option(rational({ min: 0.1, max: 1_000 }).optional(), {
       meaning:
-        'With `ring-hash`: calls stay at the endpoint of their key until it has more than this many times the calls that it runs at once, by its own report (`load_reports`); then they go to the next one on the ring that has not. With `hash_on`, state at the first endpoint does not come along.',
+        'With `ring-hash`: calls stay at the endpoint of their key until it reports (`load_reports`) more than this many times the calls that it can run at once. Then they go to the next one on the ring that does not. With `hash_on`, state at the first endpoint does not come along.',
       otherwise:
         'absent: with `key`, a quarter more of our own calls in flight than its share; with `hash_on.parameter`, whatever its load',
       why: 'Whether a warm cache is worth a wait depends on the model: 1 leaves once calls would wait, 2 once as many wait as run.',

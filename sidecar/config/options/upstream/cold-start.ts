@@ -34,18 +34,18 @@ const words = located(
 const wake = block({
   url: option(url().optional(), {
     meaning:
-      'Where a `POST` goes, with `{"upstream": NAME, "waiting": CALLS}` as JSON. An answer of another status than 2xx, or none within 10 s, is logged and counted.',
+      'A `POST` goes there, with `{"upstream": NAME, "waiting": CALLS}` as JSON. A status other than 2xx, or none within 10 s, is logged and counted.',
     otherwise: 'required without `command`',
     why: 'What starts a service is a matter of the place where it runs.',
   }),
   command: option(words.optional(), {
     meaning:
-      'In the place of `url`: a program that is run, without a shell, with `OUTRIDER_WAKE_UPSTREAM` and `OUTRIDER_WAKE_WAITING` in its environment. It is killed after 30 s.',
+      'Instead of `url`: a program to run, without a shell. It gets `OUTRIDER_WAKE_UPSTREAM` and `OUTRIDER_WAKE_WAITING` in its environment, and is killed after 30 s.',
     otherwise: 'required without `url`',
     why: 'What starts a service is a matter of the place where it runs.',
   }),
   interval: option(duration({ min: SECOND_MS, max: HOUR_MS }).prefault('30s'), {
-    meaning: 'It is asked once in this time at most, and only while a call waits.',
+    meaning: 'The least time between two requests. None is made while no call waits.',
     why: 'Longer than it takes to decide about a start, and short enough to ask again after a failed one.',
   }),
 }).check(
@@ -62,7 +62,7 @@ export const coldStart = option(
   block({
     wait: option(duration({ min: 100, max: HOUR_MS }).prefault('10s'), {
       meaning:
-        'Longest that a call waits for an endpoint that can take it, within its deadline. It waits where there is no endpoint, and where each that there is cannot be connected to, or says that its model is not ready.',
+        'How long a call may wait for an endpoint, within its deadline. It waits if there is no endpoint, or if none can be connected to or has a model that is ready.',
       why: 'Most models load within it, and a default deadline is longer.',
     }),
     max_waiting: option(wholeNumber({ min: 1, max: 1_000 }).prefault(100), {
@@ -70,14 +70,14 @@ export const coldStart = option(
       why: 'All of them go to the first endpoint that is up.',
     }),
     wake: option(wake.optional(), {
-      meaning: 'Present: something is asked to start the service, which may have no instance at the time.',
+      meaning: 'Present: something is asked to start the service, which may have no instance.',
       otherwise: 'absent: nothing is asked',
       why: 'Most services are started by what deploys them.',
     }),
   }).optional(),
   {
     meaning:
-      'Present: calls wait while every endpoint is away or its model is loading, and do not fail at once. Calls whose route has a `fallback` do not wait. `{}` takes all defaults.',
+      'Present: while every endpoint is gone or its model is loading, calls wait instead of failing. Calls whose route has a `fallback` do not wait. `{}` takes all defaults.',
     otherwise: 'absent: such calls fail at once',
     why: 'A call that waits takes memory, and its caller may have something better to do.',
   },

@@ -41,7 +41,7 @@ export const dns = block({
     ).prefault([]),
     {
       meaning:
-        'The DNS servers to ask, IP address and port: the first one, and the next where one does not answer in time or fails (SERVFAIL, REFUSED). That there is no such name is an answer.',
+        'The DNS servers to ask, by IP address and port. The next one is asked if one does not answer in time or fails (SERVFAIL, REFUSED). That a name does not exist is an answer.',
       otherwise: '`[]`: those of /etc/resolv.conf',
       why: 'The machine knows its own.',
     },

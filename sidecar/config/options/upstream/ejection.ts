@@ -26,7 +26,7 @@ export const ejection = block({
     why: 'Ten times the base.',
   }),
   jitter: option(ratio().prefault(0.1), {
-    meaning: 'Share of each ejection by which it is made shorter or longer at random.',
+    meaning: 'Each ejection is made shorter or longer by up to this share, at random.',
     why: 'Endpoints ejected together should not come back together.',
   }),
   detectors,

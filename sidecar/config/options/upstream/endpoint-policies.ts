@@ -46,9 +46,10 @@ const activeHealth = blockAs('a block such as { kind: grpc }', {
     why: 'Three of them fit into the default deadline.',
   }),
   timeout: option(duration({ min: 10, max: 60 * SECOND_MS }).optional(), {
-    meaning: 'An answer that takes longer counts as a failed check. If it is said here: at most `interval`.',
+    meaning:
+      'An answer that takes longer counts as a failed check. A value that is set here is at most `interval`.',
     otherwise:
-      '1s, or `interval` if that is shorter; with `grpc` three times the time that 99 % of the calls to the upstream that succeeded in the last 30 s to 60 s stayed below (of streams, the time to the first message), if that is longer, and 60s at most. It may outlast `interval`: the next check is later then',
+      '1s, or `interval` if that is shorter; with `grpc` three times the p99 of the calls that succeeded in the last 30 s to 60 s (for streams, of the time to the first message) if that is longer, at most 60s. If it is longer than `interval`, the next check is later',
     why: 'Health answers wait behind the work of the model: a busy model is not unhealthy.',
   }),
   unhealthy_threshold: option(wholeNumber({ min: 1, max: 100 }).prefault(2), {
@@ -125,7 +126,7 @@ export const slowStart = option(
   }).optional(),
   {
     meaning:
-      'Present: a new endpoint, or one that comes back, gets a share that grows until it is as fast as its peers. `{}` takes all defaults.',
+      'Present: an endpoint that is new or comes back gets a growing share of the calls until it is as fast as its peers. `{}` takes all defaults.',
     otherwise: 'absent: it gets its share at once',
     why: '`least-loaded` steers around what is slow already; models that warm up with real calls need this.',
   },
@@ -136,14 +137,14 @@ export const locality = option(
   block({
     own: option(localityName().optional(), {
       meaning:
-        'The place of this sidecar, a name or `REGION/ZONE`. Endpoints whose `locality` is the same go first, then those of the same region.',
+        'The place of this sidecar, a name or `REGION/ZONE`. Endpoints with the same `locality` go first, then those of the same region.',
       otherwise:
         'with a block `consul` at the top: what Consul has of this instance or its node (`consul.locality`), and all endpoints are alike until that is known; else required',
       why: 'Without it no endpoint would be near.',
     }),
     spill_below: option(ratio({ min: 0, max: 1 }).prefault(0.7), {
       meaning:
-        'When a smaller share of the endpoints at this place may receive traffic, those of the region, then the others, are used too: each takes its healthy share divided by this, no more than its size allows, and the rest goes on.',
+        'If less than this share of the endpoints at this place can take calls, those of the region are used too, then the others. Each place takes its healthy share divided by this number; the rest goes on to the next.',
       why: 'The rest would have to take half as much again; it is the overprovisioning factor 1.4 of Envoy.',
     }),
   }).optional(),

@@ -34,7 +34,7 @@ const endpointBlock = blockAs(
     }),
     models: option(listOf(modelName(), 'models', 256).min(1, { error: 'at least one model' }).optional(), {
       meaning:
-        'The models that it has. Calls that name a model in their request go to the endpoints that have it, as long as one of these can take them; a model that no endpoint has goes to any.',
+        'The models that it has. Calls that name a model go to the endpoints that have it, as long as one of them can take calls. If no endpoint has the model, they go to any.',
       otherwise: 'absent: it may have any',
       why: 'Most services have the same models at every endpoint.',
     }),
@@ -46,7 +46,7 @@ const endpointBlock = blockAs(
         .optional(),
       {
         meaning:
-          'The versions of its models that it has. Calls that name a version go to the endpoints that have it, as long as one of these can take them; a version that no endpoint has goes to any that has the model.',
+          'The versions that it has of its models. Calls that name a version go to the endpoints that have it, as long as one of them can take calls. If no endpoint has the version, they go to any that has the model.',
         otherwise: 'absent, and for models that are not in it: it may have any version',
         why: 'Most replicas have the same versions, and most calls name none.',
       },

@@ -30,7 +30,7 @@ export const foresight = option(
   ),
   {
     meaning:
-      'Detectors that compare each endpoint with its own past: latency of the same kinds of calls, failures, calls that pile up. They find what thresholds miss: one call in twenty that fails, a slow ramp, a part of the calls that is much slower. What its peers show at the same time counts against none of them. `/endpoints`, the page and `outrider status` show the suspicion.',
+      'Detectors that compare each endpoint with its own past: latency of the same kinds of calls, failures, calls that pile up. They find what thresholds miss: one call in twenty that fails, a slow ramp, a part of the calls that is much slower. A change that all peers show at the same time is not held against any. `/endpoints`, the page and `outrider status` show the suspicion.',
     why: 'It costs a write into an array for each call.',
   },
 );

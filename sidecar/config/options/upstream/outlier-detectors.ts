@@ -66,7 +66,7 @@ const latency = block({
   mode: mode('enforce', 'A slow replica costs more than a dead one, and no status shows it.'),
   factor: option(rational({ min: 1.1, max: 100 }).prefault(3), {
     meaning:
-      'An endpoint whose median latency is above so many times the median of its peers, at calls of the same method, model and size, is ejected, once that cannot be chance: of calls that take from a millisecond to seconds, about a hundred show a replica that takes ten times as long. Inferences of the Open Inference Protocol, TensorFlow Serving and TorchServe are asked for their model; where that cannot be read (compressed, or not in the first 4 KiB), such calls are compared with each other. An endpoint that does other work than its peers beside these calls (a third of its time and more, in calls that are not too few to be the reason), as it has a model that they have not, is not compared; nor is any with `hash_on: { model: true }`.',
+      'An endpoint is ejected if its median latency is more than this many times that of its peers, for calls of the same method, model and size, and if that cannot be chance. About a hundred calls show a replica that takes ten times as long. The model is read from inferences of the Open Inference Protocol, TensorFlow Serving and TorchServe; calls whose model cannot be read (compressed, or not in the first 4 KiB) are compared with each other. An endpoint that spends a third of its time or more on other work than its peers is not compared, nor is any with `hash_on: { model: true }`.',
     why: 'Well beyond what different machines or a busy neighbour do.',
   }),
   min_calls: option(wholeNumber({ min: 1, max: 1_000_000 }).prefault(20), {
@@ -88,7 +88,7 @@ const invalidOutput = block({
   }),
   sample_ratio: option(ratio({ min: 0.0001, max: 1 }).prefault(0.05), {
     meaning:
-      'Share of the answers that are looked at: 10 of each second, of the others this share, up to 40 a second. For 10 s after a charge, all answers of that endpoint may be.',
+      'Share of the answers that are checked, beyond the first 10 of each second and up to 40 a second. For 10 s after a charge, all answers of that endpoint may be checked.',
     why: 'A broken model is broken for all; one answer in twenty shows it soon.',
   }),
 });
@@ -100,7 +100,7 @@ const detectorBlock = block({
   }),
   model_unavailable: option(modelUnavailable.prefault({}), {
     meaning:
-      'The sidecar of the endpoint says that its model cannot serve: it goes at the first such answer, whatever share of the pool that is. Its sidecar is asked twice a second whether it serves again, and then a single call tries it; where it does not answer, one does after 500 ms, then 1 s, 2 s, … up to `ejection.base`.',
+      'The sidecar of the endpoint says that its model cannot serve. The endpoint is ejected at the first such answer, however many others are. Its sidecar is asked twice a second whether the model serves again; then a single call tries it. If the sidecar does not answer, a call tries it after 500 ms, then 1 s, 2 s, … up to `ejection.base`.',
     why: 'On: no statistics are needed for what the neighbour knows. Believed within the mesh only.',
   }),
   success_ratio: option(successRatio.prefault({}), {
@@ -121,7 +121,7 @@ const detectorBlock = block({
   }),
   invalid_output: option(invalidOutput.prefault({}), {
     meaning:
-      'NaN, infinities, a wrong shape or a wrong datatype in answers of ModelInfer, of large ones in a sample of their numbers (decision 71 says what it can miss). The same request is put to a peer before an endpoint is charged, so that it takes an idempotent route; answers longer than `sample` of their route and requests longer than `replay` are counted and left alone.',
+      'NaN, infinities, a wrong shape or a wrong datatype in answers of ModelInfer. Of large answers a sample of the numbers is read. Before an endpoint is charged, the same request is sent to a peer, so the route must be idempotent. Answers longer than `sample` of their route and requests longer than `replay` are not checked, only counted.',
     why: 'Off: it reads answers.',
   }),
 });

@@ -31,7 +31,7 @@ const pool = block({
     ),
     {
       meaning:
-        'Endpoints that connections are kept to. Of more, each sidecar keeps to a part of its own, drawn at random and changed as little as endpoints come and go.',
+        'How many endpoints a sidecar connects to. If there are more, each sidecar picks its own part at random, and keeps to it as far as possible when endpoints come and go.',
       why: 'A hundred spread load as well as ten thousand, and cost a hundredth.',
     },
   ),
@@ -45,7 +45,7 @@ const pool = block({
   }),
   ping_interval: option(duration({ min: 10, max: HOUR_MS }).prefault('10s'), {
     meaning:
-      'A PING is sent after this long without a frame from the peer while calls are in flight; to a sidecar at once when a call got no answer in time and nothing else has come since it began. A service outside the mesh gets two in a silence, then one in 330 s, as gRPC servers end connections for more.',
+      'A PING is sent after this long without a frame from the peer while calls are in flight. A sidecar also gets one at once if a call got no answer in time and nothing has come since it began. A service outside the mesh gets two in one silence, then one in 330 s, because gRPC servers end connections for more.',
     why: 'Finds a dead peer within a default deadline.',
   }),
   ping_timeout: option(duration({ min: 10, max: 60 * SECOND_MS }).prefault('5s'), {
@@ -112,7 +112,7 @@ const common = {
     why: 'Keeps retries from turning a fault into an outage.',
   }),
   routes: option(outboundRoutes(), {
-    meaning: 'What may be done with which method. What no route names gets the defaults.',
+    meaning: 'Policies by method. Methods that no route names get the defaults.',
     why: 'Without routes nothing is tried twice.',
   }),
 };
