@@ -118,7 +118,7 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
   /** Answers for all models, as soon as the request is complete. */
   private answerByFront(front: FrontMethods, call: InboundCall): void {
     if (call.requestBytes > MAX_FRONT_REQUEST_BYTES) {
-      const detail = `the request has more than ${MAX_FRONT_REQUEST_BYTES} octets; files of a model are not taken here`;
+      const detail = `the request has more than ${MAX_FRONT_REQUEST_BYTES} bytes; files of a model are not accepted here`;
       return sendLocalReply(call, makeLocalReply(ModelReplyReasons.requestTooLarge, { detail }));
     }
     if (!call.requestEnded || call.isOffered) return;

@@ -89,7 +89,7 @@ export function addOperatorCommands(program: Command, done: (exitCode: number) =
     });
   program
     .command('explain')
-    .description('say what an `outrider-reason` means, and what to do; without one, list all')
+    .description('explain an `outrider-reason` and what to do; without one, list all')
     .argument('[REASON...]', 'also a gRPC status, or the output of a check in Consul')
     .option('--json', 'print JSON')
     .action(async (words: string[], { json = false }: { json?: boolean }) => {
@@ -99,7 +99,7 @@ export function addOperatorCommands(program: Command, done: (exitCode: number) =
   program
     .command('completion')
     .description('print the completion of a shell; for example: source <(outrider completion bash)')
-    .addArgument(new Argument('<SHELL>', 'the shell that is to complete').choices(['bash', 'zsh', 'fish']))
+    .addArgument(new Argument('<SHELL>', 'the shell').choices(['bash', 'zsh', 'fish']))
     .action(async (shell: 'bash' | 'zsh' | 'fish') => {
       const { completionCommand } = await import('./completion/completion.js');
       done(completionCommand(shell, program));

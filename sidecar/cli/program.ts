@@ -94,7 +94,7 @@ function addMeshCommands(program: Command, done: (exitCode: number) => void): vo
     .command('sidecar')
     .description('run one sidecar; with a command, it starts, watches and restarts that model service')
     .requiredOption('-c, --config <FILE>', 'sidecar file')
-    .option('--takeover', 'replace the running sidecar of this file by a new process, without a lost call')
+    .option('--takeover', 'replace the running sidecar of this file by a new process, without losing calls')
     .argument(
       '[COMMAND...]',
       'after --: the model service; {socket} stands for the address it must listen on',
@@ -115,7 +115,7 @@ function addCertsCommand(program: Command, done: (exitCode: number) => void): vo
   program
     .command('certs')
     .description('make certificates for sidecars with `identity` files')
-    .argument('<SERVICE...>', 'services that shall trust each other, callers included')
+    .argument('<SERVICE...>', 'services that trust each other, callers included')
     .option('--out <DIR>', 'where to write SERVICE.crt, SERVICE.key and roots.crt', 'certs')
     .option('--trust-domain <NAME>', 'as in the files of the sidecars', DEFAULT_TRUST_DOMAIN)
     .option('--datacenter <NAME>', 'as in the files of the sidecars', DEFAULT_DATACENTER)
@@ -143,7 +143,7 @@ function addModelCommands(program: Command, done: (exitCode: number) => void): v
     )
     .option(
       '--rest-host <NAME>',
-      'a name that the REST half is reached by, beside IP addresses and localhost; may be repeated',
+      'a host name for the REST half, beside IP addresses and localhost; may be repeated',
       collect,
       [],
     )
@@ -161,7 +161,7 @@ function addModelCommands(program: Command, done: (exitCode: number) => void): v
     });
   program
     .command('init')
-    .description('take an ONNX file of your own: writes its model.yaml and a mesh file')
+    .description('add your own ONNX file: write its model.yaml and a mesh file')
     .argument('<NAME>', 'name of the model and of its service')
     .requiredOption('--model <FILE>', 'the ONNX file; it is copied to DIR/NAME/N/model.onnx')
     .option('--version <N>', 'the version; above 1 it goes beside the others, and the mesh file stays', '1')
@@ -175,7 +175,7 @@ function addModelCommands(program: Command, done: (exitCode: number) => void): v
     });
   program
     .command('golden')
-    .description('renew the block `golden` of a model.yaml by running the model on inputs of yours')
+    .description('renew the golden block of a model.yaml with your own inputs')
     .argument('<DIR>', 'folder of the model.yaml, or of its model')
     .requiredOption(
       '--input <NAME=VALUE>',

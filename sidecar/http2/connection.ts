@@ -374,7 +374,7 @@ export class Connection implements FrameReceiver {
 
   onOversize(type: number, streamId: number, length: number): void {
     const most = this.state.local.maxFrame;
-    frameSizeError(`frame of ${length} octets (type ${type}, stream ${streamId}), more than ${most}`);
+    frameSizeError(`frame of ${length} bytes (type ${type}, stream ${streamId}), more than ${most}`);
   }
 
   /** RFC 9113 section 3.4; returns where the frames begin. */

@@ -58,7 +58,7 @@ export function receiveFrame(
 
 /** RFC 9113 section 6.9: more room at the peer, for the connection or for one stream. */
 const receiveWindowUpdate: FrameHandler = (c, _flags, id, buffer, start, end) => {
-  if (end - start !== 4) frameSizeError('WINDOW_UPDATE is not 4 octets');
+  if (end - start !== 4) frameSizeError('WINDOW_UPDATE is not 4 bytes');
   meter(c, c.meters['window-updates']);
   const increment = buffer.readUInt32BE(start) & 0x7fffffff;
   if (id === 0) {
@@ -83,7 +83,7 @@ const receiveWindowUpdate: FrameHandler = (c, _flags, id, buffer, start, end) =>
 /** RFC 9113 section 6.4. */
 const receiveReset: FrameHandler = (c, _flags, id, buffer, start, end) => {
   if (id === 0) protocolError('RST_STREAM on stream 0');
-  if (end - start !== 4) frameSizeError('RST_STREAM is not 4 octets');
+  if (end - start !== 4) frameSizeError('RST_STREAM is not 4 bytes');
   if (c.role === 'server') meter(c, c.meters['rapid-resets']);
   const stream = c.table.get(id);
   if (stream === null) {
@@ -137,7 +137,7 @@ function shiftWindows(c: ConnectionState, delta: number): void {
 /** RFC 9113 section 6.7: answered, or the answer to a PING of ours. */
 const receivePing: FrameHandler = (c, flags, id, buffer, start, end) => {
   if (id !== 0) protocolError('PING on a stream');
-  if (end - start !== 8) frameSizeError('PING is not 8 octets');
+  if (end - start !== 8) frameSizeError('PING is not 8 bytes');
   if ((flags & Flag.ack) !== 0) {
     if (c.pingsOutstanding === 0) return meter(c, c.meters['idle-frames']);
     c.pingsOutstanding--;
@@ -152,7 +152,7 @@ const receivePing: FrameHandler = (c, flags, id, buffer, start, end) => {
 /** RFC 9113 section 6.8: a client's streams above the last id were not processed. */
 const receiveGoaway: FrameHandler = (c, _flags, id, buffer, start, end) => {
   if (id !== 0) protocolError('GOAWAY on a stream');
-  if (end - start < 8) frameSizeError('GOAWAY shorter than 8 octets');
+  if (end - start < 8) frameSizeError('GOAWAY shorter than 8 bytes');
   const lastId = buffer.readUInt32BE(start) & 0x7fffffff;
   const code = buffer.readUInt32BE(start + 4);
   meter(c, c.meters.goaways);
@@ -178,7 +178,7 @@ const receivePriority: FrameHandler = (c, _flags, id, buffer, start, end) => {
   meter(c, c.meters['idle-frames']);
   const stream = c.table.get(id);
   if (end - start !== 5) {
-    if (stream === null) frameSizeError('PRIORITY is not 5 octets');
+    if (stream === null) frameSizeError('PRIORITY is not 5 bytes');
     return streamError(c, id, stream, ErrorCode.frameSizeError);
   }
   if ((buffer.readUInt32BE(start) & 0x7fffffff) !== id) return;

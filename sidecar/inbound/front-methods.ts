@@ -26,12 +26,12 @@ export function messageOf(call: InboundCall): Buffer | LocalReply {
   const body = call.buffered?.whole() ?? Buffer.alloc(0);
   const bytes = body.subarray(PREFIX_BYTES);
   if (body.length < PREFIX_BYTES || body.readUInt32BE(1) !== bytes.length)
-    return unreadable('the octets are not one message');
+    return unreadable('the bytes are not one message');
   if (body[0] === 0) return bytes;
   const encoding = metadataValue(call.block, 'grpc-encoding') ?? 'identity';
   if (!canInflate(encoding)) return unreadable(`it is compressed as '${encoding.slice(0, 40)}'`);
   for (const { octets, isWhole } of inflatedPrefixes(encoding, bytes, true)) if (isWhole) return octets;
-  return unreadable(`the octets are not compressed as '${encoding}', or are more than ${MAX_INFLATED_BYTES}`);
+  return unreadable(`the bytes are not compressed as '${encoding}', or are more than ${MAX_INFLATED_BYTES}`);
 }
 
 function unreadable(detail: string): LocalReply {

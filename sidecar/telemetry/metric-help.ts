@@ -7,55 +7,55 @@ export const HELP = {
   outrider_calls_started_total: 'Calls that arrived.',
   outrider_calls_total: 'Calls that ended, by the gRPC status the caller got.',
   outrider_local_replies_total: 'Calls the sidecar answered itself, by outrider-reason.',
-  outrider_calls_in_flight: 'Calls that have arrived and not ended.',
+  outrider_calls_in_flight: 'Calls that are under way.',
   outrider_retries_total: 'Attempts beyond the first of their call.',
   outrider_methods_known:
-    'Methods whose kind (unary or streaming) the file does not say, by what showed it: description (of the service) or answers.',
-  outrider_methods_unlearned_total: 'Methods that were taken to be unary, and sent a second message.',
-  outrider_streams_resumed_total: 'Times another endpoint went on with a stream whose endpoint had died.',
+    'Methods whose kind (unary or streaming) was learned, from the description of the service (description) or from answers (answers).',
+  outrider_methods_unlearned_total: 'Methods that were taken for unary and then sent a second message.',
+  outrider_streams_resumed_total: 'Streams that another endpoint continued after theirs had died.',
   outrider_attempts_total: 'Attempts begun at an endpoint.',
   outrider_attempt_outcomes_total: 'Attempts ended, by outcome.',
   outrider_endpoint_in_flight: 'Attempts under way.',
   outrider_endpoint_eligible: '1 when the endpoint may receive traffic.',
   outrider_health_checks_total:
-    'Checks of endpoints by what came of them. void: the connection went, or our own process stood still; skipped: calls had shown as much.',
+    'Checks of endpoints, by result. void: the connection was lost, or our own process stood still; skipped: calls had shown the same.',
   outrider_health_check_seconds: 'How long the last answer to a check took.',
-  outrider_health_check_timeout_seconds: 'How long the last answer to a check was waited for at most.',
+  outrider_health_check_timeout_seconds: 'Timeout of the last check.',
   outrider_recovery_checks_total:
-    'Questions to ejected endpoints, because their own sidecar said that the model cannot serve, or because no call came to try them, by what came of them.',
-  outrider_endpoint_healthy: '0 while the health check speaks against the endpoint.',
+    'Checks of ejected endpoints whose sidecar said that the model cannot serve, or that no call came to try, by result.',
+  outrider_endpoint_healthy: '0 while the health check of the endpoint fails.',
   outrider_endpoint_share:
-    'What the endpoint takes of its weight: less than 1 while it warms up, is full or is far away.',
+    'Share of its weight that the endpoint gets: less than 1 while it warms up, is full or is far away.',
   outrider_endpoint_ewma_seconds: 'Peak-sensitive average of the latency of unary calls.',
   outrider_endpoint_first_message_seconds:
     'Peak-sensitive average of the time to the first message of streams; 0: there was none yet.',
   outrider_endpoint_stream_messages_per_second:
-    'Average pace of one stream after its first message, of every eighth whose request is complete and whose caller keeps up; 0: not known.',
+    'Average pace of one stream after its first message; 0: not known. Every eighth stream is measured whose request is complete and whose caller keeps up.',
   outrider_endpoint_connections: 'Live connections.',
   outrider_endpoint_ejected: '1 while the endpoint is ejected or on probation.',
-  outrider_ejections_total: 'Ejections enforced, by the detector that found the endpoint out.',
+  outrider_ejections_total: 'Ejections enforced, by detector.',
   outrider_ejections_detected_total: 'Times a detector tripped, enforced or not.',
   outrider_ejections_not_enforced_total:
-    'Times a detector tripped and nothing was ejected: it only observes, too many are ejected, it is the last one, or it is slow only and others refuse calls as full.',
+    'Times a detector tripped and nothing was ejected: the detector only observes, too many are ejected, the endpoint is the last one, or it is only slow and others are full.',
   outrider_outputs_inspected_total:
-    'Sampled answers of ModelInfer, of Predict (TensorFlow Serving) and of Predictions (TorchServe): in order; charged, for a peer answers the same request properly; acquitted, for it does not; unproven; unreadable. unknownFormat counts all answers of other methods, which are not looked at.',
+    'Sampled answers of ModelInfer, of Predict (TensorFlow Serving) and of Predictions (TorchServe), by result: in order; charged, because a peer answers the same request properly; acquitted, because it does not; unproven; unreadable. unknownFormat counts all answers of other methods, which are not checked.',
   outrider_size_limited_total:
     'Calls that a feature (repeat: retries and hedges, fallback, last-good, inspection, mirror, comparison) could not see: a request longer than replay, an answer longer than hold or sample, or no room in memory_budget (memory).',
   outrider_cold_start_waiting: 'Calls that wait for an endpoint that is up.',
   outrider_cold_start_calls_total:
-    'Calls that had to wait for an endpoint that is up (waited); of these, calls for which there was none in time (expired); calls that failed at once, as max_waiting waited already (refused).',
+    'Calls that had to wait for an endpoint that is up (waited); of these, calls that got none in time (expired); calls that failed at once because max_waiting were waiting (refused).',
   outrider_wakes_total: 'Requests for the start of a service (sent), and those of them that failed (failed).',
   outrider_model_misses_total:
-    'Calls of methods that name a model, to an upstream whose endpoints have different ones, that went to any endpoint: no endpoint claims the model (unclaimed), none that does could take the call (unavailable), or the request names none that can be read (unnamed).',
+    'Calls that went to any endpoint although endpoints have different models: no endpoint has the model (unclaimed), none that has it could take the call (unavailable), or the name cannot be read from the request (unnamed).',
   outrider_upstream_endpoints: 'Endpoints that are known, whether or not they take calls.',
   outrider_panics_total: 'Times fewer than half of the endpoints were eligible.',
   outrider_retry_budget_refused_total: 'Retries refused for lack of budget.',
-  outrider_endpoint_priority: 'Lower goes first; from 1000 on the registry calls the endpoint critical.',
+  outrider_endpoint_priority: 'Lower goes first; from 1000 on, the endpoint is critical in the registry.',
   outrider_calls_waiting_for_discovery: 'Calls that wait until the endpoints of their upstream are known.',
   outrider_limit_hits_total: 'Times a bound against hostile peers was hit.',
   outrider_protocol_errors_total: 'Connections ended for breaking HTTP/2.',
   outrider_defects_total:
-    'Errors of our own, each of which ended a connection or a call. The fifth within a minute, and one that could not be contained, end the process.',
+    'Bugs of the sidecar, each of which ended a connection or a call. The fifth within a minute, or one that cannot be contained, ends the process.',
   outrider_connections_accepted_total: 'Connections accepted.',
   outrider_connections_open: 'Accepted connections that are open.',
   outrider_connections_convicted_total:
@@ -64,47 +64,46 @@ export const HELP = {
   outrider_buffered_bytes: 'Payload held for another attempt, and promised by wide stream windows.',
   outrider_waiting_bytes: 'Payload that waits to be passed on, and 4 KiB for each open stream of a peer.',
   outrider_granted_bytes: 'What peers may send at once by the stream windows they have been given.',
-  outrider_shed_calls_total: 'Calls ended for want of memory, on the connections that held most.',
+  outrider_shed_calls_total: 'Calls ended for lack of memory, on the connections that held most.',
   outrider_unread_responses_total:
     'Complete responses that were reset because their caller did not read them in time.',
   outrider_info: '1; the labels say which sidecar this is.',
-  outrider_config_reloads_rejected_total: 'Changed configurations that were not taken over.',
+  outrider_config_reloads_rejected_total: 'Changed configurations that were refused.',
   outrider_identity_rotations_total: 'Identities taken over since the start.',
-  outrider_identity_lifetime_seconds: 'From the first to the last second of our certificate.',
+  outrider_identity_lifetime_seconds: 'Length of validity of our certificate.',
   outrider_identity_expires_seconds: 'Seconds until our certificate expires.',
 
   // load reports
   outrider_load_reports_total:
     'Load reports of endpoints that were read: in the trailers of calls (trailers), or out of band (stream).',
   outrider_load_report_faults_total:
-    'What was wrong in load reports of endpoints and was left out: not-finite, out-of-range, repeated, too-many, too-long, unreadable, two-formats, and contradicted, which says fewer calls than we have there ourselves.',
+    'Values in load reports of endpoints that were wrong and ignored: not-finite, out-of-range, repeated, too-many, too-long, unreadable, two-formats, and contradicted, which reports fewer calls than we have there ourselves.',
   outrider_endpoint_reported_load:
-    'Calls that the endpoint has, over those it runs at once, by its last report and our own calls since; absent without a report of the last 3 s.',
+    'Calls at the endpoint divided by those it can run at once, by its last report and our own calls since. Absent without a report in the last 3 s.',
   outrider_endpoint_suspicion:
-    'How much the endpoint is suspected of being about to fail, by its own past: 0 to 1; from 0.5 on it is a suspect. Absent with foresight off.',
+    'How much the endpoint is suspected of being about to fail, compared with its own past: 0 to 1. From 0.5 on it is a suspect. Absent with foresight off.',
   outrider_suspicions_total:
     'Suspicions that began, by the detector that brought them: latency-shift, error-shift, queue-trend.',
   outrider_suspicions_not_enforced_total:
-    'Seconds in which a suspect kept all of its calls, by the reason: observed (foresight.mode), shared (so many are suspect that the cause is one that they share), full (the others refuse calls).',
+    'Seconds in which a suspect kept all of its calls, by reason: observed (foresight.mode), shared (so many are suspect that they share the cause), full (the others refuse calls).',
   outrider_load_streams: 'Open streams of load reports to callers.',
-  outrider_load_streams_refused_total: 'Such streams that were refused, as there were max_streams.',
+  outrider_load_streams_refused_total: 'Streams of load reports that were refused because of max_streams.',
   outrider_model_load_report_faults_total:
-    'What was wrong in load reports of the local model and was left out, by the same reasons.',
+    'Values in load reports of the local model that were wrong and ignored, by the same reasons.',
 
   // hedging, fallbacks and breakers
   outrider_crashed_attempts_total:
-    'Attempts that ran in a model process as it crashed: they are not tried again. Requests that were in two crashes are refused for a while (outrider_local_replies_total, reason poison).',
+    'Attempts that ran in a model process when it crashed. They are not retried. Requests that were in two crashes are refused for a while (outrider_local_replies_total, reason poison).',
   outrider_keyless_calls_total:
     'Calls of an upstream with hash_on that stick to no endpoint: the parameter is absent (absent), not within the first 64 KiB of the message (beyond), in a compressed message (compressed) or one that is none (malformed), or the request was not here when it had to go (incomplete).',
   outrider_hedges_total: 'Second copies sent of calls that were late.',
   outrider_hedges_won_total: 'Second copies that answered before the first.',
   outrider_hedges_not_sent_total:
-    'Late calls that got no second copy: the request is not kept (request), there is no other endpoint (endpoint), the share of calls (ratio), the retry budget (budget) or the breaker (breaker) is used up.',
-  outrider_degraded_answers_total:
-    'Calls answered by what their route falls back to, by what that was and why.',
+    'Late calls that got no second copy: the request was not kept (request), there is no other endpoint (endpoint), or the share of calls (ratio), the retry budget (budget) or the breaker (breaker) is used up.',
+  outrider_degraded_answers_total: 'Calls answered by a fallback, by which one and why.',
   outrider_degraded_declined_total: 'Failed calls whose caller accepts no degraded answer.',
   outrider_fallback_active: '1 while calls go to the fallback at once, because the primary keeps failing.',
-  outrider_response_cache_bytes: 'Octets of answers kept for the same request.',
+  outrider_response_cache_bytes: 'Bytes of answers kept for the same request.',
   outrider_response_cache_entries: 'Answers kept for the same request.',
   outrider_breaker_open_total:
     'Times a bound of the upstream was hit: calls in flight (in-flight), calls waiting (pending), extra attempts (retries), connections.',
@@ -112,25 +111,25 @@ export const HELP = {
 
   // the queue before the model
   outrider_queue_concurrency:
-    'Calls the local model may hold: as configured or as found; 0 while it is not ready.',
+    'Calls that the local model may have at once, configured or measured; 0 while it is not ready.',
   outrider_queue_evicted_total:
     'Calls that gave way in a full queue to more important ones or to callers with fewer.',
-  outrider_queue_running: 'Calls the local model holds.',
+  outrider_queue_running: 'Calls that the local model has.',
   outrider_queue_waiting: 'Calls that wait for the local model.',
   outrider_queue_waiting_bytes: 'Request bytes that wait.',
   outrider_queue_admitted_total: 'Calls let through to the local model.',
   outrider_queue_expired_total: 'Calls whose deadline passed, or was about to pass, in the queue.',
   outrider_queue_unloaded_seconds:
-    'Best latency of late, from which the concurrency is found; 0 while unknown.',
+    'Lowest recent latency, from which the adaptive concurrency is computed; 0 while unknown.',
   outrider_queue_class_waiting: 'Calls that wait for the local model, by class.',
   outrider_rate_limited_total:
-    'Calls refused because their caller calls too often; by `model`, and `version` where a limit names one, for limits about models.',
+    'Calls refused by a rate limit; limits about models have the labels `model` and `version`.',
   outrider_memory_used_ratio: 'Share in use of the memory this process may hold, at the last look.',
   outrider_memory_pressure_total:
     'Times memory ran short: high sheds what is less important, critical every new call.',
 
   outrider_model_probes_total:
-    'Direct questions to an idle model, by what came of them; void: our own process stood still, or the model was at work.',
+    'Probes of an idle model, by result. void: our own process stood still, or the model was at work.',
   outrider_model_up: '1 while inferences or the golden input show that the model answers.',
   outrider_model_restarts_total: 'Times a process of the model ended and was started again.',
   outrider_model_given_up:
@@ -151,21 +150,21 @@ export const HELP = {
   outrider_model_transitions_total:
     'Times a version of a model went from one state to another (pending, loading, warming, golden, shadow, serving, suspect, draining, stopped, backing-off, given-up, rejected); of more than 64 versions those beyond are `other`.',
   outrider_model_recycles_total:
-    'Processes that were replaced although they served, by how that ended: done, or failed, where the old one goes on.',
+    'Processes that were replaced by recycling: done, or failed, in which case the old one stays.',
   outrider_model_loads_total: 'Loads of versions of a model, by how they ended.',
 
   // splits, mirrors and injected faults
   outrider_split_total: 'Calls of split routes, by the upstream that got them.',
   outrider_mirror_sent_total: 'Copies of calls sent to another upstream.',
-  outrider_mirror_skipped_total: 'Calls that were to be copied and were not, by reason.',
+  outrider_mirror_skipped_total: 'Calls that should have been copied and were not, by reason.',
   outrider_mirror_compared_total: 'Copies whose end was compared with that of the call.',
   outrider_mirror_not_compared_total: 'Copies whose end was not compared, by reason.',
   outrider_mirror_mismatched_total: 'Copies that ended otherwise than their call, by what differed.',
   outrider_mirror_largest_class_total:
     'Pairs of answers with classes, by whether the largest one is the same.',
   outrider_faults_active:
-    'Faults that are on for a drill, by what they do: delay or abort calls, or freeze a model process. Absent where the file does not allow any.',
-  outrider_faults_injected_total: 'Calls struck by a fault that was put in for a drill.',
+    'Injected faults that are active, by what they do: delay or abort calls, or freeze a model process. Absent if the file allows none.',
+  outrider_faults_injected_total: 'Calls that an injected fault hit.',
 
   // what is read from Consul, and the registration there
   outrider_consul_up: '1 while at least one blocking query of the Consul agent succeeds; 0 while none does.',
@@ -177,7 +176,7 @@ export const HELP = {
   outrider_consul_failures_total: 'Failed reads of a query.',
   outrider_consul_index_resets_total:
     'Times that the index of a query went backwards: servers were restored or replaced.',
-  outrider_consul_rereads_total: 'Times that what a query had answered was doubted and read again.',
+  outrider_consul_rereads_total: 'Times that an answer to a query was doubted and read again.',
   outrider_consul_bytes_total: 'Bytes of bodies read for a query.',
   outrider_consul_registered: '1 while the agent had this instance and its checks when last asked.',
   outrider_consul_registrations_total:
@@ -189,10 +188,10 @@ export const HELP = {
   outrider_consul_kept_instances:
     'Instances in use although Consul took them away, because too many went at once.',
   outrider_consul_holds_total:
-    'Times Consul took away most of a working set at once and was not believed for the grace time.',
+    'Times Consul suddenly listed less than half of the instances in use, and the others were kept for the grace time.',
   outrider_consul_unreadable:
     '1 while the token may not read the instances of a target any more, and the last list stays in use.',
-  outrider_consul_skipped_entries: 'Entries of the last answer that make no sense and are left out.',
+  outrider_consul_skipped_entries: 'Entries of the last answer that are invalid and ignored.',
   outrider_consul_parses_total:
     'Answers about instances that were parsed, on the main thread or in a thread of its own.',
   outrider_consul_parse_failures_total: 'Answers that the parse thread could not parse.',
@@ -211,14 +210,14 @@ export const HELP = {
   // the access log
   outrider_access_log_lines_total: 'Lines of the access log that were written, or handed to standard error.',
   outrider_access_log_dropped_total:
-    'Lines of the access log that were dropped, on standard error those of every log: the disk is full, gone or too slow.',
+    'Lines of the access log that were dropped because the disk is full, gone or too slow. On standard error, lines of every log.',
 
   // traces
   outrider_traced_calls_total:
-    'Calls whose spans were queued for the collector: in the sample, or because they failed, were retried or degraded.',
+    'Calls whose spans were queued for the collector: they were in the sample, failed, were retried or were degraded.',
   outrider_spans_exported_total: 'Spans that the collector has taken.',
   outrider_spans_dropped_total:
-    'Spans that were not exported: no room while the collector is slow (full) or away (unreachable), refused by it, not encodable, over errors_per_second, or left at the end (shutdown).',
+    'Spans that were not exported: the collector is slow (full), down (unreachable) or refused them (refused), they could not be encoded (encode), were over errors_per_second (error-limit), or were left at the end (shutdown).',
   outrider_spans_waiting: 'Spans that wait for the collector.',
   outrider_spans_waiting_bytes: 'Bytes of encoded spans that wait for the collector.',
   outrider_trace_export_failures_total: 'Requests to the collector that failed or were refused.',
@@ -226,7 +225,7 @@ export const HELP = {
   // the audit log
   outrider_audit_lines_total: 'Lines of the audit log that the disk has taken.',
   outrider_audit_missed_total:
-    'Decisions that found no room while the disk took no lines; a line `gap` of the log stands for them.',
+    'Decisions that were dropped while the disk took no lines; a line `gap` counts them in the log.',
   outrider_audit_waiting_lines: 'Lines of the audit log that wait for the disk.',
   outrider_audit_published_line: 'Number of the last line whose hash Consul has.',
 } as const;

@@ -17,7 +17,7 @@ export function addChaosCommands(program: Command, done: (exitCode: number) => v
     .option('--rate <N>', 'with --mesh: calls a second, at most 200; default 20')
     .option(
       '--least-available <RATIO>',
-      'with --mesh: a drill stops when a smaller share of the calls of 2 s is answered; default 0.5',
+      'with --mesh: stop if less than this share of the calls in 2 s succeeds; default 0.5',
     )
     .option('--token-file <FILE>', 'with --mesh: the token that the admin ports ask for (`admin_token_file`)')
     .option('--full', 'all drills')
@@ -25,10 +25,10 @@ export function addChaosCommands(program: Command, done: (exitCode: number) => v
     // Hidden: for the choice of the setting that the arm has, and for a look at the others.
     .addOption(new Option('--envoy-variant <NAME>', 'another setting of the arm with Envoy').hideHelp())
     .option('--list', 'list the drills and the arms, and end')
-    .option('--quick', 'short drills: a look, and no measurement')
+    .option('--quick', 'short drills: a look, not a measurement')
     .option(
       '--runs <N>',
-      'run each drill so often, from 1 to 20, and judge by medians and spread; default: 1',
+      'run each drill N times, from 1 to 20, and judge by medians and spread; default: 1',
       runCount,
     )
     .option('--json', 'print JSON')

@@ -6,7 +6,7 @@ import type { PolicyFlags } from './policy.js';
 export function addDeployCommands(program: Command, done: (exitCode: number) => void): void {
   program
     .command('probe')
-    .description('ask a sidecar whether it works, for health checks; exit code 0: it does')
+    .description('check a sidecar, for health checks of containers; exit code 0 if it works')
     .argument('[WHAT]', 'live: the process answers; ready: it takes calls', 'live')
     .option('--at <ADDR>', 'its `observe` or `admin` address; default: $OUTRIDER_PROBE or 127.0.0.1:9464')
     .action(async (what: string, { at }: { at?: string }) => {
@@ -22,7 +22,7 @@ export function addDeployCommands(program: Command, done: (exitCode: number) => 
     .addOption(
       new Option(
         '--as <KIND>',
-        'native: an init container that stays (Kubernetes 1.29); container: an ordinary one',
+        'native: an init container that keeps running (Kubernetes 1.29); container: an ordinary one',
       )
         .choices(['native', 'container'])
         .default('native'),
@@ -35,7 +35,7 @@ export function addDeployCommands(program: Command, done: (exitCode: number) => 
     });
   program
     .command('consul')
-    .description('for operators of a Consul cluster')
+    .description('commands for a Consul cluster')
     .command('policy')
     .description('print the ACL rules that a sidecar needs in Consul')
     .argument('<FILE>', 'sidecar file, or mesh file for the token of `up`')

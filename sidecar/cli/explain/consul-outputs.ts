@@ -15,13 +15,13 @@ export const CONSUL_OUTPUTS: readonly ConsulOutput[] = [
   {
     pattern: /^starting$/i,
     shown: 'starting',
-    meaning: 'The sidecar runs, and has no result of the first probe of its model yet.',
+    meaning: 'The sidecar runs, and the first probe of its model has no result yet.',
     remedy: 'Wait; after `start_timeout` the output says more.',
   },
   {
     pattern: /^draining$/i,
     shown: 'draining',
-    meaning: 'The sidecar takes no new calls, and finishes those under way.',
+    meaning: 'The sidecar takes no new calls and finishes those in flight.',
     remedy: 'None in a deployment. POST /takeover at its admin port brings it back.',
   },
   {
@@ -41,13 +41,13 @@ export const CONSUL_OUTPUTS: readonly ConsulOutput[] = [
     shown: 'TTL expired',
     meaning: 'Written by Consul: the sidecar has not reported for longer than the TTL of its check.',
     remedy:
-      'The process is gone or stopped, or cannot reach its agent: look at its log. An entry that stays is removed after `deregister_after`.',
+      'The process is gone or stopped, or cannot reach its agent. Look at its log. Consul removes the entry after `deregister_after`.',
   },
   {
     pattern: /golden/i,
     shown: '… golden …',
-    meaning: 'The golden input of the model gets another answer than model.yaml expects.',
-    remedy: 'A model that was changed on purpose: `outrider golden`. Else: the wrong file is served.',
+    meaning: 'The model answers its golden input differently than model.yaml expects.',
+    remedy: 'If the model was changed on purpose, run `outrider golden`. Otherwise the wrong file is served.',
   },
 ];
 

@@ -10,16 +10,16 @@ export const HANDSHAKE_REASONS: {
   ],
   malformed: ['The certificate cannot be read.', 'Issue it again: X.509 version 3, PEM or DER.'],
   'critical-extension': [
-    'The certificate has a critical extension that is not known here.',
-    'Issue it without.',
+    'The certificate has an unknown critical extension.',
+    'Issue it without the extension.',
   ],
   'signing-certificate': [
-    'The certificate is one of a certificate authority.',
+    'The certificate belongs to a certificate authority.',
     'Give the sidecar a leaf certificate (CA:FALSE).',
   ],
   'key-usage': [
     'The certificate may not be used for this side of TLS.',
-    'Issue it with digitalSignature, and serverAuth with clientAuth where extended usage is set.',
+    'Issue it with digitalSignature. If it has an extended key usage, include serverAuth and clientAuth.',
   ],
   'no-uri': [
     'The certificate has no URI in its alternative names.',
@@ -27,7 +27,7 @@ export const HANDSHAKE_REASONS: {
   ],
   'several-uris': ['The certificate has several URIs.', 'Issue it with exactly one SPIFFE id.'],
   'bad-spiffe-id': [
-    'The URI is no SPIFFE id.',
+    'The URI is not a SPIFFE id.',
     'Form: spiffe://TRUST-DOMAIN/ns/NAMESPACE/dc/DATACENTER/svc/SERVICE.',
   ],
   'unmapped-id': [
@@ -36,19 +36,22 @@ export const HANDSHAKE_REASONS: {
   ],
   'wrong-trust-domain': [
     'The certificate is of another trust domain.',
-    'Set `trust_domain` alike on both sides; two clusters of Consul have two.',
+    'Set the same `trust_domain` on both sides. Two Consul clusters have different ones.',
   ],
-  'wrong-namespace': ['The certificate is of another namespace.', 'Only the namespace `default` is taken.'],
+  'wrong-namespace': [
+    'The certificate is of another namespace.',
+    'Only the namespace `default` is accepted.',
+  ],
   'clock-not-yet-valid': [
     'The certificate is not valid yet by the clock of this machine.',
     "Set the clocks: `timedatectl`, chrony. `outrider check` compares them with Consul's.",
   ],
   'clock-expired': [
     'The certificate has expired by the clock of this machine.',
-    'Renew it, and find out why it was not renewed; check the clock.',
+    'Check the clock. Renew the certificate, and find out why it was not renewed.',
   ],
   untrusted: [
-    'No root of this sidecar has issued the certificate.',
+    'The certificate was not issued under a root of this sidecar.',
     'Give both sides the same roots; while roots change, both sides need the old and the new.',
   ],
   'chain-too-long': [
@@ -63,5 +66,5 @@ export const HANDSHAKE_REASONS: {
     'The endpoint has the certificate of another datacenter.',
     'Check `datacenter` of both sides.',
   ],
-  'wrong-protocol': ['TLS agreed on no HTTP/2 (ALPN h2).', 'The address is no sidecar: check it.'],
+  'wrong-protocol': ['TLS did not agree on HTTP/2 (ALPN h2).', 'Check the address: it is not a sidecar.'],
 };

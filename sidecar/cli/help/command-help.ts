@@ -2,8 +2,8 @@ import type { Command, Option } from 'commander';
 
 /** Below the list of commands; every command keeps to it. */
 const EXIT_CODES = `
-Exit codes: 0 done; 1 it failed, or found something that is wrong; 2 the command line is wrong.
-Begin with \`outrider up\`; \`outrider COMMAND --help\` says how a command is used.`;
+Exit codes: 0 success; 1 failure, or a problem was found; 2 wrong command line.
+Start with \`outrider up\`. \`outrider COMMAND --help\` has the options of a command.`;
 
 /**
  * How help and mistakes are shown, the same for every command: a mistake names the help of its own command, and an option that

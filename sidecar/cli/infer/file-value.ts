@@ -141,8 +141,7 @@ function ofSound(bytes: Buffer, input: Input, metadata: ModelMetadataResponse): 
 }
 
 function ofOctets(bytes: Buffer, input: Input, where: string): Tensor {
-  if (input.datatype !== 'UINT8')
-    throw new Error(`${where}: found octets, expected ${input.datatype} values`);
+  if (input.datatype !== 'UINT8') throw new Error(`${where}: found bytes, expected ${input.datatype} values`);
   const dims = fitShape([bytes.length], bytes.length, input);
   return { datatype: 'UINT8', dims, data: new Uint8Array(bytes) };
 }

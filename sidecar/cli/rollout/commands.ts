@@ -13,9 +13,7 @@ export function addRolloutCommands(program: Command, done: (exitCode: number) =>
   const placeOf = (service: string, { admin = [], json }: Place) => ({
     ...{ service, admin, json: json === true },
   });
-  const rollout = program
-    .command('rollout')
-    .description('bring a version of a model into service at one replica after the other');
+  const rollout = program.command('rollout').description('roll out a version of a model, replica by replica');
   rollout
     // What follows `status` is no option of `rollout`.
     .enablePositionalOptions()
@@ -24,12 +22,12 @@ export function addRolloutCommands(program: Command, done: (exitCode: number) =>
     // What is there too many is most likely a command that is misspelt.
     .allowExcessArguments(true)
     .option('--model <NAME>', 'name of the model')
-    .option('--version <N>', 'the version that is to be served, as its folder is called')
-    .option('--canary <SHARE>', 'share of the calls that it gets first, such as 5%')
+    .option('--version <N>', 'the new version, as its folder is called')
+    .option('--canary <SHARE>', 'share of the calls that it gets at first, such as 5%')
     .option('--window <DURATION>', 'how long calls are watched after each change, such as 30s')
-    .option('--detach', 'return once it has begun')
+    .option('--detach', 'return once the rollout has begun')
     .option('--admin <ADDR...>', ADMIN)
-    .option('--json', 'print JSON when it is over')
+    .option('--json', 'print JSON at the end')
     .action(
       async (
         service: string,
@@ -56,7 +54,7 @@ export function addRolloutCommands(program: Command, done: (exitCode: number) =>
     );
   rollout
     .command('status')
-    .description('show what is rolled out, or was last')
+    .description('show the current rollout, or the last one')
     .argument('<SERVICE>', 'the service')
     .option('--admin <ADDR...>', ADMIN)
     .option('--json', 'print JSON')
@@ -65,9 +63,9 @@ export function addRolloutCommands(program: Command, done: (exitCode: number) =>
       done(await rolloutStatusCommand(placeOf(service, options)));
     });
   const changes = {
-    pause: 'take no further step',
-    resume: 'go on',
-    abort: 'bring the version before back everywhere',
+    pause: 'pause the rollout after the current step',
+    resume: 'continue a paused rollout',
+    abort: 'go back to the old version at every replica',
   } as const;
   for (const [name, does] of Object.entries(changes))
     rollout

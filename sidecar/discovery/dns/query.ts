@@ -83,6 +83,6 @@ function answersOf(known: KnownAddresses | undefined, types: readonly RecordType
 
 /** Every candidate is longer than a name can be. */
 function tooLong(types: readonly RecordType[]): Answers {
-  const answer: RecordAnswer = { kind: 'failed', why: 'the name is longer than 253 octets' };
+  const answer: RecordAnswer = { kind: 'failed', why: 'the name is longer than 253 bytes' };
   return Object.fromEntries(types.map((type) => [type, answer]));
 }

@@ -3,7 +3,7 @@
 import { MAX_INFLATED_BYTES } from '../../relay/inflate-prefix.js';
 import { MAX_SEARCHED_BYTES, Naming, type ReadingScope } from '../../relay/model-name.js';
 
-export const NO_MESSAGE = 'the octets are no message';
+export const NO_MESSAGE = 'the bytes are not a message';
 const TWICE = 'the message names more than one model, or goes on with what is no message';
 export const UNCLEAR: Readonly<Record<ReadingScope, string>> = {
   beginning: TWICE,
@@ -11,8 +11,8 @@ export const UNCLEAR: Readonly<Record<ReadingScope, string>> = {
   versions:
     'the message names more than one model, has a version after other fields, or goes on with what is no message',
 };
-export const TOO_LONG = `the compressed message has more than ${MAX_INFLATED_BYTES} octets, and may name another model further on`;
-export const TOO_LATE = `it is not within the first ${MAX_SEARCHED_BYTES} octets of the message`;
+export const TOO_LONG = `the compressed message has more than ${MAX_INFLATED_BYTES} bytes, and may name another model further on`;
+export const TOO_LATE = `it is not within the first ${MAX_SEARCHED_BYTES} bytes of the message`;
 export const NO_ROOM = 'there is no memory to inflate the message';
 
 /** It is compressed by a method that is not read here. */
@@ -22,7 +22,7 @@ export function otherEncoding(encoding: string): string {
 
 /** It is said to be compressed by this method, and is not. */
 export function notEncoded(encoding: string): string {
-  return `the octets are not compressed as '${encoding}'`;
+  return `the bytes are not compressed as '${encoding}'`;
 }
 
 /** Why a message that has been read so far could be for any model; empty: it names one or none, or is not judged by this. */

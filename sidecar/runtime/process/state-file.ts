@@ -31,7 +31,7 @@ export class StateFile {
   read(): unknown {
     try {
       const bytes = readFileSync(this.path);
-      if (bytes.length > MAX_BYTES) throw new Error(`it has ${bytes.length} octets`);
+      if (bytes.length > MAX_BYTES) throw new Error(`it has ${bytes.length} bytes`);
       return JSON.parse(bytes.toString('utf8'));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.ignore(messageOf(error));

@@ -62,8 +62,7 @@ export class OtlpGrpcSender implements SpanSender {
       stream.on('response', (headers) => answer.takeHeaders(headers));
       stream.on('trailers', (headers) => answer.takeHeaders(headers));
       stream.on('data', (chunk: Buffer) => {
-        if (!answer.takeData(chunk))
-          stream.destroy(new Error(`an answer of over ${MAX_ANSWER_BYTES} octets`));
+        if (!answer.takeData(chunk)) stream.destroy(new Error(`an answer of over ${MAX_ANSWER_BYTES} bytes`));
       });
       stream.on('close', () => {
         // The connection is kept, and would keep one of these for each request.

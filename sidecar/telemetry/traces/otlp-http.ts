@@ -71,7 +71,7 @@ function readAnswer(
   response.on('error', failed);
   response.on('data', (chunk: Buffer) => {
     bytes += chunk.length;
-    if (bytes > MAX_ANSWER_BYTES) response.destroy(new Error(`an answer of over ${MAX_ANSWER_BYTES} octets`));
+    if (bytes > MAX_ANSWER_BYTES) response.destroy(new Error(`an answer of over ${MAX_ANSWER_BYTES} bytes`));
     else chunks.push(chunk);
   });
   response.on('end', () => resolve(resultOf(response, Buffer.concat(chunks))));

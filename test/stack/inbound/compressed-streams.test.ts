@@ -86,11 +86,11 @@ describe('Inbound, by the model of compressed messages', () => {
     });
 
     it('counts messages that are not read, once for those in a row, and says why', () => {
-      const long = /compressed message has more than 65536 octets/;
+      const long = /compressed message has more than 65536 bytes/;
       for (const [message, why] of [
         [ask('small', 200_000), long],
         [incompressible('small'), long],
-        [grpcMessage(Buffer.from('no gzip'), 7, 1), /the octets are not compressed as 'gzip'/],
+        [grpcMessage(Buffer.from('no gzip'), 7, 1), /the bytes are not compressed as 'gzip'/],
       ] as const) {
         limited();
         const stream = send(open(), [ask('small'), message, message]);

@@ -292,7 +292,7 @@ describe('Inbound, by model', () => {
       send(broken, anInferRequest('small'), grpcMessage(Buffer.from('no message')), anInferRequest('small'));
       assert.equal(broken.isOver, false);
       send(broken, grpcMessage(Buffer.from('no message')));
-      refused(broken, /cannot be read \(the octets are no message\)/);
+      refused(broken, /cannot be read \(the bytes are not a message\)/);
     });
 
     it('a stream may have messages that name no model, and go on where its first one cannot be read', () => {
@@ -493,7 +493,7 @@ describe('Inbound, by model', () => {
       assert.equal(infer('', { body: zipped(small), metadata }).status, 0);
       const second = Buffer.concat([small, Buffer.from([0x0a, 1, 0x62])]);
       refused(infer('', { body: zipped(second), metadata }), /more than one model/);
-      refused(infer('', { body: zipped(large), metadata }), /compressed message has more than 65536 octets/);
+      refused(infer('', { body: zipped(large), metadata }), /compressed message has more than 65536 bytes/);
     });
 
     it('every message of a stream is held to it', () => {

@@ -54,12 +54,12 @@ function readName(text: string): Parsed<string> {
     return invalid(`found ${quoted(text)}; expected a DNS name: an address stands in endpoints`);
   if (whole.length > MAX_NAME)
     return invalid(
-      `found a name of ${whole.length} octets; expected at most ${MAX_NAME}, as DNS has no longer ones`,
+      `found a name of ${whole.length} bytes; expected at most ${MAX_NAME}, as DNS has no longer ones`,
     );
   const label = whole.split('.').find(({ length }) => length > MAX_LABEL);
   if (label !== undefined)
     return invalid(
-      `found ${label.length} octets without a dot, ${quoted(label)}; expected at most ${MAX_LABEL}, as DNS has no longer ones`,
+      `found ${label.length} bytes without a dot, ${quoted(label)}; expected at most ${MAX_LABEL}, as DNS has no longer ones`,
     );
   return isReachableHost(whole) ? ok(text) : invalid(`found ${quoted(text)}; expected ${NAME_EXPECTED}`);
 }

@@ -38,6 +38,6 @@ describe('the help of commands', () => {
   });
 
   it('says what the exit codes mean', () => {
-    assert.match(run(['--help']), /Exit codes: 0 done; 1 it failed.*; 2 the command line is wrong/);
+    assert.match(run(['--help']), /Exit codes: 0 success; 1 failure.*; 2 wrong command line/);
   });
 });
