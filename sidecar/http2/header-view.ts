@@ -46,8 +46,13 @@ function isGrpcType(type: string): boolean {
   return Number.isNaN(next) || next === 0x2b || next === 0x3b;
 }
 
-/** View of a whole block; that of its stable part alone is memoised. */
+/** View of a whole block, memoised on it. Most blocks have that of their stable part. */
 export function headerViewOf(block: HeaderBlock): HeaderView {
+  if (block.view === null) block.view = makeView(block);
+  return block.view as HeaderView;
+}
+
+function makeView(block: HeaderBlock): HeaderView {
   const stable = viewOfStable(block.stable);
   if (block.misordered) return completeView(stable, block);
   const { extras } = block;

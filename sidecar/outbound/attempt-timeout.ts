@@ -72,8 +72,8 @@ function retimed(
   const field = timeoutField(timeToldMs(call, attempt, nowMs));
   const own = extras as HeaderField[];
   if (own.length === 0) return [field];
-  const { name } = own[own.length - 1]!;
-  const hasSidecar = name === MetadataKey.attemptTimeout || name === MetadataKey.deadline;
+  const { token, name } = own[own.length - 1]!;
+  const hasSidecar = token === Token.outriderDeadline || name === MetadataKey.attemptTimeout;
   if (hasSidecar) own.pop();
   if (own.length > 0 && own[0]!.token === Token.grpcTimeout) own[0] = field;
   else own.unshift(field);

@@ -41,9 +41,9 @@ export function callDeadlineField(leftMs: number): HeaderField {
 /** What a block says is left of the call, ms; NEVER: it has no deadline; NaN: it does not say. */
 export function callDeadlineIn({ extras }: HeaderBlock): number {
   for (let i = 0; i < extras.length; i++) {
-    const { token, name, value } = extras[i]!;
-    if (token === Token.outrider && name === MetadataKey.deadline)
-      return value === NO_DEADLINE ? NEVER : parseGrpcTimeout(value);
+    const field = extras[i]!;
+    if (field.token !== Token.outriderDeadline) continue;
+    return field.value === NO_DEADLINE ? NEVER : parseGrpcTimeout(field.value);
   }
   return Number.NaN;
 }

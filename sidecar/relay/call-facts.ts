@@ -1,7 +1,7 @@
 import type { CallFacts } from '../core/authorization/permissions.js';
 import { headerViewOf } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
-import { Token, tokenOf } from '../http2/hpack/tokens.js';
+import { isOwnToken, tokenOf } from '../http2/hpack/tokens.js';
 
 /** What permissions and traffic rules may read of a header list. Made only where there are any. */
 export function callFacts(block: HeaderBlock): CallFacts {
@@ -10,7 +10,7 @@ export function callFacts(block: HeaderBlock): CallFacts {
     method,
     path,
     // Ours alone, and taken out before the model sees them: a caller's own prove nothing.
-    headers: (name) => (tokenOf(name) === Token.outrider ? [] : headerValues(block, name)),
+    headers: (name) => (isOwnToken(tokenOf(name)) ? [] : headerValues(block, name)),
   };
 }
 

@@ -8,7 +8,7 @@ import type { HeaderEdits } from '../core/routing/header-edits.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { type HeaderField, makeField } from '../http2/hpack/field.js';
 import { HeaderBlock, StableList } from '../http2/hpack/header-list.js';
-import { Token } from '../http2/hpack/tokens.js';
+import { isOwnToken, Token } from '../http2/hpack/tokens.js';
 import { NO_FIELDS } from '../http2/stream.js';
 import { TimeoutFields } from './timeout-fields.js';
 
@@ -95,6 +95,7 @@ function isDropped(field: HeaderField, profile: RequestProfile, namesHost: boole
     case Token.grpcTimeout:
     case Token.grpcPreviousRpcAttempts:
     case Token.outriderQueueMs:
+    case Token.outriderDeadline:
       return true;
     default:
       return false;
@@ -163,7 +164,7 @@ export function stripExtras(extras: readonly HeaderField[]): readonly HeaderFiel
 }
 
 function isStripped({ token, name }: HeaderField): boolean {
-  return token === Token.outriderQueueMs || (token === Token.outrider && name !== MetadataKey.resumedFrom);
+  return isOwnToken(token) && name !== MetadataKey.resumedFrom;
 }
 
 /** Whether trailers hold a load report (ORCA), in either form. @param extras their varying fields, among which reports always are. */

@@ -10,11 +10,11 @@ import { Token } from '../http2/hpack/tokens.js';
 
 /** No sidecar waits longer, ms: more than a day. */
 const MAX_MS = 99_999_999;
-const VALUE = /^(\d{1,8})(?:-(\d{1,8}))?$/;
+const MOST_DIGITS = 8;
 
-/** Made once each, up to a bound, so that a call allocates nothing. */
-const FIELDS = new Map<number, readonly HeaderField[]>();
-const MAX_FIELDS = 16_384;
+/** Waits below this are told from one table: lists made once each, so that a call allocates nothing. */
+const SHORT_MS = 128;
+const SHORT = new Array<readonly HeaderField[] | undefined>(SHORT_MS * SHORT_MS).fill(undefined);
 
 /** A wait of at least and at most so many ms. */
 export interface QueueTime {
@@ -26,24 +26,46 @@ export interface QueueTime {
 export function queueTimeFields(leastMs: number, mostMs: number): readonly HeaderField[] {
   const least = Math.min(Math.round(leastMs), MAX_MS);
   const most = Math.min(Math.max(Math.round(mostMs), least), MAX_MS);
-  const key = least * (MAX_MS + 1) + most;
-  const known = FIELDS.get(key);
-  if (known !== undefined) return known;
-  const value = most === least ? String(least) : `${least}-${most}`;
-  const made = [makeField(MetadataKey.queueTime, value)];
-  if (FIELDS.size < MAX_FIELDS) FIELDS.set(key, made);
-  return made;
+  if (most >= SHORT_MS) return makeFields(least, most);
+  const at = least * SHORT_MS + most;
+  let fields = SHORT[at];
+  if (fields === undefined) {
+    fields = makeFields(least, most);
+    SHORT[at] = fields;
+  }
+  return fields;
+}
+
+function makeFields(least: number, most: number): readonly HeaderField[] {
+  return [makeField(MetadataKey.queueTime, most === least ? String(least) : `${least}-${most}`)];
 }
 
 /** Reads the field among the varying fields of a header list into `found`. False: there is none that can be read. */
 export function readQueueTime(extras: readonly HeaderField[], found: QueueTime): boolean {
-  for (const field of extras) {
-    if (field.token !== Token.outriderQueueMs) continue;
-    const match = VALUE.exec(field.value);
-    if (match === null) return false;
-    found.leastMs = Number(match[1]);
-    found.mostMs = Math.max(found.leastMs, Number(match[2] ?? match[1]));
-    return true;
-  }
+  for (let i = 0; i < extras.length; i++)
+    if (extras[i]!.token === Token.outriderQueueMs) return readValue(extras[i]!.value, found);
   return false;
+}
+
+function readValue(value: string, found: QueueTime): boolean {
+  const dash = value.indexOf('-');
+  const least = numberIn(value, 0, dash < 0 ? value.length : dash);
+  const most = dash < 0 ? least : numberIn(value, dash + 1, value.length);
+  if (least < 0 || most < 0) return false;
+  found.leastMs = least;
+  found.mostMs = Math.max(least, most);
+  return true;
+}
+
+/** The number that `value[start, end)` is; −1: none of one to eight digits. */
+function numberIn(value: string, start: number, end: number): number {
+  const digits = end - start;
+  if (digits < 1 || digits > MOST_DIGITS) return -1;
+  let number = 0;
+  for (let i = start; i < end; i++) {
+    const digit = value.charCodeAt(i) - 48;
+    if (digit < 0 || digit > 9) return -1;
+    number = number * 10 + digit;
+  }
+  return number;
 }

@@ -128,6 +128,8 @@ const NO_FIELDS: readonly HeaderField[] = Object.freeze([]);
 export class HeaderBlock {
   /** Fields that vary from call to call, in the order received. Fields of one name keep their order: stable first. */
   readonly extras: readonly HeaderField[];
+  /** Memo of header-view.ts: asked for a dozen times in a call. */
+  view: unknown = null;
 
   constructor(
     readonly stable: StableList,

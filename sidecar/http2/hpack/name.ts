@@ -50,6 +50,7 @@ const VARYING: ReadonlySet<number> = new Set<number>([
   Token.endpointLoadMetricsBin,
   Token.endpointLoadMetrics,
   Token.outriderQueueMs,
+  Token.outriderDeadline,
 ]);
 
 const VARYING_NAMES: ReadonlySet<string> = new Set([
@@ -57,7 +58,6 @@ const VARYING_NAMES: ReadonlySet<string> = new Set([
   'proxy-authorization',
   'x-b3-traceid',
   'x-b3-spanid',
-  'outrider-deadline',
 ]);
 
 /** Names sent with nearly every call, not in the static table, and without secrets. */
@@ -67,6 +67,8 @@ const WORTH_INDEXING: ReadonlySet<number> = new Set<number>([
   Token.tracestate,
   Token.grpcPreviousRpcAttempts,
   Token.xRequestId,
+  Token.outriderQueueMs,
+  Token.outriderDeadline,
 ]);
 
 const CONNECTION: ReadonlySet<number> = new Set<number>([

@@ -1,6 +1,6 @@
 /**
  * Numbers of the known header names, for switches on integers instead of strings. Internal: never on the wire. 0 is any other
- * name; `outrider` is every name that starts with `outrider-`, or would for a server that takes other characters for a hyphen.
+ * name; `outrider` is every other name that starts with `outrider-`, or would for a server that takes other characters for a hyphen.
  */
 export const Token = {
   other: 0,
@@ -40,6 +40,7 @@ export const Token = {
   endpointLoadMetricsBin: 34,
   endpointLoadMetrics: 35,
   outriderQueueMs: 36,
+  outriderDeadline: 37,
 } as const;
 
 const PSEUDO: readonly string[] = ['authority', 'method', 'path', 'scheme', 'status'];
@@ -71,4 +72,9 @@ export function tokenOf(name: string): number {
   if (known !== undefined) return known;
   for (const [pattern, token] of RESERVED) if (pattern.test(name)) return token;
   return Token.other;
+}
+
+/** Whether a token is that of a name of our own, which callers may not say. */
+export function isOwnToken(token: number): boolean {
+  return token === Token.outrider || token === Token.outriderQueueMs || token === Token.outriderDeadline;
 }

@@ -46,6 +46,7 @@ function matters({ token, name, info }: HeaderField): boolean {
     // What the endpoint does not see, what follows from the body, and what says only which client it is.
     case Token.outrider:
     case Token.outriderQueueMs:
+    case Token.outriderDeadline:
     case Token.contentLength:
     case Token.te:
     case Token.userAgent:

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { MetadataKey } from '../../../../sidecar/core/metadata-key.js';
 import { Encoder, MAX_TABLE_BYTES, MISSES_BEFORE_RESTART } from '../../../../sidecar/http2/hpack/encoder.js';
 import { type HeaderField, makeField } from '../../../../sidecar/http2/hpack/field.js';
 import { StableList } from '../../../../sidecar/http2/hpack/header-list.js';
@@ -206,6 +207,15 @@ describe('the extras of a block', () => {
     const padded = literal({ name: 'cookie', value: '\x01\x02\x03', huffman: true });
     assert.deepEqual(wire.send(EMPTY, decode(decoder, padded).extras), ['cookie: \x01\x02\x03']);
     assert.equal(wire.octets.toString('hex'), '0f1103010203');
+  });
+
+  it('name what sidecars tell each other with every call by the table, whatever its value', () => {
+    const wire = new Wire();
+    for (const name of [MetadataKey.deadline, MetadataKey.queueTime]) {
+      wire.send(EMPTY, [makeField(name, '1')]);
+      wire.send(EMPTY, [makeField(name, '2')]);
+      assert.ok(wire.octets.length <= 4, `${name}: ${wire.octets.length} octets`);
+    }
   });
 
   it('are coded the same every time a constant is sent', () => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { MetadataKey } from '../../../../sidecar/core/metadata-key.js';
 import { FieldError, type HeaderField, makeField } from '../../../../sidecar/http2/hpack/field.js';
 import { STATIC_FIELDS } from '../../../../sidecar/http2/hpack/static-table.js';
-import { TOKEN_BY_NAME, Token, tokenOf } from '../../../../sidecar/http2/hpack/tokens.js';
+import { isOwnToken, TOKEN_BY_NAME, Token, tokenOf } from '../../../../sidecar/http2/hpack/tokens.js';
 import { decode, fieldsOf, literal, newDecoder, pair } from '../../../kit/http2/hpack-blocks.js';
 
 /** The same field by every way there is: made, and decoded as each kind of literal. */
@@ -102,6 +103,9 @@ describe('tokens', () => {
     assert.equal(tokenOf('grpc-timeout'), Token.grpcTimeout);
     assert.equal(tokenOf('outrider-reason'), Token.outrider);
     assert.equal(tokenOf('outrider'), Token.other);
+    // Every key of ours has a token of ours, whatever else it is.
+    for (const name of Object.values(MetadataKey)) assert.ok(isOwnToken(tokenOf(name)), name);
+    assert.equal(isOwnToken(Token.grpcTimeout), false);
     // As servers read them that know no difference between a hyphen and an underscore.
     for (const name of ['outrider_caller', 'outrider_Caller', 'outrider.caller', 'outrider_'])
       assert.equal(tokenOf(name), Token.outrider, name);
