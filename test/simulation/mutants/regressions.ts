@@ -14,9 +14,17 @@ export const REGRESSIONS: readonly Mutant[] = [
     name: 'resumption-by-count',
     area: 'resumption',
     file: 'sidecar/relay/stream/resumable-stream.ts',
-    find: 'this.passed = isDeterministic ? new MessageHash() : null;',
-    replace: 'this.passed = null;',
+    find: 'return this.passed === null || this.passed.equals(this.repeats!);',
+    replace: 'return true;',
     harm: 'A repeated stream with other message boundaries loses tokens and ends OK.',
+  },
+  {
+    name: 'resumption-in-another-encoding',
+    area: 'resumption',
+    file: 'sidecar/relay/stream/resumable-stream.ts',
+    find: 'if (encodingOf(head) !== this.encoding || contentTypeOf(head) !== this.contentType) return OTHER_ENCODING;',
+    replace: '',
+    harm: 'A stream goes on with messages of another `grpc-encoding` than its headers say.',
   },
   {
     name: 'deadline-behind-a-full-window',
@@ -24,6 +32,18 @@ export const REGRESSIONS: readonly Mutant[] = [
     file: 'sidecar/relay/response.ts',
     find: 'if (call.session.cannotSend(call.stream)) resetCall(call, reply, ErrorCode.cancel);\n  else sendLocalReply(call, reply);',
     replace: 'sendLocalReply(call, reply);',
+    also: [
+      {
+        file: 'sidecar/relay/response.ts',
+        find: 'return status === Status.DEADLINE_EXCEEDED && session.cannotSend(stream);',
+        replace: 'return false;',
+      },
+      {
+        file: 'sidecar/transport/session.ts',
+        find: 'this.unreadResponses.watch();',
+        replace: '',
+      },
+    ],
     harm: 'A passed deadline does not end a stream whose reader is blocked.',
   },
   {
@@ -65,6 +85,21 @@ export const REGRESSIONS: readonly Mutant[] = [
       },
     ],
     harm: 'One long call keeps all others away from its endpoint for ten seconds.',
+  },
+  {
+    name: 'refused-call-stays-where-it-was-refused',
+    area: 'balancing',
+    file: 'sidecar/core/retry/rules/unprocessed-refusal.ts',
+    find: 'if (state.refusals > 0 && !isOtherFree) return PASS;',
+    replace: 'if (state.refusals > 0) return PASS;',
+    also: [
+      {
+        file: 'sidecar/core/retry/rules/unprocessed-refusal.ts',
+        find: 'if (!isOtherFree && !budget.withdraw(nowMs)) return NoRetry.overBudget;',
+        replace: 'if (!budget.withdraw(nowMs)) return NoRetry.overBudget;',
+      },
+    ],
+    harm: 'Calls that a full endpoint refuses are lost beside an idle one, once the retry budget is used up.',
   },
   {
     name: 'primary-after-a-fallback-without-the-request',

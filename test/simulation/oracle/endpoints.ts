@@ -20,7 +20,11 @@ export function judgeEndpoints(world: World): void {
       if (listed.length === 0) continue;
       for (const { plan: call, executions } of world.records) {
         if (call.caller !== index || call.atMs < fromMs + BOUND_MS || call.atMs >= toMs) continue;
-        const other = executions.find(({ replica }) => !listed.includes(addressOf(plan, replica)));
+        // One that waits until the next file is in force goes by that.
+        const byMs = world.originMs + toMs;
+        const other = executions.find(
+          ({ replica, startMs }) => startMs < byMs && !listed.includes(addressOf(plan, replica)),
+        );
         if (other !== undefined)
           world.find('registry', `call ${call.id} went to ${other.replica}, which a reload had left out`, [
             call.id,

@@ -6,6 +6,10 @@ import type { World } from '../world/world.js';
 /** What happened to a replica is felt for so long: ejections, breakers and reconnects, ms. */
 const FELT_MS = 15_000;
 
+/** Features that limit an attempt, and the least time that they leave it, ms. */
+const ATTEMPT_LIMITS = ['attempt-timeout', 'first-message-timeout'];
+const LEAST_ATTEMPT_MS = 300;
+
 interface Interval {
   readonly fromMs: number;
   readonly toMs: number;
@@ -21,14 +25,25 @@ export function isGood({ ended, status }: Execution): boolean {
   return ended === 'answered' && status === 0;
 }
 
+/** It says nothing against the replica: the model answered as the call had planned, or its caller left. */
+function isBlameless(
+  { plan, isCancelled, endMs }: CallRecord,
+  { ended, status, endMs: atMs }: Execution,
+): boolean {
+  return ended === 'answered' ? status === plan.status : ended === 'reset' && isCancelled && atMs >= endMs;
+}
+
 /** Times of the clock, ms. */
 export class Evidence {
   private readonly bad = new Map<string, Interval[]>();
+  /** Calls failed, and no replica had got them. */
+  private readonly unplaced: Interval[] = [];
   private readonly runs = new Map<string, Run[]>();
 
   constructor(private readonly world: World) {
     const { plan, records, originMs } = world;
     const all = plan.replicas.map(({ name }) => name);
+    const hasAttemptLimits = plan.features.some((each) => ATTEMPT_LIMITS.includes(each));
     const against = (names: readonly string[], fromMs: number, toMs: number): void => {
       for (const name of names) this.listOf(this.bad, name).push({ fromMs, toMs: toMs + FELT_MS });
     };
@@ -38,11 +53,14 @@ export class Evidence {
     }
     for (const record of records) {
       const endMs = record.endMs < 0 ? Number.POSITIVE_INFINITY : record.endMs;
-      if (record.status !== 0 && record.executions.length === 0) against(all, record.startMs, endMs);
+      const hasFailed = record.status !== 0 && record.executions.length === 0 && !record.isCancelled;
+      // An attempt may time out where it waits for the model, which then sees nothing of it.
+      const mayHaveTimedOut = hasAttemptLimits && endMs - record.startMs >= LEAST_ATTEMPT_MS;
+      if (hasFailed || mayHaveTimedOut) this.unplaced.push({ fromMs: record.startMs, toMs: endMs + FELT_MS });
       for (const execution of record.executions) {
         this.listOf(this.runs, execution.replica).push({ record, execution });
         const until = execution.endMs < 0 ? Number.POSITIVE_INFINITY : execution.endMs;
-        if (!isGood(execution)) against([execution.replica], execution.startMs, until);
+        if (!isBlameless(record, execution)) against([execution.replica], execution.startMs, until);
       }
     }
     for (const list of this.runs.values()) list.sort((a, b) => a.execution.startMs - b.execution.startMs);
@@ -61,14 +79,25 @@ export class Evidence {
 
   /** Nothing had happened to it lately. */
   isClean(replica: string, atMs: number): boolean {
-    return !(this.bad.get(replica) ?? []).some(({ fromMs, toMs }) => fromMs <= atMs && atMs <= toMs);
+    return this.isHealthy(replica, atMs) && !this.unplaced.some((each) => isIn(each, atMs));
+  }
+
+  /** The same, whatever became of calls that no replica got. */
+  isHealthy(replica: string, atMs: number): boolean {
+    return !(this.bad.get(replica) ?? []).some((each) => isIn(each, atMs));
   }
 
   /** Calls in it at a time. */
   busyAt(replica: string, atMs: number): number {
-    return this.runsOf(replica).filter(
-      ({ execution: { startMs, endMs } }) => startMs <= atMs && (endMs < 0 || endMs > atMs),
-    ).length;
+    return this.busyBetween(replica, atMs, atMs);
+  }
+
+  /** Calls in it, at least a part of the time; one that is answered may wait for its reader. */
+  busyBetween(replica: string, fromMs: number, toMs: number): number {
+    return this.runsOf(replica).filter(({ record, execution: { startMs, endMs, ended } }) => {
+      const untilMs = ended === 'answered' ? Math.max(endMs, record.endMs) : endMs;
+      return startMs <= toMs && (endMs < 0 || untilMs > fromMs);
+    }).length;
   }
 
   /** It is clean, and would have run another call at once. */
@@ -76,6 +105,10 @@ export class Evidence {
     const { parallel } = this.world.plan.replicas.find(({ name }) => name === replica)!;
     return this.isClean(replica, atMs) && this.busyAt(replica, atMs) < parallel;
   }
+}
+
+function isIn({ fromMs, toMs }: Interval, atMs: number): boolean {
+  return fromMs <= atMs && atMs <= toMs;
 }
 
 export function replicasOf(plan: Plan, service: string): readonly string[] {

@@ -1,8 +1,35 @@
 /** Which faults may cost a call. */
 import { type FaultPlan, isConsulFault, type Plan } from '../plan/plan.js';
 
+/** A draining sidecar gives the calls under way so long; then its successor starts, ms. */
+export const DRAIN_MS = 30_000;
+/** A sidecar that could not read Consul asks again within this, ms. */
+const READS_AGAIN_MS = 31_000;
+
 /** A drain costs none, nor does Consul, nor a clock that jumps where no certificate expires by it. */
-export function isHarm({ certificateMs }: Plan, { kind }: FaultPlan): boolean {
-  if (kind === 'clock-jump') return certificateMs !== undefined;
-  return kind !== 'reload' && kind !== 'drain' && !isConsulFault(kind);
+export function isHarm(plan: Plan, fault: FaultPlan): boolean {
+  const { kind } = fault;
+  if (kind === 'clock-jump') return plan.certificateMs !== undefined;
+  if (kind === 'drain') return isAlone(plan, fault);
+  return kind !== 'reload' && !isConsulFault(kind);
+}
+
+/** Whether nobody else may be there for calls that come while a replica starts again, or its successor cannot ask Consul what it needs. */
+function isAlone({ faults, callers, replicas }: Plan, { atMs, target }: FaultPlan): boolean {
+  const endMs = atMs + DRAIN_MS;
+  if (
+    faults.some(
+      (each) => isConsulFault(each.kind) && each.atMs <= endMs && each.untilMs + READS_AGAIN_MS >= atMs,
+    )
+  )
+    return true;
+  const service = replicas.find(({ name }) => name === target)?.service ?? '';
+  const files = [...callers.map(({ file }) => file), ...faults.map(({ file }) => file)];
+  return files.some((file) => upstreamsOf(file)[service]?.endpoints?.length === 1);
+}
+
+type Upstreams = Readonly<Record<string, { readonly endpoints?: readonly string[] }>>;
+
+function upstreamsOf(file: object | undefined): Upstreams {
+  return (file as { outbound?: { upstreams: Upstreams } } | undefined)?.outbound?.upstreams ?? {};
 }

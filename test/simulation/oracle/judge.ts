@@ -1,10 +1,10 @@
 /** What must hold of every call once a run is over, judged from its history alone. */
-import { type FaultPlan, isConsulFault, type Plan } from '../plan/plan.js';
+import { type FaultKind, type FaultPlan, isConsulFault, type Plan } from '../plan/plan.js';
 import type { CallRecord } from '../world/records.js';
 import type { World } from '../world/world.js';
 import { mayBeDenied } from './consul.js';
 import { type Evidence, isGood, replicasOf } from './evidence.js';
-import { isHarm } from './harm.js';
+import { DRAIN_MS, isHarm } from './harm.js';
 
 const OK = 0;
 const CANCELLED = 1;
@@ -18,8 +18,11 @@ const INTERNAL = 13;
 const AFTERMATH_MS = 15_000;
 /** A call ends within this after its deadline, ms. */
 const DEADLINE_SLACK_MS = 250;
-/** An answer that is complete and not read is looked after once a second; one that is read slowly gets more. */
-const UNREAD_SLACK_MS = 1_300;
+/**
+ * The end of a call that is complete waits behind what its caller does not read, for so long after the deadline or after the last read: a second
+ * without progress, and progress is looked for once a second (decision 143).
+ */
+const UNREAD_MS = 2_000;
 
 /** A small call in a mesh that has nothing else to do, ms. */
 const LAST_CALL_MS = 1_000;
@@ -32,6 +35,23 @@ const PICKED_OTHERWISE = [
   ...['ring-hash', 'overload', 'little-memory', 'few-streams', 'short-queue', 'breaker', 'cold-start'],
   ...['slow-start', 'split', 'adaptive', 'rate-limit'],
 ];
+
+/** Faults that hold up what was sent long before. */
+const DELAYS: readonly FaultKind[] = [
+  ...(['freeze-sidecar', 'freeze-model', 'freeze-caller', 'stall-connection', 'partition'] as const),
+];
+/** Features that refuse a call whatever another replica has to do. */
+const MAY_REFUSE_ALL = [
+  'little-memory',
+  'few-streams',
+  'breaker',
+  'cold-start',
+  'slow-start',
+  'split',
+  'rate-limit',
+];
+/** A request of this size is kept for another attempt, however little is kept, bytes. */
+const MOST_KEPT_BYTES = 900;
 
 /** Judges all calls of a run. */
 export function judge(world: World, evidence: Evidence): void {
@@ -72,6 +92,7 @@ class Verdict {
     this.pushback();
     this.elsewhere();
     this.notIdle();
+    this.notRefused();
   }
 
   /** All faults are long over: the mesh is as it was before. */
@@ -131,6 +152,8 @@ class Verdict {
   private pushback(): void {
     const { executions } = this.record;
     const { mesh, local } = this.world.plan.links;
+    // An attempt of before may be held up on its way.
+    if (this.faults.some(({ kind }) => DELAYS.includes(kind))) return;
     for (const { pushback, endMs, replica } of executions) {
       if (pushback === '') continue;
       const isOwn = (name: string): boolean => isOf(this.world.plan, name, this.record.plan.upstream);
@@ -189,6 +212,24 @@ class Verdict {
       this.find('not-idle', `nothing was done for its last ${idleMs.toFixed(0)} ms, while ${free} was free`);
   }
 
+  /** A call that a full replica refuses goes to one that has nothing to do. */
+  private notRefused(): void {
+    const { record, world, evidence } = this;
+    const { plan } = world;
+    const { request, upstream } = record.plan;
+    if (record.reason !== 'overloaded' || request.length > 1 || request[0]! > MOST_KEPT_BYTES) return;
+    if (MAY_REFUSE_ALL.some((each) => plan.features.includes(each))) return;
+    if (plan.faults.some((each) => !isHarm(plan, each))) return;
+    const idle = replicasOf(plan, upstream).find(
+      (name) =>
+        evidence.isHealthy(name, record.startMs) &&
+        evidence.busyBetween(name, record.startMs - IDLE_MS, record.endMs) === 0 &&
+        evidence.runsOf(name).some(({ execution }) => execution.endMs < record.startMs),
+    );
+    if (idle !== undefined)
+      this.find('not-idle', `it was refused ("${record.message}"), while ${idle} had nothing to do`);
+  }
+
   /** The model was told the caller that made the call. */
   private rightCaller(): void {
     const { record, world } = this;
@@ -245,10 +286,19 @@ class Verdict {
     if (status === DEADLINE_EXCEEDED && this.hasTimeouts() && this.mayBeLate()) return;
     if (status === RESOURCE_EXHAUSTED && this.hasAttemptLimits() && this.mayBeLate()) return;
     if (status === -4) return;
+    if (status === UNAVAILABLE && this.outlivedDrain()) return;
     if (status === PERMISSION_DENIED && mayBeDenied(this.world, this.record)) return;
     if (resetCode === -2 && this.faults.length > 0) return;
     if (resetCode >= 0 && plan.timeoutMs > 0 && this.mayBeLate()) return;
     this.find('allowed-end', `${found}, and no fault explains it`);
+  }
+
+  /** A sidecar that drains waits so long for the calls under way. */
+  private outlivedDrain(): boolean {
+    const { world, record } = this;
+    return world.plan.faults.some(
+      ({ kind, atMs }) => kind === 'drain' && record.endMs >= world.originMs + atMs + DRAIN_MS,
+    );
   }
 
   private isRefusalPlanned(): boolean {
@@ -306,22 +356,22 @@ class Verdict {
 
   /** A call with a deadline ends by then. */
   private inTime(): void {
-    const { record } = this;
-    const { plan } = record;
+    const { record, world } = this;
+    const { plan, startMs, endMs, lastDataMs } = record;
     if (plan.timeoutMs === 0 || record.isCancelled) return;
-    const lateMs = record.endMs - record.startMs - plan.timeoutMs;
-    const links = this.world.plan.links;
-    const isAnswered = record.executions.some(({ ended }) => ended === 'answered');
-    const allowedMs =
-      (isAnswered ? UNREAD_SLACK_MS : DEADLINE_SLACK_MS) + 4 * (links.local.delayMs + links.mesh.delayMs);
-    if (lateMs <= allowedMs) return;
-    const { features } = this.world.plan;
-    if (isAnswered && (features.includes('slow-readers') || features.includes('stopped-readers'))) return;
-    const excuses = this.faults.filter(({ kind }) => kind === 'freeze-caller' || kind === 'kill-sidecar');
-    if (excuses.length > 0) return;
+    const deadlineMs = startMs + plan.timeoutMs;
+    const { local, mesh } = world.plan.links;
+    const slackMs = DEADLINE_SLACK_MS + 4 * (local.delayMs + mesh.delayMs);
+    const own = record.executions.filter(({ replica }) => isOf(world.plan, replica, plan.upstream));
+    // Nobody worked for it any more, whoever had ended that: its end was on its way.
+    const isOver = own.length > 0 && own.every((each) => each.endMs >= 0 && each.endMs <= deadlineMs);
+    const byMs = isOver ? Math.max(deadlineMs, lastDataMs) + UNREAD_MS : deadlineMs;
+    if (endMs <= byMs + slackMs) return;
+    const { name } = world.plan.callers[plan.caller]!;
+    if (this.faults.some(({ kind, target }) => kind === 'freeze-caller' && target === name)) return;
     this.find(
       'deadline',
-      `ended ${lateMs.toFixed(0)} ms after its deadline of ${plan.timeoutMs} ms (status ${record.status})`,
+      `ended ${(endMs - deadlineMs).toFixed(0)} ms after its deadline of ${plan.timeoutMs} ms (status ${record.status})`,
     );
   }
 }
@@ -340,9 +390,10 @@ function faultsOver(plan: Plan, record: CallRecord, nowMs: number): FaultPlan[] 
 
 /** A sidecar that starts while Consul cannot be read knows nothing until it can. */
 function aftermathMs({ faults }: Plan, { kind, untilMs }: FaultPlan): number {
-  if (kind !== 'kill-sidecar') return AFTERMATH_MS;
+  if (kind !== 'kill-sidecar' && kind !== 'drain') return AFTERMATH_MS;
   const trouble = faults.filter((each) => isConsulFault(each.kind) && each.untilMs + AFTERMATH_MS >= untilMs);
-  return AFTERMATH_MS + Math.max(0, ...trouble.map((each) => each.untilMs + 30_000 - untilMs));
+  const usualMs = AFTERMATH_MS + (kind === 'drain' ? DRAIN_MS : 0);
+  return usualMs + Math.max(0, ...trouble.map((each) => each.untilMs + 30_000 - untilMs));
 }
 
 function isOf(plan: Plan, replica: string, service: string): boolean {

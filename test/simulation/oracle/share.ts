@@ -7,11 +7,8 @@ import { type Evidence, isGood, replicasOf } from './evidence.js';
 const MOST_PICKS_WITHOUT = 100;
 const LOOK_MS = 50;
 
-/** Features under which a call may go past a replica that has room, or a replica be judged by the time of its callers. */
-const SHARED_OTHERWISE = [
-  ...['ring-hash', 'overload', 'little-memory', 'few-streams', 'slow-readers', 'stopped-readers', 'breaker'],
-  'slow-start',
-];
+/** Features under which a call may go past a replica that has room. */
+const SHARED_OTHERWISE = ['ring-hash', 'overload', 'little-memory', 'few-streams', 'breaker', 'slow-start'];
 
 /** Notes when an endpoint is ejected: the history says later whether there was a reason. */
 export const ejections: Watch = {
@@ -28,6 +25,8 @@ export const ejections: Watch = {
 /** Of so many calls before its ejection, so many failed at least. */
 const JUDGED_CALLS = 10;
 const LEAST_BAD = 2;
+/** Features by which a replica is judged by more than its last calls, or by calls that ran out of time before a model had them. */
+const JUDGED_OTHERWISE = ['detectors', 'deadlines', 'attempt-timeout', 'first-message-timeout'];
 
 /** Each ejection has its evidence in the history. */
 export function judgeEjections(world: World, evidence: Evidence): void {
@@ -43,7 +42,7 @@ export function judgeEjections(world: World, evidence: Evidence): void {
     const isFailingOnly = plan.faults.every(
       ({ kind, share }) => kind === 'reload' || (kind === 'failing-model' && share !== undefined),
     );
-    if (!isFailingOnly || plan.features.includes('detectors')) continue;
+    if (!isFailingOnly || plan.features.some((each) => JUDGED_OTHERWISE.includes(each))) continue;
     const own = evidence
       .runsOf(name)
       .filter(

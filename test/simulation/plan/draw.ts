@@ -4,26 +4,23 @@ import { consulBlock, consulFaults, drawConsul } from './draw-consul.js';
 import { failureOf, LoadProfile, metadataOf } from './draw-load.js';
 import { operations } from './draw-operations.js';
 import { FEATURES, type Feature, HARMS, OF_CONSUL, OPTIONS } from './features.js';
-import type {
-  CallerPlan,
-  CallPlan,
-  FaultKind,
-  FaultPlan,
-  LinkPlan,
-  Plan,
-  QuirksPlan,
-  ReaderPlan,
-  ReplicaPlan,
+import {
+  type CallerPlan,
+  type CallPlan,
+  ENCODING,
+  type FaultKind,
+  type FaultPlan,
+  type LinkPlan,
+  type Plan,
+  type QuirksPlan,
+  type ReaderPlan,
+  type ReplicaPlan,
 } from './plan.js';
+import { DENSITIES, drawShares, MOST_SHARE } from './themes.js';
 
-/** Runs of few features show what one of them does; runs of many show what they do to each other. */
-const DENSITIES = [0.35, 0.8, 1.2, 1.8];
-const MOST_SHARE = 0.85;
 /** Calls that show whether the mesh is as it was before, and how long after the faults they begin. */
 const LAST_CALLS = 30;
 const LAST_CALLS_MS = 25_000;
-/** Of the runs have no fault at all: everything has to go well. */
-const CALM_SHARE = 0.35;
 const SERVICE = 'digits';
 const SHADOW = 'shadow';
 const PACKAGE = '/sim.Model';
@@ -46,10 +43,9 @@ class Draw {
   ) {
     this.dice = new Dice(seed, 'plan');
     this.profile = new LoadProfile(this.dice.of('profile'));
-    const isCalm = this.dice.chance(CALM_SHARE);
-    const density = this.dice.of('density').pick(DENSITIES);
-    for (const [name, share] of Object.entries(FEATURES)) {
-      const isOn = this.dice.of(name).chance(Math.min(MOST_SHARE, share * density));
+    const { isCalm, shareOf } = drawShares(this.dice);
+    for (const name of Object.keys(FEATURES)) {
+      const isOn = this.dice.of(name).chance(shareOf(name as Feature));
       if (!isOn || (only !== undefined && !only.includes(name))) continue;
       if (isCalm && HARMS.includes(name as FaultKind) && name !== 'reload') continue;
       if (OF_CONSUL.has(name) && !this.features.has('consul')) continue;
@@ -160,8 +156,21 @@ class Draw {
       slowness: 1,
       // A mirror or fallback target may be the slow and narrow one.
       quirks: service === SHADOW && dice.chance(0.4) ? { ...quirks, maxConcurrentStreams: 4 } : quirks,
-      tokensPerMessage: dice.pick([1, 3, 8]),
+      ...this.answers(dice.of('answers')),
+      tokensPerMessage: (this.resumes ? shared.of('tokens') : dice).pick([1, 3, 8]),
       file: this.replicaFile(name, service, parallel),
+    };
+  }
+
+  private get resumes(): boolean {
+    return this.has('resuming-models') && this.dice.of('resumes').chance(0.5);
+  }
+
+  /** A service that resumes has the same messages at each replica; how they are compressed may differ. */
+  private answers(dice: Dice): Pick<ReplicaPlan, 'encoding' | 'resumes'> {
+    return {
+      ...(this.has('encodings') && dice.chance(0.4) ? { encoding: ENCODING } : {}),
+      ...(this.resumes ? { resumes: true } : {}),
     };
   }
 
@@ -474,7 +483,10 @@ class Draw {
         // A fault between two bursts meets nothing: it begins a little after a call.
         const aboutMs = isStorm ? stormMs + dice.next() * 1_000 : dice.next() * forMs * 0.9;
         const call = calls.find((each) => each.atMs >= aboutMs);
-        const atMs = Math.round(Math.min(forMs * 0.95, (call?.atMs ?? aboutMs) + dice.logBetween(1, 100)));
+        const soonMs = (call?.atMs ?? aboutMs) + dice.logBetween(1, 100);
+        const atMs = Math.round(
+          Math.min(forMs * 0.95, inMidStreamMs(dice.of('stream'), calls, aboutMs) ?? soonMs),
+        );
         const isOfCaller = kind === 'freeze-caller' || (kind === 'reload' && dice.chance(0.7));
         const ofReplica = isStorm && dice.chance(0.5) ? victim : dice.pick(names);
         const target = isOfCaller ? dice.pick(callers).name : ofReplica;
@@ -543,6 +555,19 @@ class Draw {
     const gone = dice.pick(replicas.filter(({ service }) => service === SERVICE));
     return replicas.filter((each) => each !== gone);
   }
+}
+
+/** While a stream that begins about then is answered, in half of the cases: a fault seldom meets one by chance. */
+function inMidStreamMs(dice: Dice, calls: readonly CallPlan[], aboutMs: number): number | undefined {
+  if (!dice.chance(0.5)) return undefined;
+  const stream = calls.find((each) => each.atMs >= aboutMs && answerMs(each) >= 20);
+  if (stream === undefined) return undefined;
+  return stream.atMs + stream.serviceMs + dice.next() * answerMs(stream);
+}
+
+/** How long an answer takes that is read at once, ms. */
+function answerMs({ tokens, response, responseGapMs }: CallPlan): number {
+  return (tokens ?? response.length) * responseGapMs;
 }
 
 const DETECTORS = {

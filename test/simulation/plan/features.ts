@@ -13,6 +13,8 @@ export const FEATURES = {
   breaker: 0.15,
   resumable: 0.4,
   deterministic: 0.6,
+  // Models go on behind the messages that the caller has, in half of the runs.
+  'resuming-models': 0.5,
   'attempt-timeout': 0.3,
   'first-message-timeout': 0.15,
   'idle-timeout': 0.15,
@@ -39,6 +41,8 @@ export const FEATURES = {
   'odd-peers': 0.4,
   'header-tables': 0.4,
   metadata: 0.4,
+  // Some replicas compress their messages.
+  encodings: 0.25,
   'tiny-windows': 0.2,
   'ragged-links': 0.5,
   'slow-links': 0.3,

@@ -27,6 +27,9 @@ export interface QuirksPlan {
   readonly tableBytes?: readonly number[];
 }
 
+/** A `grpc-encoding` of the simulation: lengths stay, bytes do not. */
+export const ENCODING = 'sim-xor';
+
 /** A model process behind a sidecar. */
 export interface ReplicaPlan {
   readonly name: string;
@@ -38,6 +41,10 @@ export interface ReplicaPlan {
   readonly quirks: QuirksPlan;
   /** Tokens of a message of a token stream, at most: other replicas put the same tokens into other messages. */
   readonly tokensPerMessage: number;
+  /** `grpc-encoding` of its responses; absent: identity. */
+  readonly encoding?: string;
+  /** It goes on behind the messages of a token stream that the caller has (`outrider-resume-after`). */
+  readonly resumes?: boolean;
   /** Content of its sidecar's file. */
   readonly file: object;
 }

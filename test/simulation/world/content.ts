@@ -3,6 +3,7 @@
  * repeated or put elsewhere is seen where it arrives. Shares no code with the product.
  */
 import { hashOf } from '../dice.js';
+import { ENCODING } from '../plan/plan.js';
 
 const SPAN = 1 << 16;
 /** Bytes without order, twice over: a window of any beginning and up to 64 KiB is one piece. */
@@ -55,7 +56,14 @@ export function tokensOf(call: number, from: number, to: number): Buffer {
   );
 }
 
-/** Five bytes before a message: not compressed, and its length (the gRPC wire format). */
+const XOR = 0x5a;
+
+/** A message as the encoding of the simulation has it, and back. */
+export function encoded(bytes: Buffer): Buffer {
+  return Buffer.from(bytes.map((byte) => byte ^ XOR));
+}
+
+/** Five bytes before a message: whether it is compressed, and its length (the gRPC wire format). */
 export function prefixOf(size: number, flag = 0): Buffer {
   const prefix = Buffer.alloc(5);
   prefix[0] = flag;
@@ -77,6 +85,8 @@ export class ContentCheck {
   /** Whole messages, or tokens, that arrived as they should. */
   received = 0;
   messages = 0;
+  /** `grpc-encoding` of what comes. */
+  encoding = 'identity';
   /** The first thing that was wrong; empty: nothing. */
   problem = '';
   private readonly prefix = Buffer.alloc(5);
@@ -113,7 +123,9 @@ export class ContentCheck {
     this.size = this.prefix.readUInt32BE(1);
     this.at = 0;
     const { sizes, tokens } = this.expected;
-    if (this.prefix[0] !== 0) this.problem = `message ${this.messages}: flag ${this.prefix[0]}`;
+    const mayBeEncoded = this.encoding === ENCODING;
+    if (this.prefix[0]! > (mayBeEncoded ? 1 : 0))
+      this.problem = `message ${this.messages}: flag ${this.prefix[0]}`;
     else if (tokens !== undefined) {
       const most = (tokens - this.received) * TOKEN_BYTES;
       if (this.size > most || this.size % TOKEN_BYTES !== 0)
@@ -126,11 +138,13 @@ export class ContentCheck {
   private takeContent(bytes: Buffer, at: number): number {
     const { call, direction, tokens } = this.expected;
     const size = Math.min(this.size - this.at, bytes.length - at);
+    const mask = this.prefix[0] === 0 ? 0 : XOR;
     if (tokens === undefined) {
       const start = startOf(call, direction, this.messages);
       pieces(start, this.at, this.at + size, (piece, from) => {
         const here = at + from - this.at;
-        if (this.problem === '' && piece.compare(bytes, here, here + piece.length) !== 0)
+        const expected = mask === 0 ? piece : encoded(piece);
+        if (this.problem === '' && expected.compare(bytes, here, here + piece.length) !== 0)
           this.problem = `message ${this.messages}: other bytes between ${from} and ${from + piece.length}`;
       });
     } else {
@@ -138,7 +152,7 @@ export class ContentCheck {
         const offset = this.at + i;
         const token = this.received + Math.floor(offset / TOKEN_BYTES);
         const start = startOf(call, direction, token);
-        if (NOISE[start + (offset % TOKEN_BYTES)] !== bytes[at + i])
+        if ((NOISE[start + (offset % TOKEN_BYTES)]! ^ mask) !== bytes[at + i])
           this.problem = `message ${this.messages}: not token ${token} at byte ${offset}`;
       }
     }

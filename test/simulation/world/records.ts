@@ -39,6 +39,8 @@ export interface CallRecord {
   /** How often it ended. */
   ends: number;
   received: number;
+  /** When part of the response last came; −1: none has. */
+  lastDataMs: number;
   isComplete: boolean;
   isDegraded: boolean;
   problem: string;
@@ -61,6 +63,7 @@ export function recordOf(plan: CallPlan): CallRecord {
     isCancelled: false,
     ends: 0,
     received: 0,
+    lastDataMs: -1,
     isComplete: false,
     isDegraded: false,
     problem: '',

@@ -165,6 +165,7 @@ class CallerCall implements StreamOwner {
     const about = get(CALL_KEY) ?? get('sim-trailer');
     if (about !== undefined && Number(about) !== record.plan.id && !record.isDegraded)
       record.problem ||= `metadata of call ${about}`;
+    this.check.encoding = get('grpc-encoding') ?? this.check.encoding;
     const isOwn = record.answeredBy !== '' && !record.isDegraded && about !== undefined;
     if (isOwn && get('sim-replica') !== undefined)
       for (const [name, value] of Object.entries(record.plan.metadata))
@@ -181,6 +182,7 @@ class CallerCall implements StreamOwner {
 
   onData(bytes: Buffer, ended: boolean): void {
     const { record, stream } = this;
+    if (bytes.length > 0) record.lastDataMs = this.caller.process.now();
     this.check.take(bytes);
     if (this.check.problem !== '' && !record.isDegraded) record.problem ||= `response: ${this.check.problem}`;
     if (stream !== undefined) this.reader.onData(stream, bytes.length);
@@ -229,6 +231,6 @@ class CallerCall implements StreamOwner {
 }
 
 /** A call that the sidecar has not ended this long after its deadline is ended by the client, and held against it. */
-export const CLIENT_GRACE_MS = 1_500;
+export const CLIENT_GRACE_MS = 3_000;
 
 const REFUSED_STREAM = 7;

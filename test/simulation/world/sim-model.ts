@@ -1,8 +1,8 @@
 /** A model process: takes a call, checks each byte of its request, works as long as the plan says, and answers. */
 import type { Field } from '../../kit/http2/hpack-lite.js';
 import type { Dice } from '../dice.js';
-import type { CallPlan, ReplicaPlan } from '../plan/plan.js';
-import { ContentCheck, messageOf, prefixOf, REQUEST, RESPONSE, TOKEN_BYTES, tokensOf } from './content.js';
+import { type CallPlan, ENCODING, type ReplicaPlan } from '../plan/plan.js';
+import { ContentCheck, encoded, messageOf, prefixOf, REQUEST, RESPONSE, tokensOf } from './content.js';
 import { Reader } from './reader.js';
 import type { CallRecord, Execution } from './records.js';
 import { type SimNet, SimServer, type SimSocket } from './sim-net.js';
@@ -10,6 +10,8 @@ import { SimPeer, type SimStream, type StreamOwner } from './sim-peer.js';
 import { SimProcess } from './sim-process.js';
 
 export const CALL_KEY = 'sim-call';
+const RESUME_AFTER = 'outrider-resume-after';
+const RESUMED_FROM = 'outrider-resumed-from';
 const HEALTH = '/grpc.health.v1.Health/Check';
 /** HealthCheckResponse with status SERVING (grpc.health.v1). */
 const SERVING = Buffer.from([8, 1]);
@@ -138,6 +140,8 @@ class ModelCall implements StreamOwner {
   private isOver = false;
   private readonly plan: CallPlan;
   private sent = 0;
+  /** Messages that the caller has already. */
+  private readonly resumeAfter: number;
 
   constructor(
     private readonly model: SimModel,
@@ -149,6 +153,7 @@ class ModelCall implements StreamOwner {
     const { plan } = record;
     this.plan = plan;
     stream.owner = this;
+    this.resumeAfter = Number(fields.find(([name]) => name === RESUME_AFTER)?.[1] ?? 0);
     this.check = new ContentCheck({ call: plan.id, direction: REQUEST, sizes: plan.request });
     this.reader = new Reader(plan.modelReader, model.process);
     this.execution = {
@@ -220,6 +225,16 @@ class ModelCall implements StreamOwner {
       stream.headers([...headers, ...trailersOf(plan, status), ...more], true);
       return this.done(status);
     }
+    const isEncoded = model.plan.encoding === ENCODING;
+    if (isEncoded) headers.push(['grpc-encoding', ENCODING], ['grpc-accept-encoding', ENCODING]);
+    if (model.plan.resumes === true && plan.tokens !== undefined && this.resumeAfter > 0) {
+      headers.push([RESUMED_FROM, `${this.resumeAfter}`]);
+      for (let i = 0; i < this.resumeAfter && this.sent < plan.tokens; i++) this.sent += this.tokensNow();
+      if (this.sent === plan.tokens) {
+        stream.headers([...headers, ...trailersOf(plan, plan.status)], true);
+        return this.done(plan.status);
+      }
+    }
     stream.headers(headers);
     this.next();
   }
@@ -248,20 +263,28 @@ class ModelCall implements StreamOwner {
   }
 
   private message(): Buffer {
-    const { plan, model } = this;
+    const content = this.content();
+    if (this.model.plan.encoding !== ENCODING) return Buffer.concat([prefixOf(content.length), content]);
+    return Buffer.concat([prefixOf(content.length, 1), encoded(content)]);
+  }
+
+  private content(): Buffer {
+    const { plan } = this;
+    const from = this.sent;
     if (plan.tokens === undefined) {
-      const size = plan.response[this.sent]!;
-      const content = messageOf(plan.id, RESPONSE, this.sent, size);
       this.sent++;
-      return Buffer.concat([prefixOf(size), content]);
+      return messageOf(plan.id, RESPONSE, from, plan.response[from]!);
     }
-    const most = Math.min(model.plan.tokensPerMessage, plan.tokens - this.sent);
-    // The same replica cuts the same stream in the same way; another one does not.
-    const count =
-      1 + ((plan.id * 7 + this.sent * 13 + model.plan.name.length * 5 + model.plan.tokensPerMessage) % most);
-    const tokens = tokensOf(plan.id, this.sent, this.sent + count);
-    this.sent += count;
-    return Buffer.concat([prefixOf(count * TOKEN_BYTES), tokens]);
+    this.sent += this.tokensNow();
+    return tokensOf(plan.id, from, this.sent);
+  }
+
+  /** Tokens of the next message. The same replica cuts the same stream in the same way; another one need not. */
+  private tokensNow(): number {
+    const { plan, model, sent } = this;
+    const { tokensPerMessage, name } = model.plan;
+    const most = Math.min(tokensPerMessage, plan.tokens! - sent);
+    return 1 + ((plan.id * 7 + sent * 13 + name.length * 5 + tokensPerMessage) % most);
   }
 
   private done(status: number): void {

@@ -1,0 +1,88 @@
+/**
+ * Features that belong together: what one of them does shows where the others are. Half of the runs have the features of one theme, and few
+ * of the others, so that little else explains what is seen.
+ */
+import type { Dice } from '../dice.js';
+import { FEATURES, type Feature, HARMS } from './features.js';
+import type { FaultKind } from './plan.js';
+
+const THEMES: readonly (readonly Feature[])[] = [
+  // Streams that another replica goes on with.
+  [
+    ...(['retry', 'resumable', 'deterministic', 'resuming-models', 'encodings', 'token-streams'] as const),
+    ...(['slow-readers', 'kill-model', 'kill-sidecar', 'break-connection'] as const),
+  ],
+  // Windows that fill up.
+  [
+    ...(['large-messages', 'slow-readers', 'stopped-readers', 'deadlines', 'tiny-windows'] as const),
+    ...(['small-kernels', 'streams', 'uploads', 'bidi', 'cancels', 'idle-timeout'] as const),
+  ],
+  // Which replica gets a call.
+  ['mixed-durations', 'retry'],
+  // Too many calls for a replica.
+  [
+    ...(['short-queue', 'mixed-durations', 'bursts', 'slow-model', 'round-robin', 'retry'] as const),
+    ...(['several-callers', 'priority', 'fair', 'deadlines'] as const),
+  ],
+  // Frames and header tables.
+  [
+    ...(['odd-peers', 'header-tables', 'metadata', 'tiny-windows', 'ragged-links'] as const),
+    ...(['small-kernels', 'uploads', 'bidi', 'own-errors', 'cancels'] as const),
+  ],
+  // Several attempts of a call.
+  [
+    ...(['retry', 'hedge', 'mirror', 'fallback-upstream', 'last-good', 'attempt-timeout'] as const),
+    ...(['failing-model', 'freeze-model', 'small-hold', 'small-replay', 'deadlines'] as const),
+  ],
+  // Replicas that fail and come back.
+  [
+    ...(['retry', 'detectors', 'failing-model', 'freeze-sidecar', 'kill-model', 'partition'] as const),
+    ...(['slow-start', 'cancels', 'max-age', 'quick-pings'] as const),
+  ],
+  // What Consul says, in mid-stream.
+  [
+    ...(['consul', 'self-registration', 'deregister', 'maintenance', 'flapping-check'] as const),
+    ...(['deny-intention', 'consul-lags', 'consul-breaks', 'streams', 'bidi', 'cold-start'] as const),
+  ],
+  // Other rules in mid-load.
+  [
+    ...(['reload', 'other-options', 'fewer-endpoints', 'bursts', 'mixed-durations', 'streams'] as const),
+    ...(['retry', 'round-robin', 'ring-hash', 'drain'] as const),
+  ],
+  // Certificates and clocks.
+  ['certificates', 'identity-expires', 'clock-jump', 'bidi', 'streams', 'mixed-durations', 'quick-pings'],
+  // Memory.
+  [
+    ...(['little-memory', 'large-messages', 'stopped-readers', 'bursts', 'uploads', 'mirror'] as const),
+    ...(['small-hold', 'few-streams', 'tiny-windows', 'streams'] as const),
+  ],
+];
+
+const THEME_SHARE = 0.5;
+/** Of runs with a theme: those that have a feature of it, and what is left of the share of another one. */
+const IN_THEME = 0.8;
+const BESIDE_THEME = 0.25;
+/** Of runs without one, that have no fault at all: everything has to go well. */
+const CALM_SHARE = 0.35;
+/** Runs of few features show what one of them does; runs of many show what they do to each other. */
+export const DENSITIES = [0.35, 0.8, 1.2, 1.8];
+export const MOST_SHARE = 0.85;
+
+export interface Shares {
+  readonly isCalm: boolean;
+  shareOf(feature: Feature): number;
+}
+
+/** In which share of runs like this one each feature is. */
+export function drawShares(dice: Dice): Shares {
+  const isCalm = dice.chance(CALM_SHARE);
+  const density = dice.of('density').pick(DENSITIES);
+  const focus = dice.of('theme');
+  if (!focus.chance(THEME_SHARE))
+    return { isCalm, shareOf: (feature) => Math.min(MOST_SHARE, FEATURES[feature] * density) };
+  const theme: ReadonlySet<Feature> = new Set(focus.pick(THEMES));
+  return {
+    isCalm: !HARMS.some((kind: FaultKind) => theme.has(kind as Feature)),
+    shareOf: (feature) => (theme.has(feature) ? IN_THEME : FEATURES[feature] * BESIDE_THEME),
+  };
+}
