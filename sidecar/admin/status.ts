@@ -7,6 +7,8 @@ export interface StatusReport {
   readonly service: string;
   readonly instance: string;
   readonly version: string;
+  /** Of the sidecar's own process; absent: not known. */
+  readonly pid?: number;
   /** Number of restarts of the sidecar itself; absent: not known. */
   readonly restarts?: number;
   readonly ready: boolean;
@@ -48,6 +50,7 @@ export function statusOf(view: SidecarView): StatusReport {
     service,
     instance,
     version,
+    ...present('pid', view.pid),
     ...present('restarts', view.restarts),
     ready: notReady.length === 0,
     notReady,

@@ -14,6 +14,8 @@ export interface SidecarView {
   readonly service: string;
   readonly instance: string;
   readonly version: string;
+  /** Of the sidecar's process; undefined: not known. */
+  readonly pid: number | undefined;
   /** Number of restarts of the sidecar by its parent; undefined: not known. */
   readonly restarts: number | undefined;
   /** Reasons against readiness, one sentence each; empty when ready. */

@@ -18,6 +18,8 @@ import type { MeshIdentity } from './mesh-identity.js';
 export interface Deps extends RuntimeDeps, ModelClientDeps {
   readonly logger: Logger;
   readonly version: string;
+  /** Process id; absent: not told, as in a test. */
+  readonly pid?: number;
   /** Number of restarts by the parent process; absent: not known. */
   readonly restarts?: number;
   /** Environment of the process, for `CONSUL_*`. */

@@ -46,6 +46,7 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
   readonly service: string;
   readonly instance: string;
   readonly version: string;
+  readonly pid: number | undefined;
   readonly restarts: number | undefined;
 
   protected abstract readonly context: AppContext;
@@ -66,11 +67,16 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
 
   constructor(
     protected current: SidecarConfig,
-    { version, restarts }: { readonly version: string; readonly restarts?: number },
+    {
+      version,
+      pid,
+      restarts,
+    }: { readonly version: string; readonly pid?: number; readonly restarts?: number },
   ) {
     this.service = current.service;
     this.instance = current.instance;
     this.version = version;
+    this.pid = pid;
     this.restarts = restarts;
   }
 

@@ -43,15 +43,26 @@ export interface MonitorOptions extends TimeDeps {
   readonly events: MonitorEvents;
   /** What does not answer, at the start of the reported sentence. Default: `it`. */
   readonly subject?: string;
+  /** It has not answered for `SILENT_MS`, or answers again. Nothing is done to it for that. */
+  onSilence?(isSilent: boolean): void;
 }
+
+/** An answer takes milliseconds: after this, people want to know. */
+export const SILENT_MS = 2_000;
 
 /**
  * Probes a process every 5 s, and reports a hang after two timeouts of 10 s in a row. A timeout
  * that lasted longer than it should was a stall of our own process, and is not counted.
  */
 export function monitorAnswers(options: MonitorOptions): Monitor {
-  const { probe, events, clock, timers, subject = 'it' } = options;
+  const { probe, events, clock, timers, subject = 'it', onSilence } = options;
   let timeouts = 0;
+  let isSilent = false;
+  let late: Timer | undefined;
+  const noteSilence = (now: boolean): void => {
+    if (isSilent !== now) onSilence?.(now);
+    isSilent = now;
+  };
   let isStopped = false;
   let timer: Timer;
   const checkLater = () => {
@@ -59,8 +70,14 @@ export function monitorAnswers(options: MonitorOptions): Monitor {
   };
   const check = async () => {
     const sentMs = clock.now();
+    late = timers.after(SILENT_MS, () => {
+      // Later than that, our own process was stopped, and the answer may lie there unread.
+      if (clock.now() - sentMs < SILENT_MS + OWN_STALL_MS) noteSilence(true);
+    });
     const health = await probe.check(TIMEOUT_MS);
+    late.cancel();
     if (isStopped) return;
+    if (health.kind === 'serving') noteSilence(false);
     if (health.kind === 'serving') timeouts = 0;
     else if (clock.now() - sentMs < TIMEOUT_MS + OWN_STALL_MS) timeouts++;
     if (timeouts < MAX_TIMEOUTS) return checkLater();
@@ -72,6 +89,7 @@ export function monitorAnswers(options: MonitorOptions): Monitor {
     stop() {
       isStopped = true;
       timer.cancel();
+      late?.cancel();
     },
   };
 }

@@ -57,6 +57,11 @@ export function packageFile(path: string): string {
   return !existsSync(path) && existsSync(shipped) ? shipped : path;
 }
 
+/** Folder of the mesh files that come with the program. */
+export function shippedMeshes(): string {
+  return join(PACKAGE?.folder ?? '.', 'mesh-config');
+}
+
 /** `.cache` of the package: downloaded programs (Consul) are kept there. */
 export function cacheFolder(): string {
   return join(PACKAGE?.folder ?? '.', '.cache');

@@ -85,10 +85,17 @@ function addMeshCommands(program: Command, done: (exitCode: number) => void): vo
     .description('run a whole mesh on this machine until Ctrl-C')
     .argument('[FILE]', 'mesh file; default: mesh-config/demo.yaml, here or as it came with the program')
     .addOption(consul.choices(['dev']))
+    .addOption(
+      new Option('--ports <HOW>', 'free: replace a port of the file that is taken by a free one').choices([
+        'free',
+      ]),
+    )
     .option('--json', 'print one JSON object per event instead of text')
-    .action(async (file: string | undefined, options: { json?: true; consul?: 'dev' }) => {
+    .action(async (file: string | undefined, options: { json?: true; consul?: 'dev'; ports?: 'free' }) => {
       const { upCommand } = await import('./up/up.js');
-      done(await upCommand(file ?? packageFile('mesh-config/demo.yaml'), { json: false, ...options }));
+      const { ports, ...rest } = options;
+      const place = file ?? packageFile('mesh-config/demo.yaml');
+      done(await upCommand(place, { json: false, freePorts: ports === 'free', ...rest }));
     });
   program
     .command('sidecar')

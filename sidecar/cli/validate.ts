@@ -1,5 +1,6 @@
 import { loadAnyFile } from '../config/file/load.js';
 import { formatProblem, type Problem } from '../config/problem.js';
+import { shippedMeshes } from './package-info.js';
 
 export interface ValidateOptions {
   /** One JSON document for programs instead of lines for people. */
@@ -47,7 +48,7 @@ export function validateCommand(
 }
 
 function validate(file: string, notes: readonly string[]): ValidationResult {
-  const { kind, result } = loadAnyFile(file, { models: 'required' });
+  const { kind, result } = loadAnyFile(file, { models: 'required', shipped: shippedMeshes() });
   const known = kind === undefined ? {} : { kind };
   const inConsul = notes.map((message) => ({ file, path: '', message: `in Consul: ${message}` }));
   if (!result.ok) return { file, ok: false, ...known, problems: result.problems, warnings: [] };

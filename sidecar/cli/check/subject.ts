@@ -18,8 +18,12 @@ import type {
 import { present } from '../../config/present.js';
 import { formatProblem } from '../../config/problem.js';
 import type { Intention } from '../../core/authorization/intentions.js';
+import { shippedMeshes } from '../package-info.js';
 import { type Finding, failed, ok, warning } from './finding.js';
 import type { NamedFiles } from './named-files.js';
+
+/** That models are missing is a finding of its own. */
+const NAMED = { models: 'unread', shipped: shippedMeshes() } as const;
 
 /** A port that a file says will be listened on. */
 export interface PlannedPort {
@@ -70,7 +74,7 @@ export function subjectWith(file: string, adopted: AdoptedProxy): Subject | unde
 
 /** Reads a file of either kind: what it describes, undefined where it is wrong, and what is to be said of it. */
 export function readSubject(file: string): { readonly subject?: Subject; readonly findings: Finding[] } {
-  const { kind, result } = loadAnyFile(file);
+  const { kind, result } = loadAnyFile(file, NAMED);
   if (!result.ok) {
     const next = existsSync(file)
       ? '`outrider validate` shows all problems; mesh-config/REFERENCE.md has every option'
@@ -89,7 +93,7 @@ export function readSubject(file: string): { readonly subject?: Subject; readonl
 
 /** A mesh file: the caller and every service call, and all ports are on this machine. */
 function ofMesh(file: string): Subject | undefined {
-  const read = loadMeshFile(file);
+  const read = loadMeshFile(file, NAMED);
   if (!read.ok) return undefined;
   const { caller, services, consul, intentions, defaultIntention, trustDomain, audit } = read.config;
   const callers = [caller, ...services];

@@ -178,6 +178,7 @@ async function start(
     ...SYSTEM,
     logger,
     version: packageVersion(),
+    pid: process.pid,
     env: process.env,
     readMemory: processMemory,
     firstReservedDescriptor: firstReserved(descriptorLimit()),

@@ -4,7 +4,10 @@ import type { Palette } from '../terminal.js';
 import type { CatalogInstance } from './catalog.js';
 
 /** One sidecar: its own report, what Consul has of it where it was not asked itself, or why there is none of both. */
-export type SidecarStatus = { readonly name: string } & (
+export type SidecarStatus = {
+  readonly name: string /** Log file of a sidecar of `up`. */;
+  readonly log?: string;
+} & (
   | { readonly report: StatusReport }
   | { readonly catalog: CatalogInstance }
   | { readonly problem: string }

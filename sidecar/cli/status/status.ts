@@ -35,6 +35,8 @@ export interface StatusOptions {
 export interface Target {
   readonly name: string;
   readonly address: Address;
+  /** Log file of it and its models, where it is known. */
+  readonly log?: string;
   /** Several meshes have a sidecar of this name; `name` says which one it is. */
   readonly isOfSeveral?: true;
   /** `name` is only its address. */
@@ -156,15 +158,16 @@ async function fromCatalog(agent: AskedAgent): Promise<SidecarStatus[]> {
 /** Asks every admin server for its report, all at once. */
 export function fetchAll(targets: readonly Target[]): Promise<SidecarStatus[]> {
   return Promise.all(
-    targets.map(async ({ name, address, isOfSeveral }) => {
+    targets.map(async ({ name: told, address, log, isOfSeveral }) => {
+      const name = { name: told, ...present('log', log) };
       try {
         const { status, body } = await askAdmin(address, '/endpoints', { timeoutMs: TIMEOUT_MS });
-        if (status !== 200) return { name, problem: `answered ${status}` };
+        if (status !== 200) return { ...name, problem: `answered ${status}` };
         const report = asReport(body);
         // Tables and findings name a sidecar by its instance.
-        return { name, report: isOfSeveral ? { ...report, instance: name } : report };
+        return { ...name, report: isOfSeveral ? { ...report, instance: told } : report };
       } catch (error) {
-        return { name, problem: oneLine(error) };
+        return { ...name, problem: oneLine(error) };
       }
     }),
   );
@@ -199,6 +202,9 @@ function isGood(seen: SidecarStatus): boolean {
 function asJson(seen: SidecarStatus, rates: Rates): unknown {
   const rate = rates.get(seen.name);
   const calls = rate === undefined ? {} : { callsPerSecond: rate };
-  if ('report' in seen) return { name: seen.name, ...seen.report, ...calls };
+  if ('report' in seen) {
+    const { name, log, report } = seen;
+    return { name, ...present('log', log), ...report, ...calls };
+  }
   return 'catalog' in seen ? { name: seen.name, ...seen.catalog } : seen;
 }

@@ -21,7 +21,11 @@ export type FleetEvent =
   /** `changed`: the models whose report differs from the one before. */
   | { readonly kind: 'model'; readonly state: SidecarState; readonly changed: readonly ModelReport[] }
   | { readonly kind: 'readiness'; readonly state: SidecarState }
-  | { readonly kind: 'configuration' | 'takeover'; readonly state: SidecarState; readonly text: string };
+  | {
+      readonly kind: 'configuration' | 'takeover' | 'silence';
+      readonly state: SidecarState;
+      readonly text: string;
+    };
 
 /** State of a sidecar whose process has not reported yet. */
 export function newState(spec: SidecarSpec, process: ModelReport): SidecarState {

@@ -1,6 +1,7 @@
 import type { TakeoverAnswer } from '../../admin/view.js';
 import type { IdentityParts } from '../../identity/identity.js';
 import type { ModelReport } from '../../telemetry/reports.js';
+import { SILENT_MS } from '../liveness.js';
 import { ownsModel } from '../sidecar/command-override.js';
 import type { SidecarEvent } from '../sidecar/parent-channel.js';
 import { readyLimitMs, takeoverObstacle } from '../sidecar/takeover.js';
@@ -51,13 +52,14 @@ export class Fleet {
 
   constructor(
     specs: readonly SidecarSpec[],
-    deps: Omit<SidecarProcessDeps, 'onProcess' | 'onEvent'>,
+    deps: Omit<SidecarProcessDeps, 'onProcess' | 'onEvent' | 'onSilence'>,
     private readonly report: (event: FleetEvent) => void,
   ) {
     this.deps = {
       ...deps,
       onProcess: (process, report) => this.onProcess(process, report),
       onEvent: (process, event) => this.onEvent(process, event),
+      onSilence: (process, isSilent) => this.onSilence(process, isSilent),
     };
     for (const spec of specs) this.addMember(spec);
   }
@@ -282,6 +284,16 @@ export class Fleet {
     if (event.event === 'takeover' || event.event === 'ending') void this.answerTakeover(process);
     if (event.event === 'accepting') successor?.settle(undefined);
     if (successor === undefined && change !== undefined) this.report(change);
+  }
+
+  private onSilence(process: SidecarProcess, isSilent: boolean): void {
+    const found = this.find(process);
+    if (found === undefined || found.successor !== undefined) return;
+    const { pid } = process.report();
+    const text = isSilent
+      ? `sidecar (process ${pid}) has not answered for ${SILENT_MS / 1_000} s`
+      : `sidecar (process ${pid}) answers again`;
+    this.report({ kind: 'silence', state: found.state, text });
   }
 
   /** Answers a sidecar that asked for a successor. A sidecar that is being stopped gets none. */

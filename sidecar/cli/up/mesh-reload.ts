@@ -4,6 +4,7 @@ import type { MeshConfig } from '../../config/model.js';
 import { formatProblems } from '../../config/problem.js';
 import { stringifySidecar } from '../../config/stringify.js';
 import { oneLine } from '../failure.js';
+import { shippedMeshes } from '../package-info.js';
 import type { Fleet } from './fleet.js';
 import { calls, Move } from './move.js';
 import type { SidecarSpec } from './plan.js';
@@ -66,7 +67,7 @@ export class MeshReload {
 
   private async reloadNow(): Promise<void> {
     const { file, plan, check, report } = this.options;
-    const loaded = loadMeshFile(file, { models: 'required' });
+    const loaded = loadMeshFile(file, { models: 'required', shipped: shippedMeshes() });
     if (!loaded.ok) return report({ kind: 'refused', problem: formatProblems(loaded.problems) });
     const { mesh, needsRestart } = keepFixedOptions(this.mesh, loaded.config);
     check(mesh);

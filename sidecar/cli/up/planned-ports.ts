@@ -43,8 +43,7 @@ export async function listenAddress(
   neededBy: string,
 ): Promise<TcpAddress> {
   if (port === 0) return { kind: 'tcp', host, port: await ports.find(host, neededBy) };
-  await ports.claim(host, port, neededBy);
-  return { kind: 'tcp', host, port };
+  return { kind: 'tcp', host, port: await ports.claim(host, port, neededBy) };
 }
 
 /** The port of the file is the first one: each sidecar has the next. */

@@ -8,6 +8,8 @@ import { PortAllocator } from './port-allocator.js';
 export interface PlannerOptions extends Pick<PlanInput, 'run' | 'consul' | 'self'> {
   /** Local certificate authority; undefined where Consul issues certificates. */
   readonly issuer: LeafRenewal | undefined;
+  /** A port that is taken is replaced by a free one. */
+  readonly freePorts: boolean;
 }
 
 /**
@@ -15,10 +17,12 @@ export interface PlannerOptions extends Pick<PlanInput, 'run' | 'consul' | 'self
  * keeps its ports, its folder and its certificate.
  */
 export class Planner {
-  private readonly ports = new PortAllocator();
+  private readonly ports: PortAllocator;
   private readonly issued = new Map<string, Promise<IdentityPaths>>();
 
-  constructor(private readonly options: PlannerOptions) {}
+  constructor(private readonly options: PlannerOptions) {
+    this.ports = new PortAllocator(options.freePorts ? 'replace-taken' : 'exact');
+  }
 
   /**
    * Ports are released when this resolves: the sidecars have to bind them soon.

@@ -29,18 +29,27 @@ export class PortAllocator {
   /** `host port` of ports assigned since the last release. */
   private readonly fresh = new Set<string>();
 
+  /** @param claims `replace-taken`: a port that something else has is replaced by a free one. */
+  constructor(private readonly claims: 'exact' | 'replace-taken' = 'exact') {}
+
   /**
-   * Binds exactly this port.
+   * Binds exactly this port, or the one that replaces it.
    *
    * @param neededBy the listener, at the start of the error message.
+   * @returns the port.
    * @throws CommandFailure that says why not, what to do and, on Linux, which process has the port, or the user of one that may not be seen.
    */
-  async claim(host: string, port: number, neededBy: string): Promise<void> {
-    if (this.isOurs(host, port)) return;
+  async claim(host: string, port: number, neededBy: string): Promise<number> {
+    if (this.isOurs(host, port)) return port;
+    const replacement = `${neededBy} in place of ${port}`;
+    if (this.found.has(replacement)) return this.find(host, replacement);
     try {
       this.held.push(await bind(host, port));
       this.fresh.add(`${host} ${port}`);
+      return port;
     } catch (error) {
+      if (this.claims === 'replace-taken' && (error as NodeJS.ErrnoException).code === 'EADDRINUSE')
+        return this.find(host, replacement);
       throw new CommandFailure(`${neededBy}: cannot listen on ${host}:${port}: ${reason(error, port)}`);
     }
   }
@@ -72,9 +81,9 @@ export class PortAllocator {
     if (known !== undefined && this.isOurs(host, known)) return known;
     let port = base;
     while (this.isOurs(host, port) || this.fresh.has(`${host} ${port}`)) port++;
-    await this.claim(host, port, neededBy);
-    this.found.set(neededBy, port);
-    return port;
+    const claimed = await this.claim(host, port, neededBy);
+    this.found.set(neededBy, claimed);
+    return claimed;
   }
 
   private isOurs(host: string, port: number): boolean {
@@ -124,7 +133,7 @@ function reason(error: unknown, port: number): string {
   if (code !== 'EADDRINUSE') return message;
   const owner = portOwner(port);
   const by = owner === undefined ? '' : ` by ${owner}`;
-  return `the port is already taken${by}; end that process, or name another port in the mesh file`;
+  return `the port is already taken${by}; end that process, name another port in the mesh file, or start with --ports free`;
 }
 
 /** First port that the system uses for outgoing connections. */

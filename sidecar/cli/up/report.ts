@@ -27,6 +27,8 @@ export class UpReport {
   /** Whether the summary has been printed. */
   private hasStarted = false;
   private nameWidth = CONSUL.length;
+  /** The last line of each sidecar and each of its models. */
+  private readonly shown = new Map<string, string>();
 
   constructor(private readonly options: ReportOptions) {
     this.progress = new ProgressLine(options.out);
@@ -35,8 +37,20 @@ export class UpReport {
   event(event: FleetEvent, states: readonly SidecarState[]): void {
     if (this.options.json) return this.printJson(asJson(event));
     if (!this.hasStarted) return this.showProgress(states);
-    const text = textOf(event);
-    if (text !== undefined) this.printChange(event.state.spec.name, this.tint(event, text));
+    const { name } = event.state.spec;
+    const text = changesOf(event)
+      .filter(({ subject, text: now }) => this.isNews(`${name} ${subject}`, now))
+      .map(({ text: now }) => now)
+      .join('; ');
+    if (text !== '') this.printChange(name, this.tint(event, text));
+  }
+
+  /** A report may come again for what is not shown, such as a probe that has passed. */
+  private isNews(subject: string, text: string): boolean {
+    if (subject.endsWith(' ')) return true;
+    if (this.shown.get(subject) === text) return false;
+    this.shown.set(subject, text);
+    return true;
   }
 
   /** A change of the agent of `--consul dev`. */
@@ -44,12 +58,18 @@ export class UpReport {
     if (this.options.json) return this.printJson({ event: 'consul', process: report });
     if (!this.hasStarted) return this.progress.show('starting: consul');
     const text = processText('agent', report);
-    if (text !== undefined) this.printChange(CONSUL, this.tintBy(report, text));
+    if (text !== undefined && this.isNews(CONSUL, text)) this.printChange(CONSUL, this.tintBy(report, text));
   }
 
   ready(states: readonly SidecarState[], runDirectory: string, consul?: ConsulFacts): void {
     this.progress.clear();
     this.hasStarted = true;
+    for (const { spec, process, model, models } of states) {
+      const several = models.length < 2 ? [] : models;
+      const reports = [...modelReports({ model, models: several }), { subject: 'sidecar', report: process }];
+      for (const { subject, report } of reports)
+        this.isNews(`${spec.name} ${subject}`, processText(subject, report) ?? '');
+    }
     this.nameWidth = Math.max(CONSUL.length, ...states.map(({ spec }) => spec.name.length));
     if (this.options.json) this.printJson({ event: 'up', runDirectory, ...summaryJson(states), consul });
     else this.print(summaryText(states, consul, this.options.palette));
@@ -66,6 +86,12 @@ export class UpReport {
     this.progress.clear();
     if (this.options.json) this.printJson({ event: 'draining' });
     else this.print('\ndraining; press Ctrl-C again to stop at once');
+  }
+
+  /** Everything has ended. */
+  stopped(): void {
+    if (this.options.json) this.printJson({ event: 'stopped' });
+    else this.print('stopped');
   }
 
   /** Leaves no progress line behind. */
@@ -115,17 +141,31 @@ function reloadTexts(outcome: MeshReloadOutcome): string[] {
   return [...done, `takes effect when up starts again: ${needsRestart.join(', ')}`];
 }
 
-/** Undefined for an intermediate step, such as a process that starts. */
-function textOf(event: FleetEvent): string | undefined {
-  if ('text' in event) return event.text;
-  if (event.kind === 'readiness') return undefined;
-  if (event.kind === 'sidecar') return processText('sidecar', event.state.process);
-  const { model, models } = event.state;
-  if (models.length < 2) return processText('model', model);
-  return (
-    event.changed.flatMap((each) => processText(`model ${modelTitle(each)}`, each) ?? []).join('; ') ||
-    undefined
-  );
+/** What one sentence is about. */
+interface Change {
+  /** Of the sidecar: itself, or one of its models; empty: something that is said each time. */
+  readonly subject: string;
+  readonly text: string;
+}
+
+/** Nothing for an intermediate step, such as a process that starts. */
+function changesOf(event: FleetEvent): Change[] {
+  if ('text' in event) return [{ subject: '', text: event.text }];
+  if (event.kind === 'readiness') return [];
+  const reports =
+    event.kind === 'sidecar'
+      ? [{ subject: 'sidecar', report: event.state.process }]
+      : modelReports({ ...event.state, models: event.state.models.length < 2 ? [] : event.changed });
+  return reports.flatMap(({ subject, report }) => {
+    const text = processText(subject, report);
+    return text === undefined ? [] : [{ subject, text }];
+  });
+}
+
+/** The one model, or each of several by its name. */
+function modelReports({ model, models }: Pick<SidecarState, 'model' | 'models'>) {
+  if (models.length === 0) return [{ subject: 'model', report: model }];
+  return models.map((report) => ({ subject: `model ${modelTitle(report)}`, report }));
 }
 
 function processText(name: string, report: ModelReport | undefined): string | undefined {

@@ -38,6 +38,8 @@ export interface RunNote {
   readonly admin: Readonly<Record<string, string>>;
   /** `host:port` where the application calls each upstream, by name. */
   readonly call: Readonly<Record<string, string>>;
+  /** Log file of every sidecar and its models, by instance; absent: `up` is of a version that did not note it. */
+  readonly logs?: Readonly<Record<string, string>>;
 }
 
 /**

@@ -36,6 +36,8 @@ export interface SidecarProcessDeps extends RuntimeDeps {
   readonly guardian?: Guardian;
   onProcess(process: SidecarProcess, report: ModelReport): void;
   onEvent(process: SidecarProcess, event: SidecarEvent): void;
+  /** It has not answered for a while, or answers again. */
+  onSilence(process: SidecarProcess, isSilent: boolean): void;
 }
 
 /** From the start of the process to its first answer at `/live`. */
@@ -83,7 +85,10 @@ export class SidecarProcess {
     this.supervisor = new Supervisor(limits, {
       ...{ clock, timers, probe },
       start: (onExit) => this.launch(onExit),
-      monitor: (events) => monitorAnswers({ probe, events, clock, timers, subject: 'its admin server' }),
+      monitor: (events) => {
+        const onSilence = (isSilent: boolean): void => deps.onSilence(this, isSilent);
+        return monitorAnswers({ probe, events, clock, timers, subject: 'its admin server', onSilence });
+      },
       restartDelayMs: (readyForMs) => backoff.next(readyForMs),
       onChange: (report) => deps.onProcess(this, report),
     });

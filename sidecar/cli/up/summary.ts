@@ -1,3 +1,4 @@
+import { dirname, join } from 'node:path';
 import { readGoldenCard } from '../../config/file/golden-card.js';
 import { type ListedModel, listModels } from '../../health/model/model-directory.js';
 import { attempt } from '../../runtime/attempt.js';
@@ -61,6 +62,7 @@ export function summaryText(
       { title: 'state', cell: (state) => stateCell(state, palette) },
       { title: 'inbound', cell: ({ spec }) => inboundAddress(spec) ?? '', giveUp: 3 },
       { title: 'admin', cell: ({ spec }) => `http://${adminAddress(spec)}/` },
+      { title: 'sidecar process', cell: ({ process }) => String(process.pid ?? ''), giveUp: 4 },
       { title: 'model process', cell: (state) => modelProcesses(state), giveUp: 1 },
     ]),
     '',
@@ -70,12 +72,21 @@ export function summaryText(
         `call ${palette.bold(name)} at ${palette.bold(address)}  (plaintext gRPC; the mesh does the rest)`,
     ),
     `look at http://${adminAddress(caller)}/ or run: ${ownCommand(ownPlace())} status --watch`,
+    `the whole mesh on a page: ${ownCommand(ownPlace())} page`,
+    `logs of sidecars and models: ${logsLine(states)}`,
     ...scrapeLine(states),
     ...consulLine(consul),
     ...inferLine(caller, states),
     'Ctrl-C drains and stops everything',
   ];
   return lines.join('\n');
+}
+
+/** All lie in the run directory, each in the folder of its sidecar. */
+function logsLine(states: readonly SidecarState[]): string {
+  const [first] = states;
+  if (first === undefined) return '';
+  return logFileOf({ ...first.spec, folder: join(dirname(first.spec.folder), 'REPLICA') });
 }
 
 function stateCell(state: SidecarState, palette: Palette): string {

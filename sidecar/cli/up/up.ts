@@ -35,6 +35,8 @@ export interface UpOptions {
   readonly json: boolean;
   /** `dev`: start a Consul agent beside the mesh. Absent: the mesh file decides. */
   readonly consul?: 'dev';
+  /** A port of the file that is taken is replaced by a free one. */
+  readonly freePorts: boolean;
 }
 
 /**
@@ -54,21 +56,33 @@ export async function upCommand(file: string, options: UpOptions): Promise<numbe
   let whenTerminalGone = (): void => process.exit(1);
   const hangup = hangups(() => whenTerminalGone());
   hangup.onReload = requests.hangUp;
+  const { stdout: out } = process;
+  const palette = paletteFor(out, process.env);
+  const report = new UpReport({ out, palette, json: options.json, wallNow: systemClock.wallNow });
   try {
-    return await up(file, options, requests, (end) => {
-      whenTerminalGone = end;
+    const code = await up(file, options, {
+      requests,
+      report,
+      onTerminalGone(end) {
+        whenTerminalGone = end;
+      },
     });
+    report.stopped();
+    return code;
   } finally {
     hangup.release();
     requests.close();
   }
 }
 
+interface UpSurroundings extends Pick<Up, 'requests' | 'report'> {
+  onTerminalGone(end: () => void): void;
+}
+
 async function up(
   file: string,
   options: UpOptions,
-  requests: ReloadRequests,
-  onTerminalGone: (end: () => void) => void,
+  { requests, report, onTerminalGone }: UpSurroundings,
 ): Promise<number> {
   const mesh = readMeshFile(file, printError);
   requireRuntime(mesh);
@@ -86,11 +100,9 @@ async function up(
   const removeRun = () => run.remove();
   process.on('exit', removeRun);
   try {
-    const out = process.stdout;
-    const palette = paletteFor(out, process.env);
-    const report = new UpReport({ out, palette, json: options.json, wallNow: systemClock.wallNow });
     const guardian = ownGuardian('up', printError);
-    const up: Up = { file, mesh, run, ends, requests, report, guardian, externalConsul };
+    const { freePorts } = options;
+    const up: Up = { file, mesh, run, ends, requests, report, guardian, externalConsul, freePorts };
     if (binary === undefined) return await runMesh(up);
     const onChange = report.consul.bind(report);
     return await runWithAgent(up, await startConsul({ binary, mesh, run, guardian, ...SYSTEM, onChange }));
@@ -109,6 +121,7 @@ interface Up {
   readonly requests: ReloadRequests;
   readonly report: UpReport;
   readonly guardian: Guardian;
+  readonly freePorts: boolean;
   /** URL of the agent that the mesh file names. */
   readonly externalConsul: string | undefined;
 }
@@ -135,7 +148,13 @@ async function runMesh(up: Up, agent?: DevAgent): Promise<number> {
   const consul = consulOf(mesh, agent?.url);
   const issuer = consul === undefined ? await localIssuer(mesh, run, printError) : undefined;
   try {
-    const planner = new Planner({ run, issuer, self: SELF, ...(consul === undefined ? {} : { consul }) });
+    const planner = new Planner({
+      run,
+      issuer,
+      self: SELF,
+      freePorts: up.freePorts,
+      ...(consul === undefined ? {} : { consul }),
+    });
     const specs = await planner.plan(mesh);
     for (const spec of specs) writeSidecarFile(spec);
     const onSpecs = (all: readonly SidecarSpec[]) =>
@@ -145,6 +164,7 @@ async function runMesh(up: Up, agent?: DevAgent): Promise<number> {
         cwd: process.cwd(),
         admin: Object.fromEntries(all.map((spec) => [spec.name, adminAddress(spec)])),
         call: callAddresses(callerOf(all)),
+        logs: Object.fromEntries(all.map((spec) => [spec.name, logFileOf(spec)])),
       });
     onSpecs(specs);
     const reloadOf = (fleet: Fleet) =>

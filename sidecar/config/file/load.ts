@@ -1,8 +1,8 @@
 /**
  * Reading configuration files from disk. The only part of the configuration that touches the file system.
  */
-import { readFileSync, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { dirname, relative, resolve } from 'node:path';
 import type { MeshConfig, SidecarConfig } from '../model.js';
 import type { AdoptedProxy } from '../options/consul/adopt.js';
 import type { Problem } from '../problem.js';
@@ -24,12 +24,14 @@ export function loadSidecarFile(path: string, adopted?: AdoptedProxy): ParseResu
 export interface Named {
   /** `required`: a directory of models that is not on this machine is a problem of the file. */
   readonly models: 'required' | 'unread';
+  /** Folder of the mesh files that came with the program: a copy of one finds its models there, where they are not beside the copy. */
+  readonly shipped?: string;
 }
 
 /** The same for a mesh file. */
 export function loadMeshFile(path: string, named: Named = { models: 'unread' }): ParseResult<MeshConfig> {
   return load(path, (text, fileName, options) =>
-    parseMeshFile(text, fileName, { ...options, ...lookingAt(named) }),
+    parseMeshFile(text, fileName, { ...options, ...lookingAt(named, dirname(resolve(path))) }),
   );
 }
 
@@ -40,11 +42,23 @@ export function loadAnyFile(
 ): ReturnType<typeof parseAnyFile> {
   const read = readText(path);
   if (!read.ok) return { result: read };
-  return parseAnyFile(read.text, path, { baseDir: dirname(resolve(path)), ...lookingAt(named) });
+  const baseDir = dirname(resolve(path));
+  return parseAnyFile(read.text, path, { baseDir, ...lookingAt(named, baseDir) });
 }
 
-function lookingAt({ models }: Named): Pick<ParseOptions, 'directoryProblem'> {
-  return models === 'required' ? { directoryProblem } : {};
+function lookingAt(
+  { models, shipped }: Named,
+  baseDir: string,
+): Pick<ParseOptions, 'directoryProblem' | 'shippedDirectory'> {
+  const shippedDirectory = (directory: string): string | undefined => {
+    if (shipped === undefined || existsSync(directory)) return undefined;
+    const path = relative(baseDir, directory);
+    const found = resolve(shipped, path);
+    // Models lie beside the folder of mesh files. What else a path leads to did not come with the program.
+    const isShipped = path.startsWith('../') && found.startsWith(`${dirname(resolve(shipped))}/`);
+    return isShipped && existsSync(found) ? found : undefined;
+  };
+  return { shippedDirectory, ...(models === 'required' ? { directoryProblem } : {}) };
 }
 
 function directoryProblem(path: string): string | undefined {

@@ -39,6 +39,8 @@ export interface ParseOptions {
    * machine.
    */
   readonly directoryProblem?: ((directory: string) => string | undefined) | undefined;
+  /** Where a directory of models is that is not there: that of a file which came with the program, and was copied. */
+  readonly shippedDirectory?: ((directory: string) => string | undefined) | undefined;
 }
 
 /** Reads the text of a sidecar file, which `outrider sidecar -c` takes. */
@@ -59,18 +61,35 @@ export function parseSidecarFile(
 export function parseMeshFile(
   text: string,
   fileName: string,
-  { baseDir = dirname(fileName), directoryProblem }: ParseOptions = {},
+  { baseDir = dirname(fileName), directoryProblem, shippedDirectory = () => undefined }: ParseOptions = {},
 ): ParseResult<MeshConfig> {
   return parseFile(text, fileName, {
     kind: 'mesh',
     schema: meshFile,
     build: (said) => {
       const file = completed(said);
-      const config = meshConfig(file, baseDir);
+      const { config, warnings } = withShipped(meshConfig(file, baseDir), shippedDirectory);
       const problems = directoryProblem === undefined ? [] : directoryProblems(config, directoryProblem);
-      return { config, problems, warnings: meshWarnings(file) };
+      return { config, problems, warnings: [...meshWarnings(file), ...warnings] };
     },
   });
+}
+
+/** The mesh with directories of models that are elsewhere, and a warning for each. */
+function withShipped(
+  config: MeshConfig,
+  shipped: (directory: string) => string | undefined,
+): { config: MeshConfig; warnings: Warning[] } {
+  const warnings: Warning[] = [];
+  const services = config.services.map((service): MeshConfig['services'][number] => {
+    const { name, server } = service;
+    const dir = server.kind === 'models' ? shipped(server.dir) : undefined;
+    if (server.kind !== 'models' || dir === undefined) return service;
+    const path = ['services', name, 'models'];
+    warnings.push({ path, message: `no such directory; taking the one that came with the program: ${dir}` });
+    return { ...service, server: { ...server, dir } };
+  });
+  return { config: { ...config, services }, warnings };
 }
 
 /** One for each service whose directory of models cannot be served. */

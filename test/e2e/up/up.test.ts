@@ -45,9 +45,14 @@ describe('outrider up', function () {
     for (const name of ['digits-1', 'digits-2', 'client', 'eligible'])
       assert.ok(status.stdout.includes(name), status.stdout);
     const json = JSON.parse((await outrider(['status', '--json', '--admin', running.caller.admin])).stdout);
-    assert.deepEqual([json[0].name, json[0].endpoints.length], ['client', 2]);
+    assert.deepEqual(
+      [json[0].name, json[0].pid, json[0].endpoints.length],
+      ['client', running.caller.pid, 2],
+    );
     const named = await outrider(['status', '--mesh', join(running.mesh.temporary, 'mesh.yaml')], here);
     assert.match(named.stdout, /^digits-2 /m);
+    const [replica] = JSON.parse((await outrider(['status', '--json', 'digits-1'], here)).stdout);
+    assert.ok(statSync(replica.log).isFile(), replica.log);
     const other = await outrider(['status', '--mesh', 'mesh-config/demo.yaml'], here);
     assert.deepEqual([other.code, other.stdout], [1, '']);
     assert.match(other.stderr, /^outrider: no mesh of .*\/demo\.yaml runs here; there are: .*\/mesh\.yaml /);

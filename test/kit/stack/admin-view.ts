@@ -19,6 +19,7 @@ export const NO_PROCESS_FAULTS: ProcessFaultAdmin = {
 export class FakeView implements SidecarView {
   readonly service = 'digits';
   readonly version = '0.0.0';
+  pid: number | undefined;
   restarts: number | undefined;
   instance = 'digits-1';
   reasons: string[] = [];

@@ -8,17 +8,27 @@ describe('live watch of a sidecar', () => {
   let time: ManualClock;
   let probe: FakeProbe;
   let hangs: string[];
+  let silences: boolean[];
   let watch: Monitor;
 
   beforeEach(() => {
     time = new ManualClock();
     probe = new FakeProbe();
     hangs = [];
+    silences = [];
+    const onSilence = (isSilent: boolean) => silences.push(isSilent);
     const events = {
       onHang: (why: string) => hangs.push(why),
       onNotServing: () => assert.fail('a sidecar cannot say so'),
     };
-    watch = monitorAnswers({ probe, events, clock: time, timers: time, subject: 'its admin server' });
+    watch = monitorAnswers({
+      probe,
+      events,
+      clock: time,
+      timers: time,
+      subject: 'its admin server',
+      onSilence,
+    });
   });
 
   afterEach(() => {
@@ -55,6 +65,26 @@ describe('live watch of a sidecar', () => {
   it('forgets silences that its own process slept through', async () => {
     for (let i = 0; i < 10; i++) await ask(60_000, SILENT);
     assert.deepEqual(hangs, []);
+  });
+
+  it('says that it is silent after 2 s, once, and when it answers again', async () => {
+    await ask(1_900, SERVING);
+    assert.deepEqual(silences, []);
+    await ask(10_000, SILENT);
+    assert.deepEqual(silences, [true]);
+    await ask(3_000, SERVING);
+    assert.deepEqual(silences, [true, false]);
+    assert.deepEqual(hangs, []);
+  });
+
+  it('does not call it silent when its own process was stopped', async () => {
+    probe.health = 'wait';
+    await time.settle(5_000);
+    time.stall(60_000);
+    await time.settle(0);
+    probe.release(SERVING);
+    await time.settle(0);
+    assert.deepEqual(silences, []);
   });
 
   it('says nothing after it was stopped', async () => {

@@ -1,6 +1,6 @@
 /** `outrider validate`. */
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { validateCommand } from '../../../sidecar/cli/validate.js';
 import { scratchForTest } from '../../kit/mocha/scratch.js';
@@ -66,6 +66,18 @@ describe('outrider validate', () => {
       `${mesh}:4: services.gone.models: ${join(scratch.path, 'nowhere')}: no such directory; expected a directory of models, relative to this file`,
       `${mesh}:5: services.odd.models: ${join(scratch.path, 'file')} is not a directory; expected a directory of models, each as NAME/VERSION/model.onnx`,
     ]);
+  });
+
+  it('takes a copy of a mesh file of the program, whose models are not beside the copy, and says where they are', () => {
+    const copy = scratchForTest().write('mine.yaml', readFileSync('mesh-config/demo.yaml'));
+    const { code, out, error } = run([copy], false);
+    assert.deepEqual([code, out], [0, [`ok ${copy}`]]);
+    assert.equal(error.length, 2);
+    assert.match(
+      error[0]!,
+      /mine\.yaml:12: services\.digits\.models: no such directory; taking the one that came with the program: /,
+    );
+    assert.ok(error[0]!.endsWith('/services/digits/models'), error[0]);
   });
 
   it('says the same as one JSON document for programs', () => {

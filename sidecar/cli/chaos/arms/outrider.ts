@@ -110,7 +110,7 @@ async function startFleet(world: ArmWorld, ground: Ground): Promise<Standing> {
   const { run, mesh, consul, renewal } = ground;
   const found = consulOf(mesh, consul?.proxy.url);
   const planned = await new Planner({
-    ...{ run, issuer: renewal, self: world.self },
+    ...{ run, issuer: renewal, self: world.self, freePorts: false },
     ...(found !== undefined && { consul: found }),
   }).plan(mesh);
   const replicas = planned.filter(({ role }) => role === 'replica');

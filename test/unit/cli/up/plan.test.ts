@@ -28,7 +28,7 @@ caller: { name: client, upstreams: { echo: { listen: "127.0.0.1:0" } } }
 /** Where the system tells, the holder is named: this very process, with the command line of the tests. */
 function takenByUs(start: string): RegExp {
   const by = process.platform === 'linux' ? ` by process ${process.pid} \\(.+\\)` : '';
-  const next = '; end that process, or name another port in the mesh file';
+  const next = '; end that process, name another port in the mesh file, or start with --ports free';
   return new RegExp(`^${start.replaceAll('.', '\\.')}${by}${next}$`);
 }
 

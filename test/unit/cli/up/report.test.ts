@@ -92,6 +92,51 @@ describe('what up shows of Consul', () => {
     assert.equal(lineWith('/no/such/folder'), undefined);
   });
 
+  it('says once that a model is ready, though its report comes again, and again for the next process', () => {
+    const { report, lines } = shown(false);
+    const ready = (pid: number): ModelReport => ({ state: 'ready', why: '', restarts: 0, pid });
+    const spec = {
+      ...caller.spec,
+      name: 'digits-1',
+      service: 'digits',
+      role: 'replica',
+    } as SidecarState['spec'];
+    const of = (model: ModelReport): SidecarState => ({ ...caller, spec, model, models: [model] });
+    report.ready([of(ready(8)), caller], '/run');
+    const before = lines().length;
+    const tell = (model: ModelReport) =>
+      report.event({ kind: 'model', state: of(model), changed: [model] }, []);
+    tell(ready(8));
+    tell({ state: 'backoff', why: 'killed by SIGKILL', restarts: 0 });
+    for (let i = 0; i < 3; i++) tell(ready(9));
+    const said = lines()
+      .slice(before)
+      .map((line) => line.slice(10).trim());
+    assert.deepEqual(said, ['digits-1  model down: killed by SIGKILL', 'digits-1  model ready (process 9)']);
+  });
+
+  it('has the processes of sidecars, where their logs are, the page of the mesh, and a last line', () => {
+    const { report, lines } = shown(false);
+    report.ready(
+      [{ ...caller, process: { ...process, pid: 77 }, spec: { ...caller.spec, folder: '/run/client' } }],
+      '/run',
+    );
+    const text = lines().join('\n');
+    assert.match(text, /^service +replica .* sidecar process +model process$/m);
+    assert.match(text, /^client +caller .* 77/m);
+    assert.match(text, /^logs of sidecars and models: \/run\/REPLICA\/log$/m);
+    assert.match(text, /outrider page$|main\.js page$/m);
+    const text2 = {
+      kind: 'silence',
+      state: caller,
+      text: 'sidecar (process 77) has not answered for 2 s',
+    } as const;
+    report.event(text2, []);
+    report.stopped();
+    assert.match(lines().at(-2)!, /client +sidecar \(process 77\) has not answered for 2 s$/);
+    assert.equal(lines().at(-1), 'stopped');
+  });
+
   it('names each model of a replica, and says loudly what is not served', () => {
     const { report, lines } = shown(false);
     const model = (name: string, state: ModelReport['state'], why: string, pid: number) =>
