@@ -29,7 +29,7 @@ export function onEjectionEvent(cluster: Cluster, event: EjectionEvent, endpoint
 /** Ends an ejection for a model that is down by the word of its sidecar, which says now that it serves. */
 export function readmitServing(cluster: Cluster, endpoint: Endpoint): void {
   if (!endpoint.ejection.isDown) return;
-  endpoint.ejections.readmit(endpoint.ejection, cluster.context.clock.now());
+  endpoint.ejections.members.readmit(endpoint.ejection, cluster.context.clock.now());
   onEjectionEvent(cluster, EjectionEvent.readmitted, endpoint);
 }
 

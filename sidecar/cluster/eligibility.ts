@@ -36,7 +36,7 @@ export function refreshEligible(cluster: Cluster): void {
 export function updateAvailable(cluster: Cluster, endpoint: Endpoint): void {
   const isLoading = endpoint.readiness === Readiness.loading;
   const isAvailable = endpoint.isConnected && !isLoading && endpoint.unhealthy === '';
-  endpoint.ejections.setAvailable(endpoint.ejection, isAvailable ? 'available' : 'unavailable');
+  endpoint.ejections.members.setAvailable(endpoint.ejection, isAvailable ? 'available' : 'unavailable');
   refreshEligible(cluster);
 }
 

@@ -19,7 +19,7 @@ export function setHealthy(cluster: Cluster, endpoint: Endpoint, healthy: boolea
   const now = cluster.context.clock.now();
   endpoint.availableSinceMs = now;
   if (healthy) {
-    endpoint.ejections.probeNow(endpoint.ejection, now);
+    endpoint.ejections.members.probeNow(endpoint.ejection, now);
     onRecovered(cluster, endpoint);
   }
   const fields = { upstream: cluster.name, endpoint: endpoint.label, why };
@@ -32,7 +32,8 @@ export function setHealthy(cluster: Cluster, endpoint: Endpoint, healthy: boolea
 export function onRecovered(cluster: Cluster, endpoint: Endpoint): void {
   const now = cluster.context.clock.now();
   endpoint.forgetPeaks();
-  if (now - endpoint.backSinceMs >= FORGIVEN_AFTER_MS) endpoint.ejections.forgetHistory(endpoint.ejection);
+  if (now - endpoint.backSinceMs >= FORGIVEN_AFTER_MS)
+    endpoint.ejections.members.forgetHistory(endpoint.ejection);
   endpoint.backSinceMs = now;
   cluster.sweep?.startSlowly(endpoint);
 }

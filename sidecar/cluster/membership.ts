@@ -65,7 +65,7 @@ function setEndpoints(cluster: Cluster, config: UpstreamConfig, keepPools = true
     known.configure(each);
     // Its own sidecar said that the model cannot serve, and the registry says that it can again: the next call shows it.
     const isBack = wasCritical && known.critical === '' && known.ejection.isDown;
-    if (isBack) known.ejections.probeNow(known.ejection, now);
+    if (isBack) known.ejections.members.probeNow(known.ejection, now);
     known.limits.config = config.pool;
     return known;
   });
@@ -77,7 +77,7 @@ function setEndpoints(cluster: Cluster, config: UpstreamConfig, keepPools = true
   cluster.byLabel = new Map(cluster.endpoints.map((endpoint) => [endpoint.label, endpoint]));
   for (const gone of before.values()) {
     gone.isGone = true;
-    gone.ejections.remove(gone.ejection, now);
+    gone.ejections.members.remove(gone.ejection, now);
     gone.eligible = false;
     gone.slowStart = null;
     cluster.sweep?.inspector?.forget(gone);

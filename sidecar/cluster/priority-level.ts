@@ -42,7 +42,7 @@ export class PriorityLevel {
   get isUsable(): boolean {
     for (const endpoint of this.endpoints) {
       if (!(endpoint.weight > 0)) continue;
-      if (this.ejections.mayCall(endpoint.ejection)) return true;
+      if (this.ejections.members.mayCall(endpoint.ejection)) return true;
       const isOnItsWay = !endpoint.isPrepared || endpoint.isQueued || endpoint.pool.isConnecting;
       if (endpoint.isNew && isOnItsWay) return true;
     }
@@ -65,7 +65,10 @@ export class PriorityLevel {
     const areEnough = others > 0 && others * 2 >= this.endpoints.length;
     const mayHold = suspects.length > 0 && areEnough && !this.ejections.isAnyFull(nowMs);
     for (const { ejection, readiness } of this.endpoints)
-      this.ejections.setHeld(ejection, mayHold && readiness === Readiness.probation ? 'held' : 'free');
+      this.ejections.members.setHeld(
+        ejection,
+        mayHold && readiness === Readiness.probation ? 'held' : 'free',
+      );
   }
 
   /**
@@ -74,12 +77,12 @@ export class PriorityLevel {
    */
   updateEligible(isActive: boolean, isLastResort: boolean, locality?: OwnLocality): boolean {
     for (const endpoint of this.endpoints) {
-      const may = this.ejections.mayCall(endpoint.ejection) || (isLastResort && endpoint.isConnected);
+      const may = this.ejections.members.mayCall(endpoint.ejection) || (isLastResort && endpoint.isConnected);
       endpoint.eligible = isActive && may && !endpoint.ejection.isHeld;
     }
     if (locality !== undefined) this.preferLocal(locality);
     const was = this.isPanicking;
-    this.isPanicking = this.ejections.isPanicking;
+    this.isPanicking = this.ejections.members.isPanicking;
     return this.isPanicking && !was;
   }
 
@@ -141,7 +144,7 @@ export class PriorityLevel {
     for (const endpoint of this.endpoints) {
       if (endpoint.weight <= 0 || tried.includes(endpoint)) continue;
       const { ejection } = endpoint;
-      if (!this.ejections.mayCall(ejection) || ejection.isHeld !== (which === 'held')) continue;
+      if (!this.ejections.members.mayCall(ejection) || ejection.isHeld !== (which === 'held')) continue;
       if (best === undefined || endpoint.inFlight < best.inFlight) best = endpoint;
     }
     return best;

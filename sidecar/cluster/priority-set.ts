@@ -1,5 +1,6 @@
 import type { Ejection, EjectionSettings } from '../core/outlier/ejection.js';
 import type { EjectionPool } from '../core/outlier/ejection-pool.js';
+import type { EjectionSet } from '../core/outlier/ejection-set.js';
 import { getOrInsert } from '../runtime/get-or-insert.js';
 import type { ConnectionWarmer } from './connection-warmer.js';
 import type { Endpoint, EndpointEjection } from './endpoint.js';
@@ -19,7 +20,7 @@ export class PrioritySet {
   /** Absent: all localities are alike. */
   locality: OwnLocality | undefined;
   /** The ejections of the only level; null when there are several. */
-  onlyEjections: EjectionPool | null = null;
+  onlyEjections: EjectionSet | null = null;
   private levels: readonly PriorityLevel[];
   /** When the endpoints last changed, until the next refresh holds the ejections to their cap; −1: they have not. */
   private joinedMs = -1;
@@ -56,7 +57,7 @@ export class PrioritySet {
     this.joinedMs = nowMs;
     this.canFailOver = this.levels.length > 1 || this.locality !== undefined;
     this.hasFailover = this.canFailOver;
-    this.onlyEjections = this.levels.length === 1 ? this.levels[0]!.ejections : null;
+    this.onlyEjections = this.levels.length === 1 ? this.levels[0]!.ejections.members : null;
     for (const level of this.known.values()) {
       level.endpoints = endpoints.filter(({ priority }) => priority === level.priority);
       for (const endpoint of level.endpoints) join(endpoint, level, nowMs);
@@ -68,10 +69,11 @@ export class PrioritySet {
   refresh(nowMs: number): number {
     for (const level of this.levels) level.holdBack(nowMs);
     this.hasFailover = this.canFailOver || this.levels.some(({ isHolding }) => isHolding);
-    const ready = this.levels.filter((level) => !level.isCritical && level.ejections.eligible > 0);
+    const ready = this.levels.filter((level) => !level.isCritical && level.ejections.members.eligible > 0);
     for (const level of this.levels)
-      level.ejections.hasAlternative = ready.length > (ready.includes(level) ? 1 : 0);
-    if (this.joinedMs >= 0) for (const { ejections } of this.levels) ejections.keepToCap(this.joinedMs);
+      level.ejections.members.hasAlternative = ready.length > (ready.includes(level) ? 1 : 0);
+    if (this.joinedMs >= 0)
+      for (const { ejections } of this.levels) ejections.members.keepToCap(this.joinedMs);
     this.joinedMs = -1;
     const at = this.levels.findIndex((level) => level.isUsable);
     const lastResort = at < 0 ? this.levels.find((level) => level.isReachable) : undefined;
@@ -107,7 +109,7 @@ export class PrioritySet {
   ): EndpointEjection | undefined {
     for (const level of this.levels) {
       if (level.isCritical && level !== this.active) continue;
-      const probe = level.ejections.takeProbe(nowMs, overMs, mayProbe);
+      const probe = level.ejections.members.takeProbe(nowMs, overMs, mayProbe);
       if (probe !== undefined) return probe as EndpointEjection;
     }
     return undefined;
@@ -117,7 +119,7 @@ export class PrioritySet {
   isProbeDue(nowMs: number): boolean {
     for (const level of this.levels) {
       if (level.isCritical && level !== this.active) continue;
-      if (level.ejections.isProbeDue(nowMs)) return true;
+      if (level.ejections.members.isProbeDue(nowMs)) return true;
     }
     return false;
   }
@@ -149,7 +151,7 @@ export class PrioritySet {
 /** The endpoint is ejected among those of its priority from now on; its history goes with it. */
 function join(endpoint: Endpoint, level: PriorityLevel, nowMs: number): void {
   if (endpoint.ejections === level.ejections) return;
-  endpoint.ejections?.remove(endpoint.ejection, nowMs);
+  endpoint.ejections?.members.remove(endpoint.ejection, nowMs);
   endpoint.ejections = level.ejections;
   level.ejections.add(endpoint.ejection);
 }

@@ -94,12 +94,12 @@ export class ForesightSweep {
       const trust = why === undefined && isSuspect(endpoint) ? trustOf(value, this.config!.minShare) : 1;
       hasChanged = lower(endpoint, trust, target.feelsLoad) || hasChanged;
     }
-    if (hasChanged && ejections.size > 0) target.onReweighed();
+    if (hasChanged && ejections.members.size > 0) target.onReweighed();
   }
 
   private whyNot({ endpoints, ejections }: PriorityLevel, suspects: number): NotLowered | undefined {
     if (this.config!.mode === 'observe') return 'observed';
-    const { eligible, cap, ejected, isPanicking } = ejections;
+    const { eligible, cap, ejected, isPanicking } = ejections.members;
     const isFull = endpoints.some(
       (each) => !isSuspect(each) && each.eligible && (each.ejection.outcomes?.overloads ?? 0) > 0,
     );

@@ -61,7 +61,7 @@ function isBefore(one: Endpoint, other: Endpoint): boolean {
 
 /** 0: it may be called; 1: connected, and ejected; 2: connecting. */
 function rankOf({ isConnected, ejections, ejection }: Endpoint): number {
-  if (ejections.mayCall(ejection)) return 0;
+  if (ejections.members.mayCall(ejection)) return 0;
   return isConnected ? 1 : 2;
 }
 

@@ -27,11 +27,13 @@ type Mode = EjectionSettings['mode'];
 /**
  * Decides which endpoints of a pool are ejected. Never more than half on statistics, never the last eligible one, and when
  * fewer than half are eligible the ejected ones get traffic again (panic); unless another pool can take the traffic over
- * (`hasAlternative`), for then all may be ejected. Connections, active health checks and discovery arrive as
- * `setAvailable`. After Envoy's outlier detection and linkerd2-proxy's breaker; the cap differs from both, because in pools
+ * (`members.hasAlternative`), for then all may be ejected. Connections, active health checks and discovery arrive as
+ * `members.setAvailable`. After Envoy's outlier detection and linkerd2-proxy's breaker; the cap differs from both, because in pools
  * of two to eight endpoints theirs eject none or all. An endpoint that is certainly down does not count against the cap.
  */
-export class EjectionPool extends EjectionSet {
+export class EjectionPool {
+  /** Which endpoints there are, their states, and which may get calls. */
+  readonly members = new EjectionSet();
   readonly counts = new EjectionCounts();
   private active: readonly ActiveDetector[];
 
@@ -39,13 +41,13 @@ export class EjectionPool extends EjectionSet {
     private settings: EjectionSettings,
     private readonly random: () => number,
   ) {
-    super();
     this.active = activeDetectors(settings.detectors);
   }
 
-  override add(member: Ejection): void {
+  /** Adds an endpoint. One that comes from another pool keeps its state; call `members.keepToCap` afterwards. */
+  add(member: Ejection): void {
     member.prepare(signalsOf(this.active));
-    super.add(member);
+    this.members.add(member);
   }
 
   /** New settings from now on. A change to `observe` readmits all endpoints. */
@@ -53,9 +55,9 @@ export class EjectionPool extends EjectionSet {
     this.settings = settings;
     this.active = activeDetectors(settings.detectors);
     const signals = signalsOf(this.active);
-    for (const member of this.members) {
+    for (const member of this.members.all) {
       member.prepare(signals);
-      if (settings.mode === 'observe') this.readmit(member, nowMs);
+      if (settings.mode === 'observe') this.members.readmit(member, nowMs);
     }
   }
 
@@ -91,7 +93,7 @@ export class EjectionPool extends EjectionSet {
     // Reset, so that the same faults are not reported again.
     member.consecutiveFaults = 0;
     // Calls of an endpoint that discovery removed may still end.
-    if (!this.members.has(member)) return nothing;
+    if (!this.members.all.has(member)) return nothing;
     const mode = this.modeOf('consecutive');
     if (mode === 'off') return nothing;
     const event = this.decide(member, mode);
@@ -112,11 +114,11 @@ export class EjectionPool extends EjectionSet {
     if (mode === 'off' || member.state !== EjectionState.admitted) {
       if (mode === 'enforce' && probe !== NO_PROBE && probe === member.probe) {
         this.setReason(member, Detector.modelUnavailable, WHY_DOWN);
-        this.markDown(member);
+        this.members.markDown(member);
       }
       return this.record(member, Outcome.fault, startedMs, nowMs, probe, Evidence.sound);
     }
-    if (startedMs < member.sinceMs || !this.members.has(member)) return nothing;
+    if (startedMs < member.sinceMs || !this.members.all.has(member)) return nothing;
     const event = this.decideDown(member, mode, nowMs);
     suppressIf(member, event);
     const isNew = this.countFinding(member, Detector.modelUnavailable, event, WHY_DOWN);
@@ -132,7 +134,7 @@ export class EjectionPool extends EjectionSet {
   /** A health check of an endpoint that is down failed again: no call need probe it for another `baseMs`. */
   staysDown(member: Ejection, nowMs: number): void {
     if (member.isDown && member.state === EjectionState.ejected)
-      this.ejectUntil(member, Math.max(member.untilMs, nowMs + this.settings.baseMs));
+      this.members.ejectUntil(member, Math.max(member.untilMs, nowMs + this.settings.baseMs));
   }
 
   /**
@@ -141,7 +143,7 @@ export class EjectionPool extends EjectionSet {
    */
   readmitUnprobed(member: Ejection, nowMs: number): void {
     if (member.state !== EjectionState.ejected) return;
-    this.admit(member, nowMs);
+    this.members.admit(member, nowMs);
     member.consecutiveFaults = this.settings.consecutiveFaults - 1;
   }
 
@@ -188,13 +190,13 @@ export class EjectionPool extends EjectionSet {
    * refusals, or five minutes after there was no room.
    */
   private readmitSlow(nowMs: number, onEvent: (member: Ejection, event: EjectionEvent) => void): void {
-    if (this.ejected === 0) return;
+    if (this.members.ejected === 0) return;
     const { isCrowded } = this.roomAt(nowMs);
     if (!isCrowded && !this.isAnyFull(nowMs)) return;
-    for (const member of this.members) {
+    for (const member of this.members.all) {
       const isSlow = member.detector === Detector.latency && !member.isDown;
       if (member.state === EjectionState.admitted || !isSlow) continue;
-      this.admit(member, nowMs);
+      this.members.admit(member, nowMs);
       if (isCrowded) member.slowUntilMs = nowMs + this.settings.maxMs;
       onEvent(member, readmitted);
     }
@@ -223,7 +225,7 @@ export class EjectionPool extends EjectionSet {
   }
 
   private get admitted(): Ejection[] {
-    return [...this.members].filter(({ state }) => state === EjectionState.admitted);
+    return [...this.members.all].filter(({ state }) => state === EjectionState.admitted);
   }
 
   /** Mode of a detector that needs no sweep: its own, or that of the pool where that is `observe`. */
@@ -243,17 +245,17 @@ export class EjectionPool extends EjectionSet {
   /** The effect of a finding: an ejection, or the reason against it. */
   private decide(member: Ejection, mode: Mode): EjectionEvent {
     if (mode === 'observe') return observed;
-    if (this.othersThan(member) < 1 && !this.hasAlternative) return lastEligible;
-    return this.hasRoom ? ejected : overCap;
+    if (this.members.othersThan(member) < 1 && !this.members.hasAlternative) return lastEligible;
+    return this.members.hasRoom ? ejected : overCap;
   }
 
   /** The same for an endpoint that is down: the cap does not count, and an ejected one is readmitted in its place. */
   private decideDown(member: Ejection, mode: Mode, nowMs: number): EjectionEvent {
     if (mode === 'observe') return observed;
-    if (this.hasAlternative || this.othersThan(member) > 0) return ejected;
-    for (const other of this.members) {
+    if (this.members.hasAlternative || this.members.othersThan(member) > 0) return ejected;
+    for (const other of this.members.all) {
       if (other.state === EjectionState.admitted || other.isDown || !other.isAvailable) continue;
-      this.admit(other, nowMs);
+      this.members.admit(other, nowMs);
       return ejected;
     }
     return lastEligible;
@@ -276,7 +278,7 @@ export class EjectionPool extends EjectionSet {
   }
 
   private eject(member: Ejection, nowMs: number): void {
-    this.countEjected(member);
+    this.members.countEjected(member);
     const cleanMs = nowMs - member.sinceMs;
     member.count = Math.max(0, member.count - Math.floor(cleanMs / this.settings.baseMs));
     member.failedProbes = 0;
@@ -290,9 +292,9 @@ export class EjectionPool extends EjectionSet {
     nowMs: number,
     evidence: Evidence,
   ): EjectionEvent {
-    if (!this.members.has(member)) return nothing;
+    if (!this.members.all.has(member)) return nothing;
     if (outcome === Outcome.success) {
-      this.admit(member, nowMs);
+      this.members.admit(member, nowMs);
       return readmitted;
     }
     if (outcome === Outcome.fault && evidence === Evidence.sound) {
@@ -304,7 +306,7 @@ export class EjectionPool extends EjectionSet {
     const isRejected = outcome === Outcome.refusal || outcome === Outcome.overload;
     const isCancelled = outcome === Outcome.cancelled && nowMs - startedMs >= LONG_ENOUGH_MS;
     const waits = isRejected || evidence === Evidence.slow || (isCancelled && evidence === Evidence.sound);
-    this.ejectUntil(member, waits ? nowMs + PROBE_AGAIN_MS : nowMs);
+    this.members.ejectUntil(member, waits ? nowMs + PROBE_AGAIN_MS : nowMs);
     return nothing;
   }
 
@@ -322,7 +324,7 @@ export class EjectionPool extends EjectionSet {
     const durationMs = member.isDown
       ? Math.min(DOWN_MS * 2 ** member.failedProbes, baseMs)
       : Math.min(baseMs * member.count, maxMs);
-    this.ejectUntil(member, nowMs + durationMs * (1 + jitter * (2 * this.random() - 1)));
+    this.members.ejectUntil(member, nowMs + durationMs * (1 + jitter * (2 * this.random() - 1)));
   }
 }
 

@@ -2,10 +2,11 @@ import { type Ejection, EjectionState, NO_PROBE } from './ejection.js';
 
 /**
  * The endpoints of a pool with their ejection states, the counts of each state, and which may get calls. Which ones are
- * ejected is decided in ejection-pool.ts.
+ * ejected is decided in ejection-pool.ts, the only caller of what changes a state.
  */
 export class EjectionSet {
-  protected readonly members = new Set<Ejection>();
+  /** In the order in which they came. For reading. */
+  readonly all = new Set<Ejection>();
   /** Ejected on statistics; and ejected because they are certainly down. */
   private ejectedCount = 0;
   private downCount = 0;
@@ -19,7 +20,7 @@ export class EjectionSet {
   hasAlternative = false;
 
   get size(): number {
-    return this.members.size;
+    return this.all.size;
   }
   /** Ejected or probing. */
   get ejected(): number {
@@ -28,18 +29,18 @@ export class EjectionSet {
 
   /** Most endpoints that may be ejected at once on statistics. */
   get cap(): number {
-    return this.hasAlternative ? this.members.size : Math.max(1, this.members.size >> 1);
+    return this.hasAlternative ? this.all.size : Math.max(1, this.all.size >> 1);
   }
 
   /** Fewer than half are eligible: the ejected ones get traffic again (Envoy's panic threshold). */
   get isPanicking(): boolean {
-    return !this.hasAlternative && this.eligible * 2 < this.members.size && this.ejectedCount > 0;
+    return !this.hasAlternative && this.eligible * 2 < this.all.size && this.ejectedCount > 0;
   }
 
-  /** Adds an endpoint. One that comes from another pool keeps its state; call `keepToCap` afterwards. */
+  /** Adds an endpoint with the state that it has. */
   add(member: Ejection): void {
-    if (this.members.has(member)) return;
-    this.members.add(member);
+    if (this.all.has(member)) return;
+    this.all.add(member);
     if (isEligible(member)) this.eligible += 1;
     if (member.state === EjectionState.admitted) return;
     this.count(member, 1);
@@ -48,7 +49,7 @@ export class EjectionSet {
 
   /** Removes an endpoint that discovery removed or moved, and readmits others where too many of the rest are ejected now. */
   remove(member: Ejection, nowMs: number): void {
-    if (!this.members.delete(member)) return;
+    if (!this.all.delete(member)) return;
     if (isEligible(member)) this.eligible -= 1;
     if (member.state !== EjectionState.admitted) this.count(member, -1);
     this.keepToCap(nowMs);
@@ -57,14 +58,14 @@ export class EjectionSet {
   /** Readmits those whose ejection ends soonest until no more than the cap, and not all, are ejected. */
   keepToCap(nowMs: number): void {
     while (this.ejectedCount > this.cap) this.admit(this.soonest()!, nowMs);
-    if (this.ejected === 0 || this.ejected < this.members.size || this.hasAlternative) return;
+    if (this.ejected === 0 || this.ejected < this.all.size || this.hasAlternative) return;
     this.admit(this.soonest() ?? this.soonest('down')!, nowMs);
   }
 
   /** Of the ejected, or of those that are down, the one whose ejection ends soonest. */
   private soonest(which: 'ejected' | 'down' = 'ejected'): Ejection | undefined {
     let first: Ejection | undefined;
-    for (const other of this.members) {
+    for (const other of this.all) {
       if (other.state === EjectionState.admitted || other.isDown !== (which === 'down')) continue;
       if (first === undefined || other.untilMs < first.untilMs) first = other;
     }
@@ -81,7 +82,7 @@ export class EjectionSet {
     const isAvailable = available === 'available';
     if (member.isAvailable === isAvailable) return;
     member.isAvailable = isAvailable;
-    if (!this.members.has(member)) return;
+    if (!this.all.has(member)) return;
     if (member.state === EjectionState.admitted) this.eligible += isAvailable ? 1 : -1;
     else if (isAvailable && member.untilMs < this.probeFromMs) this.probeFromMs = member.untilMs;
   }
@@ -91,7 +92,7 @@ export class EjectionSet {
     const isHeld = held === 'held';
     if (member.isHeld === isHeld) return;
     member.isHeld = isHeld;
-    const isOut = member.state !== EjectionState.admitted && this.members.has(member);
+    const isOut = member.state !== EjectionState.admitted && this.all.has(member);
     if (!isHeld && isOut && member.untilMs < this.probeFromMs) this.probeFromMs = member.untilMs;
   }
 
@@ -131,7 +132,7 @@ export class EjectionSet {
   private due(nowMs: number, mayProbe?: (member: Ejection) => boolean): Ejection | undefined {
     let due: Ejection | undefined;
     let fromMs = Number.POSITIVE_INFINITY;
-    for (const member of this.members) {
+    for (const member of this.all) {
       if (member.state === EjectionState.admitted || !member.isAvailable || member.isHeld) continue;
       if (due === undefined && member.untilMs <= nowMs && mayProbe?.(member) !== false) due = member;
       if (member.untilMs < fromMs) fromMs = member.untilMs;
@@ -156,38 +157,38 @@ export class EjectionSet {
   }
 
   /** Eligible endpoints besides an admitted one. */
-  protected othersThan(member: Ejection): number {
+  othersThan(member: Ejection): number {
     return this.eligible - (member.isAvailable ? 1 : 0);
   }
 
   /** Sets when an ejected endpoint is due for a probe, monotonic ms. */
-  protected ejectUntil(member: Ejection, untilMs: number): void {
+  ejectUntil(member: Ejection, untilMs: number): void {
     member.probe = NO_PROBE;
     member.untilMs = untilMs;
     if (untilMs < this.probeFromMs) this.probeFromMs = untilMs;
   }
 
   /** Whether one more may be ejected on statistics. */
-  protected get hasRoom(): boolean {
+  get hasRoom(): boolean {
     return this.ejectedCount < this.cap;
   }
 
   /** Adjusts the counts for an admitted endpoint that is ejected. */
-  protected countEjected(member: Ejection): void {
+  countEjected(member: Ejection): void {
     if (member.isAvailable) this.eligible -= 1;
     this.count(member, 1);
   }
 
   /** An ejected endpoint turns out to be down. */
-  protected markDown(member: Ejection): void {
-    if (member.isDown || !this.members.has(member)) return;
+  markDown(member: Ejection): void {
+    if (member.isDown || !this.all.has(member)) return;
     this.count(member, -1);
     member.isDown = true;
     this.count(member, 1);
   }
 
   /** Readmits an ejected or probing endpoint. */
-  protected admit(member: Ejection, nowMs: number): void {
+  admit(member: Ejection, nowMs: number): void {
     member.state = EjectionState.admitted;
     member.sinceMs = nowMs;
     member.forget();

@@ -44,7 +44,7 @@ export class RecoveryProbes {
   update(cluster: Cluster, { name, tls }: UpstreamConfig): void {
     // A counter that begins at 0 shows its first step.
     if (!this.counts.has(name)) this.counts.set(name, new Map(RESULTS.map((result) => [result, 0])));
-    if (!cluster.allEjections.some(({ ejected }) => ejected > 0)) return;
+    if (!cluster.allEjections.some(({ members }) => members.ejected > 0)) return;
     for (const endpoint of cluster.endpoints) {
       if (!isOut(endpoint)) continue;
       const known = this.byEndpoint.get(endpoint);
@@ -172,7 +172,7 @@ class RecoveryProbe extends WheelEntry {
     if (result === 'failed') ejections.staysDown(ejection, now);
     if (result !== 'passed') return;
     if (isUntried(this.endpoint, now)) readmitUntried(this.cluster, this.endpoint);
-    else ejections.probeNow(ejection, now);
+    else ejections.members.probeNow(ejection, now);
   }
 
   private drop(): void {

@@ -90,7 +90,7 @@ export class SimulatedPool {
     const tried: SimulatedEndpoint[] = [];
     this.budget.deposit(this.nowMs);
     for (;;) {
-      const due = this.ejections.takeProbe(this.nowMs);
+      const due = this.ejections.members.takeProbe(this.nowMs);
       const probed = due && this.endpoints.find(({ ejection }) => ejection === due);
       const endpoint = probed ?? this.balancer.pick(this.endpoints, tried, this.nowMs);
       if (endpoint === undefined) return Status.UNAVAILABLE;
@@ -127,7 +127,7 @@ export class SimulatedPool {
     if (outcome === Outcome.overload) latency.recordRefusal(this.nowMs);
     else latency.recordAccepted(this.nowMs);
     this.events.push(this.ejections.record(ejection, outcome, startedMs, this.nowMs, probe, Evidence.sound));
-    for (const other of this.endpoints) other.eligible = this.ejections.mayCall(other.ejection);
+    for (const other of this.endpoints) other.eligible = this.ejections.members.mayCall(other.ejection);
     return answer;
   }
 }

@@ -15,7 +15,7 @@ describe('Scenario: all endpoints fail', () => {
       for (let i = 0; i < 3_000; i += 1) {
         assert.equal(pool.call(), Status.INTERNAL, 'no endpoint');
         pool.wait(20);
-        assert.ok(pool.ejections.eligible >= 1);
+        assert.ok(pool.ejections.members.eligible >= 1);
       }
       assert.ok(findingsOf(pool.ejections).detected >= count);
     });
@@ -29,7 +29,7 @@ describe('Scenario: all endpoints fail', () => {
     for (let i = 0; i < 500; i += 1) assert.equal(pool.call(), Status.OK);
     pool.wait(300_000);
     pool.call();
-    assert.equal(pool.ejections.ejected, 0);
+    assert.equal(pool.ejections.members.ejected, 0);
   });
 
   it('panics when too few are left: the ejected serve again, the disconnected do not', () => {
@@ -37,11 +37,12 @@ describe('Scenario: all endpoints fail', () => {
     const [a, b, c, d] = pool.endpoints;
     for (const endpoint of [a!, b!]) endpoint.answer = () => failure(Status.INTERNAL);
     for (let i = 0; i < 400; i += 1) pool.call();
-    assert.deepEqual([pool.ejections.ejected, pool.ejections.isPanicking], [2, false]);
-    pool.ejections.setAvailable(c!.ejection, 'unavailable');
-    pool.ejections.setAvailable(d!.ejection, 'unavailable');
-    assert.equal(pool.ejections.isPanicking, true);
-    for (const endpoint of pool.endpoints) endpoint.eligible = pool.ejections.mayCall(endpoint.ejection);
+    assert.deepEqual([pool.ejections.members.ejected, pool.ejections.members.isPanicking], [2, false]);
+    pool.ejections.members.setAvailable(c!.ejection, 'unavailable');
+    pool.ejections.members.setAvailable(d!.ejection, 'unavailable');
+    assert.equal(pool.ejections.members.isPanicking, true);
+    for (const endpoint of pool.endpoints)
+      endpoint.eligible = pool.ejections.members.mayCall(endpoint.ejection);
     const before = [c!.attempts, d!.attempts];
     for (let i = 0; i < 100; i += 1) assert.equal(pool.call(), Status.INTERNAL);
     assert.deepEqual([c!.attempts, d!.attempts], before);

@@ -31,12 +31,12 @@ describe('Scenario: the boundary of ejections', () => {
   ] as const) {
     it(`ejects ${cap} of ${count} when ${cap} fail, and ${cap} when ${cap + 1} fail`, () => {
       const within = run(count, cap);
-      assert.equal(within.ejections.ejected, cap);
+      assert.equal(within.ejections.members.ejected, cap);
       const { observed, overCap, lastEligible } = findingsOf(within.ejections);
       assert.deepEqual([observed, overCap, lastEligible], [0, 0, 0]);
 
       const beyond = run(count, cap + 1);
-      assert.equal(beyond.ejections.ejected, cap);
+      assert.equal(beyond.ejections.members.ejected, cap);
       const found = findingsOf(beyond.ejections);
       assert.ok(found.overCap + found.lastEligible > 0);
       const kept: readonly EjectionEvent[] = [EjectionEvent.overCap, EjectionEvent.lastEligible];

@@ -185,10 +185,13 @@ describe('Scenario: calls and faults at random', () => {
       chaos.calm(backends, 30_000, () => out.outbound.update(config(NAMES)));
       const { ejections, endpoints } = out.cluster;
       const states = endpoints.map(({ ejection }) => ejection);
-      assert.equal(ejections.size, NAMES.length);
-      assert.equal(ejections.ejected, states.filter(({ state }) => state !== EjectionState.admitted).length);
+      assert.equal(ejections.members.size, NAMES.length);
+      assert.equal(
+        ejections.members.ejected,
+        states.filter(({ state }) => state !== EjectionState.admitted).length,
+      );
       const eligible = states.filter(({ state, isAvailable }) => state === 0 && isAvailable);
-      assert.equal(ejections.eligible, eligible.length);
+      assert.equal(ejections.members.eligible, eligible.length);
       for (const endpoint of endpoints) assert.equal(endpoint.pool.isConnected, true, endpoint.label);
       chaos.serves(open(), 20);
     }).timeout(60_000);
@@ -281,7 +284,7 @@ describe('Scenario: calls and faults at random', () => {
         });
       const side = chaos.inbound(config());
       const reload = (next: InboundConfig): void =>
-        side.inbound.update(next, side.intentions(next.intentions), side.listener.sessions);
+        side.inbound.state.update(next, side.intentions(next.intentions), side.listener.sessions);
       side.model.answer = (stream) => chaos.respond(stream);
       const open = () => chaos.app(side.listener, 'app');
       chaos.storm(600, open, [

@@ -271,17 +271,17 @@ export const PLANTED: readonly Mutant[] = [
     name: 'departed-endpoint-counts-as-eligible',
     area: 'ejection and probes',
     file: 'sidecar/core/outlier/ejection-set.ts',
-    find: `if (!this.members.delete(member)) return;
+    find: `if (!this.all.delete(member)) return;
     if (isEligible(member)) this.eligible -= 1;`,
-    replace: 'if (!this.members.delete(member)) return;',
+    replace: 'if (!this.all.delete(member)) return;',
     harm: 'After discovery took endpoints away, the last one left is ejected and no call has an endpoint.',
   },
   {
     name: 'inconclusive-probe-never-repeated',
     area: 'ejection and probes',
     file: 'sidecar/core/outlier/ejection-pool.ts',
-    find: 'this.ejectUntil(member, waits ? nowMs + PROBE_AGAIN_MS : nowMs);',
-    replace: 'if (waits) this.ejectUntil(member, nowMs + PROBE_AGAIN_MS);',
+    find: 'this.members.ejectUntil(member, waits ? nowMs + PROBE_AGAIN_MS : nowMs);',
+    replace: 'if (waits) this.members.ejectUntil(member, nowMs + PROBE_AGAIN_MS);',
     harm: 'When the caller of a probe goes away at once, the endpoint is never probed again.',
   },
   {

@@ -57,7 +57,7 @@ describe('Endpoints and their health checks', () => {
     say('b', false);
     say('c', false);
     assert.deepEqual(calls(5), { '14': 5 });
-    assert.ok(stack.out.cluster.ejections.isPanicking);
+    assert.ok(stack.out.cluster.ejections.members.isPanicking);
   });
 
   it('endpoints of another priority get calls before unhealthy ones do', () => {

@@ -184,7 +184,7 @@ describe('Outbound: endpoints', () => {
       start(['a', 'b', 'c', 'd']);
       for (const name of ['a', 'b']) fails(name, 13);
       calls(40);
-      assert.equal(stack.out.cluster.ejections.ejected, 2);
+      assert.equal(stack.out.cluster.ejections.members.ejected, 2);
       for (const name of ['c', 'd']) stack.kill(name);
       stack.run();
       for (const name of ['a', 'b']) answers(name);
@@ -215,7 +215,10 @@ describe('Outbound: endpoints', () => {
       }
       stack.advance(10_000);
       const { ejections, endpoints } = stack.out.cluster;
-      assert.deepEqual([ejections.ejected, ...endpoints.map(({ eligible }) => eligible)], [0, true, true]);
+      assert.deepEqual(
+        [ejections.members.ejected, ...endpoints.map(({ eligible }) => eligible)],
+        [0, true, true],
+      );
     });
 
     it('the first calls wait for their endpoint to connect', () => {
@@ -255,7 +258,7 @@ describe('Outbound: endpoints', () => {
       stack.settle(stack.out.outbound.update(anUpstream(names, over)));
     };
     const counts = (): number[] => {
-      const { size, ejected, eligible } = stack.out.cluster.ejections;
+      const { size, ejected, eligible } = stack.out.cluster.ejections.members;
       return [size, ejected, eligible];
     };
 

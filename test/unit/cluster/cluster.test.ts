@@ -94,10 +94,12 @@ describe('A cluster', () => {
     const { ejections, ejection } = moved!;
     fail(ejections, ejection, 2000);
     refreshEligible(upstream);
-    assert.equal(upstream.ejections.ejected, 1);
+    assert.equal(upstream.ejections.members.ejected, 1);
     updateCluster(upstream, config([{ priority: 1 }, {}, {}]));
-    assert.equal(upstream.ejections.ejected, 0);
-    const sums = upstream.allEjections.map((pool) => [pool.ejected, findingsOf(pool).enforced] as const);
+    assert.equal(upstream.ejections.members.ejected, 0);
+    const sums = upstream.allEjections.map(
+      (pool) => [pool.members.ejected, findingsOf(pool).enforced] as const,
+    );
     const sumOf = (at: 0 | 1) => sums.reduce((sum, each) => sum + each[at], 0);
     assert.deepEqual([sumOf(0), sumOf(1)], [1, 1]);
     assert.equal(moved?.ejection.state, 1);

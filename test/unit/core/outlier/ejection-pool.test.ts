@@ -22,14 +22,14 @@ describe('EjectionPool, cap and last endpoint', () => {
       const events = members.map((member) => fail(pool, member));
       assert.equal(events.filter((event) => event === ejected).length, most);
       const { detected, overCap, lastEligible: last } = findingsOf(pool);
-      assert.deepEqual([pool.ejected, detected, overCap + last], [most, count, count - most]);
+      assert.deepEqual([pool.members.ejected, detected, overCap + last], [most, count, count - most]);
     });
 
   it('never ejects the last eligible endpoint, even below the cap', () => {
     const { pool, a, b, c, d } = ejectionPool(4);
-    for (const away of [b, c, d]) pool.setAvailable(away, 'unavailable');
+    for (const away of [b, c, d]) pool.members.setAvailable(away, 'unavailable');
     assert.equal(fail(pool, a), lastEligible);
-    pool.setAvailable(d, 'available');
+    pool.members.setAvailable(d, 'available');
     assert.deepEqual([fail(pool, a), fail(pool, d)], [ejected, lastEligible]);
   });
 
@@ -37,19 +37,22 @@ describe('EjectionPool, cap and last endpoint', () => {
     const { pool, a, b, c, d } = ejectionPool(4);
     fail(pool, a, 0);
     fail(pool, b, 1_000);
-    pool.remove(c, 2_000);
-    assert.deepEqual([pool.ejected, a.state, b.state], [1, EjectionState.admitted, EjectionState.ejected]);
-    pool.remove(d, 2_000);
-    pool.remove(a, 2_000);
-    assert.deepEqual([pool.ejected, pool.eligible], [0, 1]);
-    pool.remove(a, 2_000);
-    assert.equal(pool.size, 1);
+    pool.members.remove(c, 2_000);
+    assert.deepEqual(
+      [pool.members.ejected, a.state, b.state],
+      [1, EjectionState.admitted, EjectionState.ejected],
+    );
+    pool.members.remove(d, 2_000);
+    pool.members.remove(a, 2_000);
+    assert.deepEqual([pool.members.ejected, pool.members.eligible], [0, 1]);
+    pool.members.remove(a, 2_000);
+    assert.equal(pool.members.size, 1);
   });
 
   it('counts an endpoint added twice once', () => {
     const { pool, a } = ejectionPool(2);
     pool.add(a);
-    assert.deepEqual([pool.size, pool.eligible], [2, 2]);
+    assert.deepEqual([pool.members.size, pool.members.eligible], [2, 2]);
   });
 });
 
@@ -58,25 +61,25 @@ describe('EjectionPool, panic', () => {
     const { pool, a, b, c } = ejectionPool(4);
     fail(pool, a);
     fail(pool, b);
-    assert.deepEqual([pool.eligible, pool.isPanicking], [2, false]);
-    pool.setAvailable(c, 'unavailable');
-    assert.equal(pool.isPanicking, true);
+    assert.deepEqual([pool.members.eligible, pool.members.isPanicking], [2, false]);
+    pool.members.setAvailable(c, 'unavailable');
+    assert.equal(pool.members.isPanicking, true);
   });
 
   it('lets calls go to ejected endpoints again, and never to disconnected ones', () => {
     const { pool, members, a, b, c } = ejectionPool(4);
     for (const failing of [a, b]) fail(pool, failing);
-    for (const away of [b, c]) pool.setAvailable(away, 'unavailable');
-    const mayCall = members.map((member) => pool.mayCall(member));
+    for (const away of [b, c]) pool.members.setAvailable(away, 'unavailable');
+    const mayCall = members.map((member) => pool.members.mayCall(member));
     assert.deepEqual(mayCall, [true, false, false, true]);
-    pool.setAvailable(c, 'available');
-    assert.equal(pool.mayCall(a), false);
+    pool.members.setAvailable(c, 'available');
+    assert.equal(pool.members.mayCall(a), false);
   });
 
   it('does not begin when no endpoint is ejected', () => {
     const { pool, members } = ejectionPool(3);
-    for (const member of members) pool.setAvailable(member, 'unavailable');
-    assert.deepEqual([pool.isPanicking, pool.mayCall(members[0]!)], [false, false]);
+    for (const member of members) pool.members.setAvailable(member, 'unavailable');
+    assert.deepEqual([pool.members.isPanicking, pool.members.mayCall(members[0]!)], [false, false]);
   });
 });
 
@@ -85,8 +88,8 @@ describe('An endpoint whose sidecar reports its model unavailable', () => {
     const { pool, members, a, b, c, d } = ejectionPool(4);
     for (const member of [a, b, c]) assert.equal(down(pool, member), ejected);
     assert.equal(down(pool, d), lastEligible);
-    assert.deepEqual([pool.ejected, pool.eligible], [3, 1]);
-    const mayCall = members.map((member) => pool.mayCall(member));
+    assert.deepEqual([pool.members.ejected, pool.members.eligible], [3, 1]);
+    const mayCall = members.map((member) => pool.members.mayCall(member));
     assert.deepEqual(mayCall, [false, false, false, true]);
     assert.match(a.why, /its sidecar says/);
     const counts = pool.counts.by[Detector.modelUnavailable]!;
@@ -103,7 +106,10 @@ describe('An endpoint whose sidecar reports its model unavailable', () => {
     const { pool, a, b } = ejectionPool(2);
     fail(pool, a);
     assert.equal(down(pool, b), ejected);
-    assert.deepEqual([pool.mayCall(a), pool.mayCall(b), pool.eligible], [true, false, 1]);
+    assert.deepEqual(
+      [pool.members.mayCall(a), pool.members.mayCall(b), pool.members.eligible],
+      [true, false, 1],
+    );
     assert.equal(down(pool, a), lastEligible, 'it is the last eligible one now');
   });
 
@@ -112,12 +118,12 @@ describe('An endpoint whose sidecar reports its model unavailable', () => {
     down(pool, a);
     let nowMs = 0;
     for (const waitMs of [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]) {
-      assert.equal(pool.takeProbe(nowMs + waitMs - 1), undefined);
+      assert.equal(pool.members.takeProbe(nowMs + waitMs - 1), undefined);
       nowMs += waitMs;
-      assert.equal(pool.takeProbe(nowMs), a);
+      assert.equal(pool.members.takeProbe(nowMs), a);
       assert.equal(down(pool, a, nowMs, a.probe), reEjected);
     }
-    assert.equal(pool.takeProbe(nowMs + 30_000), a);
+    assert.equal(pool.members.takeProbe(nowMs + 30_000), a);
     nowMs += 30_000;
     assert.equal(end(pool, a, 'success', nowMs, { probe: a.probe }), readmitted);
     assert.equal(a.count, 0, 'it does not prolong the next ejection');
@@ -128,7 +134,7 @@ describe('An endpoint whose sidecar reports its model unavailable', () => {
   it('is recognised by a probe too', () => {
     const { pool, a, b } = ejectionPool(2);
     fail(pool, a);
-    assert.equal(pool.takeProbe(30_000), a);
+    assert.equal(pool.members.takeProbe(30_000), a);
     assert.equal(down(pool, a, 30_000, a.probe), reEjected);
     assert.ok(a.isDown);
     assert.equal(a.untilMs, 31_000);
@@ -147,9 +153,9 @@ describe('An endpoint whose sidecar reports its model unavailable', () => {
   ] as const)
     it(`stays admitted when the detector is in mode ${mode}`, () => {
       const { pool, a } = ejectionPool(3, { detectors: { modelUnavailable: { mode } } });
-      assert.deepEqual([down(pool, a), pool.ejected], [event, 0]);
+      assert.deepEqual([down(pool, a), pool.members.ejected], [event, 0]);
       for (let i = 0; i < 4; i += 1) down(pool, a);
-      assert.equal(pool.ejected, 1, 'by faults in a row');
+      assert.equal(pool.members.ejected, 1, 'by faults in a row');
     });
 });
 
@@ -173,19 +179,19 @@ describe('EjectionPool under any sequence of events', () => {
         let nowMs = 0;
         for (const { kind, index, outcome, waitMs } of steps) {
           const member = members[index % count]!;
-          const eligibleBefore = pool.eligible;
+          const eligibleBefore = pool.members.eligible;
           let event: EjectionEvent = nothing;
           if (kind === 'wait') nowMs += waitMs;
           else if (kind === 'remove') {
-            pool.remove(member, nowMs);
+            pool.members.remove(member, nowMs);
             present.delete(member);
             probing.delete(member);
           } else if (kind === 'add') {
             pool.add(member);
-            pool.keepToCap(nowMs);
+            pool.members.keepToCap(nowMs);
             present.add(member);
           } else if (kind === 'away' || kind === 'back')
-            pool.setAvailable(member, kind === 'away' ? 'unavailable' : 'available');
+            pool.members.setAvailable(member, kind === 'away' ? 'unavailable' : 'available');
           else if (!present.has(member)) continue;
           else if (kind === 'fail') event = fail(pool, member, nowMs);
           else if (kind === 'down') event = down(pool, member, nowMs);
@@ -195,8 +201,8 @@ describe('EjectionPool under any sequence of events', () => {
             const isDue = (each: Ejection): boolean =>
               each.state === EjectionState.ejected && each.isAvailable && each.untilMs <= nowMs;
             const dueNow = [...present].filter(isDue);
-            assert.equal(pool.isProbeDue(nowMs), dueNow.length > 0);
-            const due = pool.takeProbe(nowMs);
+            assert.equal(pool.members.isProbeDue(nowMs), dueNow.length > 0);
+            const due = pool.members.takeProbe(nowMs);
             assert.equal(due !== undefined, dueNow.length > 0);
             if (due !== undefined) {
               assert.ok(dueNow.includes(due));
@@ -214,7 +220,7 @@ describe('EjectionPool under any sequence of events', () => {
           const admitted = [...present].filter(({ state }) => state === EjectionState.admitted);
           const out = present.size - admitted.length;
           const eligible = admitted.filter(({ isAvailable }) => isAvailable).length;
-          assert.deepEqual([pool.ejected, pool.eligible], [out, eligible]);
+          assert.deepEqual([pool.members.ejected, pool.members.eligible], [out, eligible]);
           const reported = [...present].filter(({ isDown }) => isDown).length;
           assert.ok(admitted.every(({ isDown }) => !isDown));
           const most = Math.max(1, Math.floor(present.size / 2));
@@ -231,31 +237,31 @@ describe('EjectionPool under any sequence of events', () => {
 describe('EjectionPool with an alternative pool', () => {
   it('ejects all endpoints, and does not panic', () => {
     const { pool, members } = ejectionPool(2);
-    pool.hasAlternative = true;
+    pool.members.hasAlternative = true;
     for (const member of members) assert.equal(fail(pool, member), ejected);
-    assert.deepEqual([pool.ejected, pool.isPanicking], [2, false]);
-    for (const member of members) assert.ok(!pool.mayCall(member));
+    assert.deepEqual([pool.members.ejected, pool.members.isPanicking], [2, false]);
+    for (const member of members) assert.ok(!pool.members.mayCall(member));
   });
 
   it('uses ejected endpoints again when the alternative is lost', () => {
     const { pool, members } = ejectionPool(2);
-    pool.hasAlternative = true;
+    pool.members.hasAlternative = true;
     for (const member of members) fail(pool, member);
-    pool.hasAlternative = false;
-    assert.ok(pool.isPanicking);
-    for (const member of members) assert.ok(pool.mayCall(member));
+    pool.members.hasAlternative = false;
+    assert.ok(pool.members.isPanicking);
+    for (const member of members) assert.ok(pool.members.mayCall(member));
   });
 
   it('takes over an ejected endpoint, whose ejection continues', () => {
     const [one, other] = [ejectionPool(3), ejectionPool(2)];
     const moved = one.members[0]!;
     fail(one.pool, moved);
-    one.pool.remove(moved, 0);
+    one.pool.members.remove(moved, 0);
     other.pool.add(moved);
-    assert.deepEqual([one.pool.ejected, other.pool.ejected], [0, 1]);
-    assert.equal(other.pool.takeProbe(29_999), undefined);
-    assert.equal(other.pool.takeProbe(30_000), moved);
+    assert.deepEqual([one.pool.members.ejected, other.pool.members.ejected], [0, 1]);
+    assert.equal(other.pool.members.takeProbe(29_999), undefined);
+    assert.equal(other.pool.members.takeProbe(30_000), moved);
     end(other.pool, moved, 'success', 30_001, { startedMs: 30_000, probe: moved.probe });
-    assert.deepEqual([moved.state, other.pool.ejected], [EjectionState.admitted, 0]);
+    assert.deepEqual([moved.state, other.pool.members.ejected], [EjectionState.admitted, 0]);
   });
 });

@@ -13,7 +13,7 @@ function setUp(...options: Parameters<typeof ejectionPool> extends [number, ...i
   type End = Parameters<typeof end>;
   const ends = (outcome: End[2], nowMs: number, how?: End[4]) => end(pool, member, outcome, nowMs, how);
   const probe = (outcome: keyof typeof Outcome, nowMs: number, evidence: Evidence = Evidence.sound) => {
-    assert.equal(pool.takeProbe(nowMs), member, 'no probe was due');
+    assert.equal(pool.members.takeProbe(nowMs), member, 'no probe was due');
     return ends(outcome, nowMs, { probe: member.probe, evidence });
   };
   return { pool, member, ends, probe, fails: (nowMs = 0, times = 5) => fail(pool, member, nowMs, times) };
@@ -29,10 +29,10 @@ function setUpEjected(nowMs = 0, random = constant(0.5)) {
 describe('Consecutive faults', () => {
   it('eject an endpoint at the fifth fault in a row, not at the fourth', () => {
     const { pool, member, ends, fails } = setUp();
-    assert.deepEqual([fails(1_000, 4), pool.mayCall(member)], [nothing, true]);
-    assert.deepEqual([ends('fault', 1_000), pool.mayCall(member)], [ejected, false]);
+    assert.deepEqual([fails(1_000, 4), pool.members.mayCall(member)], [nothing, true]);
+    assert.deepEqual([ends('fault', 1_000), pool.members.mayCall(member)], [ejected, false]);
     const { detected, enforced } = findingsOf(pool);
-    assert.deepEqual([detected, enforced, pool.ejected, pool.eligible], [1, 1, 1, 2]);
+    assert.deepEqual([detected, enforced, pool.members.ejected, pool.members.eligible], [1, 1, 1, 2]);
   });
 
   it('do not eject an endpoint for five faults with a success among them', () => {
@@ -65,7 +65,7 @@ describe('An ejection', () => {
     const { pool, member, probe } = setUpEjected(nowMs);
     for (const seconds of [30, 60, 90, 120, 150, 180, 210, 240, 270, 300, 300, 300]) {
       assert.equal(member.untilMs - nowMs, seconds * 1_000);
-      assert.equal(pool.takeProbe(member.untilMs - 1), undefined);
+      assert.equal(pool.members.takeProbe(member.untilMs - 1), undefined);
       nowMs = member.untilMs;
       assert.equal(probe('fault', nowMs), reEjected);
     }
@@ -106,19 +106,19 @@ describe('An ejection', () => {
 describe('The probe of an ejected endpoint', () => {
   it('is one probing call at a time, to an available endpoint', () => {
     const { pool, member } = setUpEjected();
-    pool.setAvailable(member, 'unavailable');
-    assert.equal(pool.takeProbe(40_000), undefined);
-    pool.setAvailable(member, 'available');
-    assert.equal(pool.takeProbe(40_000), member);
-    assert.deepEqual([member.state, pool.mayCall(member)], [EjectionState.probing, false]);
-    for (let i = 0; i < 10; i += 1) assert.equal(pool.takeProbe(1e9), undefined);
+    pool.members.setAvailable(member, 'unavailable');
+    assert.equal(pool.members.takeProbe(40_000), undefined);
+    pool.members.setAvailable(member, 'available');
+    assert.equal(pool.members.takeProbe(40_000), member);
+    assert.deepEqual([member.state, pool.members.mayCall(member)], [EjectionState.probing, false]);
+    for (let i = 0; i < 10; i += 1) assert.equal(pool.members.takeProbe(1e9), undefined);
   });
 
   it('readmits the endpoint with a success, and clears every counter', () => {
     const { pool, member, fails, probe } = setUpEjected();
     assert.equal(probe('success', 30_000), readmitted);
-    assert.deepEqual([pool.mayCall(member), member.consecutiveFaults], [true, 0]);
-    assert.deepEqual([pool.ejected, pool.eligible], [0, 3]);
+    assert.deepEqual([pool.members.mayCall(member), member.consecutiveFaults], [true, 0]);
+    assert.deepEqual([pool.members.ejected, pool.members.eligible], [0, 3]);
     assert.equal(fails(30_000, 4), nothing);
   });
 
@@ -137,10 +137,10 @@ describe('The probe of an ejected endpoint', () => {
     it(`proves nothing by ${what}: the next probe goes ${waitMs} ms later`, () => {
       const { pool, member, ends, probe } = setUpEjected();
       const endMs = 30_000 + lastedMs;
-      assert.equal(pool.takeProbe(30_000), member);
+      assert.equal(pool.members.takeProbe(30_000), member);
       const details = { startedMs: 30_000, probe: member.probe, evidence: Evidence[evidence] };
       assert.deepEqual([ends(outcome, endMs, details), member.count], [nothing, 1]);
-      if (waitMs > 0) assert.equal(pool.takeProbe(endMs + waitMs - 1), undefined);
+      if (waitMs > 0) assert.equal(pool.members.takeProbe(endMs + waitMs - 1), undefined);
       assert.equal(probe('success', endMs + waitMs), readmitted);
     });
   }
@@ -148,14 +148,14 @@ describe('The probe of an ejected endpoint', () => {
   it('proves nothing by a fault that a stall of this process may explain', () => {
     const { pool, member, probe } = setUpEjected();
     assert.equal(probe('fault', 30_000, Evidence.doubtful), nothing);
-    assert.equal(pool.takeProbe(30_000), member);
+    assert.equal(pool.members.takeProbe(30_000), member);
   });
 
   it('is the only call that decides: late results of calls begun before the ejection do not count', () => {
     const { pool, member, ends } = setUpEjected(1_000);
     ends('success', 2_000, { startedMs: 500 });
     assert.equal(member.state, EjectionState.ejected);
-    assert.equal(pool.takeProbe(31_000), member);
+    assert.equal(pool.members.takeProbe(31_000), member);
     const { probe } = member;
     ends('success', 31_000, { startedMs: 500 });
     ends('fault', 31_000, { startedMs: 500 });
@@ -167,10 +167,10 @@ describe('The probe of an ejected endpoint', () => {
 
   it('is given to another call when it takes too long, and its own end no longer counts', () => {
     const { pool, member, ends } = setUpEjected();
-    assert.equal(pool.takeProbe(30_000, 60_000), member);
+    assert.equal(pool.members.takeProbe(30_000, 60_000), member);
     const { probe: first } = member;
-    assert.deepEqual([pool.isProbeDue(59_999), pool.takeProbe(59_999)], [false, undefined]);
-    assert.deepEqual([pool.isProbeDue(60_000), pool.takeProbe(60_000)], [true, member]);
+    assert.deepEqual([pool.members.isProbeDue(59_999), pool.members.takeProbe(59_999)], [false, undefined]);
+    assert.deepEqual([pool.members.isProbeDue(60_000), pool.members.takeProbe(60_000)], [true, member]);
     const succeed = (probe: number) => ends('success', 60_010, { startedMs: 30_000, probe });
     assert.deepEqual([succeed(first), member.state], [nothing, EjectionState.probing]);
     assert.equal(succeed(member.probe), readmitted);
@@ -179,19 +179,19 @@ describe('The probe of an ejected endpoint', () => {
   it('is not taken by asking whether one is due', () => {
     const { pool, member } = setUpEjected();
     for (let i = 0; i < 3; i += 1)
-      assert.deepEqual([pool.isProbeDue(29_999), pool.isProbeDue(30_000)], [false, true]);
-    assert.equal(pool.takeProbe(30_000), member);
-    assert.equal(pool.isProbeDue(1e9), false);
+      assert.deepEqual([pool.members.isProbeDue(29_999), pool.members.isProbeDue(30_000)], [false, true]);
+    assert.equal(pool.members.takeProbe(30_000), member);
+    assert.equal(pool.members.isProbeDue(1e9), false);
   });
 
   it('is not mistaken for a later probe when it ends after a readmission', () => {
     const { pool, member, ends, fails } = setUpEjected();
-    pool.takeProbe(30_000);
+    pool.members.takeProbe(30_000);
     const stale = member.probe;
-    pool.readmit(member, 31_000);
-    assert.equal(pool.mayCall(member), true);
+    pool.members.readmit(member, 31_000);
+    assert.equal(pool.members.mayCall(member), true);
     fails(31_000);
-    pool.takeProbe(1e9);
+    pool.members.takeProbe(1e9);
     assert.equal(ends('success', 1e9, { startedMs: 30_000, probe: stale }), nothing);
     assert.equal(member.state, EjectionState.probing);
   });
@@ -201,7 +201,7 @@ describe('EjectionPool in mode observe', () => {
   it('counts what would be ejected, and ejects no endpoint', () => {
     const { pool, member, ends, fails } = setUp({ mode: 'observe' });
     assert.deepEqual([fails(), fails(0, 4), ends('fault', 0)], [observed, nothing, observed]);
-    assert.equal(pool.mayCall(member), true);
+    assert.equal(pool.members.mayCall(member), true);
     const nothingElse = { overCap: 0, lastEligible: 0 };
     assert.deepEqual(findingsOf(pool), { detected: 2, enforced: 0, observed: 2, ...nothingElse });
   });
@@ -221,6 +221,6 @@ describe('EjectionPool in mode observe', () => {
   it('readmits all endpoints when it is switched on', () => {
     const { pool, member } = setUpEjected();
     pool.configure({ ...EJECTION_SETTINGS, mode: 'observe' }, 5_000);
-    assert.deepEqual([pool.mayCall(member), pool.ejected], [true, 0]);
+    assert.deepEqual([pool.members.mayCall(member), pool.members.ejected], [true, 0]);
   });
 });

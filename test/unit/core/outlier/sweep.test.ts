@@ -40,7 +40,7 @@ describe('An endpoint whose ejection is suppressed because it is the last one', 
     const { pool, gone, kept } = outage();
     const events = Array.from({ length: 6 }, () => end(pool, kept, 'success', 1_000));
     assert.deepEqual(events, [nothing, nothing, nothing, nothing, recovered, nothing], 'once');
-    pool.readmit(gone, 1_000);
+    pool.members.readmit(gone, 1_000);
     feed(pool, gone, '+'.repeat(30), 1_000);
     assert.deepEqual(sweep(pool, 2_000), []);
     assert.equal(kept.state, EjectionState.admitted);
@@ -49,7 +49,7 @@ describe('An endpoint whose ejection is suppressed because it is the last one', 
   it('is ejected when the others are back and it goes on failing now and then', () => {
     const { pool, gone, kept } = outage();
     feed(pool, kept, '++++-'.repeat(4), 1_000);
-    pool.readmit(gone, 1_000);
+    pool.members.readmit(gone, 1_000);
     assert.deepEqual(sweep(pool, 2_000), [ejected]);
     assert.equal(kept.state, EjectionState.ejected);
   });
@@ -92,7 +92,7 @@ describe('The outlier sweep', () => {
     const { pool, a: bad } = setUp(3);
     feed(pool, bad, '--+-+-');
     sweep(pool, 0);
-    pool.readmit(bad, 100);
+    pool.members.readmit(bad, 100);
     assert.deepEqual(sweep(pool, 100), []);
     feed(pool, bad, '----', 200);
     assert.deepEqual([bad.consecutiveFaults, sweep(pool, 200)], [4, []], 'four calls are too few');
@@ -103,7 +103,7 @@ describe('The outlier sweep', () => {
   it('does not count what began before a readmission', () => {
     const { pool, a: bad } = setUp(3);
     feed(pool, bad, '-----');
-    pool.readmit(bad, 1_000);
+    pool.members.readmit(bad, 1_000);
     for (let i = 0; i < 4; i += 1) {
       end(pool, bad, 'fault', 1_500, { startedMs: 999 });
       end(pool, bad, 'fault', 1_500, { startedMs: 1_200, evidence: Evidence.doubtful });
@@ -127,7 +127,7 @@ describe('The outlier sweep', () => {
     assert.equal(worse.state, EjectionState.ejected);
     const counts = pool.counts.by[Detector.successRatio]!;
     assert.deepEqual([counts.detected, counts.enforced, counts.notEnforced.overCap], [2, 1, 1]);
-    pool.readmit(worse, 2_000);
+    pool.members.readmit(worse, 2_000);
     assert.deepEqual(sweep(pool, 2_000), [ejected]);
     assert.deepEqual([counts.detected, counts.enforced], [2, 2]);
     assert.equal(bad.state, EjectionState.ejected);
@@ -135,7 +135,7 @@ describe('The outlier sweep', () => {
 
   it('never ejects the last eligible endpoint, whatever the detector', () => {
     const { pool, members } = setUp(2);
-    pool.setAvailable(members[1]!, 'unavailable');
+    pool.members.setAvailable(members[1]!, 'unavailable');
     feed(pool, members[0]!, '--+--');
     assert.deepEqual(sweep(pool, 0), [lastEligible]);
     assert.equal(pool.counts.by[Detector.successRatio]!.notEnforced.lastEligible, 1);
@@ -219,7 +219,7 @@ describe('The outlier sweep', () => {
     const { pool, a: bad } = setUp(3);
     feed(pool, bad, '--+--');
     sweep(pool, 0);
-    assert.equal(pool.takeProbe(30_000), bad);
+    assert.equal(pool.members.takeProbe(30_000), bad);
     const details = { startedMs: 30_000, probe: bad.probe };
     assert.equal(end(pool, bad, 'fault', 30_001, details), reEjected);
     assert.match(bad.why, /^success ratio/);
@@ -250,18 +250,18 @@ describe('All detectors under any sequence of events', () => {
             for (const each of members)
               for (let i = 0; i < 25; i += 1) each.latencies!.record(1, each === member ? 99 : 9, nowMs);
           else if (kind === 'invalid') for (let i = 0; i < 25; i += 1) member.outputs!.fault(nowMs);
-          else if (kind === 'away') pool.setAvailable(member, 'unavailable');
-          else if (kind === 'back') pool.setAvailable(member, 'available');
+          else if (kind === 'away') pool.members.setAvailable(member, 'unavailable');
+          else if (kind === 'back') pool.members.setAvailable(member, 'available');
           else if (kind === 'probe') {
-            const due = pool.takeProbe(nowMs);
+            const due = pool.members.takeProbe(nowMs);
             if (due !== undefined) end(pool, due, 'success', nowMs, { probe: due.probe });
           } else {
             pool.sweep(nowMs, (_each, event) => {
-              if (event === ejected) assert.ok(pool.eligible >= 1, 'the last one was ejected');
+              if (event === ejected) assert.ok(pool.members.eligible >= 1, 'the last one was ejected');
             });
           }
           const out = members.filter(({ state }) => state !== EjectionState.admitted).length;
-          assert.equal(pool.ejected, out);
+          assert.equal(pool.members.ejected, out);
           assert.ok(out <= Math.max(1, count >> 1), `${out} of ${count} ejected`);
         }
         const found = findingsOf(pool);
