@@ -1,6 +1,7 @@
 import { HEALTH_CHECK, HEALTH_WATCH } from './codec/health.js';
 import { LIST_METHODS } from './codec/method-list.js';
 import { STREAM_CORE_METRICS } from './codec/orca.js';
+import type { InboundConfig } from './config/model.js';
 import { QueueState } from './core/admission/queue.js';
 import { LocalReplyReasons, ModelReplyReasons } from './core/outcome/local-reply-reason.js';
 import { AttemptEnd, isDeadlineReset, isNeverProcessed } from './core/outcome/outcome.js';
@@ -16,7 +17,7 @@ import { InboundCall, ServerCall } from './inbound/call.js';
 import type { Caller } from './inbound/caller.js';
 import { failedUpstreamFields } from './inbound/failed-upstream.js';
 import { type FrontMethods, MAX_FRONT_REQUEST_BYTES, messageOf } from './inbound/front-methods.js';
-import { InboundState } from './inbound/inbound-state.js';
+import { type InboundDeps, InboundState } from './inbound/inbound-state.js';
 import { targetOf } from './inbound/model-methods.js';
 import { ModelRoutedCall, type ModelRoutedHandler, type NamedModel } from './inbound/model-routed-call.js';
 import { queueTimeHeader, queueTimeTrailer } from './inbound/queue-time.js';
@@ -51,24 +52,31 @@ import type { Session } from './transport/session.js';
  * The calls of peers to the local models, from arrival to answer: measured, identified, authorized, matched with a route,
  * given a deadline, brought to their model, limited, queued, forwarded and answered. Details are in `inbound/`.
  */
-export class Inbound extends InboundState implements ModelRoutedHandler {
+export class Inbound implements ModelRoutedHandler {
+  /** What the calls share, and how it changes. */
+  readonly state: InboundState;
+
+  constructor(config: InboundConfig, deps: InboundDeps) {
+    this.state = new InboundState(config, deps);
+  }
+
   // ---- arrival ----
 
   accept(session: Session, stream: Stream, block: HeaderBlock, ended: boolean): void {
     const view = headerViewOf(block);
     if (!isGrpcRequest(view)) return void new RejectedStream(session, stream, ended);
-    if (view.path === STREAM_CORE_METRICS && this.config.loadReport.outOfBand)
-      return this.loadStreams.accept(session, stream, block, ended);
-    if (view.path === LIST_METHODS) return this.methodLists.accept(session, stream, block, ended);
+    if (view.path === STREAM_CORE_METRICS && this.state.config.loadReport.outOfBand)
+      return this.state.loadStreams.accept(session, stream, block, ended);
+    if (view.path === LIST_METHODS) return this.state.methodLists.accept(session, stream, block, ended);
     const call = this.makeCall(session, stream, block, ended);
 
-    const match = this.routes.match(view.path);
-    call.stats = match === null ? this.routes.statsOf('other') : match.stats;
+    const match = this.state.routes.match(view.path);
+    call.stats = match === null ? this.state.routes.statsOf('other') : match.stats;
     call.stats.begin();
 
     const caller = session.identity as Caller | null;
     call.caller = caller;
-    const refusal = this.refusalOf(caller, block);
+    const refusal = this.state.refusalOf(caller, block);
     if (refusal !== null) return sendLocalReply(call, refusal);
 
     if (match === null)
@@ -80,37 +88,37 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
     if (allowedMs <= 0) return this.onDeadline(call);
     if (allowedMs !== NEVER) setDeadline(call, call.startMs + allowedMs);
 
-    if (this.faults !== null && this.injectFault(this.faults, call) === Next.handled) return;
+    if (this.state.faults !== null && this.injectFault(this.state.faults, call) === Next.handled) return;
     this.answerOrForward(call);
   }
 
   /** Where the model makes a difference, the messages of a method that names one are read. */
   private makeCall(session: Session, stream: Stream, block: HeaderBlock, ended: boolean): InboundCall {
-    const { context, router } = this;
-    const method = this.readsNames ? targetOf(headerViewOf(block).path) : null;
+    const { context, router } = this.state;
+    const method = this.state.readsNames ? targetOf(headerViewOf(block).path) : null;
     // The only server there is answers for its health itself.
     if (method?.kind !== 'named' || (method.isHealth && router === null))
       return new InboundCall(context, this, session, stream, block, ended);
-    const grant = this.authorization.grantOf(session.identity as Caller | null);
-    const scope = grant !== null && this.rateScope === 'beginning' ? 'whole' : this.rateScope;
+    const grant = this.state.authorization.grantOf(session.identity as Caller | null);
+    const scope = grant !== null && this.state.rateScope === 'beginning' ? 'whole' : this.state.rateScope;
     const options = { method, isBound: router !== null || grant !== null, grant, scope } as const;
     return new ModelRoutedCall(context, this, session, stream, block, ended, options);
   }
 
   /** A call that is authorized, and whose route and deadline are known. */
   private answerOrForward(call: InboundCall): void {
-    if (this.front?.has(headerViewOf(call.block).path) === true) {
-      if (this.authorization.grantOf(call.caller) !== null)
+    if (this.state.front?.has(headerViewOf(call.block).path) === true) {
+      if (this.state.authorization.grantOf(call.caller) !== null)
         return sendLocalReply(
           call,
-          this.authorization.modelNotAllowed(call.caller, 'this is for all of them'),
+          this.state.authorization.modelNotAllowed(call.caller, 'this is for all of them'),
         );
       call.isForFront = true;
-      return this.answerByFront(this.front, call);
+      return this.answerByFront(this.state.front, call);
     }
     const { path } = headerViewOf(call.block);
     const isAboutHealth = path === HEALTH_CHECK || path === HEALTH_WATCH;
-    if (this.health === null || !isAboutHealth) return this.chooseModel(call);
+    if (this.state.health === null || !isAboutHealth) return this.chooseModel(call);
     call.isHealthCheck = true;
     if (call.requestEnded) this.answerHealth(call);
   }
@@ -125,7 +133,7 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
     call.isOffered = true;
     const message = messageOf(call);
     if (!Buffer.isBuffer(message)) return sendLocalReply(call, message as LocalReply);
-    const { context } = this;
+    const { context } = this.state;
     front
       .answer(headerViewOf(call.block).path, message)
       .then((answer) => {
@@ -138,11 +146,11 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
 
   /** The response from what is known of the model; where nothing is known, the check goes to the model. */
   private answerHealth(call: InboundCall): void {
-    const { health } = this;
+    const { health } = this.state;
     if (health !== null && call.requestEnded) {
       if (headerViewOf(call.block).path === HEALTH_WATCH) {
         const watched = health.watched(call.buffered);
-        if (watched !== undefined) return refuseIf(call, this.watches.begin(call, watched, health));
+        if (watched !== undefined) return refuseIf(call, this.state.watches.begin(call, watched, health));
       } else {
         const known = health.answer(call.buffered);
         if (known !== undefined) return sendStored(call, known);
@@ -155,83 +163,83 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
   private chooseModel(call: InboundCall): void {
     // `onModelRead` is next.
     if (call instanceof ModelRoutedCall) return call.awaitModel();
-    const known = this.router?.serverResponse(headerViewOf(call.block).path) ?? null;
+    const known = this.state.router?.serverResponse(headerViewOf(call.block).path) ?? null;
     if (known === null) this.onModelRead(call);
     else sendStored(call, known);
   }
 
   /** The call has been read as far as its model is concerned: its limits and its queue are next. */
   onModelRead(call: InboundCall): void {
-    let refusal = call instanceof ModelRoutedCall ? this.authorization.checkModel(call) : null;
+    let refusal = call instanceof ModelRoutedCall ? this.state.authorization.checkModel(call) : null;
     if (refusal !== null) return sendLocalReply(call, refusal);
-    if (this.router === null) call.backend = this.backends[0]!;
-    else refusal = this.router.route(call);
+    if (this.state.router === null) call.backend = this.state.backends[0]!;
+    else refusal = this.state.router.route(call);
     refuseIf(call, refusal ?? call.backend!.admit(call));
   }
 
   /** The call is not for the one model that it began with, and what began it must not go on. */
   onModelUnclear(call: ModelRoutedCall): void {
     const { problem: detail } = call;
-    const refusal = this.authorization.checkModel(call);
+    const refusal = this.state.authorization.checkModel(call);
     sendLocalReply(call, refusal ?? makeLocalReply(ModelReplyReasons.noMessage, { detail }));
   }
 
   onModelMoved(call: ModelRoutedCall, to: NamedModel): LocalReply | null {
-    return this.backends[0]!.limits.checkMoved(call, to);
+    return this.state.backends[0]!.limits.checkMoved(call, to);
   }
 
   /** More of the request has come, or all of it. */
   onRequestReady(call: InboundCall): void {
     if (call.match === null || call.isUnderWay) return;
-    if (call.isForFront) return this.answerByFront(this.front!, call);
+    if (call.isForFront) return this.answerByFront(this.state.front!, call);
     if (call.isHealthCheck) return this.answerHealth(call);
     if (call.backend === null && !(call as ModelRoutedCall).readModel())
       return creditRequest(call, call.requestBytes);
     if (call.isUnderWay) return;
     // The rest is waited for outside the queue, as far as there is memory for it.
     if (call.requestEnded || !call.isReplayable) this.enqueue(call);
-    else if (this.buffers.admits(call)) creditRequest(call, call.requestBytes);
+    else if (this.state.buffers.admits(call)) creditRequest(call, call.requestBytes);
   }
 
   /** The model may have retired since the call arrived: another version takes it then. */
   private enqueue(call: InboundCall): void {
-    const refusal = call.backend!.isRetired ? (this.router?.route(call) ?? null) : null;
+    const refusal = call.backend!.isRetired ? (this.state.router?.route(call) ?? null) : null;
     refuseIf(call, refusal ?? call.backend!.enqueue(call));
   }
 
   onAttemptEnd(call: InboundCall, attempt: Attempt): void {
     const backend = call.backend!;
     const { activity, lostCalls, refusing, endingServer } = call.instance!;
-    const { nowMs } = this.context;
+    const { nowMs } = this.state.context;
     if (call.ticket !== null && !call.isAnswerKept) activity.onResponse(call, nowMs);
     // Trailers without a grpc-status are no answer: it is the model that broke the protocol, and not this sidecar.
     if (attempt.trailers !== null && attempt.ended !== AttemptEnd.missingTrailers) {
       if (attempt.status === Status.NOT_FOUND && endingServer.holds(call, attempt, nowMs)) return;
       refusing.onAnswer();
-      if (attempt.trailers.extras.length > 0) this.load.takeTrailers(attempt.trailers.extras, nowMs);
+      if (attempt.trailers.extras.length > 0) this.state.load.takeTrailers(attempt.trailers.extras, nowMs);
       const load = this.reportFields(call, attempt.status);
-      const failed = failedUpstreamFields(call, attempt, this.upstreamFailures);
+      const failed = failedUpstreamFields(call, attempt, this.state.upstreamFailures);
       finishWith(call, attempt, failed.length === 0 ? load : [...failed, ...load]);
     } else if (isNeverProcessed(attempt.ended as AttemptEnd) && !call.isCommitted) {
       if (backend.repeat(call)) return;
       // The request is not kept here: the caller's sidecar has it, and sends it again.
       if (call.instance!.isReady && refusing.isPassing(attempt.ended as AttemptEnd, attempt.session))
-        return refuseCall(call, localReplyFor(attempt, this.service, 0));
+        return refuseCall(call, localReplyFor(attempt, this.state.service, 0));
       const why = attempt.reason === '' ? 'it refused the call' : attempt.reason;
       sendLocalReply(call, backend.unavailable(why));
     } else if (attempt.ended === AttemptEnd.connectionLost) lostCalls.onLost(call, nowMs);
     else if (isDeadlineReset(attempt.ended as AttemptEnd, attempt.status, call.deadlineMs - nowMs))
       this.onDeadline(call);
-    else sendLocalReply(call, localReplyFor(attempt, this.service, 0));
+    else sendLocalReply(call, localReplyFor(attempt, this.state.service, 0));
   }
 
   onFinish(call: InboundCall, status: number): void {
-    call.stats?.finish(status, this.context.nowMs - call.startMs);
-    this.buffers.release(call);
-    if (call.isHealthCheck) this.watches.leave(call);
+    call.stats?.finish(status, this.state.context.nowMs - call.startMs);
+    this.state.buffers.release(call);
+    if (call.isHealthCheck) this.state.watches.leave(call);
     if (call.serverCall !== ServerCall.none) call.backend!.onServerCallFinish(call);
     if (call.ticket === null) return;
-    this.load.onEnd(status);
+    this.state.load.onEnd(status);
     call.backend!.onFinish(call, call.ticket, status);
   }
 
@@ -245,9 +253,9 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
   /** The load report in the trailers of a call, where its caller is told; one that watches is told each report once. */
   private loadFields(call: InboundCall): readonly HeaderField[] {
     const { session } = call;
-    const isForAll = this.config.loadReport.trailers;
+    const isForAll = this.state.config.loadReport.trailers;
     if (!isForAll && !session.isToldLoad) return NO_FIELDS;
-    const fields = this.load.trailer(call, this.context.nowMs);
+    const fields = this.state.load.trailer(call, this.state.context.nowMs);
     if (!isForAll && session.toldLoad === fields) return NO_FIELDS;
     session.toldLoad = fields;
     return fields;
@@ -275,19 +283,19 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
   /** The service says that the method is unary, and it is not. */
   onNotUnary(call: InboundCall): void {
     const { path } = headerViewOf(call.block);
-    this.kinds.noteStream(path);
-    call.plan = this.routes.match(path)?.plan ?? call.plan;
+    this.state.kinds.noteStream(path);
+    call.plan = this.state.routes.match(path)?.plan ?? call.plan;
   }
 
   requestHeaders(call: Call): StableList {
-    return forwardRequest(call.block, this.profile);
+    return forwardRequest(call.block, this.state.profile);
   }
 
   /** The model is told the time for the whole answer: the limit of an attempt is for its beginning, and this sidecar keeps it. */
   requestExtras(call: InboundCall, attempt: Attempt): readonly HeaderField[] {
-    const { tracer, nowMs } = this.context;
+    const { tracer, nowMs } = this.state.context;
     const leftMs = call.answerDeadlineMs - nowMs;
-    const extras = forwardExtras(call.block, this.profile, leftMs, call.caller?.field ?? null, 0);
+    const extras = forwardExtras(call.block, this.state.profile, leftMs, call.caller?.field ?? null, 0);
     return tracer === null ? extras : tracer.onward(call, attempt, extras);
   }
 
@@ -325,7 +333,7 @@ export class Inbound extends InboundState implements ModelRoutedHandler {
 
   /** A fault of a drill delays or aborts the call. */
   private injectFault(faults: ActiveFaults, call: InboundCall): Next {
-    const { nowMs, random } = this.context;
+    const { nowMs, random } = this.state.context;
     const source = call.caller?.service ?? '';
     const fault = findFault(faults.inbound, source, headerViewOf(call.block).path, nowMs, random);
     if (fault === undefined) return Next.continue;

@@ -9,7 +9,7 @@ export type TakeoverAnswer =
   | { readonly ok: true; readonly pid: number }
   | { readonly ok: false; readonly why: string };
 
-/** What the admin server reads of a running sidecar; `app/sidecar.ts` implements it. */
+/** What the admin server reads of a running sidecar; `app/sidecar-reports.ts` implements it. */
 export interface SidecarView {
   readonly service: string;
   readonly instance: string;

@@ -100,7 +100,7 @@ export class InboundSide {
       readMemory: deps.readMemory,
     });
     this.single?.attach(
-      this.inbound.backends.map((backend) => ({ backend, instance: backend.instances[0]! })),
+      this.inbound.state.backends.map((backend) => ({ backend, instance: backend.instances[0]! })),
     );
     if (options.process?.isolation !== undefined)
       this.statistics = new StatisticsReader(() => this.hosts, context);
@@ -111,7 +111,7 @@ export class InboundSide {
     this.openRecycler();
     this.described = this.describeMethods(this.single);
     if (this.single !== undefined) this.follow(this.single);
-    this.inbound.health = this.makeResponder();
+    this.inbound.state.health = this.makeResponder();
     identity?.onRotated(({ rootsChanged }) => {
       if (rootsChanged) this.listener?.review((session) => identity.stillTrusts(session));
     });
@@ -182,8 +182,8 @@ export class InboundSide {
   /** Asks a service what methods it has, each time it starts. Several processes of our own serve what is known without asking. */
   private describeMethods(host: ModelHost | undefined): DescribedMethods | undefined {
     if (host !== undefined && this.config.reflection !== false)
-      return new DescribedMethods(host.address, this.context, (list) => this.inbound.describe(list));
-    this.inbound.describe(undefined);
+      return new DescribedMethods(host.address, this.context, (list) => this.inbound.state.describe(list));
+    this.inbound.state.describe(undefined);
     return undefined;
   }
 
@@ -227,8 +227,8 @@ export class InboundSide {
       ...security,
       onStream: (session, stream, block, ended) => this.inbound.accept(session, stream, block, ended),
     });
-    this.inbound.onReadiness = (readiness) => this.listener!.announceReadiness(readiness);
-    this.listener.announceReadiness(this.inbound.readiness);
+    this.inbound.state.onReadiness = (readiness) => this.listener!.announceReadiness(readiness);
+    this.listener.announceReadiness(this.inbound.state.readiness);
     this.address = await this.listener.listen();
   }
 
@@ -236,13 +236,13 @@ export class InboundSide {
   update(config: InboundConfig): void {
     this.config = config;
     if (this.options.intentionsFrom === 'file') this.intentions = this.tableOf(config);
-    this.inbound.update(config, this.intentions, this.listener?.sessions ?? []);
+    this.inbound.state.update(config, this.intentions, this.listener?.sessions ?? []);
   }
 
   /** Intentions from Consul. Calls in flight that are no longer allowed are ended. */
   setIntentions(table: IntentionTable): void {
     this.intentions = table;
-    this.inbound.setIntentions(table, this.listener?.sessions ?? []);
+    this.inbound.state.setIntentions(table, this.listener?.sessions ?? []);
   }
 
   private tableOf(config: InboundConfig): IntentionTable {
@@ -264,7 +264,7 @@ export class InboundSide {
   notReady(): string[] {
     const { repository } = this;
     return modelsNotReady(
-      this.inbound.backends.filter(({ isRetired }) => !isRetired),
+      this.inbound.state.backends.filter(({ isRetired }) => !isRetired),
       (backend) => repository !== undefined && !repository.isInitial(backend),
     );
   }

@@ -35,7 +35,9 @@ export type OwnedModel = Pick<
 >;
 
 /** A started sidecar, as the command line and tests use it. */
-export interface RunningSidecar extends SidecarView {
+export interface RunningSidecar {
+  /** What the admin server shows of it. */
+  readonly view: SidecarView;
   readonly addresses: Addresses;
   /**
    * Takes a changed configuration over. Rejects, and changes nothing, when a new listener cannot be
@@ -68,7 +70,9 @@ export interface RunningSidecar extends SidecarView {
    * successor.
    */
   handOver(): void;
-  /** Sets what `takeOver` does. */
+  /** As `view.drain`. */
+  drain(): Promise<void>;
+  /** Sets what `view.takeOver` does. */
   setTakeover(takeOver: () => Promise<TakeoverAnswer>): void;
   /**
    * Closes everything at once; `drain` comes first in an orderly end. Calling it again does

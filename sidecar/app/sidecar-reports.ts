@@ -1,6 +1,6 @@
 import type { FaultAdmin } from '../admin/faults.js';
 import type { RolloutAdmin } from '../admin/rollouts.js';
-import type { SidecarView } from '../admin/view.js';
+import type { SidecarView, TakeoverAnswer } from '../admin/view.js';
 import type { SidecarConfig } from '../config/model.js';
 import type { Consul } from '../discovery/consul/consul.js';
 import type { Metric } from '../telemetry/metric.js';
@@ -38,60 +38,63 @@ import { faultMetrics, mirrorReports, trafficShiftMetrics } from './metrics/traf
 import type { OutboundSide } from './outbound-side.js';
 import type { TraceSink } from './traces/trace-sink.js';
 
+/** The parts of a running sidecar as its reports read them; `Sidecar` builds and changes them. */
+export interface SidecarParts {
+  /** The configuration in force. */
+  readonly current: SidecarConfig;
+  readonly deps: { readonly version: string; readonly pid?: number; readonly restarts?: number };
+  readonly context: AppContext;
+  readonly outbound: OutboundSide;
+  readonly accessLog: AccessLogSink;
+  readonly traces: TraceSink;
+  readonly audit: AuditSink;
+  readonly taps: OpenTaps;
+  readonly faultController: FaultController;
+  /** Undefined in a sidecar beside a caller only. */
+  readonly inbound: InboundSide | undefined;
+  /** Undefined without a `consul` block. */
+  readonly consul: Consul | undefined;
+  /** Undefined without certificates, and until `start`. */
+  readonly identity: MeshIdentity | undefined;
+  readonly isDraining: boolean;
+  /** Changed configurations that were invalid. */
+  readonly rejectedReloads: number;
+  drain(): Promise<void>;
+  takeOver(): Promise<TakeoverAnswer>;
+}
+
 /**
- * What the admin server and the command line read of a running sidecar, from the parts that
- * `Sidecar` builds. Nothing is counted or stored here: each report is made when it is asked for.
+ * What the admin server and the command line read of a running sidecar. Nothing is counted or stored here: each report is
+ * made when it is asked for.
  */
-export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'takeOver'> {
+export class SidecarReports implements SidecarView {
   readonly service: string;
   readonly instance: string;
   readonly version: string;
   readonly pid: number | undefined;
   readonly restarts: number | undefined;
 
-  protected abstract readonly context: AppContext;
-  protected abstract readonly outbound: OutboundSide;
-  protected abstract readonly accessLog: AccessLogSink;
-  protected abstract readonly traces: TraceSink;
-  protected abstract readonly audit: AuditSink;
-  protected abstract readonly taps: OpenTaps;
-  protected abstract readonly faultController: FaultController;
-  /** Undefined in a sidecar beside a caller only. */
-  protected inbound: InboundSide | undefined;
-  /** Undefined without a `consul` block. */
-  protected consul: Consul | undefined;
-  /** Undefined without certificates, and until `start`. */
-  protected identity: MeshIdentity | undefined;
-  protected draining: Promise<void> | undefined;
-  protected rejectedReloads = 0;
-
-  constructor(
-    protected current: SidecarConfig,
-    {
-      version,
-      pid,
-      restarts,
-    }: { readonly version: string; readonly pid?: number; readonly restarts?: number },
-  ) {
+  constructor(private readonly parts: SidecarParts) {
+    const { current, deps } = parts;
     this.service = current.service;
     this.instance = current.instance;
-    this.version = version;
-    this.pid = pid;
-    this.restarts = restarts;
+    this.version = deps.version;
+    this.pid = deps.pid;
+    this.restarts = deps.restarts;
   }
 
   notReady(): readonly string[] {
     return [
-      ...(this.draining ? ['draining'] : []),
+      ...(this.parts.isDraining ? ['draining'] : []),
       ...this.internalErrors(),
       ...this.ownReasons(),
-      ...(this.inbound?.notReady() ?? []),
-      ...this.outbound.notReady(),
+      ...(this.parts.inbound?.notReady() ?? []),
+      ...this.parts.outbound.notReady(),
     ];
   }
 
   private internalErrors(): string[] {
-    const { unsafe } = this.context.dataPlane.containment;
+    const { unsafe } = this.parts.context.dataPlane.containment;
     return unsafe === '' ? [] : [`${unsafe}: this process ends, see its log`];
   }
 
@@ -99,128 +102,139 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
    * Reasons against readiness in the sidecar itself: its identity, and Consul; not its models and
    * upstreams.
    */
-  protected ownReasons(): string[] {
-    const problem = this.identity?.problem;
-    return [...(problem === undefined ? [] : [`identity: ${problem}`]), ...(this.consul?.notReady() ?? [])];
+  ownReasons(): string[] {
+    const problem = this.parts.identity?.problem;
+    return [
+      ...(problem === undefined ? [] : [`identity: ${problem}`]),
+      ...(this.parts.consul?.notReady() ?? []),
+    ];
   }
 
   endpoints(): readonly EndpointReport[] {
-    return this.outbound.outbounds.flatMap(({ clusters }) =>
+    return this.parts.outbound.outbounds.flatMap(({ clusters }) =>
       clusters.flatMap((cluster) => reportsOf(cluster, this.nowMs())),
     );
   }
 
   queue(): QueueReport | undefined {
-    const backends = this.inbound?.inbound.backends.flatMap(({ queues }) => queues.all);
+    const backends = this.parts.inbound?.inbound.state.backends.flatMap(({ queues }) => queues.all);
     return backends && backends.length > 0 ? queueReportOfAll(backends, this.nowMs()) : undefined;
   }
 
   mirrors(): readonly MirrorReport[] {
-    return mirrorReports(this.outbound.outbounds, this.nowMs());
+    return mirrorReports(this.parts.outbound.outbounds, this.nowMs());
   }
 
   sizeLimits(): readonly SizeLimitReport[] {
-    return sizeLimitReports(this.outbound.outbounds);
+    return sizeLimitReports(this.parts.outbound.outbounds);
   }
 
   methods(): readonly MethodReport[] {
-    return methodReports(this.outbound.outbounds);
+    return methodReports(this.parts.outbound.outbounds);
   }
 
   defects(): DefectReport | undefined {
-    const { stats, containment } = this.context.dataPlane;
+    const { stats, containment } = this.parts.context.dataPlane;
     const { last } = containment;
     if (last === null) return undefined;
     return { count: stats.defects, message: last.message, agoMs: this.nowMs() - last.atMs };
   }
 
   poison(): readonly PoisonReport[] {
-    return poisonReports(this.outbound.poison, this.nowMs());
+    return poisonReports(this.parts.outbound.poison, this.nowMs());
   }
 
   faults(): FaultAdmin {
-    return this.faultController;
+    return this.parts.faultController;
   }
 
   model(): ModelReport | undefined {
-    return this.inbound?.model();
+    return this.parts.inbound?.model();
   }
 
   models(): readonly ModelReport[] {
-    return this.inbound?.models() ?? [];
+    return this.parts.inbound?.models() ?? [];
   }
 
   rollouts(): RolloutAdmin | undefined {
-    return this.inbound?.rollouts;
+    return this.parts.inbound?.rollouts;
   }
 
   lives(): readonly LifeReport[] {
-    return this.inbound?.lives.reports() ?? [];
+    return this.parts.inbound?.lives.reports() ?? [];
   }
 
   registry(): RegistryReport | undefined {
-    return this.consul?.report();
+    return this.parts.consul?.report();
   }
 
   dns(): readonly DnsReport[] {
-    return this.outbound.dns.reports();
+    return this.parts.outbound.dns.reports();
   }
 
   openTap(options: TapOptions, sink: TapSink): ReturnType<OpenTap> {
-    return this.taps.open(options, sink);
+    return this.parts.taps.open(options, sink);
   }
 
   calls(): CallCounts {
     const ended = { inbound: 0, outbound: 0 };
-    for (const { direction, started, inFlight } of this.context.dataPlane.stats.calls)
+    for (const { direction, started, inFlight } of this.parts.context.dataPlane.stats.calls)
       ended[direction] += started - inFlight;
     return ended;
   }
 
   certificateEndsInS(): number | undefined {
-    const seconds = this.identity?.secondsLeft;
+    const seconds = this.parts.identity?.secondsLeft;
     return seconds === undefined ? undefined : Math.round(seconds);
   }
 
   metrics(): readonly Metric[] {
-    const { outbounds, health } = this.outbound;
-    const { stats, memory } = this.context.dataPlane;
+    const { outbounds, health } = this.parts.outbound;
+    const { stats, memory } = this.parts.context.dataPlane;
     return [
       ...sizeLimitMetrics(outbounds),
       ...metricsOf({
         stats,
         memory,
         outbounds,
-        inbound: this.inbound?.inbound,
-        rejectedReloads: this.rejectedReloads,
-        rotations: this.identity?.rotations ?? 0,
-        leafSecondsLeft: this.identity?.secondsLeft,
-        leafLifetimeSeconds: this.identity?.lifetimeSeconds,
+        inbound: this.parts.inbound?.inbound.state,
+        rejectedReloads: this.parts.rejectedReloads,
+        rotations: this.parts.identity?.rotations ?? 0,
+        leafSecondsLeft: this.parts.identity?.secondsLeft,
+        leafLifetimeSeconds: this.parts.identity?.lifetimeSeconds,
       }),
       ...processMetrics({ ...this.names(), models: this.models() }),
       ...trafficShiftMetrics(outbounds),
-      ...faultMetrics(this.faultController),
+      ...faultMetrics(this.parts.faultController),
       ...health.metrics(),
-      ...this.accessLog.metrics(),
-      ...this.traces.metrics(),
-      ...this.audit.metrics(),
-      ...(this.consul?.metrics() ?? []),
-      ...this.outbound.dns.metrics(),
-      ...(this.inbound?.statuses.metrics() ?? []),
-      ...(this.inbound === undefined ? [] : lifeMetrics(this.inbound.lives)),
-      ...(this.inbound?.recycler === undefined ? [] : recycleMetrics(this.inbound.recycler)),
-      ...(this.inbound?.statistics === undefined
+      ...this.parts.accessLog.metrics(),
+      ...this.parts.traces.metrics(),
+      ...this.parts.audit.metrics(),
+      ...(this.parts.consul?.metrics() ?? []),
+      ...this.parts.outbound.dns.metrics(),
+      ...(this.parts.inbound?.statuses.metrics() ?? []),
+      ...(this.parts.inbound === undefined ? [] : lifeMetrics(this.parts.inbound.lives)),
+      ...(this.parts.inbound?.recycler === undefined ? [] : recycleMetrics(this.parts.inbound.recycler)),
+      ...(this.parts.inbound?.statistics === undefined
         ? []
-        : inferenceMetrics(this.inbound.statistics, this.inbound.inbound.backends)),
-      ...(this.inbound?.repository === undefined
+        : inferenceMetrics(this.parts.inbound.statistics, this.parts.inbound.inbound.state.backends)),
+      ...(this.parts.inbound?.repository === undefined
         ? []
-        : repositoryMetrics(this.inbound.repository.repository)),
+        : repositoryMetrics(this.parts.inbound.repository.repository)),
     ];
   }
 
   config(): unknown {
-    if (this.consul === undefined) return this.current;
-    return { ...this.current, unsupported: this.consul.report().unsupported };
+    if (this.parts.consul === undefined) return this.parts.current;
+    return { ...this.parts.current, unsupported: this.parts.consul.report().unsupported };
+  }
+
+  drain(): Promise<void> {
+    return this.parts.drain();
+  }
+
+  takeOver(): Promise<TakeoverAnswer> {
+    return this.parts.takeOver();
   }
 
   private names() {
@@ -229,6 +243,6 @@ export abstract class SidecarReports implements Omit<SidecarView, 'drain' | 'tak
   }
 
   private nowMs(): number {
-    return this.context.deps.clock.now();
+    return this.parts.context.deps.clock.now();
   }
 }

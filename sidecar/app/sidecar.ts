@@ -17,6 +17,7 @@ import { createDataPlane, localSettings } from './data-plane.js';
 import { FaultController } from './fault-controller.js';
 import { ProcessFaults } from './faults/process-faults.js';
 import { InboundSide } from './inbound-side.js';
+import type { MeshIdentity } from './mesh-identity.js';
 import type { SuspectModel } from './models/recycler.js';
 import { FileStore } from './models/rollout/file-store.js';
 import type { RolloutStore } from './models/rollout/store.js';
@@ -24,7 +25,7 @@ import { OutboundSide } from './outbound-side.js';
 import { StartedWith } from './restart-required.js';
 import type { Addresses, OwnedModel, ReloadResult, RunningSidecar } from './running-sidecar.js';
 import { ServiceRegistration } from './service-registration.js';
-import { SidecarReports } from './sidecar-reports.js';
+import { type SidecarParts, SidecarReports } from './sidecar-reports.js';
 import { TlsIdentity } from './tls-identity.js';
 import { TraceSink } from './traces/trace-sink.js';
 
@@ -49,14 +50,20 @@ export async function startSidecar(config: SidecarConfig, deps: Deps): Promise<R
  * turn critical in Consul, wait for that to spread, GOAWAY on every connection, wait for calls in flight, deregister; `stop`
  * then closes the parts.
  */
-class Sidecar extends SidecarReports implements RunningSidecar {
-  protected readonly context: AppContext;
-  protected readonly accessLog: AccessLogSink;
-  protected readonly traces: TraceSink;
-  protected readonly audit: AuditSink;
-  protected readonly taps: OpenTaps;
-  protected readonly outbound: OutboundSide;
-  protected readonly faultController: FaultController;
+class Sidecar implements RunningSidecar, SidecarParts {
+  readonly view: SidecarReports;
+  readonly context: AppContext;
+  readonly accessLog: AccessLogSink;
+  readonly traces: TraceSink;
+  readonly audit: AuditSink;
+  readonly taps: OpenTaps;
+  readonly outbound: OutboundSide;
+  readonly faultController: FaultController;
+  inbound: InboundSide | undefined;
+  consul: Consul | undefined;
+  identity: MeshIdentity | undefined;
+  rejectedReloads = 0;
+  private draining: Promise<void> | undefined;
   private readonly processFaults: ProcessFaults;
   private readonly loopMonitor: EventLoopMonitor;
   private admin: AdminServer | undefined;
@@ -67,10 +74,10 @@ class Sidecar extends SidecarReports implements RunningSidecar {
   private startTakeover = async (): Promise<TakeoverAnswer> => ({ ok: false, why: 'not possible here' });
 
   constructor(
-    current: SidecarConfig,
-    private readonly deps: Deps,
+    public current: SidecarConfig,
+    readonly deps: Deps,
   ) {
-    super(current, deps);
+    this.view = new SidecarReports(this);
     this.startedWith = new StartedWith(current);
     this.loopMonitor = new EventLoopMonitor(deps.clock, deps.timers, () =>
       this.context.dataPlane.stats.calls.some(({ inFlight }) => inFlight > 0),
@@ -94,7 +101,7 @@ class Sidecar extends SidecarReports implements RunningSidecar {
       upstreamNames: () => this.outbound.outbounds.map(({ name }) => name),
       onChange: (faults) => {
         this.outbound.setFaults(faults);
-        if (this.inbound !== undefined) this.inbound.inbound.faults = faults;
+        if (this.inbound !== undefined) this.inbound.inbound.state.faults = faults;
       },
     });
   }
@@ -128,14 +135,14 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     }
     this.audit.trail.record(AuditKind.configured, {
       config: configHash(this.current),
-      version: this.version,
+      version: this.view.version,
     });
     this.openIdentity();
     await this.traces.update(this.current.traces);
     await this.outbound.start();
     if (inbound) await this.startInbound(inbound);
-    if (admin) this.admin = await startAdmin(admin, this, { sockets, tokenFile });
-    if (observe) this.observe = await startObserve(observe, this, { sockets, clock });
+    if (admin) this.admin = await startAdmin(admin, this.view, { sockets, tokenFile });
+    if (observe) this.observe = await startObserve(observe, this.view, { sockets, clock });
     if (sockets?.isSuccessor !== true) this.register();
   }
 
@@ -151,9 +158,9 @@ class Sidecar extends SidecarReports implements RunningSidecar {
   }
 
   private async startInbound(config: InboundConfig): Promise<void> {
-    const { identity, service, current } = this;
+    const { identity, current } = this;
     const inbound = new InboundSide(config, this.context, {
-      service,
+      service: this.view.service,
       instance: current.instance,
       stateDir: current.stateDir,
       rolloutStore: this.rolloutStore(),
@@ -163,14 +170,15 @@ class Sidecar extends SidecarReports implements RunningSidecar {
       drainTimeoutMs: current.drainTimeoutMs,
     });
     this.inbound = inbound;
-    inbound.inbound.upstreamFailures = this.outbound.failures;
+    inbound.inbound.state.upstreamFailures = this.outbound.failures;
     await inbound.start();
     this.consul?.watchIntentions((table) => inbound.setIntentions(table));
   }
 
   /** Consul where there is one; else a directory of this machine. */
   private rolloutStore(): RolloutStore | undefined {
-    const { consul, service, instance } = this;
+    const { consul } = this;
+    const { service, instance } = this.view;
     const { stateDir } = this.current;
     if (consul !== undefined) return consul.rolloutStore(service, instance);
     return stateDir === undefined ? undefined : new FileStore(stateDir, instance, this.deps.clock);
@@ -180,12 +188,12 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     const { consul } = this;
     if (consul?.keepsEntry !== true) return;
     const registration = new ServiceRegistration(this.current, {
-      version: this.version,
+      version: this.view.version,
       inbound: this.inbound,
       upstreams: () => this.current.outbound?.upstreams ?? [],
       listeners: this.outbound.addresses,
       observe: this.observe?.address,
-      sidecar: () => this.ownReasons(),
+      sidecar: () => this.view.ownReasons(),
       onChange: () => consul.changed(),
       time: this.deps,
     });
@@ -284,6 +292,10 @@ class Sidecar extends SidecarReports implements RunningSidecar {
 
   // ---- end ----
 
+  get isDraining(): boolean {
+    return this.draining !== undefined;
+  }
+
   drain(): Promise<void> {
     this.draining ??= this.drainNow();
     return this.draining;
@@ -298,7 +310,9 @@ class Sidecar extends SidecarReports implements RunningSidecar {
     this.audit.trail.record(AuditKind.draining, { timeoutMs: drainTimeoutMs });
     const drained = Promise.all(listeners.map((listener) => listener.drain()));
     const { timers, clock } = this.deps;
-    await new CallDrain(listeners, { service: this.service, drainTimeoutMs, timers, clock }).end(drained);
+    await new CallDrain(listeners, { service: this.view.service, drainTimeoutMs, timers, clock }).end(
+      drained,
+    );
     if (!this.isHandedOver) await this.consul?.deregister();
   }
 

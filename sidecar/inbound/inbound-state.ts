@@ -46,12 +46,12 @@ export interface InboundDeps {
 
 /**
  * What the calls of peers to the local models share: the models with their queues, routes, intentions, limits and reports, and how
- * all of it follows the configuration. The way of a call is the story of `inbound.ts`.
+ * all of it follows the configuration. `Inbound` (inbound.ts) takes a call through it.
  */
-export abstract class InboundState {
-  protected readonly service: string;
-  protected readonly context: DataPlaneContext;
-  protected readonly served: ModelBackend[] = [];
+export class InboundState {
+  readonly service: string;
+  readonly context: DataPlaneContext;
+  readonly served: ModelBackend[] = [];
   /** Methods that the sidecar answers for all models; null: none. */
   front: FrontMethods | null = null;
   /** Null: health checks go to the model. */
@@ -63,7 +63,7 @@ export abstract class InboundState {
   /** Called with `readiness` after every change of a model: peers are told. */
   onReadiness: (readiness: Readiness) => void = () => {};
   /** Null: there is one model, and calls are not read for a model name. */
-  protected readonly router: ModelRouter | null;
+  readonly router: ModelRouter | null;
   /** Limits for all models together. */
   readonly limits: SharedLimits;
   private readonly deps: BackendDeps;
@@ -74,21 +74,21 @@ export abstract class InboundState {
   readonly methodLists = new MethodLists((session, block) =>
     this.refusalOf(session.identity as Caller | null, block),
   );
-  protected readonly kinds = new MethodKinds();
+  readonly kinds = new MethodKinds();
   /** What the queues of models that are gone have counted. */
   readonly ended = new EndedQueues();
-  protected readonly authorization: InboundAuthorization;
+  readonly authorization: InboundAuthorization;
   /** Calls are read for the model that they name: there are several, or limits or intentions are about single ones. */
-  protected readsNames = false;
+  readsNames = false;
   /** How far rate limits make the messages of such calls be read. */
-  protected rateScope: ReadingScope = 'beginning';
-  protected readonly profile = inboundProfile();
+  rateScope: ReadingScope = 'beginning';
+  readonly profile = inboundProfile();
   /** Memory for requests that are buffered whole before they are queued. */
-  protected readonly buffers: BufferAdmission;
-  protected routes: Routes;
+  readonly buffers: BufferAdmission;
+  routes: Routes;
 
   constructor(
-    protected config: InboundConfig,
+    public config: InboundConfig,
     { service, models, intentions, context, replayBytes, readMemory }: InboundDeps,
   ) {
     this.service = service;
@@ -160,7 +160,7 @@ export abstract class InboundState {
   }
 
   /** The reply to a peer that has no identity or may not call; null: it may. */
-  protected refusalOf(caller: Caller | null, block: HeaderBlock): LocalReply | null {
+  refusalOf(caller: Caller | null, block: HeaderBlock): LocalReply | null {
     if (caller === null && this.config.mtls === 'strict') return makeLocalReply(LocalReplyReasons.noIdentity);
     return this.authorization.check(caller, block);
   }

@@ -1,7 +1,7 @@
 import type { RateCount } from '../../core/admission/rate-limit.js';
 import type { QueueCounts } from '../../inbound/ended-queues.js';
 import type { NamedQueue } from '../../inbound/models/backend-queues.js';
-import type { Inbound } from '../../inbound.js';
+import type { InboundState } from '../../inbound/inbound-state.js';
 import { getOrInsert } from '../../runtime/get-or-insert.js';
 import type { Metric, Sample } from '../../telemetry/metric.js';
 import { metric, metricsOver, one } from '../../telemetry/metric-rows.js';
@@ -10,7 +10,7 @@ import { metric, metricsOver, one } from '../../telemetry/metric-rows.js';
  * Metrics of the queue before the local model; of several models each has its own queue, and a
  * label `model`; so has a model with limits of its own, where the others share one without a label.
  */
-export function queueMetrics(inbound: Inbound | undefined): Metric[] {
+export function queueMetrics(inbound: InboundState | undefined): Metric[] {
   if (inbound === undefined) return [];
   const { backends } = inbound;
   const isOnly = backends.length === 1 && backends[0]!.version === '';
@@ -65,7 +65,7 @@ type Labels = Readonly<Record<string, string>>;
 
 /** Metrics of the limits that are configured. */
 function limitMetrics(
-  inbound: Inbound,
+  inbound: InboundState,
   rows: readonly (readonly QueueOfBackend[])[],
   labelsOf: (queue: QueueOfBackend) => Labels,
 ): Metric[] {

@@ -1,12 +1,15 @@
 import { REPORT_SOURCES } from '../../cluster/report-counts.js';
 import { REPORT_FAULTS } from '../../codec/orca.js';
-import type { Inbound } from '../../inbound.js';
+import type { InboundState } from '../../inbound/inbound-state.js';
 import type { Outbound } from '../../outbound.js';
 import type { Metric } from '../../telemetry/metric.js';
 import { metric, metricsOver, one } from '../../telemetry/metric-rows.js';
 
 /** Metrics of load reports: those of endpoints, and those that callers and the local model bring about. */
-export function loadReportMetrics(outbounds: readonly Outbound[], inbound: Inbound | undefined): Metric[] {
+export function loadReportMetrics(
+  outbounds: readonly Outbound[],
+  inbound: InboundState | undefined,
+): Metric[] {
   const metrics = [...reportsOfEndpoints(outbounds), ...(inbound === undefined ? [] : ownReports(inbound))];
   return metrics.filter(({ samples }) => samples.length > 0);
 }
@@ -41,7 +44,7 @@ function reportsOfEndpoints(outbounds: readonly Outbound[]): Metric[] {
   ];
 }
 
-function ownReports({ load, loadStreams }: Inbound): Metric[] {
+function ownReports({ load, loadStreams }: InboundState): Metric[] {
   const faults = REPORT_FAULTS.map((reason) => ({ labels: { reason }, value: load.faults[reason] }));
   return [
     metric('outrider_load_streams', one(loadStreams.size)),

@@ -6,7 +6,7 @@ import { DETECTOR_NAMES } from '../../core/outlier/detectors.js';
 import { EjectionState } from '../../core/outlier/ejection.js';
 import type { EjectionPool } from '../../core/outlier/ejection-pool.js';
 import { LIMIT_NAMES } from '../../http2/limits.js';
-import type { Inbound } from '../../inbound.js';
+import type { InboundState } from '../../inbound/inbound-state.js';
 import type { Outbound } from '../../outbound.js';
 import { type CallStats, LATENCY_BOUNDS_MS, type StatsRegistry } from '../../telemetry/call-stats.js';
 import type { HistogramSample, Metric, Sample } from '../../telemetry/metric.js';
@@ -23,7 +23,7 @@ export interface MetricSources {
   readonly stats: StatsRegistry;
   readonly memory: MemoryBudget;
   readonly outbounds: readonly Outbound[];
-  readonly inbound: Inbound | undefined;
+  readonly inbound: InboundState | undefined;
   readonly rejectedReloads: number;
   readonly rotations: number;
   /** Seconds until our certificate expires; undefined without one. */

@@ -92,9 +92,9 @@ export class ServedRepository implements RevisionOwner {
   /** `Inbound` has made the backends of `initial`, in their order. */
   attach(inbound: Inbound, statistics: StatisticsReader | undefined): void {
     this.inbound = inbound;
-    inbound.front = new RepositoryMethods(this.repository, this.settings.control, statistics);
+    inbound.state.front = new RepositoryMethods(this.repository, this.settings.control, statistics);
     const opened = this.initials.map(({ revision, hosts }, i) =>
-      this.connect(revision, hosts, inbound.backends[i]!, true),
+      this.connect(revision, hosts, inbound.state.backends[i]!, true),
     );
     this.repository.begin(opened, this.found);
   }
@@ -138,7 +138,7 @@ export class ServedRepository implements RevisionOwner {
 
   open(revision: Revision, isInitial: boolean): LoadedRevision {
     const hosts = this.processes.hostsOf(revision);
-    const backend = this.inbound!.addModel(this.processes.servedBy(revision, hosts));
+    const backend = this.inbound!.state.addModel(this.processes.servedBy(revision, hosts));
     return this.connect(revision, hosts, backend, isInitial);
   }
 
@@ -157,7 +157,7 @@ export class ServedRepository implements RevisionOwner {
     if (this.repository.loaded.held(revision) !== undefined) this.lives.drop(revision);
     else this.lives.ended(revision, 'its calls have ended, and its processes are stopped');
     for (const host of hosts) this.statuses?.remove(host);
-    this.inbound!.removeModel(backend);
+    this.inbound!.state.removeModel(backend);
     this.onChange();
   }
 

@@ -15,15 +15,15 @@ export function reportToParent(sidecar: RunningSidecar, parent: ParentChannel): 
   let lastModels = '';
   let timer: Timer;
   const reportReadiness = () => {
-    const notReady = sidecar.notReady();
+    const notReady = sidecar.view.notReady();
     const text = notReady.join('\n');
     if (text !== lastReadiness) parent.send({ event: 'readiness', notReady });
     lastReadiness = text;
   };
   sidecar.onModel(() => {
-    const report = sidecar.model();
+    const report = sidecar.view.model();
     if (report === undefined) return;
-    const models = sidecar.models();
+    const models = sidecar.view.models();
     const text = JSON.stringify([report, models]);
     if (text === lastModels) return;
     lastModels = text;

@@ -214,10 +214,11 @@ async function end(
 
 /** Publishes the addresses in the log, and to the parent or on standard output. */
 function announce(
-  { addresses, instance, version }: RunningSidecar,
+  { addresses, view }: RunningSidecar,
   logger: Logger,
   parent: ParentChannel | undefined,
 ): void {
+  const { instance, version } = view;
   const texts = addressTexts(addresses);
   logger.info({ addresses: texts, version }, 'listening');
   if (parent !== undefined) return parent.send({ event: 'listening', addresses: texts });

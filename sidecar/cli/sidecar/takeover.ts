@@ -173,7 +173,7 @@ export class Takeover {
 export function acceptWhenReady(sidecar: RunningSidecar, sockets: ListenSockets, then: () => void): void {
   if (!sockets.isSuccessor) return;
   const poll = (): void => {
-    if (sidecar.notReady().length > 0) {
+    if (sidecar.view.notReady().length > 0) {
       systemTimers.after(READY_POLL_MS, poll, { unref: true });
       return;
     }

@@ -41,6 +41,6 @@ export class ModelStack extends Stack {
   reload(over: InboundOptions): void {
     const { inbound, intentions, listener } = this.side;
     const config = anInbound(over);
-    this.settle(inbound.update(config, intentions(config.intentions), listener.sessions));
+    this.settle(inbound.state.update(config, intentions(config.intentions), listener.sessions));
   }
 }

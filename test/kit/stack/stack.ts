@@ -378,14 +378,14 @@ export class Stack {
     const pools = served.flatMap((each) => each.pools);
     for (const pool of pools) pool.start();
     const listener = this.listen((link, stream, block, ended) => inbound.accept(link, stream, block, ended));
-    inbound.onReadiness = (readiness) => listener.announceReadiness(readiness);
-    listener.announceReadiness(inbound.readiness);
-    const backend = inbound.backends[0]!;
+    inbound.state.onReadiness = (readiness) => listener.announceReadiness(readiness);
+    listener.announceReadiness(inbound.state.readiness);
+    const backend = inbound.state.backends[0]!;
     const instance = backend.instances[0]!;
     const stack = { inbound, backend, instance, listener, pool: pools[0]!, pools, model, intentions };
     this.inbounds.push(stack);
     this.run();
-    const instances = inbound.backends.flatMap((each) => each.instances);
+    const instances = inbound.state.backends.flatMap((each) => each.instances);
     if (options.ready !== false) for (const each of instances) each.setState({ kind: 'ready' });
     return stack;
   }
@@ -497,7 +497,7 @@ export class Stack {
       }
     }
     for (const { inbound } of this.inbounds) {
-      for (const { queues, instances } of inbound.backends) {
+      for (const { queues, instances } of inbound.state.backends) {
         for (const { queue } of queues.all) {
           const { running, waiting, waitingBytes } = queue;
           assert.deepEqual([running, waiting, waitingBytes], [0, 0, 0], 'in the queue');

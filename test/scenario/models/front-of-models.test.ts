@@ -52,7 +52,7 @@ describe('Scenario: the front of several models', () => {
   };
 
   const model = (name: string): Backend => stack.backend(`model ${name}`);
-  const slot = (name: string) => side.inbound.backends.find((each) => each.name === name)!;
+  const slot = (name: string) => side.inbound.state.backends.find((each) => each.name === name)!;
   const ask = (options: CallOptions): PeerStream => stack.settle(peer.call(options));
   const infer = (name: string, options: CallOptions = {}): PeerStream =>
     ask({ body: anInferRequest(name), ...options });
@@ -282,7 +282,7 @@ describe('Scenario: the front of several models', () => {
   it('questions without a name are answered for all, or by any that is ready', () => {
     open();
     const known: Record<string, boolean | undefined> = { '': true, digits: true, slow: false };
-    side.inbound.health = new HealthResponder((name) => known[name]);
+    side.inbound.state.health = new HealthResponder((name) => known[name]);
     slot('digits').instances[0]!.setState({ kind: 'away', why: 'it is broken' });
     const server = (method: string): PeerStream =>
       ask({ path: `${INFERENCE}/${method}`, body: grpcMessage(Buffer.alloc(0)) });

@@ -104,7 +104,7 @@ describe('Scenario: several instances of one model', () => {
 
   describe('whose calls are idempotent', () => {
     beforeEach(() => {
-      side.inbound.update(
+      side.inbound.state.update(
         anInbound({
           queue: { concurrency: 1, maxWaiting: 8 },
           routes: [{ ...aRoute(), idempotent: true }],
@@ -174,7 +174,7 @@ describe('Scenario: several instances of one model', () => {
 
   it("the end of a sequence is not that of another caller's with the same id", () => {
     const intentions = ['app', 'other'].map((from) => ({ from, to: 'digits', action: 'allow' }) as const);
-    side.inbound.setIntentions(side.intentions(intentions), side.listener.sessions);
+    side.inbound.state.setIntentions(side.intentions(intentions), side.listener.sessions);
     const other = stack.app(side.listener, 'other');
     call(ofSequence(7));
     const at = seen().indexOf(1) + 1;

@@ -76,13 +76,13 @@ describe('Scenario: a replica whose model is loading', () => {
 
   it('is not one of several models while another is ready, nor a model that is away, which refuses calls itself', () => {
     const { inbound } = new Stack().inbound(anInbound(), { models: ['a', 'b'], ready: false });
-    const [a, b] = inbound.backends.map(({ instances }) => instances[0]!);
-    assert.equal(inbound.readiness, Readiness.loading);
+    const [a, b] = inbound.state.backends.map(({ instances }) => instances[0]!);
+    assert.equal(inbound.state.readiness, Readiness.loading);
     a!.setState({ kind: 'ready' });
-    assert.equal(inbound.readiness, Readiness.serving);
+    assert.equal(inbound.state.readiness, Readiness.serving);
     a!.setState({ kind: 'away', why: 'it failed' });
-    assert.equal(inbound.readiness, Readiness.loading);
+    assert.equal(inbound.state.readiness, Readiness.loading);
     b!.setState({ kind: 'away', why: 'it failed' });
-    assert.equal(inbound.readiness, Readiness.serving);
+    assert.equal(inbound.state.readiness, Readiness.serving);
   });
 });

@@ -192,10 +192,10 @@ describe('Scenario: a replica whose model has died of late', () => {
 
   it('says nothing where another model behind the same sidecar is ready and has not died', () => {
     const { inbound } = new Stack().inbound(anInbound(), { models: ['a', 'b'] });
-    const [a, b] = inbound.backends.map(({ instances }) => instances[0]!);
+    const [a, b] = inbound.state.backends.map(({ instances }) => instances[0]!);
     a!.setState({ kind: 'ready', isOnProbation: true });
-    assert.equal(inbound.readiness, Readiness.serving);
+    assert.equal(inbound.state.readiness, Readiness.serving);
     b!.setState({ kind: 'away', why: 'it died' });
-    assert.equal(inbound.readiness, Readiness.probation);
+    assert.equal(inbound.state.readiness, Readiness.probation);
   });
 });

@@ -57,7 +57,7 @@ describe('Scenario: the limits under random load', () => {
         () => {
           if (upTo(4) > 0) return;
           const next = anInbound(config());
-          side.inbound.update(next, side.intentions(next.intentions), side.listener.sessions);
+          side.inbound.state.update(next, side.intentions(next.intentions), side.listener.sessions);
         },
         () => {
           if (upTo(6) > 0) return;

@@ -38,7 +38,7 @@ describe('Scenario: versions of one model', () => {
   });
 
   const server = (version: string): Backend => stack.backend(`model digits=${version}`);
-  const backend = (version: string) => side.inbound.backends.find((each) => each.version === version)!;
+  const backend = (version: string) => side.inbound.state.backends.find((each) => each.version === version)!;
   const body = (version = ''): Buffer =>
     grpcMessage(new MessageWriter().text(1, 'digits').text(2, version).text(3, 'id').finish());
   const ask = (options: CallOptions): PeerStream => stack.settle(peer.call(options));
@@ -136,8 +136,8 @@ describe('Scenario: versions of one model', () => {
   it('a version that is gone is not found, and its counts stay', () => {
     answerOf('9');
     backend('9').retire();
-    side.inbound.removeModel(backend('9'));
+    side.inbound.state.removeModel(backend('9'));
     assert.equal(ask({ body: body('9') }).status, 5);
-    assert.equal(side.inbound.ended.of('digits', '9').admittedTotal, 1);
+    assert.equal(side.inbound.state.ended.of('digits', '9').admittedTotal, 1);
   });
 });

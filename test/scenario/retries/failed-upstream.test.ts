@@ -20,7 +20,7 @@ class Middle extends UpstreamStack {
   constructor(routes = [aSafeRoute()]) {
     super(['c1', 'c2'], { routes });
     this.side = this.inbound(anInbound({ queue: { concurrency: 8 } }));
-    this.side.inbound.upstreamFailures = this.failures;
+    this.side.inbound.state.upstreamFailures = this.failures;
     this.peer = this.app(this.side.listener, 'app');
     for (const name of ['c1', 'c2']) this.backend(name).answer = (stream) => void stream.fail(UNAVAILABLE);
   }

@@ -36,7 +36,7 @@ describe('Scenario: injected faults', () => {
       upstreamNames: () => ['digits'],
       onChange: (on) => {
         stack.out.outbound.setFaults(on);
-        into.inbound.faults = on;
+        into.inbound.state.faults = on;
       },
     });
     stack.works();

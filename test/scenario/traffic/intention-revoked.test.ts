@@ -19,7 +19,7 @@ describe('Scenario: an intention is revoked', () => {
         routes: [aStreamRoute()],
         intentions: [{ from: 'app', to: 'digits', action }],
       });
-      side.inbound.update(config, side.intentions(config.intentions), side.listener.sessions);
+      side.inbound.state.update(config, side.intentions(config.intentions), side.listener.sessions);
       mesh.stack.run();
     };
     set('deny');

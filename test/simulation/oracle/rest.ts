@@ -29,7 +29,7 @@ export function judgeRest(world: World): void {
           is(session.inFlight, `${each.name} ${endpoint.label}: streams`);
       }
     }
-    for (const { queues, instances } of inbound?.inbound.backends ?? []) {
+    for (const { queues, instances } of inbound?.inbound.state.backends ?? []) {
       for (const { queue } of queues.all) {
         is(queue.running, 'running by the queue');
         is(queue.waiting, 'waiting in the queue');

@@ -32,14 +32,14 @@ describe('What peers are told of the model', () => {
     sidecar = await bench.sidecar(aConfig({ inbound }));
     peer = await bench.app(sidecar.addresses.inbound!);
   };
-  const ready = () => until('ready', () => sidecar.notReady().length === 0);
+  const ready = () => until('ready', () => sidecar.view.notReady().length === 0);
   const ask = async (service = ''): Promise<number | undefined> => {
     const asked = await answered(peer.call({ path: CHECK, body: healthQuestion(service) }));
     return asked.status === 0 ? readHealthAnswer(asked.body) : -asked.status;
   };
   const checks = (): number => model.requests.filter((each) => each.header(':path') === CHECK).length;
   const probes = (): number => {
-    const family = sidecar.metrics().find(({ name }) => name === 'outrider_model_probes_total');
+    const family = sidecar.view.metrics().find(({ name }) => name === 'outrider_model_probes_total');
     return (family?.samples ?? []).reduce((sum, sample) => sum + ('value' in sample ? sample.value : 0), 0);
   };
 
@@ -73,7 +73,7 @@ describe('What peers are told of the model', () => {
     assert.equal(await ask(), 1);
     server.close();
     for (const each of model.peers) each.socket.destroy();
-    await until('gone', () => sidecar.notReady().length > 0);
+    await until('gone', () => sidecar.view.notReady().length > 0);
     assert.equal(await ask(), 2);
   });
 

@@ -70,7 +70,7 @@ describe('The sidecar', () => {
         const call = await answered((await bench.app(sidecar.addresses.upstreams[name]!)).call());
         assert.equal(call.body.toString(), name);
       }
-      assert.deepEqual(sidecar.notReady(), []);
+      assert.deepEqual(sidecar.view.notReady(), []);
     });
 
     it('of the shared listener by their authority', async () => {
@@ -137,7 +137,7 @@ describe('The sidecar', () => {
       ];
       await assert.rejects(sidecar.reload(withUpstreams(...next)), /EADDRINUSE/);
       assert.deepEqual(Object.keys(sidecar.addresses.upstreams), ['one']);
-      assert.deepEqual(sidecar.config(), before);
+      assert.deepEqual(sidecar.view.config(), before);
       const call = await answered(app.call());
       assert.equal(call.status, 0);
       await sidecar.reload(withUpstreams(upstream('one', address), upstream('two', address)));
@@ -187,7 +187,7 @@ describe('The sidecar', () => {
       const model = await bench.server('model');
       const sidecar = await bench.sidecar(aConfig({ inbound: anInbound(open(model.address)) }));
       const app = await bench.app(sidecar.addresses.inbound!);
-      await until('it is ready', () => sidecar.notReady().length === 0);
+      await until('it is ready', () => sidecar.view.notReady().length === 0);
       return { ...model, sidecar, app };
     };
 
@@ -195,8 +195,8 @@ describe('The sidecar', () => {
       const { sidecar, server, backend, app } = await start();
       server.close();
       backend.peer.socket.destroy();
-      await until('it is away', () => sidecar.notReady().length > 0);
-      assert.match(sidecar.notReady()[0]!, /^model: ECONNREFUSED/);
+      await until('it is away', () => sidecar.view.notReady().length > 0);
+      assert.match(sidecar.view.notReady()[0]!, /^model: ECONNREFUSED/);
       const call = await answered(app.call());
       assert.deepEqual([call.status, call.reason], [14, 'model-unavailable']);
     });
@@ -205,7 +205,7 @@ describe('The sidecar', () => {
       const { sidecar, backend, app } = await start();
       backend.peer.goaway(0);
       await until('a second connection', () => backend.peers.length === 2);
-      assert.deepEqual(sidecar.notReady(), []);
+      assert.deepEqual(sidecar.view.notReady(), []);
       const call = await answered(app.call());
       assert.equal(call.status, 0);
     });
@@ -236,7 +236,7 @@ describe('The sidecar', () => {
       void sidecar.drain().then(() => {
         isOver = true;
       });
-      assert.deepEqual(sidecar.notReady(), ['draining']);
+      assert.deepEqual(sidecar.view.notReady(), ['draining']);
       await until('GOAWAY', () => app.goaways.length === 1);
       assert.equal(isOver, false);
       backend.last.reply();

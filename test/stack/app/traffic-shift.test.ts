@@ -36,7 +36,7 @@ describe('The sidecar shapes traffic', () => {
     assert.equal((await call(app)).body.toString(), 'two');
     await sidecar.reload(withUpstreams(first));
     assert.equal((await call(app)).body.toString(), 'one');
-    const family = sidecar.metrics().find(({ name }) => name === 'outrider_split_total');
+    const family = sidecar.view.metrics().find(({ name }) => name === 'outrider_split_total');
     assert.deepEqual(family?.samples, [
       { labels: { upstream: 'one', to: 'one' }, value: 2 },
       { labels: { upstream: 'one', to: 'two' }, value: 1 },
@@ -50,14 +50,14 @@ describe('The sidecar shapes traffic', () => {
     const mirror = { upstream: 'two', ratio: 1, maxInFlight: 8, tolerance: 0 };
     const first = upstream('one', one.address, [aRoute({ mirror })]);
     const sidecar = await bench.sidecar(withUpstreams(first, upstream('two', two.address)));
-    assert.deepEqual(sidecar.mirrors(), []);
+    assert.deepEqual(sidecar.view.mirrors(), []);
     assert.equal((await call(await bench.app(sidecar.addresses.upstreams['one']!))).status, 0);
     bench.clock.advance(10);
     await until('the copy is answered', () => two.backend.requests.at(-1)?.isEnded === true);
-    await until('it is counted', () => sidecar.mirrors()[0]!.inFlight === 0);
+    await until('it is counted', () => sidecar.view.mirrors()[0]!.inFlight === 0);
     bench.clock.advance(10);
-    await until('it is compared', () => sidecar.mirrors()[0]!.compared === 1);
-    const [report] = sidecar.mirrors();
+    await until('it is compared', () => sidecar.view.mirrors()[0]!.compared === 1);
+    const [report] = sidecar.view.mirrors();
     assert.deepEqual([report!.upstream, report!.to, report!.mismatched], ['one', 'two', 1]);
     assert.match(report!.last!, /^output "scores": 2 of 2 elements differ/);
   });
@@ -68,7 +68,7 @@ describe('The sidecar shapes traffic', () => {
     const inbound = anInbound({ listen: ANY, local: model.address, mtls: 'off', defaultIntention: 'allow' });
     const config = aConfig({ faultInjection: true, inbound, outbound: { upstreams: [] } });
     const sidecar = await bench.sidecar(config);
-    const desk = sidecar.faults();
+    const desk = sidecar.view.faults();
     assert.ok(desk.isAllowed);
     const rule = { method: '*', ratio: 1, delayMs: 0 };
     desk.switchOn({ side: 'inbound', abort: 8, ...rule }, 1000);
@@ -87,7 +87,7 @@ describe('The sidecar shapes traffic', () => {
     }
     bench.clock.advance(1100);
     for (const by of [peer, app]) assert.equal((await call(by)).status, 0);
-    const family = sidecar.metrics().find(({ name }) => name === 'outrider_faults_injected_total');
+    const family = sidecar.view.metrics().find(({ name }) => name === 'outrider_faults_injected_total');
     assert.equal(family?.samples.length, 2);
   });
 });

@@ -18,7 +18,7 @@ describe('Inbound, where the server of the model shuts down,', () => {
   const start = (over: InboundOptions = {}, options: ModelStackOptions = {}): void => {
     stack = new ModelStack(over, options);
     questions = [];
-    for (const { instances } of stack.side.inbound.backends)
+    for (const { instances } of stack.side.inbound.state.backends)
       for (const { endingServer } of instances)
         endingServer.ask = (_timeoutMs, onLife) => void questions.push(onLife);
     stack.model.answer = (stream) => stream.fail(NOT_FOUND, [['grpc-message', NO_VERSIONS]]);

@@ -23,7 +23,7 @@ describe('Questions about health, inbound,', () => {
   beforeEach(() => {
     stack = new ModelStack({ queue: { concurrency: 1, maxWaiting: 1 } });
     known = { '': true, digits: true };
-    stack.side.inbound.health = new HealthResponder((service) => known[service]);
+    stack.side.inbound.state.health = new HealthResponder((service) => known[service]);
     stack.model.answer = (stream) => stream.reply(Buffer.from('the model'));
   });
 
@@ -95,7 +95,7 @@ describe('Questions about health, inbound,', () => {
   describe('a Watch', () => {
     const watch = (service = '', from = stack.peer): PeerStream => ask(service, WATCH, from);
     const told = ({ body }: PeerStream): string[] => body.toString('hex').match(/.{14}/g) ?? [];
-    const watches = (): number => stack.side.inbound.watches.size;
+    const watches = (): number => stack.side.inbound.state.watches.size;
 
     it('is answered from what is known, again at each change, and takes no stream of the model', () => {
       const [server, digits] = [watch(), watch('digits')];
@@ -159,7 +159,7 @@ describe('Questions about health, inbound,', () => {
         return Promise.resolve(answer);
       };
       const others = new AskedHealth(askModel, stack.clock);
-      stack.side.inbound.health = new HealthResponder((name) => known[name], undefined, others);
+      stack.side.inbound.state.health = new HealthResponder((name) => known[name], undefined, others);
       const calls = [watch('letters'), watch('letters')];
       const turn = async (): Promise<void> => {
         stack.advance(2_300);

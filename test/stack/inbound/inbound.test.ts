@@ -148,7 +148,7 @@ describe('Inbound', () => {
     const permit = (permissions: readonly Permission[], source = 'app', otherwise: Action = 'deny'): void => {
       const intention = { from: source, to: 'digits', action: 'deny', permissions } as const;
       const table = new IntentionTable([intention], otherwise, ++version);
-      stack.settle(stack.side.inbound.setIntentions(table, stack.side.listener.sessions));
+      stack.settle(stack.side.inbound.state.setIntentions(table, stack.side.listener.sessions));
     };
     const statusOf = (...metadata: Field[]): number => stack.call({ path: INFER, metadata }).status;
     const statusesAt = (paths: readonly string[], from = stack.peer): number[] =>
@@ -202,7 +202,7 @@ describe('Inbound', () => {
       const call = stack.call({ body: null });
       stack.requests[0]!.begin();
       const { inbound, listener } = stack.side;
-      stack.settle(inbound.setIntentions(change, listener.sessions));
+      stack.settle(inbound.state.setIntentions(change, listener.sessions));
       assert.equal(call.status, 7);
       const fields = { source: 'app', destination: 'digits' };
       assert.deepEqual(stack.audited, [{ kind: 'call-denied', fields }]);
@@ -213,13 +213,13 @@ describe('Inbound', () => {
   it('a call before the intentions are loaded is refused as never processed', () => {
     start({ mtls: 'permissive' });
     const { inbound, listener } = stack.side;
-    inbound.setIntentions(IntentionTable.notLoaded(50), listener.sessions);
+    inbound.state.setIntentions(IntentionTable.notLoaded(50), listener.sessions);
     for (const from of [stack.peer, stack.caller()]) {
       const message = 'the intentions for digits are not known yet';
       assertUnprocessed(stack.call({}, from), [14, 'intentions-not-loaded'], { 'grpc-message': message });
     }
     stack.model.answer = (stream) => stream.reply();
-    inbound.setIntentions(new IntentionTable([], 'allow', 51), listener.sessions);
+    inbound.state.setIntentions(new IntentionTable([], 'allow', 51), listener.sessions);
     assert.equal(stack.call().status, 0);
   });
 

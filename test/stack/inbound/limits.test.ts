@@ -141,7 +141,7 @@ describe('Inbound limits', () => {
       for (let i = 0; i < 20; i++) ofClass(`class-${i}`);
       const waiting = report().classes?.map((each) => each.waiting);
       assert.deepEqual(waiting, [0, hostile.length + 20, 0]);
-      const metrics = metricsIn(stack, { inbound: stack.side.inbound });
+      const metrics = metricsIn(stack, { inbound: stack.side.inbound.state });
       const { samples } = metrics.find(({ name }) => name === 'outrider_queue_class_waiting')!;
       const labels = samples.map((each) => each.labels);
       assert.deepEqual(labels, [{ class: 'now' }, { class: 'soon' }, { class: 'later' }]);

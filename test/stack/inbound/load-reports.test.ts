@@ -84,7 +84,7 @@ describe('Load reports, inbound,', () => {
       { models: ['digits', 'letters'] },
     );
     const stream = ask(1_000);
-    const { queue } = stack.side.inbound.backends[1]!;
+    const { queue } = stack.side.inbound.state.backends[1]!;
     queue.running = 3;
     stack.advance(1_050);
     queue.running = 0;
@@ -152,7 +152,7 @@ describe('Load reports, inbound,', () => {
     stack.reload({ intentions: [], loadReport: DEFAULTS });
     stack.advance(1_000);
     assertEnd(stream, [7, 'not-allowed']);
-    assert.equal(stack.side.inbound.loadStreams.size, 0);
+    assert.equal(stack.side.inbound.state.loadStreams.size, 0);
   });
 
   it('streams are bounded, and one that ends makes room', () => {
@@ -173,7 +173,7 @@ describe('Load reports, inbound,', () => {
     });
     stack.settle(first.reset(ErrorCode.cancel));
     assert.equal(ask(1_000).isOver, false);
-    const counted = metricsIn(stack, { inbound: stack.side.inbound });
+    const counted = metricsIn(stack, { inbound: stack.side.inbound.state });
     const value = (name: string): number => {
       const found = counted.find((each) => each.name === name)!;
       return found.kind === 'histogram' ? -1 : found.samples[0]!.value;
@@ -191,7 +191,7 @@ describe('Load reports, inbound,', () => {
     it(`a request with ${what} gets INVALID_ARGUMENT`, () => {
       start();
       assertEnd(stack.call({ path: STREAM_CORE_METRICS, body }), [3, 'repository']);
-      assert.equal(stack.side.inbound.loadStreams.size, 0);
+      assert.equal(stack.side.inbound.state.loadStreams.size, 0);
     });
 
   it('a drain ends the streams, so that it waits for calls alone', () => {
@@ -229,7 +229,7 @@ describe('Load reports, inbound,', () => {
     stack.advance(3_050);
     assertEnd(never!, [3, 'repository']);
     assert.equal(reportsOn(late!).length, 4);
-    assert.equal(stack.side.inbound.loadStreams.size, 1);
+    assert.equal(stack.side.inbound.state.loadStreams.size, 1);
   });
 
   it('a caller that does not read gets the next report, and no heap of them', () => {
@@ -281,7 +281,7 @@ describe('Load reports, inbound,', () => {
       assert.equal(call.status, 0);
       for (const name of [BINARY_REPORT, TEXT_REPORT]) assert.equal(call.trailer(name), undefined);
     }
-    const { faults } = stack.side.inbound.load;
+    const { faults } = stack.side.inbound.state.load;
     assert.deepEqual([faults['not-finite'], faults.unreadable, faults['two-formats']], [1, 1, 1]);
   });
 

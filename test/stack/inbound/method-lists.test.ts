@@ -21,7 +21,7 @@ describe('The methods of a model', () => {
 
   it('are told to a peer that may call, and to no other; no call is counted, and the model is not asked', () => {
     start();
-    stack.side.inbound.describe(LIST);
+    stack.side.inbound.state.describe(LIST);
     const answer = ask();
     assert.equal(answer.status, 0);
     assert.deepEqual(readMethodList(answer.body.subarray(5)), LIST);
@@ -32,15 +32,15 @@ describe('The methods of a model', () => {
   it('are not there yet while the service may still describe them, and not at all where it does not', () => {
     start();
     assert.equal(ask().status, 14);
-    stack.side.inbound.describe(undefined);
+    stack.side.inbound.state.describe(undefined);
     assert.equal(ask().status, 12);
-    stack.side.inbound.describe(LIST);
+    stack.side.inbound.state.describe(LIST);
     assert.equal(ask().status, 0, 'it has started anew, and does');
   });
 
   it('a question that is a stream of octets is read to its end, and answered', () => {
     start();
-    stack.side.inbound.describe(LIST);
+    stack.side.inbound.state.describe(LIST);
     const question = stack.caller('app').call({ path: LIST_METHODS, body: null });
     for (let i = 0; i < 64; i++) stack.settle(question.data(Buffer.alloc(16_000)));
     stack.settle(question.end());
@@ -49,7 +49,7 @@ describe('The methods of a model', () => {
 
   it('a unary one waits for its place with all of its request, and keeps it while it runs', () => {
     start({ queue: { concurrency: 1 } });
-    stack.side.inbound.describe(LIST);
+    stack.side.inbound.state.describe(LIST);
     stack.model.answer = () => {};
     const open = stack.settle(stack.caller('app').call({ path, body: null }).data(MESSAGE.subarray(0, 3)));
     const quick = stack.call({ path });
@@ -67,7 +67,7 @@ describe('The methods of a model', () => {
 
   it('a unary one has no deadline here but that of its caller', () => {
     start();
-    stack.side.inbound.describe(LIST);
+    stack.side.inbound.state.describe(LIST);
     stack.model.answer = () => {};
     const call = stack.call({ path });
     stack.advance(60_000);
@@ -77,7 +77,7 @@ describe('The methods of a model', () => {
 
   it('one that sends a second message is a stream, whatever was said', () => {
     start();
-    stack.side.inbound.describe(LIST);
+    stack.side.inbound.state.describe(LIST);
     stack.model.answer = () => {};
     const call = stack.call({ path });
     const [stream] = stack.requests;

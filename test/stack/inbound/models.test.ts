@@ -35,7 +35,7 @@ describe('Inbound, by model', () => {
     stack.model.answer = (stream) => stream.reply();
   };
   const rowsOf = (name: string) =>
-    metricsIn(stack, { inbound: stack.side.inbound })
+    metricsIn(stack, { inbound: stack.side.inbound.state })
       .find((each) => each.name === name)!
       .samples.map(({ labels, ...sample }) => [
         labels?.['model'] ?? '',
@@ -120,8 +120,8 @@ describe('Inbound, by model', () => {
       ];
       assert.deepEqual(rowsOf('outrider_queue_admitted_total').sort(), rows);
       const { inbound, backend, pools } = stack.side;
-      inbound.addModel({ name: 'large', pools: pools.slice(0, 1) });
-      inbound.removeModel(backend);
+      inbound.state.addModel({ name: 'large', pools: pools.slice(0, 1) });
+      inbound.state.removeModel(backend);
       assert.deepEqual(rowsOf('outrider_queue_admitted_total').sort(), rows);
     });
 

@@ -23,7 +23,7 @@ describe('Calls about the server, inbound,', () => {
     const intentions = ['app', 'other'].map((from) => ({ from, to: 'digits', action: 'allow' }) as const);
     const queue = { concurrency: 4, maxWaiting: 16 };
     stack = new ModelStack({ intentions, queue, routes: [aRoute({ timeoutMs: 0 })] }, { peer });
-    stack.side.inbound.health = new HealthResponder((service) => (service === '' ? true : undefined));
+    stack.side.inbound.state.health = new HealthResponder((service) => (service === '' ? true : undefined));
     stack.model.answer = (stream) => {
       if (stream.header(':path') === '/inference.GRPCInferenceService/ModelInfer') stream.reply();
     };

@@ -63,7 +63,7 @@ describe('The numbers of the mesh', () => {
     const peer = stack.app(side.listener, 'app');
     for (let i = 0; i < 3; i++) peer.call({ body: Buffer.alloc(100) });
     stack.run();
-    const families = metricsIn(stack, { inbound: side.inbound });
+    const families = metricsIn(stack, { inbound: side.inbound.state });
     assert.equal(read(families, 'outrider_queue_running'), 1);
     assert.equal(read(families, 'outrider_queue_waiting'), 2);
     assert.equal(read(families, 'outrider_queue_waiting_bytes'), 200);
@@ -73,7 +73,7 @@ describe('The numbers of the mesh', () => {
   it('say what the limits before the model do, as far as there are any', () => {
     const readMemory = () => ({ usedBytes: 93, limitBytes: 100 });
     const plain = stack.inbound(anInbound());
-    const names = metricsIn(stack, { inbound: plain.inbound }).map(({ name }) => name);
+    const names = metricsIn(stack, { inbound: plain.inbound.state }).map(({ name }) => name);
     const absent =
       /^outrider_(queue_unloaded_seconds|queue_class_waiting|rate_limited_total|memory_used_ratio)$/;
     assert.deepEqual(
@@ -93,7 +93,7 @@ describe('The numbers of the mesh', () => {
     const app = stack.app(side.listener, 'app');
     const refused = stack.settle(app.call());
     assert.equal(refused.reason, 'memory-pressure');
-    const families = metricsIn(stack, { inbound: side.inbound });
+    const families = metricsIn(stack, { inbound: side.inbound.state });
     assert.equal(read(families, 'outrider_queue_concurrency'), 2);
     assert.equal(read(families, 'outrider_memory_used_ratio'), 0.93);
     assert.equal(read(families, 'outrider_memory_pressure_total', { level: 'critical' }), 1);
