@@ -9,6 +9,7 @@ import { ResolverFiles } from '../discovery/dns/resolver-files.js';
 import type { Discovery, DiscoverySubscription } from '../discovery/snapshot.js';
 import { HealthChecker } from '../health/endpoints/checker.js';
 import { headerViewOf, metadataValue } from '../http2/header-view.js';
+import type { UpstreamState } from '../outbound/upstream-state.js';
 import { Outbound } from '../outbound.js';
 import type { ActiveFaults } from '../relay/fault-injection.js';
 import { UnroutedStream } from '../relay/unrouted-stream.js';
@@ -83,8 +84,8 @@ export class OutboundSide {
     this.sharedAddress = await this.shared.listen();
   }
 
-  get outbounds(): readonly Outbound[] {
-    return [...this.byName.values()];
+  get upstreams(): readonly UpstreamState[] {
+    return [...this.byName.values()].map(({ state }) => state);
   }
 
   get listeners(): readonly Listener[] {
@@ -93,23 +94,24 @@ export class OutboundSide {
 
   /** After a rotation: connections are replaced, so that they present the new certificate. */
   refreshConnections(): void {
-    for (const outbound of this.byName.values()) outbound.refreshConnections();
+    for (const outbound of this.byName.values()) outbound.state.refreshConnections();
   }
 
   /** After our certificate has expired: connections made with it are ended. */
   expireConnections(): void {
-    for (const outbound of this.byName.values()) outbound.expireConnections();
+    for (const outbound of this.byName.values()) outbound.state.expireConnections();
   }
 
   /** Sets the faults to inject; null: none. */
   setFaults(faults: ActiveFaults | null): void {
     this.faults = faults;
-    for (const outbound of this.byName.values()) outbound.setFaults(faults);
+    for (const outbound of this.byName.values()) outbound.state.setFaults(faults);
   }
 
   /** Whether any upstream has a usable connection to this address. */
   isAnswering(address: Address): boolean {
-    for (const outbound of this.byName.values()) if (outbound.upstream.isAnswering(address)) return true;
+    for (const outbound of this.byName.values())
+      if (outbound.state.upstream.isAnswering(address)) return true;
     return false;
   }
 
@@ -117,7 +119,7 @@ export class OutboundSide {
   notReady(): string[] {
     const reasons: string[] = [];
     for (const [name, outbound] of this.byName) {
-      const why = outbound.upstream.notReady();
+      const why = outbound.state.upstream.notReady();
       if (why === undefined) continue;
       const problem = this.dns.problemOf(name);
       reasons.push(`upstream ${name}: ${why}${problem === undefined ? '' : ` (DNS: ${problem})`}`);
@@ -155,7 +157,7 @@ export class OutboundSide {
       if (config === undefined) this.remove(name);
       else {
         this.health.configure(config);
-        outbound.update(config);
+        outbound.state.update(config);
         this.discover(config, outbound);
       }
     }
@@ -202,12 +204,12 @@ export class OutboundSide {
         this.addresses[config.name] = await listener.listen();
       } catch (error) {
         this.health.removeUpstream(config.name);
-        outbound.stop();
+        outbound.state.stop();
         throw error;
       }
       this.listenerOf.set(config.name, listener);
     }
-    outbound.setFaults(this.faults);
+    outbound.state.setFaults(this.faults);
     this.byName.set(config.name, outbound);
     this.discover(config, outbound);
   }
@@ -221,9 +223,9 @@ export class OutboundSide {
     before?.subscription.close();
     this.followed.delete(name);
     if (source === undefined) return;
-    const subscription = source.watchUpstream(config, (snapshot) => outbound.apply(snapshot));
+    const subscription = source.watchUpstream(config, (snapshot) => outbound.state.apply(snapshot));
     this.followed.set(name, { source, subscription });
-    outbound.upstream.onStaleDiscovery((cluster, why) => subscription.doubt(cluster, why));
+    outbound.state.upstream.onStaleDiscovery((cluster, why) => subscription.doubt(cluster, why));
   }
 
   /** Undefined: the file lists the endpoints. */
@@ -243,7 +245,7 @@ export class OutboundSide {
     this.listenerOf.delete(name);
     delete this.addresses[name];
     // Calls in flight finish, also those from the shared listener.
-    void (listener?.drain() ?? Promise.resolve()).then(() => outbound.retire());
+    void (listener?.drain() ?? Promise.resolve()).then(() => outbound.state.retire());
   }
 
   /** Passes a call of the shared listener to the upstream that its authority or metadata names. */
@@ -262,7 +264,7 @@ export class OutboundSide {
     this.health.stop();
     for (const { subscription } of this.followed.values()) subscription.close();
     for (const listener of this.listeners) listener.stop();
-    for (const outbound of this.byName.values()) outbound.stop();
+    for (const outbound of this.byName.values()) outbound.state.stop();
   }
 }
 

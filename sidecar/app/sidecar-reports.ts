@@ -111,7 +111,7 @@ export class SidecarReports implements SidecarView {
   }
 
   endpoints(): readonly EndpointReport[] {
-    return this.parts.outbound.outbounds.flatMap(({ clusters }) =>
+    return this.parts.outbound.upstreams.flatMap(({ clusters }) =>
       clusters.flatMap((cluster) => reportsOf(cluster, this.nowMs())),
     );
   }
@@ -122,15 +122,15 @@ export class SidecarReports implements SidecarView {
   }
 
   mirrors(): readonly MirrorReport[] {
-    return mirrorReports(this.parts.outbound.outbounds, this.nowMs());
+    return mirrorReports(this.parts.outbound.upstreams, this.nowMs());
   }
 
   sizeLimits(): readonly SizeLimitReport[] {
-    return sizeLimitReports(this.parts.outbound.outbounds);
+    return sizeLimitReports(this.parts.outbound.upstreams);
   }
 
   methods(): readonly MethodReport[] {
-    return methodReports(this.parts.outbound.outbounds);
+    return methodReports(this.parts.outbound.upstreams);
   }
 
   defects(): DefectReport | undefined {
@@ -189,7 +189,7 @@ export class SidecarReports implements SidecarView {
   }
 
   metrics(): readonly Metric[] {
-    const { outbounds, health } = this.parts.outbound;
+    const { upstreams: outbounds, health } = this.parts.outbound;
     const { stats, memory } = this.parts.context.dataPlane;
     return [
       ...sizeLimitMetrics(outbounds),

@@ -98,7 +98,7 @@ class Sidecar implements RunningSidecar, SidecarParts {
       isAllowed: permission !== undefined,
       processes: this.processFaults,
       dataPlane,
-      upstreamNames: () => this.outbound.outbounds.map(({ name }) => name),
+      upstreamNames: () => this.outbound.upstreams.map(({ name }) => name),
       onChange: (faults) => {
         this.outbound.setFaults(faults);
         if (this.inbound !== undefined) this.inbound.inbound.state.faults = faults;

@@ -1,15 +1,11 @@
 import { type AttemptEnd, isNeverProcessed } from '../core/outcome/outcome.js';
 import { NoRetry } from '../core/retry/retry.js';
-import type { UpstreamFailures } from '../core/retry/upstream-failures.js';
 import { fieldValue } from '../http2/header-view.js';
 import type { HeaderField } from '../http2/hpack/field.js';
 import { Token } from '../http2/hpack/tokens.js';
 import { NO_FIELDS } from '../http2/stream.js';
 import { NO_RETRY } from '../relay/local-reply.js';
-import { finishWith, sendLocalReply } from '../relay/response.js';
 import type { Failure, OutboundCall } from './call.js';
-import { noteFailure } from './failed-upstream.js';
-import { notResumedReply } from './replies.js';
 
 const FINAL: readonly HeaderField[] = [NO_RETRY];
 
@@ -27,22 +23,6 @@ export function finalFields(call: OutboundCall, { reply, attempt }: Failure): re
       ? fieldValue(attempt.trailers!, Token.grpcRetryPushbackMs) !== undefined
       : reply.metadata !== null;
   return hasPushback ? NO_FIELDS : FINAL;
-}
-
-/** The caller gets the failure of its call: the answer of the attempt, or a reply. `failures` null: no model here is told of it. */
-export function sendFailure(
-  call: OutboundCall,
-  failure: Failure,
-  failures: UpstreamFailures | null,
-  upstream: string,
-): void {
-  const { reply, attempt } = failure;
-  if (failures !== null) noteFailure(failures, upstream, call, failure);
-  if (call.resumable?.isResuming)
-    return sendLocalReply(call, notResumedReply(call, reply?.message ?? `status ${attempt!.status}`));
-  const added = finalFields(call, failure);
-  if (reply === null) finishWith(call, attempt!, added);
-  else sendLocalReply(call, added.length === 0 ? reply : { ...reply, metadata: added[0]! });
 }
 
 function isUsedUp(decision: number | undefined): boolean {

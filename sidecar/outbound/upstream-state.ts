@@ -12,7 +12,7 @@ import type { ActiveFaults } from '../relay/fault-injection.js';
 import { type RequestProfile, requestProfile } from '../relay/header-rewrite.js';
 import { TRACES_FIELD } from '../telemetry/trace-context.js';
 import type { DataPlaneContext } from '../transport/context.js';
-import type { UpstreamHandler } from './call.js';
+import type { OutboundCall, UpstreamHandler } from './call.js';
 import { CircuitBreaker } from './circuit-breaker.js';
 import { EjectionProbes } from './ejection-probe.js';
 import { MethodStates } from './method-state.js';
@@ -40,10 +40,15 @@ export interface OutboundDeps {
   readonly failures?: UpstreamFailures;
 }
 
-/**
- * What the calls of one upstream share, and how a reload, discovery or an identity changes it. `Outbound` adds the way of
- * a call.
- */
+/** What becomes of the calls that wait for what a change may bring; `Outbound` says it. */
+export interface WaitingCallHandler {
+  /** What the call waited for may be here. */
+  resumeAfterChange(call: OutboundCall): void;
+  /** The upstream goes away. */
+  refuseRetired(call: OutboundCall): void;
+}
+
+/** What the calls of one upstream share, and how a reload, discovery or an identity changes it. `Outbound` takes a call through it. */
 export class UpstreamState {
   readonly name: string;
   readonly upstream: Upstream;
@@ -59,21 +64,22 @@ export class UpstreamState {
   /** Null: calls do not wait for endpoints to be up. */
   coldStart: ColdStart | null = null;
   /** Null: nothing asks for them. */
-  protected readonly failures: UpstreamFailures | null;
+  readonly failures: UpstreamFailures | null;
   /** Counts for `/metrics`. */
   retries = 0;
   resumed = 0;
   attempts = 0;
-  protected readonly context: DataPlaneContext;
-  protected readonly router: Router;
-  protected readonly probes = new EjectionProbes();
-  protected profile: RequestProfile;
+  readonly context: DataPlaneContext;
+  readonly router: Router;
+  readonly probes = new EjectionProbes();
+  profile: RequestProfile;
   /** `trafficShift` while a route or a fault drill needs it. */
-  protected activeShift: TrafficShift | null = null;
+  activeShift: TrafficShift | null = null;
 
   constructor(
-    protected config: UpstreamConfig,
+    public config: UpstreamConfig,
     private readonly deps: OutboundDeps,
+    private readonly waiting: WaitingCallHandler,
   ) {
     const { name, routes } = config;
     const { context } = deps;
@@ -142,9 +148,16 @@ export class UpstreamState {
     this.onTargetsChanged();
   }
 
-  protected onTargetsChanged(): void {
+  private onTargetsChanged(): void {
     this.router.models = modelsThatMatter(this.config.routes, this.clusters);
     this.probes.configure(this.config.routes, this.upstream.hasRetries);
+    this.resumeWaiting();
+  }
+
+  private resumeWaiting(): void {
+    if (this.breaker.waitingCalls === 0) return;
+    this.context.nowMs = this.context.clock.now();
+    for (const call of this.breaker.takeWaiting()) this.waiting.resumeAfterChange(call);
   }
 
   /** What endpoints say of their methods is taken over. */
@@ -173,6 +186,7 @@ export class UpstreamState {
   /** Replaces every connection by one with the new identity, make before break. */
   refreshConnections(): void {
     for (const cluster of this.clusters) refreshConnections(cluster);
+    this.resumeWaiting();
   }
 
   /** No new call on connections that were made with an identity that is no longer valid. */
@@ -182,6 +196,7 @@ export class UpstreamState {
 
   /** No new calls; those in flight end as usual. */
   retire(): void {
+    for (const call of this.breaker.takeWaiting()) this.waiting.refuseRetired(call);
     for (const cluster of this.clusters) retireCluster(cluster);
   }
 

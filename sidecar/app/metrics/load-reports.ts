@@ -1,21 +1,21 @@
 import { REPORT_SOURCES } from '../../cluster/report-counts.js';
 import { REPORT_FAULTS } from '../../codec/orca.js';
 import type { InboundState } from '../../inbound/inbound-state.js';
-import type { Outbound } from '../../outbound.js';
+import type { UpstreamState } from '../../outbound/upstream-state.js';
 import type { Metric } from '../../telemetry/metric.js';
 import { metric, metricsOver, one } from '../../telemetry/metric-rows.js';
 
 /** Metrics of load reports: those of endpoints, and those that callers and the local model bring about. */
 export function loadReportMetrics(
-  outbounds: readonly Outbound[],
+  outbounds: readonly UpstreamState[],
   inbound: InboundState | undefined,
 ): Metric[] {
   const metrics = [...reportsOfEndpoints(outbounds), ...(inbound === undefined ? [] : ownReports(inbound))];
   return metrics.filter(({ samples }) => samples.length > 0);
 }
 
-function reportsOfEndpoints(outbounds: readonly Outbound[]): Metric[] {
-  const sum = (outbound: Outbound, of: (cluster: Outbound['cluster']) => number): number =>
+function reportsOfEndpoints(outbounds: readonly UpstreamState[]): Metric[] {
+  const sum = (outbound: UpstreamState, of: (cluster: UpstreamState['cluster']) => number): number =>
     outbound.clusters.reduce((total, cluster) => total + of(cluster), 0);
   const perUpstream = metricsOver(outbounds, ({ name }) => ({ upstream: name }));
   const clusters = outbounds.flatMap((outbound) => outbound.clusters);

@@ -1,5 +1,5 @@
 import type { MethodState } from '../../outbound/method-state.js';
-import type { Outbound } from '../../outbound.js';
+import type { UpstreamState } from '../../outbound/upstream-state.js';
 import type { Metric } from '../../telemetry/metric.js';
 import { metric, metricsOver } from '../../telemetry/metric-rows.js';
 
@@ -10,7 +10,7 @@ interface Row {
 }
 
 /** Metrics of hedging, fallbacks, circuit breakers and crashed attempts. */
-export function resilienceMetrics(outbounds: readonly Outbound[]): Metric[] {
+export function resilienceMetrics(outbounds: readonly UpstreamState[]): Metric[] {
   const perUpstream = metricsOver(outbounds, ({ name }) => ({ upstream: name }));
   const keyed = outbounds.filter(({ upstream }) => upstream.hasHashParameter);
   const keyless = metricsOver(keyed, ({ name }) => ({ upstream: name })).counts(
@@ -26,7 +26,7 @@ export function resilienceMetrics(outbounds: readonly Outbound[]): Metric[] {
   ];
 }
 
-function rowsOf(outbounds: readonly Outbound[]): Row[] {
+function rowsOf(outbounds: readonly UpstreamState[]): Row[] {
   return outbounds.flatMap(({ name, methodStates }) =>
     [...methodStates.all].map((state) => {
       const { method, model, version } = state.stats;
@@ -47,7 +47,7 @@ function hedgeMetrics(rows: readonly Row[]): Metric[] {
   ];
 }
 
-function fallbackMetrics(outbounds: readonly Outbound[]): Metric[] {
+function fallbackMetrics(outbounds: readonly UpstreamState[]): Metric[] {
   const rows = rowsOf(outbounds).filter(({ state }) => state.chain.length > 0);
   const degraded = rows.flatMap(({ labels, state }) =>
     [...state.degraded].map(([key, value]) => {
@@ -73,7 +73,7 @@ function fallbackMetrics(outbounds: readonly Outbound[]): Metric[] {
   ];
 }
 
-function breakerMetrics(outbounds: readonly Outbound[]): Metric[] {
+function breakerMetrics(outbounds: readonly UpstreamState[]): Metric[] {
   const broken = outbounds.flatMap(({ name, breaker: { limits }, clusters }) =>
     limits === null ? [] : [{ labels: { upstream: name }, breaker: limits, clusters }],
   );

@@ -1,6 +1,6 @@
 /** Calls that were too large for a detector, a retry, a fallback, a mirror or a comparison: counted, and said in `/endpoints`. */
 
-import type { Outbound } from '../../outbound.js';
+import type { UpstreamState } from '../../outbound/upstream-state.js';
 import type { Metric } from '../../telemetry/metric.js';
 import { metric, metricsOver } from '../../telemetry/metric-rows.js';
 import type { SizeLimitReport } from '../../telemetry/reports.js';
@@ -23,7 +23,7 @@ interface Row {
 }
 
 /** `outrider_size_limited_total`: absent for what never happened. */
-export function sizeLimitMetrics(outbounds: readonly Outbound[]): Metric[] {
+export function sizeLimitMetrics(outbounds: readonly UpstreamState[]): Metric[] {
   const rows = outbounds.flatMap(rowsOf);
   const samples = metricsOver(rows, ({ upstream, feature }) => ({ upstream, feature })).counts(
     'reason',
@@ -42,7 +42,7 @@ export function sizeLimitMetrics(outbounds: readonly Outbound[]): Metric[] {
 }
 
 /** What was too large, in `/endpoints`; a feature that saw every call is left out. */
-export function sizeLimitReports(outbounds: readonly Outbound[]): SizeLimitReport[] {
+export function sizeLimitReports(outbounds: readonly UpstreamState[]): SizeLimitReport[] {
   const tooLarge = outbounds.flatMap(rowsOf).flatMap(({ upstream, feature, bound, counts }) => {
     const parts = (Object.keys(REASONS) as SizeReason[]).filter((reason) => counts[reason] > 0);
     if (parts.length === 0) return [];
@@ -56,7 +56,7 @@ export function sizeLimitReports(outbounds: readonly Outbound[]): SizeLimitRepor
 }
 
 /** Answers that the inspection cannot read for their form, whatever their size. */
-function unknownFormats({ name: upstream, clusters }: Outbound): SizeLimitReport[] {
+function unknownFormats({ name: upstream, clusters }: UpstreamState): SizeLimitReport[] {
   const count = clusters.reduce((sum, { sweep }) => sum + (sweep?.inspector?.counts.unknownFormat ?? 0), 0);
   if (count === 0) return [];
   const known = 'ModelInfer, Predict of TensorFlow Serving and Predictions of TorchServe are read';
@@ -66,7 +66,7 @@ function unknownFormats({ name: upstream, clusters }: Outbound): SizeLimitReport
 }
 
 /** Mirrors count what they skip by themselves, inspectors likewise: here it is put side by side. */
-function rowsOf({ name: upstream, sizeLimits, clusters, trafficShift }: Outbound): Row[] {
+function rowsOf({ name: upstream, sizeLimits, clusters, trafficShift }: UpstreamState): Row[] {
   const { repeat, fallback, lastGood } = sizeLimits;
   const inspectors = clusters.flatMap(({ sweep }) => sweep?.inspector ?? []);
   const mirrors = [...trafficShift.mirrors.values()];

@@ -5,7 +5,7 @@ import { histogramSample, metric, metricsOver } from '../../telemetry/metric-row
 import type { MirrorReport } from '../../telemetry/reports.js';
 import type { FaultController } from '../fault-controller.js';
 
-/** An upstream and its splits and mirrors; `Outbound` has this shape. */
+/** An upstream and its splits and mirrors; `UpstreamState` has this shape. */
 export interface ShapedUpstream {
   readonly name: string;
   readonly trafficShift: TrafficShift;

@@ -7,7 +7,7 @@ import { EjectionState } from '../../core/outlier/ejection.js';
 import type { EjectionPool } from '../../core/outlier/ejection-pool.js';
 import { LIMIT_NAMES } from '../../http2/limits.js';
 import type { InboundState } from '../../inbound/inbound-state.js';
-import type { Outbound } from '../../outbound.js';
+import type { UpstreamState } from '../../outbound/upstream-state.js';
 import { type CallStats, LATENCY_BOUNDS_MS, type StatsRegistry } from '../../telemetry/call-stats.js';
 import type { HistogramSample, Metric, Sample } from '../../telemetry/metric.js';
 import { histogramSample, metric, metricsOver, one } from '../../telemetry/metric-rows.js';
@@ -22,7 +22,7 @@ import { resilienceMetrics } from './resilience.js';
 export interface MetricSources {
   readonly stats: StatsRegistry;
   readonly memory: MemoryBudget;
-  readonly outbounds: readonly Outbound[];
+  readonly outbounds: readonly UpstreamState[];
   readonly inbound: InboundState | undefined;
   readonly rejectedReloads: number;
   readonly rotations: number;
@@ -91,7 +91,7 @@ function sumOf(cluster: Cluster, read: (ejections: EjectionPool) => number): num
   return cluster.allEjections.reduce((sum, each) => sum + read(each), 0);
 }
 
-function upstreamMetrics(outbounds: readonly Outbound[]): Metric[] {
+function upstreamMetrics(outbounds: readonly UpstreamState[]): Metric[] {
   const clusters = outbounds.flatMap((outbound) => outbound.clusters);
   const perUpstream = metricsOver(outbounds, ({ name }) => ({ upstream: name }));
   const perCluster = metricsOver(clusters, clusterLabels);
@@ -166,7 +166,7 @@ function upstreamMetrics(outbounds: readonly Outbound[]): Metric[] {
 }
 
 /** Of upstreams whose calls wait for an endpoint that is up. */
-function coldStartMetrics(outbounds: readonly Outbound[]): Metric[] {
+function coldStartMetrics(outbounds: readonly UpstreamState[]): Metric[] {
   const cold = outbounds.flatMap(({ name, breaker, coldStart }) =>
     coldStart === null ? [] : [{ labels: { upstream: name }, breaker, coldStart }],
   );

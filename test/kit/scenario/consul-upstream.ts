@@ -45,7 +45,7 @@ export class ConsulUpstream {
     this.targets = new EndpointWatcher(this.watches, {
       ...deps,
       agent: this.agent,
-      isAnswering: (address) => outbound.upstream.isAnswering(address),
+      isAnswering: (address) => outbound.state.upstream.isAnswering(address),
     });
     this.watch = new UpstreamWatcher(
       config,
@@ -53,7 +53,7 @@ export class ConsulUpstream {
       this.targets,
       { ...deps, service: 'app' },
       (knowledge) => {
-        this.stack.settle(outbound.apply(knowledge));
+        this.stack.settle(outbound.state.apply(knowledge));
       },
     );
   }

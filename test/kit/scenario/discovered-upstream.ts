@@ -43,7 +43,7 @@ export class DiscoveredUpstream {
     this.stack = new Stack({ seed });
     const consul = { service: 'digits', tags: [], meta: {}, failover: [] };
     this.out = this.stack.outbound(anUpstream([], { consul, ...over }));
-    this.out.outbound.upstream.onStaleDiscovery(
+    this.out.outbound.state.upstream.onStaleDiscovery(
       (cluster, why) => void this.doubts.push(`${cluster || 'main'}: ${why}`),
     );
     this.app = this.stack.app(this.out.listener);
@@ -71,7 +71,7 @@ export class DiscoveredUpstream {
         backend.answer = (stream) => stream.reply(Buffer.from(id));
       }
     }
-    this.stack.settle(this.out.outbound.apply({ routes, clusters: new Map(Object.entries(clusters)) }));
+    this.stack.settle(this.out.outbound.state.apply({ routes, clusters: new Map(Object.entries(clusters)) }));
   }
 
   call(options: CallOptions = {}): PeerStream {

@@ -78,7 +78,7 @@ export class UpstreamStack extends Stack {
 
   /** The upstream as the file says from now on. */
   update(over: UpstreamOptions, names = this.names): void {
-    this.settle(this.out.outbound.update(anUpstream(names, over)));
+    this.settle(this.out.outbound.state.update(anUpstream(names, over)));
   }
 
   endpoint(name: string): Endpoint {

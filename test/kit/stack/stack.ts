@@ -346,7 +346,7 @@ export class Stack {
       outbound,
       listener,
       get cluster() {
-        return outbound.cluster;
+        return outbound.state.cluster;
       },
     };
     this.outbounds.push(stack);
@@ -488,9 +488,9 @@ export class Stack {
       assert.equal(finished, call.started, `${call.direction} ${call.method}: calls started and finished`);
     }
     for (const { outbound } of this.outbounds) {
-      const { limits } = outbound.breaker;
+      const { limits } = outbound.state.breaker;
       assert.deepEqual([limits?.inFlight ?? 0, limits?.retries ?? 0], [0, 0], 'counted by the breaker');
-      for (const endpoint of outbound.clusters.flatMap(({ endpoints }) => endpoints)) {
+      for (const endpoint of outbound.state.clusters.flatMap(({ endpoints }) => endpoints)) {
         assert.equal(endpoint.inFlight, 0, `${endpoint.label}: attempts in flight`);
         for (const link of endpoint.pool.sessions)
           assert.equal(link.inFlight, 0, `${endpoint.label}: streams`);
@@ -525,7 +525,7 @@ export class Stack {
     this.assertIdle();
     for (const { outbound, listener } of this.outbounds) {
       listener.stop();
-      outbound.stop();
+      outbound.state.stop();
     }
     for (const { pools, listener } of this.inbounds) {
       listener.stop();

@@ -116,11 +116,11 @@ describe('Scenario: all endpoints were away', () => {
   it('for want of an identity to connect with, which is no endpoint’s fault', () => {
     open();
     pool.hasIdentity = false;
-    pool.out.outbound.expireConnections();
+    pool.out.outbound.state.expireConnections();
     pool.load(400, 10);
     assert.equal(faults(), 0);
     pool.hasIdentity = true;
-    pool.settle(pool.out.outbound.refreshConnections());
+    pool.settle(pool.out.outbound.state.refreshConnections());
     assertAllServe();
   });
 

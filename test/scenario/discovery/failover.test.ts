@@ -127,7 +127,7 @@ describe('Scenario: failover', () => {
 
   it('shows the priority of each endpoint in the metrics', () => {
     open(['a', 'b@1']);
-    const families = metricsIn(mesh.stack, { outbounds: [mesh.out.outbound] });
+    const families = metricsIn(mesh.stack, { outbounds: [mesh.out.outbound.state] });
     const samples = (name: string) => families.find((each) => each.name === name)?.samples;
     assert.deepEqual(samples('outrider_endpoint_priority'), [
       { labels: { upstream: 'digits', endpoint: 'a:1', name: 'a' }, value: 0 },

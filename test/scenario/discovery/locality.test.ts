@@ -23,7 +23,7 @@ describe('Scenario: locality', () => {
       locality: placeOf(each.id),
       priority: later.includes(each.id) ? 1 : 0,
     }));
-    pool.settle(pool.out.outbound.update({ ...config, endpoints }));
+    pool.settle(pool.out.outbound.state.update({ ...config, endpoints }));
   };
   const kill = (name: string): void => pool.settle(pool.kill(name));
 
@@ -134,7 +134,9 @@ describe('Scenario: locality', () => {
       const { endpoints } = anUpstream(names, {});
       const placed = endpoints.map((each) => ({ ...each, locality: placeOf(each.id) }));
       const clusters = new Map([['', { endpoints: placed, ownPlace: 'eu/a' }]]);
-      pool.settle(pool.out.outbound.apply({ routes: [{ split: [{ weight: 1, cluster: '' }] }], clusters }));
+      pool.settle(
+        pool.out.outbound.state.apply({ routes: [{ split: [{ weight: 1, cluster: '' }] }], clusters }),
+      );
       assert.deepEqual(byZone(40), { a: 40, b: 0, x: 0 });
     });
   });

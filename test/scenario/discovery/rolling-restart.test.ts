@@ -34,7 +34,7 @@ describe('Scenario: a rolling restart', () => {
     mesh.stack.run();
     const { cluster, outbound } = mesh.out;
     const endpoints = cluster.endpoints.slice(1).map(({ address, id, weight }) => ({ address, id, weight }));
-    mesh.stack.settle(outbound.update({ ...anUpstream([], { routes: [aStreamRoute()] }), endpoints }));
+    mesh.stack.settle(outbound.state.update({ ...anUpstream([], { routes: [aStreamRoute()] }), endpoints }));
     const before = mesh.replicas[0]!.model.requests.length;
     mesh.call({ body: null });
     mesh.call({ body: null });

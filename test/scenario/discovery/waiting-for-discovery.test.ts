@@ -8,8 +8,9 @@ describe('Scenario: calls before discovery has answered', () => {
   let mesh: DiscoveredUpstream;
   afterEach(() => mesh.close());
 
-  const assertWaiting = (calls: number): void => assert.equal(mesh.out.outbound.breaker.waitingCalls, calls);
-  const notReady = () => mesh.out.outbound.upstream.notReady();
+  const assertWaiting = (calls: number): void =>
+    assert.equal(mesh.out.outbound.state.breaker.waitingCalls, calls);
+  const notReady = () => mesh.out.outbound.state.upstream.notReady();
 
   it('wait, and go on when it does', () => {
     mesh = new DiscoveredUpstream();
@@ -127,7 +128,7 @@ describe('Scenario: calls before discovery has answered', () => {
       assert.ok(!call.isOver);
       assertWaiting(1);
       mesh.stack.hasIdentity = true;
-      mesh.out.outbound.refreshConnections();
+      mesh.out.outbound.state.refreshConnections();
       mesh.stack.advance(100);
       assert.equal(call.status, 0);
       const asked = ['a', 'b'].flatMap((name) => mesh.stack.backend(name).requests);
@@ -151,7 +152,7 @@ describe('Scenario: calls before discovery has answered', () => {
       mesh.discover(['a']);
       assert.deepEqual(mesh.calls(1), { a: 1 });
       mesh.stack.hasIdentity = false;
-      mesh.stack.settle(mesh.out.outbound.expireConnections());
+      mesh.stack.settle(mesh.out.outbound.state.expireConnections());
       const call = mesh.call({ timeout: '5S' });
       mesh.stack.advance(400);
       assert.equal(call.reason, 'connect-failed');

@@ -103,7 +103,7 @@ describe('Scenario: foresight', () => {
     assert.equal(state, 'eligible');
     assert.ok(suspicion?.isSuspect);
     assert.equal(suspicion.detector, 'latency-shift');
-    const families = metricsIn(watched.stack, { outbounds: [watched.stack.out.outbound] });
+    const families = metricsIn(watched.stack, { outbounds: [watched.stack.out.outbound.state] });
     const read = (name: string): unknown[] =>
       families.find((each) => each.name === name)!.samples.map((each) => ('value' in each ? each.value : 0));
     assert.deepEqual(read('outrider_suspicions_total'), [1, 0, 0]);

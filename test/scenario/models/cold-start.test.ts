@@ -39,7 +39,7 @@ describe('Scenario: a cold start', () => {
     mesh.stack.advance(200);
     assert.deepEqual(calls.map(resultOf), ['a', 'a']);
     assert.match(mesh.stack.backend('a').requests[0]!.header('grpc-timeout') ?? '', /^[45]\d{3}m$/);
-    assert.deepEqual(mesh.out.outbound.coldStart!.counts, { waited: 2, expired: 0, refused: 0 });
+    assert.deepEqual(mesh.out.outbound.state.coldStart!.counts, { waited: 2, expired: 0, refused: 0 });
     assert.equal(mesh.stack.context.memory.held, 0);
   });
 
@@ -56,7 +56,7 @@ describe('Scenario: a cold start', () => {
     const third = stack.caller.call();
     stack.advance(100);
     assert.deepEqual([third.isOver, third.status], [true, 14]);
-    assert.equal(stack.out.outbound.coldStart!.counts.refused, 1);
+    assert.equal(stack.out.outbound.state.coldStart!.counts.refused, 1);
     stack.answers((stream) => void stream.reply(), 'a');
     for (const stream of asked) stack.settle(stream.reply());
     stack.advance(3_000);
@@ -84,8 +84,8 @@ describe('Scenario: a cold start', () => {
     mesh.stack.settle(open!.reset());
     mesh.stack.advance(1_500);
     assert.equal(resultOf(patient!), '14 no-endpoint');
-    assert.deepEqual(mesh.out.outbound.coldStart!.counts, { waited: 3, expired: 1, refused: 0 });
-    assert.equal(mesh.out.outbound.breaker.waitingCalls, 0);
+    assert.deepEqual(mesh.out.outbound.state.coldStart!.counts, { waited: 3, expired: 1, refused: 0 });
+    assert.equal(mesh.out.outbound.state.breaker.waitingCalls, 0);
     assert.equal(mesh.stack.context.memory.held, 0);
   });
 
@@ -98,8 +98,8 @@ describe('Scenario: a cold start', () => {
       [false, false, false, true, true],
     );
     assert.equal(resultOf(calls[4]!), '14 no-endpoint');
-    assert.equal(mesh.out.outbound.coldStart!.counts.refused, 2);
-    const families = metricsIn(mesh.stack, { outbounds: [mesh.out.outbound] });
+    assert.equal(mesh.out.outbound.state.coldStart!.counts.refused, 2);
+    const families = metricsIn(mesh.stack, { outbounds: [mesh.out.outbound.state] });
     const of = (name: string) =>
       families
         .find((each) => each.name === name)!
@@ -194,7 +194,7 @@ describe('Scenario: a cold start', () => {
     mesh.discover([]);
     mesh.stack.advance(60_000);
     assert.equal(mesh.stack.wakes.length, 2, 'no call waits');
-    assert.deepEqual(mesh.out.outbound.coldStart!.wakes, { sent: 2, failed: 0 });
+    assert.deepEqual(mesh.out.outbound.state.coldStart!.wakes, { sent: 2, failed: 0 });
   });
 
   it('sends a call on to a replica that it has not tried, and asks for no start while one takes calls', () => {
@@ -223,7 +223,7 @@ describe('Scenario: a cold start', () => {
     stack.answers((stream) => void stream.fail(14), 'b');
     const failed = Array.from({ length: 10 }, () => stack.call());
     for (const each of failed) assert.equal(each.status, 14);
-    assert.deepEqual([stack.out.outbound.coldStart!.counts.waited, stack.wakes.length], [0, 0]);
+    assert.deepEqual([stack.out.outbound.state.coldStart!.counts.waited, stack.wakes.length], [0, 0]);
     const off = new UpstreamStack(['a']);
     off.answers(isLoading);
     assert.equal(resultOf(off.call()), '14 model-unavailable');

@@ -82,7 +82,7 @@ describe('Scenario: a sidecar says that its model cannot serve', () => {
     startWithoutA();
     calls(6);
     stack.advance(5_000);
-    stack.out.outbound.retire();
+    stack.out.outbound.state.retire();
     stack.advance(5_000);
     const { size } = stack.context.wheel;
     const before = checked('a');

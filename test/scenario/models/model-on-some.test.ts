@@ -189,10 +189,10 @@ describe('Scenario: a model on some replicas', () => {
   it('follows the registration: a model that is added to another replica gets calls there from then on', () => {
     const stack = start();
     const more = { ...SOME, c: ['digits', 'words'] };
-    stack.settle(stack.out.outbound.update(anUpstream([], { endpoints: endpointsOf(more) })));
+    stack.settle(stack.out.outbound.state.update(anUpstream([], { endpoints: endpointsOf(more) })));
     assert.deepEqual(answersOf(stack, 'digits'), { a: 20, b: 20, c: 20 });
     const all = { ...more, a: ['digits', 'words'] };
-    stack.settle(stack.out.outbound.update(anUpstream([], { endpoints: endpointsOf(all) })));
+    stack.settle(stack.out.outbound.state.update(anUpstream([], { endpoints: endpointsOf(all) })));
     assert.equal(stack.out.cluster.claims, null);
     assert.deepEqual(answersOf(stack, 'words'), { a: 20, b: 20, c: 20 });
   });
@@ -203,7 +203,7 @@ describe('Scenario: a model on some replicas', () => {
     for (let i = 0; i < 300; i++) stack.call({ body: aRequestFor(`invented-${i}`) });
     const open = stack.settle(stack.caller.call({ body: null }));
     stack.settle(open.reset());
-    const family = metricsIn(stack, { outbounds: [stack.out.outbound] }).find(
+    const family = metricsIn(stack, { outbounds: [stack.out.outbound.state] }).find(
       ({ name }) => name === 'outrider_calls_total',
     )!;
     const found = family.samples.map((each) => [

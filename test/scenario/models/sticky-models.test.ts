@@ -83,7 +83,7 @@ describe('Scenario: models that stay at a replica each', () => {
       grpcMessage(Buffer.from('ffff', 'hex')),
     ])
       for (let i = 0; i < 3; i++) assert.equal(stack.call({ body }).status, 0);
-    assert.equal(stack.out.outbound.parameterKeys.keyless.absent, 9);
+    assert.equal(stack.out.outbound.state.parameterKeys.keyless.absent, 9);
     assert.equal(stack.requests.length, 9);
     stack.assertIdle();
   });

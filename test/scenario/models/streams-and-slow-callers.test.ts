@@ -104,7 +104,7 @@ describe('Scenario: streams that last as long as they may', () => {
     open({ attemptTimeoutMs: 500, idempotent: true, retry: aSafeRoute().retry! });
     pool.advance(2000);
     assertNoneBlamed('attempt-timeout');
-    assert.ok(pool.out.outbound.retries > 0);
+    assert.ok(pool.out.outbound.state.retries > 0);
   });
 });
 
@@ -165,7 +165,7 @@ describe('Scenario: callers that take long to send their request', () => {
   it('need no second attempt, for the time of one begins with the endpoint’s turn', () => {
     pool = new DetectorPool(['a', 'b', 'c'], { routes: [aSafeRoute({ attemptTimeoutMs: 250 })] });
     for (let i = 0; i < 12; i++) assert.equal(slowly(400).status, 0);
-    assert.deepEqual([pool.out.outbound.attempts, faults()], [12, 0]);
+    assert.deepEqual([pool.out.outbound.state.attempts, faults()], [12, 0]);
   });
 
   it('and get one when the endpoint is silent then', () => {
@@ -225,13 +225,13 @@ describe('Scenario: callers that take long to send their request', () => {
       slowly(300);
       pool.advance(50);
     }
-    assert.equal(pool.out.outbound.attempts, 60, 'no attempt was late');
+    assert.equal(pool.out.outbound.state.attempts, 60, 'no attempt was late');
     pool.answers(() => {});
     const stream = slowly(90);
     pool.advance(35);
-    assert.equal(pool.out.outbound.attempts, 61);
+    assert.equal(pool.out.outbound.state.attempts, 61);
     pool.advance(30);
-    assert.equal(pool.out.outbound.attempts, 62);
+    assert.equal(pool.out.outbound.state.attempts, 62);
     pool.settle(stream.reset());
   });
 });

@@ -79,7 +79,7 @@ describe('Scenario: invalid output', () => {
     stack.load(10, 100, { path: '/inference.GRPCInferenceService/ModelReady' });
     const { unknownFormat } = counts();
     assert.equal(unknownFormat, 60 - ANSWERS_NEEDED, 'from the moment on when they are known to be unary');
-    const [{ feature, why } = {}] = sizeLimitReports([stack.out.outbound]);
+    const [{ feature, why } = {}] = sizeLimitReports([stack.out.outbound.state]);
     assert.equal(feature, 'inspection');
     assert.match(why!, /^10 answers of methods whose form is not known: ModelInfer, Predict of/);
   });

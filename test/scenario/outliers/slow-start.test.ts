@@ -49,12 +49,12 @@ describe('Scenario: slow start', () => {
     pool.load(40);
     pool.works('n');
     const config = anUpstream(['a', 'b', 'n'], { slowStart: SLOW_START });
-    pool.settle(pool.out.outbound.update(config));
+    pool.settle(pool.out.outbound.state.update(config));
     const early = pool.load(30)['n'] ?? 0;
     assert.ok(early >= 1 && early <= 6, `${early}`);
     pool.load(300);
     const moved = config.endpoints.map((each) => ({ ...each, id: `${each.id}2`, address: each.address }));
-    pool.out.outbound.update({ ...config, endpoints: moved });
+    pool.out.outbound.state.update({ ...config, endpoints: moved });
     const late = pool.load(90)['n'] ?? 0;
     assert.ok(late >= 28, `${late}`);
     assert.deepEqual(addressOf('n'), moved[2]!.address);

@@ -25,10 +25,10 @@ describe('Scenario: a breaker opens', () => {
   const isServed = (calls: readonly PeerStream[]): void => {
     for (const { status } of calls) assert.equal(status, 0);
   };
-  const limits = () => stack.out.outbound.breaker.limits!;
+  const limits = () => stack.out.outbound.state.breaker.limits!;
   const open = (): string[] => stack.names.filter((name) => stack.backend(name).open.length > 0);
   const hits = (limit: string): number => {
-    const family = resilienceMetrics([stack.out.outbound]).find(
+    const family = resilienceMetrics([stack.out.outbound.state]).find(
       ({ name }) => name === 'outrider_breaker_open_total',
     );
     assert.ok(family?.kind === 'counter');
@@ -98,7 +98,9 @@ describe('Scenario: a breaker opens', () => {
     const waiting = [stack.call(), stack.call()];
     assert.equal(stack.call().reason, 'breaker-open');
     const clusters = new Map([['', { endpoints: [endpoint('x')] }]]);
-    stack.settle(stack.out.outbound.apply({ routes: [{ split: [{ weight: 1, cluster: '' }] }], clusters }));
+    stack.settle(
+      stack.out.outbound.state.apply({ routes: [{ split: [{ weight: 1, cluster: '' }] }], clusters }),
+    );
     isServed(waiting);
   });
 
@@ -107,7 +109,7 @@ describe('Scenario: a breaker opens', () => {
     const waiting = [stack.call(), stack.call()];
     stack.advance(15_100);
     for (const each of waiting) assert.equal(each.reason, 'discovery-pending');
-    assert.equal(stack.out.outbound.breaker.waitingCalls, 0);
+    assert.equal(stack.out.outbound.state.breaker.waitingCalls, 0);
     assert.equal(hits('pending'), 0);
     stack.assertIdle();
   });
@@ -204,7 +206,7 @@ describe('Scenario: a breaker opens', () => {
     const small = stack.outbound(anUpstream(['s'], { name: 'small', breaker }));
     stack.backend('a').answer = (each) => void each.fail(14);
     const one = stack.call();
-    assert.deepEqual([limits().inFlight, small.outbound.breaker.limits!.inFlight], [0, 1]);
+    assert.deepEqual([limits().inFlight, small.outbound.state.breaker.limits!.inFlight], [0, 1]);
     const two = stack.call();
     assert.equal(two.status, 14, 'the other one is full: the first failure is the answer');
     stack.backend('s').last.reply();
@@ -217,10 +219,10 @@ describe('Scenario: a breaker opens', () => {
     start({ maxInFlight: 1 });
     const running = [stack.call()];
     assert.equal(stack.call().status, 8);
-    stack.out.outbound.update(anUpstream(['a', 'b'], { breaker: { ...OPEN, maxInFlight: 2 } }));
+    stack.out.outbound.state.update(anUpstream(['a', 'b'], { breaker: { ...OPEN, maxInFlight: 2 } }));
     running.push(stack.call());
     assert.equal(stack.call().status, 8);
-    stack.out.outbound.update(anUpstream(['a', 'b']));
+    stack.out.outbound.state.update(anUpstream(['a', 'b']));
     running.push(stack.call(), stack.call());
     for (const each of stack.requests) each.reply();
     stack.run();

@@ -76,7 +76,7 @@ describe('Scenario: a call falls back', () => {
     assert.deepEqual(seen(stream), [0, 'small', `${reason}; from=small`]);
   const isLastGood = (stream: PeerStream, reason = 'unavailable'): void =>
     assert.deepEqual(seen(stream), [0, 'big', `${reason}; from=last-good`]);
-  const care = () => [...stack.out.outbound.methodStates.all][0]!;
+  const care = () => [...stack.out.outbound.state.methodStates.all][0]!;
 
   describe('to another upstream', () => {
     it('when the primary failed, with its authority, and marked', () => {
@@ -188,10 +188,12 @@ describe('Scenario: a call falls back', () => {
     it('its retries and endpoints are its own', () => {
       startBroken();
       stack.answers(says('t'), 't');
-      stack.settle(small.outbound.update(anUpstream(['s', 't'], { name: 'small', routes: [aSafeRoute()] })));
+      stack.settle(
+        small.outbound.state.update(anUpstream(['s', 't'], { name: 'small', routes: [aSafeRoute()] })),
+      );
       smallSays(fails());
       for (let i = 0; i < 4; i++) assert.equal(seen(call())[1], 't');
-      assert.equal(small.outbound.retries >= 1, true);
+      assert.equal(small.outbound.state.retries >= 1, true);
     });
 
     it('also when that one takes the method for a stream', () => {
@@ -209,7 +211,7 @@ describe('Scenario: a call falls back', () => {
       assert.equal(stream.isOver, false, 'it waits');
       const clusters = new Map([[MAIN_CLUSTER, { endpoints: [endpoint('s')] }]]);
       const routes = [{ split: [{ weight: 1, cluster: MAIN_CLUSTER }] }];
-      stack.settle(small.outbound.apply({ routes, clusters }));
+      stack.settle(small.outbound.state.apply({ routes, clusters }));
       assert.equal(smallAsked(), 1);
       // The failure of the first is the answer, not that of the other.
       isBroken(stream);
@@ -218,7 +220,7 @@ describe('Scenario: a call falls back', () => {
     for (const [what, trouble] of [
       ['fails too', () => smallSays((each) => void each.fail(13))],
       ['knows no such thing', () => smallSays((each) => void each.fail(5))],
-      ['has no endpoint', () => small.outbound.update(anUpstream([], { name: 'small' }))],
+      ['has no endpoint', () => small.outbound.state.update(anUpstream([], { name: 'small' }))],
       ['is gone', () => {}],
     ] as const) {
       it(`and the first failure is the answer when that one ${what}`, () => {
@@ -234,14 +236,16 @@ describe('Scenario: a call falls back', () => {
 
     it('and keeps no place there for a call that has waited for its start in vain', () => {
       startBroken([TO_SMALL], {}, { coldStart: { waitMs: 1_000, maxWaiting: 1 } });
-      small.outbound.update(anUpstream([], { name: 'small', coldStart: { waitMs: 1_000, maxWaiting: 1 } }));
+      small.outbound.state.update(
+        anUpstream([], { name: 'small', coldStart: { waitMs: 1_000, maxWaiting: 1 } }),
+      );
       for (let i = 0; i < 3; i++) {
         const stream = call();
         assert.equal(stream.isOver, false, `call ${i} waits`);
         stack.advance(1_100);
         isBroken(stream);
       }
-      assert.deepEqual(small.outbound.coldStart!.counts, { waited: 3, expired: 3, refused: 0 });
+      assert.deepEqual(small.outbound.state.coldStart!.counts, { waited: 3, expired: 3, refused: 0 });
       stack.assertIdle();
     });
 
@@ -365,7 +369,7 @@ describe('Scenario: a call falls back', () => {
       const bodies = ['1', '2', '3', '4'].map((text) => Buffer.from(text));
       for (const body of bodies.slice(0, 3)) call({ body });
       for (let i = 0; i < 2; i++) call({ body: bodies[3]! });
-      const [cache] = stack.out.outbound.methodStates.responseCaches;
+      const [cache] = stack.out.outbound.state.methodStates.responseCaches;
       assert.ok(cache!.bytes <= 36_000 && cache!.size === 3);
       bigSays(fails());
       const statuses = bodies.map((body) => call({ body }).status);
@@ -377,7 +381,7 @@ describe('Scenario: a call falls back', () => {
       for (const bytes of [2000, 90_000]) {
         bigSays((each) => void each.reply(Buffer.alloc(bytes)));
         call();
-        assert.equal([...stack.out.outbound.methodStates.responseCaches][0]!.size, 0);
+        assert.equal([...stack.out.outbound.state.methodStates.responseCaches][0]!.size, 0);
         stack.update(big([LAST_GOOD]));
       }
     });

@@ -109,7 +109,7 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
       }, name);
   };
   const BROKEN = { metadata: [['x-model', 'broken']] as const };
-  const retried = (): number => pool.out.outbound.retries;
+  const retried = (): number => pool.out.outbound.state.retries;
 
   it('model-not-ready: another replica is tried, and serves it', () => {
     serveWithout(['a']);

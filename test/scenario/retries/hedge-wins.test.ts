@@ -65,7 +65,7 @@ describe('Scenario: a late call is sent a second time', () => {
   };
   const endpointOf = ({ peer }: PeerStream) =>
     stack.out.cluster.endpoints.find(({ id }) => stack.backend(id).peers.includes(peer))!;
-  const hedge = () => [...stack.out.outbound.methodStates.all][0]!.hedgePolicy;
+  const hedge = () => [...stack.out.outbound.state.methodStates.all][0]!.hedgePolicy;
 
   it('at exactly the delay, to another endpoint, marked as a further attempt', () => {
     start();

@@ -100,7 +100,7 @@ describe('Scenario: a request that crashes models', () => {
       assert.equal(call(GOOD).status, 0);
       recover();
     }
-    assert.equal(stack.out.outbound.poison.isIdle, true, 'nothing is on record');
+    assert.equal(stack.out.outbound.state.poison.isIdle, true, 'nothing is on record');
   });
 
   it('is recognised whatever its id', () => {
@@ -130,7 +130,7 @@ describe('Scenario: a request that crashes models', () => {
       assert.deepEqual(seen(call(other)), [0, undefined]);
     }
     assert.equal(begun('bad'), 2);
-    assert.equal(stack.out.outbound.poison.crashes, 2);
+    assert.equal(stack.out.outbound.state.poison.crashes, 2);
     const elsewhere = call(BAD, { path: '/inference.GRPCInferenceService/ModelReady' });
     assert.deepEqual(seen(elsewhere), [14, 'model-crashed'], 'another question');
     stack.advance(REMEMBERED_MS);

@@ -12,7 +12,7 @@ describe('Scenario: retries while everything fails', () => {
     const seconds = 20;
     mesh.load(seconds * 1000);
     mesh.advance(1000);
-    const { attempts } = mesh.out.outbound;
+    const { attempts } = mesh.out.outbound.state;
     const calls = mesh.sent.length;
     assert.ok(attempts <= calls * 1.2 + 3 * (seconds + 10) + 1, `${attempts} attempts for ${calls} calls`);
     for (const { model, name } of mesh.replicas) {
@@ -27,11 +27,11 @@ describe('Scenario: retries while everything fails', () => {
   it('spend nothing that was saved up before: the load grows by a fifth at once, not by twice', () => {
     const mesh = new Mesh();
     mesh.load(10_000);
-    const [calls, attempts] = [mesh.sent.length, mesh.out.outbound.attempts];
+    const [calls, attempts] = [mesh.sent.length, mesh.out.outbound.state.attempts];
     for (const { model } of mesh.replicas) model.answer = (stream) => stream.fail(14);
     mesh.load(5_000);
     mesh.advance(1_000);
-    const extra = (mesh.out.outbound.attempts - attempts) / (mesh.sent.length - calls);
+    const extra = (mesh.out.outbound.state.attempts - attempts) / (mesh.sent.length - calls);
     assert.ok(extra > 1.1 && extra <= 1.27, `${extra} attempts for each call`);
     mesh.stack.assertIdle();
   });

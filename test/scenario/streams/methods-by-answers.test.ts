@@ -14,7 +14,7 @@ const ANSWER = grpcMessage(Buffer.from('42'));
 
 describe('Scenario: a method is known by its answers', () => {
   let stack: UpstreamStack;
-  const kind = (): MethodKind => stack.out.outbound.kinds.of(path);
+  const kind = (): MethodKind => stack.out.outbound.state.kinds.of(path);
   const start = (over: UpstreamOptions = {}): void => {
     stack = new UpstreamStack(['a', 'b'], { routes: [anAutoRoute()], ...over });
     answersOne();
@@ -77,7 +77,7 @@ describe('Scenario: a method is known by its answers', () => {
     answersOne();
     stack.load(2 * ANSWERS_NEEDED, 10, { path });
     assert.equal(kind(), MethodKind.streaming, 'for good');
-    assert.equal(stack.out.outbound.kinds.unlearned, 1);
+    assert.equal(stack.out.outbound.state.kinds.unlearned, 1);
   });
 
   it('gives no deadline, and no second attempt', () => {

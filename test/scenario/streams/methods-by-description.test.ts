@@ -29,7 +29,7 @@ describe('Scenario: a service describes its methods', () => {
   let describes: (stream: PeerStream) => void;
   let answers: (stream: PeerStream) => void;
   const one = (stream: PeerStream): void => void stream.reply(ANSWER);
-  const kind = (of = path): MethodKind => stack.out.outbound.kinds.of(of);
+  const kind = (of = path): MethodKind => stack.out.outbound.state.kinds.of(of);
   const questions = (): number => stack.requests.filter(isQuestion).length;
 
   const start = (over: UpstreamOptions = {}, names = ['a', 'b']): void => {
@@ -119,7 +119,7 @@ describe('Scenario: a service describes its methods', () => {
     stack.settle(requests[1]!.trailers(0));
     stack.advance(120_000);
     assert.equal(kind(), MethodKind.streaming, 'whatever is said again');
-    assert.equal(stack.out.outbound.kinds.unlearned, 1);
+    assert.equal(stack.out.outbound.state.kinds.unlearned, 1);
   });
 
   it('a large answer of one message is none', () => {

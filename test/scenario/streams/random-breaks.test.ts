@@ -88,7 +88,7 @@ function play({ sizes, parts, isDeterministic, reads }: Story): Ending {
     }
     stack.advance(10);
   }
-  const { resumed } = stack.out.outbound;
+  const { resumed } = stack.out.outbound.state;
   const ending = { status: call.status, reason: call.reason, body: call.body, resumed };
   stack.assertIdle();
   stack.close();

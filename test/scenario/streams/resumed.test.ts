@@ -55,7 +55,7 @@ describe('Scenario: an endpoint dies in the middle of a stream', () => {
       assert.equal(first.header('outrider-resume-after'), undefined);
       goOn(second, 4);
       assertWhole(call);
-      assert.equal(stack.out.outbound.resumed, 1);
+      assert.equal(stack.out.outbound.state.resumed, 1);
       assert.equal(stack.endpoint('a').outcomes[1], 1, 'its death counts as ever');
     });
   }
@@ -94,7 +94,7 @@ describe('Scenario: an endpoint dies in the middle of a stream', () => {
     }
     stack.settle(serving.data(tokens(8, ALL)).trailers(0));
     assertWhole(call);
-    assert.equal(stack.out.outbound.resumed, 3);
+    assert.equal(stack.out.outbound.state.resumed, 3);
   });
 
   it('under more long streams than the reserve of the retry budget has attempts: all go on', () => {
@@ -113,7 +113,7 @@ describe('Scenario: an endpoint dies in the middle of a stream', () => {
       stack.settle(stream.data(tokens(4, ALL)).trailers(0));
     for (const call of calls)
       assert.deepEqual([call.status, call.body.toString()], [0, tokens(0, ALL).toString()]);
-    assert.equal(stack.out.outbound.resumed, moved.length);
+    assert.equal(stack.out.outbound.state.resumed, moved.length);
     stack.assertIdle();
   });
 
@@ -206,7 +206,7 @@ describe('Scenario: an endpoint dies in the middle of a stream', () => {
       assert.match(call.trailer('grpc-message')!, /b:1 repeated other messages/);
       assert.equal(at('b').resetCode, ErrorCode.cancel);
       assert.equal(stack.endpoint('b').outcomes[1], 0, 'no fault of the endpoint');
-      assert.equal(stack.out.outbound.resumed, 0);
+      assert.equal(stack.out.outbound.state.resumed, 0);
       stack.assertIdle();
     };
     /** The same tokens, two in a message. */
@@ -233,7 +233,7 @@ describe('Scenario: an endpoint dies in the middle of a stream', () => {
     for (const piece of [1, 7, 1_000])
       it(`and another repeats it in frames of ${piece} bytes: it is the same stream`, () => {
         assertWhole(repeats(tokens(0, 4), tokens(0, ALL), piece));
-        assert.equal(stack.out.outbound.resumed, 1);
+        assert.equal(stack.out.outbound.state.resumed, 1);
       });
 
     it('and a third one goes on: it is compared with what both before have passed on', () => {

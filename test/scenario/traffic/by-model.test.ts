@@ -80,7 +80,7 @@ describe('Scenario: by model', () => {
     ]);
     stack.answers((stream) => void stream.fail(14), 's');
     assert.deepEqual([answer('digits'), answer('others'), answer('words')], ['14 ', '14 ', 'c']);
-    assert.equal(stack.out.outbound.retries, 1, 'of the model whose route asks for it');
+    assert.equal(stack.out.outbound.state.retries, 1, 'of the model whose route asks for it');
     stack.answers(() => {}, 's');
     const late = [stack.call({ body: aRequestFor('digits') }), stack.call({ body: aRequestFor('others') })];
     stack.advance(310);

@@ -12,7 +12,7 @@ describe('Scenario: how an upstream is found changes with the file', () => {
     mesh = new DiscoveredUpstream();
   });
 
-  const update = (config: UpstreamConfig): void => mesh.stack.settle(mesh.out.outbound.update(config));
+  const update = (config: UpstreamConfig): void => mesh.stack.settle(mesh.out.outbound.state.update(config));
   const fixed = (...names: string[]) => {
     for (const name of names) mesh.backend(name);
     return anUpstream(names);
@@ -61,12 +61,12 @@ describe('Scenario: how an upstream is found changes with the file', () => {
 
   it('so that it is gone: calls that wait are answered', () => {
     const call = mesh.call();
-    mesh.stack.settle(mesh.out.outbound.retire());
+    mesh.stack.settle(mesh.out.outbound.state.retire());
     assert.equal(call.reason, 'no-endpoint');
   });
 
   it('and knows whose word its connections back up', () => {
-    const isAnswering = (name: string) => mesh.out.outbound.upstream.isAnswering(addressOf(name));
+    const isAnswering = (name: string) => mesh.out.outbound.state.upstream.isAnswering(addressOf(name));
     mesh.discover(['a', 'b@1', 'c@2']);
     assert.ok(isAnswering('a') && isAnswering('b'));
     assert.ok(!isAnswering('c') && !isAnswering('d'));

@@ -35,7 +35,7 @@ describe('Scenario: injected faults', () => {
       dataPlane: stack.context,
       upstreamNames: () => ['digits'],
       onChange: (on) => {
-        stack.out.outbound.setFaults(on);
+        stack.out.outbound.state.setFaults(on);
         into.inbound.state.faults = on;
       },
     });
@@ -98,7 +98,7 @@ describe('Scenario: injected faults', () => {
     stack.advance(110);
     assert.deepEqual(statuses(1), { 0: 1 });
     assert.deepEqual(faults.list(), []);
-    assert.equal(stack.out.outbound.trafficShift.isNeeded, false);
+    assert.equal(stack.out.outbound.state.trafficShift.isNeeded, false);
     assert.equal(stack.context.wheel.size, timers);
   });
 

@@ -128,7 +128,7 @@ describe('Scenario: large messages', () => {
     const call = stack.call({ body: request });
     assert.deepEqual([call.status, call.body.equals(answer), stack.requests.length], [14, true, 1]);
     const why = '1 requests longer than replay, 1 answers longer than hold';
-    assert.deepEqual(sizeLimitReports([stack.out.outbound]), [
+    assert.deepEqual(sizeLimitReports([stack.out.outbound.state]), [
       { upstream: 'digits', feature: 'repeat', why },
       { upstream: 'digits', feature: 'inspection', why: '1 requests longer than replay' },
     ]);
@@ -157,7 +157,7 @@ describe('Scenario: large messages', () => {
     assert.equal(stack.call().status, 0);
     stack.advance(100);
     assert.ok(stack.context.memory.used < 8 * MIB, `${stack.context.memory.used} octets held`);
-    const stats = stack.out.outbound.trafficShift.mirrors.get('shadow')!;
+    const stats = stack.out.outbound.state.trafficShift.mirrors.get('shadow')!;
     assert.deepEqual([stats.sent, stats.inFlight], [1, 1]);
     stack.advance(70_000);
     assert.equal(stats.inFlight, 0);

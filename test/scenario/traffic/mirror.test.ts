@@ -43,7 +43,7 @@ describe('Scenario: a mirror', () => {
   }
 
   function shadowRoute(route: RouteConfig): void {
-    stack.settle(shadow.outbound.update(anUpstream(['b'], { name: 'shadow', routes: [route] })));
+    stack.settle(shadow.outbound.state.update(anUpstream(['b'], { name: 'shadow', routes: [route] })));
   }
 
   /** Long enough for a copy to be sent, answered and compared. */
@@ -51,7 +51,7 @@ describe('Scenario: a mirror', () => {
     stack.advance(ms);
   }
 
-  const counts = () => stack.out.outbound.trafficShift.mirrors.get('shadow')!;
+  const counts = () => stack.out.outbound.state.trafficShift.mirrors.get('shadow')!;
   const copies = () => stack.requestsAt('b');
 
   afterEach(() => {
@@ -73,7 +73,7 @@ describe('Scenario: a mirror', () => {
     assert.equal(stack.backend('a').last.header('outrider-mirrored'), undefined);
     const { sent, compared, mismatched, argmax } = counts();
     assert.deepEqual([sent, compared, mismatched.values, argmax], [1, 1, 0, { same: 1, other: 0 }]);
-    assert.deepEqual(mirrorReports([stack.out.outbound], 0), [
+    assert.deepEqual(mirrorReports([stack.out.outbound.state], 0), [
       { upstream: 'digits', to: 'shadow', sent: 1, inFlight: 0, skipped: 0, compared: 1, mismatched: 0 },
     ]);
     // Copies count as no caller's calls.
@@ -215,11 +215,11 @@ describe('Scenario: a mirror', () => {
     start();
     stack.answers(says(anAnswer([0.6, 0.3, 0.1])), 'b');
     mirrored();
-    const [report] = mirrorReports([stack.out.outbound], stack.clock.now() + 1000);
+    const [report] = mirrorReports([stack.out.outbound.state], stack.clock.now() + 1000);
     const what = 'output "scores": 3 of 3 elements differ, by up to 0.5; 1 of 1 largest classes are others';
     assert.deepEqual([report!.mismatched, report!.last], [1, what]);
     assert.ok(report!.lastAgoMs! >= 1000);
-    const families = trafficShiftMetrics([stack.out.outbound]);
+    const families = trafficShiftMetrics([stack.out.outbound.state]);
     const of = { upstream: 'digits', to: 'shadow' };
     for (const [name, labels] of [
       ['sent', of],
@@ -288,7 +288,7 @@ describe('Scenario: a mirror', () => {
     mirrored({}, 500);
     const rule = { split: [{ weight: 1, cluster: '' }], retry: { attempts: 3, on: [14] } };
     const endpoints = [endpoint('b'), endpoint('c')];
-    found.outbound.apply({ routes: [rule], clusters: new Map([['', { endpoints }]]) });
+    found.outbound.state.apply({ routes: [rule], clusters: new Map([['', { endpoints }]]) });
     settle(500);
     assert.equal(sent(), 1);
     for (let i = 0; i < 5; i++) mirrored({}, 500);

@@ -113,7 +113,7 @@ describe('Scenario: discovery changes at random', () => {
         for (let i = whims.pick([0, 1, 3]); i > 0; i--) whims.call();
         const open = mesh.streams.filter(({ isOver }) => !isOver);
         if (open.length > 0 && whims.chance(0.1)) whims.pick(open).reset(8);
-        if (whims.chance(0.02)) mesh.out.outbound.refreshConnections();
+        if (whims.chance(0.02)) mesh.out.outbound.state.refreshConnections();
         mesh.stack.advance(whims.pick([0, 1, 10, 100]));
       }
       mesh.stack.advance(20_000);

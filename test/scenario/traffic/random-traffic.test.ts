@@ -175,14 +175,14 @@ describe('Scenario: calls and faults at random', () => {
         [0.4, () => chaos.touch()],
         [0.15, () => chaos.trouble(chaos.backend(chaos.pick(NAMES)))],
         [0.02, (app) => app.socket.break()],
-        [0.03, () => out.outbound.update(config(NAMES.filter(() => chaos.chance(0.7))))],
+        [0.03, () => out.outbound.state.update(config(NAMES.filter(() => chaos.chance(0.7))))],
         [0.02, () => refreshConnections(out.cluster)],
         [0.05, () => chaos.stall()],
         [0.7, () => chaos.turn()],
         [0.3, () => chaos.advance(chaos.below(120))],
       ]);
       const backends = NAMES.map((name) => chaos.backend(name));
-      chaos.calm(backends, 30_000, () => out.outbound.update(config(NAMES)));
+      chaos.calm(backends, 30_000, () => out.outbound.state.update(config(NAMES)));
       const { ejections, endpoints } = out.cluster;
       const states = endpoints.map(({ ejection }) => ejection);
       assert.equal(ejections.members.size, NAMES.length);
@@ -248,20 +248,20 @@ describe('Scenario: calls and faults at random', () => {
         [0.3, () => chaos.touch()],
         [0.1, () => chaos.trouble(chaos.backend(chaos.pick(all)))],
         [0.02, (app) => app.socket.break()],
-        [0.02, () => out.outbound.update(config(NAMES.filter(() => chaos.chance(0.7))))],
-        [0.02, () => other.outbound.update(spareConfig(spare.filter(() => chaos.chance(0.7))))],
+        [0.02, () => out.outbound.state.update(config(NAMES.filter(() => chaos.chance(0.7))))],
+        [0.02, () => other.outbound.state.update(spareConfig(spare.filter(() => chaos.chance(0.7))))],
         [0.02, () => refreshConnections(out.cluster)],
         [0.05, () => chaos.stall()],
         [0.7, () => chaos.turn()],
         [0.5, () => chaos.advance(chaos.below(80))],
       ]);
-      const cares = [...out.outbound.methodStates.all];
+      const cares = [...out.outbound.state.methodStates.all];
       assert.ok(cares.some((care) => care.hedgePolicy.sent > 0 && care.hedgePolicy.won > 0));
       assert.ok(cares.some((care) => care.degraded.size > 0));
       const backends = all.map((name) => chaos.backend(name));
       chaos.calm(backends, 40_000, () => {
-        out.outbound.update(config(NAMES));
-        other.outbound.update(spareConfig(spare));
+        out.outbound.state.update(config(NAMES));
+        other.outbound.state.update(spareConfig(spare));
       });
       const last = open();
       for (let i = 0; i < 20; i++) {

@@ -68,7 +68,7 @@ class TwoSidecars {
       context: context,
       replayBytes: 1024 * 1024,
     });
-    own.onRotated(() => this.outbound.refreshConnections());
+    own.onRotated(() => this.outbound.state.refreshConnections());
     this.near = listenerOf(stack, { onStream: (...of) => this.outbound.accept(...of) });
     this.app = stack.app(this.near);
   }
@@ -94,7 +94,7 @@ class TwoSidecars {
   }
 
   get pool() {
-    return this.outbound.clusters[0]!.endpoints[0]!.pool;
+    return this.outbound.state.clusters[0]!.endpoints[0]!.pool;
   }
 
   /** Sockets move by themselves; everything else when the test says so. */
@@ -107,7 +107,7 @@ class TwoSidecars {
 
   private async close(): Promise<void> {
     this.near.stop();
-    this.outbound.stop();
+    this.outbound.state.stop();
     this.inbound.stop();
     await this.until('no connection is left', () => this.inbound.sessions.size === 0);
     for (const own of this.identities) own.close();

@@ -48,7 +48,7 @@ const openAt = (stack: UpstreamStack): string | undefined =>
   );
 
 const keyless = (stack: UpstreamStack) =>
-  KEYLESS_REASONS.filter((reason) => stack.out.outbound.parameterKeys.keyless[reason] > 0);
+  KEYLESS_REASONS.filter((reason) => stack.out.outbound.state.parameterKeys.keyless[reason] > 0);
 
 describe('Scenario: sequences', () => {
   it('stay at one replica each, over all of them, and only those of a replica that goes away move', () => {
@@ -171,11 +171,14 @@ describe('Scenario: sequences', () => {
 
   it('are read anew when a reload asks for another parameter or for none', () => {
     const stack = start();
-    const config = { ...stack.out.outbound['config'] };
-    stack.out.outbound.update({ ...config, balance: { kind: 'ring-hash', hashOn: { parameter: 'other' } } });
+    const config = { ...stack.out.outbound.state.config };
+    stack.out.outbound.state.update({
+      ...config,
+      balance: { kind: 'ring-hash', hashOn: { parameter: 'other' } },
+    });
     homeOf(stack, 'x');
     assert.deepEqual(keyless(stack), ['absent']);
-    stack.out.outbound.update({ ...config, balance: { kind: 'round-robin' } });
+    stack.out.outbound.state.update({ ...config, balance: { kind: 'round-robin' } });
     assert.equal(new Set([1, 2, 3].map(() => homeOf(stack, 'x'))).size, 3);
   });
 });

@@ -30,7 +30,7 @@ describe('Scenario: a split', () => {
     stack.works(['s', 'c', 'o']);
   }
   function updateCanary(over: UpstreamOptions, names: readonly string[] = ['c']): void {
-    stack.settle(canary.outbound.update(anUpstream(names, { name: 'canary', ...over })));
+    stack.settle(canary.outbound.state.update(anUpstream(names, { name: 'canary', ...over })));
   }
 
   function shares(n: number, options: (i: number) => CallOptions = () => ({})): Record<string, number> {
@@ -45,7 +45,7 @@ describe('Scenario: a split', () => {
       // Four standard deviations of 500 draws at 0.1.
       assert.ok(Math.abs(found['c']! - 50) < 27, JSON.stringify(found));
       assert.equal(found['s']! + found['c']!, 500);
-      const [family] = trafficShiftMetrics([stack.out.outbound, canary.outbound]);
+      const [family] = trafficShiftMetrics([stack.out.outbound.state, canary.outbound.state]);
       assert.equal(family!.name, 'outrider_split_total');
       const samples = family!.samples.map((each) => [each.labels['to'], 'value' in each && each.value]);
       assert.deepEqual(Object.fromEntries(samples), { digits: found['s'], canary: found['c'] });
@@ -74,8 +74,8 @@ describe('Scenario: a split', () => {
     stack.answers((stream) => void stream.fail(14), 'c');
     for (let i = 0; i < 2; i++) assert.equal(stack.call().body.toString(), 'o');
     assert.equal(stack.backend('c').last.header(':authority'), 'canary');
-    assert.equal(canary.outbound.retries, 1);
-    assert.equal(stack.out.outbound.attempts, 0);
+    assert.equal(canary.outbound.state.retries, 1);
+    assert.equal(stack.out.outbound.state.attempts, 0);
     stack.answers(() => {}, 'c', 'o');
     const late = [stack.call(), stack.call()];
     assert.equal(stack.call().reason, 'breaker-open');

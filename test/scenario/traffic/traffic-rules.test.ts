@@ -286,7 +286,7 @@ describe('Scenario: traffic rules', () => {
 
   it('show each cluster in the metrics, no label twice', () => {
     mesh.apply({ '': cluster('a'), v2: cluster('a', 'b') }, [to('', { match: under('/x.') }), to('v2')]);
-    const families = metricsIn(mesh.stack, { outbounds: [mesh.out.outbound] });
+    const families = metricsIn(mesh.stack, { outbounds: [mesh.out.outbound.state] });
     for (const { name, samples } of families) {
       const labels = samples.map((sample) => JSON.stringify(sample.labels));
       assert.equal(new Set(labels).size, labels.length, name);

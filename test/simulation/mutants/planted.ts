@@ -320,9 +320,9 @@ export const PLANTED: readonly Mutant[] = [
   {
     name: 'waiting-call-keeps-its-rules',
     area: 'discovery and reload',
-    file: 'sidecar/outbound/call-events.ts',
-    find: 'const refusal = this.router.reroute(call);',
-    replace: 'const refusal = this.router.leaveRetired(call);',
+    file: 'sidecar/outbound.ts',
+    find: 'const refusal = this.state.router.reroute(call);',
+    replace: 'const refusal = this.state.router.leaveRetired(call);',
     harm: 'A call that waits for discovery is sent by the rules that were in force when it came.',
   },
   {
@@ -495,8 +495,8 @@ export const PLANTED: readonly Mutant[] = [
     name: 'attempt-without-a-stream-stays-in-flight',
     area: 'balancing',
     file: 'sidecar/outbound/call-events.ts',
-    find: 'recordOutcome(call, attempt, this.context);',
-    replace: 'if (attempt.stream !== null) recordOutcome(call, attempt, this.context);',
+    find: 'recordOutcome(call, attempt, state.context);',
+    replace: 'if (attempt.stream !== null) recordOutcome(call, attempt, state.context);',
     harm: 'Calls that end while they wait for a connection make their endpoint look busy for ever.',
   },
 ];

@@ -104,7 +104,7 @@ export const REGRESSIONS: readonly Mutant[] = [
   {
     name: 'primary-after-a-fallback-without-the-request',
     area: 'retries and commit points',
-    file: 'sidecar/outbound.ts',
+    file: 'sidecar/outbound/call-end.ts',
     find: 'if (call.hasCrashed || !call.isWhole) call.fallback.failure ??= failure;',
     replace: 'if (call.hasCrashed) call.fallback.failure ??= failure;',
     harm: 'A call that its fallback could not keep is sent to the primary without its body.',

@@ -120,7 +120,7 @@ function judgeRead(world: World): void {
       if (query.state !== 'current')
         world.find('registry', `${name}: ${query.name} is ${query.state} at rest: ${query.problem ?? ''}`);
     if (report.registered === false) world.find('registry', `${name} is not registered at rest`);
-    for (const { name: upstream, clusters } of insides.outbound.outbounds) {
+    for (const { name: upstream, clusters } of insides.outbound.upstreams) {
       const known = clusters.flatMap(({ endpoints }) => endpoints.map(({ label }) => label)).sort();
       const there = [...consul!.servers.tables.services.values()]
         .filter(({ destination }) => destination === upstream)

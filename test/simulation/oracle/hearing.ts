@@ -39,7 +39,7 @@ function judgeHeard(world: World, isThere: boolean): void {
   const { destination } = world.plan.consul!;
   for (const { name, insides, process } of world.sidecars) {
     if (insides === undefined || process.isDead || process.isFrozen) continue;
-    for (const { name: upstream, clusters } of insides.outbound.outbounds) {
+    for (const { name: upstream, clusters } of insides.outbound.upstreams) {
       if (upstream !== destination) continue;
       const known = clusters.flatMap(({ endpoints }) => endpoints.map(({ label }) => label));
       if (known.includes(GHOST) !== isThere)

@@ -19,7 +19,7 @@ export function judgeRest(world: World): void {
       const finished = call.byStatus.reduce((sum, n) => sum + n, 0);
       is(call.started - finished, `${call.direction} ${call.method}: calls started and not finished`);
     }
-    for (const each of outbound.outbounds) {
+    for (const each of outbound.upstreams) {
       const { limits } = each.breaker;
       is(limits?.inFlight ?? 0, `${each.name}: in flight by the breaker`);
       is(limits?.retries ?? 0, `${each.name}: retries by the breaker`);

@@ -15,7 +15,7 @@ export const ejections: Watch = {
   everyMs: LOOK_MS,
   look(world) {
     for (const { name, insides } of world.sidecars)
-      for (const { clusters } of insides?.outbound.outbounds ?? [])
+      for (const { clusters } of insides?.outbound.upstreams ?? [])
         for (const { ejection, label } of clusters.flatMap(({ endpoints }) => endpoints))
           if (ejection.state !== EjectionState.admitted) world.ejected(name, label);
           else world.admitted(name, label);

@@ -63,7 +63,7 @@ describe('Endpoints and their health checks', () => {
   it('endpoints of another priority get calls before unhealthy ones do', () => {
     open(['a', 'b']);
     const endpoints = anUpstream(['a', 'b']).endpoints.map((each, priority) => ({ ...each, priority }));
-    stack.settle(stack.out.outbound.update(anUpstream(['a', 'b'], { endpoints })));
+    stack.settle(stack.out.outbound.state.update(anUpstream(['a', 'b'], { endpoints })));
     assert.deepEqual(calls(3), { a: 3 });
     say('a', false);
     assert.deepEqual(calls(3), { b: 3 });
@@ -117,7 +117,7 @@ describe('Endpoints and their health checks', () => {
     stack.revive('a');
     stack.advance(1_000);
     assert.equal(report('a').state, 'unhealthy');
-    stack.out.outbound.update(anUpstream(['a', 'b']));
+    stack.out.outbound.state.update(anUpstream(['a', 'b']));
     assert.deepEqual(calls(4), { a: 2, b: 2 });
   });
 });

@@ -236,7 +236,7 @@ describe('Outbound: endpoints', () => {
       stack.backend('a').mode = 'silent';
       stack.backend('b').peerOptions = { settings: null };
       answers('b');
-      stack.settle(stack.out.outbound.update(anUpstream(['a', 'b'])));
+      stack.settle(stack.out.outbound.state.update(anUpstream(['a', 'b'])));
       const made = calls(4);
       stack.backend('b').peer.announce([]);
       stack.advance(1100);
@@ -255,7 +255,7 @@ describe('Outbound: endpoints', () => {
   describe('that change under load', () => {
     const update = (names: readonly string[], over: UpstreamOptions = {}): void => {
       for (const name of names) stack.backend(name);
-      stack.settle(stack.out.outbound.update(anUpstream(names, over)));
+      stack.settle(stack.out.outbound.state.update(anUpstream(names, over)));
     };
     const counts = (): number[] => {
       const { size, ejected, eligible } = stack.out.cluster.ejections.members;

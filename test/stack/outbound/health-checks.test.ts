@@ -55,7 +55,7 @@ describe('Health checks', () => {
   const change = (names: readonly string[], over: UpstreamOptions = {}): void => {
     const config = anUpstream(names, over);
     stack.health.configure(config);
-    out.outbound.update(config);
+    out.outbound.state.update(config);
   };
   const checksOf = (i: number): PeerStream[] => backends[i]!.requests.filter(isCheck);
   const report = (i: number) => reportOf(out.cluster, out.cluster.endpoints[i]!, stack.clock.now());
@@ -110,7 +110,7 @@ describe('Health checks', () => {
     const n = checksOf(0).length;
     assert.ok(n >= 11 && n <= 14, `${n}`);
     const { attempts, outcomes, label } = out.cluster.endpoints[0]!;
-    assert.deepEqual([attempts, out.outbound.attempts], [0, 0]);
+    assert.deepEqual([attempts, out.outbound.state.attempts], [0, 0]);
     assert.ok(outcomes.every((each) => each === 0));
     assert.ok(stack.context.stats.calls.every(({ started }) => started === 0));
     assert.equal(checks(label, 'passed'), n);

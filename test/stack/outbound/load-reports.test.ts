@@ -220,11 +220,11 @@ describe('Load reports, outbound,', () => {
   it('a reload changes the interval, and ends the streams with "none"', () => {
     start();
     const { outbound } = stack.out;
-    const config = outbound.cluster.config;
+    const config = outbound.state.cluster.config;
     const take = (intervalMs: number): void => {
       const next = { ...config, loadReports: { intervalMs, forward: false } };
       stack.health.configure(next);
-      outbound.update(next);
+      outbound.state.update(next);
       stack.advance(1_000);
     };
     take(500);

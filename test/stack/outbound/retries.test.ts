@@ -79,7 +79,7 @@ describe('Outbound: another attempt', () => {
   it('a retry follows a trailers-only UNAVAILABLE', () => {
     start();
     assertSecondServes(failing());
-    assert.equal(stack.out.outbound.retries, 1);
+    assert.equal(stack.out.outbound.state.retries, 1);
   });
 
   it('the last failure is passed on as it came', () => {

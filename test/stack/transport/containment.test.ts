@@ -344,10 +344,10 @@ class Bench {
     for (const stream of this.waiting()) this.answer(() => stream.reply(), stream);
     // The endpoints change under a call, and there are none for a while.
     const { outbound } = this.out;
-    stack.settle(outbound.update({ ...this.upstream, endpoints: [] }));
+    stack.settle(outbound.state.update({ ...this.upstream, endpoints: [] }));
     stack.settle(app.call({ path: UNARY }));
     stack.advance(100);
-    stack.settle(outbound.update(this.upstream));
+    stack.settle(outbound.state.update(this.upstream));
     for (const stream of this.waiting()) this.answer(() => stream.reply(), stream);
     stack.advance(100);
   }

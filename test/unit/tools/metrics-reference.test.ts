@@ -61,7 +61,7 @@ describe('mesh-config/METRICS.md', () => {
     const { stats, memory } = stack.context;
     stats.countHandshakeFailure('no-identity');
     const counts = { rejectedReloads: 0, rotations: 0, leafSecondsLeft: 1, leafLifetimeSeconds: 2 };
-    const live = metricsOf({ stats, memory, outbounds: [outbound], inbound: inbound.state, ...counts });
+    const live = metricsOf({ stats, memory, outbounds: [outbound.state], inbound: inbound.state, ...counts });
     let samples = 0;
     for (const { name, samples: each } of live) {
       for (const { labels } of each) {

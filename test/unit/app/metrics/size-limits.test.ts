@@ -1,14 +1,14 @@
 /** What was too large for a feature, as `/metrics` and `/endpoints` say it. */
 import assert from 'node:assert/strict';
 import { sizeLimitMetrics, sizeLimitReports } from '../../../../sidecar/app/metrics/size-limits.js';
-import type { Outbound } from '../../../../sidecar/outbound.js';
+import type { UpstreamState } from '../../../../sidecar/outbound/upstream-state.js';
 import { anUpstream, aRoute, aSafeRoute, type CallOptions, Stack } from '../../../kit/stack/stack.js';
 
 const LARGE = Buffer.alloc(100_000);
 
 describe('Calls that are too large', () => {
   let stack: Stack;
-  let outbound: Outbound;
+  let outbound: UpstreamState;
 
   function start(
     routes: Parameters<typeof anUpstream>[1],
@@ -16,7 +16,7 @@ describe('Calls that are too large', () => {
   ): (call?: CallOptions) => void {
     stack = new Stack({ memoryBytes });
     const out = stack.outbound(anUpstream(['a', 'b'], routes));
-    outbound = out.outbound;
+    outbound = out.outbound.state;
     const app = stack.app(out.listener);
     for (const name of ['a', 'b']) stack.backend(name).answer = (stream) => stream.reply(LARGE);
     return (call = {}) => {

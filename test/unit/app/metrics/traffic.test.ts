@@ -27,7 +27,7 @@ describe('The numbers of the mesh', () => {
     stack.backend('b').answer = (stream) => stream.reply();
     for (let i = 0; i < 10; i++) app.call({ path: '/p.S/Named' });
     stack.settle(app.call({ path: '/invented/by.it?' }));
-    const families = metricsIn(stack, { outbounds: [out.outbound] });
+    const families = metricsIn(stack, { outbounds: [out.outbound.state] });
     assert.equal(read(families, 'outrider_calls_total', { method: '/p.S/Named', grpc_status: 'OK' }), 10);
     assert.equal(read(families, 'outrider_calls_total', { method: 'other' }), 1);
     assert.equal(read(families, 'outrider_local_replies_total', { reason: 'unknown-route' }), 1);
@@ -55,7 +55,7 @@ describe('The numbers of the mesh', () => {
     stack.backend('a').answer = (stream) => stream.reply();
     for (let i = 0; i < 50; i++) app.call({ path: `/made.Up/Method${i}` });
     stack.run();
-    assert.ok(!JSON.stringify(metricsIn(stack, { outbounds: [out.outbound] })).includes('made.Up'));
+    assert.ok(!JSON.stringify(metricsIn(stack, { outbounds: [out.outbound.state] })).includes('made.Up'));
   });
 
   it('say what waits before the model', () => {

@@ -1,0 +1,213 @@
+/**
+ * The way of an outbound call from the end of an attempt to its last byte, in the order in which it is gone.
+ *
+ * `endAttempt` classifies the end, once. After a success the caller gets the response of the endpoint (`succeed`). After a
+ * failure the call goes on with its other attempt where it is hedged, with another one (`retry`), or with a step of its fallback
+ * chain (`fail`); else the caller gets the failure (`sendFailure`). A call that can have no attempt comes in at `refuse`, one whose
+ * time is over at `expire`. All of it ends in relay/response.ts: `finishWith` writes the response of the endpoint, `sendLocalReply`
+ * one of our own, and `closeCall` then calls `finish`.
+ */
+
+import { AttemptTrait } from '../core/outcome/classify-attempt.js';
+import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
+import { headerViewOf } from '../http2/header-view.js';
+import { MessageWatch, NEVER } from '../relay/call.js';
+import { settleOn, stopAttempts } from '../relay/call-attempts.js';
+import { resumeAt } from '../relay/call-timer.js';
+import { idleReply, type LocalReply } from '../relay/local-reply.js';
+import { Next } from '../relay/next.js';
+import { expireCall, finishWith, sendLocalReply } from '../relay/response.js';
+import { timeAllowedMs } from '../relay/route-table.js';
+import { noteLimit } from './attempt-timeout.js';
+import {
+  Entry,
+  type Failure,
+  type OutboundAttempt,
+  type OutboundCall,
+  type UpstreamHandler,
+} from './call.js';
+import { onResumed } from './call-events.js';
+import { noteFailure } from './failed-upstream.js';
+import { onFallbackFinish, runFallback } from './fallback/chain.js';
+import { fallBack, recordPrimaryDeadline, recordPrimaryResponse } from './fallback/primary.js';
+import { finalFields } from './final-failure.js';
+import * as hedging from './hedging.js';
+import { recordOutcome } from './outcome-recorder.js';
+import { deadlineReply, failureOf, notResumedReply } from './replies.js';
+import { isServedNowhere, lacksIdentity, retryWaitMs } from './retry.js';
+import { noteAnswer } from './stream/message-watch.js';
+import type { UpstreamState } from './upstream-state.js';
+
+/** Where a call goes on that is not over yet; `Outbound` is it. */
+export interface CallWay extends UpstreamHandler {
+  readonly state: UpstreamState;
+  /** Admits the call as one more for the endpoints. */
+  begin(call: OutboundCall): void;
+  /** Begins an attempt at the best endpoint there is, or refuses the call. */
+  attempt(call: OutboundCall): void;
+}
+
+const LOST_PROCESS = AttemptTrait.modelCrashed | AttemptTrait.modelLost;
+
+// ---- an attempt has ended ----
+
+/** Its end decides what becomes of the call. */
+export function endAttempt(way: CallWay, call: OutboundCall, attempt: OutboundAttempt): void {
+  const { state } = way;
+  const now = state.context.nowMs;
+  if (attempt.isLimitTold) noteLimit(call, attempt, now);
+  const outcome = recordOutcome(call, attempt, state.context);
+  if (call.observer !== null) call.observer.onAttemptEnd(call, attempt);
+  if (outcome === Outcome.success) {
+    if (attempt.isRefutedTrial && askAnother(way, call, attempt) === Next.handled) return;
+    return succeed(state, call, attempt);
+  }
+  if ((attempt.traits & LOST_PROCESS) !== 0) state.poison.onProcessLost(call, attempt, now);
+  if (call.hedge !== null) {
+    if (hedging.leaveToOtherAttempt(call, attempt, outcome, now) === Next.handled) return;
+    settleOn(call, attempt);
+  } else {
+    if (lacksIdentity(call, attempt) && state.breaker.wait(call)) return;
+    if (retry(way, call, attempt) === Next.handled) return;
+    if (state.coldStart?.holdFailed(call, attempt)) return;
+  }
+  fail(way, call, failureOf(call, attempt), outcome);
+}
+
+/** A trial has brought an invalid answer, which is held: it is dropped where another endpoint may be asked. */
+function askAnother(way: CallWay, call: OutboundCall, attempt: OutboundAttempt): Next {
+  if (call.hedge !== null || retry(way, call, attempt) !== Next.handled) return Next.continue;
+  attempt.takeHeld();
+  return Next.handled;
+}
+
+// ---- success ----
+
+/** The caller gets the response of the endpoint, or the rest of it. */
+function succeed(state: UpstreamState, call: OutboundCall, attempt: OutboundAttempt): void {
+  const { resumable } = call;
+  if (resumable !== null && !resumable.mayEnd(attempt))
+    return sendLocalReply(call, notResumedReply(call, `${attempt.endpoint.label} ended it sooner`));
+  if (resumable?.isResuming) onResumed(state, call);
+  if (!state.poison.isIdle) state.poison.answered(call, attempt);
+  if (call.plan.watch >= MessageWatch.counted) noteAnswer(state.kinds, call, attempt);
+  const { methodState } = call;
+  if (methodState !== null) {
+    if (methodState.hedgeSettings !== null && call.plan.holdsResponse)
+      hedging.noteSuccess(call, attempt, state.context.nowMs);
+    if (methodState.chain.length > 0) recordPrimaryResponse(call, attempt);
+  }
+  finishWith(call, attempt);
+}
+
+// ---- another attempt ----
+
+/** `handled`: another attempt follows, or the call has been refused as its cluster is gone. */
+function retry(way: CallWay, call: OutboundCall, attempt: OutboundAttempt): Next {
+  if (call.hasCrashed) return Next.continue;
+  const { state } = way;
+  const now = state.context.nowMs;
+  call.tried = [...call.tried, attempt.endpoint];
+  if (isServedNowhere(call, attempt, now)) return Next.continue;
+  const { resumable } = call;
+  const refusal = call.isCommitted && resumable === null ? null : state.router.leaveRetired(call);
+  if (refusal !== null) {
+    refuse(way, call, refusal);
+    return Next.handled;
+  }
+  // A stream that got on has its attempts anew.
+  if (resumable !== null && !resumable.isResuming) call.retry = null;
+  const waitMs = retryWaitMs(call, attempt, state.context);
+  if (waitMs < 0) return Next.continue;
+  resumable?.restart(call.stream.pendingBytes);
+  call.takeExtra();
+  state.retries++;
+  call.stats!.retries++;
+  if (waitMs === 0) way.attempt(call);
+  else resumeAt(call, now + waitMs);
+  return Next.handled;
+}
+
+// ---- failure ----
+
+/** The call can go nowhere. */
+export function refuse(way: CallWay, call: OutboundCall, reply: LocalReply): void {
+  if (call.methodState !== null && call.deadlineMs === NEVER)
+    call.deadlineMs = call.startMs + timeAllowedMs(call.match.plan.config, call.block);
+  fail(way, call, { reply, attempt: null }, Outcome.fault);
+}
+
+/** No attempt follows: a fallback step has the call, or the caller gets the failure. */
+function fail(way: CallWay, call: OutboundCall, failure: Failure, outcome: Outcome): void {
+  if (!call.isCommitted) {
+    if (call.fallback?.isAway) {
+      // A request that crashed a model goes to no other endpoint, and one that is not held in full can go to none.
+      if (call.hasCrashed || !call.isWhole) call.fallback.failure ??= failure;
+      if (call.coldUntilMs > 0) way.state.coldStart?.leave(call);
+      return call.fallback.home.nextStep(call);
+    }
+    if (call.methodState !== null && fallBack(call, failure, outcome, way) === Next.handled) return;
+  }
+  sendFailure(way.state, call, failure);
+}
+
+/** The next step of the fallback chain; where none is left, a call that was diverted is tried at its primary after all. */
+export function nextStep(way: CallWay, call: OutboundCall): void {
+  if (runFallback(call) === Next.handled) return;
+  const { failure } = call.fallback!;
+  if (failure === null) way.begin(call);
+  else sendFailure(way.state, call, failure);
+}
+
+/** The caller gets the failure of its call: the answer of the attempt, or a reply. */
+function sendFailure({ failures, name }: UpstreamState, call: OutboundCall, failure: Failure): void {
+  const { reply, attempt } = failure;
+  if (failures !== null) noteFailure(failures, name, call, failure);
+  if (call.resumable?.isResuming)
+    return sendLocalReply(call, notResumedReply(call, reply?.message ?? `status ${attempt!.status}`));
+  const added = finalFields(call, failure);
+  if (reply === null) finishWith(call, attempt!, added);
+  else sendLocalReply(call, added.length === 0 ? reply : { ...reply, metadata: added[0]! });
+}
+
+/** The endpoint that was to go on with a stream does not. @param why in words that follow its name. */
+export function breakOff(call: OutboundCall, { endpoint }: OutboundAttempt, why: string): void {
+  stopAttempts(call, AttemptEnd.cancelled);
+  sendLocalReply(call, notResumedReply(call, `${endpoint.label} ${why}`));
+}
+
+/** The deadline of the call has passed. */
+export function expire({ breaker }: UpstreamState, call: OutboundCall): void {
+  recordPrimaryDeadline(call);
+  call.degraded = '';
+  const missing = breaker.leave(call) ? breaker.missingFor(call) : '';
+  expireCall(call, deadlineReply(call, missing));
+}
+
+/** Nothing has moved for the idle timeout. */
+export function expireIdle(call: OutboundCall): void {
+  stopAttempts(call, AttemptEnd.deadline);
+  call.degraded = '';
+  expireCall(call, idleReply(call));
+}
+
+// ---- the call is over ----
+
+/** However it ended: by its caller, a drain or a shortage of memory as well. */
+export function finish(state: UpstreamState, call: OutboundCall, status: number): void {
+  if (state.breaker.waitingCalls > 0) state.breaker.leave(call);
+  if (call.entry !== Entry.done) countUnread(state, call);
+  call.stats?.finish(status, state.context.nowMs - call.startMs);
+  if (call.breaker !== null) call.leaveBreaker();
+  if (call.coldUntilMs > 0) state.coldStart?.leave(call);
+  if (call.fallback !== null) onFallbackFinish(call, call.fallback, status);
+  if (call.observer !== null) call.observer.onFinish(call, status);
+}
+
+/** The call ended before its model could be read: it counts under its method. */
+function countUnread({ router }: UpstreamState, call: OutboundCall): void {
+  if (call.entry !== Entry.own) return;
+  call.stats = router.routes.match(headerViewOf(call.block).path)?.stats ?? null;
+  call.stats?.begin();
+  if (call.reason !== '') call.stats?.countReason(call.reason);
+}
