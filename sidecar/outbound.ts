@@ -84,7 +84,7 @@ export class Outbound implements CallWay, WaitingCallHandler {
   private awaitModel(call: OutboundCall, entry: Entry): boolean {
     const match = namesModel(call) ? this.matchOf(headerViewOf(call.block).path) : null;
     if (match === null || awaitModel(call) !== Next.handled) return false;
-    call.entry = entry;
+    call.waits.entry = entry;
     // Until then it has the limits that calls of its method have whatever they name.
     limitTo(call, match);
     return true;
@@ -93,10 +93,11 @@ export class Outbound implements CallWay, WaitingCallHandler {
   /** The model that the call names has been read, or cannot be. */
   private goOn(call: OutboundCall): void {
     const { state } = this;
-    const { entry } = call;
+    const wait = call.waits;
+    const { entry } = wait;
     if (awaitModel(call) === Next.handled) return;
-    call.entry = Entry.done;
-    call.isWaiting = false;
+    wait.entry = Entry.done;
+    wait.isForRequest = false;
     const { path } = headerViewOf(call.block);
     const match = this.matchFor(call);
     if (entry === Entry.own) return this.enter(call, state.router.routesOf(call), path);
@@ -143,7 +144,7 @@ export class Outbound implements CallWay, WaitingCallHandler {
     const now = state.context.nowMs;
     if (call.routeDecision !== null && call.routeDecision.key === KEY_UNREAD && this.awaitKey(call)) return;
     let probed: Endpoint | undefined;
-    if (call.attemptsHere === 0 || call.coldUntilMs > 0) {
+    if (call.attemptsHere === 0 || call.isCold) {
       if (!state.poison.isIdle) {
         if (state.poison.awaitRequest(call, now) === Next.handled) return;
         const refusal = state.poison.refusal(call, now);
@@ -210,7 +211,7 @@ export class Outbound implements CallWay, WaitingCallHandler {
     if (call.observer !== null) call.observer.onRequest(call);
     if (call.fallback !== null) onFallbackRequest(call, call.fallback);
     if (call.requestEnded && call.plan.attemptTimeoutMs > 0) retimeHeaders(call, this.state.context.nowMs);
-    if (!call.isWaiting) return;
+    if (!call.isWaitingForRequest) return;
     if (call.requestEnded || !call.isReplayable || this.state.parameterKeys.isReadable(call))
       this.resume(call);
     else creditRequest(call, call.requestBytes); // There is room to buffer the rest.
@@ -225,12 +226,12 @@ export class Outbound implements CallWay, WaitingCallHandler {
   /** What the call waited for is here, or its wait is over. */
   private resume(call: OutboundCall): void {
     const { state } = this;
-    if (call.entry !== Entry.done) return this.goOn(call);
+    if (call.wait !== null && call.wait.entry !== Entry.done) return this.goOn(call);
     state.breaker.leave(call);
-    call.isWaiting = false;
+    if (call.wait !== null) call.wait.isForRequest = false;
     const refusal = state.router.leaveRetired(call);
     if (refusal !== null) return refuse(this, call, refusal);
-    if (call.coldUntilMs > 0 && state.coldStart !== null && state.coldStart.holdOn(call)) return;
+    if (call.isCold && state.coldStart?.holdOn(call)) return;
     this.attempt(call);
   }
 

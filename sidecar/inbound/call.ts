@@ -7,7 +7,7 @@ import type { SerialWait } from '../core/stats/serial-wait.js';
 import { headerViewOf } from '../http2/header-view.js';
 import type { Attempt } from '../relay/attempt.js';
 import { callDeadlineIn } from '../relay/attempt-timeout-header.js';
-import { BufferState } from '../relay/buffer-admission.js';
+import type { BufferPlace } from '../relay/buffer-admission.js';
 import type { LocalReply } from '../relay/local-reply.js';
 import { RelayedCall } from '../relay/relayed-call.js';
 import type { Match } from '../relay/route-table.js';
@@ -117,11 +117,8 @@ export class InboundCall extends RelayedCall {
   serverCall: ServerCall = ServerCall.none;
   /** The sidecar answers it for all models, once it is complete. */
   isForFront = false;
-  /** State of the request while it is buffered; see buffer-admission.ts. */
-  bufferState: BufferState = BufferState.none;
-  bufferLimit = 0;
-  seenBytes = 0;
-  idleLooks = 0;
+  /** Its request while it is buffered beyond the first window; null: it is not. */
+  place: BufferPlace | null = null;
 
   /** When an answer that has begun has to be complete, monotonic ms. Few calls need it: only those pay for reading `outrider-deadline`. */
   get answerDeadlineMs(): number {

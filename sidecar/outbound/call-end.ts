@@ -143,7 +143,7 @@ function fail(way: CallWay, call: OutboundCall, failure: Failure, outcome: Outco
     if (call.fallback?.isAway) {
       // A request that crashed a model goes to no other endpoint, and one that is not held in full can go to none.
       if (call.hasCrashed || !call.isWhole) call.fallback.failure ??= failure;
-      if (call.coldUntilMs > 0) way.state.coldStart?.leave(call);
+      if (call.isCold) way.state.coldStart?.leave(call);
       return call.fallback.home.nextStep(call);
     }
     if (call.methodState !== null && fallBack(call, failure, outcome, way) === Next.handled) return;
@@ -196,17 +196,16 @@ export function expireIdle(call: OutboundCall): void {
 /** However it ended: by its caller, a drain or a shortage of memory as well. */
 export function finish(state: UpstreamState, call: OutboundCall, status: number): void {
   if (state.breaker.waitingCalls > 0) state.breaker.leave(call);
-  if (call.entry !== Entry.done) countUnread(state, call);
+  if (call.wait !== null && call.wait.entry === Entry.own) countUnread(state, call);
   call.stats?.finish(status, state.context.nowMs - call.startMs);
   if (call.breaker !== null) call.leaveBreaker();
-  if (call.coldUntilMs > 0) state.coldStart?.leave(call);
+  if (call.isCold) state.coldStart?.leave(call);
   if (call.fallback !== null) onFallbackFinish(call, call.fallback, status);
   if (call.observer !== null) call.observer.onFinish(call, status);
 }
 
 /** The call ended before its model could be read: it counts under its method. */
 function countUnread({ router }: UpstreamState, call: OutboundCall): void {
-  if (call.entry !== Entry.own) return;
   call.stats = router.routes.match(headerViewOf(call.block).path)?.stats ?? null;
   call.stats?.begin();
   if (call.reason !== '') call.stats?.countReason(call.reason);

@@ -79,7 +79,7 @@ export function onStreaming(state: UpstreamState, call: OutboundCall, attempt: O
 export function onFirstMessage(state: UpstreamState, call: OutboundCall, attempt: OutboundAttempt): void {
   recordFirstMessage(call, attempt, state.context);
   beginPace(call, attempt, state.context.nowMs);
-  if (call.coldUntilMs > 0) state.coldStart?.leave(call);
+  if (call.isCold) state.coldStart?.leave(call);
   if (call.plan.watch !== MessageWatch.none) noteFirstMessage(call, attempt, state.context.nowMs);
   const { methodState } = call;
   if (methodState === null) return;

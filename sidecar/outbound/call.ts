@@ -5,6 +5,7 @@ import type { CircuitBreakerLimits } from '../core/retry/circuit-breaker.js';
 import type { RequestFingerprint } from '../core/retry/poison-requests.js';
 import type { PrimaryRoute } from '../core/retry/primary-breaker.js';
 import type { RetryState } from '../core/retry/retry.js';
+import type { CalledModel } from '../core/routing/traffic-split.js';
 import type { HeaderField } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Attempt } from '../relay/attempt.js';
@@ -28,6 +29,38 @@ export interface RouteDecision {
 /** Where a call goes on once its model has been read: as one of the application, or as one that a split sends. */
 export const Entry = { done: 0, own: 1, split: 2 } as const;
 export type Entry = (typeof Entry)[keyof typeof Entry];
+
+/** The waits of a call before its attempts. */
+export class CallWait {
+  /** It waits at its entry until its model can be read. */
+  entry: Entry = Entry.done;
+  /** It waits for more of its request. */
+  isForRequest = false;
+  /** Bytes of the request at which its beginning is looked at again, while `isRequestAwaited`. */
+  keyBytes = 0;
+  /** It has waited once, to be the probe of an ejected endpoint. */
+  hasWaitedForProbe = false;
+  /** It waits until then at the longest for an endpoint that is up; 0: it has not had to. */
+  coldUntilMs = 0;
+}
+
+/** What model processes did that were lost with a call inside. */
+export class CrashRecord {
+  /** What the request is known by; null: not made. */
+  fingerprint: RequestFingerprint | null = null;
+  /** A model process crashed with it inside, or would: it goes nowhere else. */
+  hasCrashed = false;
+  /** A sidecar lost its model process with it inside, and could not say that it crashed. */
+  hasLostModel = false;
+}
+
+/** The place of a call at the circuit breaker of an upstream. */
+export class BreakerPlace {
+  /** The extra attempts that it is counted with. */
+  extra = 0;
+
+  constructor(readonly limits: CircuitBreakerLimits) {}
+}
 
 /** How a call failed, for when no retry or fallback step has anything better. */
 export interface Failure {
@@ -96,7 +129,10 @@ export interface CallObserver {
   onFinish(call: OutboundCall, status: number): void;
 }
 
-/** A call of the local application: what its way through its upstream needs beside the record of every call. */
+/**
+ * A call of the local application: what its way through its upstream needs beside the record of every call. What only some
+ * calls need is in records that are made when its state begins.
+ */
 export class OutboundCall extends RelayedCall {
   match!: Match;
   cluster!: Cluster;
@@ -106,33 +142,18 @@ export class OutboundCall extends RelayedCall {
   methodState: MethodState | null = null;
   fallback: FallbackState | null = null;
   observer: CallObserver | null = null;
-  /** It waits for the rest of its request before its first attempt. */
-  isWaiting = false;
-  /** It has waited once, to be the probe of an ejected endpoint. */
-  hasWaited = false;
-  /** Octets of the request at which its beginning is looked at again, while `isRequestAwaited`. */
-  keyBytes = 0;
+  /** Null: it has not waited before an attempt. */
+  wait: CallWait | null = null;
+  /** What its request names; null: that has not been read. */
+  called: CalledModel | null = null;
   /** The model that it names (cluster/model-key.ts), where that was noted before the request was let go. */
   model: Uint8Array | null = null;
-  /** What its request names, once that is read; empty: nothing, or nothing that can be told. */
-  modelName = '';
-  modelVersion = '';
-  isModelRead = false;
-  /** It waits at its entry until its model can be read. */
-  entry: Entry = Entry.done;
-  /** It waits until then at the longest for an endpoint that is up; 0: it has not had to. */
-  coldUntilMs = 0;
-  /** What it is known by where it may have crashed a model; null: not made. */
-  fingerprint: RequestFingerprint | null = null;
-  /** A model process crashed with it inside, or would: it goes nowhere else. */
-  hasCrashed = false;
-  /** A sidecar lost its model process with it inside, and could not say that it crashed. */
-  hasLostModel = false;
+  /** Null: no model process was lost with it, and nothing is known of its request. */
+  crash: CrashRecord | null = null;
   /** Metadata added to the request of a mirrored copy; null: the call is no copy. */
   marker: HeaderField | null = null;
-  /** Where it is counted, and the extra attempts it is counted with; null: nowhere. */
-  breaker: CircuitBreakerLimits | null = null;
-  extra = 0;
+  /** Null: it is counted nowhere. */
+  breaker: BreakerPlace | null = null;
 
   /** By which of the endpoints' times it is balanced and judged. */
   get kind(): CallKind {
@@ -141,6 +162,27 @@ export class OutboundCall extends RelayedCall {
 
   get isCopy(): boolean {
     return this.marker !== null;
+  }
+
+  /** The record of its waits; its first one begins. */
+  get waits(): CallWait {
+    this.wait ??= new CallWait();
+    return this.wait;
+  }
+
+  /** It waits for more of its request before its first attempt. */
+  get isWaitingForRequest(): boolean {
+    return this.wait?.isForRequest === true;
+  }
+
+  /** It waits for an endpoint that is up, or has done so. */
+  get isCold(): boolean {
+    return (this.wait?.coldUntilMs ?? 0) > 0;
+  }
+
+  /** A model process crashed with it inside, or would: it goes nowhere else. */
+  get hasCrashed(): boolean {
+    return this.crash?.hasCrashed === true;
   }
 
   /** Attempts at the upstream that has the call now. */
@@ -161,22 +203,30 @@ export class OutboundCall extends RelayedCall {
   /** One more attempt is granted: it counts from now until it is observed. */
   takeExtra(): void {
     if (this.breaker === null) return;
-    this.breaker.retries++;
-    this.extra++;
+    this.breaker.limits.retries++;
+    this.breaker.extra++;
   }
 
   giveExtra(): void {
-    if (this.extra === 0) return;
-    this.breaker!.retries--;
-    this.extra--;
+    if (this.breaker === null || this.breaker.extra === 0) return;
+    this.breaker.limits.retries--;
+    this.breaker.extra--;
   }
 
   leaveBreaker(): void {
     if (this.breaker === null) return;
-    while (this.extra > 0) this.giveExtra();
-    this.breaker.leave();
+    while (this.breaker.extra > 0) this.giveExtra();
+    this.breaker.limits.leave();
     this.breaker = null;
   }
+}
+
+/** Where a sample of the pace of a stream began. */
+export class PaceSample {
+  constructor(
+    public sinceMs: number,
+    public messages: number,
+  ) {}
 }
 
 /** One attempt of an outbound call at one endpoint, and the class of its end. */
@@ -191,9 +241,8 @@ export class OutboundAttempt extends Attempt {
   isRefutedTrial = false;
   /** A stream that waits for its first message: it is counted so at its endpoint. */
   isUnanswered: boolean;
-  /** Where the present sample of its pace began, ms and messages, while it is counted. */
-  paceSinceMs = 0;
-  paceMessages = 0;
+  /** The present sample of its pace; null: its messages are not counted. */
+  pace: PaceSample | null = null;
   /** What the endpoint needed, ms, once it has ended; UNKNOWN_DURATION: it cannot be told. */
   tookMs = -1;
 

@@ -8,7 +8,7 @@ import { resumeAt } from '../relay/call-timer.js';
 import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { FIRST_WINDOW, type MemoryBudget } from '../transport/memory-budget.js';
-import type { OutboundCall } from './call.js';
+import { BreakerPlace, type OutboundCall } from './call.js';
 
 /**
  * Bounds the calls of one upstream: how many are in flight, how many wait for a connection, and which wait until discovery
@@ -39,7 +39,7 @@ export class CircuitBreaker {
     const { limits } = this;
     if (limits !== null && !limits.enter())
       return this.openFor(limits.settings.maxInFlight, 'calls in flight');
-    call.breaker = limits;
+    call.breaker = limits === null ? null : new BreakerPlace(limits);
     return null;
   }
 
@@ -50,8 +50,9 @@ export class CircuitBreaker {
       const isFull = maxPending > 0 && pendingAt(cluster) >= maxPending;
       return isFull ? this.openFor(maxPending, 'calls waiting') : null;
     }
-    if (breaker.mayQueue(this.pending)) return null;
-    return this.openFor(breaker.settings.maxPending, 'calls waiting');
+    const { limits } = breaker;
+    if (limits.mayQueue(this.pending)) return null;
+    return this.openFor(limits.settings.maxPending, 'calls waiting');
   }
 
   /** Keeps the call for what will come: endpoints from discovery, or the first identity. False: no room, or too late. */
@@ -84,8 +85,8 @@ export class CircuitBreaker {
   }
 
   /** What a waiting call waits for. */
-  missingFor({ cluster, coldUntilMs }: OutboundCall): string {
-    if (coldUntilMs > 0) return `an endpoint of ${this.name} that is up`;
+  missingFor({ cluster, isCold }: OutboundCall): string {
+    if (isCold) return `an endpoint of ${this.name} that is up`;
     return cluster.isKnown ? 'an identity to connect with' : `the endpoints of ${this.name}, not known yet`;
   }
 
@@ -97,7 +98,7 @@ export class CircuitBreaker {
   /** Of these, calls that wait for an endpoint to be up. */
   get coldCalls(): number {
     let n = 0;
-    for (const { coldUntilMs } of this.waiting.all) if (coldUntilMs > 0) n++;
+    for (const { isCold } of this.waiting.all) if (isCold) n++;
     return n;
   }
 

@@ -45,12 +45,12 @@ export class EjectionProbes {
 
   /** Before a first attempt. `handled`: it waits for the rest of its request, once, as it may be the probe then. */
   awaitRequest(call: OutboundCall, nowMs: number): Next {
-    if (call.requestEnded || call.hasWaited || !call.isReplayable) return Next.continue;
+    if (call.requestEnded || call.wait?.hasWaitedForProbe || !call.isReplayable) return Next.continue;
     const { config } = call.match.plan;
     if (config.kind !== 'unary' || !isProbeDue(call.cluster, this.asOfMs(rankOf(config), nowMs)))
       return Next.continue;
-    call.hasWaited = true;
-    call.isWaiting = true;
+    call.waits.hasWaitedForProbe = true;
+    call.waits.isForRequest = true;
     resumeAt(call, nowMs + REQUEST_MS);
     return Next.handled;
   }

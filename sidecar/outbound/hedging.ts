@@ -35,7 +35,8 @@ export function postponeHedge(call: OutboundCall, first: OutboundAttempt, nowMs:
 
 /** The endpoint for a hedge of a late attempt, taken from the budgets (core/retry/hedging.ts); undefined: none may be sent. */
 export function takeHedge(call: OutboundCall, first: OutboundAttempt, nowMs: number): Endpoint | undefined {
-  const { cluster, breaker } = call;
+  const { cluster } = call;
+  const breaker = call.breaker === null ? null : call.breaker.limits;
   const { hedgePolicy } = call.methodState!;
   const tried = [...(call.tried as Endpoint[]), first.endpoint];
   const isRepeatable = call.requestEnded && call.isReplayable && !call.isCommitted;

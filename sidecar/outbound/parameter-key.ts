@@ -3,13 +3,10 @@ import { readInferParameter } from '../codec/infer-parameter.js';
 import type { HashOn } from '../config/model.js';
 import { NO_KEY } from '../core/balancing/balancer.js';
 import { hashText } from '../core/balancing/hash.js';
-import { NEVER } from '../relay/call.js';
-import { resumeAt } from '../relay/call-timer.js';
 import { Next } from '../relay/next.js';
-import { creditRequest } from '../relay/request-buffer.js';
 import { prefixOf } from '../relay/request-prefix.js';
 import type { OutboundCall } from './call.js';
-import { awaitModel } from './models/called-model.js';
+import { awaitBytes, awaitModel } from './models/called-model.js';
 
 /** Key of a call that sticks by a parameter of its request which has not been read yet. */
 export const KEY_UNREAD = -2;
@@ -41,11 +38,7 @@ export class ParameterKeys {
     if (parameter === undefined) return this.awaitModelKey(call);
     const found = find(call, parameter);
     if ('needed' in found && !call.requestEnded && call.isReplayable) {
-      call.keyBytes = found.needed;
-      call.isRequestAwaited = true;
-      call.isWaiting = true;
-      resumeAt(call, NEVER);
-      creditRequest(call, call.requestBytes);
+      awaitBytes(call, found.needed);
       return Next.handled;
     }
     call.isRequestAwaited = false;
@@ -57,15 +50,16 @@ export class ParameterKeys {
   /** The same by the model that the call names; one that names none that can be told counts as `absent`. */
   private awaitModelKey(call: OutboundCall): Next {
     if (awaitModel(call) === Next.handled) return Next.handled;
-    const key = call.modelName === '' ? NO_KEY : hashText(call.modelName);
+    const { modelName } = call.called!;
+    const key = modelName === '' ? NO_KEY : hashText(modelName);
     if (key === NO_KEY) this.keyless.absent++;
     call.routeDecision = { ...call.routeDecision!, key };
     return Next.continue;
   }
 
   /** More of the request has come: whether that is worth a look. */
-  isReadable({ buffered, keyBytes, isRequestAwaited }: OutboundCall): boolean {
-    return isRequestAwaited && buffered !== null && buffered.bytes >= keyBytes;
+  isReadable({ buffered, wait, isRequestAwaited }: OutboundCall): boolean {
+    return isRequestAwaited && buffered !== null && buffered.bytes >= (wait?.keyBytes ?? 0);
   }
 }
 

@@ -14,7 +14,7 @@ import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
 import { Next } from '../relay/next.js';
 import { creditRequest } from '../relay/request-buffer.js';
 import { fingerprintOf } from '../relay/response-cache/request-key.js';
-import type { OutboundAttempt, OutboundCall } from './call.js';
+import { CrashRecord, type OutboundAttempt, type OutboundCall } from './call.js';
 import { contentOf, type RequestContent } from './models/request-content.js';
 
 /**
@@ -40,7 +40,7 @@ export class PoisonWatch {
   awaitRequest(call: OutboundCall, nowMs: number): Next {
     if (call.requestEnded || !call.isReplayable || !call.plan.holdsResponse) return Next.continue;
     if (!this.table.isRefusing(nowMs)) return Next.continue;
-    call.isWaiting = true;
+    call.waits.isForRequest = true;
     resumeAt(call, NEVER);
     // It may have waited for something else with its window full.
     creditRequest(call, call.requestBytes);
@@ -52,7 +52,7 @@ export class PoisonWatch {
     if (!this.table.isRefusing(nowMs)) return null;
     const known = this.of(call);
     if (known === null || !this.table.isRefused(known.fingerprint, nowMs)) return null;
-    call.hasCrashed = true;
+    crashOf(call).hasCrashed = true;
     const values = { crashes: MAX_CRASHES, upstream: this.upstream, minutes: REMEMBERED_MS / 60_000 };
     return makeLocalReply(LocalReplyReasons.poison, values);
   }
@@ -65,12 +65,13 @@ export class PoisonWatch {
   onProcessLost(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
     const hasCrashed = (attempt.traits & AttemptTrait.modelCrashed) !== 0;
     // A stream that got on since does not end processes.
-    const isFirst = !call.hasLostModel || (call.resumable !== null && !call.resumable.isResuming);
-    call.hasLostModel = true;
+    const crash = crashOf(call);
+    const isFirst = !crash.hasLostModel || (call.resumable !== null && !call.resumable.isResuming);
+    crash.hasLostModel = true;
     if (!hasCrashed && isFirst) return;
     this.crashes++;
-    call.hasCrashed = true;
-    const known = call.fingerprint ?? this.make(call);
+    crash.hasCrashed = true;
+    const known = crash.fingerprint ?? this.make(call);
     if (known === null) return;
     this.table.crashed({ ...known, upstream: this.upstream }, attempt.startMs, nowMs);
   }
@@ -84,12 +85,13 @@ export class PoisonWatch {
 
   /** The buffered request is about to be freed: the last moment to take its fingerprint. */
   note(call: OutboundCall): void {
-    call.fingerprint = this.of(call);
+    const known = this.of(call);
+    if (known !== null) crashOf(call).fingerprint = known;
   }
 
   /** The fingerprint of a call that may have a record; null: it has none. */
   private of(call: OutboundCall): RequestFingerprint | null {
-    if (call.fingerprint !== null) return call.fingerprint;
+    if (call.crash !== null && call.crash.fingerprint !== null) return call.crash.fingerprint;
     const content = this.contentOf(call);
     if (content === null || !this.table.mayHaveRecord(this.upstream, content.bytes)) return null;
     return this.fingerprintOf(call, content);
@@ -110,4 +112,9 @@ export class PoisonWatch {
   private fingerprintOf(call: OutboundCall, { bytes, pieces }: RequestContent): RequestFingerprint {
     return { fingerprint: fingerprintOf(this.upstream, headerViewOf(call.original).path, pieces), bytes };
   }
+}
+
+function crashOf(call: OutboundCall): CrashRecord {
+  call.crash ??= new CrashRecord();
+  return call.crash;
 }

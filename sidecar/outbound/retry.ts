@@ -47,7 +47,7 @@ export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: 
     isOtherAvailable: hasUntried(call.cluster, call.tried as Endpoint[]),
     isOtherFree: isMarkedUnprocessed && hasRoom(call.cluster, call.tried as Endpoint[], nowMs),
     timeLeftMs: call.deadlineMs - nowMs,
-    breaker: call.breaker,
+    breaker: call.breaker === null ? null : call.breaker.limits,
   };
 }
 

@@ -96,8 +96,8 @@ export class Router {
   /** The routes of a call: those for the model and version that it names, as far as it has been read. */
   routesOf(call: OutboundCall): Routes {
     const { models, versions } = this;
-    if (models === null || !call.isModelRead) return this.routes;
-    const { modelName, modelVersion: version } = call;
+    if (models === null || call.called === null) return this.routes;
+    const { modelName, modelVersion: version } = call.called;
     const model = models.has(modelName) ? modelName : OTHER_MODELS;
     if (versions.get(model)?.has(version) !== true)
       return getOrInsert(this.byModel, model, () => this.makeRoutes({ model }));

@@ -108,7 +108,8 @@ export class TrafficShift {
 
   /** A target that is not there, while a changed configuration is taken over, leaves the call where it is. */
   private targetOf(split: Split, call: OutboundCall, own: UpstreamHandler): UpstreamHandler {
-    const to = split.choose(metadataValue, call.block, this.context.random, call) ?? own.name;
+    const to =
+      split.choose(metadataValue, call.block, this.context.random, call.called ?? undefined) ?? own.name;
     const target = to === own.name ? own : (own.find(to) ?? own);
     const count = this.splits.get(target.name);
     if (count === undefined) this.splits.set(target.name, { calls: 1 });

@@ -15,9 +15,19 @@ const SLOW_BYTES = 4096;
 /** What small slices of a request cost, in multiples of their octets (chunk-list.ts). */
 const COST = 2;
 
-/** Whether a request may send more than its first window. */
-export const BufferState = { none: 0, waiting: 1, granted: 2 } as const;
-export type BufferState = (typeof BufferState)[keyof typeof BufferState];
+/** A request that is to send more than its first window. */
+export class BufferPlace {
+  /** It may send more now; else it waits until there is memory. */
+  isGranted = false;
+  /** Bytes at the last look, and looks in a row without enough since. */
+  seenBytes = 0;
+  idleLooks = 0;
+
+  constructor(
+    /** How much may come in all. */
+    readonly limit: number,
+  ) {}
+}
 
 /** A request that is collected before it goes on. */
 export interface BufferedRequest {
@@ -27,12 +37,8 @@ export interface BufferedRequest {
   readonly buffered: ChunkList | null;
   /** The connection it comes by. */
   readonly holder: object;
-  bufferState: BufferState;
-  /** How much may come in all. */
-  bufferLimit: number;
-  /** Octets at the last look, and looks in a row without enough since. */
-  seenBytes: number;
-  idleLooks: number;
+  /** Null: it is within its first window, goes on already, or is over. */
+  place: BufferPlace | null;
   /** Its caller may send more. */
   onRequestSent(bytes: number): void;
   /** There is no memory for it. */
@@ -78,24 +84,22 @@ export class BufferAdmission extends WheelEntry implements Flushable {
 
   /** Whether more of the request may be sent now; otherwise its caller gets credit when there is room. */
   admits(request: BufferedRequest): boolean {
-    if (request.bufferState === BufferState.waiting) return false;
-    if (request.bufferState === BufferState.granted) {
-      if (request.requestBytes < request.bufferLimit) return true;
-      // It is longer than it said.
-      this.forget(request);
-      request.bufferLimit = this.maxRequestBytes;
+    const { place } = request;
+    if (place === null) {
+      const announced = announcedBytes(request.buffered) ?? this.maxRequestBytes;
+      request.place = new BufferPlace(Math.min(announced, this.maxRequestBytes));
     } else {
-      request.bufferLimit = Math.min(
-        announcedBytes(request.buffered) ?? this.maxRequestBytes,
-        this.maxRequestBytes,
-      );
+      if (!place.isGranted) return false;
+      if (request.requestBytes < place.limit) return true;
+      // It is longer than it said.
+      this.forget(request, place);
+      request.place = new BufferPlace(this.maxRequestBytes);
     }
     const peer = this.peerOf(request.holder);
     if (this.waiting === 0 && this.hasRoom(expectedBytes(request))) {
       grant(peer, request);
       return true;
     }
-    request.bufferState = BufferState.waiting;
     peer.waiting.push(request);
     if (this.waiting++ === 0) this.checkLater();
     return false;
@@ -103,7 +107,7 @@ export class BufferAdmission extends WheelEntry implements Flushable {
 
   /** The request goes on, or is over: what was reserved for it is free. */
   release(request: BufferedRequest): void {
-    if (request.bufferState !== BufferState.none) this.forget(request);
+    if (request.place !== null) this.forget(request, request.place);
     this.wake();
   }
 
@@ -183,12 +187,13 @@ export class BufferAdmission extends WheelEntry implements Flushable {
     for (const peer of [...this.peers.values()]) {
       const hasMore = peer.reserved > share;
       for (const request of [...peer.granted]) {
-        const came = request.requestBytes - request.seenBytes;
-        request.seenBytes = request.requestBytes;
+        const place = request.place!;
+        const came = request.requestBytes - place.seenBytes;
+        place.seenBytes = request.requestBytes;
         const isIdle = came === 0 || (hasMore && came < SLOW_BYTES);
-        request.idleLooks = isIdle ? request.idleLooks + 1 : 0;
-        if (request.idleLooks < IDLE_LOOKS) continue;
-        this.forget(request);
+        place.idleLooks = isIdle ? place.idleLooks + 1 : 0;
+        if (place.idleLooks < IDLE_LOOKS) continue;
+        this.forget(request, place);
         try {
           request.shed();
         } catch (error) {
@@ -198,15 +203,14 @@ export class BufferAdmission extends WheelEntry implements Flushable {
     }
   }
 
-  private forget(request: BufferedRequest): void {
+  private forget(request: BufferedRequest, place: BufferPlace): void {
     const peer = this.peerOf(request.holder);
-    if (request.bufferState === BufferState.waiting) {
+    if (place.isGranted) peer.granted.delete(request);
+    else {
       peer.waiting.splice(peer.waiting.indexOf(request), 1);
       this.waiting--;
-    } else {
-      peer.granted.delete(request);
     }
-    request.bufferState = BufferState.none;
+    request.place = null;
     if (peer.waiting.length === 0 && peer.granted.size === 0) this.peers.delete(request.holder);
   }
 
@@ -216,15 +220,16 @@ export class BufferAdmission extends WheelEntry implements Flushable {
 }
 
 function grant(peer: PeerRequests, request: BufferedRequest): void {
-  request.bufferState = BufferState.granted;
-  request.seenBytes = request.requestBytes;
-  request.idleLooks = 0;
+  const place = request.place!;
+  place.isGranted = true;
+  place.seenBytes = request.requestBytes;
   peer.granted.add(request);
 }
 
 /** Memory that is reserved, octets. */
-function expectedBytes({ bufferLimit, requestBytes }: BufferedRequest): number {
-  return bufferLimit > requestBytes ? COST * (bufferLimit - requestBytes) : 0;
+function expectedBytes({ place, requestBytes }: BufferedRequest): number {
+  const limit = place === null ? 0 : place.limit;
+  return limit > requestBytes ? COST * (limit - requestBytes) : 0;
 }
 
 /** Length of a request of one message, with its prefix; undefined: too little of it is here. */

@@ -57,13 +57,17 @@ function hasBegun({ isCommitted, plan, responseBytes, resumable }: Call, { count
  * other side can send nothing meanwhile. The first time there is nothing to compare with.
  */
 function isTaken(call: Call, nowMs: number): boolean {
-  const { attempt, stream } = call;
+  const { attempt, stream, stall } = call;
   const waitingBytes = stream.pendingBytes + (attempt?.stream?.pendingBytes ?? 0);
   const takenBytes = call.requestBytes + call.responseBytes - waitingBytes;
-  const hasWaited = waitingBytes > 0 || call.takenBytes >= 0;
-  if (!hasWaited || takenBytes === call.takenBytes) return false;
-  call.takenBytes = takenBytes;
-  call.takenMs = nowMs;
+  if (stall === null) {
+    if (waitingBytes === 0) return false;
+    call.stall = { takenBytes, sinceMs: nowMs };
+    return true;
+  }
+  if (takenBytes === stall.takenBytes) return false;
+  stall.takenBytes = takenBytes;
+  stall.sinceMs = nowMs;
   return true;
 }
 

@@ -29,7 +29,8 @@ export function resumeAt(call: Call, atMs: number): void {
 
 /** Since when nothing has moved: no frame has come, and none of what waits has been taken. */
 export function idleSinceMs(call: Call): number {
-  return Math.max(lastActivityMs(call), call.takenMs);
+  const lastMs = lastActivityMs(call);
+  return call.stall === null ? lastMs : Math.max(lastMs, call.stall.sinceMs);
 }
 
 /** When a frame last came, in either direction. */

@@ -12,6 +12,7 @@ import type { ResponseTee } from '../transport/response-tee.js';
 import type { Session } from '../transport/session.js';
 import type { Attempt } from './attempt.js';
 import type { HeaderEditor } from './header-rewrite.js';
+import type { PartialPrefix } from './request-messages.js';
 
 /** No deadline, no timeout: a time in ms that never comes. */
 export const NEVER = Number.POSITIVE_INFINITY;
@@ -136,6 +137,12 @@ export interface Resumption {
   own(bytes: number): number;
 }
 
+/** Of a call that waits for one of its sides to take what is there: bytes taken when its idle timeout was last due, and when that was. */
+export interface Stall {
+  takenBytes: number;
+  sinceMs: number;
+}
+
 /** A second attempt that runs beside the first, and when its own timeout is due. */
 export interface HedgedAttempt {
   readonly attempt: Attempt;
@@ -145,7 +152,9 @@ export interface HedgedAttempt {
 /**
  * The record of one call from the caller's stream to its last octet, and its one entry in the timing wheel. The
  * functions that work on it are in files of one idea: request-buffer, call-attempts, call-timer, call-timeouts and
- * response. All fields are set here or in the constructor, so that the record keeps one hidden class.
+ * response. All fields are set here or in the constructor, so that the record keeps one hidden class. What only some calls
+ * need is in a record of its own, which is made when that state begins: `hedge`, `resumable`, `stall`, `prefix`, `trace`, `tee`.
+ * The request buffer has its fields here, as nearly every call has one, and a record would only be one more object.
  */
 export abstract class Call extends WheelEntry {
   plan: CallPlan = NO_PLAN;
@@ -162,12 +171,8 @@ export abstract class Call extends WheelEntry {
   lastRequestMs: number;
   /** When the endpoint last sent something that was forwarded. */
   lastResponseMs: number;
-  /**
-   * Of a call that waits for one of its sides to take what is there: octets taken when its idle timeout was last due, and when that
-   * was.
-   */
-  takenBytes = -1;
-  takenMs = 0;
+  /** Null: its idle timeout has not been due while one of its sides had something to take. */
+  stall: Stall | null = null;
   /** Reads of the response in a row that came soon after the one before (stream/patience.ts). */
   quickReads = 0;
   /** `onInactive` has been called, and no frame has come since. */
@@ -208,9 +213,8 @@ export abstract class Call extends WheelEntry {
   requestBytes = 0;
   /** Octets of the request at which the message ends that it is in (request-messages.ts); Infinity: it is none. */
   messageEndsAt = 0;
-  /** Octets of an incomplete prefix so far, and the length as far as they say it. */
-  prefixOctets = 0;
-  prefixLength = 0;
+  /** The prefix of its next message, where that has come in part; null: it has not. */
+  prefix: PartialPrefix | null = null;
   responseBytes = 0;
   /** Fields of ours in the headers of the response. */
   responseFields: readonly HeaderField[] = NO_FIELDS;

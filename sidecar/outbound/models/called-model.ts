@@ -9,6 +9,7 @@ import { ModelView, VIEW_BYTES } from '../../cluster/model-key.js';
 import type { ModelGroup } from '../../cluster/models/model-claims.js';
 import { PREFIX_BYTES } from '../../codec/grpc-message.js';
 import { modelLayoutOf, NAMING_METHODS } from '../../core/routing/method.js';
+import type { CalledModel } from '../../core/routing/traffic-split.js';
 import { headerViewOf } from '../../http2/header-view.js';
 import { NEVER } from '../../relay/call.js';
 import { resumeAt } from '../../relay/call-timer.js';
@@ -16,6 +17,9 @@ import { Next } from '../../relay/next.js';
 import { creditRequest } from '../../relay/request-buffer.js';
 import { prefixOf } from '../../relay/request-prefix.js';
 import type { OutboundCall } from '../call.js';
+
+/** It names no model, or none that can be told. */
+const UNNAMED: CalledModel = { modelName: '', modelVersion: '' };
 
 /** One for all calls: it is read into and read out in one go. */
 const view = new ModelView();
@@ -31,30 +35,39 @@ export function namesModel(call: OutboundCall): boolean {
  */
 export function awaitModel(call: OutboundCall): Next {
   readModel(call);
-  if (call.isModelRead || call.requestEnded || !call.isReplayable) {
-    call.isModelRead = true;
+  if (call.called !== null || call.requestEnded || !call.isReplayable) {
+    call.called ??= UNNAMED;
     call.isRequestAwaited = false;
     return Next.continue;
   }
-  call.keyBytes = bytesNeeded(call);
-  call.isRequestAwaited = true;
-  call.isWaiting = true;
-  resumeAt(call, NEVER);
-  creditRequest(call, call.requestBytes);
+  awaitBytes(call, bytesNeeded(call));
   return Next.handled;
 }
 
-/** Reads what the call names, as far as its request has come: into `modelName` and `modelVersion`, once. */
+/** The call waits until its request has so many bytes, is complete, or cannot be kept. */
+export function awaitBytes(call: OutboundCall, bytes: number): void {
+  call.waits.keyBytes = bytes;
+  call.waits.isForRequest = true;
+  call.isRequestAwaited = true;
+  resumeAt(call, NEVER);
+  creditRequest(call, call.requestBytes);
+}
+
+/** Reads what the call names, as far as its request has come: into `called`, once. */
 export function readModel(call: OutboundCall): void {
-  if (call.isModelRead || call.buffered === null) return;
+  if (call.called !== null || call.buffered === null) return;
   if (!view.read(call.buffered, modelLayoutOf(headerViewOf(call.original).path))) return;
-  call.isModelRead = true;
   const { octets, length } = view;
-  if (length === 0) return;
+  if (length === 0) {
+    call.called = UNNAMED;
+    return;
+  }
   const text = Buffer.from(octets.buffer, octets.byteOffset, length);
   const end = 1 + text[0]!;
-  call.modelName = text.toString('utf8', 1, end);
-  call.modelVersion = text.toString('utf8', end, length);
+  call.called = {
+    modelName: text.toString('utf8', 1, end),
+    modelVersion: text.toString('utf8', end, length),
+  };
 }
 
 /** Octets of the body at which a further look is worth it. */
@@ -71,7 +84,8 @@ export function groupFor(call: OutboundCall): ModelGroup | undefined {
   const { claims } = call.cluster;
   if (claims === null || !namesModel(call)) return undefined;
   readModel(call);
-  return call.modelName === '' ? undefined : claims.groupOf(call.modelName, call.modelVersion);
+  if (call.called === null || call.called.modelName === '') return undefined;
+  return claims.groupOf(call.called.modelName, call.called.modelVersion);
 }
 
 /**
@@ -80,6 +94,7 @@ export function groupFor(call: OutboundCall): ModelGroup | undefined {
  */
 export function countMiss(call: OutboundCall, group: ModelGroup | undefined): void {
   if (call.attemptsHere > 0 || !namesModel(call)) return;
-  const why = group !== undefined ? 'unavailable' : call.modelName === '' ? 'unnamed' : 'unclaimed';
+  const isNamed = call.called !== null && call.called.modelName !== '';
+  const why = group !== undefined ? 'unavailable' : isNamed ? 'unclaimed' : 'unnamed';
   call.cluster.modelMisses[why]++;
 }

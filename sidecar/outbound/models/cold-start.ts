@@ -75,7 +75,7 @@ export class ColdStart {
   /** A waiting call looks again. True: it goes on waiting. */
   holdOn(call: OutboundCall): boolean {
     const { nowMs } = this.deps.context;
-    return nowMs < call.coldUntilMs && isCold(call.cluster, nowMs) && this.waitForStart(call, LOOK_MS);
+    return nowMs < call.waits.coldUntilMs && isCold(call.cluster, nowMs) && this.waitForStart(call, LOOK_MS);
   }
 
   /**
@@ -87,25 +87,26 @@ export class ColdStart {
     const { nowMs } = context;
     if (!call.isWhole || call.hasCrashed || call.isCopy || (call.methodState?.chain.length ?? 0) > 0)
       return false;
-    if (call.coldUntilMs === 0) {
+    const wait = call.waits;
+    if (wait.coldUntilMs === 0) {
       if (this.held.size >= this.settings.maxWaiting) {
         this.counts.refused++;
         return false;
       }
       this.counts.waited++;
       this.held.add(call);
-      call.coldUntilMs = nowMs + this.settings.waitMs;
-    } else if (nowMs >= call.coldUntilMs) {
+      wait.coldUntilMs = nowMs + this.settings.waitMs;
+    } else if (nowMs >= wait.coldUntilMs) {
       this.counts.expired++;
       return false;
     }
-    return this.breaker.waitUntil(call, Math.min(nowMs + lookMs, call.coldUntilMs));
+    return this.breaker.waitUntil(call, Math.min(nowMs + lookMs, wait.coldUntilMs));
   }
 
   /** The call has ended, its answer has begun, or it goes back to the upstream it came from: its place is free. */
   leave(call: OutboundCall): void {
     this.held.delete(call);
-    call.coldUntilMs = 0;
+    if (call.wait !== null) call.wait.coldUntilMs = 0;
   }
 
   /** Nothing is up: the call waits, may try every endpoint again then, and a start is asked for. */

@@ -1,4 +1,4 @@
-import type { OutboundAttempt, OutboundCall } from '../call.js';
+import { type OutboundAttempt, type OutboundCall, PaceSample } from '../call.js';
 
 /** A sample is of at least this time, ms, and so many messages. */
 const SAMPLE_MS = 1_000;
@@ -12,17 +12,17 @@ export function beginPace(call: OutboundCall, attempt: OutboundAttempt, nowMs: n
 /** The messages of a stream are counted from now on. */
 export function countPace(attempt: OutboundAttempt, nowMs: number): void {
   attempt.isCounted = true;
-  attempt.paceSinceMs = nowMs;
-  attempt.paceMessages = attempt.counter!.messages;
+  attempt.pace = new PaceSample(nowMs, attempt.counter!.messages);
 }
 
 /** More messages of a counted stream are here. While its caller does not keep up, its pace is the caller's. */
 export function notePace(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
-  const elapsedMs = nowMs - attempt.paceSinceMs;
+  const pace = attempt.pace!;
+  const elapsedMs = nowMs - pace.sinceMs;
   const { messages } = attempt.counter!;
-  const count = messages - attempt.paceMessages;
+  const count = messages - pace.messages;
   if (elapsedMs < SAMPLE_MS || count < SAMPLE_MESSAGES) return;
   if (!call.session.connection.isBehind(call.stream)) attempt.endpoint.pace.record(count, elapsedMs);
-  attempt.paceSinceMs = nowMs;
-  attempt.paceMessages = messages;
+  pace.sinceMs = nowMs;
+  pace.messages = messages;
 }

@@ -56,6 +56,5 @@ function judgeHeard(world: World, isThere: boolean): void {
 }
 
 function intentionsOf({ inbound }: Insides): IntentionTable | undefined {
-  const state = inbound?.inbound as unknown as { authorization: { intentions: IntentionTable } } | undefined;
-  return state?.authorization.intentions;
+  return inbound?.inbound.state.authorization.intentions;
 }

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
-import { findMessageEnd } from '../../../sidecar/relay/request-messages.js';
+import { findMessageEnd, type PartialPrefix } from '../../../sidecar/relay/request-messages.js';
 import { grpcMessage } from '../../kit/http2/h2-frames.js';
 
 /** A request that comes in parts, as `RelayedCall.onData` takes them. */
 class Request {
   requestBytes = 0;
   messageEndsAt = 0;
-  prefixOctets = 0;
-  prefixLength = 0;
+  prefix: PartialPrefix | null = null;
 
   get isComplete(): boolean {
     return this.requestBytes >= this.messageEndsAt;
