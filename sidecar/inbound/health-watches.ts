@@ -5,6 +5,7 @@ import type { HealthResponder } from '../health/model/responder.js';
 import { makeField } from '../http2/hpack/field.js';
 import { StableList } from '../http2/hpack/header-list.js';
 import { NO_FIELDS } from '../http2/stream.js';
+import { CallEvent, step } from '../relay/call-phase.js';
 import { setDeadline } from '../relay/call-timer.js';
 import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
 import { dropBuffer } from '../relay/request-buffer.js';
@@ -61,7 +62,7 @@ export class HealthWatches {
     call.plan = { ...call.plan, idleTimeoutMs: 0 };
     // A route for unary calls has a timeout.
     setDeadline(call, call.startMs + timeAllowedMs({ ...config, timeoutMs: 0 }, call.block));
-    call.isCommitted = true;
+    step(call, CallEvent.commit);
     dropBuffer(call);
     call.session.connection.sendHeaders(call.stream, HEAD, NO_FIELDS, false);
     this.tell(call, watch);

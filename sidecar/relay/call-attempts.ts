@@ -3,6 +3,7 @@
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import type { Attempt } from './attempt.js';
 import { type Call, NEVER } from './call.js';
+import { CallEvent, step } from './call-phase.js';
 import { armTimer } from './call-timer.js';
 
 /**
@@ -10,6 +11,7 @@ import { armTimer } from './call-timer.js';
  * still runs then.
  */
 export function beginAttempt(call: Call, attempt: Attempt, attemptDueMs: number, resumeMs = NEVER): void {
+  step(call, CallEvent.attempt);
   call.attempt = attempt;
   call.attempts++;
   call.attemptDueMs = attemptDueMs;
@@ -23,6 +25,7 @@ export function beginAttempt(call: Call, attempt: Attempt, attemptDueMs: number,
 
 /** Starts a second attempt beside the one that runs. */
 export function beginHedge(call: Call, attempt: Attempt, dueMs: number): void {
+  step(call, CallEvent.hedge);
   call.hedge = { attempt, dueMs };
   attempt.isHedge = true;
   call.attempts++;
@@ -61,6 +64,7 @@ export function stopAttempts(call: Call, ended: AttemptEnd): void {
 /** The one way to stop an attempt, so that the handler hears of the end of each that it began. */
 function abortAttempt(call: Call, attempt: Attempt, ended: AttemptEnd): void {
   if (attempt.isOver) return;
+  step(call, CallEvent.end);
   attempt.abort(ended);
   if (call.context.recorder !== null) attempt.endedMs = call.context.nowMs;
   call.handler.onStopped?.(call, attempt);

@@ -2,6 +2,7 @@ import { AttemptEnd } from '../core/outcome/outcome.js';
 import type { Attempt } from './attempt.js';
 import { type Call, NEVER } from './call.js';
 import { stopAttempts } from './call-attempts.js';
+import { CallEvent, step } from './call-phase.js';
 import { armTimer, endpointWaitStartMs, idleSinceMs, lastActivityMs } from './call-timer.js';
 
 /** The timer of a call has fired: acts on the first limit that has passed, and arms it for the next. */
@@ -38,6 +39,7 @@ function postponedMs(call: Call, attempt: Attempt | null, nowMs: number): number
 
 function timeOut(call: Call, attempt: Attempt | null, nowMs: number): void {
   if (attempt === null || attempt.isOver || hasBegun(call, attempt)) return;
+  step(call, CallEvent.end);
   attempt.abort(AttemptEnd.attemptTimeout);
   attempt.endedMs = nowMs;
   call.handler.onAttemptTimeout?.(call, attempt);

@@ -11,6 +11,7 @@ import type { DataPlaneContext } from '../transport/context.js';
 import type { ResponseTee } from '../transport/response-tee.js';
 import type { Session } from '../transport/session.js';
 import type { Attempt } from './attempt.js';
+import { CallPhase, isCommittedIn, isFinishedIn } from './call-phase.js';
 import type { HeaderEditor } from './header-rewrite.js';
 import type { PartialPrefix } from './request-messages.js';
 
@@ -188,9 +189,8 @@ export abstract class Call extends WheelEntry {
   /** Endpoints of the attempts before the present one. */
   tried: EndpointLoad[] = NO_ENDPOINTS;
 
-  /** Octets of the response have gone to the caller: no other attempt is possible. */
-  isCommitted = false;
-  isFinished = false;
+  /** How far it is; only `step` (call-phase.ts) changes it. */
+  phase: CallPhase = CallPhase.waiting;
   /** What it held has been given back. */
   isSettled = false;
   /** Its endpoint may change after its first message; null: not any more, or not yet. */
@@ -246,6 +246,15 @@ export abstract class Call extends WheelEntry {
     this.lastRequestMs = context.nowMs;
     this.lastResponseMs = context.nowMs;
     this.requestEnded = ended;
+  }
+
+  /** Something of the response has gone to the caller: no attempt from the beginning is possible. */
+  get isCommitted(): boolean {
+    return isCommittedIn(this.phase);
+  }
+
+  get isFinished(): boolean {
+    return isFinishedIn(this.phase);
   }
 }
 

@@ -12,6 +12,7 @@ import type { Session } from '../transport/session.js';
 import type { Attempt, AttemptOwner } from './attempt.js';
 import { Call, type CallHandler, MessageWatch, NEVER } from './call.js';
 import { stopAttempts } from './call-attempts.js';
+import { CallEvent, step, takes } from './call-phase.js';
 import { fireTimer } from './call-timeouts.js';
 import { lastActivityMs, markActive } from './call-timer.js';
 import { makeLocalReply } from './local-reply.js';
@@ -47,7 +48,7 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
   onHeaders(): void {}
 
   onData(_stream: Stream, buffer: OwnedBuffer, start: number, end: number, ended: boolean): void {
-    if (this.isFinished) return;
+    if (!takes(this.phase, CallEvent.request)) return;
     const n = end - start;
     this.requestBytes += n;
     if (this.requestBytes >= this.messageEndsAt) findMessageEnd(this, buffer, start, end);
@@ -81,7 +82,7 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
 
   /** Request trailers carry nothing in gRPC: they only end the request. */
   onTrailers(): void {
-    if (this.isFinished) return;
+    if (!takes(this.phase, CallEvent.request)) return;
     this.requestEnded = true;
     this.lastRequestMs = this.context.nowMs;
     if (this.isInactive) markActive(this);
@@ -93,7 +94,7 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
   }
 
   onEnding(): void {
-    if (this.isFinished) return;
+    if (!takes(this.phase, CallEvent.cancel)) return;
     stopAttempts(this, AttemptEnd.cancelled);
     closeCall(this, Status.CANCELLED);
   }
@@ -168,6 +169,7 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
   }
 
   onAttemptEnd(attempt: Attempt): void {
+    step(this, CallEvent.end);
     if (this.context.recorder !== null) attempt.endedMs = this.context.nowMs;
     this.handler.onAttemptEnd(this, attempt);
   }
@@ -203,7 +205,7 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
   // ---- WheelEntry ----
 
   fire(): void {
-    if (!this.isFinished) fireTimer(this);
+    if (takes(this.phase, CallEvent.timer)) fireTimer(this);
   }
 }
 

@@ -14,6 +14,7 @@ import { FIRST_WINDOW } from '../transport/memory-budget.js';
 import type { Attempt } from './attempt.js';
 import { type Call, FirstMessage, MessageWatch, type Resumption } from './call.js';
 import { settleOn, stopAttempts } from './call-attempts.js';
+import { CallEvent, step, takes } from './call-phase.js';
 import { markActive } from './call-timer.js';
 import { stripExtras, stripReports, stripResponse } from './header-rewrite.js';
 import {
@@ -93,7 +94,7 @@ export function commitResponse(call: Call, attempt: Attempt): void {
   const head = attempt.head!;
   if (!isAccepted(call, head)) return sendLocalReply(call, headersTooLong(call, head));
   if (call.hedge !== null) settleOn(call, attempt);
-  call.isCommitted = true;
+  step(call, CallEvent.commit);
   call.lastResponseMs = call.context.nowMs;
   if (call.isInactive) markActive(call);
   const { holdsResponse } = call.plan;
@@ -302,8 +303,8 @@ function resetCall(call: Call, { reason }: LocalReply, code: number): void {
 
 /** The call is over, and its caller has the answer or is gone: stops what runs and frees what it holds. */
 export function closeCall(call: Call, status: number): void {
-  if (call.isFinished) return;
-  call.isFinished = true;
+  if (!takes(call.phase, CallEvent.close)) return;
+  step(call, CallEvent.close);
   const { context } = call;
   context.wheel.cancel(call);
   stopAttempts(call, AttemptEnd.cancelled);

@@ -2,6 +2,7 @@
  * The layout of the design as a test: which file may import which, where vendors and ambient things may be touched.
  */
 import assert from 'node:assert/strict';
+import { CallEvent, type EventName, TRANSITIONS } from '../../sidecar/relay/call-phase.js';
 import { LAYER_RULES, ROOT_EDGES, ROOT_IMPORTS } from '../kit/source-tree/import-rules.js';
 import {
   type AmbientException,
@@ -118,6 +119,25 @@ describe('the architecture', () => {
         .filter(({ path }) => read(path).includes('ownBuffer'))
         .map(({ path }) => `${path} calls ownBuffer`),
     ));
+  it('prints the phases of a call in docs/ARCHITECTURE.md as the code has them', () => {
+    const head = ['phase', ...Object.keys(CallEvent)];
+    const rows = Object.entries(TRANSITIONS).map(([phase, events]) => [
+      phase,
+      ...Object.keys(CallEvent).map((event) => events[event as EventName] ?? '–'),
+    ]);
+    const printed = read('docs/ARCHITECTURE.md')
+      .split('\n')
+      .filter((line) =>
+        /^\| (phase|waiting|trying|hedged|closed|answering|between|resuming|ended) /.test(line),
+      );
+    const cells = printed.map((line) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
+    assert.deepEqual(cells, [head, ...rows]);
+  });
   it('has no default exports', () => {
     // Mocha asks its reporter for one.
     none(hasNoDefaultExports(files.filter(({ path }) => path !== 'test/kit/mocha/reporter.ts')));

@@ -6,6 +6,7 @@ import { Token } from '../../http2/hpack/tokens.js';
 import { ChunkList } from '../../transport/chunk-list.js';
 import type { Attempt } from '../attempt.js';
 import type { Call, Resumption } from '../call.js';
+import { CallEvent, step } from '../call-phase.js';
 import { disableReplay } from '../request-buffer.js';
 import { MessageCounter } from './message-counter.js';
 import { MessageHash } from './message-hash.js';
@@ -125,6 +126,7 @@ export class ResumableStream implements Resumption {
 
   private onResumed(call: Call): void {
     this.isResuming = false;
+    step(call, CallEvent.resume);
     call.handler.onResumed?.(call);
   }
 

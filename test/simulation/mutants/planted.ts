@@ -197,8 +197,8 @@ export const PLANTED: readonly Mutant[] = [
     area: 'hedging, deadlines and timers',
     file: 'sidecar/relay/response.ts',
     find: `if (call.hedge !== null) settleOn(call, attempt);
-  call.isCommitted = true;`,
-    replace: 'call.isCommitted = true;',
+  step(call, CallEvent.commit);`,
+    replace: 'step(call, CallEvent.commit);',
     harm: 'The long responses of a hedged call, from two endpoints, are mixed with each other.',
   },
   {

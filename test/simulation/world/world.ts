@@ -1,4 +1,5 @@
 /** Runs a plan: builds its processes, makes its calls and faults happen on one clock, and returns the history. */
+import '../../kit/mocha/strict-phases.js';
 import { ManualClock } from '../../kit/time/manual-clock.js';
 import { Dice } from '../dice.js';
 import { type FaultPlan, isConsulFault, type Plan } from '../plan/plan.js';
