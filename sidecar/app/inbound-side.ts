@@ -6,7 +6,7 @@ import type { NamedVersion } from '../discovery/consul/registered-models.js';
 import { AskedHealth, type AskHealth } from '../health/model/asked-health.js';
 import { GrpcClient } from '../health/model/grpc-client.js';
 import { HealthResponder } from '../health/model/responder.js';
-import type { ServedModel } from '../inbound/models/backend-state.js';
+import type { ServedModel } from '../inbound/model-backend.js';
 import { Inbound } from '../inbound.js';
 import { SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
 import { StateFile } from '../runtime/process/state-file.js';

@@ -25,9 +25,9 @@ import { HealthWatches } from './health-watches.js';
 import { LoadReporter } from './load-reporter.js';
 import { LoadStreams } from './load-streams.js';
 import { MethodLists } from './method-lists.js';
+import type { BackendDeps, ServedModel } from './model-backend.js';
 import { ModelBackend } from './model-backend.js';
 import { ModelRouter } from './model-router.js';
-import type { BackendDeps, ServedModel } from './models/backend-state.js';
 
 /** A stream on which nothing moves for this long gives its place at the model to others. */
 const QUIET_AFTER_MS = 1_000;

@@ -1,24 +1,178 @@
 import { HEALTH_CHECK } from '../codec/health.js';
-import { Admission, type InboundQueue, QueueState } from '../core/admission/queue.js';
+import type { InboundConfig } from '../config/model.js';
+import { type InboundQueue, QueueState } from '../core/admission/queue.js';
+import { MetadataKey } from '../core/metadata-key.js';
+import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { MODEL_CONTROL_METHODS } from '../core/routing/method.js';
 import { headerViewOf } from '../http2/header-view.js';
+import type { HeaderField } from '../http2/hpack/field.js';
+import { nameField } from '../http2/hpack/name-field.js';
 import { Attempt } from '../relay/attempt.js';
 import { attemptTimeoutIn } from '../relay/attempt-timeout-header.js';
+import type { BufferAdmission } from '../relay/buffer-admission.js';
 import { NEVER } from '../relay/call.js';
 import { beginAttempt } from '../relay/call-attempts.js';
 import { setDeadline } from '../relay/call-timer.js';
-import type { LocalReply } from '../relay/local-reply.js';
-import { disableReplay, holdRequest, resumeRequest } from '../relay/request-buffer.js';
-import { sendLocalReply } from '../relay/response.js';
-import { isBypassed } from './admission.js';
-import { type InboundCall, ServerCall, type Ticket } from './call.js';
-import { BackendState } from './models/backend-state.js';
+import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
+import { disableReplay, holdRequest } from '../relay/request-buffer.js';
+import type { DataPlaneContext } from '../transport/context.js';
+import type { Pool } from '../transport/pool.js';
+import { type InboundAdmission, isBypassed, type SharedLimits } from './admission.js';
+import { type InboundCall, type ModelOfCall, ServerCall, type Ticket } from './call.js';
+import type { CallTap } from './call-tap.js';
+import { ModelInstance, type ModelState } from './model-instance.js';
+import { BackendQueues } from './models/backend-queues.js';
+import { InstanceChoice } from './models/instance-choice.js';
+import { QueueTurns, type TurnTaker } from './models/queue-turns.js';
+import { ServerCalls } from './models/server-calls.js';
+
+/** Where a model is served. */
+export interface ServedModel {
+  /** Empty: the only server, whatever models it has; calls are not read for a model name. */
+  readonly name: string;
+  /** Absent: versions are not told apart, and its process knows which it has. */
+  readonly version?: string;
+  /** One for each instance; several models of one process share one. */
+  readonly pools: readonly Pool[];
+}
+
+/** What the models behind one inbound side share. */
+export interface BackendDeps {
+  readonly service: string;
+  readonly context: DataPlaneContext;
+  readonly limits: SharedLimits;
+  readonly buffers: BufferAdmission;
+  /** There is one model, and calls are not read for its name. */
+  readonly isOnly: boolean;
+  /** The models, in the order in which they came. */
+  readonly all: readonly ModelBackend[];
+  /** A model has changed its state. */
+  onState(): void;
+}
 
 /**
- * One model, or all models of a server whose calls are not read for a name: the way of a call through its queue to the instance
- * that runs it. A stream on which nothing moves gives its place in the queue to others.
+ * One model, or all models of a server whose calls are not read for a name: its name and version, the instances that run its calls,
+ * its queues, whether it takes calls and which share of them; and the way of a call through its queue to an instance. A stream on
+ * which nothing moves gives its place in the queue to others.
  */
-export class ModelBackend extends BackendState {
+export class ModelBackend implements ModelOfCall, TurnTaker {
+  readonly name: string;
+  /** Empty: versions are not told apart. */
+  readonly version: string;
+  /** It gets no new calls: another version has taken them over, or it is unloaded. */
+  isRetired = false;
+  /**
+   * Of the calls that name no version, the share that it takes: 1, or less while it is tried out; 0: it gets no call at all,
+   * named or not.
+   */
+  share = 1;
+  /** Another version has taken over, and may have to give back: it gets calls only where that one is not ready. */
+  isStandby = false;
+  /** Null: nothing is compared. */
+  tap: CallTap | null = null;
+  /** Calls that run, wait or are suspended. */
+  private calls = 0;
+  private onIdle: (() => void) | null = null;
+  /** At least one; `concurrency` counts for each. */
+  readonly instances: readonly ModelInstance[];
+  /** Its queues: one, or more where models that it does not tell apart have limits of their own. */
+  readonly queues: BackendQueues;
+  /** `outrider-model`, sent with a failure of this model only, so that callers do not hold it against others; null: there is one model. */
+  readonly modelField: HeaderField | null;
+  private readonly context: DataPlaneContext;
+  private readonly choice: InstanceChoice;
+  private readonly serverCalls: ServerCalls;
+  private readonly turns: QueueTurns;
+
+  constructor(
+    { name, version = '', pools }: ServedModel,
+    config: InboundConfig,
+    private readonly deps: BackendDeps,
+  ) {
+    const { service, context, limits, isOnly } = deps;
+    this.name = name;
+    this.version = version;
+    this.context = context;
+    this.serverCalls = new ServerCalls(service);
+    const modelField = isOnly ? null : nameField(MetadataKey.model, name);
+    this.modelField = modelField;
+    this.queues = new BackendQueues(name, version, config, { service, context, shared: limits });
+    this.turns = new QueueTurns(this.queues, context, this);
+    const onState = () => this.onState();
+    this.instances = pools.map((pool, i) => {
+      const label = pools.length === 1 ? undefined : `local.${i + 1}`;
+      const silentStreams = this.sharing(pool)?.silentStreams;
+      const repeat = (call: InboundCall) => this.repeat(call);
+      return new ModelInstance({ pool, service, context, modelField, label, silentStreams, onState, repeat });
+    });
+    this.choice = new InstanceChoice(this.instances, context);
+  }
+
+  /** An instance of another model behind the same connections. */
+  private sharing(pool: Pool): ModelInstance | undefined {
+    for (const { instances } of this.deps.all)
+      for (const instance of instances) if (instance.pool === pool) return instance;
+    return undefined;
+  }
+
+  /** Ready while one instance is, on probation while each of these is; away when none is and none is still starting. */
+  get state(): ModelState {
+    const { instances } = this;
+    const [first] = instances;
+    if (instances.length === 1) return first!.state;
+    const ready =
+      instances.find((each) => each.isReady && !each.isOnProbation) ??
+      instances.find(({ isReady }) => isReady) ??
+      instances.find(isStarting);
+    return (ready ?? first!).state;
+  }
+
+  /** The limits of what has none of its own. */
+  get limits(): InboundAdmission {
+    return this.queues.whole;
+  }
+
+  get queue(): InboundQueue<Ticket> {
+    return this.limits.queue;
+  }
+
+  /**
+   * The reply while the model is away. Where other models of this service are or will be served, it names the one, so that
+   * calls to the others still come here.
+   */
+  unavailable(detail: string): LocalReply {
+    const { name: model, modelField } = this;
+    const { service, all } = this.deps;
+    const values = { service, model, detail };
+    return modelField === null || all.every(({ state }) => state.kind === 'away')
+      ? makeLocalReply(LocalReplyReasons.modelUnavailable, values)
+      : makeLocalReply(LocalReplyReasons.modelNotReady, values, modelField);
+  }
+
+  /** It gets no new calls from now on; those that it has go on. */
+  retire(): void {
+    this.isRetired = true;
+  }
+
+  /** Calls `fn` when the last call has ended; at once when there is none. */
+  whenIdle(fn: () => void): void {
+    this.onIdle = fn;
+    if (this.calls === 0) fn();
+  }
+
+  /** A call has been offered to a queue. */
+  private noteBegin(): void {
+    this.calls++;
+  }
+
+  /** It is over. */
+  private noteEnd(): void {
+    this.calls--;
+    if (this.calls === 0) this.onIdle?.();
+  }
+
+  // ---- the way of a call ----
+
   /**
    * A call for this model has arrived. It is forwarded, queued, or left until more of its request is here. Returned is the
    * reply where it is refused.
@@ -113,77 +267,14 @@ export class ModelBackend extends BackendState {
   }
 
   /** An instance has changed. Calls that wait are refused when the model is away. */
-  protected onState(): void {
+  private onState(): void {
     const { state, instances, queues } = this;
     this.choice.forgetAway();
     queues.open(instances.filter(({ isReady }) => isReady).length);
     this.deps.onState();
-    if (state.kind === 'ready') return this.startWaiting();
+    if (state.kind === 'ready') return this.turns.give();
     if (state.kind === 'starting') return;
-    for (const { queue } of queues.all)
-      for (let ticket = queue.takeWaiting(); ticket !== null; ticket = queue.takeWaiting())
-        this.refuseWaiting(ticket, state.why);
-  }
-
-  /** Gives the free places in the queue away: to suspended calls that go on and to waiting ones, by turns. */
-  startWaiting(): void {
-    for (const { queue } of this.queues.all) this.startWaitingIn(queue);
-  }
-
-  private startWaitingIn(queue: InboundQueue<Ticket>): void {
-    const now = this.context.nowMs;
-    for (;;) {
-      const resumed = queue.nextResumed(now);
-      if (resumed !== null) this.resumeTicket(resumed);
-      if (this.refuseOverdue(queue)) continue;
-      const ticket = queue.next(now);
-      if (ticket !== null) this.takeTurn(ticket);
-      else if (resumed === null) return;
-    }
-  }
-
-  /** The call whose turn it is may not wait any more by what is known now, which may be more than when it came: it gives way. */
-  private refuseOverdue(queue: InboundQueue<Ticket>): boolean {
-    const first = queue.isFull ? null : queue.first;
-    if (first === null) return false;
-    const refusal = first.limits.waitOn(first.call, first);
-    if (refusal === null) return false;
-    sendLocalReply(first.call, refusal);
-    return true;
-  }
-
-  /** Turns come in the middle of another call's event: an exception ends the call whose turn it is. */
-  private takeTurn(ticket: Ticket): void {
-    try {
-      this.startOrRefuse(ticket);
-    } catch (error) {
-      this.context.containment.contain(ticket.call, error);
-    }
-  }
-
-  private resumeTicket(ticket: Ticket): void {
-    try {
-      ticket.call.instance!.activity.begin(ticket);
-      resumeRequest(ticket.call);
-    } catch (error) {
-      this.context.containment.contain(ticket.call, error);
-    }
-  }
-
-  private refuseWaiting({ call }: Ticket, why: string): void {
-    try {
-      sendLocalReply(call, this.unavailable(why));
-    } catch (error) {
-      this.context.containment.contain(call, error);
-    }
-  }
-
-  private startOrRefuse(ticket: Ticket): void {
-    const { call, queueState } = ticket;
-    if (queueState === QueueState.expired) sendLocalReply(call, ticket.limits.expire(ticket));
-    else if (queueState === QueueState.late)
-      sendLocalReply(call, ticket.limits.refusalFor(Admission.tooLate, ticket));
-    else this.start(call);
+    this.turns.refuseAll(state.why);
   }
 
   /**
@@ -196,7 +287,7 @@ export class ModelBackend extends BackendState {
     ticket.limits.queue.suspend(ticket, this.context.nowMs);
     instance.silentStreams.add(ticket);
     instance.endExcessStreams();
-    this.startWaiting();
+    this.turns.give();
   }
 
   /** Something moves again. Without a free place, what the caller sends is held until there is one; the response goes on. */
@@ -219,10 +310,19 @@ export class ModelBackend extends BackendState {
     // It may have its place and no instance yet, where its start has failed.
     if (instance?.activity.end(ticket) === true || ticket.queueState === QueueState.running) {
       ticket.limits.release(call, ticket, now);
-      this.startWaitingIn(ticket.limits.queue);
+      this.turns.giveIn(ticket.limits.queue);
     } else {
       ticket.limits.queue.remove(ticket);
     }
     if (call.isOffered) this.noteEnd();
   }
+
+  /** Gives the free places in its queues away. */
+  startWaiting(): void {
+    this.turns.give();
+  }
+}
+
+function isStarting({ state }: ModelInstance): boolean {
+  return state.kind === 'starting';
 }

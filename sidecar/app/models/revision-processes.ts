@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Address } from '../../config/model.js';
 import type { Revision } from '../../core/models/settled-listing.js';
-import type { ServedModel } from '../../inbound/models/backend-state.js';
+import type { ServedModel } from '../../inbound/model-backend.js';
 import type { AppContext } from '../context.js';
 import { siblingOf } from '../model-addresses.js';
 import { ModelHost } from '../model-host.js';

@@ -91,7 +91,7 @@ export const ACCESS_AND_MODELS: ExplanationsOf<Name> = {
     remedy: ['Add a route for the method, or `*` as the last one.'],
     options: ['routes[].methods', 'outbound.shared'],
   },
-  /** inbound/models/backend-state.ts: callers take it for a refusal, not for a fault. */
+  /** inbound/model-backend.ts: callers take it for a refusal, not for a fault. */
   'model-unavailable': {
     meaning:
       'The model beside this sidecar is not ready: it starts, it died, it hangs, or its golden input gets a wrong answer.',
@@ -112,7 +112,7 @@ export const ACCESS_AND_MODELS: ExplanationsOf<Name> = {
     ],
     options: ['model.command', 'model.start_timeout', 'inbound.golden', 'inbound.local'],
   },
-  /** inbound/models/backend-state.ts, where other models of the service are served. */
+  /** inbound/model-backend.ts, where other models of the service are served. */
   'model-not-ready': {
     meaning: 'This model of a service with several is not ready; others are served meanwhile.',
     causes: ['The model is loading, or was unloaded.', 'Its process died or could not load it.'],

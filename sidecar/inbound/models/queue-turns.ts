@@ -1,0 +1,90 @@
+import { Admission, type InboundQueue, QueueState } from '../../core/admission/queue.js';
+import type { LocalReply } from '../../relay/local-reply.js';
+import { resumeRequest } from '../../relay/request-buffer.js';
+import { sendLocalReply } from '../../relay/response.js';
+import type { DataPlaneContext } from '../../transport/context.js';
+import type { InboundCall, Ticket } from '../call.js';
+import type { BackendQueues } from './backend-queues.js';
+
+/** What becomes of a call whose turn it is; `ModelBackend` says it. */
+export interface TurnTaker {
+  start(call: InboundCall): void;
+  unavailable(detail: string): LocalReply;
+}
+
+/** The turns of the calls that wait in the queues of one model. */
+export class QueueTurns {
+  constructor(
+    private readonly queues: BackendQueues,
+    private readonly context: DataPlaneContext,
+    private readonly taker: TurnTaker,
+  ) {}
+
+  /** Gives the free places in the queues away: to suspended calls that go on and to waiting ones, by turns. */
+  give(): void {
+    for (const { queue } of this.queues.all) this.giveIn(queue);
+  }
+
+  giveIn(queue: InboundQueue<Ticket>): void {
+    const now = this.context.nowMs;
+    for (;;) {
+      const resumed = queue.nextResumed(now);
+      if (resumed !== null) this.resumeTicket(resumed);
+      if (this.refuseOverdue(queue)) continue;
+      const ticket = queue.next(now);
+      if (ticket !== null) this.takeTurn(ticket);
+      else if (resumed === null) return;
+    }
+  }
+
+  /** The call whose turn it is may not wait any more by what is known now, which may be more than when it came: it gives way. */
+  private refuseOverdue(queue: InboundQueue<Ticket>): boolean {
+    const first = queue.isFull ? null : queue.first;
+    if (first === null) return false;
+    const refusal = first.limits.waitOn(first.call, first);
+    if (refusal === null) return false;
+    sendLocalReply(first.call, refusal);
+    return true;
+  }
+
+  /** Turns come in the middle of another call's event: an exception ends the call whose turn it is. */
+  private takeTurn(ticket: Ticket): void {
+    try {
+      this.startOrRefuse(ticket);
+    } catch (error) {
+      this.context.containment.contain(ticket.call, error);
+    }
+  }
+
+  private resumeTicket(ticket: Ticket): void {
+    try {
+      ticket.call.instance!.activity.begin(ticket);
+      resumeRequest(ticket.call);
+    } catch (error) {
+      this.context.containment.contain(ticket.call, error);
+    }
+  }
+
+  /** The model is away: nothing waits for it. */
+  refuseAll(why: string): void {
+    for (const { queue } of this.queues.all)
+      for (let ticket = queue.takeWaiting(); ticket !== null; ticket = queue.takeWaiting())
+        this.refuseWaiting(ticket, why);
+  }
+
+  private refuseWaiting({ call }: Ticket, why: string): void {
+    try {
+      sendLocalReply(call, this.taker.unavailable(why));
+    } catch (error) {
+      this.context.containment.contain(call, error);
+    }
+  }
+
+  private startOrRefuse(ticket: Ticket): void {
+    const { call, queueState } = ticket;
+    if (queueState === QueueState.expired) sendLocalReply(call, ticket.limits.expire(ticket));
+    else if (queueState === QueueState.late)
+      sendLocalReply(call, ticket.limits.refusalFor(Admission.tooLate, ticket));
+    else this.taker.start(call);
+  }
+}
