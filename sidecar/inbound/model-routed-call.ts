@@ -5,7 +5,7 @@ import { metadataValue } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { OwnedBuffer } from '../http2/owned-buffer.js';
 import type { Stream } from '../http2/stream.js';
-import type { CallHandler } from '../relay/call.js';
+import type { CallDecisions, ResponseEvents, SilenceEvents } from '../relay/call.js';
 import { canInflate, inflatedPrefixes, MAX_INFLATED_BYTES } from '../relay/inflate-prefix.js';
 import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
 import { NameReader, Naming, type ReadingScope } from '../relay/model-name.js';
@@ -28,7 +28,7 @@ import {
 } from './models/name-problems.js';
 
 /** The handler of such calls. */
-export interface ModelRoutedHandler extends CallHandler {
+export interface ModelRoutedHandler extends CallDecisions, ResponseEvents, SilenceEvents {
   /** The first message has been read as far as it could be: `model` or `problem` is set. Called once, after `awaitModel`. */
   onModelRead(call: InboundCall): void;
   /** A later message of a stream names another model or version than the one before it, or may as it cannot be read; the stream as such permits that. Null: it goes on. */

@@ -9,7 +9,7 @@ import type { CalledModel } from '../core/routing/traffic-split.js';
 import type { HeaderField } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Attempt } from '../relay/attempt.js';
-import type { CallHandler } from '../relay/call.js';
+import type { CallDecisions, RepeatEvents, ResponseEvents } from '../relay/call.js';
 import type { LocalReply } from '../relay/local-reply.js';
 import type { Next } from '../relay/next.js';
 import { RelayedCall } from '../relay/relayed-call.js';
@@ -74,7 +74,7 @@ export interface Failure {
  * An upstream as the calls of other upstreams reach it: those that a split, a mirror or a fallback step sends to it, and
  * its own when they come back.
  */
-export interface UpstreamHandler extends CallHandler {
+export interface UpstreamHandler extends CallDecisions, ResponseEvents, RepeatEvents {
   readonly name: string;
   /** Another upstream of this sidecar; undefined: there is none of this name (any more). */
   find(name: string): UpstreamHandler | undefined;

@@ -71,8 +71,46 @@ export interface CallPlan {
   readonly responseEditor: HeaderEditor | null;
 }
 
-/** The decisions about the calls of one side, as events of a call. The optional ones are for a side that needs them. */
-export interface CallHandler {
+/** What becomes of the response of a call, for a side that learns from it. */
+export interface ResponseEvents {
+  /** The response of a streaming call begins; its end may be far away. */
+  onStreaming(call: Call, attempt: Attempt): void;
+  /** Its first message is complete, and is passed on next. Only where the plan asks for it. */
+  onFirstMessage(call: Call, attempt: Attempt): void;
+  /** The response of a unary call is longer than what is held: it is passed on from now on. The request is still buffered. */
+  onLongResponse(call: Call, attempt: Attempt): void;
+  /** A second message has come of a call that has one by the description of its service; nothing of it has been passed on. */
+  onNotUnary(call: Call): void;
+}
+
+/** What a side needs that sends a call more than once. */
+export interface RepeatEvents {
+  /** The sidecar stopped an attempt; `attempt.ended` says why. Every attempt ends here or in `onAttemptEnd`. */
+  onStopped(call: Call, attempt: Attempt): void;
+  /** The attempt timeout has stopped the attempt. Only where `attemptDueMs` is set. */
+  onAttemptTimeout(call: Call, attempt: Attempt): void;
+  /** The request is longer than what is buffered, or there is no memory to buffer it: no other attempt gets it. */
+  onRequestNotKept(call: Call, why: SizeReason): void;
+  /** The buffered request is about to be freed while its last attempt runs: the last moment to read it. */
+  onBufferReleased(call: Call): void;
+  /** More messages of a stream whose attempt is `isCounted` have come. */
+  onCountedMessages(call: Call, attempt: Attempt): void;
+  /** Another endpoint goes on with a stream: its first message is passed on. */
+  onResumed(call: Call): void;
+  /** The endpoint that was to go on with a stream does not. @param why in words that follow its name. */
+  onNotResumed(call: Call, attempt: Attempt, why: string): void;
+}
+
+/** What a side needs whose plans have `quietAfterMs`. */
+export interface SilenceEvents {
+  /** No frame in either direction for `quietAfterMs`. */
+  onInactive(call: Call): void;
+  /** The first frame after `onInactive`. */
+  onActive(call: Call): void;
+}
+
+/** The decisions that every side makes about its calls, as events of a call. */
+export interface CallDecisions {
   /** The caller has sent all of the request, or half of the window that it was given. */
   onRequestReady(call: Call): void;
   /** The stable header list of the request for this attempt. */
@@ -82,37 +120,14 @@ export interface CallHandler {
   onAttemptEnd(call: Call, attempt: Attempt): void;
   /** `call.resumeMs` has come: the call, or its next attempt, had been put off until now. */
   onResume(call: Call): void;
-  /** The attempt timeout has stopped the attempt. Only where `attemptDueMs` is set. */
-  onAttemptTimeout?(call: Call, attempt: Attempt): void;
-  /** The request is longer than what is buffered, or there is no memory to buffer it: no other attempt gets it. */
-  onRequestNotKept?(call: Call, why: SizeReason): void;
-  /** The buffered request is about to be freed while its last attempt runs: the last moment to read it. */
-  onBufferReleased?(call: Call): void;
-  /** The response of a streaming call begins; its end may be far away. */
-  onStreaming?(call: Call, attempt: Attempt): void;
-  /** Its first message is complete, and is passed on next. Only where the plan asks for it. */
-  onFirstMessage?(call: Call, attempt: Attempt): void;
-  /** The response of a unary call is longer than what is held: it is passed on from now on. The request is still buffered. */
-  onLongResponse?(call: Call, attempt: Attempt): void;
-  /** A second message has come of a call that has one by the description of its service; nothing of it has been passed on. */
-  onNotUnary?(call: Call): void;
-  /** More messages of a stream whose attempt is `isCounted` have come. */
-  onCountedMessages?(call: Call, attempt: Attempt): void;
-  /** Another endpoint goes on with a stream: its first message is passed on. */
-  onResumed?(call: Call): void;
-  /** The endpoint that was to go on with a stream does not. @param why in words that follow its name. */
-  onNotResumed?(call: Call, attempt: Attempt, why: string): void;
-  /** The sidecar stopped an attempt; `attempt.ended` says why. Every attempt ends here or in `onAttemptEnd`. */
-  onStopped?(call: Call, attempt: Attempt): void;
   onDeadline(call: Call): void;
   onIdle(call: Call): void;
-  /** No frame in either direction for `quietAfterMs`. */
-  onInactive?(call: Call): void;
-  /** The first frame after `onInactive`. */
-  onActive?(call: Call): void;
   /** The call is over with this gRPC status. */
   onFinish(call: Call, status: number): void;
 }
+
+/** What a call tells its side. A side says which of the groups it needs, and has all events of those. */
+export type CallHandler = CallDecisions & Partial<ResponseEvents & RepeatEvents & SilenceEvents>;
 
 /** The response of a stream that another endpoint may go on with (stream/resumable-stream.ts). */
 export interface Resumption {
