@@ -9,6 +9,7 @@ import { Model, type ModelDeps } from './models/model.js';
 import { ModelTable } from './models/model-table.js';
 import { chooseModels, findModels } from './models/repository.js';
 import { RepositoryControl } from './models/repository-control.js';
+import { ServedVersions } from './models/version-policy.js';
 import type { ServedMethod } from './protocol/call.js';
 import { HealthTable } from './protocol/health.js';
 import { servedMethods } from './protocol/methods.js';
@@ -55,7 +56,7 @@ export interface ModelServerOptions {
   readonly unreadMs?: number;
   /** What calls may hold in all, of each of the two listeners. Default: 1 GiB. */
   readonly memoryBytes?: number | undefined;
-  /** Where the addresses of upstreams stand. Default: none is known. */
+  /** Where the addresses of upstreams and the version policy stand. Default: nothing is known. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
 }
 
@@ -104,7 +105,8 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
     log,
   });
   const { version, control = 'none', restHosts: hosts = [] } = options;
-  const serving: Serving = { version, models, health, queue, repository, control, runNow };
+  const served = new ServedVersions(modelsDirectory, options.environment?.['OUTRIDER_MODEL_VERSIONS']);
+  const serving: Serving = { version, models, health, queue, repository, control, served, runNow };
   const watches = new Set<() => void>();
   let stopping: Promise<void> | undefined;
   const methods = servedMethods(serving, (end) => {

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { writeAddress } from '../config/codecs/address.js';
+import { writeVersionPolicy } from '../config/codecs/version-policy.js';
 import type { Address, ModelProcessConfig } from '../config/model.js';
 import { upstreamVariables } from '../config/upstream-variable.js';
 import type { MemorySuspicion } from '../core/foresight/memory-trend.js';
@@ -81,6 +82,7 @@ export function modelProcess(
     modelEnvironment(deps.env, config, {
       ...upstreamVariables(deps.upstreams()),
       OUTRIDER_MODEL_LISTEN: writeAddress(address),
+      ...versionsVariable(config),
       ...(watcherPath === undefined ? {} : { OUTRIDER_WATCHER: `unix:${watcherPath}` }),
     });
   const { withheld } = environment();
@@ -155,4 +157,10 @@ function makeRoomForSocket(address: Address): void {
   if (address.kind !== 'unix') return;
   makeDirectory(dirname(address.path), 0o700);
   rmSync(address.path, { force: true });
+}
+
+/** A process that serves one of several versions says of all of them that they are served. */
+function versionsVariable({ versions }: ModelProcessConfig): Record<string, string> {
+  if (versions === undefined || (versions.kind === 'latest' && versions.count === 1)) return {};
+  return { OUTRIDER_MODEL_VERSIONS: writeVersionPolicy(versions) };
 }

@@ -140,9 +140,16 @@ export class CodeExecutor implements Executor {
   /** The outputs that were asked for, in their order; what the code gave wrongly is its own fault. */
   private select(answer: ModelAnswer, job: ExecutedJob): Answer | RpcError {
     const outputs: Tensor[] = [];
+    // The code may be JavaScript.
+    const given = answer?.outputs as ModelAnswer['outputs'] | undefined;
+    if (given === undefined)
+      return new RpcError(
+        status.INTERNAL,
+        `model '${this.deps.name}': its code gave an answer without outputs, expected { outputs: { NAME: tensor } }`,
+      );
     for (const i of job.wanted) {
       const spec = this.outputs[i]!;
-      const tensor = answer.outputs[spec.name];
+      const tensor = given[spec.name];
       const problem = tensor === undefined ? 'nothing' : mismatch(tensor, spec);
       if (problem !== '')
         return new RpcError(

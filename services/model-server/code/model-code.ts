@@ -83,7 +83,7 @@ export interface SequenceState {
   state: unknown;
 }
 
-/** The answer of one request. A plain record of outputs is the short form without parameters. */
+/** The answer of one request. */
 export interface ModelAnswer {
   readonly outputs: Tensors;
   /** Sent as parameters of the response; `degraded: <why>` marks an answer that lacks something. */

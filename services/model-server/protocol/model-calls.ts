@@ -3,6 +3,7 @@
 import type { Datatype } from '../../../proto/datatypes.js';
 import type * as pb from '../../../proto/messages.js';
 import type { Model } from '../models/model.js';
+import type { ServedVersions } from '../models/version-policy.js';
 import type { UnaryHandler } from './call.js';
 import { findModel, type Serving } from './serving.js';
 
@@ -28,10 +29,11 @@ export function modelMetadata(
     const tensor = ({ name, datatype, shape }: Model['outputs'][number]) => {
       return { name, datatype, shape: [...shape] };
     };
-    const versions = version ? [model.version] : serving.models.all(model.name).map((m) => m.version);
+    const own = version ? [model.version] : serving.models.all(model.name).map((m) => m.version);
+    const numbered = own.filter((v) => v !== '');
     reply(undefined, {
       name: model.name,
-      versions: versions.filter((v) => v !== ''),
+      versions: version ? numbered : serving.served.of(model.name, numbered),
       platform: PLATFORM,
       inputs: model.inputs.map(tensor),
       outputs: model.outputs.map(tensor),
@@ -43,10 +45,10 @@ export function modelMetadata(
 /** ModelConfig: the part of Triton's model configuration that clients read, as the card says it. */
 export function modelConfig(serving: Serving): UnaryHandler<pb.ModelConfigRequest, pb.ModelConfigResponse> {
   return ({ name, version }, _call, reply) =>
-    reply(undefined, { config: configOf(findModel(serving, name, version)) });
+    reply(undefined, { config: configOf(findModel(serving, name, version), serving.served.policy) });
 }
 
-function configOf(model: Model): pb.ModelConfig {
+function configOf(model: Model, policy: ServedVersions['policy']): pb.ModelConfig {
   const { card, maxBatch } = model;
   const isBatched = maxBatch > 1;
   // A model that is batched declares its dims without the batch dimension, and 0 says that there is none.
@@ -56,7 +58,7 @@ function configOf(model: Model): pb.ModelConfig {
     name: model.name,
     platform: PLATFORM,
     backend: BACKEND,
-    version_policy: { latest: { num_versions: 1 } },
+    version_policy: policy,
     max_batch_size: isBatched ? maxBatch : 0,
     input: model.inputs.map(({ name, datatype, shape, optional }) => {
       return { name, data_type: typeName(datatype), dims: dims(shape), optional: optional ?? false };

@@ -1,5 +1,6 @@
 import type { Model } from '../models/model.js';
 import type { ModelTable } from '../models/model-table.js';
+import type { ServedVersions } from '../models/version-policy.js';
 import { RpcError, status } from '../rpc.js';
 import type { InferenceQueue } from '../runs/queue.js';
 import type { HealthTable } from './health.js';
@@ -26,6 +27,7 @@ export interface Serving {
   readonly queue: InferenceQueue;
   readonly repository: RepositoryControl;
   readonly control: ControlMode;
+  readonly served: ServedVersions;
   /** Ms of a monotonic clock. */
   readonly runNow: () => number;
 }

@@ -1,20 +1,24 @@
 import { isOver, type ReplicaFacts, type RolloutView } from '../../core/models/rollout.js';
 import { type Palette, table } from '../terminal.js';
 
-/** One line on how a rollout stands, for a terminal that is read from top to bottom. */
-export function progressLine({ record, problem }: RolloutView): string {
+/**
+ * One line on how a rollout stands, for a terminal that is read from top to bottom.
+ *
+ * @param found replicas of the service that have answered: until they have read the record, it does not know all of them.
+ */
+export function progressLine({ record, problem }: RolloutView, found = 0): string {
   if (record === undefined) return problem === '' ? 'there was no rollout' : problem;
   const { model, from, version, state, replicas, why } = record;
   const done = replicas.filter(({ phase }) => phase === 'done').length;
   const current = replicas.find(({ phase }) => phase !== 'waiting' && phase !== 'done');
   const place = isOver(record) || current === undefined ? '' : ` · ${current.instance} ${current.phase}`;
-  return `${model} ${from} → ${version} · ${state} · ${done} of ${replicas.length} replicas${place} · ${why}`;
+  return `${model} ${from} → ${version} · ${state} · ${done} of ${Math.max(replicas.length, found)} replicas${place} · ${why}`;
 }
 
 /** The whole of it: the line, and a table of the replicas. */
-export function rolloutText(view: RolloutView, palette: Palette): string {
+export function rolloutText(view: RolloutView, palette: Palette, found = 0): string {
   const { record, replicas: facts, where, problem } = view;
-  if (record === undefined) return progressLine(view);
+  if (record === undefined) return progressLine(view, found);
   const said = new Map(facts.map((each) => [each.instance, each]));
   const rows = record.replicas.map(({ instance, phase }) => {
     const own = said.get(instance);
@@ -31,7 +35,7 @@ export function rolloutText(view: RolloutView, palette: Palette): string {
     'since',
   ];
   return [
-    progressLine(view),
+    progressLine(view, found),
     table([...titles, 'why'], rows, palette),
     `kept in ${where}`,
     ...(problem === '' ? [] : [palette.red(problem)]),

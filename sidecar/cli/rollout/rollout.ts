@@ -44,7 +44,7 @@ export async function rolloutCommand(options: RolloutOptions): Promise<number> {
   const { model, version, canary, window } = options;
   const query = new URLSearchParams({ model, version, ...defined({ canary, window }) });
   const begun = parsePeerJson(await post(replicas, query)) as RolloutRecord;
-  if (options.detach) return print(await show(replicas), options);
+  if (options.detach) return print(await show(replicas), options, replicas.length);
   const ends = endRequests();
   let last = '';
   let heardMs = performance.now();
@@ -55,7 +55,7 @@ export async function rolloutCommand(options: RolloutOptions): Promise<number> {
     if (view !== undefined) {
       heardMs = performance.now();
       const stage = stageOf(view, begun);
-      const line = progressLine(view);
+      const line = progressLine(view, replicas.length);
       if (!options.json && line !== last && stage !== 'not yet') process.stdout.write(`${line}\n`);
       if (stage !== 'not yet') last = line;
       if (stage === 'over') {
@@ -92,7 +92,8 @@ export function stageOf(
 
 /** `outrider rollout status`: what is or was rolled out last. */
 export async function rolloutStatusCommand(place: RolloutPlace): Promise<number> {
-  return print(await show(await find(place)), place);
+  const replicas = await find(place);
+  return print(await show(replicas), place, replicas.length);
 }
 
 /** `outrider rollout pause|resume|abort`. */
@@ -102,12 +103,12 @@ export async function rolloutChangeCommand(
 ): Promise<number> {
   const replicas = await find(place);
   await post(replicas, new URLSearchParams({ command }));
-  return print(await show(replicas), place);
+  return print(await show(replicas), place, replicas.length);
 }
 
-function print(view: RolloutView, { json }: RolloutPlace): number {
+function print(view: RolloutView, { json }: RolloutPlace, found: number): number {
   const palette = paletteFor(process.stdout, process.env);
-  process.stdout.write(json ? `${JSON.stringify(view)}\n` : `${rolloutText(view, palette)}\n`);
+  process.stdout.write(json ? `${JSON.stringify(view)}\n` : `${rolloutText(view, palette, found)}\n`);
   return 0;
 }
 

@@ -69,6 +69,8 @@ export class LifeLog {
   /** Takes over what is known of a revision. `revision`: the one of this fingerprint that runs. */
   observe(revision: Revision, facts: LifeFacts, why: string): void {
     const life = this.lifeOf(revision);
+    // That it is unloaded for it says less than why it was rejected.
+    if (life.state === 'rejected' && facts.load === 'unloading' && facts.rejection === '') return;
     this.move(life, lifeOf(facts, life.state), why);
   }
 

@@ -33,6 +33,12 @@ describe('the text of a rollout', () => {
       progressLine(view),
       'digits 1 → 2 · running · 0 of 2 replicas · mine-1 watching · 0 of 9 calls failed',
     );
+    const alone = { ...view, record: { ...record, replicas: [first!] } };
+    assert.match(
+      progressLine(alone, 2),
+      /running · 0 of 2 replicas · begun$/,
+      'the other has not read it yet',
+    );
     assert.equal(progressLine({ where: '', replicas: [], problem: '' }), 'there was no rollout');
     assert.equal(progressLine({ where: '', replicas: [], problem: 'no answer' }), 'no answer');
   });

@@ -90,6 +90,18 @@ describe('the log of states', () => {
     );
   });
 
+  it('keeps why a version was rejected while it is unloaded for that', () => {
+    const log = open();
+    const bad = revision('2');
+    log.observe(bad, facts('failed', { processes: [] }), 'model.onnx is another file');
+    log.observe(bad, facts('unloading', { processes: [] }), 'another version has taken over');
+    log.ended(bad, 'its calls have ended');
+    assert.deepEqual(
+      log.reports().map(({ state, why }) => [state, why]),
+      [['rejected', 'model.onnx is another file']],
+    );
+  });
+
   it('says and ignores a file that is torn, of another instance, or of another format', () => {
     const path = join(scratch.path, 'models.json');
     const before = open();

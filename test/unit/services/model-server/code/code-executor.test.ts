@@ -71,6 +71,15 @@ describe('a model in code', () => {
     );
   });
 
+  it('is told the form of an answer where it gives its outputs alone', async () => {
+    const bare = executor({ execute: async () => [{ x: column(1) } as unknown as ModelAnswer] });
+    const { answers } = await bare.execute([job(1)]);
+    assert.match(
+      String(answers[0]),
+      /gave an answer without outputs, expected \{ outputs: \{ NAME: tensor \} \}/,
+    );
+  });
+
   it('sees that its caller has gone though it looks only afterwards', async () => {
     const seen: boolean[] = [];
     const looks = executor({

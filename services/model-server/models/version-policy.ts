@@ -1,0 +1,66 @@
+/**
+ * Which versions of a model are served where each has a process of its own: a process knows its version only, and its sidecar tells it the
+ * policy in OUTRIDER_MODEL_VERSIONS (`all`, `latest N` or `specific V, V`).
+ */
+
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ModelConfig } from '../../../proto/messages.js';
+
+type Policy = NonNullable<ModelConfig['version_policy']>;
+
+/** What nobody has said. */
+const LATEST: Policy = { latest: { num_versions: 1 } };
+
+/** The policy in Triton's form; that of one version for a text that says nothing else. */
+export function policyOf(text: string | undefined): Policy {
+  const [, kind, rest = ''] = /^(all|latest|specific)(?: (.+))?$/.exec(text ?? '') ?? [];
+  if (kind === 'all') return { all: {} };
+  if (kind === 'specific') return { specific: { versions: rest.split(/, ?/) } };
+  return kind === 'latest' && /^[1-9]\d{0,3}$/.test(rest)
+    ? { latest: { num_versions: Number(rest) } }
+    : LATEST;
+}
+
+/** The versions of a model that are served beside `own`, which is always among them, the lowest first. */
+export class ServedVersions {
+  readonly policy: Policy;
+
+  /** @param root directory of models. */
+  constructor(
+    private readonly root: string,
+    text: string | undefined,
+  ) {
+    this.policy = policyOf(text);
+  }
+
+  of(name: string, own: readonly string[]): string[] {
+    const { all, latest, specific } = this.policy;
+    if (latest?.num_versions === 1) return [...own];
+    const there = versionsIn(join(this.root, name));
+    const chosen =
+      all !== undefined
+        ? there
+        : there.filter((version, i) =>
+            latest === undefined
+              ? specific?.versions.some((each) => String(each) === version)
+              : i >= there.length - latest.num_versions,
+          );
+    return [...new Set([...own, ...chosen])].sort(byNumber);
+  }
+}
+
+/** Those that lie there now: versions come and go while the process runs. */
+function versionsIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+      .filter((name) => /^[1-9]\d*$/.test(name))
+      .sort(byNumber);
+  } catch {
+    return [];
+  }
+}
+
+function byNumber(a: string, b: string): number {
+  return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
+}
