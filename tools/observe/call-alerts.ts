@@ -19,7 +19,7 @@ const burn = (factor: number, short: string, long: string): string => {
 };
 
 const BURN_MEANS =
-  'Calls of the service fail so often that the objective of a month (`outrider:threshold:error_ratio`) is missed if it goes on: callers notice it. Retries and fallbacks have been tried already.';
+  'Calls fail so often that the service will miss its objective for the month (`outrider:threshold:error_ratio`). These are failures that callers see, after retries and fallbacks.';
 
 /** What callers notice. */
 export const CALL_ALERTS: readonly Alert[] = [
@@ -33,9 +33,9 @@ export const CALL_ALERTS: readonly Alert[] = [
       'Over 5 minutes and over an hour, calls of {{ $labels.service }} failed more than 14.4 times as often as the objective allows: two percent of the budget of 30 days go in an hour.',
     means: BURN_MEANS,
     steps: [
-      'See the board "Outrider: service": by status, by endpoint, by reason. One endpoint: its detectors did not eject it, see `outrider_ejections_not_enforced_total`. All endpoints: the model or what it calls.',
-      '`npx outrider status` says of each endpoint why it takes no calls.',
-      'The reasons of local replies (`outrider_local_replies_total`) say what the sidecar itself refused.',
+      'See the board "Outrider: service": by status, by endpoint, by reason. If it is one endpoint, `outrider_ejections_not_enforced_total` says why it was not ejected. If it is all, look at the model and what it calls.',
+      '`npx outrider status` says for each endpoint why it takes no calls.',
+      '`outrider_local_replies_total` says by reason what the sidecar itself refused.',
     ],
     test: {
       inputs: { [calls('OK')]: '0+80x120', [calls('UNAVAILABLE')]: '0+20x120' },
@@ -72,7 +72,7 @@ export const CALL_ALERTS: readonly Alert[] = [
     steps: [
       'Board "Outrider: service": does one endpoint stand out (EWMA), or do all? Is it the queue before the model (board "Outrider: model": waiting), or the model itself (compute time)?',
       'Waiting: more replicas, or a larger `inbound.queue.concurrency` if the model has room.',
-      'One slow endpoint: the detector `latency` of `ejection` finds it out and ejects it; `hedge` on idempotent methods covers single late calls.',
+      'One slow endpoint: the detector `latency` of `ejection` ejects it; `hedge` on idempotent methods covers single late calls.',
     ],
     test: {
       inputs: {
@@ -114,7 +114,7 @@ export const CALL_ALERTS: readonly Alert[] = [
     means: 'Single faults that retries used to hide now reach callers.',
     steps: [
       'Find out why so many attempts fail (`outrider_attempt_outcomes_total` by endpoint and outcome).',
-      'A larger `retry_budget` is right only where the endpoints have room.',
+      'Raise `budget` of the upstream only if the endpoints have room.',
     ],
     test: {
       inputs: { [`outrider_retry_budget_refused_total{${CALLER},upstream="digits"}`]: '0+60x60' },
@@ -150,7 +150,7 @@ export const CALL_ALERTS: readonly Alert[] = [
     summary: 'A drill injects faults at {{ $labels.instance }}',
     description:
       'A fault of kind {{ $labels.kind }} ({{ $labels.direction }}) is on, or has struck calls in the last 5 minutes.',
-    means: 'A drill shows what callers notice of faults. Other alerts may come of it.',
+    means: 'Somebody injected a fault on purpose. It can cause other alerts.',
     steps: ['`curl http://ADMIN/faults` lists them, `curl -X DELETE http://ADMIN/faults` ends them.'],
     test: {
       inputs: {

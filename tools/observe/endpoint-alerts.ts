@@ -18,7 +18,7 @@ export const ENDPOINT_ALERTS: readonly Alert[] = [
       'No endpoint of {{ $labels.upstream }} has been eligible at {{ $labels.instance }} for a minute.',
     means: 'Calls fail with `outrider-reason: no-endpoint`, or go to a fallback.',
     steps: [
-      '`npx outrider status --admin ADMIN` says of each endpoint why: ejected, unhealthy, disconnected.',
+      '`npx outrider status --admin ADMIN` says for each endpoint why: ejected, unhealthy, disconnected.',
       'All disconnected at one caller only: its network or its certificate. At all callers: the service.',
     ],
     test: {
@@ -41,8 +41,8 @@ export const ENDPOINT_ALERTS: readonly Alert[] = [
     means: 'Calls fail with `outrider-reason: no-endpoint`, or go to a fallback.',
     steps: [
       '`npx outrider check --mesh FILE`, with the file of the sidecar or of the mesh, says what Consul or DNS answers; `npx outrider status --consul` lists what is registered.',
-      'None is registered: the service is not deployed, under another name, or its sidecars cannot register.',
-      'They are registered: the token of this sidecar may not read the service (Consul leaves out what it may not show).',
+      'If none is registered, the service is not deployed, has another name, or its sidecars cannot register.',
+      'If some are registered, the token of this sidecar may not read the service.',
     ],
     test: {
       inputs: {
@@ -64,7 +64,7 @@ export const ENDPOINT_ALERTS: readonly Alert[] = [
     means: 'The others carry the load of all. Below the panic threshold ejections are ignored.',
     steps: [
       'As with OutriderNoEndpoint.',
-      'Ejected ones: the alert OutriderEndpointEjected names the detector to look for.',
+      'If endpoints are ejected, see OutriderEndpointEjected.',
     ],
     test: {
       inputs: {
@@ -85,9 +85,9 @@ export const ENDPOINT_ALERTS: readonly Alert[] = [
     summary: '{{ $labels.name }} of {{ $labels.upstream }} stays ejected',
     description:
       'Every caller that has {{ $labels.name }} of {{ $labels.upstream }} ({{ $labels.endpoint }}) has had it ejected or on probation for 10 minutes: it does not recover by itself.',
-    means: 'The service has one replica less. Callers notice nothing while the others have room.',
+    means: 'The service has one replica less. Callers do not notice while the others have room.',
     steps: [
-      '`outrider_ejections_total` by `detector` says what found it out: faults in a row, success ratio, latency, outputs.',
+      '`outrider_ejections_total` by `detector` says why: faults in a row, success ratio, latency, outputs.',
       'Look at its model (`npx outrider status --admin ADMIN` of its own sidecar) and restart or replace it.',
     ],
     test: {
@@ -103,7 +103,7 @@ export const ENDPOINT_ALERTS: readonly Alert[] = [
     summary: '{{ $labels.name }} of {{ $labels.upstream }} is ejected again and again',
     description: 'It was ejected {{ $value | printf "%.0f" }} times in 30 minutes, at all callers together.',
     means:
-      'It passes its probation and fails again: a fault that comes and goes, or a detector that is too strict.',
+      'It comes back and fails again: the fault comes and goes, or a detector is too strict.',
     steps: ['Compare its latency and outcomes with its peers on the board "Outrider: service".'],
     test: {
       inputs: {
@@ -124,7 +124,7 @@ export const ENDPOINT_ALERTS: readonly Alert[] = [
     description:
       'In the last 15 minutes a model of {{ $labels.upstream }} gave answers with NaN, infinities or the wrong shape where a peer answered the same request properly.',
     means:
-      'A replica computes nonsense: damaged weights or memory, a wrong build. It is ejected while that goes on.',
+      'A replica gives wrong outputs: damaged weights or memory, or a wrong build. It stays ejected meanwhile.',
     steps: [
       '`npx outrider status` names the endpoint (detector `invalid-output`). Restart it; compare the SHA-256 of its model.',
     ],

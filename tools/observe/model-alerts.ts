@@ -28,7 +28,7 @@ export const MODEL_ALERTS: readonly Alert[] = [
     summary: '{{ $labels.instance }}: the model {{ $labels.model }} keeps dying',
     description: 'Its process was started again {{ $value | printf "%.0f" }} times in 30 minutes.',
     means:
-      'Calls in flight at each death fail or are tried elsewhere. Soon the sidecar waits longer between starts.',
+      'Calls in flight at each death fail or are retried elsewhere. The sidecar waits longer and longer between starts.',
     steps: [
       'The log of the sidecar has the exit code or signal: SIGKILL is often the OOM killer.',
       '`poison` in `/endpoints` names requests that were in the crashes.',
@@ -47,9 +47,9 @@ export const MODEL_ALERTS: readonly Alert[] = [
     expr: 'sum by (instance, model) (outrider_model_given_up) > 0',
     summary: '{{ $labels.instance }}: the model {{ $labels.model }} is given up',
     description: 'It died too often. The sidecar tries a single start now and then.',
-    means: 'The replica is lost until something changes: its file, its machine, what it is asked.',
+    means: 'The replica is lost until its file, its machine or its requests change.',
     steps: [
-      'As with OutriderModelRestarts. A repaired model starts at the next attempt, or at once when the sidecar is restarted.',
+      'As with OutriderModelRestarts. A repaired model starts at the next attempt, or at once if you restart the sidecar.',
     ],
     test: {
       inputs: { [`outrider_model_given_up{${REPLICA},model="mnist"}`]: '1x60' },
@@ -65,10 +65,10 @@ export const MODEL_ALERTS: readonly Alert[] = [
       '{{ $labels.service }}: {{ $value | humanizePercentage }} of the calls are refused before the model',
     description:
       'The queues before the models of {{ $labels.service }} have been full, or too long for the deadlines, for 5 minutes.',
-    means: 'There is more load than the replicas can carry. Less important classes are refused first.',
+    means: 'There are more calls than the replicas can serve. Less important classes are refused first.',
     steps: [
       'Board "Outrider: model": waiting, running and concurrency of each replica. Uneven: look at balancing and at slow replicas.',
-      'More replicas; or a smaller load: `rate_limits` by caller, `priority` by class.',
+      'Add replicas, or limit the load: `rate_limits` by caller, `priority` by class.',
     ],
     test: {
       inputs: {

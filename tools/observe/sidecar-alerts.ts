@@ -13,7 +13,7 @@ export const SIDECAR_ALERTS: readonly Alert[] = [
     summary: '{{ $labels.instance }} cannot be scraped',
     description:
       'Prometheus has had no answer of the sidecar for a minute: it is gone, hangs, or cannot be reached.',
-    means: 'Its service takes no calls of peers, or its application can make none.',
+    means: 'Its service gets no calls, or its application can make none.',
     steps: [
       '`curl http://INSTANCE/live` from the machine of Prometheus, then from its own machine: the network, or the process?',
       'The log says why it ended. Under `up` or systemd it is started again.',
@@ -29,7 +29,7 @@ export const SIDECAR_ALERTS: readonly Alert[] = [
     description: 'The process of the sidecar began anew {{ $value | printf "%.0f" }} times in 30 minutes.',
     means: 'Each restart without a takeover breaks the calls in flight.',
     steps: [
-      'The last lines of its log, and the exit code in the log of what starts it.',
+      'Look at the last lines of its log, and at the exit code in the log of the program that starts it.',
       'Takeovers after changes of the file count too.',
     ],
     test: {
@@ -48,9 +48,9 @@ export const SIDECAR_ALERTS: readonly Alert[] = [
     summary: '{{ $labels.instance }}: the certificate expires in {{ $value | humanizeDuration }}',
     description:
       'Less than 8 percent of its life is left, and no new one has come: renewals come before, those of Consul when 10 to 40 percent are left.',
-    means: 'At the end peers refuse the sidecar: it can call no service and serves none.',
+    means: 'When it has expired, peers refuse the sidecar: it can make no calls and gets none.',
     steps: [
-      'Certificate files: is what writes them alive (cert-manager, SPIRE, `npx outrider certs`)?',
+      'Certificate files: does the program that writes them still run (cert-manager, SPIRE)?',
       'Consul: is the agent reachable, and does its cluster have an authority (`/v1/connect/ca/roots`)?',
     ],
     test: {
@@ -86,10 +86,10 @@ export const SIDECAR_ALERTS: readonly Alert[] = [
     expr: 'outrider_consul_up == 0',
     summary: '{{ $labels.instance }} reads nothing from Consul',
     description: 'No query of the agent has succeeded for 2 minutes. What was known before stays in use.',
-    means: 'Calls go on. New instances are not found, and intentions and certificates are not renewed.',
+    means: 'Calls continue. New instances are not found, and intentions and certificates are not renewed.',
     steps: [
       'Is the agent alive and are its servers (`consul members`)?',
-      'Its token: `npx outrider status` has the words of the refusal.',
+      'Is its token refused? `npx outrider status` has the message.',
     ],
     test: { inputs: { [`outrider_consul_up{${SIDECAR}}`]: '0x60' }, labels: LABELS },
   },
@@ -113,11 +113,11 @@ export const SIDECAR_ALERTS: readonly Alert[] = [
     description:
       'For 5 minutes every query for its name has failed, for one record type at least. What was known before stays in use.',
     means:
-      'Calls go on to the addresses of before. New instances are not found, and those that are gone stay listed.',
+      'Calls go to the addresses that were known before. New instances are not found, and those that are gone stay listed.',
     steps: [
       '`npx outrider status` has the reason of each server, and `npx outrider check --mesh FILE` asks anew.',
       '`dig +search NAME` from the machine of the sidecar, in Kubernetes from a pod: is the DNS of the cluster alive?',
-      'Only AAAA fails: `family: ipv4` of `dns`, where the instances have no IPv6 address.',
+      'If only AAAA fails and the instances have no IPv6 address, set `family: ipv4` of `dns`.',
     ],
     test: {
       inputs: {
@@ -134,7 +134,7 @@ export const SIDECAR_ALERTS: readonly Alert[] = [
     expr: 'increase(outrider_config_reloads_rejected_total[15m]) > 0',
     summary: '{{ $labels.instance }} refused its changed file',
     description: 'In the last 15 minutes it read a file with a problem, and goes on with the one before.',
-    means: 'What was to change has not changed. A restart with this file would fail.',
+    means: 'The change has no effect. A restart with this file would fail.',
     steps: ['`npx outrider validate FILE` says what is wrong with it.'],
     test: {
       inputs: { [`outrider_config_reloads_rejected_total{${SIDECAR}}`]: '0 0 0 0 1x60' },
@@ -149,7 +149,7 @@ export const SIDECAR_ALERTS: readonly Alert[] = [
     summary: '{{ $labels.instance }}: an error of the sidecar itself ended a connection',
     description: 'The log has it with its stack. It is a bug of Outrider.',
     means: 'Calls on that connection failed.',
-    steps: ['Please report the lines of the log.'],
+    steps: ['Report it as a bug, with the lines of the log.'],
     test: { inputs: { [`outrider_defects_total{${SIDECAR}}`]: '0 0 0 0 1x60' }, labels: LABELS },
   },
   {
@@ -160,7 +160,7 @@ export const SIDECAR_ALERTS: readonly Alert[] = [
     summary: '{{ $labels.instance }}: the sidecar is busy {{ $value | humanizePercentage }} of the time',
     description: 'Its event loop has had almost no time to spare for 10 minutes.',
     means: 'Every call waits for the sidecar itself.',
-    steps: ['Spread the load over more instances; one sidecar has one thread for calls.'],
+    steps: ['Add replicas: a sidecar has one thread for calls.'],
     test: {
       inputs: {
         [`process_event_loop_active_seconds_total{${SIDECAR}}`]: '0+57x60',
@@ -179,7 +179,7 @@ export const SIDECAR_ALERTS: readonly Alert[] = [
     description:
       'Lines of the access log were dropped, or decisions of the audit log found no room, in the last 15 minutes.',
     means: 'The disk is full, gone or too slow.',
-    steps: ['The disk of `access_log.path` and `audit.path`.'],
+    steps: ['Check the disk of `access_log.path` and `audit.path`.'],
     test: { inputs: { [`outrider_access_log_dropped_total{${SIDECAR}}`]: '0 0 0 0 9x60' }, labels: LABELS },
   },
   {
@@ -193,7 +193,7 @@ export const SIDECAR_ALERTS: readonly Alert[] = [
       'For 5 minutes it has dropped {{ $value | humanize }} spans a second. No call waits for them.',
     means: 'Traces of that time are missing or have gaps.',
     steps: [
-      '`unreachable`: the collector of `traces.endpoint` is away; `full`: it is slower than the spans come; `refused`: its log says why.',
+      '`unreachable`: the collector of `traces.endpoint` is down; `full`: it is slower than the spans come; `refused`: its log says why.',
       '`full` with a healthy collector: a smaller `traces.sample`.',
     ],
     test: {

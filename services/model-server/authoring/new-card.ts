@@ -26,7 +26,7 @@ const SEED = 1;
 /** Elements of all inputs that fit on a command line. */
 const SHORT = 24;
 const COMMENT =
-  'of the model itself on made inputs: it proves that the file is unchanged, not that it is right (outrider golden)';
+  'from random inputs: it proves that the file is unchanged, not that it is right; `outrider golden` renews it';
 
 /** Rejects with an Error of one line that says what is wrong with the file. */
 export async function newCard(

@@ -18,18 +18,18 @@ services:
   ${service}:
     # Relative to this file. DIR/NAME/VERSION/model.onnx, with a model.yaml beside it; every model of the directory is served.
     models: ${JSON.stringify(models)}
-    # Processes that serve it, each behind a sidecar of its own.
+    # Each replica is a model process with a sidecar of its own.
     replicas: 1
 
 caller:
   name: ${caller}
-  # Open it in a browser; Prometheus reads /metrics.
+  # A page for the browser; Prometheus reads /metrics.
   admin: ${admin}
   upstreams:
     ${service}:
-      # Call this address with any gRPC client, in plaintext and without any retry of its own.
+      # Call this address with any gRPC client, in plaintext and without retries of its own.
       listen: ${listen}
-      # What the same request gives each time may be tried again. Only the maker of the model can say so:
+      # If running a call twice does no harm, let the sidecar retry it:
       # routes:
       #   - methods: [/inference.GRPCInferenceService/ModelInfer]
       #     idempotent: true

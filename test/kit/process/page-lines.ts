@@ -36,5 +36,4 @@ export const OWN_MODEL: Steps = [
   ['npx outrider infer', /^setosa {2}\(\d+\.\d %\)\nvirginica {2}\(\d+\.\d %\)$/m],
   ['npx outrider status', /iris-1 +eligible/],
   ['npx outrider golden', /^setosa .*\nwrote the block golden of models\/iris\/1\/model\.yaml/m],
-  ['npx outrider serve', /^ {6}values: \[5\.1, 3\.5, 1\.4, 0\.2\]$/m],
 ];
