@@ -62,10 +62,7 @@ export const ENDPOINT_ALERTS: readonly Alert[] = [
     description:
       'Fewer than half of the endpoints of {{ $labels.upstream }} have been eligible at {{ $labels.instance }} for 5 minutes.',
     means: 'The others carry the load of all. Below the panic threshold ejections are ignored.',
-    steps: [
-      'As with OutriderNoEndpoint.',
-      'If endpoints are ejected, see OutriderEndpointEjected.',
-    ],
+    steps: ['As with OutriderNoEndpoint.', 'If endpoints are ejected, see OutriderEndpointEjected.'],
     test: {
       inputs: {
         [endpoint('outrider_endpoint_eligible', 'a')]: '1x60',
@@ -102,8 +99,7 @@ export const ENDPOINT_ALERTS: readonly Alert[] = [
     expr: 'sum by (upstream, endpoint, name) (increase(outrider_ejections_total[30m])) > 5',
     summary: '{{ $labels.name }} of {{ $labels.upstream }} is ejected again and again',
     description: 'It was ejected {{ $value | printf "%.0f" }} times in 30 minutes, at all callers together.',
-    means:
-      'It comes back and fails again: the fault comes and goes, or a detector is too strict.',
+    means: 'It comes back and fails again: the fault comes and goes, or a detector is too strict.',
     steps: ['Compare its latency and outcomes with its peers on the board "Outrider: service".'],
     test: {
       inputs: {
