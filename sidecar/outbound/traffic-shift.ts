@@ -16,7 +16,10 @@ import { MirrorScheduler } from './mirror/scheduler.js';
 import { MirrorStats } from './mirror/stats.js';
 
 /** A call that is put off before its own way has the plan and the deadline of its route, as if it ran already. */
-export function limitTo(call: OutboundCall, { plan }: Match): void {
+export function limitTo(call: OutboundCall, match: Match): void {
+  const { plan } = match;
+  // What of its request is not kept is noted with its route.
+  call.match = match;
   call.plan = plan;
   const allowed = timeAllowedMs(plan.config, call.block);
   if (allowed !== NEVER) setDeadline(call, call.startMs + allowed);

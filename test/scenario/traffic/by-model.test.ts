@@ -1,10 +1,11 @@
 /** Routes, splits, mirrors and fallback by the model that the request names, and by its version. */
 import assert from 'node:assert/strict';
+import { sizeLimitReports } from '../../../sidecar/app/metrics/size-limits.js';
 import { MessageWriter } from '../../../sidecar/codec/protobuf.js';
 import type { RouteConfig } from '../../../sidecar/config/model.js';
 import { Flag, grpcMessage } from '../../kit/http2/h2-frames.js';
 import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
-import { aRequestFor } from '../../kit/service/infer-requests.js';
+import { anInferRequest, aRequestFor } from '../../kit/service/infer-requests.js';
 import { anUpstream, aRoute, aSafeRoute, aStreamRoute } from '../../kit/stack/stack.js';
 
 const STREAM = '/inference.GRPCInferenceService/ModelStreamInfer';
@@ -68,6 +69,21 @@ describe('Scenario: by model', () => {
     );
     const torch = '/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions';
     assert.deepEqual([answer('digits', '3', torch), answer('digits', '4', torch)], ['c', 's']);
+    stack.assertIdle();
+  });
+
+  it('a request that is longer than what its route keeps is passed on, and its caller is not cut off', () => {
+    start([aSafeRoute({ models: ['digits'], replayBytes: 100 }), aSafeRoute({ replayBytes: 100 })]);
+    const calls = ['digits', 'others'].map((model) => stack.call({ body: anInferRequest(model, 2_000) }));
+    assert.deepEqual(
+      calls.map(({ status }) => status),
+      [0, 0],
+    );
+    assert.equal(stack.context.stats.defects, 0);
+    const features = sizeLimitReports([stack.out.outbound]);
+    assert.deepEqual(features, [
+      { upstream: 'digits', feature: 'repeat', why: '2 requests longer than replay' },
+    ]);
     stack.assertIdle();
   });
 
