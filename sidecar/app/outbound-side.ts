@@ -70,7 +70,7 @@ export class OutboundSide {
     this.unrouted = new UnroutedStream(context.dataPlane);
     this.health = new HealthChecker({ context: context.dataPlane, timers: context.deps.timers });
     const isAnswering = (address: Address): boolean => this.isAnswering(address);
-    const query = dnsQueries(new ResolverFiles(context.deps.env), context.deps);
+    const query = dnsQueries(new ResolverFiles(context.deps.env, undefined, context.deps.host), context.deps);
     this.dns = new DnsDiscovery({ query, ...context.deps, isAnswering });
   }
 

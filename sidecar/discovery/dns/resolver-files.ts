@@ -31,10 +31,13 @@ export class ResolverFiles {
   private readonly resolvConf: WatchedText<ResolverSettings>;
   private readonly hosts: WatchedText<ReadonlyMap<string, KnownAddresses>>;
 
-  /** @param env has `LOCALDOMAIN` and `RES_OPTIONS`. */
-  constructor(env: ResolverPlace['env'], paths: ResolverPaths = USUAL) {
+  /**
+   * @param env has `LOCALDOMAIN` and `RES_OPTIONS`.
+   * @param host name of this machine; absent: as the system says.
+   */
+  constructor(env: ResolverPlace['env'], paths: ResolverPaths = USUAL, host?: string) {
     this.resolvConf = new WatchedText(paths.resolvConf, (text) =>
-      readResolvConf(text, { hostname: hostname(), env }),
+      readResolvConf(text, { hostname: host ?? hostname(), env }),
     );
     this.hosts = new WatchedText(paths.hosts, (text) => readHosts(text, isIP));
   }
