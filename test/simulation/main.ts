@@ -1,6 +1,7 @@
 /** `npm run simulate`: simulated meshes from random seeds; prints what broke an invariant, and the smallest case of it. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { Coverage } from './coverage.js';
 import { drawPlan } from './plan/draw.js';
 import { FEATURES } from './plan/features.js';
 import type { Plan } from './plan/plan.js';
@@ -17,6 +18,7 @@ const HELP = `npm run simulate -- [OPTIONS]
   --plan FILE     one plan from a file, such as those in test/simulation/corpus
   --trace FILE    what happened in the last run, a line each
   --until-found   ends with the first run that broke an invariant
+  --coverage      what of the call path has run, and each function that has not
   --hash          prints a hash of each run's trace
   --shrink FILE   the first failing plan, made as small as it goes
 
@@ -32,6 +34,7 @@ const { values } = parseArgs({
     plan: { type: 'string' },
     trace: { type: 'string' },
     shrink: { type: 'string' },
+    coverage: { type: 'boolean' },
     hash: { type: 'boolean' },
     'until-found': { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
@@ -108,6 +111,8 @@ function* plans(): Iterable<Plan> {
 }
 
 async function main(): Promise<void> {
+  const coverage = values.coverage === true ? new Coverage() : undefined;
+  await coverage?.start();
   const totals = new Totals();
   let toldMs = performance.now();
   let hasShrunk = false;
@@ -128,6 +133,7 @@ async function main(): Promise<void> {
     console.log(totals.line);
   }
   console.log(totals.line);
+  if (coverage !== undefined) console.log(await coverage.report());
   process.exitCode = totals.failed > 0 ? 1 : 0;
 }
 

@@ -1,10 +1,13 @@
 /** One simulated run, from its plan to what was found. */
 import { judgeConsul } from './oracle/consul.js';
+import { judgeDns } from './oracle/dns.js';
 import { judgeEndpoints } from './oracle/endpoints.js';
 import { Evidence } from './oracle/evidence.js';
 import { hearing } from './oracle/hearing.js';
 import { judge } from './oracle/judge.js';
+import { judgeLogs } from './oracle/logs.js';
 import { judgeRest } from './oracle/rest.js';
+import { judgeRollout, RolloutHistory } from './oracle/rollout.js';
 import { ejections, judgeEjections, judgeShares } from './oracle/share.js';
 import type { Plan } from './plan/plan.js';
 import type { CallRecord } from './world/records.js';
@@ -24,9 +27,15 @@ export interface RunResult {
 
 /** Never rejects: what goes wrong is a finding. */
 export async function run(plan: Plan, options: { readonly trace?: boolean } = {}): Promise<RunResult> {
-  const world = new World(plan, [ejections, ...(plan.consul === undefined ? [] : [hearing()])]);
+  const rollout = new RolloutHistory();
+  const watches = [
+    ejections,
+    ...(plan.consul === undefined ? [] : [hearing()]),
+    ...(plan.rollout === undefined ? [] : [rollout]),
+  ];
+  const world = new World(plan, watches);
   world.keepsTrace = options.trace === true;
-  const open = seal((what) => world.find('sealed', what));
+  const open = seal((what) => world.find('sealed', what), world);
   // What a promise or a stream of Node lets fall belongs to this run.
   const fallen = (error: unknown): void =>
     world.find('no-exception', error instanceof Error ? (error.stack ?? error.message) : String(error));
@@ -40,7 +49,10 @@ export async function run(plan: Plan, options: { readonly trace?: boolean } = {}
     judgeEjections(world, evidence);
     judgeConsul(world);
     judgeEndpoints(world);
+    judgeRollout(world, rollout);
+    judgeDns(world);
     judgeRest(world);
+    judgeLogs(world);
     await world.close();
     await world.stop();
   } catch (error) {

@@ -80,7 +80,7 @@ describe('Scenario: by model', () => {
       [0, 0],
     );
     assert.equal(stack.context.stats.defects, 0);
-    const features = sizeLimitReports([stack.out.outbound]);
+    const features = sizeLimitReports([stack.out.outbound.state]);
     assert.deepEqual(features, [
       { upstream: 'digits', feature: 'repeat', why: '2 requests longer than replay' },
     ]);

@@ -13,7 +13,7 @@ const RETRY_MS = 31_000 + BOUND_MS;
 const DEAF: readonly FaultKind[] = [
   ...['consul-away', 'consul-hangs', 'consul-cut-off', 'consul-lags', 'consul-breaks'],
   ...['consul-no-leader', 'consul-no-rights', 'consul-loses-state'],
-  ...['freeze-caller', 'freeze-sidecar', 'kill-sidecar', 'drain'],
+  ...['freeze-caller', 'freeze-sidecar', 'kill-sidecar', 'drain', 'takeover'],
 ] as FaultKind[];
 /** What else may take a replica out of use, so that one in maintenance is used after all. */
 const JUDGED = [
@@ -45,7 +45,8 @@ function judgeRemoved(world: World, { kind, atMs, untilMs, target }: FaultPlan):
   // A sidecar that registers itself does so again at once.
   if (kind === 'deregister' && plan.consul!.entries.length === 0) return;
   if (!isHeard(plan, atMs, untilMs)) return;
-  if (plan.faults.some((each) => isHarm(plan, each) || each.kind === 'drain')) return;
+  if (plan.faults.some((each) => isHarm(plan, each) || each.kind === 'drain' || each.kind === 'takeover'))
+    return;
   if (kind === 'maintenance' && plan.features.some((each) => JUDGED.includes(each))) return;
   for (const { plan: call, executions } of world.records) {
     if (call.atMs < atMs + BOUND_MS || call.atMs >= untilMs) continue;

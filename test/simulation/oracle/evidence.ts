@@ -1,8 +1,10 @@
 /** When there was a reason to think ill of a replica: what the oracle holds decisions of the sidecars against. */
-import type { Plan } from '../plan/plan.js';
+import { DISK_FAULTS, type Plan, ROOT_FAULTS } from '../plan/plan.js';
 import type { CallRecord, Execution } from '../world/records.js';
 import type { World } from '../world/world.js';
 
+/** Faults that say nothing against any replica. */
+const NO_EVIDENCE: readonly string[] = ['reload', ...DISK_FAULTS, ...ROOT_FAULTS];
 /** What happened to a replica is felt for so long: ejections, breakers and reconnects, ms. */
 const FELT_MS = 15_000;
 
@@ -48,9 +50,12 @@ export class Evidence {
       for (const name of names) this.listOf(this.bad, name).push({ fromMs, toMs: toMs + FELT_MS });
     };
     for (const { kind, target, atMs, untilMs } of plan.faults) {
-      if (kind === 'reload') continue;
+      if (NO_EVIDENCE.includes(kind)) continue;
       against(all.includes(target) ? [target] : all, originMs + atMs, originMs + untilMs);
     }
+    const { rollout } = plan;
+    if (rollout !== undefined && rollout.candidate !== 'good')
+      against(all, originMs + rollout.atMs, Number.POSITIVE_INFINITY);
     for (const record of records) {
       const endMs = record.endMs < 0 ? Number.POSITIVE_INFINITY : record.endMs;
       const hasFailed = record.status !== 0 && record.executions.length === 0 && !record.isCancelled;

@@ -1,17 +1,26 @@
 /** Which faults may cost a call. */
-import { type FaultPlan, isConsulFault, type Plan } from '../plan/plan.js';
+import {
+  DISK_FAULTS,
+  DNS_FAULTS,
+  type FaultPlan,
+  isConsulFault,
+  type Plan,
+  ROOT_FAULTS,
+} from '../plan/plan.js';
 
+/** None of these costs a call. */
+const HARMLESS: readonly string[] = ['reload', 'takeover', ...DISK_FAULTS, ...DNS_FAULTS, ...ROOT_FAULTS];
 /** A draining sidecar gives the calls under way so long; then its successor starts, ms. */
 export const DRAIN_MS = 30_000;
 /** A sidecar that could not read Consul asks again within this, ms. */
 const READS_AGAIN_MS = 31_000;
 
-/** A drain costs none, nor does Consul, nor a clock that jumps where no certificate expires by it. */
+/** What is written, asked of name servers and Consul, or changed by an operator costs none, nor a clock that jumps where no certificate expires by it. */
 export function isHarm(plan: Plan, fault: FaultPlan): boolean {
   const { kind } = fault;
   if (kind === 'clock-jump') return plan.certificateMs !== undefined;
   if (kind === 'drain') return isAlone(plan, fault);
-  return kind !== 'reload' && !isConsulFault(kind);
+  return !HARMLESS.includes(kind) && !isConsulFault(kind);
 }
 
 /** Whether nobody else may be there for calls that come while a replica starts again, or its successor cannot ask Consul what it needs. */

@@ -1,10 +1,11 @@
 /** What must hold of every call once a run is over, judged from its history alone. */
 import { type FaultKind, type FaultPlan, isConsulFault, type Plan } from '../plan/plan.js';
 import type { CallRecord } from '../world/records.js';
-import type { World } from '../world/world.js';
+import { ROOTS_SPREAD_MS, type World } from '../world/world.js';
 import { mayBeDenied } from './consul.js';
 import { type Evidence, isGood, replicasOf } from './evidence.js';
 import { DRAIN_MS, isHarm } from './harm.js';
+import { isBadServed, mayBeUnknown, metBadVersion } from './rollout.js';
 
 const OK = 0;
 const CANCELLED = 1;
@@ -102,6 +103,7 @@ class Verdict {
     const isLimited = record.status === RESOURCE_EXHAUSTED && features.includes('rate-limit');
     if (record.isDegraded || isLimited) return;
     if (record.status === PERMISSION_DENIED && mayBeDenied(this.world, record)) return;
+    if (isBadServed(this.world)) return;
     if (record.status !== OK)
       return this.find(
         'serves-again',
@@ -117,7 +119,13 @@ class Verdict {
     const { record } = this;
     const { status, messageBytes } = record.plan;
     if (status === OK || record.status !== status || record.isDegraded) return;
-    if (!record.executions.some((each) => each.status === status)) return;
+    const { upstream } = record.plan;
+    if (
+      !record.executions.some(
+        (each) => each.status === status && isOf(this.world.plan, each.replica, upstream),
+      )
+    )
+      return;
     if (record.messageBytes !== messageBytes)
       this.find(
         'right-bytes',
@@ -287,7 +295,10 @@ class Verdict {
     if (status === RESOURCE_EXHAUSTED && this.hasAttemptLimits() && this.mayBeLate()) return;
     if (status === -4) return;
     if (status === UNAVAILABLE && this.outlivedDrain()) return;
+    if (FAULTY.has(status) && isBadServed(this.world)) return;
+    if (mayBeUnknown(record) || (FAULTY.has(status) && metBadVersion(this.world.plan, record))) return;
     if (status === PERMISSION_DENIED && mayBeDenied(this.world, this.record)) return;
+    if (FAULTY.has(status) && this.losesItsRoot()) return;
     if (resetCode === -2 && this.faults.length > 0) return;
     if (resetCode >= 0 && plan.timeoutMs > 0 && this.mayBeLate()) return;
     this.find('allowed-end', `${found}, and no fault explains it`);
@@ -299,6 +310,17 @@ class Verdict {
     return world.plan.faults.some(
       ({ kind, atMs }) => kind === 'drain' && record.endMs >= world.originMs + atMs + DRAIN_MS,
     );
+  }
+
+  /** It was under way when the old root was believed no more: a connection that had been made by it ends then. */
+  private losesItsRoot(): boolean {
+    const { plan, originMs } = this.world;
+    const { startMs, endMs } = this.record;
+    return plan.faults.some(({ kind, atMs }) => {
+      if (kind !== 'roots-change') return false;
+      const fromMs = originMs + atMs + 2 * ROOTS_SPREAD_MS + (plan.certificateMs ?? 0);
+      return startMs <= fromMs + ROOTS_SPREAD_MS && endMs >= fromMs;
+    });
   }
 
   private isRefusalPlanned(): boolean {
@@ -348,6 +370,7 @@ class Verdict {
       'few-streams',
       'fewer-endpoints',
       'drain',
+      'takeover',
     ];
     if (loose.some((each) => features.includes(each))) return true;
     const messages = Math.max(plan.response.length, plan.tokens ?? 0);

@@ -67,6 +67,9 @@ function addressOf(file: object): string {
 /** What Consul says of a replica decides on its share. */
 const OF_SHARES = [
   'drain',
+  'dns-empty',
+  'dns-loses',
+  'takeover',
   'flapping-check',
   'deregister',
   'maintenance',

@@ -1,8 +1,6 @@
 /** What operators and time do in a plan. */
 import type { Dice } from '../dice.js';
-import type { CallerPlan, FaultPlan, ReplicaPlan } from './plan.js';
-
-const OPERATIONS = ['drain', 'clock-jump', 'identity-expires'] as const;
+import { type CallerPlan, type FaultPlan, OPERATIONS, type ReplicaPlan, ROOT_FAULTS } from './plan.js';
 
 export function operations(
   dice: Dice,
@@ -12,16 +10,20 @@ export function operations(
   forMs: number,
 ): FaultPlan[] {
   const all = [...replicas, ...callers].map(({ name }) => name);
+  // Where a sidecar starts its models, one ends before the next begins.
+  const alone = [...replicas, ...callers].filter(({ file }) => !('model' in file)).map(({ name }) => name);
   const served = replicas.filter(({ service }) => service === replicas[0]!.service).map(({ name }) => name);
-  return OPERATIONS.filter((kind) => has(kind)).map((kind): FaultPlan => {
-    const own = dice.of(kind);
-    const atMs = Math.round(own.next() * forMs * 0.7);
-    return {
-      kind,
-      atMs,
-      untilMs: Math.min(forMs, atMs + own.logBetween(200, 8_000)),
-      target: own.pick(kind === 'drain' ? served : all),
-      amount: kind === 'clock-jump' ? own.pick([-1, 1]) * own.logBetween(100, 90_000_000) : 0,
-    };
-  });
+  return [...OPERATIONS, ...ROOT_FAULTS]
+    .filter((kind) => has(kind))
+    .map((kind): FaultPlan => {
+      const own = dice.of(kind);
+      const atMs = Math.round(own.next() * forMs * 0.7);
+      return {
+        kind,
+        atMs,
+        untilMs: Math.min(forMs, atMs + own.logBetween(200, 8_000)),
+        target: own.pick(kind === 'drain' ? served : kind === 'takeover' ? alone : all),
+        amount: kind === 'clock-jump' ? own.pick([-1, 1]) * own.logBetween(100, 90_000_000) : 0,
+      };
+    });
 }

@@ -1,15 +1,19 @@
 /** A plan out of chance: each run switches on a random part of the features, so that rare pairs of them meet. */
 import { Dice } from '../dice.js';
 import { consulBlock, consulFaults, drawConsul } from './draw-consul.js';
+import { diskAndDnsFaults, dnsOf, logsOf } from './draw-disk.js';
 import { failureOf, LoadProfile, metadataOf } from './draw-load.js';
 import { operations } from './draw-operations.js';
-import { FEATURES, type Feature, HARMS, OF_CONSUL, OPTIONS } from './features.js';
+import { drawRollout, INFER, INFERENCE_ROUTES, modelOf, rolloutFile, STREAM_INFER } from './draw-rollout.js';
+import { FEATURES, type Feature, NEEDS, OF_CONSUL, OPTIONS } from './features.js';
 import {
   type CallerPlan,
   type CallPlan,
+  DNS_FAULTS,
   ENCODING,
   type FaultKind,
   type FaultPlan,
+  HARMS,
   type LinkPlan,
   type Plan,
   type QuirksPlan,
@@ -47,11 +51,13 @@ class Draw {
     for (const name of Object.keys(FEATURES)) {
       const isOn = this.dice.of(name).chance(shareOf(name as Feature));
       if (!isOn || (only !== undefined && !only.includes(name))) continue;
-      if (isCalm && HARMS.includes(name as FaultKind) && name !== 'reload') continue;
+      if (isCalm && (HARMS as readonly string[]).includes(name) && name !== 'reload') continue;
       if (OF_CONSUL.has(name) && !this.features.has('consul')) continue;
-      if (name === 'identity-expires' && (isCalm || !this.features.has('certificates'))) continue;
+      if (NEEDS[name]?.some((each) => !this.features.has(each as Feature)) === true) continue;
+      if (isCalm && name === 'identity-expires') continue;
       this.features.add(name as Feature);
     }
+    if (this.has('consul')) for (const name of ['dns', ...DNS_FAULTS] as const) this.features.delete(name);
   }
 
   private has(feature: Feature): boolean {
@@ -88,6 +94,7 @@ class Draw {
       ...(this.has('consul')
         ? { consul: drawConsul(dice.of('consul'), this.hasAny, replicas, callers) }
         : {}),
+      ...(this.has('rollout') ? { rollout: drawRollout(dice.of('rollout'), forMs) } : {}),
       isOverloaded: this.has('overload'),
     };
   }
@@ -177,11 +184,13 @@ class Draw {
   private replicaFile(name: string, service: string, parallel: number): object {
     const dice = this.dice.of(`file ${service}`);
     const isOverloaded = this.has('overload');
+    const isVersioned = this.has('rollout') && service === SERVICE;
     return {
       service,
       instance: name,
       identity: { cert: 'a', key: 'b', roots: 'c' },
       inbound: {
+        ...(isVersioned ? { golden: { models: `/sim/${name}/models` } } : {}),
         listen: `10.0.0.${hostNumber(name)}:9443`,
         local: `unix:/sim/${name}.sock`,
         reflection: false,
@@ -200,9 +209,12 @@ class Draw {
           : {}),
         routes: [
           { methods: [`${PACKAGE}/Unary`, `${PACKAGE}/Safe`], kind: 'unary' },
+          ...(this.has('rollout') ? INFERENCE_ROUTES : []),
           { methods: ['*'], kind: 'streaming' },
         ],
       },
+      ...logsOf(this.hasAny, name),
+      ...(isVersioned ? rolloutFile(this.dice.of('rollout file'), name) : {}),
       ...this.limits(name),
       ...consulBlock(this.dice.of(`consul ${name}`), this.hasAny, `10.0.0.${hostNumber(name)}`),
     };
@@ -240,11 +252,13 @@ class Draw {
       listen: `10.0.1.${index + 1}:${port}`,
       ...(this.has('consul')
         ? {}
-        : {
-            endpoints: replicas
-              .filter((each) => each.service === service)
-              .map((each) => `10.0.0.${hostNumber(each.name)}:9443`),
-          }),
+        : this.has('dns')
+          ? dnsOf(this.dice.of('dns'), service)
+          : {
+              endpoints: replicas
+                .filter((each) => each.service === service)
+                .map((each) => `10.0.0.${hostNumber(each.name)}:9443`),
+            }),
       balance: this.balance(dice.of('balance')),
       pool: {
         ...(this.has('two-connections') ? { connections: 2 } : {}),
@@ -260,6 +274,7 @@ class Draw {
           ? this.routes(dice, replicas)
           : [
               { methods: [`${PACKAGE}/Unary`, `${PACKAGE}/Safe`], kind: 'unary', ...this.replay(dice) },
+              ...(this.has('rollout') ? INFERENCE_ROUTES : []),
               { methods: ['*'], kind: 'streaming', ...this.replay(dice) },
             ],
     });
@@ -274,6 +289,7 @@ class Draw {
           ...(hasShadow ? { [SHADOW]: upstream(SHADOW, 8_801) } : {}),
         },
       },
+      ...logsOf(this.hasAny, name),
       ...this.limits(name),
       ...consulBlock(this.dice.of(`consul ${name}`), this.hasAny, `10.0.1.${index + 1}`),
     };
@@ -311,10 +327,15 @@ class Draw {
     const idle = this.has('idle-timeout') ? { idle_timeout: '10s' } : {};
     const unary = { kind: 'unary', timeout: '30s', ...hold, ...this.replay(dice), ...mirror };
     const split = this.has('split') && hasShadow ? { split: { weights: { [SERVICE]: 9, [SHADOW]: 1 } } } : {};
+    const [one, safe] = this.has('rollout')
+      ? this.isInferSafe
+        ? ([[], [INFER]] as const)
+        : ([[INFER], []] as const)
+      : ([[`${PACKAGE}/Unary`], [`${PACKAGE}/Safe`]] as const);
     return [
-      { methods: [`${PACKAGE}/Unary`], ...unary, ...split },
-      {
-        methods: [`${PACKAGE}/Safe`],
+      ...(one.length > 0 ? [{ methods: one, ...unary, ...split }] : []),
+      safe.length > 0 && {
+        methods: safe,
         ...unary,
         idempotent: true,
         ...retry,
@@ -322,7 +343,8 @@ class Draw {
         ...hedge,
         ...(fallback.length > 0 ? { fallback } : {}),
       },
-      {
+      this.has('rollout') && { methods: [STREAM_INFER], kind: 'streaming' },
+      !this.has('rollout') && {
         methods: [`${PACKAGE}/Tokens`],
         kind: 'streaming',
         idempotent: true,
@@ -334,7 +356,12 @@ class Draw {
           : {}),
       },
       { methods: ['*'], kind: 'streaming', ...this.replay(dice), ...idle },
-    ];
+    ].filter((route) => route !== false);
+  }
+
+  /** Calls of a rollout have one unary method: it is idempotent in this run, or not. */
+  private get isInferSafe(): boolean {
+    return this.dice.of('infer').chance(0.5);
   }
 
   // ---- load ----
@@ -365,11 +392,13 @@ class Draw {
   /** A small call of a plain kind, from each application in turn. */
   private lastCall(id: number, atMs: number, dice: Dice, callers: number): CallPlan {
     const { tokens: _tokens, ...plain } = this.call(id, atMs, dice, callers, 10);
-    const kind = dice.pick(['Unary', 'Safe', 'Upload']);
+    const isVersioned = this.has('rollout');
+    const kind = isVersioned ? 'Infer' : dice.pick(['Unary', 'Safe', 'Upload']);
     return {
       ...plain,
       caller: id % callers,
-      path: `${PACKAGE}/${kind}`,
+      path: isVersioned ? INFER : `${PACKAGE}/${kind}`,
+      ...(isVersioned ? { model: modelOf('') } : {}),
       request: [dice.logBetween(1, 2_000)],
       response: [dice.logBetween(1, 2_000)],
       requestGapMs: 0,
@@ -381,27 +410,31 @@ class Draw {
       cancelAfterMs: 0,
       reader: { kind: 'eager' },
       modelReader: { kind: 'eager' },
-      isIdempotent: kind === 'Safe',
+      isIdempotent: kind === 'Safe' || (isVersioned && this.isInferSafe),
       isLast: true,
     };
   }
 
   private call(id: number, atMs: number, dice: Dice, callers: number, perSecond: number): CallPlan {
-    const kinds = [
-      'Unary',
-      'Unary',
-      'Safe',
-      'Safe',
-      ...(this.has('streams') ? ['Stream'] : []),
-      ...(this.has('token-streams') ? ['Tokens', 'Tokens'] : []),
-      ...(this.has('uploads') ? ['Upload'] : []),
-      ...(this.has('bidi') ? ['Bidi'] : []),
-    ];
+    const isVersioned = this.has('rollout');
+    const kinds = isVersioned
+      ? ['Infer', 'Infer', 'Infer', ...(this.has('bidi') ? ['StreamInfer'] : [])]
+      : [
+          'Unary',
+          'Unary',
+          'Safe',
+          'Safe',
+          ...(this.has('streams') ? ['Stream'] : []),
+          ...(this.has('token-streams') ? ['Tokens', 'Tokens'] : []),
+          ...(this.has('uploads') ? ['Upload'] : []),
+          ...(this.has('bidi') ? ['Bidi'] : []),
+        ];
     const kind = dice.pick(kinds);
     const size = (): number => this.size(dice, perSecond);
     const many = (): number[] => Array.from({ length: dice.logBetween(1, 40) }, size);
-    const isStream = kind === 'Stream' || kind === 'Bidi' || kind === 'Tokens';
-    const request = kind === 'Upload' || kind === 'Bidi' ? many() : [size()];
+    const isBidi = kind === 'Bidi' || kind === 'StreamInfer';
+    const isStream = kind === 'Stream' || isBidi || kind === 'Tokens';
+    const request = kind === 'Upload' || isBidi ? many() : [size()];
     const response = kind === 'Tokens' ? [] : isStream ? many() : [size()];
     const hasError = this.has('own-errors') && dice.chance(0.1 * this.intensity('own-errors'));
     return {
@@ -409,11 +442,13 @@ class Draw {
       atMs,
       caller: dice.between(0, callers - 1),
       upstream: SERVICE,
-      path: `${PACKAGE}/${kind}`,
+      path: isVersioned ? (kind === 'Infer' ? INFER : STREAM_INFER) : `${PACKAGE}/${kind}`,
+      ...(isVersioned ? { model: modelOf(dice.of('version').pick(['', '', '', '1', '2'])) } : {}),
       metadata: {
         ...(this.has('priority') ? { 'x-class': dice.pick(['interactive', 'batch']) } : {}),
         ...(this.has('ring-hash') ? { 'x-session': `s${dice.between(1, 20)}` } : {}),
         ...(this.has('metadata') ? metadataOf(dice.of('metadata')) : {}),
+        ...(this.has('access-log') ? { 'x-request-id': `sim-${id}` } : {}),
       },
       request,
       response: hasError ? [] : response,
@@ -431,7 +466,7 @@ class Draw {
         this.has('cancels') && dice.chance(0.15 * this.intensity('cancels')) ? dice.logBetween(1, 2_000) : 0,
       reader: this.reader(dice, response),
       modelReader: this.reader(dice, request),
-      isIdempotent: kind === 'Safe' || kind === 'Tokens',
+      isIdempotent: kind === 'Safe' || kind === 'Tokens' || (kind === 'Infer' && this.isInferSafe),
     };
   }
 
@@ -502,6 +537,8 @@ class Draw {
       }
     }
     faults.push(...operations(this.dice.of('operations'), this.hasAny, replicas, callers, forMs));
+    const disks = this.dice.of('disks and names');
+    faults.push(...diskAndDnsFaults(disks, this.hasAny, replicas, callers, forMs));
     faults.push(...consulFaults(this.dice.of('consul faults'), this.hasAny, { replicas, callers, forMs }));
     return faults.sort((a, b) => a.atMs - b.atMs);
   }

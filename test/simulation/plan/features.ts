@@ -1,5 +1,5 @@
 /** What a run may switch on. */
-import { CONSUL_FAULTS, type FaultKind } from './plan.js';
+import { CONSUL_FAULTS, DNS_FAULTS } from './plan.js';
 
 /** What a run may switch on, and in which share of the runs it is. */
 export const FEATURES = {
@@ -75,16 +75,35 @@ export const FEATURES = {
   reload: 0.2,
   // Gives way to a successor: no call is lost.
   drain: 0.2,
+  // A successor gets the listening sockets, and the sidecar ends once that accepts: no call is lost either.
+  takeover: 0.2,
   'clock-jump': 0.15,
   // Certificates live for seconds, and are renewed in time unless a fault prevents it.
   certificates: 0.25,
   'identity-expires': 0.15,
+  // Everybody believes the old root and the new one, then gets a certificate of the new one, then believes the new one alone.
+  'roots-change': 0.3,
+  // What sidecars write, on a disk that may be full, slow, or take a part of each write.
+  'access-log': 0.3,
+  audit: 0.3,
+  'disk-full': 0.25,
+  'disk-slow': 0.25,
+  'disk-ragged': 0.25,
+  // A killed sidecar takes its machine along: what was not synced is lost.
+  'power-loss': 0.3,
+  // Replicas are found by DNS, where Consul is not.
+  dns: 0.25,
+  'dns-fails': 0.4,
+  'dns-empty': 0.3,
+  'dns-loses': 0.4,
   // A reload brings other options, or fewer endpoints.
   'other-options': 0.6,
   'fewer-endpoints': 0.3,
   // Consul: where it is, replicas are found through it, and intentions are its own.
   consul: 0.35,
   'self-registration': 0.5,
+  // Its replicas have versions of their model, and a second one comes.
+  rollout: 0.3,
   'consul-away': 0.3,
   'consul-hangs': 0.2,
   'consul-cut-off': 0.2,
@@ -99,20 +118,6 @@ export const FEATURES = {
   'deny-intention': 0.3,
 } as const;
 export type Feature = keyof typeof FEATURES;
-
-export const HARMS: readonly FaultKind[] = [
-  'kill-model',
-  'freeze-model',
-  'kill-sidecar',
-  'freeze-sidecar',
-  'freeze-caller',
-  'slow-model',
-  'failing-model',
-  'break-connection',
-  'stall-connection',
-  'partition',
-  'reload',
-];
 
 /** Options that a reload changes. */
 export const OPTIONS = [
@@ -133,4 +138,11 @@ export const OPTIONS = [
 ] as const satisfies readonly Feature[];
 
 /** Features that mean nothing without Consul. */
-export const OF_CONSUL: ReadonlySet<string> = new Set([...CONSUL_FAULTS, 'self-registration']);
+export const OF_CONSUL: ReadonlySet<string> = new Set([...CONSUL_FAULTS, 'self-registration', 'rollout']);
+
+/** Features that mean nothing without DNS, without certificates, or where nothing is written. */
+export const NEEDS: Readonly<Record<string, readonly string[]>> = {
+  ...Object.fromEntries(DNS_FAULTS.map((kind) => [kind, ['dns']])),
+  'identity-expires': ['certificates'],
+  'roots-change': ['certificates'],
+};

@@ -73,6 +73,8 @@ export interface CallPlan {
   readonly caller: number;
   readonly upstream: string;
   readonly path: string;
+  /** The model that its messages name; absent: they name none. `version` is empty where it leaves the choice to the sidecar. */
+  readonly model?: { readonly name: string; readonly version: string };
   /** The model's, for routes that read it; empty: none. */
   readonly metadata: Readonly<Record<string, string>>;
   /** Sizes of the messages. */
@@ -143,7 +145,8 @@ export function isConsulFault(kind: FaultKind): kind is ConsulFault {
   return (CONSUL_FAULTS as readonly string[]).includes(kind);
 }
 
-export const FAULT_KINDS = [
+/** What breaks, or is changed by an operator, at any time and more than once. */
+export const HARMS = [
   'kill-model',
   'freeze-model',
   'kill-sidecar',
@@ -155,10 +158,27 @@ export const FAULT_KINDS = [
   'stall-connection',
   'partition',
   'reload',
-  'drain',
-  'clock-jump',
-  'identity-expires',
+] as const;
+
+/** What operators and time do. */
+export const OPERATIONS = ['drain', 'takeover', 'clock-jump', 'identity-expires'] as const;
+
+/** Of the disk of one machine. */
+export const DISK_FAULTS = ['disk-full', 'disk-slow', 'disk-ragged'] as const;
+
+/** What name servers answer. `dns-empty`: that there is no such name, or no address. */
+export const DNS_FAULTS = ['dns-fails', 'dns-empty', 'dns-loses'] as const;
+
+/** A root certificate takes the place of another: both are believed for a while. */
+export const ROOT_FAULTS = ['roots-change'] as const;
+
+export const FAULT_KINDS = [
+  ...HARMS,
+  ...OPERATIONS,
   ...CONSUL_FAULTS,
+  ...DISK_FAULTS,
+  ...DNS_FAULTS,
+  ...ROOT_FAULTS,
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
@@ -175,8 +195,29 @@ export interface FaultPlan {
   readonly share?: number;
   /** Of a failing model: its `grpc-retry-pushback-ms`. */
   readonly pushback?: string;
+  /** Of DNS: the code of Node, or `silent`. */
+  readonly failure?: string;
   /** Of a reload: content of the next file. */
   readonly file?: object;
+}
+
+/** How a version is that comes during the run. Each but `good` has to be gone again at the end. */
+export const CANDIDATES = ['good', 'erring', 'slow', 'wrong', 'unproven', 'dying'] as const;
+
+/** Version 2 of the model comes into the directories of the replicas. */
+export interface RolloutPlan {
+  readonly atMs: number;
+  /** Of the replicas, the last gets it this much later. */
+  readonly spreadMs: number;
+  readonly candidate: (typeof CANDIDATES)[number];
+  /** Of its calls that err, or that end its process. */
+  readonly share: number;
+  /** Status of those. */
+  readonly status: number;
+  /** Copies do not err: only calls show it. */
+  readonly sparesCopies: boolean;
+  /** Of a slow one: as many times as long. */
+  readonly factor: number;
 }
 
 export interface Plan {
@@ -192,6 +233,7 @@ export interface Plan {
   readonly calls: readonly CallPlan[];
   readonly faults: readonly FaultPlan[];
   readonly consul?: ConsulPlan;
+  readonly rollout?: RolloutPlan;
   /** Lifetime of certificates, ms; new ones come at two thirds of it. Absent: they do not expire. */
   readonly certificateMs?: number;
   /** More calls than the replicas can carry: refusals and late calls are right. */

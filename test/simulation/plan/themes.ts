@@ -3,8 +3,8 @@
  * of the others, so that little else explains what is seen.
  */
 import type { Dice } from '../dice.js';
-import { FEATURES, type Feature, HARMS } from './features.js';
-import type { FaultKind } from './plan.js';
+import { FEATURES, type Feature } from './features.js';
+import { HARMS } from './plan.js';
 
 const THEMES: readonly (readonly Feature[])[] = [
   // Streams that another replica goes on with.
@@ -44,6 +44,16 @@ const THEMES: readonly (readonly Feature[])[] = [
     ...(['consul', 'self-registration', 'deregister', 'maintenance', 'flapping-check'] as const),
     ...(['deny-intention', 'consul-lags', 'consul-breaks', 'streams', 'bidi', 'cold-start'] as const),
   ],
+  // Versions of a model, and what calls ask of them.
+  [
+    ...(['consul', 'rollout', 'retry', 'own-errors', 'deadlines', 'several-callers', 'bidi'] as const),
+    ...(['small-replay', 'large-messages', 'kill-sidecar', 'power-loss', 'consul-lags'] as const),
+  ],
+  // What is written, and who takes over.
+  [
+    ...(['access-log', 'audit', 'disk-full', 'disk-slow', 'disk-ragged', 'takeover', 'drain'] as const),
+    ...(['dns', 'dns-fails', 'dns-empty', 'dns-loses', 'certificates', 'roots-change', 'streams'] as const),
+  ],
   // Other rules in mid-load.
   [
     ...(['reload', 'other-options', 'fewer-endpoints', 'bursts', 'mixed-durations', 'streams'] as const),
@@ -82,7 +92,7 @@ export function drawShares(dice: Dice): Shares {
     return { isCalm, shareOf: (feature) => Math.min(MOST_SHARE, FEATURES[feature] * density) };
   const theme: ReadonlySet<Feature> = new Set(focus.pick(THEMES));
   return {
-    isCalm: !HARMS.some((kind: FaultKind) => theme.has(kind as Feature)),
+    isCalm: !HARMS.some((kind) => theme.has(kind)),
     shareOf: (feature) => (theme.has(feature) ? IN_THEME : FEATURES[feature] * BESIDE_THEME),
   };
 }

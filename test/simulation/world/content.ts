@@ -6,6 +6,7 @@ import { hashOf } from '../dice.js';
 import { ENCODING } from '../plan/plan.js';
 
 const SPAN = 1 << 16;
+const NO_HEAD = Buffer.alloc(0);
 /** Bytes without order, twice over: a window of any beginning and up to 64 KiB is one piece. */
 const NOISE = noise();
 
@@ -63,6 +64,20 @@ export function encoded(bytes: Buffer): Buffer {
   return Buffer.from(bytes.map((byte) => byte ^ XOR));
 }
 
+/** Bytes before the content of a message that has it in a field, by the size of the content. */
+export type Head = (size: number) => Buffer;
+
+/** A message without its prefix. */
+export function withHead(content: Buffer, head?: Head): Buffer {
+  return head === undefined ? content : Buffer.concat([head(content.length), content]);
+}
+
+/** A message with its prefix. */
+export function framedMessage(content: Buffer, head?: Head): Buffer {
+  const message = withHead(content, head);
+  return Buffer.concat([prefixOf(message.length), message]);
+}
+
 /** Five bytes before a message: whether it is compressed, and its length (the gRPC wire format). */
 export function prefixOf(size: number, flag = 0): Buffer {
   const prefix = Buffer.alloc(5);
@@ -78,6 +93,8 @@ export interface Expected {
   /** Sizes of the messages in order; of a token stream the number of tokens, in messages of any size. */
   readonly sizes: readonly number[];
   readonly tokens?: number;
+  /** Absent: a message is its content. */
+  readonly head?: Head | undefined;
 }
 
 /** Reads messages as they arrive and compares each byte. */
@@ -93,6 +110,8 @@ export class ContentCheck {
   private prefixBytes = 0;
   private size = -1;
   private at = 0;
+  /** Of the message that comes. */
+  private head: Buffer = NO_HEAD;
 
   constructor(private readonly expected: Expected) {}
 
@@ -120,9 +139,10 @@ export class ContentCheck {
     bytes.copy(this.prefix, this.prefixBytes, at, at + size);
     this.prefixBytes += size;
     if (this.prefixBytes < 5) return at + size;
+    const { sizes, tokens, head } = this.expected;
+    this.head = head?.(sizes[this.messages] ?? 0) ?? NO_HEAD;
     this.size = this.prefix.readUInt32BE(1);
     this.at = 0;
-    const { sizes, tokens } = this.expected;
     const mayBeEncoded = this.encoding === ENCODING;
     if (this.prefix[0]! > (mayBeEncoded ? 1 : 0))
       this.problem = `message ${this.messages}: flag ${this.prefix[0]}`;
@@ -130,19 +150,21 @@ export class ContentCheck {
       const most = (tokens - this.received) * TOKEN_BYTES;
       if (this.size > most || this.size % TOKEN_BYTES !== 0)
         this.problem = `message ${this.messages}: ${this.size} bytes, at most ${most} are to come`;
-    } else if (this.size !== sizes[this.messages])
+    } else if (this.size !== this.head.length + (sizes[this.messages] ?? Number.NaN))
       this.problem = `message ${this.messages}: ${this.size} bytes, expected ${sizes[this.messages] ?? 'no more'}`;
     return at + size;
   }
 
   private takeContent(bytes: Buffer, at: number): number {
     const { call, direction, tokens } = this.expected;
+    if (this.at < this.head.length) return this.takeHead(bytes, at);
     const size = Math.min(this.size - this.at, bytes.length - at);
     const mask = this.prefix[0] === 0 ? 0 : XOR;
     if (tokens === undefined) {
       const start = startOf(call, direction, this.messages);
-      pieces(start, this.at, this.at + size, (piece, from) => {
-        const here = at + from - this.at;
+      const offset = this.at - this.head.length;
+      pieces(start, offset, offset + size, (piece, from) => {
+        const here = at + from - offset;
         const expected = mask === 0 ? piece : encoded(piece);
         if (this.problem === '' && expected.compare(bytes, here, here + piece.length) !== 0)
           this.problem = `message ${this.messages}: other bytes between ${from} and ${from + piece.length}`;
@@ -156,6 +178,15 @@ export class ContentCheck {
           this.problem = `message ${this.messages}: not token ${token} at byte ${offset}`;
       }
     }
+    this.at += size;
+    return at + size;
+  }
+
+  private takeHead(bytes: Buffer, at: number): number {
+    const size = Math.min(this.head.length - this.at, bytes.length - at);
+    const head = this.prefix[0] === 0 ? this.head : encoded(this.head);
+    if (head.compare(bytes, at, at + size, this.at, this.at + size) !== 0)
+      this.problem = `message ${this.messages}: another head`;
     this.at += size;
     return at + size;
   }

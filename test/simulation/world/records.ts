@@ -4,6 +4,8 @@ import type { CallPlan } from '../plan/plan.js';
 /** A call at one model. */
 export interface Execution {
   readonly replica: string;
+  /** Of the model; empty: it has one version only. */
+  readonly version: string;
   readonly startMs: number;
   /** The whole request has arrived. */
   isRequestWhole: boolean;

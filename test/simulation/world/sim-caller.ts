@@ -4,7 +4,8 @@ import type { Address } from '../../../sidecar/config/model.js';
 import type { Field } from '../../kit/http2/hpack-lite.js';
 import type { Dice } from '../dice.js';
 import type { CallerPlan } from '../plan/plan.js';
-import { ContentCheck, messageOf, prefixOf, REQUEST, RESPONSE } from './content.js';
+import { ContentCheck, framedMessage, type Head, messageOf, REQUEST, RESPONSE } from './content.js';
+import { headsOf } from './inference.js';
 import { Reader } from './reader.js';
 import type { CallRecord } from './records.js';
 import { CALL_KEY } from './sim-model.js';
@@ -92,6 +93,7 @@ class CallerCall implements StreamOwner {
   private sent = 0;
   private isWaitingForRoom = false;
   private wasRefused = false;
+  private readonly head: Head | undefined;
 
   constructor(
     private readonly caller: SimCaller,
@@ -99,10 +101,13 @@ class CallerCall implements StreamOwner {
   ) {
     const { plan } = record;
     const { id, response, tokens } = plan;
+    const heads = headsOf(plan);
+    this.head = heads?.request;
     this.check = new ContentCheck({
       call: id,
       direction: RESPONSE,
       sizes: response,
+      head: heads?.response,
       ...(tokens === undefined ? {} : { tokens }),
     });
     this.reader = new Reader(plan.reader, caller.process);
@@ -151,7 +156,7 @@ class CallerCall implements StreamOwner {
       const content = messageOf(plan.id, REQUEST, this.sent, size);
       this.sent++;
       const isLast = this.sent === plan.request.length;
-      stream.data(Buffer.concat([prefixOf(size), content]), isLast);
+      stream.data(framedMessage(content, this.head), isLast);
       if (!isLast && plan.requestGapMs > 0)
         return void this.caller.process.after(plan.requestGapMs, () => this.send());
     }

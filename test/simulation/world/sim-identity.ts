@@ -20,6 +20,12 @@ export interface Issuer {
   readonly lifetimeMs: number;
   /** False: no new ones come; a fault. */
   isGiving: boolean;
+  /** Root that certificates are of from now on. */
+  root: number;
+  /** Roots that the sidecar is told to believe. */
+  roots: readonly number[];
+  /** Is told of other roots. */
+  onRoots: () => void;
 }
 
 export class SimIdentity implements MeshIdentity {
@@ -31,6 +37,9 @@ export class SimIdentity implements MeshIdentity {
   private readonly rotated: ((change: { identity: Identity; rootsChanged: boolean }) => void)[] = [];
   private readonly expired: (() => void)[] = [];
   private wasValid = true;
+  /** Of the certificate. */
+  private root: number;
+  private believed: readonly number[];
 
   constructor(
     private readonly service: string,
@@ -39,6 +48,9 @@ export class SimIdentity implements MeshIdentity {
     private readonly issuer: Issuer,
   ) {
     this.notAfterMs = this.issued();
+    this.root = issuer.root;
+    this.believed = issuer.roots;
+    issuer.onRoots = () => process.run(() => this.believe());
     net.identities.set(process, this);
     if (!Number.isFinite(issuer.lifetimeMs)) return;
     process.every((issuer.lifetimeMs * 2) / 3, () => this.rotate());
@@ -56,7 +68,21 @@ export class SimIdentity implements MeshIdentity {
 
   /** Whether another process takes it. */
   isValidFor(other: SocketOwner): boolean {
-    return (other as SimProcess).wallNow() < this.notAfterMs;
+    if ((other as SimProcess).wallNow() >= this.notAfterMs) return false;
+    const there = this.net.identities.get(other) as SimIdentity | undefined;
+    return there === undefined || there.believed.includes(this.root);
+  }
+
+  /** Other roots are believed from now on. */
+  private believe(): void {
+    this.believed = this.issuer.roots;
+    this.tell(true);
+  }
+
+  private tell(rootsChanged: boolean): void {
+    this.rotations++;
+    const identity = { serial: `${this.rotations}`, id: { uri: this.uri }, notAfterMs: this.notAfterMs };
+    for (const each of this.rotated) each({ identity: identity as never, rootsChanged });
   }
 
   onRotated(listener: (change: { identity: Identity; rootsChanged: boolean }) => void): void {
@@ -71,9 +97,8 @@ export class SimIdentity implements MeshIdentity {
   rotate(): void {
     if (!this.issuer.isGiving) return;
     this.notAfterMs = this.issued();
-    this.rotations++;
-    const identity = { serial: `${this.rotations}`, id: { uri: this.uri }, notAfterMs: this.notAfterMs };
-    for (const each of this.rotated) each({ identity: identity as never, rootsChanged: false });
+    this.root = this.issuer.root;
+    this.tell(false);
     this.look();
   }
 
@@ -90,6 +115,7 @@ export class SimIdentity implements MeshIdentity {
   dial(address: Address): Socket | undefined {
     if (!this.isValid) return undefined;
     const socket = this.net.dial(address, this.process, this.service, this.notAfterMs);
+    socket.root = this.root;
     // A handshake fails on the side that does not believe the other.
     socket.believes = (other) => this.net.identities.get(other)?.isValidFor(this.process) ?? true;
     return socket as unknown as Socket;
@@ -102,16 +128,17 @@ export class SimIdentity implements MeshIdentity {
   security(): ListenerSecurity {
     return {
       admit: (socket) => {
-        const { identity, notAfterMs } = socket as unknown as SimSocket;
+        const { identity, notAfterMs, root } = socket as unknown as SimSocket;
         if (identity === null) return { refused: 'no-certificate' };
         if (this.process.wallNow() >= notAfterMs) return { refused: 'expired' };
+        if (!this.believed.includes(root)) return { refused: 'untrusted' };
         return { identity: new Caller(identity), subject: `spiffe://sim/svc/${identity}`, notAfterMs };
       },
     };
   }
 
-  stillTrusts(_session: Session): boolean {
-    return true;
+  stillTrusts({ socket }: Session): boolean {
+    return this.believed.includes((socket as unknown as SimSocket).root);
   }
 
   get problem(): string | undefined {

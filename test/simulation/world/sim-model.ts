@@ -1,8 +1,20 @@
 /** A model process: takes a call, checks each byte of its request, works as long as the plan says, and answers. */
 import type { Field } from '../../kit/http2/hpack-lite.js';
 import type { Dice } from '../dice.js';
-import { type CallPlan, ENCODING, type ReplicaPlan } from '../plan/plan.js';
-import { ContentCheck, encoded, messageOf, prefixOf, REQUEST, RESPONSE, tokensOf } from './content.js';
+import { type CallPlan, ENCODING, type ReplicaPlan, type RolloutPlan } from '../plan/plan.js';
+import {
+  ContentCheck,
+  encoded,
+  framedMessage,
+  type Head,
+  messageOf,
+  prefixOf,
+  REQUEST,
+  RESPONSE,
+  tokensOf,
+  withHead,
+} from './content.js';
+import { GOLDEN_ANSWER, headsOf, idOf, MODEL_INFER } from './inference.js';
 import { Reader } from './reader.js';
 import type { CallRecord, Execution } from './records.js';
 import { type SimNet, SimServer, type SimSocket } from './sim-net.js';
@@ -15,6 +27,15 @@ const RESUMED_FROM = 'outrider-resumed-from';
 const HEALTH = '/grpc.health.v1.Health/Check';
 /** HealthCheckResponse with status SERVING (grpc.health.v1). */
 const SERVING = Buffer.from([8, 1]);
+
+/** One version of a model of several. */
+export interface ModelVersion {
+  readonly version: string;
+  /** What is wrong with it; undefined: nothing. */
+  readonly candidate: RolloutPlan | undefined;
+}
+
+const ONLY: ModelVersion = { version: '', candidate: undefined };
 
 export class SimModel {
   process: SimProcess;
@@ -29,7 +50,10 @@ export class SimModel {
   private waiting: ModelCall[] = [];
   private starts = 0;
   peers = new Set<SimPeer>();
+  /** Called when its process has been killed. */
+  onEnd: () => void = () => {};
 
+  /** @param version absent: the only one, whose process is there from the begin. */
   constructor(
     readonly plan: ReplicaPlan,
     private readonly host: string,
@@ -37,13 +61,21 @@ export class SimModel {
     private readonly world: ConstructorParameters<typeof SimProcess>[2],
     private readonly dice: Dice,
     readonly recordOf: (id: number) => CallRecord | undefined,
+    readonly own: ModelVersion = ONLY,
   ) {
     this.failing = dice.of('failing');
-    this.process = this.start();
+    if (own === ONLY) this.process = this.start();
+    else {
+      this.process = new SimProcess(`model of ${plan.name}`, host, world, dice);
+      this.process.kill();
+    }
   }
 
   /** How it fails the next call; undefined: not at all. */
   nextFailure(): SimModel['failure'] {
+    const { candidate } = this.own;
+    if (candidate?.candidate === 'erring' && this.failing.chance(candidate.share))
+      return { status: candidate.status, share: candidate.share, pushback: '' };
     return this.failure !== undefined && this.failing.chance(this.failure.share) ? this.failure : undefined;
   }
 
@@ -74,9 +106,30 @@ export class SimModel {
   }
 
   kill(): void {
+    if (this.process.isDead) return;
     this.process.kill();
     for (const call of this.executions) call.end('killed');
     this.executions.clear();
+    this.onEnd();
+  }
+
+  /** A sidecar has started it. */
+  get isOwned(): boolean {
+    return this.own !== ONLY;
+  }
+
+  /** Its runs take so many times as long. */
+  get slowness(): number {
+    const { candidate } = this.own;
+    return this.plan.slowness * this.slowFactor * (candidate?.candidate === 'slow' ? candidate.factor : 1);
+  }
+
+  /** A call has come: one that cannot stand it ends. True: it is gone. */
+  diesOfCall(): boolean {
+    const { candidate } = this.own;
+    if (candidate?.candidate !== 'dying' || !this.failing.chance(candidate.share)) return false;
+    this.process.defer(() => this.kill());
+    return true;
   }
 
   private onStream(stream: SimStream, fields: readonly Field[], ended: boolean): void {
@@ -87,7 +140,12 @@ export class SimModel {
       stream.headers([['grpc-status', '0']], true);
       return;
     }
-    const id = Number(fields.find(([name]) => name === CALL_KEY)?.[1] ?? -1);
+    const key = fields.find(([name]) => name === CALL_KEY)?.[1];
+    if (key === undefined && path === MODEL_INFER) {
+      stream.owner = new AsideCall(this, stream);
+      return;
+    }
+    const id = Number(key ?? -1);
     const record = this.recordOf(id);
     if (record === undefined) return void stream.headers([...RESPONSE_HEADERS, ['grpc-status', '12']], true);
     const caller = fields.find(([name]) => name === 'outrider-caller')?.[1] ?? '';
@@ -132,6 +190,57 @@ const RESPONSE_HEADERS: readonly Field[] = [
   ['content-type', 'application/grpc'],
 ];
 
+/** The golden input, or a copy of a call for another version: it runs beside the calls, and is answered as its call would be. */
+class AsideCall implements StreamOwner {
+  private readonly parts: Buffer[] = [];
+
+  constructor(
+    private readonly model: SimModel,
+    private readonly stream: SimStream,
+  ) {}
+
+  onHeaders(): void {}
+  onReset(): void {}
+
+  onData(bytes: Buffer, ended: boolean): void {
+    this.parts.push(bytes);
+    this.stream.credit(bytes.length);
+    if (ended) this.requestDone();
+  }
+
+  private requestDone(): void {
+    const { model } = this;
+    const id = idOf(Buffer.concat(this.parts).subarray(5));
+    const plan = id === '' ? undefined : model.recordOf(Number(id))?.plan;
+    model.process.after((plan?.serviceMs ?? 1) * model.slowness, () => this.answer(plan));
+  }
+
+  private answer(plan: CallPlan | undefined): void {
+    const { model, stream } = this;
+    const kind = model.own.candidate?.candidate;
+    stream.headers(RESPONSE_HEADERS);
+    if (plan === undefined) {
+      const answer = kind === 'unproven' ? wrongly(GOLDEN_ANSWER) : GOLDEN_ANSWER;
+      stream.data(Buffer.concat([prefixOf(answer.length), answer]));
+      return stream.headers([['grpc-status', '0']], true);
+    }
+    const failure = model.own.candidate?.sparesCopies === true ? undefined : model.nextFailure();
+    const [size] = plan.response;
+    if (failure !== undefined || size === undefined)
+      return stream.headers([['grpc-status', `${failure?.status ?? plan.status}`]], true);
+    const content = messageOf(plan.id, RESPONSE, 0, size);
+    stream.data(framedMessage(kind === 'wrong' ? wrongly(content) : content, headsOf(plan)?.response));
+    stream.headers([['grpc-status', '0']], true);
+  }
+}
+
+/** The same with another last byte. */
+function wrongly(bytes: Buffer): Buffer {
+  const other = Buffer.from(bytes);
+  if (other.length > 0) other[other.length - 1] = (other.at(-1)! + 100) % 256;
+  return other;
+}
+
 class ModelCall implements StreamOwner {
   isRunning = false;
   readonly execution: Execution;
@@ -142,6 +251,7 @@ class ModelCall implements StreamOwner {
   private sent = 0;
   /** Messages that the caller has already. */
   private readonly resumeAfter: number;
+  private readonly head: Head | undefined;
 
   constructor(
     private readonly model: SimModel,
@@ -154,10 +264,14 @@ class ModelCall implements StreamOwner {
     this.plan = plan;
     stream.owner = this;
     this.resumeAfter = Number(fields.find(([name]) => name === RESUME_AFTER)?.[1] ?? 0);
-    this.check = new ContentCheck({ call: plan.id, direction: REQUEST, sizes: plan.request });
+    const heads = headsOf(plan);
+    this.head = heads?.response;
+    const head = heads?.request;
+    this.check = new ContentCheck({ call: plan.id, direction: REQUEST, sizes: plan.request, head });
     this.reader = new Reader(plan.modelReader, model.process);
     this.execution = {
       replica: model.plan.name,
+      version: model.own.version,
       startMs: model.process.now(),
       isRequestWhole: false,
       hasRun: false,
@@ -200,9 +314,10 @@ class ModelCall implements StreamOwner {
 
   /** Its turn has come. */
   run(): void {
-    const { process, plan, slowFactor } = this.model;
+    const { process, slowness } = this.model;
     this.execution.hasRun = true;
-    const runMs = this.plan.serviceMs * plan.slowness * slowFactor;
+    if (this.model.diesOfCall()) return;
+    const runMs = this.plan.serviceMs * slowness;
     this.execution.runMs = runMs;
     process.after(runMs, () => this.answer());
   }
@@ -273,7 +388,7 @@ class ModelCall implements StreamOwner {
     const from = this.sent;
     if (plan.tokens === undefined) {
       this.sent++;
-      return messageOf(plan.id, RESPONSE, from, plan.response[from]!);
+      return withHead(messageOf(plan.id, RESPONSE, from, plan.response[from]!), this.head);
     }
     this.sent += this.tokensNow();
     return tokensOf(plan.id, from, this.sent);

@@ -50,6 +50,11 @@ export const CALM: LinkConditions = {
 /** Of takes and reads on a ragged connection. */
 const RAGGED_SHARE = 0.3;
 
+/** What is asked of a socket of TCP, and means nothing here. */
+export function unchanged<T>(this: T): T {
+  return this;
+}
+
 /** What Node holds before `write` answers false. */
 const HIGH_WATER_BYTES = 16 * 1024;
 
@@ -71,6 +76,8 @@ export class SimSocket extends EventEmitter {
   /** What this side has proved about itself; null: nothing. */
   identity: string | null = null;
   notAfterMs = Number.POSITIVE_INFINITY;
+  /** Number of the root that its certificate is of. */
+  root = 0;
   readonly remoteAddress = '10.0.0.1';
   /** @internal */
   other: SimSocket | null = null;
@@ -103,21 +110,11 @@ export class SimSocket extends EventEmitter {
   get writableNeedDrain(): boolean {
     return this.needsDrain;
   }
-  setNoDelay(): this {
-    return this;
-  }
-  setKeepAlive(): this {
-    return this;
-  }
-  setTimeout(): this {
-    return this;
-  }
-  ref(): this {
-    return this;
-  }
-  unref(): this {
-    return this;
-  }
+  readonly setNoDelay = unchanged;
+  readonly setKeepAlive = unchanged;
+  readonly setTimeout = unchanged;
+  readonly ref = unchanged;
+  readonly unref = unchanged;
   cork(): void {}
   uncork(): void {}
 
@@ -336,7 +333,6 @@ export class SimSocket extends EventEmitter {
   }
 }
 
-/** As a sidecar reads: small reads share memory of this size, large ones have their own. */
 /** Over the first bytes of a buffer: a frame header at its begin is among them. */
 function markOf(bytes: Buffer): number {
   let mark = bytes.length;
@@ -344,6 +340,7 @@ function markOf(bytes: Buffer): number {
   return mark;
 }
 
+/** As a sidecar reads: small reads share memory of this size, large ones have their own. */
 const SLAB_BYTES = 16 * 1024;
 let slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
 let slabAt = 0;
@@ -360,11 +357,19 @@ function ownMemory(size: number): Buffer {
   return own;
 }
 
-/** What listens at an address. */
+/** A socket that listens at an address. Processes may share it, by its descriptor: each connection goes to one of them. */
+interface Listening {
+  readonly fd: number;
+  readonly address: Address;
+  readonly servers: SimServer[];
+}
+
+/** What accepts connections at an address. */
 export class SimServer extends EventEmitter {
-  private at: string | undefined;
-  private bound: Address | undefined;
+  private at: Listening | undefined;
   isListening = false;
+  /** As Node has it: a successor is given the descriptor. */
+  _handle: { readonly fd: number } | null = null;
 
   constructor(
     private readonly net: SimNet,
@@ -375,28 +380,26 @@ export class SimServer extends EventEmitter {
     process.servers.add(this);
   }
 
-  listen(where: { host?: string; port?: number; path?: string }, ...rest: unknown[]): this {
+  listen(where: { host?: string; port?: number; path?: string; fd?: number }, ...rest: unknown[]): this {
     const listening = rest.find((each) => typeof each === 'function') as (() => void) | undefined;
-    this.bound =
-      where.path === undefined
-        ? { kind: 'tcp', host: where.host ?? '127.0.0.1', port: where.port ?? 0 }
-        : { kind: 'unix', path: where.path };
-    this.at = keyOf(this.bound);
-    const taken = this.net.servers.get(this.at);
-    if (taken !== undefined) {
-      const error = Object.assign(new Error(`EADDRINUSE ${this.at}`), { code: 'EADDRINUSE' });
+    const found = where.fd === undefined ? this.net.open(addressOf(where)) : this.net.inherited(where.fd);
+    if (typeof found === 'string') {
+      const error = Object.assign(new Error(found), { code: found.split(' ')[0] });
       this.process.defer(() => this.emit('error', error));
       return this;
     }
-    this.net.servers.set(this.at, this);
+    this.at = found;
+    found.servers.push(this);
+    this._handle = { fd: found.fd };
     this.isListening = true;
     this.process.defer(() => listening?.());
     return this;
   }
 
   address(): { address: string; port: number } | string | null {
-    if (this.bound === undefined) return null;
-    return this.bound.kind === 'unix' ? this.bound.path : { address: this.bound.host, port: this.bound.port };
+    const bound = this.at?.address;
+    if (bound === undefined) return null;
+    return bound.kind === 'unix' ? bound.path : { address: bound.host, port: bound.port };
   }
 
   close(done?: () => void): this {
@@ -407,8 +410,9 @@ export class SimServer extends EventEmitter {
 
   /** It listens no more. */
   vanish(): void {
-    if (this.at !== undefined && this.net.servers.get(this.at) === this) this.net.servers.delete(this.at);
+    if (this.at !== undefined) this.net.leave(this.at, this);
     this.isListening = false;
+    this._handle = null;
     this.process.servers.delete(this);
   }
 
@@ -417,12 +421,25 @@ export class SimServer extends EventEmitter {
   }
 }
 
+function addressOf({
+  path,
+  host = '127.0.0.1',
+  port = 0,
+}: {
+  path?: string;
+  host?: string;
+  port?: number;
+}): Address {
+  return path === undefined ? { kind: 'tcp', host, port } : { kind: 'unix', path };
+}
+
 export function keyOf(address: Address): string {
   return address.kind === 'unix' ? address.path : `${address.host}:${address.port}`;
 }
 
 export class SimNet {
-  readonly servers = new Map<string, SimServer>();
+  private readonly listening = new Map<string, Listening>();
+  private descriptors = 100;
   /** Addresses whose connects are never answered; a fault. */
   readonly silent = new Set<string>();
   /** What processes prove of themselves. */
@@ -445,6 +462,35 @@ export class SimNet {
     private readonly conditionsOf: (from: SocketOwner, to: SocketOwner) => LinkConditions,
   ) {}
 
+  /** A new socket that listens; a text: why not. */
+  open(address: Address): Listening | string {
+    const key = keyOf(address);
+    if (this.listening.has(key)) return `EADDRINUSE ${key}`;
+    const fresh = { fd: ++this.descriptors, address, servers: [] };
+    this.listening.set(key, fresh);
+    return fresh;
+  }
+
+  /** One that a predecessor listens on. */
+  inherited(fd: number): Listening | string {
+    return [...this.listening.values()].find((each) => each.fd === fd) ?? `EBADF ${fd}`;
+  }
+
+  /** The socket is closed with the last that listens on it. */
+  leave(socket: Listening, server: SimServer): void {
+    const at = socket.servers.indexOf(server);
+    if (at >= 0) socket.servers.splice(at, 1);
+    if (socket.servers.length === 0) this.listening.delete(keyOf(socket.address));
+  }
+
+  /** What accepts the next connection: of several the kernel wakes any that runs. */
+  private acceptor(key: string): SimServer | undefined {
+    const servers = this.listening.get(key)?.servers ?? [];
+    if (servers.length <= 1) return servers[0];
+    const awake = servers.filter(({ process }) => !process.isFrozen);
+    return this.dice.pick(awake.length > 0 ? awake : servers);
+  }
+
   /** Whether the network between two processes is cut. */
   isCut(one: SocketOwner, other: SocketOwner): boolean {
     if (this.cuts.size === 0) return false;
@@ -455,7 +501,7 @@ export class SimNet {
   dial(address: Address, from: SocketOwner, identity: string | null, notAfterMs: number): SimSocket {
     const key = keyOf(address);
     const number = ++this.connections;
-    const target = this.servers.get(key);
+    const target = this.listening.get(key)?.servers[0];
     const conditions = this.conditionsOf(from, target?.process ?? from);
     const dice = this.dice.of(number);
     const socket = new SimSocket(this, from, conditions, dice);
@@ -469,7 +515,7 @@ export class SimNet {
   private connect(socket: SimSocket, key: string, dice: Dice): void {
     if (socket.destroyed || socket.process.isDead) return;
     if (socket.process.isFrozen) return socket.process.whenThawed(() => this.connect(socket, key, dice));
-    const server = this.servers.get(key);
+    const server = this.acceptor(key);
     if (server === undefined) return socket.fail('ECONNREFUSED');
     if (this.silent.has(key) || this.isCut(socket.process, server.process)) return;
     if (!socket.believes(server.process)) return socket.fail('CERT_HAS_EXPIRED');
@@ -478,6 +524,7 @@ export class SimNet {
     socket.other = there;
     there.identity = socket.identity;
     there.notAfterMs = socket.notAfterMs;
+    there.root = socket.root;
     socket.connecting = false;
     this.touch(socket);
     // A frozen process has a backlog: the connection is there, and waits.

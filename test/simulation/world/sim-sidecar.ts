@@ -2,16 +2,18 @@
 import type { AppContext } from '../../../sidecar/app/context.js';
 import type { InboundSide } from '../../../sidecar/app/inbound-side.js';
 import type { OutboundSide } from '../../../sidecar/app/outbound-side.js';
-import type { RunningSidecar } from '../../../sidecar/app/running-sidecar.js';
+import type { OwnedModel, RunningSidecar } from '../../../sidecar/app/running-sidecar.js';
 import { startSidecar } from '../../../sidecar/app/sidecar.js';
 import { parseSidecarFile } from '../../../sidecar/config/file/parse.js';
 import type { Address, SidecarConfig } from '../../../sidecar/config/model.js';
 import type { LogFields, Logger } from '../../../sidecar/runtime/log/logger.js';
+import { ListenSockets } from '../../../sidecar/runtime/process/listen-sockets.js';
 import type { RegistryReport } from '../../../sidecar/telemetry/reports.js';
 import type { Dice } from '../dice.js';
 import { type Issuer, SimIdentity } from './sim-identity.js';
 import { SimModelClient } from './sim-model-client.js';
 import { SimProcess } from './sim-process.js';
+import type { SimSupervisor } from './sim-supervisor.js';
 
 /** The parts of a running sidecar that the oracle looks into. */
 export interface Insides {
@@ -31,7 +33,13 @@ export function configOf(file: object): SidecarConfig {
 export interface SidecarEvents {
   readonly world: ConstructorParameters<typeof SimProcess>[2];
   log(sidecar: string, level: string, fields: LogFields, message: string): void;
+  /** Starts the process of a version of its model. */
+  own(sidecar: SimSidecar, host: OwnedModel): SimSupervisor;
+  /** Its process was killed. */
+  killed(sidecar: SimSidecar): void;
 }
+
+const READY_POLL_MS = 25;
 
 export class SimSidecar {
   process: SimProcess;
@@ -40,6 +48,10 @@ export class SimSidecar {
   private starts = 0;
   private clients = 0;
   private readonly service: string;
+  private owned: SimSupervisor[] = [];
+  private sockets = new ListenSockets();
+  /** The process that a successor has taken over from, while it drains. */
+  private before: SimProcess | undefined;
 
   constructor(
     readonly name: string,
@@ -60,13 +72,25 @@ export class SimSidecar {
   }
 
   async start(): Promise<void> {
-    if (this.process.isDead) {
-      this.process = this.newProcess();
-      this.identity = new SimIdentity(this.service, this.events.world.net, this.process, this.issuer);
-    }
+    if (this.process.isDead) this.renew();
+    const { process } = this;
+    const running = await this.begin(new ListenSockets());
+    if (this.process !== process || process.isDead) return;
+    this.running = running;
+    if ('model' in this.file) running.ownModels((host) => this.owned.push(this.events.own(this, host)));
+  }
+
+  private renew(): void {
+    this.process = this.newProcess();
+    this.identity = new SimIdentity(this.service, this.events.world.net, this.process, this.issuer);
+  }
+
+  private begin(sockets: ListenSockets): Promise<RunningSidecar> {
     const { process, identity } = this;
     const logger = this.logger();
-    const running = await startSidecar(configOf(this.file), {
+    this.sockets = sockets;
+    return startSidecar(configOf(this.file), {
+      sockets,
       clock: process,
       timers: process,
       random: process.random,
@@ -80,7 +104,6 @@ export class SimSidecar {
       modelClient: (address) =>
         new SimModelClient(address, process, this.dice.of(`client ${++this.clients}`)),
     });
-    if (this.process === process && !process.isDead) this.running = running;
   }
 
   private logger(): Logger {
@@ -104,8 +127,16 @@ export class SimSidecar {
   }
 
   kill(): void {
+    this.end();
+    this.events.killed(this);
+  }
+
+  private end(): void {
     this.process.kill();
+    this.before?.kill();
+    this.before = undefined;
     this.running = undefined;
+    for (const each of this.owned.splice(0)) each.kill();
   }
 
   /** As on SIGTERM: it drains, ends, and a new process starts. */
@@ -115,8 +146,43 @@ export class SimSidecar {
     await running.drain();
     await running.stop();
     if (this.process !== process || process.isDead) return;
-    this.kill();
+    this.end();
     await this.start();
+  }
+
+  /**
+   * A successor inherits the listening sockets, accepts once it is ready, and only then this process drains and ends (as
+   * cli/sidecar/takeover.ts does it).
+   */
+  async takeOver(): Promise<void> {
+    const { running, process, sockets } = this;
+    if (running === undefined || process.isDead || process.isFrozen || this.before !== undefined) return;
+    const handed = sockets.all().map(({ name, fd, at }) => [name, { fd, at }] as const);
+    const generation = sockets.generation + 1;
+    this.before = process;
+    this.renew();
+    const fresh = this.process;
+    const own = new ListenSockets({ holdBack: true, generation, sockets: Object.fromEntries(handed) });
+    const successor = await this.begin(own);
+    if (this.process !== fresh || fresh.isDead) return;
+    this.running = successor;
+    await this.untilReady(successor, fresh);
+    successor.accept();
+    running.handOver();
+    await running.drain();
+    await running.stop();
+    process.kill();
+    this.before = undefined;
+  }
+
+  private untilReady(successor: RunningSidecar, process: SimProcess): Promise<void> {
+    return new Promise((resolve) => {
+      const poll = (): void => {
+        if (successor.view.notReady().length === 0) resolve();
+        else process.after(READY_POLL_MS, poll);
+      };
+      poll();
+    });
   }
 
   get insides(): Insides | undefined {

@@ -2,15 +2,25 @@
 import '../../kit/mocha/strict-phases.js';
 import { ManualClock } from '../../kit/time/manual-clock.js';
 import { Dice } from '../dice.js';
-import { type FaultPlan, isConsulFault, type Plan } from '../plan/plan.js';
+import {
+  type FaultPlan,
+  isConsulFault,
+  type Plan,
+  type ReplicaPlan,
+  type RolloutPlan,
+} from '../plan/plan.js';
 import { SimConsul } from './consul/sim-consul.js';
+import { SimDisk } from './disk.js';
+import { MODEL_CARD } from './inference.js';
 import { type CallRecord, recordOf } from './records.js';
 import { SimCaller } from './sim-caller.js';
+import { type DnsFailure, SimDns } from './sim-dns.js';
 import type { Issuer } from './sim-identity.js';
 import { SimModel } from './sim-model.js';
 import { SimNet } from './sim-net.js';
 import type { SimProcess } from './sim-process.js';
-import { SimSidecar } from './sim-sidecar.js';
+import { type SidecarEvents, SimSidecar } from './sim-sidecar.js';
+import { SimSupervisor } from './sim-supervisor.js';
 
 /** Something that was wrong while the run went on. */
 export interface Finding {
@@ -26,12 +36,15 @@ export interface Watch {
   look(world: World): void;
 }
 
+/** Between the first sidecar that hears of other roots and the last, ms. */
+export const ROOTS_SPREAD_MS = 800;
+
 /** A turn that never ends is a finding. */
 const MOST_TURNS_AT_ONCE = 200_000;
 /** After the last call and fault, so that everything comes to rest. */
 const REST_MS = 60_000;
-/** What a sidecar asks of a peer that had denied it, it asks again after a minute. */
-const REST_AFTER_DENIAL_MS = 150_000;
+/** What a sidecar asks of a peer that had denied it, it asks again after a minute; and a rollout goes from replica to replica. */
+const LONG_REST_MS = 150_000;
 /** Before the first call; with Consul everybody has found each other by then. */
 const BEGIN_MS = 500;
 const BEGIN_WITH_CONSUL_MS = 4_000;
@@ -44,6 +57,8 @@ export class World {
   readonly sidecars: SimSidecar[] = [];
   readonly callers: SimCaller[] = [];
   consul: SimConsul | undefined;
+  readonly disk: SimDisk;
+  readonly dns: SimDns;
   readonly findings: Finding[] = [];
   readonly trace: string[] = [];
   /** Hash over all that the trace would say. */
@@ -69,6 +84,13 @@ export class World {
     this.net.onChanged = (process) =>
       this.findOnce('right-frames', `${process} changed a buffer that its socket had not taken yet`);
     this.records = plan.calls.map(recordOf);
+    this.disk = new SimDisk(this.clock, this.dice.of('disk'));
+    this.dns = new SimDns(this.clock, this.dice.of('dns'));
+    for (const service of new Set(plan.replicas.map((each) => each.service)))
+      this.dns.records.set(
+        `${service}.sim`,
+        plan.replicas.filter((each) => each.service === service).map(hostOf),
+      );
   }
 
   /** Since the begin of the run, ms. */
@@ -120,6 +142,7 @@ export class World {
     await this.until(this.warmUpMs);
     for (const record of this.records) this.schedule(record);
     for (const fault of this.plan.faults) this.scheduleFault(fault);
+    if (this.plan.rollout !== undefined) this.scheduleRollout(this.plan.rollout);
     for (const watch of this.watches) {
       const look = (): void => {
         watch.look(this);
@@ -138,13 +161,30 @@ export class World {
   /** The run is over, and everything is at rest. */
   get endMs(): number {
     const isDenied = this.plan.faults.some(({ kind }) => kind === 'deny-intention');
-    return this.warmUpMs + this.plan.forMs + (isDenied ? REST_AFTER_DENIAL_MS : REST_MS);
+    const isLong = isDenied || this.plan.rollout !== undefined;
+    return this.warmUpMs + this.plan.forMs + (isLong ? LONG_REST_MS : REST_MS);
   }
 
   private async build(): Promise<void> {
     const { plan, dice } = this;
-    const events = {
+    const byId = new Map(this.records.map((record) => [record.plan.id, record]));
+    const find = (id: number): CallRecord | undefined => byId.get(id);
+    const events: SidecarEvents = {
       world: this,
+      own: (sidecar, host) => {
+        const replica = plan.replicas.find(({ name }) => name === sidecar.name)!;
+        const { address, version = '' } = host;
+        const path = address.kind === 'unix' ? address.path : '';
+        const candidate = version === '2' ? plan.rollout : undefined;
+        const own = dice.of(`model ${replica.name} ${path}`);
+        const model = new SimModel(replica, replica.name, path, this, own, find, { version, candidate });
+        this.models.push(model);
+        return new SimSupervisor(host, sidecar.process, model);
+      },
+      killed: ({ name }) => {
+        this.disk.killed(name);
+        if (plan.features.includes('power-loss')) this.disk.losePower(name);
+      },
       log: (sidecar: string, level: string, fields: object, message: string) => {
         const error = (fields as { error?: unknown }).error;
         const why = error instanceof Error ? error.stack : JSON.stringify(fields);
@@ -154,13 +194,15 @@ export class World {
       },
     };
     if (plan.consul !== undefined) this.consul = new SimConsul(plan.consul, this, dice.of('consul'));
-    const byId = new Map(this.records.map((record) => [record.plan.id, record]));
+    for (const { name } of [...plan.replicas, ...plan.callers])
+      this.disk.mkdirSync(`/sim/${name}`, { recursive: true });
     for (const replica of plan.replicas) {
       const path = `/sim/${replica.name}.sock`;
-      const find = (id: number): CallRecord | undefined => byId.get(id);
-      this.models.push(
-        new SimModel(replica, replica.name, path, this, dice.of(`model ${replica.name}`), find),
-      );
+      if ('model' in replica.file) this.addVersion(replica.name, '1');
+      else
+        this.models.push(
+          new SimModel(replica, replica.name, path, this, dice.of(`model ${replica.name}`), find),
+        );
       this.sidecars.push(
         new SimSidecar(
           replica.name,
@@ -199,8 +241,23 @@ export class World {
     await started;
   }
 
+  /** An operator copies a version of the model to a machine. */
+  private addVersion(machine: string, version: string): void {
+    this.disk.put(`/sim/${machine}/models/digits/${version}/model.yaml`, MODEL_CARD);
+  }
+
+  private scheduleRollout({ atMs, spreadMs }: RolloutPlan): void {
+    const owners = this.plan.replicas.filter(({ file }) => 'model' in file);
+    for (const [i, { name }] of owners.entries())
+      this.clock.after(atMs + (spreadMs * i) / Math.max(1, owners.length - 1), () => {
+        this.note(`version 2 comes to ${name}`);
+        this.addVersion(name, '2');
+      });
+  }
+
   private issuer(): Issuer {
-    return { lifetimeMs: this.plan.certificateMs ?? Number.POSITIVE_INFINITY, isGiving: true };
+    const lifetimeMs = this.plan.certificateMs ?? Number.POSITIVE_INFINITY;
+    return { lifetimeMs, isGiving: true, root: 1, roots: [1], onRoots: () => {} };
   }
 
   private schedule(record: CallRecord): void {
@@ -226,23 +283,25 @@ export class World {
 
   private begin(fault: FaultPlan): void {
     if (isConsulFault(fault.kind)) return this.consul?.begin(fault);
-    const model = this.models.find(({ plan }) => plan.name === fault.target);
+    const models = this.models.filter(({ plan }) => plan.name === fault.target);
     const sidecar = this.sidecars.find(({ name }) => name === fault.target);
     switch (fault.kind) {
       case 'kill-model':
-        return model?.kill();
+        for (const model of models) model.kill();
+        return;
       case 'freeze-model':
-        return model?.process.freeze();
+        for (const model of models) model.process.freeze();
+        return;
       case 'kill-sidecar':
         return sidecar?.kill();
       case 'freeze-sidecar':
       case 'freeze-caller':
         return sidecar?.process.freeze();
       case 'slow-model':
-        if (model !== undefined) model.slowFactor = fault.amount;
+        for (const model of models) model.slowFactor = fault.amount;
         return;
       case 'failing-model':
-        if (model !== undefined)
+        for (const model of models)
           model.failure = { status: fault.amount, share: fault.share ?? 1, pushback: fault.pushback ?? '' };
         return;
       case 'break-connection':
@@ -259,12 +318,34 @@ export class World {
       case 'drain':
         void sidecar?.giveWay().catch((error: unknown) => this.find('drain', String(error)));
         return;
+      case 'takeover':
+        void sidecar?.takeOver().catch((error: unknown) => this.find('takeover', String(error)));
+        return;
       case 'clock-jump':
         if (sidecar !== undefined) sidecar.process.clockOffsetMs += fault.amount;
         return;
       case 'identity-expires':
         if (sidecar !== undefined) sidecar.issuer.isGiving = false;
         return;
+      case 'disk-full':
+        this.disk.stateOf(fault.target).isFull = true;
+        return;
+      case 'disk-slow':
+        this.disk.stateOf(fault.target).slowMs = fault.amount;
+        return;
+      case 'disk-ragged':
+        this.disk.stateOf(fault.target).isRagged = true;
+        return;
+      case 'dns-fails':
+      case 'dns-empty':
+        this.dns.failure = fault.failure as DnsFailure;
+        return;
+      case 'dns-loses':
+        for (const replica of this.plan.replicas)
+          if (replica.name === fault.target) this.dns.lost.add(hostOf(replica));
+        return;
+      case 'roots-change':
+        return this.changeRoots();
       case 'reload':
         if (sidecar !== undefined && fault.file !== undefined) this.reload(sidecar, fault.file);
         return;
@@ -273,14 +354,16 @@ export class World {
 
   private endFault(fault: FaultPlan): void {
     if (isConsulFault(fault.kind)) return this.consul?.end(fault);
-    const model = this.models.find(({ plan }) => plan.name === fault.target);
+    const models = this.models.filter(({ plan }) => plan.name === fault.target);
     const sidecar = this.sidecars.find(({ name }) => name === fault.target);
     switch (fault.kind) {
       case 'kill-model':
-        if (model?.process.isDead === true) model.start();
+        // What a sidecar has started, it starts again.
+        for (const model of models) if (model.process.isDead && !model.isOwned) model.start();
         return;
       case 'freeze-model':
-        return model?.process.thaw();
+        for (const model of models) model.process.thaw();
+        return;
       case 'kill-sidecar':
         if (sidecar?.process.isDead === true)
           void sidecar.start().catch((error: unknown) => this.find('restart', String(error)));
@@ -289,10 +372,10 @@ export class World {
       case 'freeze-caller':
         return sidecar?.process.thaw();
       case 'slow-model':
-        if (model !== undefined) model.slowFactor = 1;
+        for (const model of models) model.slowFactor = 1;
         return;
       case 'failing-model':
-        if (model !== undefined) model.failure = undefined;
+        for (const model of models) model.failure = undefined;
         return;
       case 'break-connection':
         for (const socket of this.meshSockets(fault.target))
@@ -306,12 +389,50 @@ export class World {
         if (sidecar === undefined) return;
         sidecar.issuer.isGiving = true;
         return sidecar.identity.rotate();
+      case 'disk-full':
+        this.disk.stateOf(fault.target).isFull = false;
+        return;
+      case 'disk-slow':
+        this.disk.stateOf(fault.target).slowMs = 0;
+        return;
+      case 'disk-ragged':
+        this.disk.stateOf(fault.target).isRagged = false;
+        return;
+      case 'dns-fails':
+      case 'dns-empty':
+        this.dns.failure = undefined;
+        return;
+      case 'dns-loses':
+        return this.dns.lost.clear();
       case 'partition':
         for (const caller of this.callers) this.net.cuts.delete(`${caller.plan.name} ${fault.target}`);
         return;
       default:
         return;
     }
+  }
+
+  /**
+   * Each step reaches the sidecars one after the other, and the next one begins when all have got there: nobody meets a certificate of a
+   * root that it does not believe. The last step comes when the certificates of the old root are over.
+   */
+  private changeRoots(): void {
+    const { sidecars, clock, dice } = this;
+    const lifetimeMs = this.plan.certificateMs ?? 0;
+    const step = (afterMs: number, make: (issuer: Issuer) => void): void => {
+      for (const { issuer, name } of sidecars)
+        clock.after(afterMs + dice.of(`roots ${name}`).next() * ROOTS_SPREAD_MS, () => make(issuer));
+    };
+    const believe = (issuer: Issuer, roots: readonly number[]): void => {
+      issuer.roots = roots;
+      issuer.onRoots();
+    };
+    this.note('a new root is believed');
+    step(0, (issuer) => believe(issuer, [1, 2]));
+    step(ROOTS_SPREAD_MS, (issuer) => {
+      issuer.root = 2;
+    });
+    step(2 * ROOTS_SPREAD_MS + lifetimeMs, (issuer) => believe(issuer, [2]));
   }
 
   /** Sockets of the sidecar of this name towards others in the mesh. */
@@ -379,4 +500,9 @@ export class World {
     for (let i = 0; i < 1_000 && !isStopped; i++) await this.turn();
     await this.until(this.nowMs + 1_000);
   }
+}
+
+/** The address of a replica, without its port. */
+function hostOf({ file }: ReplicaPlan): string {
+  return (file as { inbound: { listen: string } }).inbound.listen.split(':')[0]!;
 }

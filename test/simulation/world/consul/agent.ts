@@ -5,7 +5,8 @@
 import { type Dice, hashOf } from '../../dice.js';
 import { SimServer, type SimSocket } from '../sim-net.js';
 import { SimProcess } from '../sim-process.js';
-import { chainOf, healthOf, intentionsOf, isAllowed, matchOf, selfOf } from './answers.js';
+import { chainOf, healthOf, intentionsOf, isAllowed, matchOf, selfOf, taggedOf } from './answers.js';
+import { durationMs } from './duration.js';
 import { type HttpAnswer, HttpConnection, type HttpRequest } from './http.js';
 import { keyAnswer } from './keys.js';
 import type { CheckStatus, ConsulServers, Tables } from './servers.js';
@@ -39,6 +40,8 @@ interface Held {
 }
 
 const PORT = 8_500;
+/** Id of the check of a service in maintenance, before that of the service. */
+const MAINTENANCE = '_service_maintenance:';
 const DEFAULT_WAIT_MS = 300_000;
 const MOST_WAIT_MS = 600_000;
 /** After a failure to tell the servers. */
@@ -175,7 +178,7 @@ export class ConsulAgent {
 
   /** `consul maint` on a service. */
   maintain(service: string, isOn: boolean): void {
-    const id = `_service_maintenance:${service}`;
+    const id = MAINTENANCE + service;
     if (isOn)
       this.checks.set(id, {
         ...{ id, name: 'Service Maintenance Mode', service, notes: 'by an operator', ttlMs: 0, alias: '' },
@@ -195,7 +198,7 @@ export class ConsulAgent {
       name: String(definition['Name'] ?? ''),
       service,
       notes: String(definition['Notes'] ?? ''),
-      ttlMs: Number.parseFloat(String(definition['TTL'] ?? '0')),
+      ttlMs: durationMs(String(definition['TTL'] ?? '0s')),
       alias: String(definition['AliasService'] ?? ''),
       status: known?.status ?? (definition['Status'] as CheckStatus | undefined) ?? 'critical',
       output: known?.output ?? '',
@@ -262,7 +265,7 @@ export class ConsulAgent {
           status,
           output,
           notes,
-          type: alias === '' ? 'ttl' : 'alias',
+          type: typeOf({ id, alias }),
         });
     });
   }
@@ -298,8 +301,12 @@ export class ConsulAgent {
     query: HttpRequest['query'],
   ): ((tables: Tables) => Found | HttpAnswer) | undefined {
     const { servers } = this;
+    const denied = (tables: Tables): HttpAnswer => ({
+      ...DENIED,
+      headers: kind === 'discovery-chain' ? { 'X-Consul-Index': `${tables.intentionIndex}` } : {},
+    });
     const refused = (make: (tables: Tables) => Found | HttpAnswer) => (tables: Tables) =>
-      servers.hasRights ? make(tables) : DENIED;
+      servers.hasRights ? make(tables) : denied(tables);
     switch (`${kind} ${kind === 'health' || kind === 'connect' ? first : ''}`.trim()) {
       case 'health connect':
       case 'health service':
@@ -335,7 +342,7 @@ export class ConsulAgent {
   ): void {
     const asked = Number(query.get('index') ?? 0);
     const wait = query.get('wait');
-    const waitMs = Math.min(MOST_WAIT_MS, wait === undefined ? DEFAULT_WAIT_MS : Number.parseFloat(wait));
+    const waitMs = Math.min(MOST_WAIT_MS, wait === undefined ? DEFAULT_WAIT_MS : durationMs(wait));
     let timer: { cancel(): void } | undefined;
     const held: Held = {
       connection,
@@ -372,7 +379,7 @@ export class ConsulAgent {
     const { hasRights } = this.servers;
     // Lists leave out what may not be read, and look complete.
     const isList = method === 'GET' && ['services', 'checks', 'members'].includes(what);
-    if (!hasRights && !isList) return this.later(connection, DENIED);
+    if (!hasRights && !isList) return this.later(connection, this.denial(request, path));
     if (what === 'self') return this.later(connection, json(selfOf(this.node, this.servers.defaultPolicy)));
     if (what === 'members') return this.later(connection, json(hasRights ? [{ Name: this.node }] : []));
     if (what === 'services') {
@@ -384,7 +391,7 @@ export class ConsulAgent {
       const own = [...this.checks.values()].filter(
         ({ service }) => hasRights && passes(query.get('filter'), 'ServiceID', service),
       );
-      const shown = own.map((each) => [each.id, checkOf(this.node, each)]);
+      const shown = own.map((each) => [each.id, checkOf(this.node, each, this.services.get(each.service))]);
       return this.later(connection, json(Object.fromEntries(shown)));
     }
     if (what === 'service' && verb === 'register') {
@@ -401,9 +408,21 @@ export class ConsulAgent {
     this.later(connection, { status: 404, headers: {}, body: '' });
   }
 
+  /** With what was missing, where it was asked to change something. */
+  private denial({ method, body }: HttpRequest, [what, verb, id = '']: readonly string[]): HttpAnswer {
+    if (method !== 'PUT' || (what !== 'service' && what !== 'check')) return DENIED;
+    const service = verb === 'update' ? (this.checks.get(id)?.service ?? '') : id;
+    const definition = verb === 'register' ? (JSON.parse(body) as Json) : this.services.get(service);
+    return {
+      ...DENIED,
+      body: `Permission denied: Missing service:write on ${String(definition?.['Name'] ?? '')}`,
+    };
+  }
+
   private update(connection: HttpConnection, id: string, { Status, Output }: Json): void {
     const check = this.checks.get(id);
-    if (check === undefined || check.ttlMs === 0)
+    if (check === undefined) return this.later(connection, { ...FAULT, body: `Unknown check "${id}"` });
+    if (check.ttlMs === 0)
       return this.later(connection, { ...FAULT, body: `CheckID "${id}" does not have associated TTL` });
     check.updates++;
     const isOther = check.status !== Status;
@@ -431,7 +450,7 @@ export class ConsulAgent {
     const definition = this.services.get(id);
     if (asked === undefined || definition === undefined || contentHash(definition) !== asked)
       return this.later(connection, answer());
-    const waitMs = Math.min(MOST_WAIT_MS, Number.parseFloat(query.get('wait') ?? `${DEFAULT_WAIT_MS}`));
+    const waitMs = Math.min(MOST_WAIT_MS, durationMs(query.get('wait') ?? `${DEFAULT_WAIT_MS}ms`));
     const all = this.waiting.get(id) ?? new Set();
     this.waiting.set(id, all);
     const look = (isOver: boolean): void => {
@@ -468,12 +487,26 @@ function answerOf({ index, body, status = 200 }: Found): HttpAnswer {
 
 /** As the agent lists a service. */
 function serviceOf({ Name, Checks: _, ...rest }: Json): Json {
-  return { Kind: '', ...rest, Service: Name, EnableTagOverride: false, TaggedAddresses: {} };
+  return { ...rest, Service: Name, EnableTagOverride: false, TaggedAddresses: taggedOf(rest) };
 }
 
-function checkOf(node: string, { id, name, status, notes, output, service, alias }: LocalCheck): Json {
+function checkOf(
+  node: string,
+  { id, name, status, notes, output, service, alias }: LocalCheck,
+  definition: Json | undefined,
+): Json {
   const what = { Node: node, CheckID: id, Name: name, Status: status, Notes: notes, Output: output };
-  return { ...what, ServiceID: service, Type: alias === '' ? 'ttl' : 'alias', Definition: {} };
+  const of = {
+    ServiceID: service,
+    ServiceName: definition?.['Name'] ?? '',
+    ServiceTags: definition?.['Tags'] ?? [],
+  };
+  return { ...what, ...of, Type: typeOf({ id, alias }), Definition: {}, CreateIndex: 0, ModifyIndex: 0 };
+}
+
+function typeOf({ id, alias }: Pick<LocalCheck, 'id' | 'alias'>): string {
+  if (id.startsWith(MAINTENANCE)) return 'maintenance';
+  return alias === '' ? 'ttl' : 'alias';
 }
 
 function contentHash(definition: Json): string {

@@ -1,4 +1,5 @@
 /** Bodies that Consul's agent answers with, of one state of the servers. */
+import { hashOf } from '../../dice.js';
 import { type Intention, precedenceOf, type Tables } from './servers.js';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -20,32 +21,51 @@ export function healthOf(
   const body = found.map((each) => {
     const { Name, Checks: _, ...content } = each.content;
     const address = tables.nodes.get(each.node) ?? '';
-    const checks = [...tables.checks.values()].filter(
-      ({ node, service }) => node === each.node && (service === '' || service === each.id),
-    );
+    const checks = [...tables.checks.values()]
+      .filter(({ node, service }) => node === each.node && (service === '' || service === each.id))
+      // Those of the node first.
+      .sort((a, b) =>
+        `${a.service === '' ? 0 : 1} ${a.id}` < `${b.service === '' ? 0 : 1} ${b.id}` ? -1 : 1,
+      );
     return {
       Node: {
-        ID: `00000000-0000-0000-0000-${each.node.padStart(12, '0')}`,
+        ID: idOf(each.node),
         Node: each.node,
         Address: address,
         Datacenter: 'dc1',
-        TaggedAddresses: { lan: address, wan: address },
+        TaggedAddresses: { lan: address, lan_ipv4: address, wan: address, wan_ipv4: address },
         Meta: { 'consul-network-segment': '' },
         CreateIndex: 10,
         ModifyIndex: 10,
       },
       Service: {
-        ...{ Kind: '', ...content, Service: Name, EnableTagOverride: false, Connect: {} },
+        ...{ ...content, Service: Name, EnableTagOverride: false, Connect: {} },
+        TaggedAddresses: taggedOf(content),
+        Proxy: { MeshGateway: {}, Expose: {}, ...(content['Proxy'] as Json | undefined) },
         ...{ CreateIndex: each.index, ModifyIndex: each.index },
       },
       Checks: checks.map((check) => ({
         ...{ Node: check.node, CheckID: check.id, Name: check.name, Status: check.status },
-        ...{ Notes: check.notes, Output: check.output, ServiceID: check.service, ServiceName: '' },
-        ...{ ServiceTags: [], Type: check.type, Definition: {}, CreateIndex: 10, ModifyIndex: check.index },
+        ...{ Notes: check.notes, Output: check.output, ServiceID: check.service },
+        ...{
+          ServiceName: check.service === '' ? '' : Name,
+          ServiceTags: check.service === '' ? [] : content['Tags'],
+        },
+        ...{ Type: check.type, Definition: {}, CreateIndex: 10, ModifyIndex: check.index },
       })),
     };
   });
   return { index, body };
+}
+
+function idOf(name: string): string {
+  return `00000000-0000-0000-0000-${hashOf(name).toString(16).padStart(12, '0')}`;
+}
+
+/** The address of a service, by the names that Consul gives it. */
+export function taggedOf({ Address, Port }: Json): Json {
+  const place = { Address, Port };
+  return Address === undefined || Address === '' ? {} : { lan_ipv4: place, wan_ipv4: place };
 }
 
 /** The chain of a service about which there is no entry. */
@@ -110,7 +130,15 @@ function sorted(intentions: readonly Intention[]): Intention[] {
 function intentionOf(intention: Intention): Json {
   const { source, destination, action } = intention;
   return {
-    ...{ ID: '', Description: '', SourceNS: 'default', SourceName: source, DestinationNS: 'default' },
+    ...{
+      ID: idOf(`${source} ${destination}`),
+      Description: '',
+      DefaultAddr: '',
+      DefaultPort: 0,
+      Hash: 'aGFzaA==',
+    },
+    ...{ CreatedAt: '2026-01-01T00:00:00Z', UpdatedAt: '2026-01-01T00:00:00Z' },
+    ...{ SourceNS: 'default', SourceName: source, DestinationNS: 'default' },
     ...{ DestinationName: destination, SourceType: 'consul', Action: action, Meta: {} },
     ...{ Precedence: precedenceOf(intention), CreateIndex: 10, ModifyIndex: 10 },
   };

@@ -1,6 +1,6 @@
 /** A simulated socket as Node's own HTTP client takes one: a stream. */
 import { Duplex } from 'node:stream';
-import type { SimSocket } from '../sim-net.js';
+import { type SimSocket, unchanged } from '../sim-net.js';
 
 export class SocketStream extends Duplex {
   constructor(private readonly socket: SimSocket) {
@@ -33,20 +33,9 @@ export class SocketStream extends Duplex {
     done(error);
   }
 
-  // What a client of HTTP asks of a socket of TCP.
-  setNoDelay(): this {
-    return this;
-  }
-  setKeepAlive(): this {
-    return this;
-  }
-  setTimeout(): this {
-    return this;
-  }
-  ref(): this {
-    return this;
-  }
-  unref(): this {
-    return this;
-  }
+  readonly setNoDelay = unchanged;
+  readonly setKeepAlive = unchanged;
+  readonly setTimeout = unchanged;
+  readonly ref = unchanged;
+  readonly unref = unchanged;
 }

@@ -1,4 +1,5 @@
 /** Keys, sessions and transactions, as far as sidecars use them for rollouts. */
+import { durationMs } from './duration.js';
 import type { HttpAnswer, HttpRequest } from './http.js';
 import type { ConsulServers } from './servers.js';
 
@@ -24,15 +25,23 @@ function sessionAnswer(
   body: string,
 ): HttpAnswer {
   if (verb === 'create') {
-    const { TTL } = JSON.parse(body) as { TTL?: string };
-    return ok({ ID: servers.openSession(Number.parseFloat(TTL ?? '0') * 1_000, node) });
+    const { TTL, Name = '' } = JSON.parse(body) as { TTL?: string; Name?: string };
+    return ok({ ID: servers.openSession(durationMs(TTL ?? '0s'), node, Name) });
   }
   if (verb === 'renew')
     return servers.renewSession(id)
-      ? ok([{ ID: id }])
+      ? ok([renewed(servers, id)])
       : { status: 404, headers: {}, body: `Session id '${id}' not found` };
   servers.endSession(id);
   return ok(true);
+}
+
+function renewed(servers: ConsulServers, id: string): Json {
+  const { node, ttlMs, name } = servers.sessionAt(id)!;
+  return {
+    ...{ ID: id, Name: name, Node: node, LockDelay: 0, Behavior: 'delete', TTL: `${ttlMs / 1_000}s` },
+    ...{ NodeChecks: ['serfHealth'], ServiceChecks: null, CreateIndex: 10, ModifyIndex: 10 },
+  };
 }
 
 function read({ tables }: ConsulServers, key: string, isPrefix: boolean): HttpAnswer {
@@ -59,7 +68,7 @@ function write(servers: ConsulServers, key: string, { query, body }: HttpRequest
   }
   if (acquire !== undefined) {
     if (!servers.hasSession(acquire))
-      return { status: 500, headers: {}, body: `rpc error making call: invalid session "${acquire}"` };
+      return { status: 500, headers: {}, body: `invalid session "${acquire}"` };
     if (known !== undefined && known.session !== '' && known.session !== acquire) return ok(false);
     servers.setKey(key, value, acquire);
     return ok(true);
@@ -78,13 +87,22 @@ function transaction(servers: ConsulServers, steps: readonly Json[]): HttpAnswer
   const verbs = steps.map(
     ({ KV }) => KV as { Verb: string; Key: string; Session?: string; Value?: string; Index?: number },
   );
-  const holds = verbs.every(({ Verb, Key, Session, Index }) => {
+  const errors = verbs.flatMap(({ Verb, Key, Session, Index }, OpIndex) => {
     const known = servers.tables.keys.get(Key);
-    if (Verb === 'check-session') return known !== undefined && known.session === Session;
-    return Verb === 'cas' && (known?.index ?? 0) === Index;
+    if (Verb === 'check-session')
+      return known?.session === Session ? [] : [{ OpIndex, What: `failed session check on key "${Key}"` }];
+    return (known?.index ?? 0) === Index
+      ? []
+      : [{ OpIndex, What: `failed to set key "${Key}", index is stale` }];
   });
-  if (!holds)
-    return { status: 409, headers: {}, body: '{"Results":null,"Errors":[{"OpIndex":0,"What":"failed"}]}' };
+  if (errors.length > 0)
+    return { status: 409, headers: {}, body: JSON.stringify({ Results: null, Errors: errors }) };
   for (const { Verb, Key, Value } of verbs) if (Verb === 'cas') servers.setKey(Key, Value ?? '');
-  return ok({ Results: [], Errors: null });
+  // Their values are left out.
+  const Results = verbs.map(({ Key }) => {
+    const { index, session } = servers.tables.keys.get(Key)!;
+    const kept = { LockIndex: 0, Key, Flags: 0, Value: null, CreateIndex: index, ModifyIndex: index };
+    return { KV: session === '' ? kept : { ...kept, Session: session } };
+  });
+  return ok({ Results, Errors: null });
 }

@@ -82,7 +82,10 @@ export class ConsulServers {
   private readonly history: { readonly atMs: number; readonly tables: Tables }[] = [];
   private sessions = 0;
   private restartedMs = Number.NEGATIVE_INFINITY;
-  private readonly sessionOf = new Map<string, { untilMs: number; ttlMs: number; node: string }>();
+  private readonly sessionOf = new Map<
+    string,
+    { untilMs: number; readonly ttlMs: number; readonly node: string; readonly name: string }
+  >();
 
   constructor(
     private readonly clock: ManualClock,
@@ -199,9 +202,9 @@ export class ConsulServers {
 
   // ---- keys ----
 
-  openSession(ttlMs: number, node: string): string {
-    const id = `session-${++this.sessions}`;
-    this.sessionOf.set(id, { ttlMs, untilMs: 0, node });
+  openSession(ttlMs: number, node: string, name: string): string {
+    const id = `00000000-0000-4000-8000-${String(++this.sessions).padStart(12, '0')}`;
+    this.sessionOf.set(id, { ttlMs, untilMs: 0, node, name });
     this.renewSession(id);
     return id;
   }
@@ -223,6 +226,13 @@ export class ConsulServers {
     this.change(`session ${id} is over`, (draft) => {
       for (const [key, entry] of draft.keys) if (entry.session === id) draft.keys.delete(key);
     });
+  }
+
+  /** The machine and the TTL of a session. */
+  sessionAt(
+    id: string,
+  ): { readonly node: string; readonly ttlMs: number; readonly name: string } | undefined {
+    return this.sessionOf.get(id);
   }
 
   hasSession(id: string): boolean {

@@ -1,0 +1,50 @@
+/** The part of a plan that is about what sidecars write, and about where they read names. */
+import type { Dice } from '../dice.js';
+import { type CallerPlan, DISK_FAULTS, DNS_FAULTS, type FaultPlan, type ReplicaPlan } from './plan.js';
+
+type Has = (feature: string) => boolean;
+
+/** Logs of a sidecar, on the disk of its machine. */
+export function logsOf(has: Has, name: string): object {
+  return {
+    ...(has('access-log') ? { access_log: { path: `/sim/${name}/access.log` } } : {}),
+    // One process at a time writes it, and a simulation cannot tell two apart (docs/SIMULATION.md).
+    ...(has('audit') && !has('takeover')
+      ? { audit: { path: `/sim/${name}/audit/log.jsonl`, rotate_at: '64KiB' } }
+      : {}),
+  };
+}
+
+/** Where an upstream has its endpoints by DNS. */
+export function dnsOf(dice: Dice, service: string): object {
+  return { dns: { name: `${service}.sim`, port: 9_443, refresh: dice.pick(['1s', '1s', '3s']) } };
+}
+
+const FAILURES = ['ESERVFAIL', 'EREFUSED', 'silent'];
+const EMPTY = ['ENOTFOUND', 'ENODATA'];
+
+export function diskAndDnsFaults(
+  dice: Dice,
+  has: Has,
+  replicas: readonly ReplicaPlan[],
+  callers: readonly CallerPlan[],
+  forMs: number,
+): FaultPlan[] {
+  const names = [...replicas, ...callers].map(({ name }) => name);
+  return [...DISK_FAULTS, ...DNS_FAULTS]
+    .filter((kind) => has(kind))
+    .map((kind): FaultPlan => {
+      const own = dice.of(kind);
+      const atMs = Math.round(own.next() * forMs * 0.8);
+      const failure =
+        kind === 'dns-fails' ? own.pick(FAILURES) : kind === 'dns-empty' ? own.pick(EMPTY) : undefined;
+      return {
+        kind,
+        atMs,
+        untilMs: Math.min(forMs, atMs + own.logBetween(500, 12_000)),
+        target: kind === 'dns-loses' ? replicas[0]!.name : own.pick(names),
+        amount: kind === 'disk-slow' ? own.logBetween(5, 2_000) : 0,
+        ...(failure === undefined ? {} : { failure }),
+      };
+    });
+}
