@@ -51,6 +51,16 @@ ${cases.join('\n')}
   return 0
 }
 complete -o filenames -F _outrider outrider
+# \`npx outrider …\`, unless something else completes npx.
+_outrider_npx() {
+  if ((COMP_CWORD == 1)); then COMPREPLY=($(compgen -W outrider -- "\${COMP_WORDS[1]}")); return 0; fi
+  [[ \${COMP_WORDS[1]} == outrider ]] || return 0
+  local COMP_CWORD=$((COMP_CWORD - 1))
+  local -a words=("\${COMP_WORDS[@]:1}")
+  local -a COMP_WORDS=("\${words[@]}")
+  _outrider
+}
+complete -p npx >/dev/null 2>&1 || complete -o filenames -o default -F _outrider_npx npx
 `;
 }
 

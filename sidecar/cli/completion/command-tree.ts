@@ -3,6 +3,8 @@ export interface CommandLike {
   name(): string;
   description(): string;
   readonly commands: readonly CommandLike[];
+  /** Knows which commands are shown in the help. */
+  createHelp(): { visibleCommands(command: never): readonly { name(): string }[] };
   readonly options: readonly OptionLike[];
   readonly registeredArguments: readonly { name(): string }[];
 }
@@ -50,13 +52,22 @@ export function completedCommands(
   const walk = (command: CommandLike, path: string): CompletedCommand[] => [
     {
       path,
-      subcommands: command.commands.map((each) => ({ text: each.name(), does: each.description() })),
+      subcommands: shownOf(command).map((each) => ({ text: each.name(), does: each.description() })),
       options: [...optionsOf(command), HELP],
       argument: words[path] ?? (command.registeredArguments.length > 0 ? 'files' : []),
     },
-    ...command.commands.flatMap((each) => walk(each, path === '' ? each.name() : `${path} ${each.name()}`)),
+    ...shownOf(command).flatMap((each) => walk(each, path === '' ? each.name() : `${path} ${each.name()}`)),
   ];
   return walk(program, '');
+}
+
+/** Commands that are hidden from the help are for programs. */
+function shownOf(command: CommandLike): readonly CommandLike[] {
+  const shown = command
+    .createHelp()
+    .visibleCommands(command as never)
+    .map((each) => each.name());
+  return command.commands.filter((each) => shown.includes(each.name()));
 }
 
 /** Options by their long names; those that are hidden from the help are for programs. */

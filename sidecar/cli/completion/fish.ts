@@ -20,7 +20,9 @@ export function fishCompletion(commands: readonly CompletedCommand[]): string {
       }),
     ];
   });
-  return `# fish completion of outrider; made by: outrider completion fish\n${lines.join('\n')}\n`;
+  // \`npx outrider …\` is completed as the line without its first word.
+  const npx = `complete -c npx -n '__fish_seen_subcommand_from outrider' -f -a '(complete -C (string replace -r "^\\s*npx\\s+" "" -- (commandline -cp)))'`;
+  return `# fish completion of outrider; made by: outrider completion fish\n${lines.join('\n')}\n${npx}\n`;
 }
 
 /** True where the line has the words of this command, and none of a command below it. */

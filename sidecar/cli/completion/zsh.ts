@@ -48,7 +48,16 @@ ${cases.join('\n')}
     [[ $files == 1 ]] && _files
   fi
 }
+# \`npx outrider …\`, unless something else completes npx.
+_outrider_npx() {
+  if (( CURRENT == 2 )); then compadd outrider; return; fi
+  if [[ \${words[2]} != outrider ]]; then _files; return; fi
+  shift words
+  (( CURRENT-- ))
+  _outrider
+}
 if [[ $zsh_eval_context[-1] == loadautofunc ]]; then _outrider "$@"; else compdef _outrider outrider; fi
+(( \${+_comps[npx]} )) || compdef _outrider_npx npx 2>/dev/null
 `;
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ModelReport } from '../../../sidecar/telemetry/reports.js';
 import { meshFile } from '../../kit/config/mesh-file.js';
@@ -16,6 +16,7 @@ import {
 } from '../../kit/process/outrider.js';
 import { cpuTimeNs, isRunning, isStopped, until } from '../../kit/process/processes.js';
 import { SEVEN, SuiteMesh } from '../../kit/process/suite-mesh.js';
+import { toolOrSkip } from '../../kit/process/tools.js';
 
 /** Share of a core of an idle sidecar, and how many times that of a bare process of Node it may be. */
 const LITTLE = 0.002;
@@ -78,6 +79,19 @@ describe('outrider up', function () {
     const checked = await outrider(['check'], here);
     assert.equal(checked.code, 0, checked.stdout);
     assert.match(checked.stdout, /ok +sidecar +client is ready/);
+  });
+
+  it('has metrics of which promtool warns for the names of Triton alone, as METRICS says', async function () {
+    const program = join(dirname(await toolOrSkip(this, 'prometheus')), 'promtool');
+    for (const { admin: address } of [running.caller, running.replicas[0]!]) {
+      const { body } = await admin(address, '/metrics');
+      const { stdout, stderr } = spawnSync(program, ['check', 'metrics'], { input: body, encoding: 'utf8' });
+      const warnings = `${stdout}${stderr}`.split('\n').filter((line) => line !== '');
+      assert.deepEqual(
+        warnings.filter((line) => !line.startsWith('nv_inference_')),
+        [],
+      );
+    }
   });
 
   it('is left alone by drills that its file does not allow, and by those that do not exist', async () => {

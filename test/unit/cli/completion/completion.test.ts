@@ -42,6 +42,27 @@ describe('outrider completion', () => {
       assert.ok(paths.includes(path), path);
     const texts = commands.flatMap(({ options }) => options.map(({ text }) => text));
     assert.ok(!texts.includes('--exit-with-stdin'));
+    assert.ok(!paths.includes('chaos-model'));
+    assert.ok(!commands.some(({ subcommands }) => subcommands.some(({ text }) => text === 'chaos-model')));
+  });
+
+  it('completes the words after npx in bash as those after the program', () => {
+    const scratch = scratchForTest();
+    scratch.write('mesh.yaml', '');
+    const file = scratch.write('.outrider.bash', bashCompletion(commands));
+    const ask = (...words: string[]) =>
+      `COMP_WORDS=(npx ${words.join(' ')}); COMP_CWORD=${words.length}; COMPREPLY=(); _outrider_npx; echo "= \${COMPREPLY[*]}"`;
+    const script = [
+      ask('outr'),
+      ask('outrider', 'statu'),
+      ask('outrider', 'up', 'm'),
+      ask('cowsay', 'st'),
+    ].join('\n');
+    const answers = run('bash', `source ${file}\n${script}\ncomplete -p npx`, scratch.path);
+    assert.deepEqual(answers.slice(0, 4), ['= outrider', '= status', '= mesh.yaml', '= ']);
+    assert.match(answers[4]!, /_outrider_npx npx$/);
+    const kept = run('bash', `complete -F _other npx; source ${file}; complete -p npx`, scratch.path);
+    assert.deepEqual(kept, ['complete -F _other npx']);
   });
 
   it('completes in bash', () => {

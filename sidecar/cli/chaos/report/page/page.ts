@@ -10,6 +10,7 @@ import { count, duration } from '../figures/format.js';
 import { html, Markup, type Piece } from '../markup/escape.js';
 import { MARK_SIGNS } from '../timeline/timeline-svg.js';
 import { COMPARISON_RULE } from '../verdict/comparison.js';
+import { WHAT_IS_KEPT } from '../verdict/what-is-kept.js';
 import { drillSection } from './drill-section.js';
 import { overview } from './overview.js';
 import type { PageReport } from './page-report.js';
@@ -31,6 +32,7 @@ export function renderPage(report: PageReport): string {
 <body><main>
 <h1>${TITLE}</h1>
 <p class="verdict${verdict.isKept ? '' : ' bad'}"><b>${verdict.isKept ? '✓' : '✗'}</b> ${verdict.sentence}</p>
+<p class="quiet">${WHAT_IS_KEPT} <a href="#invariants">All invariants</a></p>
 ${introduction(report)}
 ${overview(report)}
 ${background(report)}

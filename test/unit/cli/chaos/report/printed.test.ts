@@ -75,4 +75,15 @@ describe('what is printed of a report', () => {
       'Outrider did not keep its promise: invariants were broken 1 time (answered-once in “kill”), and it did worse than Envoy in “kill”.',
     ]);
   });
+
+  it('says beside a kept promise why calls failed all the same', () => {
+    const lost = verdictText(summary(run('kill', 'outrider', 2_000)), PLAIN).split('\n');
+    assert.match(lost.at(-2)!, /kept every invariant\.$/);
+    assert.match(
+      lost.at(-1)!,
+      /^An invariant is a promise about each call: .* ends with an error in time breaks none/,
+    );
+    const none = verdictText(summary(run('kill', 'outrider', 0)), PLAIN).split('\n');
+    assert.match(none.at(-1)!, /kept every invariant\.$/);
+  });
 });
