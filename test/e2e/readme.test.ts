@@ -19,6 +19,8 @@ const LINES = ['README.md', 'docs/CONFIGURE.md', 'docs/IDENTITY.md']
 /** Run elsewhere. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   'npm ci && npm test': 'these tests',
+  'npm install --ignore-scripts outrider outrider-models && npx outrider up':
+    'the first release; FIRST-MESH does it with the packed program',
 };
 
 const SEVEN = /^7 {2}\(\d+\.\d %\)/;

@@ -1,5 +1,6 @@
 /**
- * `npm run image [-- --out DIR] [--only sidecar]`: the container images `localhost/outrider` and `localhost/outrider-models`,
+ * `npm run image [-- --out DIR] [--only sidecar] [--prefix PREFIX]`: the container images `PREFIX/outrider:VERSION` and
+ * `PREFIX/outrider-models:VERSION`, with `localhost` where no prefix is given,
  * from scratch and without a registry: Node and its libraries are those of this machine. With `--out` also as archives for
  * `podman load` and `docker load` on others. The tree has to be built; it needs Podman.
  */
@@ -26,7 +27,13 @@ const IMAGES = [
   { target: 'models', name: 'outrider-models' },
 ] as const;
 
-const { values } = parseArgs({ options: { out: { type: 'string' }, only: { type: 'string' } } });
+const { values } = parseArgs({
+  options: {
+    out: { type: 'string' },
+    only: { type: 'string' },
+    prefix: { type: 'string', default: 'localhost' },
+  },
+});
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
 const context = mkdtempSync(join(tmpdir(), 'outrider-image-'));
 const tell = (what: string): void => void process.stderr.write(`${what}…\n`);
@@ -38,7 +45,7 @@ try {
   writeModelsFiles(join(context, 'models'), join(context, 'sidecar'));
   for (const { target, name } of IMAGES)
     if (values.only === undefined || values.only === target)
-      await build(target, `localhost/${name}:${version}`);
+      await build(target, `${values.prefix}/${name}:${version}`);
 } finally {
   rmSync(context, { recursive: true, force: true });
 }
@@ -53,7 +60,7 @@ async function build(target: string, name: string): Promise<void> {
   run('podman', ['save', '--quiet', '--output', tar, name]);
   const folder = values.out ?? context;
   mkdirSync(folder, { recursive: true });
-  const packed = join(folder, `${name.replace('localhost/', '').replace(':', '-')}.tar.gz`);
+  const packed = join(folder, `${name.replace(/^.*\//, '').replace(':', '-')}.tar.gz`);
   await pipeline(createReadStream(tar), createGzip(), createWriteStream(packed));
   const [mb, packedMb] = [tar, packed].map((path) => (statSync(path).size / 1e6).toFixed(1));
   const where = values.out === undefined ? '' : `, ${packed}`;

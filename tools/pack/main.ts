@@ -1,5 +1,5 @@
 /**
- * `npm run pack [-- --out DIR]`: the two packages of this tree as tarballs that `npm install` takes, `outrider-VERSION.tgz`
+ * `npm run pack [-- --out DIR] [--repository URL]`: the two packages of this tree as tarballs that `npm install` takes, `outrider-VERSION.tgz`
  * and `outrider-models-VERSION.tgz`. The tree has to be built. They have what runs and nothing else: of the sidecar the
  * bundle with the few modules that the model server and a thread load by themselves.
  */
@@ -18,7 +18,9 @@ const MAIN = 'dist/sidecar/main.js';
 const THREAD = 'dist/sidecar/discovery/consul/parser/worker.js';
 /** Packages that the bundle leaves outside (tools/bundle.ts), and the one that it asks for by `require`. */
 const BESIDE_THE_BUNDLE = ['@grpc/grpc-js', '@grpc/proto-loader', '@grpc/reflection', 're2js'];
-const { values } = parseArgs({ options: { out: { type: 'string', default: '.' } } });
+const { values } = parseArgs({
+  options: { out: { type: 'string', default: '.' }, repository: { type: 'string' } },
+});
 const out = resolve(values.out);
 const tree: TreePackage = JSON.parse(readFileSync('package.json', 'utf8'));
 const staging = mkdtempSync(join(tmpdir(), 'outrider-pack-'));
@@ -46,14 +48,14 @@ async function stageProgram(): Promise<string> {
   await squeezeFolder(join(folder, 'dist/bundle'));
   const inlined = new Set(['zod', 'onnxruntime-node']);
   const needed = new Set([...BESIDE_THE_BUNDLE, ...packages.filter((name) => !inlined.has(name))]);
-  write(folder, 'package.json', programPackage(tree, [...needed].sort()));
+  write(folder, 'package.json', programPackage(tree, [...needed].sort(), values.repository));
   return folder;
 }
 
 function stageModels(): string {
   const folder = join(staging, 'outrider-models');
   mkdirSync(folder);
-  write(folder, 'package.json', modelsPackage(tree));
+  write(folder, 'package.json', modelsPackage(tree, values.repository));
   writeFileSync(join(folder, 'README.md'), modelsReadme(tree));
   copy('LICENSE', folder);
   return folder;

@@ -23,6 +23,18 @@ describe('the packages', () => {
     assert.ok(!('private' in made) && !('optionalDependencies' in made));
   });
 
+  it('both say where they are built, which a statement of provenance needs, and are public', () => {
+    const repository = 'https://forge.example/someone/outrider';
+    for (const made of [programPackage(TREE, [], repository), modelsPackage(TREE, repository)]) {
+      const { publishConfig, ...said } = made as Record<string, unknown>;
+      assert.deepEqual(publishConfig, { access: 'public', provenance: true });
+      assert.deepEqual(said['repository'], { type: 'git', url: `git+${repository}.git` });
+      assert.deepEqual(said['bugs'], { url: `${repository}/issues` });
+    }
+    assert.ok(!('repository' in programPackage(TREE, [])));
+    assert.throws(() => modelsPackage(TREE, 'outrider'), /--repository: found 'outrider', expected https:/);
+  });
+
   it('a package that is imported and not named in package.json is an error', () => {
     assert.throws(() => programPackage(TREE, ['yaml', 'gone']), /gone is imported/);
   });
