@@ -156,7 +156,7 @@ class Verdict {
     }
   }
 
-  /** A server that asks not to be tried again, or later, is not tried again, or later. */
+  /** A server that asks not to be tried again, or later, is not tried again, or later. What it says of later is about itself. */
   private pushback(): void {
     const { executions } = this.record;
     const { mesh, local } = this.world.plan.links;
@@ -170,7 +170,9 @@ class Verdict {
       const waitMs = Number(pushback) < 0 ? Number.POSITIVE_INFINITY : Number(pushback);
       const early = executions.find(
         (each) =>
-          isOwn(each.replica) && each.startMs > seenMs + 2 * mesh.delayMs && each.startMs < seenMs + waitMs,
+          (waitMs === Number.POSITIVE_INFINITY ? isOwn(each.replica) : each.replica === replica) &&
+          each.startMs > seenMs + 2 * mesh.delayMs &&
+          each.startMs < seenMs + waitMs,
       );
       if (early !== undefined)
         this.find(
@@ -296,7 +298,11 @@ class Verdict {
     if (status === -4) return;
     if (status === UNAVAILABLE && this.outlivedDrain()) return;
     if (FAULTY.has(status) && isBadServed(this.world)) return;
-    if (mayBeUnknown(record) || (FAULTY.has(status) && metBadVersion(this.world.plan, record))) return;
+    if (
+      mayBeUnknown(this.world.plan, record) ||
+      (FAULTY.has(status) && metBadVersion(this.world.plan, record))
+    )
+      return;
     if (status === PERMISSION_DENIED && mayBeDenied(this.world, this.record)) return;
     if (FAULTY.has(status) && this.losesItsRoot()) return;
     if (resetCode === -2 && this.faults.length > 0) return;

@@ -10,6 +10,7 @@ const LOOK_MS = 20;
 const KEY = 'outrider/rollout/digits/record';
 const NEW = '2';
 const NOT_FOUND = 5;
+const UNAVAILABLE = 14;
 /** Phases in which calls go to the new version. */
 const SERVES: readonly RolloutPhase[] = ['canary', 'watching', 'done'];
 /** A version that errs is found by so many errors of calls at one replica. */
@@ -174,7 +175,9 @@ export function isBadServed({ plan, sidecars }: World): boolean {
   );
 }
 
-/** A call that asked for a version which is not served at the time. */
-export function mayBeUnknown({ plan: call, status }: CallRecord): boolean {
-  return status === NOT_FOUND && (call.model?.version ?? '') !== '';
+/** A call that asked for a version which is not served at the time, or for one whose process ends again and again. */
+export function mayBeUnknown({ rollout }: Plan, { plan: call, status }: CallRecord): boolean {
+  const version = call.model?.version ?? '';
+  if (status === UNAVAILABLE) return version === NEW && rollout?.candidate === 'dying';
+  return status === NOT_FOUND && version !== '';
 }
