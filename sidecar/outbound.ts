@@ -84,7 +84,7 @@ export class Outbound implements CallWay, WaitingCallHandler {
   private awaitModel(call: OutboundCall, entry: Entry): boolean {
     const match = namesModel(call) ? this.matchOf(headerViewOf(call.block).path) : null;
     if (match === null || awaitModel(call) !== Next.handled) return false;
-    call.waits.entry = entry;
+    call.ensureWait().entry = entry;
     // Until then it has the limits that calls of its method have whatever they name.
     limitTo(call, match);
     return true;
@@ -93,7 +93,7 @@ export class Outbound implements CallWay, WaitingCallHandler {
   /** The model that the call names has been read, or cannot be. */
   private goOn(call: OutboundCall): void {
     const { state } = this;
-    const wait = call.waits;
+    const wait = call.ensureWait();
     const { entry } = wait;
     if (awaitModel(call) === Next.handled) return;
     wait.entry = Entry.done;

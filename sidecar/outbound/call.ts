@@ -164,8 +164,8 @@ export class OutboundCall extends RelayedCall {
     return this.marker !== null;
   }
 
-  /** The record of its waits; its first one begins. */
-  get waits(): CallWait {
+  /** The record of its waits, made where there is none. */
+  ensureWait(): CallWait {
     this.wait ??= new CallWait();
     return this.wait;
   }

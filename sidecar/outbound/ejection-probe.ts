@@ -49,8 +49,9 @@ export class EjectionProbes {
     const { config } = call.match.plan;
     if (config.kind !== 'unary' || !isProbeDue(call.cluster, this.asOfMs(rankOf(config), nowMs)))
       return Next.continue;
-    call.waits.hasWaitedForProbe = true;
-    call.waits.isForRequest = true;
+    const wait = call.ensureWait();
+    wait.hasWaitedForProbe = true;
+    wait.isForRequest = true;
     resumeAt(call, nowMs + REQUEST_MS);
     return Next.handled;
   }

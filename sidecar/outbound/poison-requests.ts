@@ -40,7 +40,7 @@ export class PoisonWatch {
   awaitRequest(call: OutboundCall, nowMs: number): Next {
     if (call.requestEnded || !call.isReplayable || !call.plan.holdsResponse) return Next.continue;
     if (!this.table.isRefusing(nowMs)) return Next.continue;
-    call.waits.isForRequest = true;
+    call.ensureWait().isForRequest = true;
     resumeAt(call, NEVER);
     // It may have waited for something else with its window full.
     creditRequest(call, call.requestBytes);

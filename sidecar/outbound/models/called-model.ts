@@ -46,8 +46,9 @@ export function awaitModel(call: OutboundCall): Next {
 
 /** The call waits until its request has so many bytes, is complete, or cannot be kept. */
 export function awaitBytes(call: OutboundCall, bytes: number): void {
-  call.waits.keyBytes = bytes;
-  call.waits.isForRequest = true;
+  const wait = call.ensureWait();
+  wait.keyBytes = bytes;
+  wait.isForRequest = true;
   call.isRequestAwaited = true;
   resumeAt(call, NEVER);
   creditRequest(call, call.requestBytes);

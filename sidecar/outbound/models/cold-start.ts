@@ -75,7 +75,9 @@ export class ColdStart {
   /** A waiting call looks again. True: it goes on waiting. */
   holdOn(call: OutboundCall): boolean {
     const { nowMs } = this.deps.context;
-    return nowMs < call.waits.coldUntilMs && isCold(call.cluster, nowMs) && this.waitForStart(call, LOOK_MS);
+    return (
+      nowMs < call.ensureWait().coldUntilMs && isCold(call.cluster, nowMs) && this.waitForStart(call, LOOK_MS)
+    );
   }
 
   /**
@@ -87,7 +89,7 @@ export class ColdStart {
     const { nowMs } = context;
     if (!call.isWhole || call.hasCrashed || call.isCopy || (call.methodState?.chain.length ?? 0) > 0)
       return false;
-    const wait = call.waits;
+    const wait = call.ensureWait();
     if (wait.coldUntilMs === 0) {
       if (this.held.size >= this.settings.maxWaiting) {
         this.counts.refused++;

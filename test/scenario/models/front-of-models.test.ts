@@ -223,7 +223,7 @@ describe('Scenario: the front of several models', () => {
       open();
       const hidden = gzipSync(message([7, Buffer.alloc(70_000)], [1, Buffer.from('slow')]).subarray(5));
       const refused: [Buffer, string, number, RegExp][] = [
-        [hidden, 'gzip', 12, /not within the first 65536 octets/],
+        [hidden, 'gzip', 12, /not within the first 65536 bytes/],
         [Buffer.from('abc'), 'snappy', 12, /compressed as 'snappy'; gzip and deflate can be read/],
         [Buffer.from('abc'), 'gzip', 3, /not compressed as 'gzip'/],
       ];
