@@ -20,7 +20,8 @@
  * - `resuming`: the attempt that is to resume it runs.
  * - `ended`: the call is over.
  *
- * The numbers let `isCommittedIn` and `isFinishedIn` be one comparison each.
+ * The numbers let `isCommittedIn` and `isFinishedIn` be one comparison each: from 4 on the response has begun, and the last of each four
+ * is an end.
  */
 export const CallPhase = {
   waiting: 0,
@@ -88,17 +89,16 @@ export const TRANSITIONS: Readonly<Record<PhaseName, Readonly<Partial<Record<Eve
   ended: OVER,
 };
 
-const EVENTS = Object.keys(CallEvent).length;
 const IGNORED = 254;
 const IMPOSSIBLE = 255;
 
-/** By phase and event: the phase that follows, or one of the above. */
-const NEXT = new Uint8Array(Object.keys(CallPhase).length * EVENTS).fill(IMPOSSIBLE);
+/** By phase and event, with room for 16 events: the phase that follows, or one of the above. */
+const NEXT = new Uint8Array(Object.keys(CallPhase).length << 4).fill(IMPOSSIBLE);
 for (const [phase, events] of Object.entries(TRANSITIONS))
   for (const [event, follows] of Object.entries(events)) {
     const from = CallPhase[phase as PhaseName];
     const next = follows === 'ignored' ? IGNORED : follows === 'stays' ? from : CallPhase[follows];
-    NEXT[from * EVENTS + CallEvent[event as EventName]] = next;
+    NEXT[(from << 4) | CallEvent[event as EventName]] = next;
   }
 
 let isStrict = false;
@@ -110,19 +110,23 @@ export function checkPhases(): void {
 
 /** Takes the call to the phase that follows. */
 export function step(call: { phase: CallPhase }, event: CallEvent): void {
-  const next = NEXT[call.phase * EVENTS + event]!;
-  if (next < IGNORED) call.phase = next as CallPhase;
-  else if (next === IMPOSSIBLE && isStrict) throw new Error(describe(call.phase, event));
+  const next = NEXT[(call.phase << 4) | event]!;
+  if (next < 8) call.phase = next as CallPhase;
+  else refuse(call.phase, event);
+}
+
+function refuse(phase: CallPhase, event: CallEvent): void {
+  if (isStrict && takes(phase, event)) throw new Error(describe(phase, event));
 }
 
 /** Whether an event is for a call in this phase; false: it is ignored. */
 export function takes(phase: CallPhase, event: CallEvent): boolean {
-  return NEXT[phase * EVENTS + event] !== IGNORED;
+  return NEXT[(phase << 4) | event] !== IGNORED;
 }
 
 /** Something of a response has gone to the caller: no attempt from the beginning is possible. */
 export function isCommittedIn(phase: CallPhase): boolean {
-  return phase >= CallPhase.answering;
+  return phase > 3;
 }
 
 export function isFinishedIn(phase: CallPhase): boolean {
