@@ -8,7 +8,7 @@ import { judge } from './oracle/judge.js';
 import { judgeLogs } from './oracle/logs.js';
 import { judgeRest } from './oracle/rest.js';
 import { judgeRollout, RolloutHistory } from './oracle/rollout.js';
-import { ejections, judgeEjections, judgeShares } from './oracle/share.js';
+import { ejections, judgeEjections, judgeShares, judgeWaits } from './oracle/share.js';
 import type { Plan } from './plan/plan.js';
 import type { CallRecord } from './world/records.js';
 import { seal } from './world/seal.js';
@@ -46,6 +46,7 @@ export async function run(plan: Plan, options: { readonly trace?: boolean } = {}
     const evidence = new Evidence(world);
     judge(world, evidence);
     judgeShares(world, evidence);
+    judgeWaits(world, evidence);
     judgeEjections(world, evidence);
     judgeConsul(world);
     judgeEndpoints(world);

@@ -12,6 +12,10 @@ const FELT_MS = 15_000;
 const ATTEMPT_LIMITS = ['attempt-timeout', 'first-message-timeout'];
 const LEAST_ATTEMPT_MS = 300;
 
+/** What a caller remembers of the times at a replica: so many calls, and what they say for so long, ms. */
+const RECENT = 16;
+const KEPT_MS = 10_500;
+
 interface Interval {
   readonly fromMs: number;
   readonly toMs: number;
@@ -38,6 +42,8 @@ function isBlameless(
 /** Times of the clock, ms. */
 export class Evidence {
   private readonly bad = new Map<string, Interval[]>();
+  /** By faults alone. */
+  private readonly struck = new Map<string, Interval[]>();
   /** Calls failed, and no replica had got them. */
   private readonly unplaced: Interval[] = [];
   private readonly runs = new Map<string, Run[]>();
@@ -51,7 +57,10 @@ export class Evidence {
     };
     for (const { kind, target, atMs, untilMs } of plan.faults) {
       if (NO_EVIDENCE.includes(kind)) continue;
-      against(all.includes(target) ? [target] : all, originMs + atMs, originMs + untilMs);
+      const struck = all.includes(target) ? [target] : all;
+      against(struck, originMs + atMs, originMs + untilMs);
+      for (const name of struck)
+        this.listOf(this.struck, name).push({ fromMs: originMs + atMs, toMs: originMs + untilMs + FELT_MS });
     }
     const { rollout } = plan;
     if (rollout !== undefined && rollout.candidate !== 'good')
@@ -84,12 +93,46 @@ export class Evidence {
 
   /** Nothing had happened to it lately. */
   isClean(replica: string, atMs: number): boolean {
-    return this.isHealthy(replica, atMs) && !this.unplaced.some((each) => isIn(each, atMs));
+    return (
+      !(this.bad.get(replica) ?? []).some((each) => isIn(each, atMs)) &&
+      !this.unplaced.some((each) => isIn(each, atMs))
+    );
   }
 
-  /** The same, whatever became of calls that no replica got. */
-  isHealthy(replica: string, atMs: number): boolean {
-    return !(this.bad.get(replica) ?? []).some((each) => isIn(each, atMs));
+  /** No fault struck it lately, and no caller had ejected it, whatever became of its calls. */
+  isUp(replica: string, atMs: number): boolean {
+    const { plan, ejectionsSeen } = this.world;
+    const { file } = plan.replicas.find(({ name }) => name === replica)!;
+    const { listen } = (file as { inbound: { listen: string } }).inbound;
+    const isOut = ejectionsSeen.some(
+      ({ label, atMs: fromMs }) => label === listen && fromMs <= atMs && atMs <= fromMs + FELT_MS,
+    );
+    return !isOut && !(this.struck.get(replica) ?? []).some((each) => isIn(each, atMs));
+  }
+
+  /**
+   * How much slower than another one this caller may take a replica for, at least 1: by two of its calls of late. One call may be meant to take long
+   * (decision 176); what takes long at the other one does not count.
+   */
+  slowness(replica: string, caller: number, atMs: number): number {
+    const { service } = this.world.plan.replicas.find(({ name }) => name === replica)!;
+    const others = replicasOf(this.world.plan, service).filter((name) => name !== replica);
+    const usualMs = Math.min(...others.map((name) => this.longRunMs(name, caller, atMs, atMs, 3)));
+    const ownMs = this.longRunMs(replica, caller, atMs - KEPT_MS, atMs, 1);
+    return ownMs <= usualMs ? 1 : ownMs / usualMs;
+  }
+
+  /** The longest run but `longer` ones of the last calls, and of all that ended after `sinceMs`. */
+  private longRunMs(replica: string, caller: number, sinceMs: number, atMs: number, longer: number): number {
+    const ended = this.runsOf(replica)
+      .filter(
+        ({ record, execution: { endMs } }) => record.plan.caller === caller && endMs >= 0 && endMs <= atMs,
+      )
+      .sort((a, b) => a.execution.endMs - b.execution.endMs);
+    const counted = ended.filter(
+      ({ execution }, i) => i >= ended.length - RECENT || execution.endMs >= sinceMs,
+    );
+    return counted.map(({ execution }) => execution.runMs).sort((a, b) => b - a)[longer] ?? 0;
   }
 
   /** Calls in it at a time. */

@@ -51,6 +51,8 @@ const MAY_REFUSE_ALL = [
   'split',
   'rate-limit',
 ];
+/** A caller knows what a replica has to do after this, ms. */
+const KNOWN_MS = 50;
 /** A request of this size is kept for another attempt, however little is kept, bytes. */
 const MOST_KEPT_BYTES = 900;
 
@@ -222,7 +224,7 @@ class Verdict {
       this.find('not-idle', `nothing was done for its last ${idleMs.toFixed(0)} ms, while ${free} was free`);
   }
 
-  /** A call that a full replica refuses goes to one that has nothing to do. */
+  /** A call that a full replica refuses goes to one that has room. */
   private notRefused(): void {
     const { record, world, evidence } = this;
     const { plan } = world;
@@ -230,14 +232,17 @@ class Verdict {
     if (record.reason !== 'overloaded' || request.length > 1 || request[0]! > MOST_KEPT_BYTES) return;
     if (MAY_REFUSE_ALL.some((each) => plan.features.includes(each))) return;
     if (plan.faults.some((each) => !isHarm(plan, each))) return;
-    const idle = replicasOf(plan, upstream).find(
-      (name) =>
-        evidence.isHealthy(name, record.startMs) &&
-        evidence.busyBetween(name, record.startMs - IDLE_MS, record.endMs) === 0 &&
-        evidence.runsOf(name).some(({ execution }) => execution.endMs < record.startMs),
+    const aboutMs = KNOWN_MS + 4 * plan.links.mesh.delayMs;
+    const { startMs, endMs } = record;
+    const free = plan.replicas.find(
+      ({ name, service, parallel }) =>
+        service === upstream &&
+        evidence.isUp(name, startMs) &&
+        evidence.busyBetween(name, startMs - aboutMs, endMs + aboutMs) < parallel &&
+        evidence.runsOf(name).some(({ execution }) => execution.endMs < startMs),
     );
-    if (idle !== undefined)
-      this.find('not-idle', `it was refused ("${record.message}"), while ${idle} had nothing to do`);
+    if (free !== undefined)
+      this.find('not-idle', `it was refused ("${record.message}"), while ${free.name} had room`);
   }
 
   /** The model was told the caller that made the call. */
@@ -391,7 +396,10 @@ class Verdict {
     const deadlineMs = startMs + plan.timeoutMs;
     const { local, mesh } = world.plan.links;
     const slackMs = DEADLINE_SLACK_MS + 4 * (local.delayMs + mesh.delayMs);
-    const own = record.executions.filter(({ replica }) => isOf(world.plan, replica, plan.upstream));
+    // A copy is not the call, where it was not answered by a fallback.
+    const own = record.executions.filter(
+      ({ replica }) => record.isDegraded || isOf(world.plan, replica, plan.upstream),
+    );
     // Nobody worked for it any more, whoever had ended that: its end was on its way.
     const isOver = own.length > 0 && own.every((each) => each.endMs >= 0 && each.endMs <= deadlineMs);
     const byMs = isOver ? Math.max(deadlineMs, lastDataMs) + UNREAD_MS : deadlineMs;

@@ -77,6 +77,47 @@ const OF_SHARES = [
   'deny-intention',
 ];
 
+/** A call that waits for so much longer than it runs, and for so long at least, ms, is kept from a replica that has nothing to do. */
+const MOST_WAITS = 3;
+const LEAST_WAIT_MS = 150;
+/** A replica that is so many times as slow as another one may have nothing to do while calls wait there. */
+const CLEARLY_SLOW = 3;
+/** Features under which a replica is chosen without regard to its load, or a call takes its time on the way. */
+const WAITS_OTHERWISE = [
+  ...['round-robin', 'short-queue', 'cold-start', 'split', 'adaptive', 'rate-limit', 'large-messages'],
+  ...['small-kernels', 'tiny-windows', 'slow-links', 'odd-peers', 'slow-readers', 'stopped-readers'],
+];
+
+/** Work conservation: no call waits at a replica while another one has nothing to do. */
+export function judgeWaits(world: World, evidence: Evidence): void {
+  const { plan } = world;
+  if (plan.faults.some(({ kind }) => OF_SHARES.includes(kind)) || plan.features.includes('fewer-endpoints'))
+    return;
+  if ([...SHARED_OTHERWISE, ...WAITS_OTHERWISE].some((each) => plan.features.includes(each))) return;
+  for (const { plan: call, startMs, executions } of world.records) {
+    const names = replicasOf(plan, call.upstream);
+    const own = executions.find(({ replica }) => names.includes(replica));
+    if (own === undefined || own.runStartMs < 0 || call.request.length > 1) continue;
+    const { replica, runStartMs } = own;
+    const waitedMs = runStartMs - startMs;
+    if (
+      waitedMs < Math.max(LEAST_WAIT_MS, MOST_WAITS * call.serviceMs) ||
+      !evidence.isClean(replica, runStartMs)
+    )
+      continue;
+    const idle = names.find(
+      (name) =>
+        evidence.isClean(name, startMs) &&
+        evidence.isClean(name, runStartMs) &&
+        evidence.busyBetween(name, startMs, runStartMs) === 0 &&
+        evidence.slowness(name, call.caller, startMs) < CLEARLY_SLOW,
+    );
+    if (idle === undefined) continue;
+    const what = `waited ${waitedMs.toFixed(0)} ms at ${replica} for a run of ${call.serviceMs} ms, while ${idle} had nothing to do`;
+    world.find('shares', `call ${call.id} ${call.path}: ${what}`, [call.id]);
+  }
+}
+
 /** How many calls others got while a replica had room for one more. */
 export function judgeShares(world: World, evidence: Evidence): void {
   const { plan } = world;
@@ -99,6 +140,8 @@ function starving(world: World, evidence: Evidence, caller: number, service: str
     if (execution.replica === replica || !evidence.isClean(replica, execution.startMs)) without = 0;
     else if (evidence.hasRoom(replica, execution.startMs)) without++;
     if (without < MOST_PICKS_WITHOUT) continue;
+    // One that is so much slower gets a call so much later.
+    if (without < MOST_PICKS_WITHOUT * evidence.slowness(replica, caller, execution.startMs)) continue;
     const which = `${plan.callers[caller]!.name} of ${replica}`;
     return world.find('shares', `${which}: ${without} calls in a row went to others while it had room`);
   }

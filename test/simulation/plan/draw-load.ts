@@ -7,12 +7,18 @@ export class LoadProfile {
   readonly timeoutsMs: readonly number[];
   readonly leastBytes: number;
   readonly mostBytes: number;
+  /** Of what the replicas can run, calls of mixed durations ask about so much; and so much in a few long ones, each of some seconds. */
+  readonly busy: number;
+  readonly busyByLong: number;
 
   constructor(dice: Dice) {
     const all = [50, 200, 500, 1_500, 5_000, 60_000];
     this.timeoutsMs = dice.chance(0.3) ? all : [dice.pick(all), dice.pick(all)];
     this.leastBytes = dice.pick([1, 1, 200, 3_000]);
     this.mostBytes = dice.pick([500, 4_000, 20_000, 20_000]);
+    this.busy = dice.pick([0.1, 0.3, 0.5]);
+    // Of calls: each takes about three seconds.
+    this.busyByLong = dice.pick([0.03, 0.1, 0.25]) / 3;
     if (this.leastBytes > this.mostBytes) this.mostBytes = 4 * this.leastBytes;
   }
 }

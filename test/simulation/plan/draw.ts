@@ -25,6 +25,7 @@ import { DENSITIES, drawShares, MOST_SHARE } from './themes.js';
 /** Calls that show whether the mesh is as it was before, and how long after the faults they begin. */
 const LAST_CALLS = 30;
 const LAST_CALLS_MS = 25_000;
+const LONGEST_USUAL_MS = 300;
 const SERVICE = 'digits';
 const SHADOW = 'shadow';
 const PACKAGE = '/sim.Model';
@@ -143,9 +144,17 @@ class Draw {
 
   // ---- models and their sidecars ----
 
+  private get replicaCount(): number {
+    return this.dice.of('replicas').between(2, 4);
+  }
+
+  /** Calls that each of them runs at once. */
+  private get parallel(): number {
+    return this.dice.of('replica').pick([1, 2, 4, 8]);
+  }
+
   private replicas(): ReplicaPlan[] {
-    const count = this.dice.of('replicas').between(2, 4);
-    const names = Array.from({ length: count }, (_, i) => `r${i + 1}`);
+    const names = Array.from({ length: this.replicaCount }, (_, i) => `r${i + 1}`);
     const replicas = names.map((name) => this.replica(name, SERVICE));
     const hasShadow = this.has('mirror') || this.has('split') || this.has('fallback-upstream');
     return hasShadow ? [...replicas, this.replica('s1', SHADOW)] : replicas;
@@ -155,7 +164,7 @@ class Draw {
     const dice = this.dice.of(`replica ${name}`);
     const shared = this.dice.of('replica');
     const quirks = this.quirks(name);
-    const parallel = shared.pick([1, 2, 4, 8]);
+    const { parallel } = this;
     return {
       name,
       service,
@@ -170,13 +179,13 @@ class Draw {
   }
 
   private get resumes(): boolean {
-    return this.has('resuming-models') && this.dice.of('resumes').chance(0.5);
+    return this.has('resuming-models') && this.dice.of('resumes').chance(0.6);
   }
 
   /** A service that resumes has the same messages at each replica; how they are compressed may differ. */
   private answers(dice: Dice): Pick<ReplicaPlan, 'encoding' | 'resumes'> {
     return {
-      ...(this.has('encodings') && dice.chance(0.4) ? { encoding: ENCODING } : {}),
+      ...(this.has('encodings') && dice.chance(0.5) ? { encoding: ENCODING } : {}),
       ...(this.resumes ? { resumes: true } : {}),
     };
   }
@@ -370,7 +379,10 @@ class Draw {
     const dice = this.dice.of('load');
     const isOverloaded = this.has('overload');
     const perSecond = dice.pick([10, 30, 80]);
-    const count = Math.min(isOverloaded ? 600 : 400, Math.floor((forMs / 1_000) * perSecond));
+    const count = Math.min(
+      this.has('mixed-durations') ? 700 : isOverloaded ? 600 : 400,
+      Math.floor((forMs / 1_000) * perSecond),
+    );
     const calls: CallPlan[] = [];
     let atMs = 0;
     for (let id = 0; id < count; id++) {
@@ -481,9 +493,11 @@ class Draw {
     // So that the replicas are at most half busy.
     const usual = this.has('overload') ? 60 : Math.max(1, Math.floor(300 / perSecond));
     if (!this.has('mixed-durations')) return usual;
-    return dice.chance(0.01 * this.intensity('mixed-durations'))
-      ? dice.logBetween(1_000, 6_000)
-      : dice.logBetween(1, usual);
+    const perMs = (this.replicaCount * this.parallel) / perSecond;
+    if (dice.chance(this.profile.busyByLong * perMs)) return dice.logBetween(1_000, 6_000);
+    // In the mean, one of this draw takes a third of the longest.
+    const most = Math.min(LONGEST_USUAL_MS, Math.max(1, Math.floor(3_000 * this.profile.busy * perMs)));
+    return dice.logBetween(1, this.has('overload') ? usual : most);
   }
 
   /** A slow one needs ten seconds at most. */
@@ -594,9 +608,9 @@ class Draw {
   }
 }
 
-/** While a stream that begins about then is answered, in half of the cases: a fault seldom meets one by chance. */
+/** While a stream that begins about then is answered, in most cases: a fault seldom meets one by chance. */
 function inMidStreamMs(dice: Dice, calls: readonly CallPlan[], aboutMs: number): number | undefined {
-  if (!dice.chance(0.5)) return undefined;
+  if (!dice.chance(0.7)) return undefined;
   const stream = calls.find((each) => each.atMs >= aboutMs && answerMs(each) >= 20);
   if (stream === undefined) return undefined;
   return stream.atMs + stream.serviceMs + dice.next() * answerMs(stream);

@@ -13,7 +13,7 @@ export const FEATURES = {
   breaker: 0.15,
   resumable: 0.4,
   deterministic: 0.6,
-  // Models go on behind the messages that the caller has, in half of the runs.
+  // Models go on behind the messages that the caller has, in most of the runs.
   'resuming-models': 0.5,
   'attempt-timeout': 0.3,
   'first-message-timeout': 0.15,

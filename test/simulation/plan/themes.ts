@@ -69,9 +69,9 @@ const THEMES: readonly (readonly Feature[])[] = [
 ];
 
 const THEME_SHARE = 0.5;
-/** Of runs with a theme: those that have a feature of it, and what is left of the share of another one. */
+/** Of runs with a theme: those that have a feature of it, and what is left of the share of another one: a third are of nothing else. */
 const IN_THEME = 0.8;
-const BESIDE_THEME = 0.25;
+const BESIDE_THEME = [0, 0.2, 0.4];
 /** Of runs without one, that have no fault at all: everything has to go well. */
 const CALM_SHARE = 0.35;
 /** Runs of few features show what one of them does; runs of many show what they do to each other. */
@@ -91,8 +91,9 @@ export function drawShares(dice: Dice): Shares {
   if (!focus.chance(THEME_SHARE))
     return { isCalm, shareOf: (feature) => Math.min(MOST_SHARE, FEATURES[feature] * density) };
   const theme: ReadonlySet<Feature> = new Set(focus.pick(THEMES));
+  const beside = focus.pick(BESIDE_THEME);
   return {
     isCalm: !HARMS.some((kind) => theme.has(kind)),
-    shareOf: (feature) => (theme.has(feature) ? IN_THEME : FEATURES[feature] * BESIDE_THEME),
+    shareOf: (feature) => (theme.has(feature) ? IN_THEME : FEATURES[feature] * beside),
   };
 }

@@ -12,6 +12,8 @@ export interface Execution {
   /** The model began to work: it counts as done, whatever follows. */
   hasRun: boolean;
   runMs: number;
+  /** When it began to work; −1: it has not. */
+  runStartMs: number;
   endMs: number;
   /** How it ended at the model; empty: it has not. */
   ended: '' | 'answered' | 'reset' | 'lost' | 'killed';

@@ -276,6 +276,7 @@ class ModelCall implements StreamOwner {
       isRequestWhole: false,
       hasRun: false,
       runMs: 0,
+      runStartMs: -1,
       endMs: -1,
       ended: '',
       status: -1,
@@ -317,6 +318,7 @@ class ModelCall implements StreamOwner {
     const { process, slowness } = this.model;
     this.execution.hasRun = true;
     if (this.model.diesOfCall()) return;
+    this.execution.runStartMs = process.now();
     const runMs = this.plan.serviceMs * slowness;
     this.execution.runMs = runMs;
     process.after(runMs, () => this.answer());
