@@ -77,11 +77,15 @@ function cpuMs(): number {
   return (user + system) / 1_000;
 }
 
-function report({ plan, findings }: RunResult): void {
+/** @param firstSeed of the `runs` of this process. */
+function report({ plan, findings }: RunResult, firstSeed: number, runs: number): void {
   console.log(`seed ${plan.seed} broke ${findings.length} invariants; features: ${plan.features.join(' ')}`);
   for (const { invariant, what, atMs } of findings.slice(0, 5))
     console.log(`  ${invariant}, ${atMs} ms: ${what}`);
   console.log(`  again: npm run simulate -- --seed ${plan.seed} --trace trace.txt --shrink case.json`);
+  // What the header codecs of a process have learnt in earlier runs changes the sizes of headers.
+  if (runs > 1)
+    console.log(`  if it does not come again alone: npm run simulate -- --seed ${firstSeed} --runs ${runs}`);
 }
 
 async function shrunk(result: RunResult, file: string): Promise<void> {
@@ -116,14 +120,16 @@ async function main(): Promise<void> {
   const totals = new Totals();
   let toldMs = performance.now();
   let hasShrunk = false;
+  let firstSeed: number | undefined;
   for (const plan of plans()) {
     const result = await run(plan, { trace: values.trace !== undefined });
     totals.add(result);
+    firstSeed ??= plan.seed;
     if (values.hash === true)
       console.log(`seed ${plan.seed}: trace ${result.traceHash}, ${result.turns} turns`);
     if (values.trace !== undefined) writeFileSync(values.trace, `${result.trace.join('\n')}\n`);
     if (result.findings.length > 0) {
-      report(result);
+      report(result, firstSeed, totals.runs);
       if (values.shrink !== undefined && !hasShrunk) await shrunk(result, values.shrink);
       hasShrunk = true;
       if (values['until-found'] === true) break;

@@ -231,7 +231,7 @@ class Verdict {
     const { request, upstream } = record.plan;
     if (record.reason !== 'overloaded' || request.length > 1 || request[0]! > MOST_KEPT_BYTES) return;
     if (MAY_REFUSE_ALL.some((each) => plan.features.includes(each))) return;
-    if (plan.faults.some((each) => !isHarm(plan, each))) return;
+    if (plan.rollout !== undefined || plan.faults.some((each) => !isHarm(plan, each))) return;
     const aboutMs = KNOWN_MS + 4 * plan.links.mesh.delayMs;
     const { startMs, endMs } = record;
     const free = plan.replicas.find(

@@ -91,8 +91,8 @@ const WAITS_OTHERWISE = [
 /** Work conservation: no call waits at a replica while another one has nothing to do. */
 export function judgeWaits(world: World, evidence: Evidence): void {
   const { plan } = world;
-  if (plan.faults.some(({ kind }) => OF_SHARES.includes(kind)) || plan.features.includes('fewer-endpoints'))
-    return;
+  if (plan.rollout !== undefined || plan.features.includes('fewer-endpoints')) return;
+  if (plan.faults.some(({ kind }) => OF_SHARES.includes(kind))) return;
   if ([...SHARED_OTHERWISE, ...WAITS_OTHERWISE].some((each) => plan.features.includes(each))) return;
   for (const { plan: call, startMs, executions } of world.records) {
     const names = replicasOf(plan, call.upstream);
