@@ -396,10 +396,11 @@ class Verdict {
     const deadlineMs = startMs + plan.timeoutMs;
     const { local, mesh } = world.plan.links;
     const slackMs = DEADLINE_SLACK_MS + 4 * (local.delayMs + mesh.delayMs);
-    // A copy is not the call, where it was not answered by a fallback.
-    const own = record.executions.filter(
-      ({ replica }) => record.isDegraded || isOf(world.plan, replica, plan.upstream),
-    );
+    // A copy is not the call. Other services answer where a route says so.
+    const isCall = (replica: string): boolean =>
+      record.isDegraded || replica === record.answeredBy || isOf(world.plan, replica, plan.upstream);
+    const attempts = record.executions.filter(({ replica }) => isCall(replica));
+    const own = attempts.length > 0 ? attempts : record.executions;
     // Nobody worked for it any more, whoever had ended that: its end was on its way.
     const isOver = own.length > 0 && own.every((each) => each.endMs >= 0 && each.endMs <= deadlineMs);
     const byMs = isOver ? Math.max(deadlineMs, lastDataMs) + UNREAD_MS : deadlineMs;
