@@ -205,7 +205,7 @@ function addModelCommands(program: Command, done: (exitCode: number) => void): v
       collect,
       [],
     )
-    .option('--target <ADDR>', 'HOST:PORT or unix:PATH; default: the mesh that `up` runs on this machine')
+    .option('--target <ADDR>', 'HOST:PORT or unix:PATH; default: the mesh of this folder that `up` runs')
     .option('--deadline <DURATION>', 'for all calls together, such as 500ms; default 15s')
     .option('--model-version <VERSION>', 'default: the one the server picks')
     .option('--metadata <KEY=VALUE>', 'request metadata; may be given more than once', collect, [])

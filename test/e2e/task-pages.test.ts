@@ -20,7 +20,10 @@ const ELSEWHERE: Readonly<Record<string, readonly (readonly [start: string, wher
   ],
   'OBSERVE.md': [],
   'PERFORMANCE.md': [['npm run bench', 'measurements']],
-  'OPERATE.md': [['npx outrider page --consul', 'page.test.ts']],
+  'OPERATE.md': [
+    ['npx outrider page --consul', 'page.test.ts'],
+    ['source <(npx outrider completion', 'completion.test.ts'],
+  ],
   'TROUBLESHOOT.md': [
     ['outrider validate mesh.yaml', 'DEBUGGING.md'],
     ['outrider tap slow=500ms', 'the filter: open-taps.test.ts'],

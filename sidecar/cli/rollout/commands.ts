@@ -5,7 +5,7 @@ import { CommandFailure } from '../failure.js';
 
 /** `outrider rollout` and what belongs to it; `done` gets the exit code. */
 export function addRolloutCommands(program: Command, done: (exitCode: number) => void): void {
-  const ADMIN = 'admin addresses of its replicas; default: the meshes that `up` runs on this machine';
+  const ADMIN = 'admin addresses of its replicas; default: the mesh of this folder that `up` runs';
   interface Place {
     readonly admin?: string[];
     readonly json?: true;
