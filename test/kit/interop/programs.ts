@@ -68,6 +68,9 @@ export class Program {
   }
 }
 
+/** What `freePort` has returned. */
+const drawn = new Set<number>();
+
 /**
  * A loopback port that was free a moment ago, for programs that cannot choose one themselves. It lies below the ephemeral range:
  * no outgoing connection can take it before the program does.
@@ -76,6 +79,8 @@ export async function freePort(): Promise<number> {
   const ports = new PortAllocator();
   const port = await ports.find('127.0.0.1');
   await ports.release();
+  if (drawn.has(port)) return freePort();
+  drawn.add(port);
   return port;
 }
 

@@ -78,12 +78,17 @@ describe('outrider check', () => {
     return (server.address() as AddressInfo).port;
   }
 
+  const drawn = new Set<number>();
+
+  /** A port that nothing listens on, and that was not drawn before. */
   async function freePort(): Promise<number> {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
     server.close();
     await once(server, 'close');
+    if (drawn.has(port)) return freePort();
+    drawn.add(port);
     return port;
   }
 
