@@ -167,7 +167,9 @@ class RelayBench {
     const { runs: wanted } = this.options;
     for (let round = 0; round < wanted || this.isUnclear(mode, resultsSoFar(), round); round++) {
       const directUs = mode.compares === 'added-p99' ? await this.direct(mode) : 0;
-      for (const [i, subject] of subjects.entries()) {
+      // Forth and back, so that none is always the first or the last.
+      const order = [...subjects.entries()];
+      for (const [i, subject] of round % 2 === 0 ? order : order.reverse()) {
         const raw = await this.one(mode, running[i]!, rate);
         // Less than a microsecond is below what the clock tells.
         const figures = directUs === 0 ? raw : { ...raw, p99Us: Math.max(1, raw.p99Us - directUs) };

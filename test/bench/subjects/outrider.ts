@@ -4,7 +4,7 @@
  * and another build of it, to compare with.
  */
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '../../kit/interop/programs.js';
@@ -70,11 +70,25 @@ async function startPair(build: Build, { certs, backendPort, asidePort }: Target
   return pairOf(inner, () => startCaller(build, asidePort, endpoint, identityBlock(certs, 'caller')));
 }
 
+/** Why a build cannot be measured; undefined: it can. */
+function problemOf({ main }: Build): string | undefined {
+  if (!existsSync(main)) return 'run `npm run build`';
+  // As sidecar/main.ts: an old bundle is not used, and the program in a thousand files takes more memory and more of the core's cache.
+  const changedMs = (path: string) =>
+    statSync(join(dirname(main), path), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const isOld =
+    Math.max(changedMs('main.js'), changedMs('../.tsbuildinfo')) > changedMs('../bundle/program.js');
+  return isOld
+    ? `its bundle is older than its other files (a copy?): run \`npm run build\` there`
+    : undefined;
+}
+
 function subject(name: string, build: Build, version: string): Subject {
+  const missing = problemOf(build);
   return {
     name,
     isPeer: false,
-    version: existsSync(build.main) ? { found: version } : { missing: 'run `npm run build`' },
+    version: missing === undefined ? { found: version } : { missing },
     start: ({ backendPort, asidePort }) => startCaller(build, asidePort, backendPort),
     startPair: (target) => startPair(build, target),
   };
