@@ -64,7 +64,7 @@ describe('a state file', () => {
     writeFileSync(join(scratch.path, 'large.json'), JSON.stringify('x'.repeat(1024 * 1024)));
     assert.equal(open('large.json').read(), undefined);
     assert.match(lines[0]!, /a state file is ignored/);
-    assert.match(lines[1]!, /1048578 octets/);
+    assert.match(lines[1]!, /1048578 bytes/);
     mkdirSync(join(scratch.path, 'taken', 'models.json'), { recursive: true });
     const file = open('taken/models.json');
     for (const i of [1, 2]) {
