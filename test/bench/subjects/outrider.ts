@@ -73,7 +73,7 @@ async function startPair(build: Build, { certs, backendPort, asidePort }: Target
 /** Why a build cannot be measured; undefined: it can. */
 function problemOf({ main }: Build): string | undefined {
   if (!existsSync(main)) return 'run `npm run build`';
-  // As sidecar/main.ts: an old bundle is not used, and the program in a thousand files takes more memory and more of the core's cache.
+  // As sidecar/main.ts: an old bundle is not used, and the program in its single files is not what is installed.
   const changedMs = (path: string) =>
     statSync(join(dirname(main), path), { throwIfNoEntry: false })?.mtimeMs ?? 0;
   const isOld =
