@@ -80,7 +80,7 @@ function findModel(root: string, name: string): Found | undefined {
   const directory = join(root, name);
   try {
     if (!isDirectory(directory)) return undefined;
-    const version = latestVersion(directory);
+    const version = versionsIn(directory).at(-1) ?? '';
     const problem = version === '' ? 'no version directory, expected <name>/1/model.onnx' : '';
     return { name, version, directory: join(directory, version), problem };
   } catch (error) {
@@ -89,12 +89,15 @@ function findModel(root: string, name: string): Found | undefined {
   }
 }
 
-/** Highest numbered subdirectory, or ''. */
-function latestVersion(directory: string): string {
-  const versions = readdirSync(directory)
-    .filter((v) => /^[1-9]\d*$/.test(v) && isDirectory(join(directory, v)))
-    .sort((a, b) => a.length - b.length || (a < b ? -1 : 1));
-  return versions.at(-1) ?? '';
+/** Numbered subdirectories of a model, the lowest first. Throws where it cannot be read. */
+export function versionsIn(directory: string): string[] {
+  return readdirSync(directory)
+    .filter((name) => /^[1-9]\d*$/.test(name) && isDirectory(join(directory, name)))
+    .sort(compareVersions);
+}
+
+export function compareVersions(a: string, b: string): number {
+  return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
 }
 
 function isDirectory(path: string): boolean {

@@ -3,9 +3,9 @@
  * policy in OUTRIDER_MODEL_VERSIONS (`all`, `latest N` or `specific V, V`).
  */
 
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ModelConfig } from '../../../proto/messages.js';
+import { compareVersions, versionsIn } from './repository.js';
 
 type Policy = NonNullable<ModelConfig['version_policy']>;
 
@@ -37,7 +37,7 @@ export class ServedVersions {
   of(name: string, own: readonly string[]): string[] {
     const { all, latest, specific } = this.policy;
     if (latest?.num_versions === 1) return [...own];
-    const there = versionsIn(join(this.root, name));
+    const there = versionsNow(join(this.root, name));
     const chosen =
       all !== undefined
         ? there
@@ -46,21 +46,15 @@ export class ServedVersions {
               ? specific?.versions.some((each) => String(each) === version)
               : i >= there.length - latest.num_versions,
           );
-    return [...new Set([...own, ...chosen])].sort(byNumber);
+    return [...new Set([...own, ...chosen])].sort(compareVersions);
   }
 }
 
 /** Those that lie there now: versions come and go while the process runs. */
-function versionsIn(folder: string): string[] {
+function versionsNow(folder: string): string[] {
   try {
-    return readdirSync(folder)
-      .filter((name) => /^[1-9]\d*$/.test(name))
-      .sort(byNumber);
+    return versionsIn(folder);
   } catch {
     return [];
   }
-}
-
-function byNumber(a: string, b: string): number {
-  return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
 }

@@ -1,6 +1,6 @@
 /** What ModelMetadata and ModelConfig say of versions that have processes of their own. */
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ServedVersions } from '../../../../../services/model-server/models/version-policy.js';
 import { scratchForTest } from '../../../../kit/mocha/scratch.js';
@@ -11,6 +11,7 @@ describe('the versions that a process of one version tells', () => {
     root = scratchForTest().path;
     for (const version of ['1', '2', '10', 'draft'])
       mkdirSync(join(root, 'digits', version), { recursive: true });
+    writeFileSync(join(root, 'digits', '12'), 'a file is no version');
   });
   const told = (policy: string | undefined, own: string): string[] =>
     new ServedVersions(root, policy).of('digits', [own]);
