@@ -63,7 +63,7 @@ export interface Protocols {
 }
 
 /** Absolute path of one of the .proto files, for tools that read them themselves (grpcurl `-proto`). */
-export function protoFile(name: 'inference.proto' | 'health.proto'): string {
+export function protoFile(name: 'inference.proto' | 'health.proto' | 'vllm-engine.proto'): string {
   // This file runs as proto/load.ts or as dist/proto/load.js; the .proto files are only in the former's directory.
   const beside = fileURLToPath(new URL(name, import.meta.url));
   return existsSync(beside) ? beside : fileURLToPath(new URL(`../../proto/${name}`, import.meta.url));

@@ -1,0 +1,72 @@
+/** Which field is what in the messages of a language-model engine. A new engine is one such table and a line in engine-codecs.ts. */
+
+/** Of a message that brings tokens. Numbers of fields. */
+export interface TokensLayout {
+  /** Packed or not. */
+  readonly ids: number;
+  readonly promptTokens: number;
+  /** Tokens of this message. */
+  readonly completionTokens: number;
+  readonly cachedTokens: number;
+  /** A message with lists of one entry for each token. */
+  readonly logprobs: number;
+  /** Which of several sequences; absent or 0: the first. */
+  readonly index: number;
+}
+
+/** The lists in `TokensLayout.logprobs`. */
+export interface LogprobsLayout {
+  /** Floats, packed or not. */
+  readonly values: number;
+  /** Varints, packed or not. */
+  readonly ids: number;
+  /** Messages. */
+  readonly tops: number;
+}
+
+/** Of sampling parameters. Fields that are in no list are unknown, and a request that has one is not resumed. */
+export interface SamplingLayout {
+  /** A float that has to be there and 0: absent, the engine draws by chance. */
+  readonly temperature: number;
+  readonly maxTokens: number;
+  readonly minTokens: number;
+  /** How many sequences; absent, 0 or 1: one. */
+  readonly n: number;
+  /** Floats that have to be absent or 0, by name. */
+  readonly zero: Readonly<Record<number, string>>;
+  /** What may stand here, as it says the same of the rest of an answer. */
+  readonly harmless: ReadonlySet<number>;
+  /** What may not, by name. */
+  readonly refused: Readonly<Record<number, string>>;
+}
+
+/** How an answer is continued by another engine: it gets the prompt and the tokens so far as its prompt. */
+export interface ResumeLayout {
+  /** A message of the request, with the ids of the prompt in field `ids`. */
+  readonly prompt: number;
+  readonly ids: number;
+  readonly sampling: number;
+  readonly harmless: ReadonlySet<number>;
+  readonly refused: Readonly<Record<number, string>>;
+  readonly parameters: SamplingLayout;
+  /** Of the response: the messages of which it has one. */
+  readonly chunk: number;
+  readonly complete: number;
+  readonly chunkTokens: TokensLayout;
+  readonly completeTokens: TokensLayout;
+  readonly logprobs: LogprobsLayout;
+}
+
+export interface EngineCodec {
+  /** Paths of its methods. */
+  readonly generate: string;
+  readonly abort: string;
+  /** Its other methods, which are unary. */
+  readonly queries: readonly string[];
+  /** Of the request of `generate`, a string. */
+  readonly requestId: number;
+  /** Of the request of `abort`, one string or several. */
+  readonly abortedIds: number;
+  /** Null: its streams are not resumed. */
+  readonly resume: ResumeLayout | null;
+}

@@ -1,0 +1,201 @@
+/**
+ * The request of `Generate`: read in place, whatever lies before what is looked for, and written anew for an engine that goes on with
+ * its answer.
+ */
+
+import { type Body, BodyReader } from '../body-reader.js';
+import { FieldCursor, Step, Wire } from '../field-cursor.js';
+import { PREFIX_BYTES } from '../grpc-message.js';
+import type { EngineCodec, ResumeLayout, SamplingLayout } from './engine-codec.js';
+import { MessageParts } from './message-parts.js';
+
+/** Fields that are looked at: of the request, and of its parameters, which may name a token in each. */
+const MAX_FIELDS = 64;
+const MAX_PARAMETERS = 16_384;
+/** A longer request id is none that is followed, bytes. */
+export const LONGEST_REQUEST_ID = 512;
+
+const UNREADABLE = 'its request cannot be read';
+const WITHOUT = -1;
+const NOTHING = Buffer.alloc(0);
+
+/** Bytes `[from, to)` of a body are a field, of which `[start, to)` are its content. */
+interface Field {
+  readonly from: number;
+  readonly start: number;
+  readonly to: number;
+}
+
+/** What a request of `Generate` says that matters for its answer's continuation. */
+export interface GenerateRequest {
+  /** Empty: none, or one that is too long. */
+  readonly requestId: string;
+  /** Why another engine could not go on with the very same tokens, in words; empty: it could. */
+  readonly obstacle: string;
+  /** −1: absent. */
+  readonly maxTokens: number;
+  readonly minTokens: number;
+  /** Null where there is an obstacle. */
+  readonly fields: { readonly id: Field | null; readonly prompt: Field; readonly sampling: Field } | null;
+}
+
+/** What another engine is told. */
+export interface Continuation {
+  readonly requestId: string;
+  /** Ids that are added to the prompt, as varints, and how many. */
+  readonly ids: Buffer;
+  readonly count: number;
+}
+
+/** Reads a request. @param body all of it, with the prefix of its message. */
+export function readGenerateRequest(codec: EngineCodec, body: Body): GenerateRequest {
+  const reader = new BodyReader(body);
+  if (!isOneMessage(reader)) return obstructed('', UNREADABLE);
+  return new RequestReading(codec, reader).read();
+}
+
+/** The request for an engine that goes on, with the prefix of its message; `request` has no obstacle. */
+export function continuedRequest(
+  codec: EngineCodec,
+  body: Body,
+  request: GenerateRequest,
+  { requestId, ids, count }: Continuation,
+): Buffer {
+  const { prompt: promptField, ids: idsField, sampling: samplingField, parameters } = codec.resume!;
+  const { id, prompt, sampling } = request.fields!;
+  const reader = new BodyReader(body);
+  const copy = (from: number, to: number): Buffer => reader.copy(from, to);
+  // Of a scalar the last one counts, and lists are joined, so that what is new is added at the end of each message.
+  const more = new MessageParts();
+  if (request.maxTokens !== WITHOUT) more.varint(parameters.maxTokens, request.maxTokens - count);
+  if (request.minTokens > 0) more.varint(parameters.minTokens, Math.max(0, request.minTokens - count));
+  const ownIds = count === 0 ? NOTHING : new MessageParts().bytes(idsField, ids).finish();
+  const longer = (number: number, field: Field, added: Buffer): Buffer =>
+    new MessageParts().bytes(number, copy(field.start, field.to), added).finish();
+  const changed: { readonly field: Field; readonly content: Buffer }[] = [
+    { field: prompt, content: longer(promptField, prompt, ownIds) },
+    { field: sampling, content: longer(samplingField, sampling, more.finish()) },
+  ];
+  if (id !== null) changed.push({ field: id, content: NOTHING });
+  changed.sort((a, b) => a.field.from - b.field.from);
+  const message = new MessageParts().bytes(codec.requestId, Buffer.from(requestId));
+  let from = PREFIX_BYTES;
+  for (const { field, content } of changed) {
+    message.raw(copy(from, field.from), content);
+    from = field.to;
+  }
+  const bytes = message.raw(copy(from, body.bytes)).finish();
+  const prefix = Buffer.alloc(PREFIX_BYTES);
+  prefix.writeUInt32BE(bytes.length, 1);
+  return Buffer.concat([prefix, bytes]);
+}
+
+function isOneMessage(reader: BodyReader): boolean {
+  if (reader.bytes < PREFIX_BYTES || reader.byteAt(0) !== 0) return false;
+  return reader.uint32At(1) === reader.bytes - PREFIX_BYTES;
+}
+
+function obstructed(requestId: string, obstacle: string): GenerateRequest {
+  return { requestId, obstacle, maxTokens: WITHOUT, minTokens: WITHOUT, fields: null };
+}
+
+/** One pass over a request. */
+class RequestReading {
+  private requestId = '';
+  private obstacle = '';
+  private maxTokens = WITHOUT;
+  private minTokens = WITHOUT;
+  private isGreedy = false;
+  private id: Field | null = null;
+  private prompt: Field | null = null;
+  private sampling: Field | null = null;
+
+  constructor(
+    private readonly codec: EngineCodec,
+    private readonly reader: BodyReader,
+  ) {}
+
+  read(): GenerateRequest {
+    const { resume } = this.codec;
+    this.readFields(resume);
+    if (resume === null) return obstructed(this.requestId, 'streams of this engine are not resumed');
+    if (this.obstacle === '') this.judge(resume);
+    const { requestId, obstacle, maxTokens, minTokens, id, prompt, sampling } = this;
+    if (obstacle !== '' || prompt === null || sampling === null) return obstructed(requestId, obstacle);
+    return { requestId, obstacle, maxTokens, minTokens, fields: { id, prompt, sampling } };
+  }
+
+  private readFields(resume: ResumeLayout | null): void {
+    const cursor = new FieldCursor(this.reader, PREFIX_BYTES);
+    let from = PREFIX_BYTES;
+    for (let n = 0; ; n++) {
+      const step = cursor.step();
+      if (step === Step.end) return;
+      if (step !== Step.field || n >= MAX_FIELDS) return this.stopBy(UNREADABLE);
+      const { number, wire, start, end: to } = cursor;
+      const field = { from, start, to };
+      from = to;
+      if (number === this.codec.requestId) this.takeId(field, wire);
+      else if (resume !== null) this.takeField(resume, number, wire, field);
+    }
+  }
+
+  private takeId(field: Field, wire: number): void {
+    if (this.id !== null || wire !== Wire.bytes) this.stopBy(UNREADABLE);
+    this.id = field;
+    const { start, to } = field;
+    this.requestId = to - start > LONGEST_REQUEST_ID ? '' : this.reader.copy(start, to).toString('utf8');
+  }
+
+  private takeField(resume: ResumeLayout, number: number, wire: number, field: Field): void {
+    const isPrompt = number === resume.prompt;
+    if (isPrompt || number === resume.sampling) {
+      if ((isPrompt ? this.prompt : this.sampling) !== null || wire !== Wire.bytes)
+        return this.stopBy(UNREADABLE);
+      if (isPrompt) this.prompt = field;
+      else this.sampling = field;
+    } else if (!resume.harmless.has(number)) this.stopBy(reasonOf(resume.refused, number));
+  }
+
+  private judge({ parameters }: ResumeLayout): void {
+    if (this.prompt === null) return this.stopBy('it has no token ids');
+    if (this.sampling === null) return this.stopBy('temperature is not 0');
+    const cursor = new FieldCursor(this.reader, this.sampling.start, this.sampling.to);
+    for (let n = 0; ; n++) {
+      const step = cursor.step();
+      if (step === Step.end) break;
+      if (step !== Step.field || n >= MAX_PARAMETERS) return this.stopBy(UNREADABLE);
+      this.takeParameter(parameters, cursor);
+    }
+    if (!this.isGreedy) this.stopBy('temperature is not 0');
+    if (this.maxTokens === 0) this.stopBy('max_tokens is 0');
+  }
+
+  private takeParameter(layout: SamplingLayout, { number, wire, value, start }: FieldCursor): void {
+    if (number === layout.temperature) this.isGreedy = wire === Wire.fixed32 && this.isZero(start);
+    else if (layout.zero[number] !== undefined) {
+      if (wire !== Wire.fixed32 || !this.isZero(start)) this.stopBy(`its request has ${layout.zero[number]}`);
+    } else if (number === layout.maxTokens || number === layout.minTokens || number === layout.n) {
+      if (wire !== Wire.varint || value >= 2 ** 32) return this.stopBy(UNREADABLE);
+      if (number === layout.maxTokens) this.maxTokens = value;
+      else if (number === layout.minTokens) this.minTokens = value;
+      else if (value > 1) this.stopBy('n is more than 1');
+    } else if (!layout.harmless.has(number)) this.stopBy(reasonOf(layout.refused, number));
+  }
+
+  /** A float of 0, or of −0. */
+  private isZero(at: number): boolean {
+    const { reader } = this;
+    return (reader.uint32At(at) & 0xffffff7f) === 0;
+  }
+
+  /** The first obstacle counts. */
+  private stopBy(obstacle: string): void {
+    if (this.obstacle === '') this.obstacle = obstacle;
+  }
+}
+
+function reasonOf(refused: Readonly<Record<number, string>>, number: number): string {
+  const name = refused[number];
+  return name === undefined ? `its request has an unknown field (${number})` : `its request has ${name}`;
+}

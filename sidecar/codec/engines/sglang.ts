@@ -1,0 +1,13 @@
+import type { EngineCodec } from './engine-codec.js';
+
+const SERVICE = '/sglang.grpc.scheduler.SglangScheduler/';
+
+/** SGLang, experimental: not compared with a real one, so that its streams are not resumed. Its counts are cumulative. */
+export const SGLANG: EngineCodec = {
+  generate: `${SERVICE}Generate`,
+  abort: `${SERVICE}Abort`,
+  queries: ['HealthCheck', 'GetModelInfo', 'GetServerInfo', 'GetLoads'].map((name) => `${SERVICE}${name}`),
+  requestId: 1,
+  abortedIds: 1,
+  resume: null,
+};

@@ -1,0 +1,13 @@
+import type { EngineCodec } from './engine-codec.js';
+
+const SERVICE = '/trtllm.TrtllmService/';
+
+/** TensorRT-LLM, experimental: not compared with a real one, so that its streams are not resumed. Its ids are cumulative. */
+export const TRTLLM: EngineCodec = {
+  generate: `${SERVICE}Generate`,
+  abort: `${SERVICE}Abort`,
+  queries: ['HealthCheck', 'GetModelInfo', 'GetServerInfo'].map((name) => `${SERVICE}${name}`),
+  requestId: 1,
+  abortedIds: 1,
+  resume: null,
+};
