@@ -3,10 +3,13 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Address } from '../config/model.js';
 import { isSecretName, REDACTED } from '../runtime/log/logger.js';
 import { ListenSockets, SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
+import type { Clock } from '../runtime/time/clock.js';
+import type { Timers } from '../runtime/time/timers.js';
 import { type Answer, live, metrics, ready, text, writeAnswer } from './answers.js';
 import { ConnectionPlaces } from './connection-places.js';
 import { addFault, clearFaults, type FaultAdmin, listFaults } from './faults.js';
 import { refusal } from './guard.js';
+import { HistorySampler } from './history/history-sampler.js';
 import { renderPage } from './page.js';
 import type { Reply } from './reply.js';
 import { changeRollout, showRollout } from './rollouts.js';
@@ -19,6 +22,8 @@ import type { SidecarView } from './view.js';
 export interface AdminDeps {
   /** Inherited sockets; absent: the server binds its own. */
   readonly sockets?: ListenSockets | undefined;
+  /** Keeps the last half hour for `/history` and the page; absent: none is kept. */
+  readonly time?: { readonly clock: Clock; readonly timers: Timers };
   /** File with the token that requests which change something have to bring; absent: none is asked for. */
   readonly tokenFile?: string | undefined;
 }
@@ -40,7 +45,11 @@ type Route = readonly [
   method: 'GET' | 'POST' | 'DELETE',
   path: string,
   does: string,
-  answer: (view: SidecarView, query: URLSearchParams) => Answer | Promise<Answer>,
+  answer: (
+    view: SidecarView,
+    query: URLSearchParams,
+    history: HistorySampler | undefined,
+  ) => Answer | Promise<Answer>,
 ];
 
 const MAX_CONNECTIONS = 128;
@@ -54,6 +63,7 @@ const ROUTES: readonly Route[] = [
   ['GET', '/ready', '200 when ready, else 503 with the reasons', ready],
   ['GET', '/metrics', 'Prometheus metrics', metrics],
   ['GET', '/endpoints', 'state of endpoints, queue and model', (view) => json(statusOf(view))],
+  ['GET', '/history', 'the last half hour (?since: slots after that one)', showHistory],
   ['GET', '/models', 'where each version of each model stands', (view) => json(view.lives())],
   ['GET', '/rollout', 'the rollout of this service', (view) => replied(showRollout(view.rollouts()))],
   [
@@ -99,9 +109,10 @@ const ROUTES: readonly Route[] = [
 export async function startAdmin(
   listen: Address,
   view: SidecarView,
-  { sockets = new ListenSockets(), tokenFile }: AdminDeps = {},
+  { sockets = new ListenSockets(), tokenFile, time }: AdminDeps = {},
 ): Promise<AdminServer> {
   const token = tokenFile === undefined ? undefined : AdminToken.open(tokenFile);
+  const history = time && new HistorySampler(view, time.clock, time.timers);
   const server = createServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -110,12 +121,20 @@ export async function startAdmin(
       keepAliveTimeout: 30_000,
       connectionsCheckingInterval: 5_000,
     },
-    (request, response) => void handle({ view, token, server }, request, response),
+    (request, response) => void handle({ view, token, history, server }, request, response),
   );
   new ConnectionPlaces(server, { all: MAX_CONNECTIONS, idleMs: IDLE_LIMIT_MS });
   const address = await sockets.listen(SOCKET_NAMES.admin, server, listen);
   server.on('error', () => {}); // a connection that could not be accepted
-  return { address, retire: () => sockets.close(server), close: () => close(server, sockets) };
+  history?.start();
+  return {
+    address,
+    retire: () => sockets.close(server),
+    close: () => {
+      history?.stop();
+      return close(server, sockets);
+    },
+  };
 }
 
 function close(server: Server, sockets: ListenSockets): Promise<void> {
@@ -130,18 +149,15 @@ function close(server: Server, sockets: ListenSockets): Promise<void> {
 interface Serving {
   readonly view: SidecarView;
   readonly token: AdminToken | undefined;
+  readonly history: HistorySampler | undefined;
   readonly server: Server;
 }
 
-async function handle(
-  { view, token, server }: Serving,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
+async function handle(serving: Serving, request: IncomingMessage, response: ServerResponse): Promise<void> {
   request.resume(); // bodies are discarded; requestTimeout bounds them
   let answer: Answer;
   try {
-    answer = await answerTo(view, token, request);
+    answer = await answerTo(serving, request);
     if (answer.stream !== undefined && request.method !== 'HEAD') {
       const refused = answer.stream(response);
       if (refused === undefined) return; // it is open until its reader goes
@@ -150,15 +166,11 @@ async function handle(
   } catch {
     answer = text(500, 'the sidecar could not answer this\n');
   }
-  const closes = server.listening ? {} : { connection: 'close' };
+  const closes = serving.server.listening ? {} : { connection: 'close' };
   writeAnswer(request, response, { ...answer, headers: { ...closes, ...answer.headers } });
 }
 
-function answerTo(
-  view: SidecarView,
-  token: AdminToken | undefined,
-  request: IncomingMessage,
-): Answer | Promise<Answer> {
+function answerTo({ view, token, history }: Serving, request: IncomingMessage): Answer | Promise<Answer> {
   const method = request.method ?? 'GET';
   const refused = refusal(request);
   if (refused !== undefined) return text(403, `${refused}\n`);
@@ -175,11 +187,24 @@ function answerTo(
   const unknown = takes === 'GET' ? undefined : token?.refusal(request.headers.authorization);
   if (unknown !== undefined)
     return { ...text(401, `${unknown}\n`), headers: { 'www-authenticate': 'Bearer realm="outrider"' } };
-  return answer(view, new URLSearchParams(query));
+  return answer(view, new URLSearchParams(query), history);
 }
 
 function listing(): string {
   return ROUTES.map(([method, path, does]) => `  ${method.padEnd(6)} ${path.padEnd(10)} ${does}\n`).join('');
+}
+
+/** 404 where none is kept, as a sidecar of an earlier version answers. */
+function showHistory(
+  _view: SidecarView,
+  query: URLSearchParams,
+  history: HistorySampler | undefined,
+): Answer {
+  if (history === undefined) return text(404, 'this sidecar keeps no history\n');
+  const since = Number(query.get('since') ?? -1);
+  return Number.isSafeInteger(since)
+    ? compact(history.report(since))
+    : text(400, 'since: expected a number\n');
 }
 
 function tap(view: SidecarView, query: URLSearchParams): Answer {
@@ -221,6 +246,11 @@ function page(view: SidecarView): Answer {
     headers: { 'content-security-policy': policy },
     body: renderPage(statusOf(view), nonce),
   };
+}
+
+/** Without line breaks: an answer that is large. */
+function compact(value: unknown): Answer {
+  return { ...json({}), body: `${JSON.stringify(value)}\n` };
 }
 
 function json(value: unknown, replace?: (this: object, name: string, value: unknown) => unknown): Answer {

@@ -1,3 +1,4 @@
+import type { CallTotals } from '../core/history/call-deltas.js';
 import type { Metric } from '../telemetry/metric.js';
 import type * as reports from '../telemetry/reports.js';
 import type { OpenTap } from '../telemetry/tap/tap.js';
@@ -51,6 +52,8 @@ export interface SidecarView {
   readonly openTap: OpenTap;
   /** Calls that have ended since the start. */
   calls(): reports.CallCounts;
+  /** The same with failures and times, each direction and service. */
+  callTotals(): readonly CallTotals[];
   /** Until the own certificate ends, seconds; undefined without one. */
   certificateEndsInS(): number | undefined;
   metrics(): readonly Metric[];

@@ -2,7 +2,9 @@ import type { FaultAdmin } from '../admin/faults.js';
 import type { RolloutAdmin } from '../admin/rollouts.js';
 import type { SidecarView, TakeoverAnswer } from '../admin/view.js';
 import type { SidecarConfig } from '../config/model.js';
+import type { CallTotals } from '../core/history/call-deltas.js';
 import type { Consul } from '../discovery/consul/consul.js';
+import { callTotals } from '../telemetry/call-totals.js';
 import type { Metric } from '../telemetry/metric.js';
 import type {
   CallCounts,
@@ -181,6 +183,10 @@ export class SidecarReports implements SidecarView {
     for (const { direction, started, inFlight } of this.parts.context.dataPlane.stats.calls)
       ended[direction] += started - inFlight;
     return ended;
+  }
+
+  callTotals(): readonly CallTotals[] {
+    return callTotals(this.parts.context.dataPlane.stats.calls);
   }
 
   certificateEndsInS(): number | undefined {

@@ -126,7 +126,7 @@ class Sidecar implements RunningSidecar, SidecarParts {
 
   async start(): Promise<void> {
     const { inbound, admin, adminTokenFile: tokenFile, observe, consul } = this.current;
-    const { sockets, clock } = this.deps;
+    const { sockets, clock, timers } = this.deps;
     if (consul !== undefined) {
       const isAnswering = (address: Address): boolean => this.outbound.isAnswering(address);
       const agent = new Consul(this.current, consul, { ...this.deps, isAnswering });
@@ -141,7 +141,8 @@ class Sidecar implements RunningSidecar, SidecarParts {
     await this.traces.update(this.current.traces);
     await this.outbound.start();
     if (inbound) await this.startInbound(inbound);
-    if (admin) this.admin = await startAdmin(admin, this.view, { sockets, tokenFile });
+    if (admin)
+      this.admin = await startAdmin(admin, this.view, { sockets, tokenFile, time: { clock, timers } });
     if (observe) this.observe = await startObserve(observe, this.view, { sockets, clock });
     if (sockets?.isSuccessor !== true) this.register();
   }

@@ -5,6 +5,7 @@ import type { ProcessFaultAdmin } from '../../../sidecar/admin/process-faults.js
 import type { RolloutAdmin } from '../../../sidecar/admin/rollouts.js';
 import type { StatusReport } from '../../../sidecar/admin/status.js';
 import type { SidecarView, TakeoverAnswer } from '../../../sidecar/admin/view.js';
+import type { CallTotals } from '../../../sidecar/core/history/call-deltas.js';
 import type { Metric } from '../../../sidecar/telemetry/metric.js';
 import type * as reports from '../../../sidecar/telemetry/reports.js';
 
@@ -59,6 +60,8 @@ export class FakeView implements SidecarView {
   methods = (): readonly reports.MethodReport[] => this.methodReports;
   openTap: SidecarView['openTap'] = () => undefined;
   calls = () => this.callCounts;
+  totals: CallTotals[] = [];
+  callTotals = (): readonly CallTotals[] => this.totals;
   certificateEndsInS = () => this.certificateS;
   mirrors = () => this.mirrorReports;
   sizeLimits = () => this.sizeLimitReports;

@@ -9,6 +9,7 @@ import { type AdminServer, startAdmin } from '../../../sidecar/admin/server.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
 import { until } from '../../kit/process/processes.js';
 import { anEndpoint, FakeView } from '../../kit/stack/admin-view.js';
+import { ManualClock } from '../../kit/time/manual-clock.js';
 
 interface Reply {
   status: number;
@@ -66,6 +67,20 @@ describe('admin server', () => {
   const statusWith = async (path: string, headers: Record<string, string>) =>
     (await ask(path, { headers })).status;
   const said = (reply: Promise<Reply>) => reply.then(({ status, body }) => [status, body]);
+
+  it('has the history where one is kept, from a slot on', async () => {
+    assert.equal((await ask('/history')).status, 404);
+    const clock = new ManualClock();
+    const kept = await startAdmin({ kind: 'tcp', host: '127.0.0.1', port: 0 }, view, {
+      time: { clock, timers: clock },
+    });
+    afterTest(() => kept.close());
+    port = kept.address.kind === 'tcp' ? kept.address.port : 0;
+    clock.advance(10_000);
+    assert.equal(JSON.parse((await ask('/history')).body).self, 'rrr');
+    assert.equal(JSON.parse((await ask('/history?since=1')).body).self, 'r');
+    assert.equal((await ask('/history?since=x')).status, 400);
+  });
 
   it('is live whatever the state', async () => {
     view.reasons = ['the model is starting'];
