@@ -4,6 +4,7 @@ import { present } from '../config/present.js';
 import type { AuditVerifyOptions } from './audit/audit-verify.js';
 import type { CheckOptions } from './check/check.js';
 import { CommandFailure } from './failure.js';
+import { ADMIN, MESH } from './help/mesh-options.js';
 import type { PageOptions } from './page/page.js';
 import type { StatusOptions } from './status/status.js';
 import type { TapBounds } from './tap/tap-query.js';
@@ -16,19 +17,19 @@ interface TapFlags extends TapBounds {
   readonly json?: boolean;
 }
 
-/** Of `--mesh` where a running mesh is meant. */
-const MESH = 'mesh file of a mesh that `up` runs here; default: the mesh of this folder';
-
 /** The commands for operators of a running mesh, added to `program`; `done` gets the exit code. */
 export function addOperatorCommands(program: Command, done: (exitCode: number) => void): void {
   program
     .command('status')
     .description('show sidecars, models, endpoints, ejections and latencies')
-    .argument('[NAME...]', 'sidecars or services, to show them alone and with their methods')
+    .argument('[NAME...]', 'show only these sidecars or services, with their methods')
     .option('--mesh <FILE>', MESH)
-    .option('--admin <ADDR...>', 'admin addresses, instead of a mesh that `up` runs here')
-    .option('--consul [ADDR]', 'the sidecars in the catalogue of this agent; default: $CONSUL_HTTP_ADDR')
-    .option('--watch', 'draw again every second until Ctrl-C, with calls per second')
+    .option('--admin <ADDR...>', ADMIN)
+    .option(
+      '--consul [ADDR]',
+      'list the sidecars that Consul knows instead; ADDR is the agent; default: $CONSUL_HTTP_ADDR',
+    )
+    .option('--watch', 'refresh every second until Ctrl-C, with calls per second')
     .option('--json', 'print JSON')
     .action(async (names: string[], options: Partial<Omit<StatusOptions, 'names'>>) => {
       const { statusCommand } = await import('./status/status.js');
@@ -38,29 +39,36 @@ export function addOperatorCommands(program: Command, done: (exitCode: number) =
     });
   program
     .command('page')
-    .description('serve one page about a whole mesh: services, calls, endpoints, what happened, drain')
+    .description(
+      'serve a web page of a whole mesh: services, calls, endpoints, events; replicas can be drained there',
+    )
     .option('--mesh <FILE>', MESH)
-    .option('--admin <ADDR...>', 'admin addresses, instead of a mesh that `up` runs here')
+    .option('--admin <ADDR...>', ADMIN)
     .option(
       '--consul [ADDR]',
-      'the sidecars in the catalogue of this agent: by their admin port where it is reached, else by their metrics (`observe`); default: $CONSUL_HTTP_ADDR',
+      'show the sidecars that Consul knows instead, through their admin ports or, if unreachable, their `observe` ports; ADDR is the agent; default: $CONSUL_HTTP_ADDR',
     )
-    .option('--listen <ADDR>', 'where the page is served', '127.0.0.1:8898')
-    .option('--token-file <FILE>', 'the token that the admin ports ask for (`admin_token_file`)')
-    .option('--json', 'print one JSON object with the address of the page instead of text')
+    .option('--listen <ADDR>', 'address of the page', '127.0.0.1:8898')
+    .option('--token-file <FILE>', 'file with the token of the admin ports (`admin_token_file`)')
+    .option('--json', 'print the address of the page as JSON')
     .action(async (options: Partial<PageOptions> & Pick<PageOptions, 'listen'>) => {
       const { pageCommand } = await import('./page/page.js');
       done(await pageCommand({ admin: [], ...options }));
     });
   program
     .command('check')
-    .description('look at all that has to be right for calls to succeed; exit code 1 where something failed')
-    .option('--mesh <FILE...>', 'mesh or sidecar files; default: the mesh of this folder that `up` runs')
+    .description(
+      'find what makes calls fail: ports, certificates, clocks, Consul, intentions, models, sidecars; exit code 1 if a check fails',
+    )
+    .option(
+      '--mesh <FILE...>',
+      'mesh files or sidecar files; default: the mesh of this folder that `up` runs',
+    )
     .option(
       '--consul [ADDR]',
-      'the agent to ask, and without files what is in its catalogue; default: $CONSUL_HTTP_ADDR',
+      'check Consul too; without --mesh, also the sidecars that it knows; ADDR is the agent; default: $CONSUL_HTTP_ADDR',
     )
-    .option('--admin <ADDR...>', 'admin addresses of sidecars; default: those of running meshes of the files')
+    .option('--admin <ADDR...>', 'admin addresses of sidecars; default: those of the mesh that runs')
     .option('--json', 'print JSON')
     .action(async (options: Partial<CheckOptions>) => {
       const { checkCommand } = await import('./check/check.js');
@@ -69,16 +77,16 @@ export function addOperatorCommands(program: Command, done: (exitCode: number) =
     });
   program
     .command('tap')
-    .description('show calls as they end, with their attempts, from all sidecars of a mesh')
+    .description('print calls as they end, with their attempts, from all sidecars of a mesh')
     .argument(
       '[FILTER...]',
-      'upstream=NAME, method=TEXT, model=NAME, status=CODE, reason=NAME, slow=100ms, failed, inbound, outbound; all must fit',
+      'upstream=NAME, method=TEXT, model=NAME, status=CODE, reason=NAME, slow=100ms, failed, inbound or outbound; a call must match every filter',
     )
     .option('--mesh <FILE>', MESH)
-    .option('--admin <ADDR...>', 'admin addresses, instead of a mesh that `up` runs here')
-    .option('--sample <RATIO>', 'share of the calls that fit; default 1')
-    .option('--rate <N>', 'calls per second of each sidecar at most; further ones are counted; default 50')
-    .option('--count <N>', 'end after so many calls')
+    .option('--admin <ADDR...>', ADMIN)
+    .option('--sample <RATIO>', 'share of the matching calls to print, from 0 to 1; default: 1')
+    .option('--rate <N>', 'print at most N calls per second and sidecar, and count the others; default: 50')
+    .option('--count <N>', 'end after N calls')
     .option('--json', 'print a JSON object for each call')
     .action(async (words: string[], options: TapFlags) => {
       const { tapCommand } = await import('./tap/tap.js');
@@ -89,8 +97,8 @@ export function addOperatorCommands(program: Command, done: (exitCode: number) =
     });
   program
     .command('explain')
-    .description('explain an `outrider-reason` and what to do; without one, list all')
-    .argument('[REASON...]', 'also a gRPC status, or the output of a check in Consul')
+    .description('explain an `outrider-reason`: causes, where to look, what to do; without one, list all')
+    .argument('[REASON...]', 'reason, gRPC status, or the output of a check in Consul')
     .option('--json', 'print JSON')
     .action(async (words: string[], { json = false }: { json?: boolean }) => {
       const { explainCommand } = await import('./explain/explain.js');
@@ -98,7 +106,7 @@ export function addOperatorCommands(program: Command, done: (exitCode: number) =
     });
   program
     .command('completion')
-    .description('print the completion of a shell; for example: source <(outrider completion bash)')
+    .description('print a completion script; for example: source <(outrider completion bash)')
     .addArgument(new Argument('<SHELL>', 'the shell').choices(['bash', 'zsh', 'fish']))
     .action(async (shell: 'bash' | 'zsh' | 'fish') => {
       const { completionCommand } = await import('./completion/completion.js');
@@ -106,11 +114,11 @@ export function addOperatorCommands(program: Command, done: (exitCode: number) =
     });
   program
     .command('validate')
-    .description('check mesh files and sidecar files')
+    .description('check mesh files and sidecar files, without running them')
     .argument('<FILE...>', 'files to check')
     .option(
       '--consul [ADDR]',
-      'also warn of rules in Consul that are not applied to what the files call; default: the agent of each file',
+      'also list rules in Consul that sidecars of these files do not apply; ADDR is the agent; default: that of each file',
     )
     .option('--json', 'print JSON')
     .action(async (files: string[], { json = false, consul }: { json?: boolean; consul?: string | true }) => {
@@ -121,24 +129,19 @@ export function addOperatorCommands(program: Command, done: (exitCode: number) =
     });
   program
     .command('audit')
-    .description('audit logs of sidecars')
+    .description('verify audit logs')
     .command('verify')
-    .description(
-      'check that no line of an audit log was changed, removed or moved; exit code 1 where one was',
-    )
-    .argument('<FILE...>', 'the log and its older files, in any order')
-    .option(
-      '--roots <FILE>',
-      'PEM file with the roots that the certificates of the signatures have to come from',
-    )
+    .description('check that no line of an audit log was changed, removed or moved; exit code 1 if one was')
+    .argument('<FILE...>', 'the log and its rotated files, in any order')
+    .option('--roots <FILE>', 'PEM file of the authorities that may have issued the signing certificates')
     .option(
       '--id <ID>',
-      'SPIFFE id that has to have signed, with --roots; SIDECAR=ID for each of several logs; may be repeated',
+      'SPIFFE id that must have signed, with --roots; for several logs SIDECAR=ID; may be repeated',
       (value: string, before: readonly string[] = []) => [...before, value],
     )
     .option(
       '--seen <HEAD>',
-      'an end of the chain that was seen elsewhere: N:HASH, or the value of `outrider/audit/INSTANCE` in Consul',
+      'a chain head that was stored elsewhere: N:HASH, or the value of `outrider/audit/INSTANCE` in Consul',
     )
     .option('--json', 'print JSON')
     .action(async (files: string[], options: AuditVerifyOptions) => {
@@ -147,7 +150,7 @@ export function addOperatorCommands(program: Command, done: (exitCode: number) =
     });
   program
     .command('bench')
-    .description('side-by-side measurements against other proxies; needs a clone')
+    .description('compare with other proxies, side by side; needs a clone')
     .argument('[ARGS...]', 'which measurement, and its options')
     .allowUnknownOption()
     .helpOption(false)

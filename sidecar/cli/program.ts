@@ -5,6 +5,7 @@ import { addChaosCommands } from './chaos/commands.js';
 import { addDeployCommands } from './deploy/commands.js';
 import { CommandFailure, oneLine } from './failure.js';
 import { explainUsage, optionDescription } from './help/command-help.js';
+import { MESH } from './help/mesh-options.js';
 import type { InferFlags } from './infer/flags.js';
 import { addOperatorCommands } from './operator-commands.js';
 import type { InitOptions } from './own-model/init.js';
@@ -79,18 +80,21 @@ export function build(done: (exitCode: number) => void): Command {
 }
 
 function addMeshCommands(program: Command, done: (exitCode: number) => void): void {
-  const consul = new Option('--consul <KIND>', 'dev: start a Consul agent beside the mesh and run on it');
+  const consul = new Option('--consul <KIND>', 'dev: start a Consul agent and run the mesh on it');
   program
     .command('up')
     .description('run a whole mesh on this machine until Ctrl-C')
-    .argument('[FILE]', 'mesh file; default: mesh-config/demo.yaml, here or as it came with the program')
+    .argument(
+      '[FILE]',
+      'mesh file; default: the demo, mesh-config/demo.yaml of this folder or of the package',
+    )
     .addOption(consul.choices(['dev']))
     .addOption(
-      new Option('--ports <HOW>', 'free: replace a port of the file that is taken by a free one').choices([
+      new Option('--ports <HOW>', 'free: use a free port wherever a port of the file is taken').choices([
         'free',
       ]),
     )
-    .option('--json', 'print one JSON object per event instead of text')
+    .option('--json', 'print events as JSON, one a line')
     .action(async (file: string | undefined, options: { json?: true; consul?: 'dev'; ports?: 'free' }) => {
       const { upCommand } = await import('./up/up.js');
       const { ports, ...rest } = options;
@@ -99,12 +103,12 @@ function addMeshCommands(program: Command, done: (exitCode: number) => void): vo
     });
   program
     .command('sidecar')
-    .description('run one sidecar; with a command, it starts, watches and restarts that model service')
+    .description('run one sidecar; with a command, it also starts, checks and restarts that model server')
     .requiredOption('-c, --config <FILE>', 'sidecar file')
-    .option('--takeover', 'replace the running sidecar of this file by a new process, without losing calls')
+    .option('--takeover', 'replace the running sidecar of this file by a new process without losing calls')
     .argument(
       '[COMMAND...]',
-      'after --: the model service; {socket} stands for the address it must listen on',
+      'after --: command of the model server; {socket} is the address where it must listen',
     )
     .usage('-c FILE [--takeover] [-- COMMAND…]')
     .action(async (command: string[], options: { config: string; takeover?: true }) => {
@@ -121,12 +125,12 @@ function addMeshCommands(program: Command, done: (exitCode: number) => void): vo
 function addCertsCommand(program: Command, done: (exitCode: number) => void): void {
   program
     .command('certs')
-    .description('make certificates for sidecars with `identity` files')
-    .argument('<SERVICE...>', 'services that trust each other, callers included')
-    .option('--out <DIR>', 'where to write SERVICE.crt, SERVICE.key and roots.crt', 'certs')
-    .option('--trust-domain <NAME>', 'as in the files of the sidecars', DEFAULT_TRUST_DOMAIN)
-    .option('--datacenter <NAME>', 'as in the files of the sidecars', DEFAULT_DATACENTER)
-    .option('--days <N>', 'how long they are valid', '365')
+    .description('make certificates to try out sidecars with `identity`')
+    .argument('<SERVICE...>', 'services, callers included')
+    .option('--out <DIR>', 'folder for SERVICE.crt, SERVICE.key and roots.crt', 'certs')
+    .option('--trust-domain <NAME>', '`trust_domain` of the sidecar files', DEFAULT_TRUST_DOMAIN)
+    .option('--datacenter <NAME>', '`datacenter` of the sidecar files', DEFAULT_DATACENTER)
+    .option('--days <N>', 'days until they expire', '365')
     .option('--json', 'print JSON')
     .action(async (services: string[], options: Omit<CertsOptions, 'days'> & { days: string }) => {
       const { certsCommand } = await import('./certs.js');
@@ -137,30 +141,30 @@ function addCertsCommand(program: Command, done: (exitCode: number) => void): vo
 function addModelCommands(program: Command, done: (exitCode: number) => void): void {
   program
     .command('serve')
-    .description('run one model service')
-    .requiredOption('--models <DIR>', 'folder of models: DIR/<name>/<version>/model.onnx')
-    .option('--model <NAME>', 'serve this model of the folder only; may be repeated', collect, [])
+    .description('run a model server for a folder of models')
+    .requiredOption('--models <DIR>', 'folder of models: DIR/NAME/VERSION/model.onnx')
+    .option('--model <NAME>', 'serve only this model; may be repeated', collect, [])
     .option(
       '--listen <ADDR>',
       'where to listen: HOST:PORT or unix:PATH; default: $OUTRIDER_MODEL_LISTEN or 127.0.0.1:8001',
     )
     .option(
       '--rest <ADDR>',
-      'serve the REST half of the protocol as well: HOST:PORT or unix:PATH; default: it is not served',
+      'also serve the protocol over HTTP and JSON at HOST:PORT or unix:PATH; default: off',
     )
     .option(
       '--rest-host <NAME>',
-      'a host name for the REST half, beside IP addresses and localhost; may be repeated',
+      'host name to accept over HTTP, besides IP addresses and localhost; may be repeated',
       collect,
       [],
     )
     .option(
       '--control <MODE>',
-      "explicit: models are loaded and unloaded on command, as with Triton's --model-control-mode; default: none",
+      "explicit: load and unload models on command, as Triton's --model-control-mode; default: none",
     )
-    .option('--memory-budget <SIZE>', 'what calls may hold, such as 512MiB; default: 1GiB')
-    .option('--golden', 'print the block `golden` for model.yaml, by running each model once, and end')
-    .option('--json', 'print one JSON object per event on standard output; with --golden, for each model')
+    .option('--memory-budget <SIZE>', 'memory for the payload of calls, such as 512MiB; default: 1GiB')
+    .option('--golden', 'run each model once, print its block `golden` for model.yaml, and end')
+    .option('--json', 'print events as JSON, one a line; with --golden, one object for each model')
     .addOption(new Option('--exit-with-stdin', 'end when standard input ends').hideHelp())
     .action(async (options: ServeOptions) => {
       const { serveCommand } = await import('./serve.js');
@@ -168,13 +172,18 @@ function addModelCommands(program: Command, done: (exitCode: number) => void): v
     });
   program
     .command('init')
-    .description('add your own ONNX file: write its model.yaml and a mesh file')
+    .description('set up your own ONNX file: copy it, write its model.yaml and a mesh file')
     .argument('<NAME>', 'name of the model and of its service')
-    .requiredOption('--model <FILE>', 'the ONNX file; it is copied to DIR/NAME/N/model.onnx')
-    .option('--version <N>', 'the version; above 1 it goes beside the others, and the mesh file stays', '1')
+    .requiredOption('--model <FILE>', 'ONNX file; it is copied to DIR/NAME/N/model.onnx')
+    .option('--version <N>', 'version; from 2 on, only the version is added and the mesh file stays', '1')
     .option('--dir <DIR>', 'folder of models', 'models')
-    .option('--labels <LIST>', 'names of the classes, separated by commas')
-    .option('--size <NAME=N>', 'size of a named dimension for the golden input; may be repeated', collect, [])
+    .option('--labels <LIST>', 'names of the classes, in the order of the output, separated by commas')
+    .option(
+      '--size <NAME=N>',
+      'size of a dynamic dimension in the golden input; may be repeated',
+      collect,
+      [],
+    )
     .option('--json', 'print JSON')
     .action(async (name: string, options: Omit<InitOptions, 'name'>) => {
       const { initCommand } = await import('./own-model/init.js');
@@ -182,11 +191,13 @@ function addModelCommands(program: Command, done: (exitCode: number) => void): v
     });
   program
     .command('golden')
-    .description('renew the golden block of a model.yaml with your own inputs')
-    .argument('<DIR>', 'folder of the model.yaml, or of its model')
+    .description(
+      'run a model on your inputs, and write them and its answer into the block `golden` of its model.yaml',
+    )
+    .argument('<DIR>', 'folder of the model, or of one version')
     .requiredOption(
       '--input <NAME=VALUE>',
-      'as for `infer`; inputs that are not given keep their golden values',
+      'as for `infer`; other inputs keep their golden values',
       collect,
       [],
     )
@@ -197,20 +208,27 @@ function addModelCommands(program: Command, done: (exitCode: number) => void): v
     });
   program
     .command('infer')
-    .description('run one inference')
+    .description('ask a model: run one inference')
     .argument('<MODEL>', 'name of the model')
     .option(
       '--input <NAME=VALUE>',
-      'NAME=VALUE, NAME=@FILE or @FILE, for each input; several of one name are a batch',
+      'NAME=VALUE, NAME=@FILE or @FILE; once for each input; several of one name make a batch',
       collect,
       [],
     )
-    .option('--target <ADDR>', 'HOST:PORT or unix:PATH; default: the mesh of this folder that `up` runs')
-    .option('--deadline <DURATION>', 'for all calls together, such as 500ms; default 15s')
-    .option('--model-version <VERSION>', 'default: the one the server picks')
-    .option('--metadata <KEY=VALUE>', 'request metadata; may be given more than once', collect, [])
-    .option('--stream', 'print each answer as it comes: ModelStreamInfer, such as text token by token')
-    .option('--json', 'print JSON; with --stream, a line for each answer')
+    .option(
+      '--target <ADDR>',
+      'call this address, HOST:PORT or unix:PATH, instead of a mesh that `up` runs here',
+    )
+    .option('--mesh <FILE>', MESH)
+    .option('--deadline <DURATION>', 'deadline of the whole command, such as 500ms; default: 15s')
+    .option('--model-version <VERSION>', 'version of the model; default: the server picks one')
+    .option('--metadata <KEY=VALUE>', 'request metadata; may be repeated', collect, [])
+    .option(
+      '--stream',
+      'use ModelStreamInfer, and print each response as it comes, such as text token by token',
+    )
+    .option('--json', 'print JSON; with --stream, one line for each response')
     .action(async (model: string, options: InferFlags) => {
       const { inferFlags } = await import('./infer/flags.js');
       const { inferCommand } = await import('./infer/infer.js');

@@ -1,6 +1,7 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import { attempt } from '../runtime/attempt.js';
 import { systemClock } from '../runtime/time/clock.js';
+import { whenNpmShellEnds } from './npm-shell.js';
 
 const ENDING: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 /**
@@ -19,9 +20,12 @@ export interface EndRequests {
   release(): void;
 }
 
+/** An orderly end, and an immediate one. */
+const REQUESTS = 2;
+
 /**
  * Handles the signals that end a long-running command (SIGINT, SIGTERM, SIGHUP): the first asks for
- * an orderly end, the second for an immediate one.
+ * an orderly end, the second for an immediate one. SIGTERM to npx counts as one of them.
  *
  * @param except signals with another meaning for this command.
  */
@@ -40,12 +44,17 @@ export function endRequests(except: readonly NodeJS.Signals[] = []): EndRequests
   };
   const signals = ENDING.filter((signal) => !except.includes(signal));
   for (const signal of signals) process.on(signal, onSignal);
+  // A Ctrl-C ends the shell too; the drain that it has begun goes on.
+  const unwatch = whenNpmShellEnds(() => {
+    if (waiting.length === REQUESTS) ask('SIGTERM');
+  });
   return {
     first,
     second,
     ask,
     release: () => {
       for (const signal of signals) process.off(signal, onSignal);
+      unwatch();
     },
   };
 }

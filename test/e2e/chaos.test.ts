@@ -28,7 +28,7 @@ describe('outrider chaos', function () {
         '--quick',
         '--runs',
         `${RUNS}`,
-        '--arms',
+        '--setups',
         'outrider',
         '--json',
         '--report',
@@ -58,7 +58,7 @@ describe('outrider chaos', function () {
     assert.equal(rendered.code, 0, rendered.stderr);
     assert.match(
       rendered.stdout,
-      /In the one drill each of [\d,]+ calls through Outrider kept every invariant\./,
+      /In one scenario, \d+ of [\d,]+ calls through Outrider .* No call broke an invariant\./,
     );
     assert.equal(
       readFileSync(join(again, 'index.html'), 'utf8'),
@@ -81,7 +81,7 @@ describe('outrider chaos', function () {
     }
     const ownRules = () => spawnSync('iptables', ['-S'], { encoding: 'utf8' }).stdout;
     const before = ownRules();
-    const args = ['chaos', 'partition', '--quick', '--arms', 'round-robin', '--json'];
+    const args = ['chaos', 'partition', '--quick', '--setups', 'round-robin', '--json'];
     const { code, stdout, stderr } = await outrider(args, { TMPDIR: place.path });
     assert.equal(code, 0, stderr + stdout);
     const { figures } = JSON.parse(stdout) as Summary;
@@ -121,10 +121,10 @@ describe('outrider chaos', function () {
     assert.equal(drill.code, 2);
     assert.match(
       drill.stderr,
-      /there is no drill kil; did you mean kill\?\noutrider: drills: kill, freeze, /,
+      /there is no scenario kil; did you mean kill\?\noutrider: scenarios: kill, freeze, /,
     );
-    const arm = await outrider(['chaos', '--arms', 'nginx']);
+    const arm = await outrider(['chaos', '--setups', 'nginx']);
     assert.equal(arm.code, 2);
-    assert.match(arm.stderr, /there is no arm nginx\noutrider: arms: outrider, pick-first/);
+    assert.match(arm.stderr, /there is no setup nginx\noutrider: setups: outrider, pick-first/);
   });
 });

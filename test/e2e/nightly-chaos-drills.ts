@@ -26,7 +26,7 @@ describe('drills of machines, Consul and certificates', function () {
   afterEach(() => place.remove());
 
   async function run(drill: string): Promise<Summary['figures'][number]> {
-    const args = ['chaos', drill, '--arms', 'outrider', '--json'];
+    const args = ['chaos', drill, '--setups', 'outrider', '--json'];
     const { code, stdout, stderr } = await outrider(args, { TMPDIR: place.path });
     assert.equal(code, 0, stderr + stdout);
     const { figures } = JSON.parse(stdout) as Summary;
@@ -88,7 +88,7 @@ describe('drills of machines, Consul and certificates', function () {
   for (const second of ['slow', 'partition'])
     it(`ended by Ctrl-C before ${second}: reports the drills until then, and leaves nothing`, async () => {
       const report = join(place.path, 'report');
-      const args = ['chaos', 'kill', second, '--quick', '--arms', 'outrider', '--json', '--report', report];
+      const args = ['chaos', 'kill', second, '--quick', '--setups', 'outrider', '--json', '--report', report];
       const child = startOutrider(args, { TMPDIR: place.path });
       const { stderr } = child;
       stderr?.on('data', (part: Buffer) => {

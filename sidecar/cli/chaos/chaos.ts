@@ -66,10 +66,10 @@ export async function chaosCommand(options: ChaosOptions): Promise<number> {
   const palette = paletteFor(process.stdout, process.env);
   const chosen =
     options.scenarios.length > 0
-      ? named(DRILLS, options.scenarios, 'drill')
+      ? named(DRILLS, options.scenarios, 'scenario')
       : DRILLS.filter(({ set }) => options.full === true || set === 'standard');
   const all = options.envoyVariant === undefined ? ARMS : withEnvoyVariant(options.envoyVariant);
-  const asked = options.arms === undefined ? all : named(all, options.arms, 'arm');
+  const asked = options.arms === undefined ? all : named(all, options.arms, 'setup');
   if (options.list === true) {
     const width = Math.max(...DRILLS.map(({ name }) => name.length));
     for (const { name, does, set } of DRILLS)
@@ -77,9 +77,9 @@ export async function chaosCommand(options: ChaosOptions): Promise<number> {
         `${palette.bold(name.padEnd(width))}  ${set === 'full' ? '(--full) ' : ''}${does}\n`,
       );
     process.stdout.write(
-      '\n(--full): not in the standard set; named on the command line, or all with --full\n',
+      '\n(--full): not one of the ten standard scenarios; name it, or run all with --full\n',
     );
-    process.stdout.write(`arms: ${ARMS.map(({ name }) => name).join(', ')}\n`);
+    process.stdout.write(`setups: ${ARMS.map(({ name }) => name).join(', ')}\n`);
     return 0;
   }
   if (isInOwnNetwork()) enterOwnNetwork();
@@ -92,7 +92,7 @@ export async function chaosCommand(options: ChaosOptions): Promise<number> {
     { arms: asked, drills: chosen },
     (line) => void process.stderr.write(`outrider: ${line}\n`),
   );
-  if (drills.length === 0 || arms.length === 0) throw new CommandFailure('no drill can be run here');
+  if (drills.length === 0 || arms.length === 0) throw new CommandFailure('no scenario can be run here');
   const repeats = options.runs ?? 1;
   process.stderr.write(`outrider: ${announced({ arms, drills, repeats })}\n`);
   const busy = busyText(loadavg()[0]!, availableParallelism());
@@ -115,7 +115,7 @@ export async function chaosCommand(options: ChaosOptions): Promise<number> {
     options,
   );
   if (problem === undefined) return exitCode;
-  process.stderr.write(`outrider: not everything was run: ${problem}\n`);
+  process.stderr.write(`outrider: stopped early: ${problem}\n`);
   return 1;
 }
 
@@ -124,7 +124,7 @@ function announced({ arms, drills, repeats }: Pick<RunPlan, 'arms' | 'drills' | 
   const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
   const often = repeats === 1 ? '' : `, ${repeats} times each`;
   const names = arms.map(({ name }) => name).join(', ');
-  return `${count(drills.length, 'drill')} with ${count(arms.length, 'arm')} (${names})${often}, one after the other, on meshes of their own; Ctrl-C ends it`;
+  return `${count(drills.length, 'scenario')} with ${count(arms.length, 'setup')} (${names})${often}, each on a mesh of its own; Ctrl-C stops`;
 }
 
 /** Options that have no meaning without `--mesh`. @throws CommandFailure(2) */
@@ -208,6 +208,6 @@ async function runThem({
     ending.release();
     process.off('exit', kill);
   }
-  if (runs.length === 0) throw new CommandFailure(problem ?? 'no drill can be run here');
+  if (runs.length === 0) throw new CommandFailure(problem ?? 'no scenario can be run here');
   return { runs, skipped, problem };
 }

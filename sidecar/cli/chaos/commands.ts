@@ -7,45 +7,48 @@ export function addChaosCommands(program: Command, done: (exitCode: number) => v
   program
     .command('chaos')
     .description('break a mesh on purpose, with and without Outrider, and report what callers noticed')
-    .argument('[DRILL...]', 'which drills; default: the standard set of ten')
+    .argument('[SCENARIO...]', 'what to break, see --list; default: the ten standard scenarios')
     .option(
       '--mesh [WHERE]',
-      'drills on a mesh that runs already and allows them (`fault_injection`): its file, or admin addresses; default: the one of `up`',
+      'break a running mesh that allows it (`fault_injection`): its file or admin addresses; default: the mesh that `up` runs here',
     )
-    .option('--service <NAME>', 'with --mesh: whose replicas')
-    .option('--model <NAME>', 'with --mesh: whose golden input is sent; default: the first')
-    .option('--rate <N>', 'with --mesh: calls a second, at most 200; default 20')
+    .option('--service <NAME>', 'with --mesh: service whose replicas are broken')
+    .option('--model <NAME>', 'with --mesh: model whose golden input is sent; default: the first')
+    .option('--rate <N>', 'with --mesh: calls per second, at most 200; default: 20')
     .option(
       '--least-available <RATIO>',
-      'with --mesh: stop if less than this share of the calls in 2 s succeeds; default 0.5',
+      'with --mesh: stop if less than this share of the calls succeeds for 2 s; default: 0.5',
     )
-    .option('--token-file <FILE>', 'with --mesh: the token that the admin ports ask for (`admin_token_file`)')
-    .option('--full', 'all drills')
-    .option('--arms <LIST>', 'arms, separated by commas; default: all that can be run here')
+    .option('--token-file <FILE>', 'with --mesh: file with the token of the admin ports (`admin_token_file`)')
+    .option('--full', 'all scenarios')
+    .option('--setups <LIST>', 'setups to compare, separated by commas; default: all that can run here')
     // Hidden: for the choice of the setting that the arm has, and for a look at the others.
     .addOption(new Option('--envoy-variant <NAME>', 'another setting of the arm with Envoy').hideHelp())
-    .option('--list', 'list the drills and the arms, and end')
-    .option('--quick', 'short drills: a look, not a measurement')
+    .option('--list', 'list the scenarios and the setups')
+    .option('--quick', 'short runs: a look, not a measurement')
     .option(
       '--runs <N>',
-      'run each drill N times, from 1 to 20, and judge by medians and spread; default: 1',
+      'run each scenario N times, at most 20, and judge by median and spread; default: 1',
       runCount,
     )
     .option('--json', 'print JSON')
     .option(
       '--report <DIR>',
-      'write a page, the history of every call, figures (JSON, CSV) and pictures there',
+      'write a page with pictures, figures (JSON, CSV) and the history of every call there',
     )
-    .option('--render <FILE>', 'run nothing: make the report again from a history.json')
+    .option('--render <FILE>', 'make the report again from a history.json, without a run')
     .action(
-      async (scenarios: string[], options: Omit<ChaosOptions, 'scenarios' | 'arms'> & { arms?: string }) => {
+      async (
+        scenarios: string[],
+        options: Omit<ChaosOptions, 'scenarios' | 'arms'> & { setups?: string },
+      ) => {
         const { chaosCommand } = await import('./chaos.js');
-        const { arms, ...rest } = options;
+        const { setups, ...rest } = options;
         done(
           await chaosCommand({
             scenarios,
             ...rest,
-            ...(arms !== undefined && { arms: arms.split(',').map((name) => name.trim()) }),
+            ...(setups !== undefined && { arms: setups.split(',').map((name) => name.trim()) }),
           }),
         );
       },

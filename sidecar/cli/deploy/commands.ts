@@ -6,9 +6,12 @@ import type { PolicyFlags } from './policy.js';
 export function addDeployCommands(program: Command, done: (exitCode: number) => void): void {
   program
     .command('probe')
-    .description('check a sidecar, for health checks of containers; exit code 0 if it works')
+    .description('health check of a container: exit code 0 if the sidecar works')
     .argument('[WHAT]', 'live: the process answers; ready: it takes calls', 'live')
-    .option('--at <ADDR>', 'its `observe` or `admin` address; default: $OUTRIDER_PROBE or 127.0.0.1:9464')
+    .option(
+      '--at <ADDR>',
+      '`observe` or `admin` address of the sidecar; default: $OUTRIDER_PROBE or 127.0.0.1:9464',
+    )
     .action(async (what: string, { at }: { at?: string }) => {
       const { probeCommand } = await import('./probe.js');
       done(await probeCommand(what, at));
@@ -16,30 +19,33 @@ export function addDeployCommands(program: Command, done: (exitCode: number) => 
   program
     .command('inject')
     .description(
-      'add the sidecar to the Deployments, Pods and the like of a Kubernetes file; writes to standard output',
+      'add sidecars to the Deployments, Pods and other workloads of a Kubernetes file; prints the result',
     )
     .argument('<FILE>', 'YAML of Kubernetes; - is standard input')
     .addOption(
       new Option(
         '--as <KIND>',
-        'native: an init container that keeps running (Kubernetes 1.29); container: an ordinary one',
+        'native: an init container that keeps running (Kubernetes 1.29 or newer); container: an ordinary container',
       )
         .choices(['native', 'container'])
         .default('native'),
     )
     .option('--image <IMAGE>', 'image of the sidecar; default: localhost/outrider of this version')
-    .option('--config <NAME>', 'ConfigMap with the key sidecar.yaml; default: outrider-NAME of the workload')
+    .option(
+      '--config <NAME>',
+      'ConfigMap with the key sidecar.yaml; default: outrider- and the name of the workload',
+    )
     .action(async (file: string, flags: InjectFlags) => {
       const { injectCommand } = await import('./inject.js');
       done(await injectCommand(file, flags));
     });
   program
     .command('consul')
-    .description('commands for a Consul cluster')
+    .description('prepare a Consul cluster')
     .command('policy')
     .description('print the ACL rules that a sidecar needs in Consul')
     .argument('<FILE>', 'sidecar file, or mesh file for the token of `up`')
-    .option('--node <NAME>', 'may register at the agent of this node only; default: any')
+    .option('--node <NAME>', 'allow registration only at the agent of this node; default: any node')
     .action(async (file: string, flags: PolicyFlags) => {
       const { policyCommand } = await import('./policy.js');
       done(await policyCommand(file, flags));

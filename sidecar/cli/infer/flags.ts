@@ -8,6 +8,7 @@ import type { InferOptions } from './infer.js';
 export interface InferFlags {
   readonly input: readonly string[];
   readonly target?: string;
+  readonly mesh?: string;
   readonly deadline?: string;
   readonly modelVersion?: string;
   readonly metadata: readonly string[];
@@ -16,11 +17,15 @@ export interface InferFlags {
 }
 
 /**
- * Options of the command from its flags; without --target, the address of the mesh that runs on
- * this machine.
+ * Options of the command from its flags; without --target, the address of the mesh of --mesh or of
+ * this folder.
  */
-export function inferFlags(model: string, flags: InferFlags): InferOptions {
-  const target = flags.target ?? runningTarget(model, meshesHere());
+export function inferFlags(model: string, flags: InferFlags, meshesOf = meshesHere): InferOptions {
+  const { mesh } = flags;
+  if (mesh !== undefined && flags.target !== undefined)
+    throw new CommandFailure('found both --target and --mesh; expected one of them', 2);
+  const target = flags.target ?? runningTarget(model, meshesOf(mesh));
+  if (mesh !== undefined && target === undefined) throw new CommandFailure(`no mesh of ${mesh} runs here`);
   return {
     model,
     inputs: flags.input,
@@ -54,5 +59,5 @@ export function runningTarget(model: string, meshes: readonly RunNote[]): string
     named.length > 0
       ? `several meshes here have an upstream "${model}": ${named.map(({ address, meshFile }) => `${address} of ${meshFile}`).join(', ')}`
       : `no upstream here is called "${model}"; there are ${called.map(({ name, address }) => `${name} at ${address}`).join(', ')}`;
-  throw new CommandFailure(`${said}: which one, by --target ADDR?`, 2);
+  throw new CommandFailure(`${said}: name one with --target ADDR or --mesh FILE`, 2);
 }

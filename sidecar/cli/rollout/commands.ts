@@ -1,31 +1,35 @@
 import type { Command } from 'commander';
 import { quoted } from '../../config/codecs/parse-result.js';
+import { present } from '../../config/present.js';
 import { didYouMean } from '../../config/suggest.js';
 import { CommandFailure } from '../failure.js';
+import { ADMIN, MESH } from '../help/mesh-options.js';
 
 /** `outrider rollout` and what belongs to it; `done` gets the exit code. */
 export function addRolloutCommands(program: Command, done: (exitCode: number) => void): void {
-  const ADMIN = 'admin addresses of its replicas; default: the mesh of this folder that `up` runs';
   interface Place {
     readonly admin?: string[];
+    readonly mesh?: string;
     readonly json?: true;
   }
-  const placeOf = (service: string, { admin = [], json }: Place) => ({
+  const placeOf = (service: string, { admin = [], mesh, json }: Place) => ({
     ...{ service, admin, json: json === true },
+    ...present('mesh', mesh),
   });
   const rollout = program.command('rollout').description('roll out a version of a model, replica by replica');
   rollout
     // What follows `status` is no option of `rollout`.
     .enablePositionalOptions()
     .usage('SERVICE --model M --version N [options]')
-    .argument('<SERVICE>', 'the service of the model; it needs a block `rollout`')
+    .argument('<SERVICE>', 'service of the model; its block needs `rollout`')
     // What is there too many is most likely a command that is misspelt.
     .allowExcessArguments(true)
     .option('--model <NAME>', 'name of the model')
     .option('--version <N>', 'the new version, as its folder is called')
-    .option('--canary <SHARE>', 'share of the calls that it gets at first, such as 5%')
-    .option('--window <DURATION>', 'how long calls are watched after each change, such as 30s')
-    .option('--detach', 'return once the rollout has begun')
+    .option('--canary <SHARE>', 'share of the calls for the new version at first, such as 5%')
+    .option('--window <DURATION>', 'how long to watch the calls after each change, such as 30s')
+    .option('--detach', 'return as soon as the rollout has begun')
+    .option('--mesh <FILE>', MESH)
     .option('--admin <ADDR...>', ADMIN)
     .option('--json', 'print JSON at the end')
     .action(
@@ -56,6 +60,7 @@ export function addRolloutCommands(program: Command, done: (exitCode: number) =>
     .command('status')
     .description('show the current rollout, or the last one')
     .argument('<SERVICE>', 'the service')
+    .option('--mesh <FILE>', MESH)
     .option('--admin <ADDR...>', ADMIN)
     .option('--json', 'print JSON')
     .action(async (service: string, options: Place) => {
@@ -72,6 +77,7 @@ export function addRolloutCommands(program: Command, done: (exitCode: number) =>
       .command(name)
       .description(does)
       .argument('<SERVICE>', 'the service')
+      .option('--mesh <FILE>', MESH)
       .option('--admin <ADDR...>', ADMIN)
       .option('--json', 'print JSON')
       .action(async (service: string, options: Place) => {

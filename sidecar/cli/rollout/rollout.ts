@@ -14,7 +14,9 @@ import { progressLine, rolloutText } from './rollout-text.js';
 export interface RolloutPlace {
   /** The service whose replicas are meant. */
   readonly service: string;
-  /** Admin addresses; empty: those of every mesh that `up` runs on this machine. */
+  /** Mesh file of a mesh that `up` runs on this machine. */
+  readonly mesh?: string;
+  /** Admin addresses, in place of a mesh that `up` runs. */
   readonly admin: readonly string[];
   readonly json: boolean;
 }
@@ -117,12 +119,14 @@ function print(view: RolloutView, { json }: RolloutPlace, found: number): number
  *
  * @throws CommandFailure where there is none, or two meshes have such a service.
  */
-async function find({ service, admin }: RolloutPlace): Promise<readonly Address[]> {
-  const meshes = admin.length > 0 ? [] : meshesHere();
+async function find({ service, admin, mesh }: RolloutPlace): Promise<readonly Address[]> {
+  const meshes = admin.length > 0 ? [] : meshesHere(mesh);
   const texts = admin.length > 0 ? admin : meshes.flatMap((mesh) => Object.values(mesh.admin));
   if (texts.length === 0)
     throw new CommandFailure(
-      'no mesh of `outrider up` runs here; name a replica of the service with --admin HOST:PORT',
+      mesh === undefined
+        ? 'no mesh of `outrider up` runs here; name a replica of the service with --admin HOST:PORT'
+        : `no mesh of ${mesh} runs here`,
     );
   const services = new Set<string>();
   let problem = '';
@@ -157,7 +161,7 @@ export function requireOneMesh(
   });
   if (having.length < 2) return;
   throw new CommandFailure(
-    `several meshes here have a service ${service}: ${having.join(', ')}: which one, by --admin HOST:PORT?`,
+    `several meshes here have a service ${service}: ${having.join(', ')}: name one with --mesh FILE or --admin HOST:PORT`,
     2,
   );
 }

@@ -27,7 +27,7 @@ export function chooseMeshes(running: readonly RunNote[], { file, cwd }: Choice)
     const wanted = resolve(cwd, file);
     const meshes = running.filter(({ meshFile }) => meshFile === wanted);
     if (meshes.length > 0 || running.length === 0) return { meshes };
-    throw new CommandFailure(`no mesh of ${wanted} runs here; there are: ${listOf(running)}`);
+    throw new CommandFailure(`no mesh of ${wanted} runs here; running: ${listOf(running)}`);
   }
   const here = running.filter((note) => foldersOf(note).includes(cwd));
   if (here.length > 0) return { meshes: here };
@@ -36,11 +36,11 @@ export function chooseMeshes(running: readonly RunNote[], { file, cwd }: Choice)
   const [only, ...others] = running;
   if (others.length > 0)
     throw new CommandFailure(
-      `no mesh was started in this folder; elsewhere: ${listOf(running)}: which one, by --mesh FILE?`,
+      `no mesh of this folder runs; running elsewhere: ${listOf(running)}; name one with --mesh FILE`,
       2,
     );
   if (only === undefined) return { meshes: [] };
-  return { meshes: [only], note: `no mesh was started in this folder; this is ${only.meshFile}` };
+  return { meshes: [only], note: `no mesh of this folder runs; this is ${only.meshFile}` };
 }
 
 /** What standard error has been told; a page chooses again and again. */

@@ -56,7 +56,7 @@ describe('outrider up', function () {
     assert.ok(statSync(replica.log).isFile(), replica.log);
     const other = await outrider(['status', '--mesh', 'mesh-config/demo.yaml'], here);
     assert.deepEqual([other.code, other.stdout], [1, '']);
-    assert.match(other.stderr, /^outrider: no mesh of .*\/demo\.yaml runs here; there are: .*\/mesh\.yaml /);
+    assert.match(other.stderr, /^outrider: no mesh of .*\/demo\.yaml runs here; running: .*\/mesh\.yaml /);
     const page = await admin(running.caller.admin, '/');
     assert.equal(page.status, 200);
     assert.match(page.body, /digits-1[\s\S]*eligible/);
@@ -112,7 +112,7 @@ describe('outrider up', function () {
     assert.match(calm.stderr, /fault_injection: found false; expected true or processes/);
     const unknown = await outrider(['chaos', 'kil', '--mesh'], here);
     assert.equal(unknown.code, 2);
-    assert.match(unknown.stderr, /there is no drill for a running mesh kil; did you mean kill\?/);
+    assert.match(unknown.stderr, /there is no scenario for a running mesh kil; did you mean kill\?/);
     const kill = await admin(replicas[0]!.admin, '/faults?process=kill', 'POST');
     assert.equal(kill.status, 403);
     assert.deepEqual(await Promise.all(replicas.map(modelOf)), before);

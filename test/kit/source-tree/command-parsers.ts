@@ -53,9 +53,9 @@ function onlyRead(command: Command): void {
 }
 
 const JUDGES: Readonly<Record<string, (words: string[], options: Record<string, string>) => void>> = {
-  chaos: (drills, { arms }) => {
-    named(DRILLS, drills, 'drill');
-    named(ARMS, arms?.split(',') ?? [], 'arm');
+  chaos: (scenarios, { setups }) => {
+    named(DRILLS, scenarios, 'scenario');
+    named(ARMS, setups?.split(',') ?? [], 'setup');
   },
   explain: (words) => {
     if (words.length > 0 && lookUp(words.join(' ')).kind === 'unknown')

@@ -4,7 +4,7 @@
  * runs take 10 ms; where Outrider has the same option it has the same value.
  *
  * Other settings were tried (`envoy-settings.ts`), each with
- * `outrider chaos overload-2 overload-5 kill slow error-burst all-fail --arms envoy --envoy-variant NAME`. Calls that failed, with
+ * `outrider chaos overload-2 overload-5 kill slow error-burst all-fail --setups envoy --envoy-variant NAME`. Calls that failed, with
  * Envoy 1.40 on two cores, once each:
  *
  *     variant     kill  slow  error-burst  all-fail  overload-2  overload-5    sum

@@ -96,7 +96,7 @@ export async function untilServing({ control }: Pick<ArmWorld, 'control'>): Prom
   const endMs = systemClock.now() + READY_LIMIT_MS;
   while (control.ready.length < REPLICAS.length) {
     if (systemClock.now() > endMs)
-      throw new CommandFailure(`the models of the drills do not serve within ${READY_LIMIT_MS / 1_000} s`);
+      throw new CommandFailure(`the models are not ready within ${READY_LIMIT_MS / 1_000} s`);
     await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS));
   }
 }

@@ -79,7 +79,7 @@ export class Load {
       well = call.answer === 'right' ? well + 1 : 0;
       if (machineNow() > endMs)
         throw new Error(
-          `${model} is not answered before the drill: status ${call.status} ${call.reason ?? ''}`,
+          `${model} does not answer before the scenario: status ${call.status} ${call.reason ?? ''}`,
         );
     }
   }

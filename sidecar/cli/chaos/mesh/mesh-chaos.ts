@@ -55,7 +55,7 @@ const LEAST_AVAILABLE = 0.5;
 export async function meshChaosCommand(options: MeshChaosOptions): Promise<number> {
   if (options.arms !== undefined || options.full === true)
     throw new CommandFailure(
-      `--${options.full === true ? 'full' : 'arms'}: is about meshes that the command starts; --mesh has one arm, and all its drills without a name`,
+      `--${options.full === true ? 'full' : 'setups'} has no effect on a running mesh; expected it without --mesh`,
       2,
     );
   if (options.list === true) {
@@ -69,7 +69,7 @@ export async function meshChaosCommand(options: MeshChaosOptions): Promise<numbe
   // `--mesh kill` is `kill --mesh`: commander takes the next word for the value.
   const isDrill = MESH_DRILLS.some(({ name }) => name === options.mesh);
   const asked = isDrill ? [String(options.mesh), ...options.scenarios] : options.scenarios;
-  const meant = asked.length > 0 ? named(MESH_DRILLS, asked, 'drill for a running mesh') : MESH_DRILLS;
+  const meant = asked.length > 0 ? named(MESH_DRILLS, asked, 'scenario for a running mesh') : MESH_DRILLS;
   const perSecond = numberOf('--rate', options.rate, { usual: RATE.usual, least: 1, most: RATE.most });
   const bounds = { usual: LEAST_AVAILABLE, least: 0, most: 1 };
   const leastAvailable = numberOf('--least-available', options.leastAvailable, bounds);
@@ -85,7 +85,7 @@ export async function meshChaosCommand(options: MeshChaosOptions): Promise<numbe
   const left = meant
     .filter((drill) => !drills.includes(drill))
     .map(({ name }): SkippedArm => ({ drill: name, arm: 'outrider', because }));
-  for (const { drill } of left) process.stderr.write(`outrider: without drill ${drill}: ${because}\n`);
+  for (const { drill } of left) process.stderr.write(`outrider: skipped: ${drill}: ${because}\n`);
   if (options.report !== undefined) prepareFolder(options.report);
   const client = new Client(members.caller.target, credentials.createInsecure(), {
     'grpc.enable_http_proxy': 0,
@@ -114,7 +114,7 @@ export async function meshChaosCommand(options: MeshChaosOptions): Promise<numbe
     const about = aboutRun({ args: process.argv.slice(2), startedAtMs, seconds, arms: [] });
     const outrider = aboutText(targets, ground);
     const texts = drills.map(({ name, title, does }) => ({ name, title, does }));
-    if (runs.length === 0) throw new CommandFailure('no drill could be held');
+    if (runs.length === 0) throw new CommandFailure('no scenario could be run');
     const exitCode = conclude(
       {
         format: 1,
@@ -156,7 +156,7 @@ async function runDrills(drills: readonly MeshDrill[], ground: MeshGround): Prom
   const skip = (drill: string, because: string) => {
     if (!skipped.some((each) => each.drill === drill && each.because === because))
       skipped.push({ drill, arm: 'outrider', because });
-    process.stderr.write(`${drill.padEnd(width)}  not held: ${because}\n`);
+    process.stderr.write(`${drill.padEnd(width)}  not run: ${because}\n`);
   };
   // Why no more is held.
   let over: string | undefined;

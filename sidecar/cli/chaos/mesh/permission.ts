@@ -37,7 +37,7 @@ export function demandPermission({ replicas, caller }: Members, needs: ReadonlyS
   });
   if (lines.length > 0)
     throw new CommandFailure(
-      ['this mesh does not allow these drills; nothing was done to it', ...lines].join('\n'),
+      ['this mesh does not allow these scenarios; nothing was changed', ...lines].join('\n'),
     );
   const busy = [caller, ...replicas].filter(({ faultsOn }) => faultsOn > 0).map(({ name }) => name);
   if (busy.length > 0)
@@ -46,7 +46,7 @@ export function demandPermission({ replicas, caller }: Members, needs: ReadonlyS
     );
   if (replicas.length < 2)
     throw new CommandFailure(
-      `the service has ${replicas.length} replica; a drill needs 2, as the last one that serves is left alone`,
+      `the service has ${replicas.length} replica; expected 2 or more, because the last one that serves is never broken`,
       2,
     );
 }

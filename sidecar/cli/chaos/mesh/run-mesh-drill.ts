@@ -60,7 +60,7 @@ export async function runMeshDrill(drill: MeshDrill, victim: Replica, ground: Me
   const watch = watchOf({ control, sleep });
   try {
     const problem = await load.warm();
-    if (problem !== undefined) throw new CommandFailure(`${drill.name}: not begun: ${problem}`);
+    if (problem !== undefined) throw new CommandFailure(`${drill.name}: not started: ${problem}`);
     load.start();
     observer.start();
     let stopped: string | undefined;

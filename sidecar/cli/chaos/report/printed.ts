@@ -46,10 +46,10 @@ export function verdictText({ drills, figures, verdict, skipped }: Summary, pale
   const left = notRun(skipped, figures).map(({ drill, because }) => `${drill}: not run: ${because}`);
   const paint = verdict.isKept ? palette.green : palette.red;
   return [
-    'calls that failed, were wrong or were executed twice / time to full recovery',
-    table(['drill', ...arms.map((arm) => ARM_TITLES[arm])], rows, palette),
+    'calls that failed, were wrong or ran twice / time to full recovery',
+    table(['scenario', ...arms.map((arm) => ARM_TITLES[arm])], rows, palette),
     ...(rows.flat().includes(UNTOUCHED)
-      ? [`${UNTOUCHED}: the arm has nothing that this drill could break`]
+      ? [`${UNTOUCHED}: the setup has nothing that this scenario could break`]
       : []),
     ...left,
     ...broken,

@@ -7,12 +7,12 @@ const ALL = [{ name: 'kill' }, { name: 'freeze' }, { name: 'error-burst' }];
 
 describe('the names on the command line of chaos', () => {
   it('choose in the order of the table', () => {
-    assert.deepEqual(named(ALL, ['freeze', 'kill'], 'drill'), [ALL[0], ALL[1]]);
+    assert.deepEqual(named(ALL, ['freeze', 'kill'], 'scenario'), [ALL[0], ALL[1]]);
   });
 
   it('that are none are refused with the nearest one and the list', () => {
-    assert.throws(() => named(ALL, ['freze'], 'drill'), {
-      message: 'there is no drill freze; did you mean freeze?\ndrills: kill, freeze, error-burst',
+    assert.throws(() => named(ALL, ['freze'], 'scenario'), {
+      message: 'there is no scenario freze; did you mean freeze?\nscenarios: kill, freeze, error-burst',
       exitCode: 2,
     });
   });

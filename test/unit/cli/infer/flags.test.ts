@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { runningTarget } from '../../../../sidecar/cli/infer/flags.js';
+import { inferFlags, runningTarget } from '../../../../sidecar/cli/infer/flags.js';
 
 describe('the target of an inference that names none', () => {
   const mesh = (meshFile: string, call: Readonly<Record<string, string>>) => ({
@@ -16,10 +16,23 @@ describe('the target of an inference that names none', () => {
     assert.equal(runningTarget('any', []), undefined);
   });
 
+  it('is in the mesh of --mesh, and in no other', () => {
+    const meshesOf = (file?: string) =>
+      [demo, mesh('two.yaml', { digits: '127.0.0.1:9000' })].filter(({ meshFile }) => meshFile === file);
+    const flags = (mesh: string) => inferFlags('digits', { input: [], metadata: [], mesh }, meshesOf);
+    assert.equal(flags('two.yaml').target, '127.0.0.1:9000');
+    assert.equal(flags('demo.yaml').target, '127.0.0.1:8800');
+    assert.throws(() => flags('three.yaml'), { message: 'no mesh of three.yaml runs here' });
+    assert.throws(
+      () => inferFlags('digits', { input: [], metadata: [], mesh: 'two.yaml', target: '127.0.0.1:1' }),
+      { message: 'found both --target and --mesh; expected one of them' },
+    );
+  });
+
   it('is not guessed among several of other names', () => {
     assert.throws(() => runningTarget('iris', [demo]), {
       message:
-        'no upstream here is called "iris"; there are digits at 127.0.0.1:8800, lite at 127.0.0.1:8801: which one, by --target ADDR?',
+        'no upstream here is called "iris"; there are digits at 127.0.0.1:8800, lite at 127.0.0.1:8801: name one with --target ADDR or --mesh FILE',
     });
   });
 
@@ -28,7 +41,7 @@ describe('the target of an inference that names none', () => {
     assert.equal(runningTarget('lite', [demo, two]), '127.0.0.1:8801');
     assert.throws(() => runningTarget('digits', [demo, two]), {
       message:
-        'several meshes here have an upstream "digits": 127.0.0.1:8800 of demo.yaml, 127.0.0.1:9000 of two.yaml: which one, by --target ADDR?',
+        'several meshes here have an upstream "digits": 127.0.0.1:8800 of demo.yaml, 127.0.0.1:9000 of two.yaml: name one with --target ADDR or --mesh FILE',
     });
   });
 });

@@ -16,7 +16,7 @@ describe('a rollout that names no sidecar', () => {
   it('is refused where two meshes have it: the wrong one could get the version', () => {
     assert.throws(() => requireOneMesh('digits', [demo, mesh('two.yaml', 'digits-1', 'web')]), {
       message:
-        'several meshes here have a service digits: 127.0.0.1:9000 of demo.yaml, 127.0.0.1:9000 of two.yaml: which one, by --admin HOST:PORT?',
+        'several meshes here have a service digits: 127.0.0.1:9000 of demo.yaml, 127.0.0.1:9000 of two.yaml: name one with --mesh FILE or --admin HOST:PORT',
     });
   });
 });

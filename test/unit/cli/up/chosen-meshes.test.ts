@@ -31,10 +31,10 @@ describe('the mesh that a command is about', () => {
   it('is the only one elsewhere, which is said, and none of several', () => {
     const { meshes, note } = chooseMeshes([mine], { cwd: '/srv/clone' });
     assert.deepEqual(meshes, [mine]);
-    assert.match(note!, /no mesh was started in this folder; this is \/home\/me\/iris\/iris\.yaml/);
+    assert.match(note!, /no mesh of this folder runs; this is \/home\/me\/iris\/iris\.yaml/);
     assert.throws(
       () => chooseMeshes([mine, packaged], { cwd: '/srv' }),
-      /elsewhere: .*iris\.yaml \(process \d+\), .*demo\.yaml \(process \d+\): which one, by --mesh FILE\?/,
+      /elsewhere: .*iris\.yaml \(process \d+\), .*demo\.yaml \(process \d+\); name one with --mesh FILE/,
     );
     assert.deepEqual(chooseMeshes([], { cwd: '/srv' }), { meshes: [] });
   });
@@ -46,7 +46,7 @@ describe('the mesh that a command is about', () => {
     assert.deepEqual(chooseMeshes([mine, others], { file: mine.meshFile, cwd: '/srv/clone' }).meshes, [mine]);
     assert.throws(
       () => chooseMeshes([mine], { file: 'two.yaml', cwd: '/home/me/iris' }),
-      /no mesh of \/home\/me\/iris\/two\.yaml runs here; there are: /,
+      /no mesh of \/home\/me\/iris\/two\.yaml runs here; running: /,
     );
   });
 });

@@ -29,7 +29,7 @@ export function overview({ drills, arms, verdict, skipped }: PageReport): Markup
     return html`<tr><th scope="row"><a href="#drill-${text.name}">${text.title}</a></th>${cells}</tr>\n`;
   });
   return html`<div class="scroll"><table class="overview">
-<caption>Calls that failed, were wrong or were executed twice without need, of all calls; below it the time from the fault to full recovery${arms.length > 1 ? ', and how Outrider compares' : ''}.</caption>
+<caption>Calls that failed, were wrong or ran twice without need, of all calls. Below: the time from the fault to full recovery${arms.length > 1 ? ', and how Outrider compares' : ''}.</caption>
 <thead><tr><th scope="col">What goes wrong</th>${head}</tr></thead>
 <tbody>${rows}</tbody></table></div>${notRunHere(skipped, drills)}`;
 }

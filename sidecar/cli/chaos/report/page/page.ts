@@ -36,7 +36,7 @@ export function renderPage(report: PageReport): string {
 ${introduction(report)}
 ${overview(report)}
 ${background(report)}
-<h2>The drills</h2>
+<h2>The scenarios</h2>
 ${legend()}
 ${sections}
 ${invariants(report)}
@@ -50,10 +50,10 @@ ${definitions()}
 /** What a reader has to know before the table, and what was run. */
 function introduction({ about, drills }: PageReport): Markup {
   const what = isForeign(drills)
-    ? 'something happens to a running mesh on purpose while a client calls it with the golden input of a model. Every call is written down, and judged afterwards.'
-    : 'something is broken on purpose while clients keep calling replicas of a model, once through Outrider and once in each of the other ways. Every call and every execution in a model is written down, and judged afterwards.';
-  return html`<p>Outrider is a service mesh for machine-learning models: a small process, a sidecar, stands beside each model and each client and
-passes their calls on. In ${drills.length === 1 ? 'the drill' : `each of the ${drills.length} drills`} below ${what}</p>
+    ? 'a running mesh is broken on purpose while a client calls it with the golden input of a model. Every call is recorded and judged afterwards.'
+    : 'something breaks on purpose while clients keep calling replicas of a model, once through each setup. Every call and every execution in a model is recorded and judged afterwards.';
+  return html`<p>Outrider is a service mesh for machine-learning models. A small process beside each model and each client, the sidecar,
+carries their calls. In ${drills.length === 1 ? 'the scenario' : `each of the ${drills.length} scenarios`} below, ${what}</p>
 <p class="quiet"><code>${about.command}</code> on ${about.startedAt.slice(0, 10)}, ${about.cores} ${about.cores === 1 ? 'core' : 'cores'}, ${versionsOf(about).slice(0, 4).join(', ')}</p>`;
 }
 
@@ -69,8 +69,8 @@ function background({ about, arms }: PageReport): Markup {
   );
   return html`<h2>${arms.length > 1 ? 'What is compared' : 'What was called'}</h2>
 <dl>${what}</dl>
-<details><summary>When and where it was run</summary>
-<dl><dt>begin</dt><dd>${about.startedAt}</dd><dt>time</dt><dd>${duration(about.seconds * 1_000)}</dd><dt>machine</dt><dd>${about.processor}, ${about.cores} ${about.cores === 1 ? 'core' : 'cores'}, ${about.system}</dd>
+<details><summary>When and where it ran</summary>
+<dl><dt>start</dt><dd>${about.startedAt}</dd><dt>duration</dt><dd>${duration(about.seconds * 1_000)}</dd><dt>machine</dt><dd>${about.processor}, ${about.cores} ${about.cores === 1 ? 'core' : 'cores'}, ${about.system}</dd>
 <dt>versions</dt><dd>${versionsOf(about).join(', ')}</dd></dl></details>`;
 }
 
@@ -83,8 +83,8 @@ function versionsOf({ versions }: PageReport['about']): readonly string[] {
 function legend(): Markup {
   const ends = CALL_ENDS.map((end) => html`<li><i style="background: var(--${end})"></i>${end}</li>`);
   const signs = Object.values(MARK_SIGNS).map(({ sign, meaning }) => html`<li>${sign} ${meaning}</li>`);
-  return html`<p>Each picture is one run from left to right, with the time of the fault shaded. Above: the calls that were made in each interval,
-by how they ended. Below: how long those took that got an answer, on a logarithmic scale. Pictures of one drill have the same scales.</p>
+  return html`<p>Each picture is one run from left to right. The fault is shaded. The upper part counts the calls of each interval by how they
+ended. The lower part is the latency of the answered ones, on a logarithmic scale. All pictures of a scenario have the same scales.</p>
 <ul class="legend">${ends}<li><i style="background: var(--fault)"></i>the fault</li>${signs}</ul>`;
 }
 
@@ -105,8 +105,8 @@ function invariants({ drills, arms, examples }: PageReport): Markup {
     ({ drill, arm, callId, invariant, expected, found }) =>
       html`<li>${drill}, ${ARM_TITLES[arm]}, call <code>${callId}</code>, <code>${invariant}</code>: expected ${expected}; found ${found}</li>\n`,
   );
-  return html`<section class="drill" id="invariants"><h2>What has to hold for every call</h2>
-<p>Each number is how often calls of an arm broke an invariant, over all drills. Outrider promises 0.${isForeign(drills) ? ' What rests on a log of executions is not judged here, as the models of this mesh keep none.' : ''}</p>
+  return html`<section class="drill" id="invariants"><h2>Invariants: what must hold for every call</h2>
+<p>An invariant is a rule that no call may break, whatever fails. The table counts how often each setup broke each. Outrider promises 0.${isForeign(drills) ? ' Rules about executions are not judged here, because the models of this mesh keep no log.' : ''}</p>
 <div class="scroll"><table><thead><tr><th scope="col">Invariant</th>${head}</tr></thead><tbody>${rows}</tbody></table></div>
 ${list.length > 0 ? html`<details><summary>Examples, up to three of each kind</summary><ul>${list}</ul></details>` : ''}</section>`;
 }
@@ -124,8 +124,8 @@ function allFigures({ drills }: PageReport): Markup {
       return html`<tr><th scope="row">${text.name}</th><td>${ARM_TITLES[arm]}</td>${cells}</tr>\n`;
     }),
   );
-  return html`<section class="drill"><h2>All figures</h2><details><summary>One table, a row for each drill and arm</summary>
-<div class="scroll"><table class="wide"><thead><tr><th scope="col">drill</th><th scope="col">arm</th>${head}</tr></thead><tbody>${rows}</tbody></table></div></details></section>`;
+  return html`<section class="drill"><h2>All figures</h2><details><summary>One table with a row for each scenario and setup</summary>
+<div class="scroll"><table class="wide"><thead><tr><th scope="col">scenario</th><th scope="col">setup</th>${head}</tr></thead><tbody>${rows}</tbody></table></div></details></section>`;
 }
 
 /** Each figure links here from the tables of the drills. */
@@ -133,7 +133,7 @@ function definitions(): Markup {
   const list = COLUMNS.map(
     ({ key, title, meaning }) => html`<dt id="means-${key}">${title}</dt><dd>${meaning}</dd>\n`,
   );
-  return html`<section class="drill"><h2>What exactly the figures are</h2>
-<p>Of repeated runs counts are added, and times are medians with the least and the greatest in brackets.</p>
+  return html`<section class="drill"><h2>What the figures mean</h2>
+<p>For repeated runs, counts are sums. Times are medians, with the smallest and the largest in brackets.</p>
 <dl class="definitions">${list}<dt>the comparison</dt><dd>${COMPARISON_RULE}</dd></dl></section>`;
 }

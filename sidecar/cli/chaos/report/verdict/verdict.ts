@@ -1,7 +1,7 @@
 /** The verdict of a whole command: whether Outrider kept what it promises, in one sentence and in detail. */
 import type { Invariant } from '../../history/violation.js';
 import { ARM_TITLES } from '../figures/arm-title.js';
-import type { ArmFigures } from '../figures/figures.js';
+import { type ArmFigures, badCalls } from '../figures/figures.js';
 import { count } from '../figures/format.js';
 import { type Comparison, compare } from './comparison.js';
 
@@ -53,22 +53,23 @@ interface Parts {
   readonly stopped: readonly string[];
 }
 
-/** Good news says of how many calls and beside which arms; bad news says what and where. */
+/** First what was lost. Good news then names the arms; bad news says what and where. */
 function sentenceOf({ isEmpty, own, comparisons, broken, worse, stopped }: Parts): string {
-  if (isEmpty) return 'No drill was run, so nothing is judged.';
-  if (own.length === 0) return 'Outrider was not among the arms, so nothing is judged.';
-  const drills = own.length === 1 ? 'the one drill' : `all ${own.length} drills`;
+  if (isEmpty) return 'No scenario was run, so there is no verdict.';
+  if (own.length === 0) return 'Outrider was not among the setups, so there is no verdict.';
+  const drills = own.length === 1 ? 'one scenario' : `${own.length} scenarios`;
   const calls = own.reduce((sum, { counts }) => sum + counts.calls, 0);
   const beside = besideText(comparisons);
   const checked = own.some(({ unchecked = [] }) => unchecked.length > 0)
-    ? 'every invariant that can be judged without a log of the models'
-    : 'every invariant';
+    ? 'broke an invariant that can be judged without a log of the models'
+    : 'broke an invariant';
+  const lost = own.reduce((sum, figures) => sum + badCalls(figures), 0);
   if (broken.length === 0 && worse.length === 0 && stopped.length === 0)
-    return `In ${drills} each of ${count(calls)} calls through Outrider kept ${checked}${beside === '' ? '.' : `, and Outrider did at least as well as ${beside}.`}`;
+    return `In ${drills}, ${count(lost)} of ${count(calls)} calls through Outrider failed, were wrong or ran twice. No call ${checked}.${beside === '' ? '' : ` Outrider did at least as well as ${beside}.`}`;
   const faults: string[] = [];
   if (stopped.length > 0)
     faults.push(
-      `too few calls were answered in ${listed(stopped.map((drill) => `“${drill}”`))}, which was stopped`,
+      `too few calls were answered in ${listed(stopped.map((drill) => `“${drill}”`))}, so it was stopped`,
     );
   if (broken.length > 0) {
     const times = broken.reduce((sum, broke) => sum + broke.times, 0);
@@ -78,9 +79,9 @@ function sentenceOf({ isEmpty, own, comparisons, broken, worse, stopped }: Parts
   }
   if (worse.length > 0)
     faults.push(
-      `it did worse than ${listed(worse.map(({ drill, other }) => `${ARM_TITLES[other]} in “${drill}”`))}`,
+      `Outrider did worse than ${listed(worse.map(({ drill, other }) => `${ARM_TITLES[other]} in “${drill}”`))}`,
     );
-  return `Outrider did not keep its promise: ${faults.join(', and ')}.`;
+  return `Failed: ${faults.join(', and ')}. In ${drills}, ${count(lost)} of ${count(calls)} calls through Outrider failed, were wrong or ran twice.`;
 }
 
 /** The other arms by name, with the count of comparisons that Outrider won; empty without any. */

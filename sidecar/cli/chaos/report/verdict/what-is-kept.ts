@@ -1,3 +1,3 @@
 /** Beside a verdict that everything was kept, for a reader who sees below it that calls have failed. */
 export const WHAT_IS_KEPT =
-  'An invariant is a promise about each call: it is answered once, by its deadline, to the right caller, and executed once at most unless that is safe. A call that ends with an error in time breaks none; the table counts such calls.';
+  'An invariant is a rule that no call may break: it gets one response, by its deadline, for the right caller, and runs twice only if that is safe. An error in time breaks no invariant; the table counts it as failed.';

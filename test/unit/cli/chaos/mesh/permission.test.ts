@@ -27,7 +27,7 @@ describe('the permission of a running mesh', () => {
   it('is refused with the option, what was found where, and what was expected', () => {
     assert.throws(() => demand([undefined, 'processes'], ['calls']), {
       message:
-        'this mesh does not allow these drills; nothing was done to it\ndigits-1 (127.0.0.1:7001): fault_injection: found false; expected true or processes',
+        'this mesh does not allow these scenarios; nothing was changed\ndigits-1 (127.0.0.1:7001): fault_injection: found false; expected true or processes',
       exitCode: 1,
     });
     assert.throws(
@@ -43,7 +43,7 @@ describe('the permission of a running mesh', () => {
       /already at digits-1, digits-2; nothing was done/,
     );
     assert.throws(() => demand(all, ['calls'], { callerFaults: 1 }), /already at web/);
-    assert.throws(() => demand(['processes'], ['calls']), /has 1 replica; a drill needs 2/);
+    assert.throws(() => demand(['processes'], ['calls']), /has 1 replica; expected 2 or more/);
   });
 
   it('chooses the drills that every replica allows, and where none is allowed all, which are then refused', () => {

@@ -39,10 +39,10 @@ describe('what is printed of a report', () => {
     ] as const;
     const report = buildReport({ ...history, skipped });
     assert.deepEqual(verdictText(summaryOf(report), PLAIN).split('\n').slice(1, 6), [
-      'drill  Outrider  Envoy',
-      'gone   0 / 0 s   n/a',
-      'kill   0 / 0 s   0 / 0 s',
-      'n/a: the arm has nothing that this drill could break',
+      'scenario  Outrider  Envoy',
+      'gone      0 / 0 s   n/a',
+      'kill      0 / 0 s   0 / 0 s',
+      'n/a: the setup has nothing that this scenario could break',
       'disk: not run: only root may do that',
     ]);
     // An arm that a drill does not concern is no arm that Outrider has beaten.
@@ -52,7 +52,7 @@ describe('what is printed of a report', () => {
     );
     assert.equal(
       summaryOf(buildReport(madeHistory([]))).verdict.sentence,
-      'No drill was run, so nothing is judged.',
+      'No scenario was run, so there is no verdict.',
     );
     const page = renderPage(report);
     assert.match(page, /<small title="static addresses">not concerned<\/small>/);
@@ -67,23 +67,23 @@ describe('what is printed of a report', () => {
       PLAIN,
     );
     assert.deepEqual(text.split('\n').slice(1), [
-      'drill  Outrider  Envoy',
-      'kill   34 / 2 s  0 / 0 s',
-      'nan    0 / 0 s   –',
+      'scenario  Outrider  Envoy',
+      'kill      34 / 2 s  0 / 0 s',
+      'nan       0 / 0 s   –',
       'kill: answered-once was broken 1 time',
       'kill: worse than Envoy by calls: 34 bad calls of 500, beside 0 of 500',
-      'Outrider did not keep its promise: invariants were broken 1 time (answered-once in “kill”), and it did worse than Envoy in “kill”.',
+      'Failed: invariants were broken 1 time (answered-once in “kill”), and Outrider did worse than Envoy in “kill”. In 2 scenarios, 34 of 1,000 calls through Outrider failed, were wrong or ran twice.',
     ]);
   });
 
   it('says beside a kept promise why calls failed all the same', () => {
     const lost = verdictText(summary(run('kill', 'outrider', 2_000)), PLAIN).split('\n');
-    assert.match(lost.at(-2)!, /kept every invariant\.$/);
+    assert.match(lost.at(-2)!, /^In one scenario, 34 of 500 calls .* No call broke an invariant\.$/);
     assert.match(
       lost.at(-1)!,
-      /^An invariant is a promise about each call: .* ends with an error in time breaks none/,
+      /^An invariant is a rule that no call may break: .* An error in time breaks no invariant/,
     );
     const none = verdictText(summary(run('kill', 'outrider', 0)), PLAIN).split('\n');
-    assert.match(none.at(-1)!, /kept every invariant\.$/);
+    assert.match(none.at(-1)!, /No call broke an invariant\.$/);
   });
 });

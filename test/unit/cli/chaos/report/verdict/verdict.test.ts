@@ -18,7 +18,7 @@ describe('the verdict', () => {
     assert.equal(verdict.isKept, true);
     assert.equal(
       verdict.sentence,
-      'In all 2 drills each of 1,000 calls through Outrider kept every invariant, and Outrider did at least as well as Envoy and gRPC alone (better in 2 of 3 comparisons, level in the others).',
+      'In 2 scenarios, 0 of 1,000 calls through Outrider failed, were wrong or ran twice. No call broke an invariant. Outrider did at least as well as Envoy and gRPC alone (better in 2 of 3 comparisons, level in the others).',
     );
   });
 
@@ -27,7 +27,7 @@ describe('the verdict', () => {
     assert.equal(verdict.isKept, true);
     assert.equal(
       verdict.sentence,
-      'In the one drill each of 500 calls through Outrider kept every invariant.',
+      'In one scenario, 50 of 500 calls through Outrider failed, were wrong or ran twice. No call broke an invariant.',
     );
   });
 
@@ -39,7 +39,7 @@ describe('the verdict', () => {
     assert.deepEqual(verdict.broken, [{ drill: 'kill', invariant: 'answered-once', times: 1 }]);
     assert.equal(
       verdict.sentence,
-      'Outrider did not keep its promise: invariants were broken 1 time (answered-once in “kill”), and it did worse than Envoy in “kill”.',
+      'Failed: invariants were broken 1 time (answered-once in “kill”), and Outrider did worse than Envoy in “kill”. In one scenario, 50 of 500 calls through Outrider failed, were wrong or ran twice.',
     );
   });
 
@@ -48,7 +48,7 @@ describe('the verdict', () => {
     const verdict = verdictOf(
       ...drills.flatMap((drill) => [run(drill, 'outrider', 3_000), run(drill, 'envoy', 0)]),
     );
-    assert.match(verdict.sentence, /worse than Envoy in “a”, .*Envoy in “d” and 2 more\.$/);
+    assert.match(verdict.sentence, /worse than Envoy in “a”, .*Envoy in “d” and 2 more\. In 6 scenarios, /);
   });
 
   it('is none where other arms break invariants, and where Outrider was not run', () => {
@@ -58,7 +58,7 @@ describe('the verdict', () => {
     const none = verdictOf(other);
     assert.deepEqual(
       [none.isKept, none.sentence],
-      [true, 'Outrider was not among the arms, so nothing is judged.'],
+      [true, 'Outrider was not among the setups, so there is no verdict.'],
     );
   });
 });
