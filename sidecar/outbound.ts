@@ -18,6 +18,7 @@ import {
   refuse,
 } from './outbound/call-end.js';
 import * as events from './outbound/call-events.js';
+import { awaitEngineRequest } from './outbound/engine-calls.js';
 import { leaveUpstream, onFallbackRequest } from './outbound/fallback/chain.js';
 import { divert } from './outbound/fallback/primary.js';
 import * as hedging from './outbound/hedging.js';
@@ -143,6 +144,7 @@ export class Outbound implements CallWay, WaitingCallHandler {
     const { state } = this;
     const now = state.context.nowMs;
     if (call.routeDecision !== null && call.routeDecision.key === KEY_UNREAD && this.awaitKey(call)) return;
+    if (call.plan.engine !== null && awaitEngineRequest(call) === Next.handled) return;
     let probed: Endpoint | undefined;
     if (call.attemptsHere === 0 || call.isCold) {
       if (!state.poison.isIdle) {

@@ -16,7 +16,7 @@ import { settleOn, stopAttempts } from '../relay/call-attempts.js';
 import { resumeAt } from '../relay/call-timer.js';
 import { idleReply, type LocalReply } from '../relay/local-reply.js';
 import { Next } from '../relay/next.js';
-import { expireCall, finishWith, sendLocalReply } from '../relay/response.js';
+import { expireCall, finishComplete, finishWith, sendLocalReply } from '../relay/response.js';
 import { timeAllowedMs } from '../relay/route-table.js';
 import { noteLimit } from './attempt-timeout.js';
 import {
@@ -62,6 +62,7 @@ export function endAttempt(way: CallWay, call: OutboundCall, attempt: OutboundAt
     if (attempt.isRefutedTrial && askAnother(way, call, attempt) === Next.handled) return;
     return succeed(state, call, attempt);
   }
+  if (call.resumable?.isComplete) return finishComplete(call);
   if ((attempt.traits & LOST_PROCESS) !== 0) state.poison.onProcessLost(call, attempt, now);
   if (call.hedge !== null) {
     if (hedging.leaveToOtherAttempt(call, attempt, outcome, now) === Next.handled) return;
@@ -110,6 +111,7 @@ function retry(way: CallWay, call: OutboundCall, attempt: OutboundAttempt): Next
   call.tried = [...call.tried, attempt.endpoint];
   if (isServedNowhere(call, attempt, now)) return Next.continue;
   const { resumable } = call;
+  if (resumable?.isSpent) return Next.continue;
   const refusal = call.isCommitted && resumable === null ? null : state.router.leaveRetired(call);
   if (refusal !== null) {
     refuse(way, call, refusal);
@@ -119,7 +121,7 @@ function retry(way: CallWay, call: OutboundCall, attempt: OutboundAttempt): Next
   if (resumable !== null && !resumable.isResuming) call.retry = null;
   const waitMs = retryWaitMs(call, attempt, state.context);
   if (waitMs < 0) return Next.continue;
-  resumable?.restart(call.stream.pendingBytes);
+  resumable?.restart(call);
   call.takeExtra();
   state.retries++;
   call.stats!.retries++;
@@ -165,9 +167,19 @@ function sendFailure({ failures, name }: UpstreamState, call: OutboundCall, fail
   if (failures !== null) noteFailure(failures, name, call, failure);
   if (call.resumable?.isResuming)
     return sendLocalReply(call, notResumedReply(call, reply?.message ?? `status ${attempt!.status}`));
+  if (isCutOff(call, attempt))
+    return sendLocalReply(call, notResumedReply(call, call.engineCall!.request.obstacle));
   const added = finalFields(call, failure);
   if (reply === null) finishWith(call, attempt!, added);
   else sendLocalReply(call, added.length === 0 ? reply : { ...reply, metadata: added[0]! });
+}
+
+/** Whether the engine broke in the middle of an answer that no other one could go on with. */
+function isCutOff(call: OutboundCall, attempt: OutboundAttempt | null): boolean {
+  const { engineCall, resumable, match } = call;
+  if (engineCall === null || resumable !== null || attempt === null || !call.isCommitted) return false;
+  if (engineCall.request.obstacle === '') return false;
+  return attempt.ended !== AttemptEnd.trailers || match.plan.config.retry!.on.includes(attempt.status);
 }
 
 /** The endpoint that was to go on with a stream does not. @param why in words that follow its name. */

@@ -1,5 +1,6 @@
 import type { Cluster } from '../cluster/cluster.js';
 import type { Upstream } from '../cluster/upstream.js';
+import { ENGINE_CODECS } from '../codec/engines/engine-codecs.js';
 import { MODEL_INFER, MODEL_STREAM_INFER } from '../codec/inference.js';
 import type { RouteConfig, UpstreamConfig } from '../config/model.js';
 import { CallKind, NO_KEY } from '../core/balancing/balancer.js';
@@ -110,7 +111,7 @@ export class Router {
    * Counters of methods go on with those of `before`.
    */
   private makeRoutes(called: Called | null, before?: Routes): Routes {
-    const { name, routes, tls, loadReports } = this.config;
+    const { name, routes, tls, loadReports, engine } = this.config;
     return new Routes(
       routes.filter((route) => mayTake(route, called)),
       {
@@ -119,6 +120,7 @@ export class Router {
         ...(called === NO_MODEL ? {} : { ...called, model: called.model || 'other' }),
         replayBytes: this.replayBytes,
         kinds: this.kinds,
+        ...(engine === undefined ? {} : { engine: ENGINE_CODECS[engine] }),
         stripsResponse: tls !== 'mesh',
         stripsReports: !loadReports.forward,
       },

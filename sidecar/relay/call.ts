@@ -1,3 +1,4 @@
+import type { EngineCodec } from '../codec/engines/engine-codec.js';
 import { CallKind, type EndpointLoad } from '../core/balancing/balancer.js';
 import type { HeaderField } from '../http2/hpack/field.js';
 import type { HeaderBlock, StableList } from '../http2/hpack/header-list.js';
@@ -14,6 +15,7 @@ import type { Attempt } from './attempt.js';
 import { CallPhase, isCommittedIn, isFinishedIn } from './call-phase.js';
 import type { HeaderEditor } from './header-rewrite.js';
 import type { PartialPrefix } from './request-messages.js';
+import type { EngineCall } from './stream/engine-call.js';
 
 /** No deadline, no timeout: a time in ms that never comes. */
 export const NEVER = Number.POSITIVE_INFINITY;
@@ -33,6 +35,12 @@ export type FirstMessage = (typeof FirstMessage)[keyof typeof FirstMessage];
  */
 export const MessageWatch = { none: 0, described: 1, counted: 2, single: 3 } as const;
 export type MessageWatch = (typeof MessageWatch)[keyof typeof MessageWatch];
+
+/** Of a language-model engine: which of its methods the route is about, and how its messages are read. */
+export interface EnginePlan {
+  readonly codec: EngineCodec;
+  readonly method: 'generate' | 'abort';
+}
 
 /** What a route asks of its calls; made once per route. Times in ms, 0 = no limit. */
 export interface CallPlan {
@@ -55,6 +63,8 @@ export interface CallPlan {
   readonly isResumable: boolean;
   /** The same request gets the same messages. */
   readonly isDeterministic: boolean;
+  /** What the calls of an engine are about; null: they are nothing that is read. */
+  readonly engine: EnginePlan | null;
   /** That limits the time to the first message, also where the response headers have been passed on already. */
   readonly timesFirstMessage: boolean;
   /** After this long without a frame in either direction `onInactive` is called, and `onActive` at the next one. */
@@ -137,10 +147,16 @@ export interface Resumption {
   readonly isResuming: boolean;
   /** The present endpoint has sent a whole message, be it one that the caller has already. */
   readonly hasSpoken: boolean;
-  /** The field that tells the next endpoint where to begin. */
-  readonly field: HeaderField;
-  /** The endpoint has died, and another is to go on. @param pendingBytes octets that wait for the caller to read. */
-  restart(pendingBytes: number): void;
+  /** The caller has all of the answer: it ends well, whatever becomes of the endpoint. */
+  readonly isComplete: boolean;
+  /** It cannot be resumed again. */
+  readonly isSpent: boolean;
+  /** The field that tells the next endpoint where to begin; null: its request says it. */
+  readonly field: HeaderField | null;
+  /** The request for the endpoint that goes on, with the prefix of its message; null: it is the same. */
+  requestFor(call: Call): Buffer | null;
+  /** The endpoint has died, and another is to go on. */
+  restart(call: Call): void;
   /** Response headers of the endpoint that is to go on. Why it does not, in words that follow its name; empty: it does. */
   refusalOf(head: HeaderBlock): string;
   /** Whether the endpoint may end the stream well here. */
@@ -210,6 +226,8 @@ export abstract class Call extends WheelEntry {
   isSettled = false;
   /** Its endpoint may change after its first message; null: not any more, or not yet. */
   resumable: Resumption | null = null;
+  /** Of a call that generates tokens: what was read of it; null: it is none, or its request is not here yet. */
+  engineCall: EngineCall | null = null;
   /** For the access log: name of the local reply's reason, and the value of `outrider-degraded`; empty: none. */
   reason = '';
   degraded = '';
@@ -287,6 +305,7 @@ const NO_PLAN: CallPlan = {
   attemptTimeoutMs: 0,
   isResumable: false,
   isDeterministic: false,
+  engine: null,
   timesFirstMessage: false,
   quietAfterMs: 0,
   drainTimeoutMs: NEVER,

@@ -179,7 +179,8 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
   }
 
   onRequestSent(sent: number): void {
-    creditRequest(this, sent);
+    // The request for an endpoint that goes on may be longer than what the caller sent.
+    creditRequest(this, Math.min(sent, this.requestBytes));
   }
 
   beginStream(attempt: Attempt): void {

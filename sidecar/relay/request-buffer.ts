@@ -63,13 +63,15 @@ function mayBuffer({ context, attempts }: Call, cost: number, open: boolean): bo
 /** Sends the headers and all that is known of the request on the new stream of an attempt. */
 export function writeRequest(call: Call, attempt: Attempt, { connection }: Session, stream: Stream): void {
   const { buffered, handler } = call;
-  const isEmpty = buffered === null || buffered.count === 0;
+  const own = call.resumable === null ? null : call.resumable.requestFor(call);
+  const isEmpty = own === null && (buffered === null || buffered.count === 0);
   const headers = handler.requestHeaders(call, attempt);
   // As gRPC ends a request ("Requests": EOS), also one without a message. grpc-go never answers one that its headers end.
   stream.endsByData = true;
   connection.sendHeaders(stream, headers, handler.requestExtras(call, attempt), isEmpty && call.requestEnded);
   if (isEmpty) return;
-  writeBuffered(buffered, connection, stream, call.requestEnded);
+  if (own !== null) return void connection.sendData(stream, own, 0, own.length, true);
+  writeBuffered(buffered!, connection, stream, call.requestEnded);
   if (!call.isReplayable) releaseBuffer(call);
 }
 

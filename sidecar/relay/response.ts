@@ -29,6 +29,7 @@ import { disableReplay, dropBuffer } from './request-buffer.js';
 import { MessageCounter } from './stream/message-counter.js';
 import { notePatience } from './stream/patience.js';
 import { ResumableStream } from './stream/resumable-stream.js';
+import { TokenStream } from './stream/token-stream.js';
 
 /** A whole response that is sent without an attempt: from the response cache, or the sidecar's own about health. */
 export interface StoredResponse {
@@ -67,8 +68,16 @@ export function onMessages(call: Call, attempt: Attempt): void {
   else call.handler.onFirstMessage?.(call, attempt);
   if (!attempt.isCounted) attempt.counter = null;
   if (call.plan.isResumable && !isBroken && call.requestEnded && call.isReplayable && !call.isCommitted)
-    call.resumable = new ResumableStream(attempt.head!, call.plan.isDeterministic);
+    call.resumable = resumptionOf(call, attempt);
   if (!call.isCommitted) commitResponse(call, attempt);
+}
+
+/** The answer of an engine goes on by its tokens, where that is exact; null: another endpoint could not go on with it. */
+function resumptionOf(call: Call, attempt: Attempt): Resumption | null {
+  const { engineCall, plan } = call;
+  if (plan.engine === null) return new ResumableStream(attempt.head!, plan.isDeterministic);
+  if (engineCall === null || engineCall.request.obstacle !== '') return null;
+  return new TokenStream(attempt.head!, engineCall);
 }
 
 /**
@@ -211,6 +220,13 @@ export function finishWith(call: Call, attempt: Attempt, added: readonly HeaderF
     else endWithTrailers(call, list, withAdded(own, added));
   }
   closeCall(call, attempt.status);
+}
+
+/** Ends a call well of which the caller has all of the answer, though the endpoint failed before it said so. */
+export function finishComplete(call: Call): void {
+  if (call.isFinished) return;
+  call.session.connection.sendTrailers(call.stream, OK_TRAILERS, NO_FIELDS);
+  closeCall(call, Status.OK);
 }
 
 /** Ends the call with a stored response, as the endpoint's would have been passed on. */

@@ -1,9 +1,11 @@
+import type { EngineCodec } from '../codec/engines/engine-codec.js';
 import type { RouteConfig } from '../config/model.js';
 import { defaultIdleTimeoutMs, defaultTimeoutMs } from '../config/route-defaults.js';
 import { CallKind } from '../core/balancing/balancer.js';
 import { allowedMs, UNLIMITED_MS } from '../core/deadline/deadline.js';
 import { parseGrpcTimeout } from '../core/deadline/grpc-timeout.js';
 import { type OutcomeTable, outcomesWith } from '../core/outcome/outcome.js';
+import { Status } from '../core/outcome/status.js';
 import { isValidPath, KNOWN_UNARY, RouteTable } from '../core/routing/method.js';
 import { MethodKind, type MethodKinds } from '../core/routing/method-kinds.js';
 import type { TrafficRoute } from '../core/routing/route-match.js';
@@ -12,7 +14,7 @@ import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Token } from '../http2/hpack/tokens.js';
 import { getOrInsert } from '../runtime/get-or-insert.js';
 import type { CallStats, StatsRegistry } from '../telemetry/call-stats.js';
-import { type CallPlan, FirstMessage, MessageWatch, NEVER } from './call.js';
+import { type CallPlan, type EnginePlan, FirstMessage, MessageWatch, NEVER } from './call.js';
 import { HeaderEditor } from './header-rewrite.js';
 import { messageBytes } from './request-prefix.js';
 
@@ -61,6 +63,8 @@ export interface RoutesOptions {
   readonly stripsReports: boolean;
   /** Absent: not watched. */
   readonly quietAfterMs?: number;
+  /** The language-model engine behind it; absent: none that is known. */
+  readonly engine?: EngineCodec;
   /** What is known of methods whose route is `auto`; absent: nothing, and they are streams. */
   readonly kinds?: MethodKinds;
 }
@@ -70,6 +74,8 @@ interface RouteEntry {
   readonly methods: readonly string[];
   readonly plan: RoutePlan;
   readonly byKind: Map<MethodKind, RoutePlan>;
+  /** The same for the methods of an engine, by their paths. */
+  readonly byEngineMethod: Map<string, RoutePlan>;
 }
 
 /** Waits between attempts that the registry asked for, ms: as everywhere else by default. */
@@ -94,6 +100,7 @@ export class Routes {
         methods: config.methods,
         plan: planOf(config, options),
         byKind: new Map(),
+        byEngineMethod: new Map(),
       })),
     );
     if (before !== undefined)
@@ -122,9 +129,13 @@ export class Routes {
     let variant = variants.get(match);
     if (variant === undefined) {
       const { config, isOnce } = match.plan;
-      const { route, watch, judgedAs, isResumable } = match.plan;
+      const { route, watch, judgedAs, isResumable, engine } = match.plan;
       const own = planOf(completed(config, rule, isOnce), this.options, isOnce);
-      const plan = { ...own, route, watch, judgedAs, isResumable: own.isResumable && isResumable };
+      const plan = {
+        ...own,
+        ...{ route, watch, judgedAs, engine },
+        isResumable: (own.isResumable || engine !== null) && isResumable,
+      };
       const responseEditor = responseHeaders === undefined ? null : new HeaderEditor(responseHeaders);
       variant = { ...match, plan: { ...plan, responseEditor } };
       variants.set(match, variant);
@@ -148,15 +159,26 @@ export class Routes {
     if (route === undefined) return null;
     const isNamed =
       this.table.names(path) || KNOWN_UNARY.has(path) || this.options.kinds?.isDescribed(path) === true;
-    return this.matchOf(this.planFor(route, path), this.statsOf(isNamed ? path : 'other'));
+    return this.matchOf(
+      this.planFor(route, path),
+      this.statsOf(isNamed || this.isOfEngine(path) ? path : 'other'),
+    );
   }
 
   /** The plan of a route for a method: of `auto`, by what is known of the method. */
-  private planFor({ plan, byKind }: RouteEntry, path: string): RoutePlan {
+  private planFor({ plan, byKind, byEngineMethod }: RouteEntry, path: string): RoutePlan {
     const { options } = this;
+    if (options.engine !== undefined && this.isOfEngine(path) && plan.config.kind !== 'unary')
+      return getOrInsert(byEngineMethod, path, () => planOfEngine(plan, options.engine!, path, options));
     if (plan.config.kind !== 'auto' || options.kinds === undefined) return plan;
     const kind = options.kinds.of(path);
     return getOrInsert(byKind, kind, () => planOfKind(plan, kind, options));
+  }
+
+  private isOfEngine(path: string): boolean {
+    const { engine } = this.options;
+    if (engine === undefined) return false;
+    return path === engine.generate || path === engine.abort || engine.queries.includes(path);
   }
 
   private matchOf(plan: RoutePlan, stats: CallStats): Match {
@@ -233,6 +255,26 @@ function planOfKind(plan: RoutePlan, kind: MethodKind, options: RoutesOptions): 
   }
 }
 
+/** As often as a method that only reads (config/route-defaults.ts), and also when the process behind a front has died. */
+const ENGINE_RETRY = { attempts: 3, on: [Status.UNAVAILABLE, Status.INTERNAL], ...BACKOFF };
+
+/**
+ * The plan of a method of an engine. Generate is a stream that changes nothing but a cache: it may be repeated, and resumed. Its other
+ * methods are unary, and Abort is read.
+ */
+function planOfEngine(plan: RoutePlan, codec: EngineCodec, path: string, options: RoutesOptions): RoutePlan {
+  const { config, route } = plan;
+  const isOutbound = options.direction === 'outbound';
+  if (path !== codec.generate) {
+    const times = isOutbound ? config.ifUnary : {};
+    const engine: EnginePlan | null = path === codec.abort ? { codec, method: 'abort' } : null;
+    return { ...planOf({ ...config, ...times, kind: 'unary' }, options), route, isResumable: false, engine };
+  }
+  const retry = config.retry ?? ENGINE_RETRY;
+  const own = planOf({ ...config, kind: 'streaming', idempotent: true, retry }, options);
+  return { ...own, route, isResumable: isOutbound, engine: { codec, method: 'generate' } };
+}
+
 function planOf(config: RouteConfig, options: RoutesOptions, isOnce = false): RoutePlan {
   return {
     config,
@@ -249,6 +291,7 @@ function planOf(config: RouteConfig, options: RoutesOptions, isOnce = false): Ro
     attemptTimeoutMs: config.firstMessageTimeoutMs ?? config.attemptTimeoutMs,
     isResumable: options.direction === 'outbound' && config.resumable === true,
     isDeterministic: config.deterministic === true,
+    engine: null,
     timesFirstMessage: config.firstMessageTimeoutMs !== undefined,
     quietAfterMs: options.quietAfterMs ?? 0,
     drainTimeoutMs: config.kind === 'unary' ? NEVER : (config.drainTimeoutMs ?? NEVER),

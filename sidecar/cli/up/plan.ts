@@ -208,14 +208,16 @@ async function callerSpec(input: PlanInput, replicas: readonly SidecarSpec[]): P
 
 /**
  * Where a sidecar finds the replicas of an upstream: in Consul's catalogue, or at the addresses
- * planned here.
+ * planned here. With them comes the engine that their service says it is.
  */
 function endpointSource(
   { consul, mesh }: PlanInput,
-  { name, consul: query }: MeshConfig['caller']['upstreams'][number],
+  { name, consul: query, engine: said }: MeshConfig['caller']['upstreams'][number],
   replicas: readonly SidecarSpec[],
-): Pick<UpstreamConfig, 'endpoints' | 'consul'> {
-  if (consul !== undefined) return { endpoints: [], consul: query ?? plainDiscovery(name) };
+): Pick<UpstreamConfig, 'endpoints' | 'consul' | 'engine'> {
+  const engine = said ?? mesh.services.find((service) => service.name === name)?.engine;
+  const read = present('engine', engine);
+  if (consul !== undefined) return { endpoints: [], consul: query ?? plainDiscovery(name), ...read };
   const { datacenter } = mesh;
   const endpoints = replicas
     .filter(({ service }) => service === name)
@@ -225,7 +227,7 @@ function endpointSource(
       id: spec.name,
       locality: datacenter,
     }));
-  return { endpoints };
+  return { endpoints, ...read };
 }
 
 async function sidecarSpec(

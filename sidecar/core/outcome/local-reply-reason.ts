@@ -87,6 +87,11 @@ export const LocalReplyReasons = {
     UNAVAILABLE,
     'the stream broke after message {messages}, and could not be resumed: {detail}',
   ),
+  notResumable: reason(
+    'not-resumed',
+    UNAVAILABLE,
+    'the stream broke, and no other engine could go on: {detail}',
+  ),
   notAllowed: reason('not-allowed', PERMISSION_DENIED, '{source} may not call {destination}'),
   modelNotAllowed: reason(
     'not-allowed',

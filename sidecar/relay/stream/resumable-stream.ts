@@ -1,14 +1,14 @@
 import { MetadataKey } from '../../core/metadata-key.js';
-import { fieldValue, headerViewOf, metadataValue } from '../../http2/header-view.js';
+import { metadataValue } from '../../http2/header-view.js';
 import { type HeaderField, makeField } from '../../http2/hpack/field.js';
 import type { HeaderBlock } from '../../http2/hpack/header-list.js';
-import { Token } from '../../http2/hpack/tokens.js';
 import { ChunkList } from '../../transport/chunk-list.js';
 import type { Attempt } from '../attempt.js';
 import type { Call, Resumption } from '../call.js';
 import { CallEvent, step } from '../call-phase.js';
 import { disableReplay } from '../request-buffer.js';
 import { MessageCounter } from './message-counter.js';
+import { contentTypeOf, encodingOf } from './message-encoding.js';
 import { MessageHash } from './message-hash.js';
 
 /**
@@ -34,6 +34,8 @@ export class ResumableStream implements Resumption {
   messages = 0;
   isResuming = false;
   hasSpoken = true;
+  readonly isComplete = false;
+  readonly isSpent = false;
   /** Messages that the caller has already, and which the present endpoint is about to repeat. */
   private repeated = 0;
   private counter = new MessageCounter();
@@ -60,7 +62,11 @@ export class ResumableStream implements Resumption {
     return makeField(MetadataKey.resumeAfter, String(this.messages), true);
   }
 
-  restart(pendingBytes: number): void {
+  requestFor(): null {
+    return null;
+  }
+
+  restart({ stream: { pendingBytes } }: Call): void {
     this.isResuming = true;
     this.hasSpoken = false;
     this.repeated = 0;
@@ -170,17 +176,6 @@ export class ResumableStream implements Resumption {
     this.passed?.add(buffer, start, end);
     send(call, buffer, start, end);
   }
-}
-
-/** The absent field says the same as `identity` (gRPC over HTTP/2, "Message-Encoding"). */
-function encodingOf(head: HeaderBlock): string {
-  return fieldValue(head, Token.grpcEncoding) ?? 'identity';
-}
-
-/** `application/grpc` stands for `application/grpc+proto`. */
-function contentTypeOf(head: HeaderBlock): string {
-  const { contentType } = headerViewOf(head);
-  return contentType === 'application/grpc' ? 'application/grpc+proto' : contentType;
 }
 
 function send(call: Call, buffer: Buffer, start: number, end: number): void {

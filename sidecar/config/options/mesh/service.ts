@@ -6,6 +6,7 @@ import { saysWhereToListen } from '../../command-placeholders.js';
 import type { CodeOf } from '../../names.js';
 import { present } from '../../present.js';
 import { ownTags, registeredMeta } from '../consul/consul.js';
+import { serviceEngine } from '../engine.js';
 import { type FoundBlock, mapping, text, texts } from '../found.js';
 import { loadReport } from '../load-reports.js';
 import {
@@ -64,6 +65,7 @@ export const service = inCode(
       otherwise: 'absent: `models` says what is served',
       why: 'A service is either ours or foreign.',
     }),
+    engine: serviceEngine,
     isolation: option(choice(['process', 'shared']).optional(), {
       meaning:
         '`process`: each model of `models` has a process of its own, so a model that is slow, broken or dead does not hold up the others. `shared`: all are served by one process, which takes less memory.',
@@ -168,6 +170,8 @@ function requireOneServer(found: FoundBlock, report: Report): void {
     report([], 'found neither models nor command; expected one of them');
   if (models !== undefined && words !== undefined)
     report(['command'], 'found beside models; expected only one of them');
+  if (words === undefined && found['engine'] !== undefined)
+    report(['engine'], 'found without command; expected with command only, as our own server is no engine');
   if (models === undefined && found['isolation'] !== undefined)
     report(['isolation'], 'found without models; expected with models only');
   for (const key of ['instances', 'versions', 'repository', 'rollout', 'recycle'])

@@ -7,6 +7,7 @@ import { DEFAULT_MAX_ENDPOINTS } from '../../defaults.js';
 import type { PlainOf } from '../../names.js';
 import { present } from '../../present.js';
 import { discovery, targetsOf } from '../consul/discovery.js';
+import { upstreamEngine } from '../engine.js';
 import { loadReports } from '../load-reports.js';
 import { block, blockAs, inCode, inside, option, rules } from '../option.js';
 import { outboundRoutes, refuseUnreachable } from '../route/route-list.js';
@@ -91,6 +92,7 @@ const common = {
     meaning: 'How the endpoint of an attempt is chosen.',
     why: '`least-loaded` steers around a slow replica before anything has failed.',
   }),
+  engine: upstreamEngine,
   load_reports: loadReports,
   health,
   breaker,

@@ -77,6 +77,29 @@ describe('plan of a mesh', () => {
     return planMesh({ mesh: parsed.config, run, ports, issue, ...rest });
   }
 
+  it('tells callers which engine a service is, unless they say it themselves', async () => {
+    const specs = await plan(`
+services:
+  chat: { command: [serve, "{port}"], engine: vllm, upstreams: { embed: { engine: sglang } } }
+  embed: { command: [serve, "{port}"] }
+  relay: { command: [serve, "{port}"], upstreams: { chat: {} } }
+caller: { name: client, upstreams: { chat: { listen: "127.0.0.1:0" }, embed: { listen: "127.0.0.1:0" } } }
+intentions: [{ from: "*", to: "*", action: allow }]
+`);
+    const engines = specs.map(({ name, config }) => [
+      name,
+      (config.outbound?.upstreams ?? []).map(({ engine }) => engine),
+    ]);
+    const expected = {
+      'chat-1': ['sglang'],
+      'embed-1': [],
+      'relay-1': ['vllm'],
+      client: ['vllm', undefined],
+    };
+    assert.deepEqual(Object.fromEntries(engines), expected);
+    for (const spec of specs) assertReadsBack(spec);
+  });
+
   it('gives a caller that the file does not have the usual ports, and others where those are taken', async () => {
     const text = `services: { a: { models: ${DIGITS_MODELS} }, b: { models: ${DIGITS_MODELS} } }`;
     const isFree = await usualPortsFree();

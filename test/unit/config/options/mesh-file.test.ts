@@ -16,6 +16,19 @@ const ALLOW = 'intentions: [{from: app, to: digits, action: allow}]';
 const services = (block: string) => `services: {digits: ${block}}\n${CALLER}\n${ALLOW}`;
 
 describe('a mesh file', () => {
+  it('says which engine a command starts, and refuses one that is not known or not foreign', () => {
+    const { services: found } = meshConfig(services('{command: [vllm, --port, "{port}"], engine: vllm}'));
+    assert.equal(found[0]!.engine, 'vllm');
+    for (const [block, pattern] of [
+      ['{command: [vllm, "{port}"], engine: ollama}', /engine: .*"ollama".*vllm/],
+      ['{models: ../models, engine: vllm}', /engine: found without command/],
+    ] as const) {
+      const problems = meshProblems(services(block));
+      assert.equal(problems.length, 1, `${problems}`);
+      assert.match(problems[0]!, pattern);
+    }
+  });
+
   it('gives models limits of their own, and callers some models', () => {
     const limits = '[{model: a, concurrency: 1}, {model: a, version: "2", max_waiting: 0}]';
     const file = `services: {digits: {models: ../models, queue: {models: ${limits}}}}\n${CALLER}`;

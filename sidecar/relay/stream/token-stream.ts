@@ -1,0 +1,272 @@
+import type { ResumeLayout } from '../../codec/engines/engine-codec.js';
+import { continuedRequest } from '../../codec/engines/generate-request.js';
+import { ResponsePart, ResponseReader, splicedResponse } from '../../codec/engines/generate-response.js';
+import { TokenIds } from '../../codec/engines/token-ids.js';
+import { framed, PREFIX_BYTES } from '../../codec/grpc-message.js';
+import type { HeaderBlock } from '../../http2/hpack/header-list.js';
+import { ChunkList } from '../../transport/chunk-list.js';
+import type { Attempt } from '../attempt.js';
+import type { Call, Resumption } from '../call.js';
+import { CallEvent, step } from '../call-phase.js';
+import { disableReplay } from '../request-buffer.js';
+import type { EngineCall } from './engine-call.js';
+import { MessageCounter } from './message-counter.js';
+import { contentTypeOf, encodingOf } from './message-encoding.js';
+
+/** As in resumable-stream.ts: a larger message is passed on as it comes, and the stream is not resumed any more. */
+const LARGEST_BYTES = 16 * 1024;
+/** Bytes of token ids that are kept of one call, at most: 350,000 ids and more. */
+const MOST_ID_BYTES = 1024 * 1024;
+
+const OTHER_ENCODING = 'encodes messages otherwise';
+const UNREADABLE = 'sent what is no message of its engine';
+const OTHER_TOKENS = 'made another token where the first one of its own is known';
+const NO_TOKEN = 'ended the answer before the token that the caller has last';
+
+/**
+ * The answer of a language-model engine that another engine may go on with (decision 194). Messages are passed on whole, and the ids of
+ * their tokens are kept. When the engine dies, another gets the prompt and these ids, but for the last one, which it has to make again:
+ * that shows that both agree, and leaves the engine to decide whether that token was the end.
+ */
+export class TokenStream implements Resumption {
+  messages = 0;
+  isResuming = false;
+  hasSpoken = true;
+  isComplete = false;
+  isSpent = false;
+  readonly field = null;
+  private counter = new MessageCounter();
+  private readonly reader: ResponseReader;
+  private readonly layout: ResumeLayout;
+  /** Of all tokens that the caller has, but for the one that is still to be repeated. */
+  private readonly ids = new TokenIds();
+  /** Bytes of them that the memory budget knows. */
+  private accountedBytes = 0;
+  /** The token that the present engine has to make first, as the caller has it; −1: none. */
+  private expected = -1;
+  /** The present engine goes on for another. */
+  private isSpliced = false;
+  /** Tokens that were left out of the last chunk. */
+  private dropped = 0;
+  /** As the first engine said. */
+  private promptTokens = 0;
+  private cachedTokens = 0;
+  private readonly encoding: string;
+  private readonly contentType: string;
+  /** The beginning of a message. Bytes in it are counted as held by the attempt. */
+  private tail: ChunkList | null = null;
+  /** Bytes on their way to the caller that the present engine did not send: they are not its to be credited. */
+  private foreignBytes = 0;
+
+  constructor(
+    head: HeaderBlock,
+    private readonly engineCall: EngineCall,
+  ) {
+    this.layout = engineCall.codec.resume!;
+    this.reader = new ResponseReader(this.layout);
+    this.encoding = encodingOf(head);
+    this.contentType = contentTypeOf(head);
+  }
+
+  /** Tokens that the caller has. */
+  get tokens(): number {
+    return this.ids.count + (this.expected < 0 ? 0 : 1);
+  }
+
+  restart(call: Call): void {
+    this.isResuming = true;
+    this.hasSpoken = false;
+    this.isSpliced = true;
+    this.dropped = 0;
+    this.counter = new MessageCounter();
+    this.tail = null;
+    this.foreignBytes = call.stream.pendingBytes;
+    const { ids } = this;
+    if (this.expected < 0 && ids.count > 0) {
+      const { lastStart, count } = ids;
+      this.expected = ids.idAt(lastStart);
+      ids.truncate(lastStart, count - 1);
+    }
+    this.engineCall.renew(call.context.random);
+  }
+
+  requestFor({ buffered }: Call): Buffer {
+    const { codec, request, requestId } = this.engineCall;
+    const { ids } = this;
+    return continuedRequest(codec, buffered!, request, { requestId, ids: ids.view(), count: ids.count });
+  }
+
+  refusalOf(head: HeaderBlock): string {
+    const isSame = encodingOf(head) === this.encoding && contentTypeOf(head) === this.contentType;
+    return isSame ? '' : OTHER_ENCODING;
+  }
+
+  /** One that goes on has to complete the answer. What the first one does is its own. */
+  mayEnd(): boolean {
+    return !this.isSpliced || this.isComplete;
+  }
+
+  forward(call: Call, attempt: Attempt, buffer: Buffer, start: number, end: number): void {
+    const { counter } = this;
+    let from = start;
+    let to = start;
+    for (let at = start; at < end; ) {
+      at = counter.next(buffer, at, end);
+      if (at < 0) break;
+      this.hasSpoken = true;
+      if (this.tail !== null || this.isSpliced) {
+        const message = this.takeMessage(attempt, buffer, to, at);
+        from = at;
+        to = at;
+        if (!this.takeWhole(call, attempt, message)) return;
+        // It could not be read, and is passed on with all that follows.
+        if (call.resumable === null) break;
+      } else if (this.takeIn(call, buffer, to, at)) to = at;
+      else break;
+    }
+    if (call.resumable === null) return send(call, buffer, from, end);
+    if (to > from) send(call, buffer, from, to);
+    if (to < end) this.keep(call, attempt, buffer, to, end);
+  }
+
+  flush(call: Call, attempt: Attempt): void {
+    if (this.tail !== null) this.release(call, attempt);
+  }
+
+  own(bytes: number): number {
+    const foreign = Math.min(bytes, this.foreignBytes);
+    this.foreignBytes -= foreign;
+    return bytes - foreign;
+  }
+
+  /** Of the first engine: reads a message that is passed on as it is. False: it cannot be read, and the stream is not resumed any more. */
+  private takeIn(call: Call, buffer: Buffer, start: number, end: number): boolean {
+    const { reader, ids } = this;
+    if (buffer[start] !== 0 || !reader.read(buffer, start + PREFIX_BYTES, end, ids)) {
+      this.giveUp(call);
+      return false;
+    }
+    if (this.messages++ === 0) {
+      this.promptTokens = reader.promptTokens;
+      this.cachedTokens = reader.cachedTokens;
+    }
+    if (reader.part === ResponsePart.complete) this.isComplete = true;
+    return this.account(call);
+  }
+
+  /** A message that came in parts, or is to be changed. False: the call is over. */
+  private takeWhole(call: Call, attempt: Attempt, message: Buffer): boolean {
+    if (!this.isSpliced) {
+      this.takeIn(call, message, 0, message.length);
+      send(call, message, 0, message.length);
+      return true;
+    }
+    const refusal = this.splice(call, attempt, message);
+    if (refusal === '') return true;
+    call.handler.onNotResumed?.(call, attempt, refusal);
+    return false;
+  }
+
+  /** Why the engine does not go on, in words that follow its name; empty: it does. */
+  private splice(call: Call, attempt: Attempt, message: Buffer): string {
+    const { reader, ids, promptTokens, cachedTokens } = this;
+    if (message[0] !== 0) return OTHER_ENCODING;
+    const { length } = ids;
+    if (!reader.read(message, PREFIX_BYTES, message.length, ids)) return UNREADABLE;
+    let out = message;
+    if (reader.part === ResponsePart.chunk) {
+      const repeats = this.expected >= 0 && reader.count > 0;
+      if (repeats && ids.idAt(length) !== this.expected) return OTHER_TOKENS;
+      if (repeats) this.expected = -1;
+      this.dropped = repeats ? 1 : 0;
+      if (repeats && reader.count === 1) {
+        this.dropped = 0;
+        attempt.credit(message.length);
+        return '';
+      }
+    } else if (reader.part === ResponsePart.complete) {
+      if (this.expected >= 0) return NO_TOKEN;
+      this.isComplete = true;
+    }
+    if (reader.part !== ResponsePart.other) {
+      const splice = { drop: this.dropped, promptTokens, cachedTokens };
+      out = framed(splicedResponse(this.layout, message.subarray(PREFIX_BYTES), splice));
+    }
+    this.messages++;
+    this.pass(call, attempt, out, message.length);
+    if (this.isSpent) ids.truncate(0, 0);
+    else this.account(call);
+    return '';
+  }
+
+  /** The caller gets `out` for `taken` bytes of the engine: it is credited these, no more and no less, as its caller reads. */
+  private pass(call: Call, attempt: Attempt, out: Buffer, taken: number): void {
+    if (out.length > taken) this.foreignBytes += out.length - taken;
+    else if (out.length < taken) attempt.credit(taken - out.length);
+    send(call, out, 0, out.length);
+    if (!this.isResuming) return;
+    this.isResuming = false;
+    step(call, CallEvent.resume);
+    call.handler.onResumed?.(call);
+  }
+
+  /** A message in one piece: what is held of it, and bytes `[start, end)`. */
+  private takeMessage(attempt: Attempt, buffer: Buffer, start: number, end: number): Buffer {
+    const { tail } = this;
+    if (tail === null) return buffer.subarray(start, end);
+    this.tail = null;
+    attempt.releaseHeld();
+    return Buffer.concat([tail.whole(), buffer.subarray(start, end)]);
+  }
+
+  private keep(call: Call, attempt: Attempt, buffer: Buffer, start: number, end: number): void {
+    const { tail, counter } = this;
+    if (!counter.isBroken && (tail?.bytes ?? 0) + end - start <= LARGEST_BYTES) {
+      this.tail ??= new ChunkList();
+      this.tail.add(buffer, start, end);
+      return attempt.hold(end - start);
+    }
+    // One that goes on is not read: it would be passed on with other counts, or with a token twice.
+    if (this.isSpliced) return call.handler.onNotResumed?.(call, attempt, UNREADABLE);
+    this.release(call, attempt);
+    send(call, buffer, start, end);
+    this.giveUp(call);
+  }
+
+  private release(call: Call, attempt: Attempt): void {
+    const { tail } = this;
+    if (tail === null) return;
+    this.tail = null;
+    attempt.releaseHeld();
+    for (let i = 0; i < tail.count; i++) {
+      const chunk = tail.at(i);
+      send(call, chunk.buffer, chunk.start, chunk.end);
+    }
+  }
+
+  /** The memory budget learns of the ids; where there is no room, the stream is not resumed any more. */
+  private account(call: Call): boolean {
+    const more = this.ids.capacity - this.accountedBytes;
+    if (more === 0) return true;
+    if (this.ids.length > MOST_ID_BYTES || !call.context.memory.reserve(more)) {
+      // One that goes on is still to be read; it cannot be resumed again.
+      if (this.isSpliced) this.isSpent = true;
+      else this.giveUp(call);
+      return false;
+    }
+    this.accountedBytes += more;
+    call.bufferCost += more;
+    return true;
+  }
+
+  private giveUp(call: Call): void {
+    call.resumable = null;
+    disableReplay(call);
+  }
+}
+
+function send(call: Call, buffer: Buffer, start: number, end: number): void {
+  if (end === start) return;
+  call.responseBytes += end - start;
+  call.session.connection.sendData(call.stream, buffer, start, end, false);
+}

@@ -1,0 +1,311 @@
+/**
+ * A language-model engine dies in the middle of an answer. Another one goes on after the tokens that the caller has, in messages of its
+ * own, and the caller sees one answer; where that would not be exact, it gets a status and a reason.
+ */
+import assert from 'node:assert/strict';
+import {
+  aGenerateRequest,
+  framedRequest,
+  GENERATE,
+  messagesFor,
+  type ReadAnswer,
+  readAnswer,
+  requestIn,
+  tokensFor,
+} from '../../kit/engines/scripted-engine.js';
+import { encodeResponse, type GenerateRequest } from '../../kit/engines/vllm-messages.js';
+import { ErrorCode, grpcMessage } from '../../kit/http2/h2-frames.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { runs } from '../../kit/mocha/effort.js';
+import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
+import { aStreamRoute, type UpstreamOptions } from '../../kit/stack/stack.js';
+import { seeded } from '../../kit/time/seeded-random.js';
+
+const REQUEST = aGenerateRequest();
+/** Also engines that die before their first new token are followed by another. */
+const PATIENT = { attempts: 8, on: [13, 14], backoff: { baseMs: 0, maxMs: 0 } };
+
+describe('Scenario: a language-model engine dies in the middle of an answer', () => {
+  let stack: UpstreamStack;
+
+  const start = (more: UpstreamOptions = {}, names = ['a', 'b', 'c']): void => {
+    const routes = [aStreamRoute()];
+    stack = new UpstreamStack(names, {
+      routes,
+      engine: 'vllm',
+      budget: { ratio: 1, perSecond: 1_000 },
+      ...more,
+    });
+  };
+  const open = (request: GenerateRequest = REQUEST): PeerStream =>
+    stack.call({ path: GENERATE, body: framedRequest(request) });
+  const at = (name: string): PeerStream => stack.backend(name).last;
+  const latest = (): PeerStream =>
+    stack.requests.filter(({ isOver, hasLeft }) => !isOver && !hasLeft).at(-1) ?? stack.requests.at(-1)!;
+  const one = (): number => 1;
+  const answer = (stream: PeerStream, batch: () => number = one, cached = 0): Buffer[] =>
+    messagesFor(requestIn(stream.body), batch, cached);
+  const finish = (stream: PeerStream, batch: () => number = one): void =>
+    void stack.settle(
+      stream
+        .begin()
+        .data(Buffer.concat(answer(stream, batch, 40)))
+        .trailers(0),
+    );
+  const settleAfterRetry = (): void => stack.advance(300);
+
+  const assertWhole = (call: PeerStream, request: GenerateRequest = REQUEST): ReadAnswer => {
+    const read = readAnswer(call.body);
+    const all = tokensFor(request);
+    assert.deepEqual([call.status, call.reason], [0, undefined]);
+    assert.deepEqual(
+      read.ids,
+      all.map(({ id }) => id),
+    );
+    const { finish: reason, matched } = all.at(-1)!;
+    assert.equal(read.complete!.finish_reason, reason);
+    if (matched !== undefined) assert.equal(read.complete!.matched_token_id, matched);
+    const promptTokens = request.tokenized!.input_ids!.length;
+    for (const each of [...read.chunks, read.complete!]) assert.equal(each.prompt_tokens, promptTokens);
+    assert.equal(
+      read.chunks.reduce((sum, each) => sum + each.completion_tokens, 0),
+      all.length,
+    );
+    if (read.logprobIds.length > 0) assert.deepEqual(read.logprobIds, read.ids);
+    assert.equal(call.lists.length, 2, 'headers once, trailers once');
+    stack.assertIdle();
+    return read;
+  };
+
+  it('and another goes on: it gets the prompt, the tokens and lower limits', () => {
+    start();
+    const request = aGenerateRequest({ sampling_params: { temperature: 0, max_tokens: 20, min_tokens: 18 } });
+    const call = open(request);
+    const first = at('a');
+    stack.settle(first.begin().data(Buffer.concat(answer(first).slice(0, 5))));
+    stack.settle(first.peer.socket.break());
+    settleAfterRetry();
+    const second = at('b');
+    const asked = requestIn(second.body);
+    const ids = tokensFor(request).map(({ id }) => id);
+    assert.deepEqual(asked.tokenized!.input_ids, [...request.tokenized!.input_ids!, ...ids.slice(0, 4)]);
+    assert.deepEqual([asked.sampling_params!.max_tokens, asked.sampling_params!.min_tokens], [16, 14]);
+    assert.equal(asked.request_id, 'r-1~1');
+    assert.equal(second.header('outrider-resume-after'), undefined);
+    finish(second);
+    const { chunks, complete } = assertWhole(call, request);
+    assert.deepEqual(new Set([...chunks, complete!].map(({ cached_tokens: n }) => n)), new Set([0]));
+    assert.equal(stack.out.outbound.state.resumed, 1);
+  });
+
+  for (const [how, die] of [
+    ['its connection breaks', (stream: PeerStream) => stream.peer.socket.break()],
+    ['it resets the stream', (stream: PeerStream) => stream.reset(ErrorCode.internalError)],
+    ['it ends it with UNAVAILABLE', (stream: PeerStream) => stream.trailers(14)],
+    [
+      'it ends it with INTERNAL, as vLLM does when its core has died',
+      (stream: PeerStream) => stream.trailers(13),
+    ],
+  ] as const)
+    it(`at every token, in whatever messages: ${how}`, () => {
+      const random = seeded(7);
+      const batch = (): number => 1 + Math.floor(random() * 4);
+      const requests = [
+        REQUEST,
+        aGenerateRequest({ sampling_params: { temperature: 0, max_tokens: 200, logprobs: 1 } }),
+        aGenerateRequest({ sampling_params: { temperature: 0, max_tokens: 9, stop_token_ids: [5, 6, 7] } }),
+        aGenerateRequest({ sampling_params: { temperature: 0 } }),
+        aGenerateRequest({ sampling_params: { temperature: 0, max_tokens: 1 } }),
+      ];
+      for (const request of requests)
+        for (let cut = 0; ; cut++) {
+          start();
+          const call = open(request);
+          const first = at('a');
+          const messages = answer(first, batch);
+          stack.settle(first.begin().data(Buffer.concat(messages.slice(0, cut))));
+          stack.settle(die(first));
+          settleAfterRetry();
+          const isWhole = cut >= messages.length;
+          assert.equal(stack.requests.length, isWhole ? 1 : 2, `after ${cut} of ${messages.length}`);
+          if (!isWhole) finish(latest(), batch);
+          assertWhole(call, request);
+          stack.close();
+          if (isWhole) break;
+        }
+    });
+
+  it('again and again, at any byte, in frames of any size: no token is lost or doubled', () => {
+    const random = seeded(23);
+    const batch = (): number => 1 + Math.floor(random() * 5);
+    for (let run = 0; run < runs(60); run++) {
+      start({ routes: [aStreamRoute({ retry: PATIENT })] }, ['a', 'b', 'c', 'd']);
+      const sampling = {
+        temperature: 0,
+        max_tokens: 1 + Math.floor(random() * 60),
+        ...(run % 3 === 0 && { logprobs: 2 }),
+      };
+      const request = aGenerateRequest({ sampling_params: sampling });
+      const call = open(request);
+      for (let tries = 0; tries < 3 && !call.isOver; tries++) {
+        const engine = latest();
+        const body = Buffer.concat(answer(engine, batch, run % 5));
+        const diesAt = Math.floor(random() * (body.length + 1));
+        stack.settle(engine.begin());
+        for (let sent = 0; sent < diesAt; ) {
+          const frame = Math.min(diesAt - sent, 1 + Math.floor(random() * 40));
+          stack.settle(engine.data(body.subarray(sent, sent + frame)));
+          sent += frame;
+        }
+        if (run % 2 === 0) stack.settle(engine.peer.socket.break());
+        else stack.settle(engine.trailers(14));
+        settleAfterRetry();
+      }
+      if (!call.isOver) finish(latest(), batch);
+      assertWhole(call, request);
+      stack.close();
+    }
+  });
+
+  it('while its caller reads nothing: what waits is neither lost nor credited to the next engine', () => {
+    start();
+    const caller = stack.app(stack.out.listener, undefined, { settings: [[4, 100]], replenishes: false });
+    const call = stack.settle(caller.call({ path: GENERATE, body: framedRequest(REQUEST) }));
+    const first = at('a');
+    stack.settle(first.begin().data(Buffer.concat(answer(first).slice(0, 9))));
+    assert.ok(call.bytes <= 100);
+    stack.settle(first.peer.socket.break());
+    settleAfterRetry();
+    finish(at('b'));
+    stack.settle(call.credit(10_000));
+    assertWhole(call);
+  });
+
+  it('whose request has 70 KB of text before its ids', () => {
+    start();
+    const input_ids = Array.from({ length: 30_000 }, (_, i) => i + 3);
+    const request = aGenerateRequest({ tokenized: { original_text: 'x'.repeat(70_000), input_ids } });
+    const call = open(request);
+    const first = at('a');
+    stack.settle(first.begin().data(Buffer.concat(answer(first).slice(0, 3))));
+    stack.settle(first.peer.socket.break());
+    settleAfterRetry();
+    const second = at('b');
+    assert.equal(requestIn(second.body).tokenized!.input_ids!.length, 30_002);
+    finish(second);
+    assertWhole(call, request);
+  });
+
+  describe('and the answer ends with a reason, as', () => {
+    const assertBroken = (call: PeerStream, why: RegExp): void => {
+      assert.deepEqual([call.status, call.reason], [14, 'not-resumed']);
+      assert.match(call.trailer('grpc-message')!, why);
+      stack.assertIdle();
+    };
+
+    for (const [what, sampling, why] of [
+      ['it was drawn by chance', { max_tokens: 20 }, /temperature is not 0/],
+      ['it has a stop string', { temperature: 0, stop: ['\n'] }, /stop/],
+      ['it follows a grammar', { temperature: 0, json_object: true }, /json_object/],
+      ['it has penalties', { temperature: 0, presence_penalty: 0.5 }, /presence_penalty/],
+      ['it has several sequences', { temperature: 0, n: 2 }, /n is more than 1/],
+    ] as const)
+      it(`${what}: no other engine is asked`, () => {
+        start();
+        const call = open(aGenerateRequest({ sampling_params: sampling }));
+        const first = at('a');
+        stack.settle(first.begin().data(Buffer.concat(answer(first).slice(0, 4))));
+        stack.settle(first.trailers(13));
+        settleAfterRetry();
+        assert.equal(stack.requests.length, 1);
+        assertBroken(call, why);
+      });
+
+    it('the other engine makes another token where one is known', () => {
+      start();
+      const call = open();
+      const first = at('a');
+      stack.settle(first.begin().data(Buffer.concat(answer(first).slice(0, 4))));
+      stack.settle(first.peer.socket.break());
+      settleAfterRetry();
+      const other = { token_ids: [9], prompt_tokens: 7, completion_tokens: 1, cached_tokens: 0 };
+      stack.settle(
+        at('b')
+          .begin()
+          .data(grpcMessage(encodeResponse({ chunk: other }))),
+      );
+      assertBroken(call, /another token/);
+      assert.equal(readAnswer(call.body).ids.length, 4);
+    });
+
+    it('the other engine ends it without completing it', () => {
+      start();
+      const call = open();
+      const first = at('a');
+      stack.settle(first.begin().data(Buffer.concat(answer(first).slice(0, 4))));
+      stack.settle(first.peer.socket.break());
+      settleAfterRetry();
+      const second = at('b');
+      stack.settle(
+        second
+          .begin()
+          .data(Buffer.concat(answer(second).slice(0, 3)))
+          .trailers(0),
+      );
+      assertBroken(call, /ended it sooner/);
+    });
+
+    it('the other engine compresses', () => {
+      start();
+      const call = open();
+      const first = at('a');
+      stack.settle(first.begin().data(Buffer.concat(answer(first).slice(0, 4))));
+      stack.settle(first.peer.socket.break());
+      settleAfterRetry();
+      stack.settle(at('b').begin([['grpc-encoding', 'gzip']]));
+      assertBroken(call, /encodes messages otherwise/);
+    });
+
+    it('the other engine refuses the request', () => {
+      start();
+      const call = open();
+      const first = at('a');
+      stack.settle(first.begin().data(Buffer.concat(answer(first).slice(0, 4))));
+      stack.settle(first.peer.socket.break());
+      settleAfterRetry();
+      stack.settle(at('b').fail(3));
+      assertBroken(call, /status 3/);
+    });
+  });
+
+  it('before its first token: the call is repeated, also one that could not be resumed', () => {
+    start();
+    const call = open(aGenerateRequest({ sampling_params: { max_tokens: 20 } }));
+    stack.settle(at('a').fail(13));
+    settleAfterRetry();
+    finish(at('b'));
+    assert.deepEqual([call.status, readAnswer(call.body).complete!.finish_reason], [0, 'length']);
+  });
+
+  it('after a message that cannot be read: it goes through as it is, and is not resumed', () => {
+    start();
+    const call = open();
+    const first = at('a');
+    const odd = grpcMessage(Buffer.from([0x0a, 0x02, 0x38, 0x01])); // chunk of sequence 1
+    stack.settle(first.begin().data(Buffer.concat([...answer(first).slice(0, 2), odd, odd])));
+    assert.equal(call.body.length, Buffer.concat([...answer(first).slice(0, 2), odd, odd]).length);
+    stack.settle(first.peer.socket.break());
+    settleAfterRetry();
+    assert.deepEqual([call.status, stack.requests.length], [14, 1]);
+    stack.assertIdle();
+  });
+
+  it('of an upstream that says no engine: nothing is read, and nothing resumed', () => {
+    stack = new UpstreamStack(['a', 'b'], { routes: [aStreamRoute()] });
+    const call = open();
+    const first = at('a');
+    stack.settle(first.begin().data(Buffer.concat(answer(first).slice(0, 4))));
+    stack.settle(first.trailers(13));
+    assert.deepEqual([call.status, stack.requests.length], [13, 1]);
+  });
+});
