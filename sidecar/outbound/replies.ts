@@ -42,7 +42,6 @@ export function deadlineReply(call: OutboundCall, missing: string): LocalReply {
 
 /** The reply to a stream that broke, and that no endpoint went on with. @param detail why, in words. */
 export function notResumedReply({ resumable }: OutboundCall, detail: string): LocalReply {
-  if (resumable === null) return makeLocalReply(LocalReplyReasons.notResumable, { detail });
-  const { messages } = resumable;
-  return makeLocalReply(LocalReplyReasons.notResumed, { messages, detail });
+  const where = resumable === null ? 'in the middle' : `after message ${resumable.messages}`;
+  return makeLocalReply(LocalReplyReasons.notResumed, { where, detail });
 }

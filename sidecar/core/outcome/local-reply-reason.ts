@@ -85,12 +85,7 @@ export const LocalReplyReasons = {
   notResumed: reason(
     'not-resumed',
     UNAVAILABLE,
-    'the stream broke after message {messages}, and could not be resumed: {detail}',
-  ),
-  notResumable: reason(
-    'not-resumed',
-    UNAVAILABLE,
-    'the stream broke, and no other engine could go on: {detail}',
+    'the stream broke {where}, and could not be resumed: {detail}',
   ),
   notAllowed: reason('not-allowed', PERMISSION_DENIED, '{source} may not call {destination}'),
   modelNotAllowed: reason(
