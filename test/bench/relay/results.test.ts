@@ -41,7 +41,14 @@ describe('the result of the relay benchmark', () => {
     assert.equal(judged.ratio, 0.2);
     const interval = { from: 0.3, to: 0.3 };
     assert.deepEqual(judged.variants, [
-      { name: 'outrider-all', cost: 1.5, ratio: 0.3, interval, verdict: 'bar' },
+      {
+        name: 'outrider-all',
+        cost: 1.5,
+        costInterval: { from: 1.5, to: 1.5 },
+        ratio: 0.3,
+        interval,
+        verdict: 'bar',
+      },
     ]);
   });
 

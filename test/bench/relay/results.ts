@@ -97,7 +97,7 @@ const UNIT_OF = {
 /** What the mode compares, of one run, with its unit. */
 export function valueIn(mode: Mode, figures: Figures): string {
   const value = figures[measureOf(mode)];
-  return `${value < 100 ? value.toFixed(1) : Math.round(value)}${UNIT_OF[mode.compares]}`;
+  return `${value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : Math.round(value)}${UNIT_OF[mode.compares]}`;
 }
 
 /** The figure that the mode compares. */
@@ -114,12 +114,12 @@ export function judge(mode: Mode, subjects: readonly SubjectResult[], ratePerSec
   const best = sound
     .filter((s) => s.isPeer)
     .reduce<SubjectResult | undefined>((a, b) => (a && medianOf(a) <= medianOf(b) ? a : b), undefined);
-  // Other builds or settings of ours; `cost`: ÷ ours as it is by default.
+  // Other builds or settings of ours; `cost`: ÷ ours as it is by default, and where that lies.
   const variants = sound
     .filter((s) => s.name.startsWith(`${PLAIN}-`))
     .map((s) => ({
       name: s.name,
-      ...(ours && { cost: medianOf(s) / medianOf(ours) }),
+      ...(ours && { cost: medianOf(s) / medianOf(ours), costInterval: intervalOf(s.values, ours.values) }),
       ...beside(mode, s, best),
     }));
   return {

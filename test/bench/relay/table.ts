@@ -1,7 +1,7 @@
 /** The report as text: one table per mode, then the bars. */
 
 import type { Report } from './main.js';
-import { compared, type ModeResult, type Spread } from './results.js';
+import { compared, type Interval, type ModeResult, type Spread } from './results.js';
 
 const HEAD = ['', 'CPU µs', 'min–max', 'calls/s', 'p50 µs', 'p99 µs', 'RSS MB', 'load µs'];
 
@@ -53,23 +53,30 @@ const MEASURES = {
 
 function renderBars(modes: readonly ModeResult[]): string {
   const rows = modes.flatMap((m) => {
-    const row = (name: string, result: Pick<ModeResult, 'verdict' | 'ratio' | 'interval'>, cost?: number) => [
+    const row = (name: string, result: Pick<ModeResult, 'verdict' | 'ratio' | 'interval'>, cost = '') => [
       name,
       MEASURES[m.compares],
       m.isAbsolute ? 'itself' : (m.bestPeer ?? '–'),
       hundredths(result.ratio),
-      result.interval === undefined
-        ? ''
-        : `${hundredths(result.interval.from)}–${hundredths(result.interval.to)}`,
+      intervalText(result.interval),
       String(m.bar),
       String(m.aim),
       RESULTS[result.verdict],
-      cost === undefined ? '' : `${hundredths(cost)} × outrider`,
+      cost,
     ];
-    const more = m.variants.map((v) => row(`  ${v.name}`, v, v.cost));
+    const more = m.variants.map((v) => row(`  ${v.name}`, v, costText(v)));
     return [row(m.name, m), ...more];
   });
   return columns([['ours ÷ best peer', 'of', 'best peer', 'ratio', '95 %', 'bar', 'aim', '', ''], ...rows]);
+}
+
+function costText({ cost, costInterval }: ModeResult['variants'][number]): string {
+  if (cost === undefined) return '';
+  return `${hundredths(cost)} × outrider (95 %: ${intervalText(costInterval)})`;
+}
+
+function intervalText(interval: Interval | undefined): string {
+  return interval === undefined ? '' : `${hundredths(interval.from)}–${hundredths(interval.to)}`;
 }
 
 function hundredths(value: number | undefined): string {
@@ -89,6 +96,7 @@ function range(spread: Spread): string {
 }
 
 function decimals(value: number): string {
+  if (value < 10) return value.toFixed(2);
   return value < 20 ? value.toFixed(1) : Math.round(value).toLocaleString('en');
 }
 
