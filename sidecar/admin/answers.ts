@@ -28,8 +28,16 @@ export function live(): Answer {
 
 /** `/ready`: 200, or 503 with one reason in each line. */
 export function ready(view: Pick<SidecarView, 'notReady'>): Answer {
-  const reasons = view.notReady();
-  return reasons.length === 0 ? text(200, 'ready\n') : text(503, `${reasons.join('\n')}\n`);
+  return unless(view.notReady(), 'ready');
+}
+
+/** `/started`: 200, or 503 with one reason in each line. */
+export function started(view: Pick<SidecarView, 'notStarted'>): Answer {
+  return unless(view.notStarted(), 'started');
+}
+
+function unless(reasons: readonly string[], state: string): Answer {
+  return reasons.length === 0 ? text(200, `${state}\n`) : text(503, `${reasons.join('\n')}\n`);
 }
 
 /**

@@ -3,13 +3,13 @@ import type { Socket } from 'node:net';
 import type { Address } from '../config/model.js';
 import { ListenSockets, SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
 import type { Clock } from '../runtime/time/clock.js';
-import { type Answer, live, metrics, pathOf, ready, text, writeAnswer } from './answers.js';
+import { type Answer, live, metrics, pathOf, ready, started, text, writeAnswer } from './answers.js';
 import { ConnectionPlaces } from './connection-places.js';
 import type { AdminServer } from './server.js';
 import type { SidecarView } from './view.js';
 
 /** What the listener reads of a sidecar: nothing that changes one. */
-export type ObservedView = Pick<SidecarView, 'notReady' | 'metrics'>;
+export type ObservedView = Pick<SidecarView, 'notReady' | 'notStarted' | 'metrics'>;
 
 /** What `startObserve` gets beside the view. */
 export interface ObserveDeps {
@@ -33,11 +33,11 @@ const MAX_REQUESTS = 1_000;
 /** A scrape within this time of the last gets the same text: a flood of scrapes costs one rendering a second. */
 const FRESH_MS = 1_000;
 
-const PATHS = ['/metrics', '/ready', '/live'] as const;
+const PATHS = ['/metrics', '/ready', '/started', '/live'] as const;
 const LISTING = PATHS.map((path) => `  GET ${path}\n`).join('');
 
 /**
- * Starts the read-only listener: `/metrics`, `/ready` and `/live` for GET and HEAD, and nothing
+ * Starts the read-only listener: `/metrics`, `/ready`, `/started` and `/live` for GET and HEAD, and nothing
  * else, so that it may be open to a network while the admin port is not. Any Host header is taken:
  * nothing here can be changed, and Prometheus asks by DNS names. A request with a body is refused
  * and its connection closed, with the body unread.
@@ -112,7 +112,8 @@ async function handle(
 
 function answerTo(path: string, view: ObservedView, scrape: SharedScrape): Answer | Promise<Answer> {
   if (path === '/metrics') return scrape.answer();
-  return path === '/ready' ? ready(view) : live();
+  if (path === '/ready') return ready(view);
+  return path === '/started' ? started(view) : live();
 }
 
 /** Why a request is not answered: its path, its method, or its body; undefined when it is. */

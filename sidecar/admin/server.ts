@@ -5,7 +5,7 @@ import { isSecretName, REDACTED } from '../runtime/log/logger.js';
 import { ListenSockets, SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
 import type { Clock } from '../runtime/time/clock.js';
 import type { Timers } from '../runtime/time/timers.js';
-import { type Answer, live, metrics, ready, text, writeAnswer } from './answers.js';
+import { type Answer, live, metrics, ready, started, text, writeAnswer } from './answers.js';
 import { ConnectionPlaces } from './connection-places.js';
 import { addFault, clearFaults, type FaultAdmin, listFaults } from './faults.js';
 import { refusal } from './guard.js';
@@ -61,6 +61,7 @@ const ROUTES: readonly Route[] = [
   ['GET', '/', 'this sidecar as a page', page],
   ['GET', '/live', '200 while the process answers', live],
   ['GET', '/ready', '200 when ready, else 503 with the reasons', ready],
+  ['GET', '/started', '200 once each upstream has been reached, else 503 with the reasons', started],
   ['GET', '/metrics', 'Prometheus metrics', metrics],
   ['GET', '/endpoints', 'state of endpoints, queue and model', (view) => json(statusOf(view))],
   ['GET', '/history', 'the last half hour (?since: slots after that one)', showHistory],

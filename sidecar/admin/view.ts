@@ -21,6 +21,11 @@ export interface SidecarView {
   readonly restarts: number | undefined;
   /** Reasons against readiness, one sentence each; empty when ready. */
   notReady(): readonly string[];
+  /**
+   * Reasons why a job that calls should not begin yet: an upstream of which no endpoint has been reached, or no identity. Its own model and a drain
+   * are none.
+   */
+  notStarted(): readonly string[];
   endpoints(): readonly reports.EndpointReport[];
   /** Undefined in a sidecar beside a caller only. */
   queue(): reports.QueueReport | undefined;

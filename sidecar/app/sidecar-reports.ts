@@ -95,6 +95,10 @@ export class SidecarReports implements SidecarView {
     ];
   }
 
+  notStarted(): readonly string[] {
+    return [...this.internalErrors(), ...this.ownReasons(), ...this.parts.outbound.notReady()];
+  }
+
   private internalErrors(): string[] {
     const { unsafe } = this.parts.context.dataPlane.containment;
     return unsafe === '' ? [] : [`${unsafe}: this process ends, see its log`];

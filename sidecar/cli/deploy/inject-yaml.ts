@@ -1,5 +1,5 @@
 import { type Document, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, type YAMLSeq } from 'yaml';
-import { type SidecarParts, sidecarContainer, sidecarVolumes } from './sidecar-container.js';
+import { type SidecarParts, sidecarContainer, sidecarVolumes, USER_ID } from './sidecar-container.js';
 
 /** Where the template of the pods stands, by kind. */
 const TEMPLATES: Readonly<Record<string, readonly string[]>> = {
@@ -12,6 +12,8 @@ const TEMPLATES: Readonly<Record<string, readonly string[]>> = {
   StatefulSet: ['spec', 'template'],
 };
 const KINDS = Object.keys(TEMPLATES).join(', ');
+/** Pods that end: a call that fails because no endpoint is known yet fails the job. */
+const JOBS: readonly string[] = ['Job', 'CronJob'];
 /** Name of the container; a pod that has one is left as it is. */
 export const CONTAINER = 'outrider';
 /** `Prometheus` finds the sidecar by these, where it is set up by the usual example. */
@@ -24,7 +26,7 @@ const ANNOTATIONS = {
 const PORTS = [9443, 9464];
 
 /** How a sidecar is added. `config` absent: `outrider-NAME` of the workload. */
-export interface InjectOptions extends Omit<SidecarParts, 'config'> {
+export interface InjectOptions extends Omit<SidecarParts, 'config' | 'waitsForUpstreams'> {
   readonly config?: string | undefined;
 }
 
@@ -129,18 +131,42 @@ function injectObject(
     complain(taken);
     return undefined;
   }
-  const parts = { ...options, config: options.config ?? `outrider-${name}` };
+  const parts = {
+    ...options,
+    config: options.config ?? `outrider-${name}`,
+    waitsForUpstreams: JOBS.includes(kind),
+  };
   const list = options.as === 'native' ? 'initContainers' : 'containers';
   append(document, [...podSpec, list], [sidecarContainer(parts)], options.as === 'native');
   append(document, [...podSpec, 'volumes'], sidecarVolumes(parts), false);
+  const group = shareGroup(document, podSpec, [...object, 'spec', 'volumeClaimTemplates']);
   for (const [key, value] of Object.entries(ANNOTATIONS)) {
     const path = [...template, 'metadata', 'annotations', key];
     if (!document.hasIn(path)) document.setIn(path, value);
   }
   return {
-    note: `${kind} ${name}: the sidecar is added; its file is sidecar.yaml in the ConfigMap ${parts.config}`,
+    note: `${kind} ${name}: the sidecar is added; its file is sidecar.yaml in the ConfigMap ${parts.config}${group}`,
     has: 'added',
   };
+}
+
+/** Volumes whose files would get another group as well. */
+const KEPT_VOLUMES = ['persistentVolumeClaim', 'ephemeral', 'csi', 'nfs', 'iscsi'];
+
+/**
+ * Secrets are files of root that the group of the pod may read: without a group, the sidecar could not. A pod with volumes that stay is left as
+ * it is, as their files would change their group. Returned is what is to be said of it.
+ */
+function shareGroup(document: Document, podSpec: Path, claims: Path): string {
+  const path = [...podSpec, 'securityContext', 'fsGroup'];
+  if (document.hasIn(path)) return '';
+  const stays = itemsAt(document, [...podSpec, 'volumes']).some(
+    (volume) => isMap(volume) && KEPT_VOLUMES.some((kind) => volume.has(kind)),
+  );
+  if (stays || itemsAt(document, claims).length > 0)
+    return `; ${written(path)} is left out, as it would change files of its volumes: without it the sidecar cannot read a Secret`;
+  document.setIn(path, USER_ID);
+  return '';
 }
 
 /** A port that the sidecar needs and a container of the pod has. */

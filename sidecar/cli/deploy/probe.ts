@@ -4,11 +4,12 @@ import { CommandFailure, oneLine } from '../failure.js';
 
 /** Where Prometheus looks by custom, and so where `observe` usually is. */
 const USUAL_ADDRESS = '127.0.0.1:9464';
+const QUESTIONS: readonly string[] = ['live', 'ready', 'started'];
 /** Below the time that container managers give a health check (5 s in our image). */
 const TIMEOUT_MS = 4_000;
 
 /**
- * `outrider probe`: one question to `/live` or `/ready`, for health checks that can only run a
+ * `outrider probe`: one question to `/live`, `/ready` or `/started`, for health checks that can only run a
  * command.
  *
  * @param at address as text; absent: `OUTRIDER_PROBE` of the environment, else 127.0.0.1:9464.
@@ -16,8 +17,8 @@ const TIMEOUT_MS = 4_000;
  * @throws CommandFailure with what was answered instead, or why nothing was.
  */
 export async function probeCommand(what: string, at?: string): Promise<number> {
-  if (what !== 'live' && what !== 'ready')
-    throw new CommandFailure(`found ${JSON.stringify(what)}; expected live or ready`, 2);
+  if (!QUESTIONS.includes(what))
+    throw new CommandFailure(`found ${JSON.stringify(what)}; expected live, ready or started`, 2);
   const text = at ?? process.env['OUTRIDER_PROBE'] ?? USUAL_ADDRESS;
   const read = readAddress(text);
   if (!read.ok) throw new CommandFailure(`--at: ${read.problem}`, 2);

@@ -3,6 +3,8 @@ export interface SidecarParts {
   /** `native`: an init container with `restartPolicy: Always` (Kubernetes 1.29 and later), which starts before and ends after the others. */
   readonly as: 'native' | 'container';
   readonly image: string;
+  /** The containers of the pod begin once each upstream has been reached: for a job, which would fail otherwise. Default: false. */
+  readonly waitsForUpstreams?: boolean;
   /** ConfigMap with the key `sidecar.yaml`. */
   readonly config: string;
 }
@@ -11,11 +13,13 @@ export interface SidecarParts {
 const OBSERVE_PORT = 9464;
 /** The port of `inbound.listen`. */
 const PEERS_PORT = 9443;
+/** For so long a job waits for its upstreams until its sidecar begins anew, s. */
+const MOST_WAIT_S = 600;
 /** The user of the image. */
-const USER_ID = 10_001;
+export const USER_ID = 10_001;
 
 /** The container, as the files in mesh-config/deploy/kubernetes have it. */
-export function sidecarContainer({ as, image }: SidecarParts): object {
+export function sidecarContainer({ as, image, waitsForUpstreams = false }: SidecarParts): object {
   const probe = (path: string) => ({ httpGet: { path, port: 'observe' } });
   return {
     name: 'outrider',
@@ -30,11 +34,13 @@ export function sidecarContainer({ as, image }: SidecarParts): object {
       { name: 'peers', containerPort: PEERS_PORT },
       { name: 'observe', containerPort: OBSERVE_PORT },
     ],
-    // The containers of the pod start once the listeners are there.
-    startupProbe: { ...probe('/live'), periodSeconds: 1, failureThreshold: 60 },
+    // A native sidecar lets the containers of the pod begin once this succeeds.
+    startupProbe: waitsForUpstreams
+      ? { ...probe('/started'), periodSeconds: 1, failureThreshold: MOST_WAIT_S }
+      : { ...probe('/live'), periodSeconds: 1, failureThreshold: 60 },
     livenessProbe: { ...probe('/live'), periodSeconds: 10, timeoutSeconds: 5 },
     readinessProbe: { ...probe('/ready'), periodSeconds: 2 },
-    resources: { requests: { cpu: '100m', memory: '128Mi' }, limits: { memory: '512Mi' } },
+    resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi' } },
     securityContext: {
       runAsNonRoot: true,
       runAsUser: USER_ID,

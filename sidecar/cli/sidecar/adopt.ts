@@ -106,7 +106,7 @@ class WaitingRoom {
       const sockets = this.borrowed(name);
       return await startObserve(
         address,
-        { notReady, metrics: () => [] },
+        { notReady, notStarted: notReady, metrics: () => [] },
         { clock: systemClock, sockets, name },
       );
     } catch (error) {

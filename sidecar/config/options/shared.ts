@@ -77,7 +77,7 @@ export const log = option(
 /** `admin`: the port for operators, without authentication. */
 export const admin = option(listenAddress().optional(), {
   meaning:
-    'Where `/metrics`, `/live`, `/ready`, `/endpoints`, `/config`, `/drain` and the status page are served, without authentication.',
+    'Where `/metrics`, `/live`, `/ready`, `/started`, `/endpoints`, `/config`, `/drain` and the status page are served, without authentication.',
   otherwise: 'absent: not served',
   why: 'Keep it on loopback: a client that reaches it can drain the sidecar.',
 });
@@ -91,7 +91,7 @@ export const adminTokenFile = option(filePath('a file with a token').optional(),
 });
 
 const OBSERVE_MEANING =
-  'Where `/metrics`, `/ready` and `/live` are served, for GET and HEAD, and nothing else: for Prometheus and for probes, from other machines too. With a Consul registration the address is in the metadata `outrider-observe`.';
+  'Where `/metrics`, `/ready`, `/started` and `/live` are served, for GET and HEAD, and nothing else: for Prometheus and for probes, from other machines too. With a Consul registration the address is in the metadata `outrider-observe`.';
 
 /** `observe` of a sidecar file. */
 export const observe = option(listenAddress().optional(), {

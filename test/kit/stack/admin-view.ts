@@ -24,6 +24,7 @@ export class FakeView implements SidecarView {
   restarts: number | undefined;
   instance = 'digits-1';
   reasons: string[] = [];
+  startReasons: string[] = [];
   rows: reports.EndpointReport[] = [];
   queueReport: reports.QueueReport | undefined;
   modelReport: reports.ModelReport | undefined;
@@ -50,6 +51,7 @@ export class FakeView implements SidecarView {
   takeoverAnswer: TakeoverAnswer = { ok: true, pid: 7 };
 
   notReady = () => this.reasons;
+  notStarted = () => this.startReasons;
   endpoints = (): readonly reports.EndpointReport[] => this.rows;
   queue = () => this.queueReport;
   defects = () => undefined;

@@ -63,6 +63,10 @@ describe('the read-only listener', () => {
     view.reasons = ['draining'];
     const { status, body } = await ask('/ready?verbose');
     assert.deepEqual([status, body], [503, 'draining\n']);
+    assert.deepEqual((await ask('/started')).body, 'started\n');
+    view.startReasons = ['upstream digits: it has no endpoint'];
+    const later = await ask('/started');
+    assert.deepEqual([later.status, later.body], [503, 'upstream digits: it has no endpoint\n']);
     const page = await ask('/metrics');
     assert.match(String(page.headers['content-type']), /^text\/plain; version=0\.0\.4/);
     assert.match(page.body, /^outrider_calls_total 3$/m);

@@ -1,4 +1,4 @@
-{{- /* The sidecar as an init container that stays; takes root and name of the service. */ -}}
+{{- /* The sidecar as an init container that stays; takes root, name of the service, and `waits`: its pod begins once each upstream has been reached. */ -}}
 {{- define "outrider.sidecar" -}}
 initContainers:
 - name: outrider
@@ -11,7 +11,11 @@ initContainers:
   ports:
     - { name: peers, containerPort: 9443 }
     - { name: observe, containerPort: 9464 }
+  {{- if .waits }}
+  startupProbe: { httpGet: { path: /started, port: observe }, periodSeconds: 1, failureThreshold: 600 }
+  {{- else }}
   startupProbe: { httpGet: { path: /live, port: observe }, periodSeconds: 1, failureThreshold: 60 }
+  {{- end }}
   livenessProbe: { httpGet: { path: /live, port: observe }, periodSeconds: 10, timeoutSeconds: 5 }
   readinessProbe: { httpGet: { path: /ready, port: observe }, periodSeconds: 2 }
   resources: {{ toJson .root.Values.sidecar.resources }}

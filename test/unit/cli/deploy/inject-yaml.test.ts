@@ -58,6 +58,38 @@ describe('injectYaml', () => {
     assert.equal(metadata.annotations['prometheus.io/port'], '9464');
   });
 
+  const startOf = (text: string) =>
+    parse(text).spec.template.spec.initContainers[0].startupProbe.httpGet.path;
+  const job = (kind: string) => DEPLOYMENT.replace('kind: Deployment', `kind: ${kind}`);
+
+  it('lets a job begin once its upstreams have been reached, and nothing else wait for them', () => {
+    assert.equal(startOf(injectYaml(job('Job'), NATIVE).text), '/started');
+    for (const kind of ['Deployment', 'StatefulSet', 'DaemonSet'])
+      assert.equal(startOf(injectYaml(job(kind), NATIVE).text), '/live', kind);
+  });
+
+  it('gives the pod a group that may read Secrets, unless it has one or volumes that stay', () => {
+    const groupOf = (text: string) => pod(text).spec.securityContext?.fsGroup;
+    assert.equal(groupOf(injectYaml(DEPLOYMENT, NATIVE).text), 10_001);
+    const own = DEPLOYMENT.replace(
+      '      containers:',
+      '      securityContext: { fsGroup: 7 }\n      containers:',
+    );
+    assert.equal(groupOf(injectYaml(own, NATIVE).text), 7);
+    const claim = 'volumes: [{ name: data, persistentVolumeClaim: { claimName: data } }]';
+    const kept = injectYaml(
+      DEPLOYMENT.replace('      containers:', `      ${claim}\n      containers:`),
+      NATIVE,
+    );
+    assert.equal(groupOf(kept.text), undefined);
+    assert.match(kept.notes[0]!, /fsGroup is left out, as it would change files of its volumes/);
+    const templates = DEPLOYMENT.replace('kind: Deployment', 'kind: StatefulSet').replace(
+      '  replicas: 2',
+      '  volumeClaimTemplates: [{ metadata: { name: data } }]\n  replicas: 2',
+    );
+    assert.equal(groupOf(injectYaml(templates, NATIVE).text), undefined);
+  });
+
   it('adds an ordinary container after the others, without a restart policy of its own', () => {
     const { spec } = pod(injectYaml(DEPLOYMENT, { ...CONTAINER, config: 'mine' }).text);
     assert.deepEqual(
