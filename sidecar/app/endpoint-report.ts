@@ -112,19 +112,20 @@ function suspicionOf({ foresight }: Endpoint): EndpointReport['suspicion'] {
   return { value, isSuspect, detector: FORESIGHT_DETECTORS[detector]!, why };
 }
 
-const NO_OTHER = 'calls go there all the same: no other endpoint is healthy';
-const PROBATION =
-  'on probation: its sidecar says that its model died of late and has not been up for long; others take the calls';
+const NO_OTHER = 'gets calls anyway, because no other endpoint is healthy';
+const PROBATION = 'on probation after its model died; other replicas get the calls';
 const LOADING = 'its sidecar says that the model is loading';
-const UNTESTED = 'not checked yet; calls go there';
+const UNTESTED = 'gets calls although it is not checked yet';
 const OTHERS = {
-  priority: 'endpoints of a lower priority number take the traffic',
-  locality: 'endpoints of our own locality take the traffic',
+  priority: 'endpoints with a lower priority number get the calls',
+  locality: 'endpoints in the own locality get the calls',
 } as const;
 
 /** It is on probation, and too few others could take its calls. */
 function released({ readiness }: Endpoint): string {
-  return readiness === Readiness.probation ? 'on probation, and gets calls: too few others take them' : '';
+  return readiness === Readiness.probation
+    ? 'on probation, but gets calls, because too few others can take them'
+    : '';
 }
 
 function warming({ calls, ratio }: SlowStart): string {

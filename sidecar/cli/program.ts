@@ -228,7 +228,7 @@ function addModelCommands(program: Command, done: (exitCode: number) => void): v
       '--stream',
       'use ModelStreamInfer, and print each response as it comes, such as text token by token',
     )
-    .option('--json', 'print JSON; with --stream, one line for each response')
+    .option('--json', 'print JSON with every output; with --stream, one line for each response')
     .action(async (model: string, options: InferFlags) => {
       const { inferFlags } = await import('./infer/flags.js');
       const { inferCommand } = await import('./infer/infer.js');

@@ -80,7 +80,7 @@ export function onConnectionChange(cluster: Cluster, endpoint: Endpoint): void {
 const SAID: Readonly<Record<Readiness, string>> = {
   [Readiness.serving]: 'endpoint serves its model',
   [Readiness.loading]: 'endpoint loads its model',
-  [Readiness.probation]: 'endpoint is on probation: its model died of late',
+  [Readiness.probation]: 'endpoint is on probation: its model died recently',
 };
 
 /**

@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { writeAddress } from '../config/codecs/address.js';
-import { writeVersionPolicy } from '../config/codecs/version-policy.js';
+import { versionPolicyText } from '../config/codecs/version-policy.js';
 import type { Address, ModelProcessConfig } from '../config/model.js';
 import { upstreamVariables } from '../config/upstream-variable.js';
 import type { MemorySuspicion } from '../core/foresight/memory-trend.js';
@@ -162,5 +162,5 @@ function makeRoomForSocket(address: Address): void {
 /** A process that serves one of several versions says of all of them that they are served. */
 function versionsVariable({ versions }: ModelProcessConfig): Record<string, string> {
   if (versions === undefined || (versions.kind === 'latest' && versions.count === 1)) return {};
-  return { OUTRIDER_MODEL_VERSIONS: writeVersionPolicy(versions) };
+  return { OUTRIDER_MODEL_VERSIONS: versionPolicyText(versions) };
 }

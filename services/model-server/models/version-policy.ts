@@ -5,6 +5,7 @@
 
 import { join } from 'node:path';
 import type { ModelConfig } from '../../../proto/messages.js';
+import { parseVersionPolicy } from '../../../proto/version-policy.js';
 import { compareVersions, versionsIn } from './repository.js';
 
 type Policy = NonNullable<ModelConfig['version_policy']>;
@@ -14,12 +15,10 @@ const LATEST: Policy = { latest: { num_versions: 1 } };
 
 /** The policy in Triton's form; that of one version for a text that says nothing else. */
 export function policyOf(text: string | undefined): Policy {
-  const [, kind, rest = ''] = /^(all|latest|specific)(?: (.+))?$/.exec(text ?? '') ?? [];
-  if (kind === 'all') return { all: {} };
-  if (kind === 'specific') return { specific: { versions: rest.split(/, ?/) } };
-  return kind === 'latest' && /^[1-9]\d{0,3}$/.test(rest)
-    ? { latest: { num_versions: Number(rest) } }
-    : LATEST;
+  const policy = parseVersionPolicy(text ?? '');
+  if (policy?.kind === 'all') return { all: {} };
+  if (policy?.kind === 'specific') return { specific: { versions: [...policy.versions] } };
+  return policy === undefined ? LATEST : { latest: { num_versions: policy.count } };
 }
 
 /** The versions of a model that are served beside `own`, which is always among them, the lowest first. */

@@ -124,7 +124,7 @@ function furtherVersion({ name, dir, version, staging, inputs, files, found }: M
     ...found,
     `wrote ${files.model} and ${files.card}`,
     '',
-    'next: put an input in whose answer you know; then roll it out, if the service has a block `rollout`:',
+    'next, unless the mesh rolls it out by itself (`rollout.follow`): prove it with an input whose answer you know, and roll it out:',
     ...next.map((line) => `  ${line}`),
   ];
   return { json: { ...files, found, inputs, next }, lines };

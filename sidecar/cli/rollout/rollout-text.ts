@@ -6,12 +6,18 @@ import { type Palette, table } from '../terminal.js';
  *
  * @param found replicas of the service that have answered: until they have read the record, it does not know all of them.
  */
-export function progressLine({ record, problem }: RolloutView, found = 0): string {
+export function progressLine({ record, replicas: facts, problem }: RolloutView, found = 0): string {
   if (record === undefined) return problem === '' ? 'there was no rollout' : problem;
   const { model, from, version, state, replicas, why } = record;
   const done = replicas.filter(({ phase }) => phase === 'done').length;
   const current = replicas.find(({ phase }) => phase !== 'waiting' && phase !== 'done');
-  const place = isOver(record) || current === undefined ? '' : ` · ${current.instance} ${current.phase}`;
+  const hasNone = facts.some(({ instance, compared }) => instance === current?.instance && compared === 0);
+  const idle =
+    current?.phase === 'shadow' && record.settings.samples > 0 && hasNone
+      ? ', waiting for calls to compare'
+      : '';
+  const place =
+    isOver(record) || current === undefined ? '' : ` · ${current.instance} ${current.phase}${idle}`;
   return `${model} ${from} → ${version} · ${state} · ${done} of ${Math.max(replicas.length, found)} replicas${place} · ${why}`;
 }
 

@@ -67,7 +67,7 @@ export class MeshReload {
 
   private async reloadNow(): Promise<void> {
     const { file, plan, check, report } = this.options;
-    const loaded = loadMeshFile(file, { models: 'required', shipped: shippedMeshes() });
+    const loaded = loadMeshFile(file, { models: 'directory', shipped: shippedMeshes() });
     if (!loaded.ok) return report({ kind: 'refused', problem: formatProblems(loaded.problems) });
     const { mesh, needsRestart } = keepFixedOptions(this.mesh, loaded.config);
     check(mesh);

@@ -1,8 +1,8 @@
 /**
  * Reading configuration files from disk. The only part of the configuration that touches the file system.
  */
-import { existsSync, readFileSync, statSync } from 'node:fs';
-import { dirname, relative, resolve } from 'node:path';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
 import type { MeshConfig, SidecarConfig } from '../model.js';
 import type { AdoptedProxy } from '../options/consul/adopt.js';
 import type { Problem } from '../problem.js';
@@ -22,8 +22,11 @@ export function loadSidecarFile(path: string, adopted?: AdoptedProxy): ParseResu
 
 /** What a file names beside itself. */
 export interface Named {
-  /** `required`: a directory of models that is not on this machine is a problem of the file. */
-  readonly models: 'required' | 'unread';
+  /**
+   * `required`: a directory of models that is not on this machine, or has no model, is a problem of the file. `directory`: an empty one is
+   * not, as the models of a running mesh may all have been removed.
+   */
+  readonly models: 'required' | 'directory' | 'unread';
   /** Folder of the mesh files that came with the program: a copy of one finds its models there, where they are not beside the copy. */
   readonly shipped?: string;
 }
@@ -58,17 +61,34 @@ function lookingAt(
     const isShipped = path.startsWith('../') && found.startsWith(`${dirname(resolve(shipped))}/`);
     return isShipped && existsSync(found) ? found : undefined;
   };
-  return { shippedDirectory, ...(models === 'required' ? { directoryProblem } : {}) };
+  if (models === 'unread') return { shippedDirectory };
+  return { shippedDirectory, directoryProblem: (path) => directoryProblem(path, models === 'required') };
 }
 
-function directoryProblem(path: string): string | undefined {
+function directoryProblem(path: string, needsModel: boolean): string | undefined {
   try {
-    if (statSync(path).isDirectory()) return undefined;
-    return `${path} is not a directory; expected a directory of models, each as NAME/VERSION/model.onnx`;
+    if (!statSync(path).isDirectory())
+      return `${path} is not a directory; expected a directory of models, each as NAME/VERSION/model.onnx`;
+    return !needsModel || hasModel(path)
+      ? undefined
+      : `${path}: found no models; expected NAME/VERSION/model.onnx below it`;
   } catch (error) {
     const why = reason(error) === 'no such file' ? 'no such directory' : reason(error);
     return `${path}: ${why}; expected a directory of models, relative to this file`;
   }
+}
+
+/** A model without a numbered version is not served. */
+function hasModel(directory: string): boolean {
+  const names = readdirSync(directory).filter((name) => !name.startsWith('.'));
+  return names.some((name) => foldersIn(join(directory, name)).some((version) => /^[1-9]\d*$/.test(version)));
+}
+
+function foldersIn(path: string): readonly string[] {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return [];
+  return readdirSync(path, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
+    .map(({ name }) => name);
 }
 
 function load<T>(

@@ -7,7 +7,7 @@ import {
   readVersionPolicy,
   VERSION_POLICY_FORM,
   VERSION_POLICY_PATTERN,
-  writeVersionPolicy,
+  versionPolicyText,
 } from '../codecs/version-policy.js';
 import { fromFile } from '../names-codec.js';
 import type { FoundBlock } from './found.js';
@@ -139,7 +139,7 @@ export const INSTANCES_REASON =
 
 /** Which versions of a model are served. */
 export const versionPolicy = () =>
-  value(codec(VERSION_POLICY_FORM, VERSION_POLICY_PATTERN, readVersionPolicy, writeVersionPolicy), {
+  value(codec(VERSION_POLICY_FORM, VERSION_POLICY_PATTERN, readVersionPolicy, versionPolicyText), {
     type: 'versions',
   });
 export const VERSIONS_MEANING =
@@ -207,7 +207,7 @@ export function refuseOtherControl(found: FoundBlock, report: Report): void {
     report(['repository'], 'found beside rollout; expected one of them, for either says how versions change');
   const policy = found['versions'];
   const said =
-    typeof policy === 'object' && policy !== null ? writeVersionPolicy(policy as VersionPolicy) : policy;
+    typeof policy === 'object' && policy !== null ? versionPolicyText(policy as VersionPolicy) : policy;
   if (typeof said === 'string' && !/^(latest( 1)?|specific \d+)$/.test(said))
     report(['versions'], `found "${said}" beside rollout; expected "latest 1" or "specific N"`);
 }

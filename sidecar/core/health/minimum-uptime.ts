@@ -26,8 +26,9 @@ export class MinimumUptime {
   /** Why, in one sentence; empty where nothing is demanded. */
   get why(): string {
     if (this.isMet) return '';
-    const often = this.ends === 1 ? 'the process before it died' : `${this.ends} processes before it died`;
-    return `on probation for ${this.ms / 1_000} s, as ${often} while serving: callers go elsewhere where they can`;
+    const often =
+      this.ends === 1 ? 'the process before it died' : `the ${this.ends} processes before it died`;
+    return `on probation for ${this.ms / 1_000} s because ${often} while serving; callers prefer other replicas`;
   }
 
   /** The process ended by itself, or was killed for hanging. @param readyForMs how long it had been ready, ms; 0 when it never was. */

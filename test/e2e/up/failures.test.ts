@@ -94,7 +94,7 @@ describe('outrider up, when it ends otherwise', function () {
     const empty = await failedUp(meshFile({ models }));
     assert.equal(empty.lines.length, 1, empty.stderr);
     const expected =
-      /^outrider: digits-1: .*models: found no models, expected <name>\/<version>\/model.yaml$/;
+      /^outrider: .*mesh\.yaml:\d+: services\.digits\.models: .*models: found no models; expected NAME\/VERSION\/model\.onnx below it$/;
     assert.match(empty.lines[0]!, expected);
 
     cpSync(DIGITS_MODELS, models, { recursive: true });

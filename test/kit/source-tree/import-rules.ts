@@ -67,7 +67,7 @@ export const ROOT_EDGES: Readonly<Record<string, RootEdge>> = {
       'sidecar/transport/',
     ],
   },
-  /** What reads or writes messages of the inference protocol, or the values of their tensors. */
+  /** What reads or writes messages of the inference protocol or the values of their tensors, and what a model process is told. */
   'sidecar proto': {
     importers: [
       'sidecar/cli/chaos/',
@@ -75,6 +75,7 @@ export const ROOT_EDGES: Readonly<Record<string, RootEdge>> = {
       'sidecar/cli/own-model/',
       'sidecar/cluster/output-check/',
       'sidecar/codec/',
+      'sidecar/config/codecs/version-policy.ts',
       'sidecar/config/file/golden-card.ts',
       'sidecar/health/model/',
       'sidecar/outbound/mirror/',

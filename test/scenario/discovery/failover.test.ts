@@ -113,7 +113,7 @@ describe('Scenario: failover', () => {
     assert.deepEqual(mesh.calls(10), { a: 10 });
     assert.deepEqual(report(), {
       a: 'eligible',
-      b: 'standby: endpoints of a lower priority number take the traffic',
+      b: 'standby: endpoints with a lower priority number get the calls',
     });
   });
 

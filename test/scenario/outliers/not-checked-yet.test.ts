@@ -23,7 +23,7 @@ describe('Scenario: an endpoint whose check has not passed yet', () => {
 
   it('gets calls, and is shown as not checked', () => {
     start(() => {});
-    assert.deepEqual(shown(), ['eligible', 'not checked yet; calls go there']);
+    assert.deepEqual(shown(), ['eligible', 'gets calls although it is not checked yet']);
     assert.equal(stack.call().status, 0);
   });
 
@@ -32,7 +32,7 @@ describe('Scenario: an endpoint whose check has not passed yet', () => {
     stack.advance(3_000);
     const [state, why] = shown();
     assert.equal(state, 'starting');
-    assert.match(why, /says NOT_SERVING; calls go there all the same/);
+    assert.match(why, /says NOT_SERVING; gets calls anyway/);
     answersCheck = says(true);
     stack.advance(1_000);
     assert.equal(shown()[0], 'eligible');

@@ -51,20 +51,23 @@ describe('outrider validate', () => {
     assert.equal(error[2], `${missing}: no such file`);
   });
 
-  it('says where a mesh file names a directory of models that is not there', () => {
+  it('says where a mesh file names a directory of models that is not there, or has none', () => {
     const scratch = scratchForTest();
-    mkdirSync(join(scratch.path, 'models'));
+    mkdirSync(join(scratch.path, 'models/digits/1'), { recursive: true });
+    mkdirSync(join(scratch.path, 'empty/digits/draft'), { recursive: true });
     scratch.write('file', '');
-    const services = 'here: { models: models }\n  gone:\n    models: nowhere\n  odd: { models: file }';
+    const services =
+      'here: { models: models }\n  gone:\n    models: nowhere\n  odd: { models: file }\n  none: { models: empty }';
     const mesh = scratch.write(
       'mesh.yaml',
-      `services:\n  ${services}\ncaller: { name: a, shared: { listen: "127.0.0.1:1", by: authority }, upstreams: { here: {}, gone: {}, odd: {} } }\ndefault_intention: allow\n`,
+      `services:\n  ${services}\ncaller: { name: a, shared: { listen: "127.0.0.1:1", by: authority }, upstreams: { here: {}, gone: {}, odd: {}, none: {} } }\ndefault_intention: allow\n`,
     );
     const { code, error } = run([mesh], false);
     assert.equal(code, 1);
     assert.deepEqual(error, [
       `${mesh}:4: services.gone.models: ${join(scratch.path, 'nowhere')}: no such directory; expected a directory of models, relative to this file`,
       `${mesh}:5: services.odd.models: ${join(scratch.path, 'file')} is not a directory; expected a directory of models, each as NAME/VERSION/model.onnx`,
+      `${mesh}:6: services.none.models: ${join(scratch.path, 'empty')}: found no models; expected NAME/VERSION/model.onnx below it`,
     ]);
   });
 

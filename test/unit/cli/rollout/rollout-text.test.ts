@@ -43,6 +43,14 @@ describe('the text of a rollout', () => {
     assert.equal(progressLine({ where: '', replicas: [], problem: 'no answer' }), 'no answer');
   });
 
+  it('says that a comparison waits for calls while there was none', () => {
+    const shadow = { ...record, why: 'passed', replicas: [{ ...first!, phase: 'shadow' as const }, second!] };
+    const line = (compared: number) =>
+      progressLine({ ...view, record: shadow, replicas: [{ ...facts, compared }] });
+    assert.match(line(0), / · mine-1 shadow, waiting for calls to compare · passed$/);
+    assert.match(line(1), / · mine-1 shadow · passed$/);
+  });
+
   it('is a table of the replicas for status', () => {
     const palette = paletteFor({ isTTY: false } as never, {});
     const text = rolloutText(view, palette);

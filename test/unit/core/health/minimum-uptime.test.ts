@@ -40,8 +40,8 @@ describe('time that a process has to stay up after another one died', () => {
 
   it('says why, with its length', () => {
     uptime.ended(300);
-    assert.match(uptime.why, /^on probation for 1 s, as the process before it died while serving/);
+    assert.match(uptime.why, /^on probation for 1 s because the process before it died while serving/);
     uptime.ended(300);
-    assert.match(uptime.why, /^on probation for 2 s, as 2 processes before it died/);
+    assert.match(uptime.why, /^on probation for 2 s because the 2 processes before it died/);
   });
 });
