@@ -32,8 +32,13 @@ const VENDORS: VendorTable = {
     'services/model-server/code/load-code.ts',
   ],
   '@bufbuild/protobuf': ['sidecar/codec/protobuf.ts'],
-  '@grpc/grpc-js': ['services/model-server/', 'sidecar/cli/infer/client.ts', 'sidecar/cli/chaos/'],
-  '@grpc/proto-loader': ['proto/load.ts', 'proto/reflection.ts'],
+  '@grpc/grpc-js': [
+    'services/engine/',
+    'services/model-server/',
+    'sidecar/cli/infer/client.ts',
+    'sidecar/cli/chaos/',
+  ],
+  '@grpc/proto-loader': ['proto/load.ts', 'proto/reflection.ts', 'proto/vllm-service.ts'],
   '@grpc/reflection': ['services/model-server/transport/reflection.ts'],
   '@peculiar/x509': ['sidecar/identity/ca/certificate-builder.ts'],
   commander: [

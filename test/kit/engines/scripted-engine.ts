@@ -1,16 +1,9 @@
 /** Answers of vLLM as a scripted endpoint sends them: tokens of a greedy model, put into messages by chance. */
+import type { Complete, GenerateRequest, StreamChunk } from '../../../proto/vllm-service.js';
+import { chunkOf, completeOf } from '../../../services/engine/engine-core.js';
 import { GreedySequence, type Token } from '../../../services/engine/greedy-model.js';
 import { grpcMessage } from '../http2/h2-frames.js';
-import {
-  type Complete,
-  decodeRequest,
-  decodeResponse,
-  encodeRequest,
-  encodeResponse,
-  type GenerateRequest,
-  type OutputLogProbs,
-  type StreamChunk,
-} from './vllm-messages.js';
+import { decodeRequest, decodeResponse, encodeRequest, encodeResponse } from './vllm-messages.js';
 
 export const GENERATE = '/vllm.grpc.engine.VllmEngine/Generate';
 export const ABORT = '/vllm.grpc.engine.VllmEngine/Abort';
@@ -30,13 +23,13 @@ export const framedRequest = (request: GenerateRequest): Buffer => grpcMessage(e
 export const requestIn = (body: Buffer): GenerateRequest => decodeRequest(body.subarray(5));
 
 /** All tokens of the answer to a request. */
-export function tokensFor({ tokenized, sampling_params: sampling = {} }: GenerateRequest): Token[] {
+export function tokensFor({ tokenized, sampling_params: sampling }: GenerateRequest): Token[] {
   const sequence = new GreedySequence({
     prompt: tokenized!.input_ids ?? [],
-    maxTokens: sampling.max_tokens ?? 0,
-    minTokens: sampling.min_tokens ?? 0,
-    ignoreEnd: sampling['ignore_eos'] === true,
-    stopTokens: (sampling['stop_token_ids'] as readonly number[] | undefined) ?? [],
+    maxTokens: sampling?.max_tokens ?? 0,
+    minTokens: sampling?.min_tokens ?? 0,
+    ignoreEnd: sampling?.ignore_eos === true,
+    stopTokens: sampling?.stop_token_ids ?? [],
   });
   const tokens: Token[] = [];
   do tokens.push(sequence.next());
@@ -47,33 +40,14 @@ export function tokensFor({ tokenized, sampling_params: sampling = {} }: Generat
 /** The messages of an answer. @param batch how many tokens the next message has. */
 export function messagesFor(request: GenerateRequest, batch: () => number, cached = 0): Buffer[] {
   const tokens = tokensFor(request);
-  const prompt_tokens = request.tokenized!.input_ids?.length ?? 0;
-  const hasLogprobs = request.sampling_params?.['logprobs'] !== undefined;
   const messages: Buffer[] = [];
   for (let at = 0; at < tokens.length; ) {
     const some = tokens.slice(at, at + batch());
     at += some.length;
-    const ids = some.map(({ id }) => id);
-    const counts = { prompt_tokens, completion_tokens: ids.length, cached_tokens: cached };
-    const logprobs = hasLogprobs ? { output_logprobs: logprobsOf(ids) } : {};
-    messages.push(grpcMessage(encodeResponse({ chunk: { token_ids: ids, ...counts, ...logprobs } })));
-    if (at < tokens.length) continue;
-    const { finish, matched } = some.at(-1)!;
-    const complete: Complete = {
-      ...{ output_ids: ids, finish_reason: finish, ...counts, ...logprobs },
-      ...(matched === undefined ? {} : { matched_token_id: matched }),
-    };
-    messages.push(grpcMessage(encodeResponse({ complete })));
+    messages.push(grpcMessage(encodeResponse(chunkOf(request, some, cached))));
+    if (at === tokens.length) messages.push(grpcMessage(encodeResponse(completeOf(request, some, cached))));
   }
   return messages;
-}
-
-function logprobsOf(ids: readonly number[]): OutputLogProbs {
-  return {
-    token_logprobs: ids.map((id) => -(id % 64) / 4),
-    token_ids: ids,
-    top_logprobs: ids.map((id) => ({ values: [-1], token_ids: [id] })),
-  };
 }
 
 /** What a client of vLLM makes of the messages that it got. */

@@ -3,6 +3,7 @@
  * own, and the caller sees one answer; where that would not be exact, it gets a status and a reason.
  */
 import assert from 'node:assert/strict';
+import type { GenerateRequest } from '../../../proto/vllm-service.js';
 import {
   aGenerateRequest,
   framedRequest,
@@ -13,7 +14,7 @@ import {
   requestIn,
   tokensFor,
 } from '../../kit/engines/scripted-engine.js';
-import { encodeResponse, type GenerateRequest } from '../../kit/engines/vllm-messages.js';
+import { encodeResponse } from '../../kit/engines/vllm-messages.js';
 import { ErrorCode, grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { runs } from '../../kit/mocha/effort.js';

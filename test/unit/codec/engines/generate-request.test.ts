@@ -1,17 +1,13 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import type { GenerateRequest, SamplingParams } from '../../../../proto/vllm-service.js';
 import { bodyIn } from '../../../../sidecar/codec/body-reader.js';
 import { continuedRequest, readGenerateRequest } from '../../../../sidecar/codec/engines/generate-request.js';
 import { SGLANG } from '../../../../sidecar/codec/engines/sglang.js';
 import { VLLM } from '../../../../sidecar/codec/engines/vllm.js';
 import { framed } from '../../../../sidecar/codec/grpc-message.js';
 import { ChunkList } from '../../../../sidecar/transport/chunk-list.js';
-import {
-  decodeRequest,
-  encodeRequest,
-  type GenerateRequest,
-  type SamplingParams,
-} from '../../../kit/engines/vllm-messages.js';
+import { decodeRequest, encodeRequest } from '../../../kit/engines/vllm-messages.js';
 import { runs } from '../../../kit/mocha/effort.js';
 
 const GREEDY: SamplingParams = { temperature: 0, max_tokens: 100 };

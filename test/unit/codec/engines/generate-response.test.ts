@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import type { GenerateResponse, OutputLogProbs } from '../../../../proto/vllm-service.js';
 import {
   ResponsePart,
   ResponseReader,
@@ -7,12 +8,7 @@ import {
 } from '../../../../sidecar/codec/engines/generate-response.js';
 import { TokenIds } from '../../../../sidecar/codec/engines/token-ids.js';
 import { VLLM } from '../../../../sidecar/codec/engines/vllm.js';
-import {
-  decodeResponse,
-  encodeResponse,
-  type GenerateResponse,
-  type OutputLogProbs,
-} from '../../../kit/engines/vllm-messages.js';
+import { decodeResponse, encodeResponse } from '../../../kit/engines/vllm-messages.js';
 import { runs } from '../../../kit/mocha/effort.js';
 
 const LAYOUT = VLLM.resume!;

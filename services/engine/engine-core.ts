@@ -1,0 +1,154 @@
+import type { GenerateRequest, GenerateResponse, OutputLogProbs } from '../../proto/vllm-service.js';
+import { GreedySequence, type Token } from './greedy-model.js';
+
+/** Where the answer to one request goes. */
+export interface AnswerSink {
+  send(response: GenerateResponse): void;
+  end(): void;
+  /** The core has died. */
+  fail(): void;
+}
+
+export interface CoreOptions {
+  /** Requests that run at once; others wait. */
+  readonly slots: number;
+  /** Numbers in [0, 1). */
+  readonly random: () => number;
+  /** A prompt with this token ends the process at its third new token; undefined: none does. */
+  readonly killer: number | undefined;
+  readonly crash: () => void;
+}
+
+/** Tokens that one step gives a sequence, at most: an engine that is busy sends several in one message. */
+const MOST_TOKENS = 3;
+
+interface Running {
+  readonly request: GenerateRequest;
+  readonly sink: AnswerSink;
+  readonly sequence: GreedySequence;
+  /** Of a request without `stream`: all tokens so far. */
+  readonly held: Token[];
+}
+
+/**
+ * The core of a fake engine, as that of vLLM is behind its front: it makes the next tokens of all requests at each step, in batches by chance,
+ * and may freeze or die alone.
+ */
+export class EngineCore {
+  isFrozen = false;
+  isDead = false;
+  private readonly running = new Set<Running>();
+  private readonly waiting: Running[] = [];
+
+  constructor(private readonly options: CoreOptions) {}
+
+  get counts(): { readonly running: number; readonly waiting: number } {
+    return { running: this.running.size, waiting: this.waiting.length };
+  }
+
+  /** Returns what takes the request back, as its client has left. */
+  add(request: GenerateRequest, sink: AnswerSink): () => void {
+    if (this.isDead) {
+      sink.fail();
+      return () => {};
+    }
+    const { tokenized, sampling_params: sampling } = request;
+    const sequence = new GreedySequence({
+      prompt: tokenized?.input_ids ?? [],
+      maxTokens: sampling?.max_tokens ?? 0,
+      minTokens: sampling?.min_tokens ?? 0,
+      ignoreEnd: sampling?.ignore_eos === true,
+      stopTokens: sampling?.stop_token_ids ?? [],
+    });
+    const each: Running = { request, sink, sequence, held: [] };
+    if (this.running.size < this.options.slots) this.running.add(each);
+    else this.waiting.push(each);
+    return () => this.remove(each);
+  }
+
+  abort(ids: readonly string[]): void {
+    for (const each of [...this.running, ...this.waiting]) {
+      if (!ids.includes(each.request.request_id ?? '')) continue;
+      this.remove(each);
+      each.sink.send({ complete: { ...countsOf(each.request, 0), output_ids: [], finish_reason: 'abort' } });
+      each.sink.end();
+    }
+  }
+
+  /** All requests fail, and all that come. */
+  die(): void {
+    this.isDead = true;
+    for (const each of [...this.running, ...this.waiting]) each.sink.fail();
+    this.running.clear();
+    this.waiting.length = 0;
+  }
+
+  step(): void {
+    if (this.isFrozen || this.isDead) return;
+    for (const each of [...this.running]) this.advance(each);
+  }
+
+  private advance(each: Running): void {
+    const { request, sink, sequence, held } = each;
+    const { killer, crash, random } = this.options;
+    const some: Token[] = [];
+    const count = 1 + Math.floor(random() * MOST_TOKENS);
+    while (some.length < count && some.at(-1)?.finish !== 'stop' && some.at(-1)?.finish !== 'length') {
+      if (sequence.produced >= 2 && killer !== undefined && request.tokenized?.input_ids?.includes(killer))
+        return crash();
+      some.push(sequence.next());
+    }
+    const { finish } = some.at(-1)!;
+    if (request.stream === true) {
+      sink.send(chunkOf(request, some));
+      if (finish !== '') sink.send(completeOf(request, some));
+    } else {
+      held.push(...some);
+      if (finish !== '') sink.send(completeOf(request, held));
+    }
+    if (finish === '') return;
+    this.remove(each);
+    sink.end();
+  }
+
+  private remove(each: Running): void {
+    if (!this.running.delete(each)) {
+      const at = this.waiting.indexOf(each);
+      if (at >= 0) this.waiting.splice(at, 1);
+      return;
+    }
+    const next = this.waiting.shift();
+    if (next !== undefined) this.running.add(next);
+  }
+}
+
+/** The message that brings new tokens. */
+export function chunkOf(request: GenerateRequest, tokens: readonly Token[], cached = 0): GenerateResponse {
+  const token_ids = tokens.map(({ id }) => id);
+  return {
+    chunk: { token_ids, ...countsOf(request, token_ids.length, cached), ...logprobsOf(request, token_ids) },
+  };
+}
+
+/** The message that ends an answer: it has the tokens of the last chunk again. */
+export function completeOf(request: GenerateRequest, tokens: readonly Token[], cached = 0): GenerateResponse {
+  const output_ids = tokens.map(({ id }) => id);
+  const { finish: finish_reason, matched } = tokens.at(-1)!;
+  const counts = countsOf(request, output_ids.length, cached);
+  const stop = matched === undefined ? {} : { matched_token_id: matched };
+  return { complete: { output_ids, finish_reason, ...counts, ...logprobsOf(request, output_ids), ...stop } };
+}
+
+function countsOf({ tokenized }: GenerateRequest, completion_tokens: number, cached_tokens = 0) {
+  return { prompt_tokens: tokenized?.input_ids?.length ?? 0, completion_tokens, cached_tokens };
+}
+
+function logprobsOf({ sampling_params: sampling }: GenerateRequest, ids: readonly number[]) {
+  if (typeof sampling?.logprobs !== 'number') return {};
+  const output_logprobs: OutputLogProbs = {
+    token_logprobs: ids.map((id) => -(id % 64) / 4),
+    token_ids: ids,
+    top_logprobs: ids.map((id) => ({ values: [-1], token_ids: [id] })),
+  };
+  return { output_logprobs };
+}

@@ -1,0 +1,57 @@
+/**
+ * A fake engine that speaks the gRPC of vLLM, to try what a mesh does when one dies, without Python or a GPU:
+ * `node dist/services/engine/main.js --listen 127.0.0.1:9000`.
+ *
+ * SIGUSR1 freezes its core: health stays SERVING, and no token comes. SIGUSR2 ends its core: calls end with INTERNAL, and health is
+ * NOT_SERVING until the process is started anew. Both are as vLLM behaves.
+ */
+
+import { parseArgs } from 'node:util';
+import { EngineCore } from './engine-core.js';
+import { startEngine } from './server.js';
+
+const { values } = parseArgs({
+  options: {
+    listen: { type: 'string' },
+    /** Time between two steps, ms. */
+    step: { type: 'string', default: '5' },
+    /** Of the chance by which tokens are put into messages. */
+    seed: { type: 'string', default: '1' },
+    slots: { type: 'string', default: '8' },
+    /** Until it serves, ms. */
+    warmup: { type: 'string', default: '0' },
+    /** A prompt with this token kills it. */
+    killer: { type: 'string' },
+  },
+});
+
+if (values.listen === undefined) {
+  process.stderr.write(
+    'usage: main.js --listen HOST:PORT [--step MS] [--seed N] [--slots N] [--warmup MS] [--killer TOKEN]\n',
+  );
+  process.exit(2);
+}
+
+const core = new EngineCore({
+  slots: Number(values.slots),
+  random: chanceOf(Number(values.seed)),
+  killer: values.killer === undefined ? undefined : Number(values.killer),
+  crash: () => process.abort(),
+});
+process.on('SIGUSR1', () => {
+  core.isFrozen = true;
+});
+process.on('SIGUSR2', () => core.die());
+setInterval(() => core.step(), Number(values.step));
+await startEngine(core, { listen: values.listen, warmupMs: Number(values.warmup) });
+
+/** Mulberry32. */
+function chanceOf(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

@@ -1,0 +1,77 @@
+/**
+ * Engines die under a mesh in the middle of answers, as vLLM does: kill -9 of the process, and the end of its core behind a front that
+ * lives. Every client gets every token once.
+ */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { EngineStream } from '../../kit/engines/engine-client.js';
+import { aGenerateRequest } from '../../kit/engines/scripted-engine.js';
+import { sumOfSamples } from '../../kit/process/metrics-page.js';
+import { admin, REPOSITORY } from '../../kit/process/outrider.js';
+import { until } from '../../kit/process/processes.js';
+import { SuiteMesh } from '../../kit/process/suite-mesh.js';
+import { TestClient } from '../../kit/service/model-server.js';
+
+const STREAMS = 24;
+const ENGINE = [process.execPath, join(REPOSITORY, 'dist/services/engine/main.js')];
+
+const FILE = `
+services:
+  chat:
+    command: ${JSON.stringify([...ENGINE, '--listen', '{address}', '--seed', '{replica}', '--step', '4', '--slots', '64'])}
+    engine: vllm
+    replicas: 3
+    queue: { concurrency: 64 }
+caller:
+  name: app
+  admin: "127.0.0.1:0"
+  upstreams:
+    chat:
+      listen: "127.0.0.1:0"
+      budget: { ratio: 1, per_second: 10 }
+`;
+
+describe('engines in a mesh', function () {
+  this.timeout(120_000);
+  const suite = new SuiteMesh(FILE);
+  let client: TestClient;
+
+  before(() => {
+    client = new TestClient(suite.facts.call['chat']!);
+  });
+  after(() => client?.close());
+
+  const resumed = async (): Promise<number> => {
+    const { body } = await admin(suite.caller.admin, '/metrics');
+    return sumOfSamples(body, 'outrider_streams_resumed_total');
+  };
+  let requests = 0;
+  const open = (): EngineStream =>
+    new EngineStream(
+      client,
+      aGenerateRequest({
+        request_id: `r-${requests++}`,
+        tokenized: { input_ids: [requests, 7, 300] },
+        sampling_params: { temperature: 0, max_tokens: 300, ignore_eos: true },
+      }),
+    );
+  const streamThrough = async (kill: () => void): Promise<void> => {
+    const before = await resumed();
+    const streams = Array.from({ length: STREAMS }, open);
+    await until('all are under way', () => streams.every(({ ids }) => ids.length > 20));
+    kill();
+    const faults = await Promise.all(streams.map((stream) => stream.fault()));
+    assert.deepEqual(
+      faults.filter((fault) => fault !== ''),
+      [],
+    );
+    const moved = (await resumed()) - before;
+    assert.ok(moved > 2, `${moved} answers went on elsewhere`);
+  };
+
+  it('that are killed: every client gets every token once', () =>
+    streamThrough(() => process.kill(suite.replicas[0]!.modelPid!, 'SIGKILL')));
+
+  it('whose core has died: every client gets every token once', () =>
+    streamThrough(() => process.kill(suite.replicas[1]!.modelPid!, 'SIGUSR2')));
+});
