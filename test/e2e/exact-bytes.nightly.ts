@@ -2,7 +2,7 @@
  * For .ci/nightly: grpc-go before and behind a mesh that copies, retries, hedges and limits, under twice the calls that its models take at
  * once, while its files are changed. Every answer that ends well has the bytes that were sent: unary calls and streams of random
  * sizes, half of them compressed.
- * `npx mocha --no-config dist/test/e2e/exact-bytes.nightly.js`
+ * `npx mocha dist/test/e2e/exact-bytes.nightly.js`
  */
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';

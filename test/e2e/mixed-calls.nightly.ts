@@ -3,7 +3,7 @@
  * short ones, calls of 600 KB, runs from a millisecond to a second, streams of tokens, two models in one process, a client in
  * Go; limits, intentions, routes, a mirror and a fallback by model; then twice as many. Nothing is wrong, so that nothing may
  * act: no call fails, no endpoint is ejected or suspected, no process is killed.
- * `npx mocha --no-config dist/test/e2e/mixed-calls.nightly.js`
+ * `npx mocha dist/test/e2e/mixed-calls.nightly.js`
  */
 import assert from 'node:assert/strict';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
  * For .ci/nightly, as each drill takes a quarter of a minute: the drills of `outrider chaos` that break machines and what a mesh leans
- * on. `npx mocha --no-config dist/test/e2e/nightly-chaos-drills.js`
+ * on. `npx mocha dist/test/e2e/nightly-chaos-drills.js`
  */
 
 import assert from 'node:assert/strict';

@@ -1,6 +1,6 @@
 /**
  * For .ci/nightly, as the alerts wait for minutes: a Prometheus that finds a mesh in Consul by the configuration of the
- * documents as it stands, and the rules on a mesh that is well and then has a fault drill. `npx mocha --no-config
+ * documents as it stands, and the rules on a mesh that is well and then has a fault drill. `npx mocha
  * dist/test/e2e/nightly-prometheus.js`
  */
 

@@ -1,6 +1,6 @@
 /**
  * For .ci/nightly: two real Tritons behind sidecars; one gets SIGTERM while calls run.
- * `npx mocha --no-config dist/test/interop/triton.nightly.js`
+ * `npx mocha dist/test/interop/triton.nightly.js`
  */
 import assert from 'node:assert/strict';
 import path from 'node:path';

@@ -3,15 +3,39 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../process/package-root.js';
 import { readTree } from '../source-tree/source-file.js';
-import { type Job, LANES, type LaneRule, lanesOf, takeJob } from './lanes.js';
+import { type Job, jobsOf, LANES, type LaneRule, MACHINE, takeJob } from './lanes.js';
 
 const RULES: readonly LaneRule[] = [
-  { name: 'first', width: 2, process: 'folder', holds: ['test/b', 'test/a'] },
-  { name: 'second', width: 1, process: 'file', holds: ['test/a/slow', 'test/b/x/alone'] },
+  { name: 'first', share: 10, job: 'folder', holds: ['test/b', 'test/a'] },
+  { name: 'second', share: MACHINE, ownProcess: true, job: 'file', holds: ['test/a/slow', 'test/b/x/alone'] },
 ];
 
-const jobs = (...files: readonly string[]): string[][] =>
-  lanesOf(files, RULES).map((lane) => lane.jobs.map(({ name, files }) => `${name}: ${files.join(' ')}`));
+const jobs = (...files: readonly string[]): string[] =>
+  jobsOf(files, RULES).map(({ lane, name, files }) => `${lane}: ${name}: ${files.join(' ')}`);
+
+/** Takes jobs of `holds`, of which `one` goes one at a time and `wait` needs a fifth of a core, as long as any may run. */
+function taking(...files: readonly string[]): {
+  take: () => string | undefined;
+  end: (name: string) => void;
+} {
+  const rules: readonly LaneRule[] = [
+    { name: 'work', share: 6, job: 'file', holds: ['test/work'], oneAtATime: ['test/work/one'] },
+    { name: 'wait', share: 2, job: 'file', holds: ['test/wait'] },
+    { name: 'alone', share: MACHINE, job: 'file', holds: ['test/alone'] },
+  ];
+  const left = jobsOf(files, rules);
+  const running = new Set<Job>();
+  return {
+    take: () => {
+      const job = takeJob(left, running);
+      if (job !== undefined) running.add(job);
+      return job?.name;
+    },
+    end: (name) => {
+      for (const job of running) if (job.name === name) running.delete(job);
+    },
+  };
+}
 
 describe('the lanes of the tests', () => {
   it('name folders and files that exist', () => {
@@ -28,21 +52,23 @@ describe('the lanes of the tests', () => {
     const files = readTree()
       .map(({ path }) => path)
       .filter((path) => path.endsWith('.test.ts'));
-    const held = lanesOf(files).flatMap((lane) => lane.jobs.flatMap((job) => job.files));
+    const held = jobsOf(files).flatMap((job) => job.files);
     assert.deepEqual(held.sort(), files.sort());
   });
 
-  it('run the files of a folder in one process, in the order in which the lane names them', () =>
+  it('run the files of a folder as one job, in the order in which the lane names them', () =>
     assert.deepEqual(jobs('test/a/x/1.test.ts', 'test/b/y/2.test.ts', 'test/a/x/z/3.test.ts'), [
-      ['test/b/y: test/b/y/2.test.ts', 'test/a/x: test/a/x/1.test.ts test/a/x/z/3.test.ts'],
+      'first: test/b/y: test/b/y/2.test.ts',
+      'first: test/a/x: test/a/x/1.test.ts test/a/x/z/3.test.ts',
     ]));
 
   it('hold a file where the longest name that leads to it stands', () =>
     assert.deepEqual(
       jobs('test/a/1.test.ts', 'test/a/slow/2.test.ts', 'test/b/x/alone.test.ts', 'test/b/x/alone2.test.ts'),
       [
-        ['test/b/x: test/b/x/alone2.test.ts', 'test/a: test/a/1.test.ts'],
-        ['test/a/slow/2.test.ts: test/a/slow/2.test.ts', 'test/b/x/alone.test.ts: test/b/x/alone.test.ts'],
+        ...['first: test/b/x: test/b/x/alone2.test.ts', 'first: test/a: test/a/1.test.ts'],
+        'second: test/a/slow/2.test.ts: test/a/slow/2.test.ts',
+        'second: test/b/x/alone.test.ts: test/b/x/alone.test.ts',
       ],
     ));
 
@@ -50,25 +76,28 @@ describe('the lanes of the tests', () => {
     assert.throws(() => jobs('test/c/1.test.ts'), /test\/c\/1\.test\.ts is in no lane/));
 
   it('run no two jobs at a time of those that go one at a time, and others beside one of them', () => {
-    const rule = {
-      name: 'only',
-      width: 2,
-      process: 'file',
-      holds: ['test/a'],
-      oneAtATime: ['test/a/p'],
-    } as const;
-    const files = ['test/a/p/1.test.ts', 'test/a/p/2.test.ts', 'test/a/q.test.ts'];
-    const left = [...lanesOf(files, [rule])[0]!.jobs];
-    const running = new Set<Job>();
-    const take = (): string | undefined => {
-      const job = takeJob(left, running);
-      if (job !== undefined) running.add(job);
-      return job?.name;
-    };
-    assert.deepEqual([take(), take(), take()], ['test/a/p/1.test.ts', 'test/a/q.test.ts', undefined]);
-    running.clear();
-    assert.deepEqual([take(), take(), left], ['test/a/p/2.test.ts', undefined, []]);
+    const { take, end } = taking('test/work/one/1.test.ts', 'test/work/one/2.test.ts', 'test/work/q.test.ts');
+    assert.deepEqual([take(), take(), take()], ['test/work/one/1.test.ts', 'test/work/q.test.ts', undefined]);
+    end('test/work/one/1.test.ts');
+    assert.deepEqual([take(), take()], ['test/work/one/2.test.ts', undefined]);
   });
 
-  it('are left out when they are empty', () => assert.deepEqual(lanesOf([], RULES), []));
+  it('run as many jobs beside each other as have room, one that waits beside three that work', () => {
+    const work = ['a', 'b', 'c', 'd'].map((name) => `test/work/${name}.test.ts`);
+    const wait = ['e', 'f'].map((name) => `test/wait/${name}.test.ts`);
+    const { take, end } = taking(...work, ...wait);
+    const first = [take(), take(), take(), take(), take()];
+    assert.deepEqual(first, [...work.slice(0, 3), wait[0], undefined]);
+    end(work[1]!);
+    assert.deepEqual([take(), take()], [work[3], undefined]);
+    end(work[0]!);
+    assert.deepEqual([take(), take()], [wait[1], undefined]);
+  });
+
+  it('run a job that takes the whole machine once nothing runs, and nothing beside it', () => {
+    const { take, end } = taking('test/alone/a.test.ts', 'test/alone/b.test.ts', 'test/wait/c.test.ts');
+    assert.deepEqual([take(), take()], ['test/wait/c.test.ts', undefined]);
+    end('test/wait/c.test.ts');
+    assert.deepEqual([take(), take()], ['test/alone/a.test.ts', undefined]);
+  });
 });

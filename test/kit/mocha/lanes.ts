@@ -1,29 +1,31 @@
 /** Which test files run side by side, and which alone: the lanes of `npm test`. */
 
-/** What one mocha process runs: `name` is a folder or a file. */
-export interface Job {
+/** What is run in one go: `name` is a folder or a file. */
+export interface Job extends Pick<LaneRule, 'share' | 'ownProcess'> {
   readonly name: string;
   readonly files: readonly string[];
+  readonly lane: string;
   /** It is one of those of its lane of which no second one may run meanwhile. */
   readonly isExclusive: boolean;
 }
 
-/** `width` jobs of a lane run at a time. A lane begins when the one before it has ended. */
-export interface Lane {
-  readonly name: string;
-  readonly width: number;
-  readonly jobs: readonly Job[];
-}
-
 /** Which files a lane holds. */
-export interface LaneRule extends Pick<Lane, 'name' | 'width'> {
-  /** What a process runs: a folder below `test/GROUP/` (the files right there are one more), or one file wherever it is. */
-  readonly process: 'folder' | 'file';
+export interface LaneRule {
+  readonly name: string;
+  /** How much of the machine a job takes: jobs run side by side as long as their shares fit into `MACHINE`. */
+  readonly share: number;
+  /** Each job has a process that has run no other one; by default, any job runs in the process of one that has ended. */
+  readonly ownProcess?: boolean;
+  /** What a job is: a folder below `test/GROUP/` (the files right there are one more), or one file wherever it is. */
+  readonly job: 'folder' | 'file';
   /** Folders and files, without `.test.ts`. The longest one that holds a file decides its lane. Long jobs come first. */
   readonly holds: readonly string[];
   /** Those of them of which no two may run at a time: they use the same ports, or most of the machine. */
   readonly oneAtATime?: readonly string[];
 }
+
+/** Two cores, in tenths. */
+export const MACHINE = 20;
 
 /** They use the ports that README, docs/ and mesh-config/ name. */
 const FIXED_PORTS = [
@@ -32,15 +34,12 @@ const FIXED_PORTS = [
   'test/e2e/task-pages',
 ];
 
-/** What is promised within a time, while processes die, freeze and are replaced under load: each uses a core and more. */
-const FAULTS = ['test/e2e/decision-faults', 'test/e2e/consul-faults', 'test/e2e/call-faults'];
-
-/** On two cores: tests of the second and third lane mostly wait for processes to start and for time to pass. */
+/** In the order in which they begin. A job that does not fit beside the others is passed by those behind it that do. */
 export const LANES: readonly LaneRule[] = [
   {
     name: 'in memory',
-    width: 2,
-    process: 'folder',
+    share: 10,
+    job: 'folder',
     holds: [
       // Of the unit tests those that take longest.
       ...['test/unit/cli', 'test/unit/http2', 'test/unit/services', 'test/unit/config', 'test/unit/core'],
@@ -50,9 +49,10 @@ export const LANES: readonly LaneRule[] = [
     ],
   },
   {
+    // Three at a time, and one that waits: they wait for processes to start and for time to pass.
     name: 'processes',
-    width: 3,
-    process: 'file',
+    share: 6,
+    job: 'file',
     oneAtATime: FIXED_PORTS,
     holds: [
       ...FIXED_PORTS,
@@ -69,17 +69,25 @@ export const LANES: readonly LaneRule[] = [
     ],
   },
   {
-    // One drill at a time, and beside it what mostly waits for Consul, and uses little of a core meanwhile.
+    // They use a tenth of the time for which they run: mostly, Consul or a limit of time is waited for.
+    name: 'waiting',
+    share: 2,
+    job: 'file',
+    holds: ['test/stack/discovery', 'test/stack/cli', 'test/kit/consul'],
+  },
+  {
+    // What is promised within a time, while processes die, freeze and are replaced under load: each uses a core and more.
     name: 'faults',
-    width: 2,
-    process: 'file',
-    oneAtATime: FAULTS,
-    holds: [...FAULTS, 'test/stack/discovery', 'test/stack/cli', 'test/kit/consul'],
+    share: 16,
+    ownProcess: true,
+    job: 'file',
+    holds: ['test/e2e/decision-faults', 'test/e2e/consul-faults', 'test/e2e/call-faults'],
   },
   {
     name: 'alone',
-    width: 1,
-    process: 'file',
+    share: MACHINE,
+    ownProcess: true,
+    job: 'file',
     holds: [
       // Latencies beside a large call, floods that are fast enough only alone, goodput.
       ...['test/interop/neighbours', 'test/bench/overload', 'test/attacks/memory', 'test/attacks/exhaustion'],
@@ -89,18 +97,16 @@ export const LANES: readonly LaneRule[] = [
   },
 ];
 
-/** The lanes that hold `files`, paths such as `test/unit/core/queue.test.ts`; lanes without any are left out. */
-export function lanesOf(files: readonly string[], rules: readonly LaneRule[] = LANES): Lane[] {
-  const jobs = new Map(rules.map((rule) => [rule, new Map<string, string[]>()]));
+/** The jobs of `files`, paths such as `test/unit/core/queue.test.ts`, in the order of `rules`. */
+export function jobsOf(files: readonly string[], rules: readonly LaneRule[] = LANES): Job[] {
+  const names = new Map(rules.map((rule) => [rule, new Map<string, string[]>()]));
   for (const file of [...files].sort()) {
     const rule = ruleFor(file, rules);
-    const name = rule.process === 'file' ? file : folderOf(file);
-    const of = jobs.get(rule)!;
+    const name = rule.job === 'file' ? file : folderOf(file);
+    const of = names.get(rule)!;
     of.set(name, [...(of.get(name) ?? []), file]);
   }
-  return rules
-    .map((rule) => ({ name: rule.name, width: rule.width, jobs: jobsOf(rule, jobs.get(rule)!) }))
-    .filter((lane) => lane.jobs.length > 0);
+  return rules.flatMap((rule) => inOrder(rule, names.get(rule)!));
 }
 
 /** `test/GROUP/FOLDER`, or `test/GROUP` of a file that lies right there. */
@@ -120,21 +126,22 @@ function ruleFor(file: string, rules: readonly LaneRule[]): LaneRule {
 const holds = (place: string, file: string): boolean =>
   file.startsWith(`${place}/`) || file === `${place}.test.ts`;
 
-function jobsOf({ holds: places, oneAtATime = [] }: LaneRule, files: ReadonlyMap<string, string[]>): Job[] {
+function inOrder(rule: LaneRule, files: ReadonlyMap<string, string[]>): Job[] {
+  const { name: lane, share, ownProcess = false, holds: places, oneAtATime = [] } = rule;
   const at = (name: string): number => places.findIndex((place) => `${name}/`.startsWith(place));
   const jobs = [...files].map(([name, of]) => {
-    return {
-      name,
-      files: of,
-      isExclusive: oneAtATime.some((place) => of.some((file) => holds(place, file))),
-    };
+    const isExclusive = oneAtATime.some((place) => of.some((file) => holds(place, file)));
+    return { ...{ name, files: of, lane, share, ownProcess }, isExclusive };
   });
   return jobs.sort((a, b) => at(a.name) - at(b.name));
 }
 
 /** Takes the next job out of `left`: the first one that may run beside `running`; undefined when none may. */
 export function takeJob(left: Job[], running: ReadonlySet<Job>): Job | undefined {
-  const isTaken = [...running].some((job) => job.isExclusive);
-  const at = left.findIndex((job) => !(isTaken && job.isExclusive));
+  const free = [...running].reduce((rest, { share }) => rest - share, MACHINE);
+  const mayRun = (job: Job): boolean =>
+    job.share <= free &&
+    !(job.isExclusive && [...running].some(({ lane, isExclusive }) => isExclusive && lane === job.lane));
+  const at = left.findIndex(mayRun);
   return at < 0 ? undefined : left.splice(at, 1)[0];
 }

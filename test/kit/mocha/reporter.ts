@@ -8,7 +8,10 @@ import Mocha from 'mocha';
 
 /** What one mocha process found. */
 export interface Report extends Counts {
-  /** CPU time of the process and of those that it has started and seen end; undefined where the system does not tell it. */
+  /**
+   * CPU time since the process began or told its last results, with that of those that it has started and seen end; undefined where the
+   * system does not tell it.
+   */
   readonly cpuMs?: number | undefined;
   readonly tests: readonly TestTime[];
   readonly failures: readonly Failure[];
@@ -47,10 +50,19 @@ class ClosingLine extends Mocha.reporters.Spec {
       else
         writeFileSync(
           file,
-          JSON.stringify({ ...counts, cpuMs: cpuTimeMs(), tests, failures } satisfies Report),
+          JSON.stringify({ ...counts, cpuMs: cpuSinceLast(), tests, failures } satisfies Report),
         );
     });
   }
+}
+
+let toldMs = 0;
+
+function cpuSinceLast(): number | undefined {
+  const ms = cpuTimeMs();
+  const sinceMs = ms === undefined ? undefined : ms - toldMs;
+  toldMs = ms ?? 0;
+  return sinceMs;
 }
 
 /** Linux counts in ticks of 10 ms, and adds what a process and its ended children took to its parent when it is waited for. */
