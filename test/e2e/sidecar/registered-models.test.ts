@@ -97,7 +97,7 @@ describe('Models of an instance in Consul', function () {
       return endpoints.some((each) => each.models?.includes('other') === true);
     });
     const others = ModelLoad.start(client, { callers: 2, model: 'other' });
-    await until('calls for it', () => others.ok > 200);
+    await until('calls for it', () => others.ok > 100);
     await others.stop();
     assert.deepEqual([others.failures, load.failures], [[], []]);
     assert.equal(await caller.metric('outrider_model_misses_total', { reason: 'unclaimed' }), 0);

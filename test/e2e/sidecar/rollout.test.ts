@@ -48,7 +48,7 @@ intentions: [{ from: app, to: mine, action: allow }]
     facts = await mesh.ready();
     admin = facts.sidecars.filter(({ role }) => role === 'replica').map((each) => each.admin);
     client = new TestClient(facts.call['mine']!);
-    load = ModelLoad.start(client, { callers: 2, pauseMs: 0 });
+    load = ModelLoad.start(client, { callers: 2, pauseMs: 3 });
     mixed = await MixedLoad.start({ target: facts.call['mine']!, perSecond: 20 });
     await until('calls go through', () => load.ok > 20);
   });

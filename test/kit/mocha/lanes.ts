@@ -69,11 +69,17 @@ export const LANES: readonly LaneRule[] = [
     ],
   },
   {
-    // They use a tenth of the time for which they run: mostly, Consul or a limit of time is waited for.
+    // They use a tenth to a third of a core: mostly, Consul or a limit of time is waited for. The longest ones come first.
     name: 'waiting',
     share: 2,
     job: 'file',
-    holds: ['test/stack/discovery', 'test/stack/cli', 'test/kit/consul'],
+    holds: [
+      ...['test/e2e/up/consul', 'test/stack/discovery/intentions', 'test/stack/discovery/queries'],
+      ...['test/e2e/up/consul-ui', 'test/e2e/sidecar/full-disk', 'test/stack/discovery/endpoints'],
+      ...['test/e2e/sidecar/datacenters', 'test/e2e/sidecar/adoption', 'test/e2e/sidecar/dns'],
+      ...['test/attacks/slow-peers', 'test/attacks/descriptors', 'test/stack/supervise/guardian'],
+      ...['test/stack/discovery', 'test/stack/cli', 'test/kit/consul'],
+    ],
   },
   {
     // What is promised within a time, while processes die, freeze and are replaced under load: each uses a core and more.

@@ -9,7 +9,7 @@ interface LoadOptions {
   readonly callers: number;
   /** Default `digits`. */
   readonly model?: string;
-  /** Between two calls of a caller. Default 5: some hundred calls a second take no core that the tested processes need. */
+  /** Between two calls of a caller. Default 10: some hundred calls a second take no core that the tested processes need. */
   readonly pauseMs?: number;
 }
 
@@ -30,7 +30,7 @@ export class ModelLoad {
     private readonly pauseMs: number,
   ) {}
 
-  static start(client: TestClient, { callers, model = 'digits', pauseMs = 5 }: LoadOptions): ModelLoad {
+  static start(client: TestClient, { callers, model = 'digits', pauseMs = 10 }: LoadOptions): ModelLoad {
     const load = new ModelLoad(client, model, pauseMs);
     load.running = Promise.all(Array.from({ length: callers }, () => load.run()));
     return load;
