@@ -72,8 +72,7 @@ export function vllmService(): VllmService {
     keepCase: true,
     longs: Number,
     enums: String,
-    defaults: false,
-    arrays: true,
+    defaults: true,
   })['vllm.grpc.engine.VllmEngine'] as unknown as VllmService;
   return loaded;
 }

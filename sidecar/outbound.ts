@@ -322,6 +322,10 @@ export class Outbound implements CallWay, WaitingCallHandler {
     events.onCountedMessages(this.state, call, attempt);
   }
 
+  mayLeaveSilent(call: OutboundCall, attempt: OutboundAttempt): boolean {
+    return events.mayLeaveSilent(call, attempt);
+  }
+
   onResumed(call: OutboundCall): void {
     events.onResumed(this.state, call);
   }

@@ -1,8 +1,10 @@
 /** The events of an outbound call that decide nothing about its way: the headers of its attempts, and what is learned from its response. */
 
 import type { Endpoint } from '../cluster/endpoint.js';
+import { hasUntried } from '../cluster/picking.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { NO_PROBE } from '../core/outlier/ejection.js';
+import { MAX_ATTEMPTS } from '../core/retry/retry.js';
 import { headerViewOf } from '../http2/header-view.js';
 import type { HeaderField } from '../http2/hpack/field.js';
 import type { StableList } from '../http2/hpack/header-list.js';
@@ -119,6 +121,14 @@ export function onNotUnary(state: UpstreamState, call: OutboundCall): void {
 export function onCountedMessages(state: UpstreamState, call: OutboundCall, attempt: OutboundAttempt): void {
   if (call.plan.watch === MessageWatch.single) onNotUnary(state, call);
   notePace(call, attempt, state.context.nowMs);
+}
+
+/** Where the route does not say that silence ends a stream, it does so only if it goes on at another endpoint. */
+export function mayLeaveSilent(call: OutboundCall, attempt: OutboundAttempt): boolean {
+  if (call.plan.endsSilent) return true;
+  const { resumable, cluster, tried } = call;
+  if (resumable === null || resumable.isSpent || call.attemptsHere >= MAX_ATTEMPTS) return false;
+  return hasUntried(cluster, [...(tried as Endpoint[]), attempt.endpoint]);
 }
 
 export function onResumed(state: UpstreamState, call: OutboundCall): void {

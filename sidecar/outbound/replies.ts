@@ -10,8 +10,13 @@ export function failureOf(call: OutboundCall, attempt: OutboundAttempt): Failure
   if (isDeadlineReset(attempt.ended as AttemptEnd, attempt.status, call.deadlineMs - call.context.nowMs))
     return { reply: deadlineReply(call, ''), attempt };
   if (call.isCommitted && isAnswerCutOff(call, attempt)) return { reply: cutOffReply(attempt), attempt };
-  const { attemptTimeoutMs: limitMs, timesFirstMessage } = call.plan;
   const { label: endpoint } = attempt.endpoint;
+  const { attemptTimeoutMs: limitMs, timesFirstMessage, messageTimeoutMs } = call.plan;
+  if (attempt.isSilent)
+    return {
+      reply: makeLocalReply(LocalReplyReasons.messageTimeout, { endpoint, limitMs: messageTimeoutMs }),
+      attempt,
+    };
   if (timesFirstMessage && attempt.ended === AttemptEnd.attemptTimeout)
     return { reply: makeLocalReply(LocalReplyReasons.firstMessageTimeout, { endpoint, limitMs }), attempt };
   return { reply: localReplyFor(attempt, endpoint, limitMs), attempt };

@@ -90,6 +90,8 @@ export class Attempt implements StreamOwner, Waiter {
   /** Of a call that is recorded: when the attempt ended, monotonic ms, and the attempt before it. */
   endedMs = 0;
   previous: Attempt | null = null;
+  /** It brought no further message in time. */
+  isSilent = false;
   /** It was begun beside another one. */
   isHedge = false;
   /** What its endpoint was told is the span above its own, 16 hexadecimal digits; empty: nothing. */

@@ -21,7 +21,8 @@ export function fireTimer(call: Call): void {
   } else if (now >= call.resumeMs) {
     call.resumeMs = NEVER;
     handler.onResume(call);
-  } else checkActivity(call, now);
+  } else if (now >= call.messageDueMs) checkSilence(call, now);
+  else checkActivity(call, now);
   if (!call.isFinished) armTimer(call);
 }
 
@@ -71,6 +72,33 @@ function isTaken(call: Call, nowMs: number): boolean {
   stall.takenBytes = takenBytes;
   stall.sinceMs = nowMs;
   return true;
+}
+
+/** A message that is late is waited for once more: it may be in the socket, where our own event loop stood still. */
+const GRACE_MS = 250;
+
+/** Ends the attempt of a stream that has brought no message for too long, though its caller reads, and has no more to say. */
+function checkSilence(call: Call, nowMs: number): void {
+  const { attempt, plan, resumable } = call;
+  const wasLate = call.isMessageLate;
+  call.isMessageLate = false;
+  call.messageDueMs = Math.max(call.lastResponseMs, call.lastRequestMs) + plan.messageTimeoutMs;
+  const isIdle = attempt === null || attempt.isOver || (resumable !== null && !resumable.hasSpoken);
+  if (isIdle || !call.requestEnded || call.stream.pendingBytes > 0)
+    call.messageDueMs = nowMs + plan.messageTimeoutMs;
+  if (call.messageDueMs > nowMs) return;
+  if (!wasLate) {
+    call.isMessageLate = true;
+    call.messageDueMs = nowMs + GRACE_MS;
+    return;
+  }
+  call.messageDueMs = nowMs + plan.messageTimeoutMs;
+  if (call.handler.mayLeaveSilent?.(call, attempt!) !== true) return;
+  step(call, CallEvent.end);
+  attempt!.isSilent = true;
+  attempt!.abort(AttemptEnd.attemptTimeout);
+  attempt!.endedMs = nowMs;
+  call.handler.onAttemptTimeout?.(call, attempt!);
 }
 
 /** Tells the handler where no frame has come for too long, in either direction. */

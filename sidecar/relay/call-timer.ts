@@ -5,7 +5,7 @@ import { type Call, NEVER } from './call.js';
 
 /** Adds the call to the timing wheel. A call's entry may be early, as it is not moved back; it is never late. */
 export function armTimer(call: Call): void {
-  let due = Math.min(call.deadlineMs, call.attemptDueMs, call.resumeMs);
+  let due = Math.min(call.deadlineMs, call.attemptDueMs, call.resumeMs, call.messageDueMs);
   if (call.hedge !== null) due = Math.min(due, call.hedge.dueMs);
   const { idleTimeoutMs, quietAfterMs } = call.plan;
   if (idleTimeoutMs > 0) due = Math.min(due, idleSinceMs(call) + idleTimeoutMs);

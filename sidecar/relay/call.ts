@@ -67,6 +67,10 @@ export interface CallPlan {
   readonly engine: EnginePlan | null;
   /** That limits the time to the first message, also where the response headers have been passed on already. */
   readonly timesFirstMessage: boolean;
+  /** The longest time between two messages of a stream, at the side of the caller. */
+  readonly messageTimeoutMs: number;
+  /** That ends a stream also where no other endpoint could go on with it. */
+  readonly endsSilent: boolean;
   /** After this long without a frame in either direction `onInactive` is called, and `onActive` at the next one. */
   readonly quietAfterMs: number;
   /** A stream is ended so long after a drain has begun; NEVER: with all other calls. */
@@ -105,6 +109,8 @@ export interface RepeatEvents {
   onBufferReleased(call: Call): void;
   /** More messages of a stream whose attempt is `isCounted` have come. */
   onCountedMessages(call: Call, attempt: Attempt): void;
+  /** Whether a stream whose endpoint has fallen silent in the middle of it is to be taken from there. */
+  mayLeaveSilent(call: Call, attempt: Attempt): boolean;
   /** Another endpoint goes on with a stream: its first message is passed on. */
   onResumed(call: Call): void;
   /** The endpoint that was to go on with a stream does not. @param why in words that follow its name. */
@@ -199,6 +205,10 @@ export abstract class Call extends WheelEntry {
   attemptDueMs = NEVER;
   /** When `onResume` is due. */
   resumeMs = NEVER;
+  /** When it is looked at next whether its endpoint has fallen silent; NEVER: it is not. */
+  messageDueMs = NEVER;
+  /** It was late when that was looked at last, and is ended if it still is. */
+  isMessageLate = false;
   /** When the caller last sent a frame, or the attempt began that sent it on. */
   lastRequestMs: number;
   /** When the endpoint last sent something that was forwarded. */
@@ -307,6 +317,8 @@ const NO_PLAN: CallPlan = {
   isDeterministic: false,
   engine: null,
   timesFirstMessage: false,
+  messageTimeoutMs: 0,
+  endsSilent: false,
   quietAfterMs: 0,
   drainTimeoutMs: NEVER,
   replayBytes: 0,

@@ -15,7 +15,7 @@ import type { Attempt } from './attempt.js';
 import { type Call, FirstMessage, MessageWatch, type Resumption } from './call.js';
 import { settleOn, stopAttempts } from './call-attempts.js';
 import { CallEvent, step, takes } from './call-phase.js';
-import { markActive } from './call-timer.js';
+import { armTimer, markActive } from './call-timer.js';
 import { stripExtras, stripReports, stripResponse } from './header-rewrite.js';
 import {
   degradedField,
@@ -106,7 +106,8 @@ export function commitResponse(call: Call, attempt: Attempt): void {
   step(call, CallEvent.commit);
   call.lastResponseMs = call.context.nowMs;
   if (call.isInactive) markActive(call);
-  const { holdsResponse } = call.plan;
+  const { holdsResponse, messageTimeoutMs } = call.plan;
+  if (messageTimeoutMs > 0) watchMessages(call);
   if (!holdsResponse) call.handler.onStreaming?.(call, attempt);
   else if (!attempt.isOver) call.handler.onLongResponse?.(call, attempt);
   if (call.resumable === null) disableReplay(call);
@@ -120,6 +121,11 @@ export function commitResponse(call: Call, attempt: Attempt): void {
     if (call.resumable !== null) call.resumable.forward(call, attempt, buffer, start, end);
     else sendHeld(call, buffer, start, end);
   }
+}
+
+function watchMessages(call: Call): void {
+  call.messageDueMs = call.context.nowMs + call.plan.messageTimeoutMs;
+  armTimer(call);
 }
 
 /** More than a rule and this sidecar add to headers, bytes. */

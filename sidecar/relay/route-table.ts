@@ -258,6 +258,9 @@ function planOfKind(plan: RoutePlan, kind: MethodKind, options: RoutesOptions): 
 /** As often as a method that only reads (config/route-defaults.ts), and also when the process behind a front has died. */
 const ENGINE_RETRY = { attempts: 3, on: [Status.UNAVAILABLE, Status.INTERNAL], ...BACKOFF };
 
+/** An engine that brings no token for this long hangs, as its front does not say; ms. One that is at work brings several in a second. */
+const SILENT_MS = 10_000;
+
 /**
  * The plan of a method of an engine. Generate is a stream that changes nothing but a cache: it may be repeated, and resumed. Its other
  * methods are unary, and Abort is read.
@@ -272,7 +275,8 @@ function planOfEngine(plan: RoutePlan, codec: EngineCodec, path: string, options
   }
   const retry = config.retry ?? ENGINE_RETRY;
   const own = planOf({ ...config, kind: 'streaming', idempotent: true, retry }, options);
-  return { ...own, route, isResumable: isOutbound, engine: { codec, method: 'generate' } };
+  const messageTimeoutMs = own.messageTimeoutMs || (isOutbound && codec.resume !== null ? SILENT_MS : 0);
+  return { ...own, route, isResumable: isOutbound, messageTimeoutMs, engine: { codec, method: 'generate' } };
 }
 
 function planOf(config: RouteConfig, options: RoutesOptions, isOnce = false): RoutePlan {
@@ -293,6 +297,8 @@ function planOf(config: RouteConfig, options: RoutesOptions, isOnce = false): Ro
     isDeterministic: config.deterministic === true,
     engine: null,
     timesFirstMessage: config.firstMessageTimeoutMs !== undefined,
+    messageTimeoutMs: options.direction === 'outbound' ? (config.messageTimeoutMs ?? 0) : 0,
+    endsSilent: config.messageTimeoutMs !== undefined,
     quietAfterMs: options.quietAfterMs ?? 0,
     drainTimeoutMs: config.kind === 'unary' ? NEVER : (config.drainTimeoutMs ?? NEVER),
     replayBytes: messageBytes(config.replayBytes ?? options.replayBytes),

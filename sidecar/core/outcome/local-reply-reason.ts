@@ -39,6 +39,11 @@ export const LocalReplyReasons = {
     DEADLINE_EXCEEDED,
     'no message from {endpoint} within {limitMs} ms',
   ),
+  messageTimeout: reason(
+    'message-timeout',
+    DEADLINE_EXCEEDED,
+    'no further message from {endpoint} within {limitMs} ms',
+  ),
   idleTimeout: reason('idle-timeout', DEADLINE_EXCEEDED, 'stream was idle for {limitMs} ms'),
   overloaded: unprocessed('overloaded', RESOURCE_EXHAUSTED, '{service} is overloaded: {detail}'),
   rateLimited: unprocessed(

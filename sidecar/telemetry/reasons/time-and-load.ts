@@ -4,6 +4,7 @@ type Name =
   | 'deadline-exceeded'
   | 'attempt-timeout'
   | 'first-message-timeout'
+  | 'message-timeout'
   | 'idle-timeout'
   | 'queue-expired'
   | 'overloaded'
@@ -94,6 +95,21 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
       'inbound.queue.concurrency',
       'inbound.queue.max_waiting',
     ],
+  },
+  /** outbound/replies.ts, for streams alone. */
+  'message-timeout': {
+    meaning:
+      'A stream had no further message within `message_timeout`, and no other endpoint could continue.',
+    causes: [
+      'The endpoint hangs in the middle of its answer.',
+      'The service pauses longer between messages than the limit allows.',
+    ],
+    look: ['`outrider status`: faults of the endpoint.', 'The log of the model: what it did last.'],
+    remedy: [
+      'Raise the limit above the longest pause of a healthy stream.',
+      'Let the stream continue elsewhere: `resumable`, or `engine` at the upstream.',
+    ],
+    options: ['routes[].message_timeout', 'routes[].resumable', 'upstreams.NAME.engine'],
   },
   /** Both sides have the limit; the shorter one speaks. */
   'idle-timeout': {

@@ -197,6 +197,112 @@ describe('Scenario: a language-model engine dies in the middle of an answer', ()
     assertWhole(call, request);
   });
 
+  describe('and is silent though its connection lives:', () => {
+    const begun = (
+      count: number,
+      more: UpstreamOptions = {},
+      names?: string[],
+    ): readonly [PeerStream, PeerStream] => {
+      start(more, names);
+      const call = open();
+      const first = at('a');
+      stack.settle(first.begin().data(Buffer.concat(answer(first).slice(0, count))));
+      return [call, first];
+    };
+
+    it('another goes on, and its silence counts as a fault', () => {
+      const [call, first] = begun(4);
+      stack.advance(9_900);
+      assert.equal(stack.requests.length, 1);
+      stack.advance(700);
+      assert.equal(first.resetCode, ErrorCode.cancel);
+      settleAfterRetry();
+      finish(at('b'));
+      assertWhole(call);
+      assert.equal(stack.endpoint('a').outcomes[1], 1);
+    });
+
+    it('as the route says, sooner', () => {
+      const [call] = begun(4, { routes: [aStreamRoute({ messageTimeoutMs: 500 })] });
+      stack.advance(1_200);
+      finish(at('b'));
+      assertWhole(call);
+    });
+
+    it('one that is slow is left alone', () => {
+      const [call, first] = begun(0);
+      for (const message of answer(first)) {
+        stack.settle(first.data(message));
+        stack.advance(8_000);
+      }
+      stack.settle(first.trailers(0));
+      assertWhole(call);
+      assert.equal(stack.requests.length, 1);
+    });
+
+    it('one that has no other beside it is left alone', () => {
+      const [call, first] = begun(4, {}, ['a']);
+      stack.advance(60_000);
+      stack.settle(first.data(Buffer.concat(answer(first).slice(4))).trailers(0));
+      assertWhole(call);
+    });
+
+    it('one whose answer could not go on elsewhere is left alone', () => {
+      start();
+      const request = aGenerateRequest({ sampling_params: { max_tokens: 20 } });
+      const call = open(request);
+      const first = at('a');
+      stack.settle(first.begin().data(Buffer.concat(answer(first).slice(0, 4))));
+      stack.advance(60_000);
+      stack.settle(first.data(Buffer.concat(answer(first).slice(4))).trailers(0));
+      assertWhole(call, request);
+    });
+
+    it('one that waits for its caller to read is left alone', () => {
+      start();
+      const caller = stack.app(stack.out.listener, undefined, { settings: [[4, 100]], replenishes: false });
+      const call = stack.settle(caller.call({ path: GENERATE, body: framedRequest(REQUEST) }));
+      const first = at('a');
+      stack.settle(first.begin().data(Buffer.concat(answer(first).slice(0, 9))));
+      stack.advance(60_000);
+      assert.equal(first.resetCode, undefined);
+      stack.settle(call.credit(10_000));
+      stack.settle(first.data(Buffer.concat(answer(first).slice(9))).trailers(0));
+      assertWhole(call);
+    });
+
+    it('a stream of any service ends where the route says so', () => {
+      const routes = [aStreamRoute({ messageTimeoutMs: 500 })];
+      stack = new UpstreamStack(['a', 'b'], { routes });
+      const call = stack.call({ path: '/a.B/Watch' });
+      stack.settle(
+        at('a')
+          .begin()
+          .data(grpcMessage(Buffer.from('one'))),
+      );
+      stack.advance(1_000);
+      assert.deepEqual(
+        [call.status, call.reason, at('a').resetCode],
+        [4, 'message-timeout', ErrorCode.cancel],
+      );
+      assert.equal(stack.endpoint('a').outcomes[1], 1);
+      stack.assertIdle();
+    });
+
+    it('a stream whose caller has more to say is left alone', () => {
+      stack = new UpstreamStack(['a'], { routes: [aStreamRoute({ messageTimeoutMs: 500 })] });
+      const call = stack.call({ path: '/a.B/Chat', body: null });
+      stack.settle(call.data(grpcMessage(Buffer.from('hi'))));
+      stack.settle(
+        at('a')
+          .begin()
+          .data(grpcMessage(Buffer.from('one'))),
+      );
+      stack.advance(5_000);
+      assert.equal(at('a').resetCode, undefined);
+    });
+  });
+
   describe('and the answer ends with a reason, as', () => {
     const assertBroken = (call: PeerStream, why: RegExp): void => {
       assert.deepEqual([call.status, call.reason], [14, 'not-resumed']);

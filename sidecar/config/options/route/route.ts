@@ -27,6 +27,7 @@ import {
   refuseFirstMessages,
   refuseHeldStreams,
   refuseLongAttempts,
+  refuseMessageTimeouts,
   refuseShortGrants,
   refuseUnaryDrain,
   saidTimes,
@@ -110,6 +111,13 @@ export const outboundRoute = inCode(
       otherwise: 'absent: no limit but that of the call',
       why: 'Whether a stream that says nothing is at work or lost depends on the service.',
     }),
+    message_timeout: option(duration({ min: 10, max: DAY_MS }).optional(), {
+      meaning:
+        'For streams: the longest time between two messages, once the request is complete. After that it counts as a fault of the endpoint. A `resumable` stream, and an answer of an `engine`, continues at another one; others end with DEADLINE_EXCEEDED. The time does not run while the caller does not read.',
+      otherwise:
+        'absent: no limit. An answer of an `engine` that can be resumed and has another replica to go to: `10s`',
+      why: 'Whether a stream that is silent is at work or hangs depends on the service.',
+    }),
     hold: option(size({ min: KIB, max: GIB }).prefault('64KiB'), {
       meaning:
         'The largest unary answer that is held until its status is known. A larger one is passed on as it comes. If it then ends in an error, no retry, hedge or fallback follows, and `last-good` does not keep it.',
@@ -159,6 +167,7 @@ export const outboundRoute = inCode(
       refuseUnaryDrain,
       refuseLongAttempts,
       refuseFirstMessages,
+      refuseMessageTimeouts,
       refuseResumption,
       refuseUnsafeRetries,
       refuseRetriedSuccesses,

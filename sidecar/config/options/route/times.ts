@@ -148,6 +148,14 @@ export function refuseFirstMessages(route: FoundBlock, report: Report): void {
     report(path, `${found}; expected at most timeout (${shownTimeout(route)})`);
 }
 
+/** A limit to the time between messages where there is one message only. */
+export function refuseMessageTimeouts(route: FoundBlock, report: Report): void {
+  const limitMs = number(route['message_timeout']);
+  if (limitMs === undefined || kindOf(route) !== 'unary') return;
+  const found = `found ${writeDuration(limitMs)} on a unary route`;
+  report(['message_timeout'], `${found}; expected attempt_timeout, as there is one message only`);
+}
+
 /** A limit to what goes on after a drain has begun, of calls that end by themselves. */
 export function refuseUnaryDrain(route: FoundBlock, report: Report): void {
   if (route['drain_timeout'] === undefined || kindOf(route) !== 'unary') return;

@@ -17,7 +17,13 @@ describe('Reasons', () => {
     assert.deepEqual(
       [...names],
       [
-        ...['deadline-exceeded', 'attempt-timeout', 'first-message-timeout', 'idle-timeout'],
+        ...[
+          'deadline-exceeded',
+          'attempt-timeout',
+          'first-message-timeout',
+          'message-timeout',
+          'idle-timeout',
+        ],
         ...['overloaded', 'rate-limited'],
         ...['memory-pressure', 'memory-budget', 'silent-stream', 'too-many-streams'],
         ...['queue-expired', 'no-endpoint'],
