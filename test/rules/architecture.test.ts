@@ -11,6 +11,7 @@ import {
   hasNoMutualFolders,
   importsAllowedRoots,
   importsDownwards,
+  importsNothingAcross,
   importsOnlyItself,
   importsVendorsInOnePlace,
   importsWhatExists,
@@ -69,6 +70,17 @@ const VENDORS: VendorTable = {
   zod: ['services/model-server/models/card.ts', 'sidecar/config/', 'tools/'],
 };
 
+/** The OpenAI service is a package of its own, with dependencies of its own. */
+const OPENAI = 'services/openai/';
+const OPENAI_VENDORS: VendorTable = {
+  '@grpc/grpc-js': ['services/openai/engine/engine-client.ts', 'services/openai/http/grpc-health.ts'],
+  '@grpc/proto-loader': ['services/openai/engine/'],
+  '@huggingface/jinja': ['services/openai/tokenizer/worker.ts'],
+  '@huggingface/tokenizers': ['services/openai/tokenizer/worker.ts'],
+  fastify: ['services/openai/http/'],
+  'prom-client': ['services/openai/http/metrics.ts'],
+};
+
 /** Clocks, chance, timers, the process and its console: the rest of the sidecar gets them passed in. */
 const AMBIENT_PLACES = ['sidecar/runtime/', 'sidecar/main.ts', 'sidecar/cli/'];
 const AMBIENT_EXCEPTIONS: readonly AmbientException[] = [
@@ -94,6 +106,8 @@ const LONG_FILE = 250;
 const TOO_LONG_FILE = 650;
 
 const files = readTree();
+const openAiFiles = files.filter(({ path }) => path.startsWith(OPENAI));
+const rootFiles = files.filter(({ path }) => !path.startsWith(OPENAI));
 
 describe('the architecture', () => {
   it('is read from the sources', () => {
@@ -112,8 +126,15 @@ describe('the architecture', () => {
   it('lets a root import another only where the import rules say so', () =>
     none(importsAllowedRoots(files, ROOT_IMPORTS, ROOT_EDGES)));
   it('has no two folders that import each other', () => none(hasNoMutualFolders(files)));
-  it('touches each vendor in one place', () => none(importsVendorsInOnePlace(files, VENDORS)));
-  it('lists no vendor that is not used', () => none(unusedVendors(files, VENDORS)));
+  it('touches each vendor in one place', () => none(importsVendorsInOnePlace(rootFiles, VENDORS)));
+  it('lists no vendor that is not used', () => none(unusedVendors(rootFiles, VENDORS)));
+  it('has a package of its own for the OpenAI service: neither imports the other', () =>
+    none(importsNothingAcross(files, OPENAI)));
+  it('touches each vendor of the OpenAI service in one place, and lists none that is not used', () =>
+    none([
+      ...importsVendorsInOnePlace(openAiFiles, OPENAI_VENDORS),
+      ...unusedVendors(openAiFiles, OPENAI_VENDORS),
+    ]));
   it('reads clocks, chance and the process only at its edge', () =>
     none(usesAmbientThingsOnlyIn(files, AMBIENT_PLACES, AMBIENT_EXCEPTIONS)));
   it('has no exception that is not needed', () => none(unusedExceptions(files, AMBIENT_EXCEPTIONS)));
@@ -163,6 +184,12 @@ describe('the architecture', () => {
     const others = ['onnx-proto', 'esbuild', COMPUTED];
     const expected = Object.keys(VENDORS).filter((name) => !others.includes(name));
     assert.deepEqual(Object.keys({ ...dependencies, ...optionalDependencies }).sort(), expected.sort());
+  });
+
+  it('has an OpenAI service that depends on the packages it imports, and a lockfile without the address of a registry', () => {
+    const { dependencies } = JSON.parse(read(`${OPENAI}package.json`));
+    assert.deepEqual(Object.keys(dependencies).sort(), Object.keys(OPENAI_VENDORS).sort());
+    assert.ok(!read(`${OPENAI}package-lock.json`).includes('"resolved"'));
   });
 });
 
@@ -271,6 +298,18 @@ describe('the architecture test, on a tree that breaks the rules', () => {
       'sidecar/x.ts:1: imports services/a.ts; sidecar/ must not import services/',
       'sidecar/x.ts:2: imports test/kit/k.ts; sidecar/ must not import test/',
       'sidecar/x.ts:3: imports proto/p.ts; only sidecar/codec/ may',
+    ]);
+  });
+
+  it('complains about an import into a package of its own, or out of it, except in tests', () => {
+    const files = treeOf({
+      'services/p/a.ts': `import './b.js';\nimport '../../proto/x.js';\nimport 'zod';`,
+      'services/c.ts': `import './p/a.js';`,
+      'test/unit/a.test.ts': `import '../../services/p/a.js';`,
+    });
+    assert.deepEqual(importsNothingAcross(files, 'services/p/'), [
+      'services/p/a.ts:2: imports proto/x.ts; services/p/ is a package of its own',
+      'services/c.ts:1: imports services/p/a.ts; services/p/ is a package of its own',
     ]);
   });
 

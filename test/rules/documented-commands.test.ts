@@ -71,6 +71,7 @@ const ONLY_READ: Readonly<Record<string, string>> = {
   'docs/TESTING.md': 'these tests',
   'docs/UPGRADE.md': 'test/e2e/sidecar/takeover.test.ts',
   'mesh-config/MODEL.md': 'docs/OWN-MODEL.md has the same steps',
+  'services/openai/README.md': 'test/interop/openai-service.test.ts gives the same commands',
 };
 
 describe('the command lines of the documents', () => {

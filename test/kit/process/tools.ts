@@ -49,6 +49,7 @@ const TRITON_SERVER_VENV = path.join(CACHE, 'venv-pytriton');
 const KSERVE_VENV = path.join(CACHE, 'venv-kserve');
 const ONNX_VENV = path.join(CACHE, 'venv-onnx');
 const MLSERVER_VENV = path.join(CACHE, 'venv-mlserver');
+const OPENAI_VENV = path.join(CACHE, 'venv-openai');
 const PROMETHEUS = path.join(CACHE, 'prometheus');
 const ENVOY_VENV = path.join(CACHE, 'venv');
 /** A link to the program in its package, which says where that is. */
@@ -66,6 +67,12 @@ function digestOf(files: readonly string[]): string {
   for (const file of files) hash.update(readFileSync(path.join(GO_CLIENT, file)));
   return hash.digest('hex').slice(0, 12);
 }
+
+const OPENAI_SERVICE = path.join(ROOT, 'services', 'openai');
+const OPENAI_LOCK = createHash('sha256')
+  .update(readFileSync(path.join(OPENAI_SERVICE, 'package-lock.json')))
+  .digest('hex')
+  .slice(0, 12);
 
 const CONNECT_VERSION = 'v1.0.5';
 const CONNECT_MARK = path.join(BIN, `.connectconformance-${CONNECT_VERSION}`);
@@ -102,6 +109,21 @@ function venv(directory: string, modules: string, packages: readonly string[]): 
       ['python3', '-m', 'venv', '--clear', directory],
       pipInstall(directory, packages),
       [python, '-c', `import ${modules}; open(${JSON.stringify(markOf(directory))}, "w").close()`],
+    ],
+  };
+}
+
+/** Packages of npm in a folder of their own; the mark has their versions. */
+function npmPackages(name: string, packages: readonly string[]): Tool {
+  const folder = path.join(CACHE, 'clients', name);
+  const mark = path.join(folder, `.${packages.join('_').replaceAll('/', '+')}`);
+  return {
+    path: path.join(folder, 'node_modules'),
+    mark,
+    needs: 'npm and its registry',
+    steps: [
+      ['npm', 'install', '--silent', '--no-save', '--no-package-lock', '--prefix', folder, ...packages],
+      ['touch', mark],
     ],
   };
 }
@@ -237,6 +259,24 @@ const TOOLS = {
       ],
     ],
   },
+  /** The packages of the OpenAI service, from its own lockfile. */
+  'openai-service': {
+    path: path.join(OPENAI_SERVICE, 'node_modules'),
+    mark: path.join(OPENAI_SERVICE, 'node_modules', `.installed-${OPENAI_LOCK}`),
+    needs: 'npm and its registry',
+    steps: [
+      ['npm', 'ci', '--silent', '--prefix', OPENAI_SERVICE],
+      ['touch', path.join(OPENAI_SERVICE, 'node_modules', `.installed-${OPENAI_LOCK}`)],
+    ],
+  },
+  /** OpenAI's own client and Vercel's AI SDK. */
+  'openai-clients': npmPackages('openai-clients', [
+    'openai@6.30.1',
+    'ai@5.0.277',
+    '@ai-sdk/openai-compatible@1.0.61',
+    'zod@4.1.12',
+  ]),
+  'openai-python': venv(OPENAI_VENV, 'openai', ['openai==3.57.0']),
   // The newest there is: browsers are not pinned.
   chromium: debian('chromium'),
   fish: debian('fish'),

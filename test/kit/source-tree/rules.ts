@@ -39,6 +39,15 @@ export function importsOnlyItself(files: readonly SourceFile[], folder: string):
   );
 }
 
+/** `folder` is a package of its own: no relative import leads into it or out of it, except from tests. */
+export function importsNothingAcross(files: readonly SourceFile[], folder: string): Complaints {
+  return complain(files.filter(isProduction), ({ target, isRelative }, file) =>
+    isRelative && isIn(target, folder) !== isIn(file.path, folder)
+      ? `imports ${target}; ${folder} is a package of its own`
+      : undefined,
+  );
+}
+
 /** Every relative import leads to a file of the tree. */
 export function importsWhatExists(files: readonly SourceFile[]): Complaints {
   const known = new Set(files.map(({ path }) => path));

@@ -1,0 +1,67 @@
+/** One answer of the engine as text. */
+import type { FinishReason, Usage } from '../api/answer-form.js';
+import { ApiError } from '../api/errors.js';
+import type { StopStrings } from '../text/stop-strings.js';
+import type { AnswerText } from '../tokenizer/tokenizer-thread.js';
+import type { GenerateResponse } from './messages.js';
+
+export type AnswerEvent =
+  /** The engine has begun, and the call did not fail. */
+  | { readonly kind: 'begin' }
+  | { readonly kind: 'tokens'; readonly text: string; readonly count: number }
+  | { readonly kind: 'end'; readonly text: string; readonly reason: FinishReason; readonly usage: Usage };
+
+export interface AnswerOptions {
+  readonly promptTokens: number;
+  /** Tokens that end the answer and are not part of its text. */
+  readonly endTokens: ReadonlySet<number>;
+  readonly text: AnswerText;
+  readonly stops: StopStrings;
+}
+
+/**
+ * The events of an answer: `begin`, some `tokens`, `end`. A stop string ends it early; the messages are then not read on, which cancels
+ * the call. Throws an `ApiError` if the engine fails.
+ */
+export async function* readAnswer(
+  messages: AsyncIterable<GenerateResponse>,
+  { promptTokens, endTokens, text, stops }: AnswerOptions,
+): AsyncGenerator<AnswerEvent, void, undefined> {
+  let completionTokens = 0;
+  let cachedTokens = 0;
+  let hasBegun = false;
+  const end = (rest: string, reason: FinishReason): AnswerEvent => ({
+    kind: 'end',
+    text: rest,
+    reason,
+    usage: { promptTokens, completionTokens, cachedTokens },
+  });
+  for await (const { chunk, complete } of messages) {
+    if (!hasBegun) yield { kind: 'begin' };
+    hasBegun = true;
+    cachedTokens = Math.max(cachedTokens, chunk?.cachedTokens ?? 0, complete?.cachedTokens ?? 0);
+    const ids = chunk?.tokenIds ?? [];
+    if (ids.length > 0) {
+      completionTokens += ids.length;
+      const passed = stops.push(await text.push(ids.filter((id) => !endTokens.has(id))));
+      if (passed.stop !== undefined) return yield end(passed.text, 'stop');
+      yield { kind: 'tokens', text: passed.text, count: ids.length };
+    }
+    if (complete !== undefined) {
+      const reason = finishReason(complete.finishReason);
+      const passed = stops.push(await text.end());
+      if (passed.stop !== undefined) return yield end(passed.text, 'stop');
+      return yield end(passed.text + stops.end(), reason);
+    }
+  }
+  throw failed('The engine ended its answer without saying why.');
+}
+
+function finishReason(said: string | undefined): FinishReason {
+  if (said === 'stop' || said === 'length') return said;
+  throw failed(
+    said === 'abort' ? 'The answer was aborted at the engine.' : 'The engine failed within its answer.',
+  );
+}
+
+const failed = (message: string): ApiError => new ApiError(message, { status: 500, type: 'server_error' });
