@@ -9,8 +9,8 @@ import { atMost, LimitError, WireError, type WireReader, WireType } from './wire
 
 /** What the contents of one request may hold; more is a LimitError. */
 export const contentsLimits = {
-  /** Octets of all numbers of a request once decoded: the largest tensor that can be received raw. */
-  octets: 64 * 1024 * 1024,
+  /** Bytes of all numbers of a request once decoded: the largest tensor that can be received raw. */
+  bytes: 64 * 1024 * 1024,
   /** Elements of all `bytes_contents` of a request, and of a raw BYTES tensor: each becomes a string of its own. */
   texts: 262_144,
 } as const;
@@ -39,7 +39,7 @@ const BYTES_NAME = 'bytes_contents';
 /** For one request, whose contents share the limits. */
 export class InferContentsDecoder {
   private readonly reader: WireReader;
-  private octets = 0;
+  private bytes = 0;
   private texts = 0;
 
   constructor(reader: WireReader) {
@@ -89,10 +89,10 @@ export class InferContentsDecoder {
       if (reader.wireType !== field.wireType) reader.require(field.wireType, `${where}.${field.name}`);
       reader.skip();
     }
-    this.octets += count * field.array.BYTES_PER_ELEMENT;
-    if (this.octets > contentsLimits.octets) {
+    this.bytes += count * field.array.BYTES_PER_ELEMENT;
+    if (this.bytes > contentsLimits.bytes) {
       throw new LimitError(
-        `${where}.${field.name}: found contents of ${this.octets} bytes or more once decoded, expected at most ${contentsLimits.octets} in all`,
+        `${where}.${field.name}: found contents of ${this.bytes} bytes or more once decoded, expected at most ${contentsLimits.bytes} in all`,
       );
     }
     return count;
@@ -139,16 +139,16 @@ function fill(reader: WireReader, counts: readonly number[]): DecodedContents {
 class Sink {
   private readonly field: NumberField;
   private readonly size: number;
-  private readonly octets: Uint8Array;
+  private readonly bytes: Uint8Array;
   private readonly words: Uint32Array;
-  /** Octets filled. */
+  /** Bytes filled. */
   private at = 0;
 
   constructor(field: NumberField, count: number, into: DecodedContents) {
     this.field = field;
     this.size = field.array.BYTES_PER_ELEMENT;
     const buffer = new ArrayBuffer(count * this.size);
-    this.octets = new Uint8Array(buffer);
+    this.bytes = new Uint8Array(buffer);
     this.words = new Uint32Array(buffer, 0, this.size === 1 ? 0 : buffer.byteLength / 4);
     Object.assign(into, { [field.name]: new field.array(buffer, 0, count) });
   }
@@ -170,7 +170,7 @@ class Sink {
       return;
     }
     reader.varint64();
-    if (this.size === 1) this.octets[this.at] = (reader.low | reader.high) === 0 ? 0 : 1;
+    if (this.size === 1) this.bytes[this.at] = (reader.low | reader.high) === 0 ? 0 : 1;
     else {
       const word = this.at >>> 2;
       this.words[word] = reader.low;
@@ -182,7 +182,7 @@ class Sink {
   private copy(reader: WireReader, length: number): void {
     const start = reader.at;
     reader.advance(length);
-    this.octets.set(reader.bytes.subarray(start, reader.at), this.at);
+    this.bytes.set(reader.bytes.subarray(start, reader.at), this.at);
     this.at += length;
   }
 }

@@ -5,8 +5,8 @@
 
 import type { InferTensor, Int64, ModelInferResponse } from './messages.js';
 
-/** Numbers below it take one octet as a varint. */
-const ONE_OCTET = 0x80;
+/** Numbers below it take one byte as a varint. */
+const ONE_BYTE = 0x80;
 /** Characters. */
 const LONGEST_SHORT = 32;
 
@@ -68,19 +68,19 @@ function bodySize({ name, datatype, shape }: InferTensor): number {
 }
 
 function packedSize(shape: readonly Int64[]): number {
-  let octets = 0;
-  for (const size of shape) octets += varintSize(Number(size));
-  return octets;
+  let bytes = 0;
+  for (const size of shape) bytes += varintSize(Number(size));
+  return bytes;
 }
 
-/** Of a field of so many octets, with its tag and length. */
-function partSize(octets: number): number {
-  return 1 + varintSize(octets) + octets;
+/** Of a field of so many bytes, with its tag and length. */
+function partSize(bytes: number): number {
+  return 1 + varintSize(bytes) + bytes;
 }
 
-function putTag(out: Buffer, at: number, tag: number, octets: number): number {
+function putTag(out: Buffer, at: number, tag: number, bytes: number): number {
   out[at] = tag;
-  return putVarint(out, at + 1, octets);
+  return putVarint(out, at + 1, bytes);
 }
 
 /** proto3 leaves an empty string out. */
@@ -102,21 +102,21 @@ function putText(out: Buffer, from: number, tag: number, text: string): number {
 /** A few characters of ASCII, as names are: a loop over them costs less than the library's encoder. */
 function isShort(text: string): boolean {
   if (text.length > LONGEST_SHORT) return false;
-  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) >= ONE_OCTET) return false;
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) >= ONE_BYTE) return false;
   return true;
 }
 
 function varintSize(value: number): number {
-  let octets = 1;
-  for (let rest = value; rest >= ONE_OCTET; rest = Math.floor(rest / ONE_OCTET)) octets++;
-  return octets;
+  let bytes = 1;
+  for (let rest = value; rest >= ONE_BYTE; rest = Math.floor(rest / ONE_BYTE)) bytes++;
+  return bytes;
 }
 
 function putVarint(out: Buffer, at: number, value: number): number {
   let rest = value;
-  while (rest >= ONE_OCTET) {
-    out[at++] = (rest % ONE_OCTET) | ONE_OCTET;
-    rest = Math.floor(rest / ONE_OCTET);
+  while (rest >= ONE_BYTE) {
+    out[at++] = (rest % ONE_BYTE) | ONE_BYTE;
+    rest = Math.floor(rest / ONE_BYTE);
   }
   out[at] = rest;
   return at + 1;

@@ -36,12 +36,12 @@ export function decodeRaw(bytes: Uint8Array, datatype: Datatype, count: number, 
   return new array(copy.buffer, copy.byteOffset, count);
 }
 
-/** Small copies share a buffer of this size, octets: one allocation for some of them. */
+/** Small copies share a buffer of this size, bytes: one allocation for some of them. */
 const SLAB_BYTES = 64 * 1024;
 let slab = new ArrayBuffer(SLAB_BYTES);
 let slabAt = 0;
 
-/** The same octets at a multiple of eight. */
+/** The same bytes at a multiple of eight. */
 function alignedCopy(bytes: Uint8Array): Uint8Array {
   const { length } = bytes;
   if (length > SLAB_BYTES / 4) {

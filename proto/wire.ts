@@ -173,11 +173,11 @@ export class WireReader {
 }
 
 /**
- * Short texts that were read lately, by a hash of their octets: models, tensors and datatypes have the same names in every
+ * Short texts that were read lately, by a hash of their bytes: models, tensors and datatypes have the same names in every
  * request, and comparing costs less than decoding.
  */
 const texts: string[] = new Array<string>(256).fill('');
-/** Octets; longer texts are decoded each time. */
+/** Bytes; longer texts are decoded each time. */
 const LONGEST_KNOWN = 32;
 
 /** The text of `bytes[start, end)` if it was read lately and is ASCII. */
@@ -190,7 +190,7 @@ function knownText(bytes: Buffer, start: number, end: number): string | undefine
   return text;
 }
 
-/** Text with as many characters as octets is ASCII. */
+/** Text with as many characters as bytes is ASCII. */
 function remembered(bytes: Buffer, text: string): string {
   if (bytes.length <= LONGEST_KNOWN && text.length === bytes.length)
     texts[slotOf(bytes, 0, bytes.length)] = text;

@@ -277,13 +277,13 @@ export class Inbound implements ModelRoutedHandler {
   }
 
   onFirstMessage(call: InboundCall): void {
-    call.ticket?.limits.noteFirstMessage(call);
+    call.ticket?.limits.recordFirstMessage(call);
   }
 
   /** The service says that the method is unary, and it is not. */
   onNotUnary(call: InboundCall): void {
     const { path } = headerViewOf(call.block);
-    this.state.kinds.noteStream(path);
+    this.state.kinds.recordStream(path);
     call.plan = this.state.routes.match(path)?.plan ?? call.plan;
   }
 

@@ -256,7 +256,7 @@ export class Outbound implements CallWay, WaitingCallHandler {
 
   /** The timeout of an attempt ends it as any other end does. */
   onAttemptTimeout(call: OutboundCall, attempt: OutboundAttempt): void {
-    events.askForLife(this.state, attempt);
+    events.requestKeepalive(this.state, attempt);
     endAttempt(this, call, attempt);
   }
 

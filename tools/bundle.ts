@@ -26,7 +26,7 @@ const ownAddress: Plugin = {
   },
 };
 
-/** V8 keeps the text of a module in one octet a character where all are ASCII, else in two for as long as the process lives. */
+/** V8 keeps the text of a module in one byte a character where all are ASCII, else in two for as long as the process lives. */
 function escaped(text: string): string {
   // Half of a pair at a time: it stands in string literals, in regular expressions and in comments.
   return text.replace(/[^\0-\x7f]/g, (each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, '0')}`);

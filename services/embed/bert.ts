@@ -187,8 +187,8 @@ class BertWriter {
 
   /** A tensor as it is. */
   private table(name: string): string {
-    const { shape, octets } = this.tensors.get(name);
-    return this.graph.rawWeights(name, shape, octets);
+    const { shape, bytes } = this.tensors.get(name);
+    return this.graph.rawWeights(name, shape, bytes);
   }
 
   /** Weights are kept as [outputs, inputs]; a product with rows needs them the other way round. */

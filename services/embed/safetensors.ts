@@ -1,5 +1,5 @@
 /**
- * Reads a safetensors file: 8 octets with the length of its header (little-endian), the header as JSON, and the octets of
+ * Reads a safetensors file: 8 bytes with the length of its header (little-endian), the header as JSON, and the bytes of
  * all tensors, little-endian and row-major.
  */
 
@@ -11,7 +11,7 @@ const MAX_HEADER_BYTES = 100_000_000;
 export interface FloatTensor {
   readonly shape: readonly number[];
   /** A view into the file. */
-  readonly octets: Uint8Array;
+  readonly bytes: Uint8Array;
 }
 
 interface Entry {
@@ -48,7 +48,7 @@ export class Safetensors {
       throw new Error(
         `safetensors: ${name} has bytes ${start} to ${end} of ${this.data.length}, expected ${expected} of them`,
       );
-    return { shape, octets: this.data.subarray(start, end) };
+    return { shape, bytes: this.data.subarray(start, end) };
   }
 
   /** Whether there is a tensor of this name. */
@@ -58,7 +58,7 @@ export class Safetensors {
 
   /** A copy of the numbers. */
   floats(name: string): Float32Array {
-    const { octets } = this.get(name);
-    return new Float32Array(new Uint8Array(octets).buffer);
+    const { bytes } = this.get(name);
+    return new Float32Array(new Uint8Array(bytes).buffer);
   }
 }

@@ -1,23 +1,23 @@
 /**
- * What the network of magika sees of a file: its first and its last octets, without the white space around them. The
+ * What the network of magika sees of a file: its first and its last bytes, without the white space around them. The
  * package's own extraction in other words (`_extract_features_from_seekable` of magika 1.0.3).
  */
 
 /** How the network wants its input: a part of `config.min.json` of the package. */
 export interface FeatureConfig {
-  /** Octets taken from the beginning. */
+  /** Bytes taken from the beginning. */
   readonly beg_size: number;
-  /** Octets taken from the middle; only 0 is known here. */
+  /** Bytes taken from the middle; only 0 is known here. */
   readonly mid_size: number;
-  /** Octets taken from the end. */
+  /** Bytes taken from the end. */
   readonly end_size: number;
   /** Only false is known here. */
   readonly use_inputs_at_offsets: boolean;
-  /** Stands where there are too few octets. */
+  /** Stands where there are too few bytes. */
   readonly padding_token: number;
-  /** Beyond so many octets from the beginning, and before so many from the end, nothing is looked at. */
+  /** Beyond so many bytes from the beginning, and before so many from the end, nothing is looked at. */
   readonly block_size: number;
-  /** A file of fewer octets, white space apart at its beginning, is not shown to the network. */
+  /** A file of fewer bytes, white space apart at its beginning, is not shown to the network. */
   readonly min_file_size_for_dl: number;
 }
 
@@ -49,16 +49,16 @@ export function featuresOf(content: Uint8Array, config: FeatureConfig): Int32Arr
   return features;
 }
 
-function spaceBefore(octets: Uint8Array): number {
-  const start = octets.findIndex((octet) => !isSpace(octet));
-  return start < 0 ? octets.length : start;
+function spaceBefore(bytes: Uint8Array): number {
+  const start = bytes.findIndex((byte) => !isSpace(byte));
+  return start < 0 ? bytes.length : start;
 }
 
-function spaceBehind(octets: Uint8Array): number {
-  return octets.length - 1 - octets.findLastIndex((octet) => !isSpace(octet));
+function spaceBehind(bytes: Uint8Array): number {
+  return bytes.length - 1 - bytes.findLastIndex((byte) => !isSpace(byte));
 }
 
 /** White space of ASCII: tab, line feed, vertical tab, form feed, carriage return, space. */
-function isSpace(octet: number): boolean {
-  return octet === 0x20 || (octet >= 0x09 && octet <= 0x0d);
+function isSpace(byte: number): boolean {
+  return byte === 0x20 || (byte >= 0x09 && byte <= 0x0d);
 }

@@ -1,4 +1,4 @@
-/** The model `filetype`: what kind of file some octets are. */
+/** The model `filetype`: what kind of file some bytes are. */
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';

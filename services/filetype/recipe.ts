@@ -50,7 +50,7 @@ export const filetype: Recipe = {
           [files.types]: await read(types),
         },
         card: {
-          description: 'What kind of file some octets are: magika, 214 types',
+          description: 'What kind of file some bytes are: magika, 214 types',
           code: new URL('model.js', import.meta.url),
           properties: { input_kind: 'bytes' },
           keys: { memory: '130MiB', labels },

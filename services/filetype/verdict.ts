@@ -49,9 +49,9 @@ export function mimeTypeOf(label: string, types: ContentTypes): string {
   return type?.mime_type ?? (type?.is_text === true ? 'text/plain' : 'application/octet-stream');
 }
 
-function isUtf8(octets: Uint8Array): boolean {
+function isUtf8(bytes: Uint8Array): boolean {
   try {
-    new TextDecoder('utf-8', { fatal: true }).decode(octets);
+    new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     return true;
   } catch {
     return false;

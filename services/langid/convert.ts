@@ -1,6 +1,6 @@
 /**
  * From the package lande to an ONNX file. Its network is written as toygrad keeps it: JSON behind `export default`, each
- * row of weights a text `SCALE|BASE64` with one octet a weight.
+ * row of weights a text `SCALE|BASE64` with one byte a weight.
  */
 
 import { Graph } from '../onnx/graph.js';
@@ -24,12 +24,12 @@ export function exportedJson(module: string): unknown {
   return JSON.parse(text);
 }
 
-/** Weights of a text `SCALE|BASE64`: (octet − 127) ÷ SCALE, in single precision. */
+/** Weights of a text `SCALE|BASE64`: (byte − 127) ÷ SCALE, in single precision. */
 export function decodeWeights(text: string): Float32Array {
   const match = /^1(\d+(?:\.\d+)?)\|([A-Za-z0-9+/]*={0,2})$/.exec(text);
   if (match === null) throw new Error(`found '${text.slice(0, 20)}', expected 1SCALE|BASE64`);
   const scale = Number(match[1]);
-  return Float32Array.from(Buffer.from(match[2]!, 'base64'), (octet) => (octet - 127) / scale);
+  return Float32Array.from(Buffer.from(match[2]!, 'base64'), (byte) => (byte - 127) / scale);
 }
 
 /** `features` FP32 [-1, inputs] → `probabilities` FP32 [-1, outputs]. Throws when the network is of another form. */

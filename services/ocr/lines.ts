@@ -54,11 +54,11 @@ export function linesOf({ lines, widths }: Tensors): Picture[] {
     const own = widths === undefined ? width : (widths.data as Int32Array)[i]!;
     if (own < 1 || own > width)
       throw new RequestError(`input 'widths', element ${i}: found ${own}, expected 1 to ${width}`);
-    const octets = new Uint8Array(3 * own * LINE_HEIGHT);
+    const bytes = new Uint8Array(3 * own * LINE_HEIGHT);
     for (let y = 0; y < LINE_HEIGHT; y++) {
       const from = 3 * width * (LINE_HEIGHT * i + y);
-      octets.set(rgb.subarray(from, from + 3 * own), 3 * own * y);
+      bytes.set(rgb.subarray(from, from + 3 * own), 3 * own * y);
     }
-    return { width: own, height: LINE_HEIGHT, rgb: octets };
+    return { width: own, height: LINE_HEIGHT, rgb: bytes };
   });
 }

@@ -1,6 +1,6 @@
 /** Pictures in memory, and what the chain does with them: cut, turn, bring to another size. Nothing here knows a network. */
 
-/** Red, green, blue, row by row, 0 to 255: 3 × width × height octets. */
+/** Red, green, blue, row by row, 0 to 255: 3 × width × height bytes. */
 export interface Picture {
   readonly width: number;
   readonly height: number;
@@ -18,23 +18,23 @@ export interface Box {
 /** The part of a picture inside a box. The box lies in the picture and is not empty. */
 export function cut({ width, rgb }: Picture, { left, top, right, bottom }: Box): Picture {
   const part = { width: right - left, height: bottom - top };
-  const octets = new Uint8Array(3 * part.width * part.height);
+  const bytes = new Uint8Array(3 * part.width * part.height);
   for (let y = 0; y < part.height; y++) {
     const from = 3 * ((top + y) * width + left);
-    octets.set(rgb.subarray(from, from + 3 * part.width), 3 * part.width * y);
+    bytes.set(rgb.subarray(from, from + 3 * part.width), 3 * part.width * y);
   }
-  return { ...part, rgb: octets };
+  return { ...part, rgb: bytes };
 }
 
 /** Turned by 180 degrees. */
 export function turned({ width, height, rgb }: Picture): Picture {
-  const octets = new Uint8Array(rgb.length);
+  const bytes = new Uint8Array(rgb.length);
   for (let from = 0, to = rgb.length - 3; from < rgb.length; from += 3, to -= 3) {
-    octets[to] = rgb[from]!;
-    octets[to + 1] = rgb[from + 1]!;
-    octets[to + 2] = rgb[from + 2]!;
+    bytes[to] = rgb[from]!;
+    bytes[to + 1] = rgb[from + 1]!;
+    bytes[to + 2] = rgb[from + 2]!;
   }
-  return { width, height, rgb: octets };
+  return { width, height, rgb: bytes };
 }
 
 /**
@@ -64,7 +64,7 @@ export function resized(picture: Picture, width: number, height: number): Pictur
       narrow[to + 2] = b;
     }
   }
-  const octets = new Uint8Array(3 * width * height);
+  const bytes = new Uint8Array(3 * width * height);
   const sums = new Float32Array(3 * width);
   for (let y = 0; y < height; y++) {
     const { first, shares } = down[y]!;
@@ -74,9 +74,9 @@ export function resized(picture: Picture, width: number, height: number): Pictur
       for (let x = 0; x < sums.length; x++) sums[x]! += share * narrow[row + x]!;
     });
     const to = 3 * width * y;
-    for (let x = 0; x < sums.length; x++) octets[to + x] = sums[x]! + 0.5;
+    for (let x = 0; x < sums.length; x++) bytes[to + x] = sums[x]! + 0.5;
   }
-  return { width, height, rgb: octets };
+  return { width, height, rgb: bytes };
 }
 
 /** Which source pixels make one target pixel: `shares` of those from `first` on; they sum to 1. */

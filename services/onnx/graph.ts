@@ -79,19 +79,19 @@ export class Graph {
     return this.raw(name, 'FP32', dims, littleEndian(values));
   }
 
-  /** Adds weights whose octets are already those of little-endian single precision, and returns their name. */
-  rawWeights(name: string, dims: readonly number[], octets: Uint8Array): string {
-    return this.raw(name, 'FP32', dims, octets);
+  /** Adds weights whose bytes are already those of little-endian single precision, and returns their name. */
+  rawWeights(name: string, dims: readonly number[], bytes: Uint8Array): string {
+    return this.raw(name, 'FP32', dims, bytes);
   }
 
   /** Adds a list of 64-bit integers (shapes, axes, indices), and returns its name. */
   integers(name: string, values: readonly number[]): string {
-    const octets = new Uint8Array(values.length * 8);
-    const view = new DataView(octets.buffer);
+    const bytes = new Uint8Array(values.length * 8);
+    const view = new DataView(bytes.buffer);
     values.forEach((value, i) => {
       view.setBigInt64(i * 8, BigInt(value), true);
     });
-    return this.raw(name, 'INT64', [values.length], octets);
+    return this.raw(name, 'INT64', [values.length], bytes);
   }
 
   /** The file. @param opset version of the operators that the nodes are of. */
@@ -122,10 +122,10 @@ export class Graph {
 }
 
 function littleEndian(values: ArrayLike<number>): Uint8Array {
-  const octets = new Uint8Array(values.length * 4);
-  const view = new DataView(octets.buffer);
+  const bytes = new Uint8Array(values.length * 4);
+  const view = new DataView(bytes.buffer);
   for (let i = 0; i < values.length; i++) view.setFloat32(i * 4, values[i]!, true);
-  return octets;
+  return bytes;
 }
 
 function valueInfo({ name, datatype, dims }: GraphValue): onnxProto.onnx.IValueInfoProto {

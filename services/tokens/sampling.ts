@@ -18,7 +18,7 @@ function mix(hash: number, word: number): number {
   return (Math.imul((h << 13) | (h >>> 19), 5) + 0xe6546b64) | 0;
 }
 
-/** Its finaliser, for twelve octets. */
+/** Its finaliser, for twelve bytes. */
 function finish(hash: number): number {
   let h = hash ^ 12;
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);

@@ -58,15 +58,15 @@ export function writeAnswer(
 ): void {
   // A page escapes what it shows; the others are read in terminals, too.
   const isPage = type?.startsWith('text/html') === true;
-  const octets = Buffer.from(isPage ? body : visibleText(body));
+  const bytes = Buffer.from(isPage ? body : visibleText(body));
   response.writeHead(status, {
     'content-type': type ?? 'text/plain; charset=utf-8',
-    'content-length': octets.length,
+    'content-length': bytes.length,
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
     ...headers,
   });
-  response.end(method === 'HEAD' ? undefined : octets);
+  response.end(method === 'HEAD' ? undefined : bytes);
 }
 
 /** The path of a request, without its query. */

@@ -24,7 +24,7 @@ export interface ObserveDeps {
 const MAX_CONNECTIONS = 128;
 const MAX_CONNECTIONS_OF_PEER = 16;
 const MAX_HEADER_BYTES = 8_192;
-/** From the first octet of a request to the last of its header. */
+/** From the first byte of a request to the last of its header. */
 const HEADER_LIMIT_MS = 5_000;
 /** A connection on which nothing moves, also while an answer is read, is closed after this time. */
 const IDLE_LIMIT_MS = 90_000;

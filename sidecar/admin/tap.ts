@@ -25,7 +25,7 @@ const PARAMETERS = [
 /** Calls per second: what an operator can read for a while, and what a script may ask for. */
 const DEFAULT_RATE = 50;
 const MOST_RATE = 1_000;
-/** Octets that may wait for a slow reader; beyond it calls are dropped and counted. */
+/** Bytes that may wait for a slow reader; beyond it calls are dropped and counted. */
 const MAX_WAITING_BYTES = 256 * 1024;
 /** A reader that has taken nothing for so many seconds has stopped, and its place is for another one. */
 const MAX_FULL_SECONDS = 10;

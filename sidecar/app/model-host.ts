@@ -10,7 +10,7 @@ import type { ModelBackend } from '../inbound/model-backend.js';
 import type { ModelInstance, ModelState } from '../inbound/model-instance.js';
 import { socketProblem } from '../runtime/process/socket-trust.js';
 import type { Timer } from '../runtime/time/timers.js';
-import type { Blow, Struck } from '../supervise/supervisor.js';
+import type { FaultStrike, FaultHit } from '../supervise/supervisor.js';
 import type { ModelReport } from '../telemetry/reports.js';
 import { Pool } from '../transport/pool.js';
 import { combineActivity } from './combined-activity.js';
@@ -43,7 +43,7 @@ export interface OwnedProcess {
   /** Resolves when it has ended. */
   stop(): Promise<void>;
   /** For drills: ends or freezes the process that serves, where that may be done. */
-  strike(blow: Blow): Struck;
+  strike(blow: FaultStrike): FaultHit;
   /** Lets that process go on. */
   thaw(pid: number): void;
 }
@@ -278,7 +278,7 @@ export class ModelHost {
   // ---- drills ----
 
   /** Ends or freezes its process; it is spared where the sidecar does not own it. */
-  strike(blow: Blow): Struck {
+  strike(blow: FaultStrike): FaultHit {
     const why = 'its process is not supervised by this sidecar';
     return this.supervisor?.strike(blow) ?? { kind: 'spared', why };
   }

@@ -86,7 +86,7 @@ export class TlsIdentity implements MeshIdentity {
     const socket = dialTls(address, options);
     socket.once('error', (error) => {
       try {
-        this.noteRefusal(error, socket, address, peer);
+        this.recordRefusal(error, socket, address, peer);
       } catch (thrown) {
         this.context.dataPlane.containment.contain({ giveUp: () => socket.destroy() }, thrown);
       }
@@ -94,7 +94,7 @@ export class TlsIdentity implements MeshIdentity {
     return socket;
   }
 
-  private noteRefusal(error: Error, socket: tls.TLSSocket, address: Address, peer: Peer): void {
+  private recordRefusal(error: Error, socket: tls.TLSSocket, address: Address, peer: Peer): void {
     const reason = this.rotation.handshakeFailure(error, socket);
     if (reason === undefined) return;
     this.context.dataPlane.stats.countHandshakeFailure(reason);

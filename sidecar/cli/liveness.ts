@@ -59,7 +59,7 @@ export function monitorAnswers(options: MonitorOptions): Monitor {
   let timeouts = 0;
   let isSilent = false;
   let late: Timer | undefined;
-  const noteSilence = (now: boolean): void => {
+  const recordSilence = (now: boolean): void => {
     if (isSilent !== now) onSilence?.(now);
     isSilent = now;
   };
@@ -72,12 +72,12 @@ export function monitorAnswers(options: MonitorOptions): Monitor {
     const sentMs = clock.now();
     late = timers.after(SILENT_MS, () => {
       // Later than that, our own process was stopped, and the answer may lie there unread.
-      if (clock.now() - sentMs < SILENT_MS + OWN_STALL_MS) noteSilence(true);
+      if (clock.now() - sentMs < SILENT_MS + OWN_STALL_MS) recordSilence(true);
     });
     const health = await probe.check(TIMEOUT_MS);
     late.cancel();
     if (isStopped) return;
-    if (health.kind === 'serving') noteSilence(false);
+    if (health.kind === 'serving') recordSilence(false);
     if (health.kind === 'serving') timeouts = 0;
     else if (clock.now() - sentMs < TIMEOUT_MS + OWN_STALL_MS) timeouts++;
     if (timeouts < MAX_TIMEOUTS) return checkLater();

@@ -60,7 +60,7 @@ export function onConnectionChange(cluster: Cluster, endpoint: Endpoint): void {
   if (isReady && !wasReady && !endpoint.isNew) onRecovered(cluster, endpoint);
   if (isReady || endpoint.pool.failures > 0) endpoint.isNew = false;
   const isOnProbation = readiness === Readiness.probation && endpoint.readiness !== readiness;
-  noteReadiness(cluster, endpoint, readiness);
+  recordReadiness(cluster, endpoint, readiness);
   if (endpoint.isConnected !== isConnected) {
     endpoint.isConnected = isConnected;
     endpoint.availableSinceMs = cluster.context.clock.now();
@@ -87,7 +87,7 @@ const SAID: Readonly<Record<Readiness, string>> = {
  * What its sidecar says of the model: while others can take them, no calls go to one that is loading or on probation. Of the latter
  * `PriorityLevel.holdBack` decides how many others it takes.
  */
-function noteReadiness(cluster: Cluster, endpoint: Endpoint, readiness: Readiness): void {
+function recordReadiness(cluster: Cluster, endpoint: Endpoint, readiness: Readiness): void {
   if (endpoint.readiness === readiness) return;
   endpoint.readiness = readiness;
   endpoint.availableSinceMs = cluster.context.clock.now();

@@ -1,5 +1,5 @@
 /**
- * Which model a request of ModelInfer, or of another method that names one, is for: its first octets are read where they lie, and all fields but name and
+ * Which model a request of ModelInfer, or of another method that names one, is for: its first bytes are read where they lie, and all fields but name and
  * version are stepped over. It is asked at nearly every call, so nothing is made for it, no text either. Field numbers
  * are those of proto/inference.proto.
  */
@@ -8,7 +8,7 @@ import { PREFIX_BYTES } from '../codec/grpc-message.js';
 import { LONGEST_MODEL_NAME, type ModelLayout } from '../core/routing/method.js';
 import type { ChunkList } from '../transport/chunk-list.js';
 
-/** Octets of a request that are looked at. */
+/** Bytes of a request that are looked at. */
 export const VIEW_BYTES = 4096;
 export const LONGEST_VERSION = 64;
 /** Field and wire type, as one. */
@@ -24,7 +24,7 @@ const NO_VERSION = -1;
 /** One request at a time: made once and read into. */
 export class ModelView {
   /** The length of the name, the name, the version. */
-  readonly octets = new Uint8Array(1 + LONGEST_MODEL_NAME + LONGEST_VERSION);
+  readonly bytes = new Uint8Array(1 + LONGEST_MODEL_NAME + LONGEST_VERSION);
   /** As many of them count; 0: no model is named, or none that can be told. */
   length = 0;
   private readonly gathered = Buffer.allocUnsafeSlow(VIEW_BYTES);
@@ -37,7 +37,7 @@ export class ModelView {
   private versionBytes = 0;
 
   /**
-   * Reads a body as it was sent, from its first octet on. A compressed or malformed message names no model, nor does one
+   * Reads a body as it was sent, from its first byte on. A compressed or malformed message names no model, nor does one
    * that has a name too long or beyond what is looked at. False: the body is cut off before that is clear.
    */
   read(kept: ChunkList, layout: ModelLayout = 'fields'): boolean {
@@ -51,7 +51,7 @@ export class ModelView {
 
   /** A copy that outlasts the next `read`. */
   copy(): Uint8Array {
-    return this.octets.slice(0, this.length);
+    return this.bytes.slice(0, this.length);
   }
 
   private gather(kept: ChunkList): number {
@@ -108,7 +108,7 @@ export class ModelView {
     for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) digits++;
     let rest = value;
     for (let i = digits - 1; i >= 0; i--) {
-      this.octets[this.length + i] = DIGIT_0 + (rest % 10);
+      this.bytes[this.length + i] = DIGIT_0 + (rest % 10);
       rest = Math.floor(rest / 10);
     }
     this.length += digits;
@@ -173,13 +173,13 @@ export class ModelView {
     return -1;
   }
 
-  private take(bytes: Buffer): void {
-    const { octets, name, nameBytes, version, versionBytes } = this;
+  private take(source: Buffer): void {
+    const { bytes, name, nameBytes, version, versionBytes } = this;
     if (nameBytes + versionBytes === 0 || nameBytes > LONGEST_MODEL_NAME || versionBytes > LONGEST_VERSION)
       return;
-    octets[0] = nameBytes;
-    for (let i = 0; i < nameBytes; i++) octets[1 + i] = bytes[name + i]!;
-    for (let i = 0; i < versionBytes; i++) octets[1 + nameBytes + i] = bytes[version + i]!;
+    bytes[0] = nameBytes;
+    for (let i = 0; i < nameBytes; i++) bytes[1 + i] = source[name + i]!;
+    for (let i = 0; i < versionBytes; i++) bytes[1 + nameBytes + i] = source[version + i]!;
     this.length = 1 + nameBytes + versionBytes;
   }
 }

@@ -51,7 +51,7 @@ export interface RequestSample {
   readonly kind: CallKind;
   readonly block: HeaderBlock;
   readonly requestBytes: number;
-  /** The request from its first octet on; null: nothing is kept. */
+  /** The request from its first byte on; null: nothing is kept. */
   readonly buffered: ChunkList | null;
   /** Noted while the request was still kept; null: it was not. */
   model: Uint8Array | null;
@@ -166,11 +166,11 @@ export class OutlierSweep extends WheelEntry {
     if (model !== null) return classes.indexOf(path, model, model.length, requestBytes, nowMs);
     // A request without a model name is compared with requests of the same method and size.
     if (buffered === null || !view.read(buffered, modelLayoutOf(path))) return -1;
-    return classes.indexOf(path, view.octets, view.length, requestBytes, nowMs);
+    return classes.indexOf(path, view.bytes, view.length, requestBytes, nowMs);
   }
 
   /** What is kept of its request is let go before its end. */
-  noteModel(call: RequestSample): void {
+  recordModel(call: RequestSample): void {
     if (!this.comparesTimes || call.buffered === null) return;
     const { path } = headerViewOf(call.block);
     if (!namesModel(path)) return;

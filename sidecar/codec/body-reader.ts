@@ -1,11 +1,11 @@
 const EMPTY = Buffer.alloc(0);
 const CUT_OFF = 'the message is cut off';
 
-/** Octets that may lie in pieces, one after the other. */
+/** Bytes that may lie in pieces, one after the other. */
 export interface Body {
   /** In all. */
   readonly bytes: number;
-  /** Octets `[start, end)` of a buffer. */
+  /** Bytes `[start, end)` of a buffer. */
   at(piece: number): { readonly buffer: Buffer; readonly start: number; readonly end: number };
 }
 
@@ -16,7 +16,7 @@ export function bodyIn(buffer: Buffer, start = 0, end = buffer.length): Body {
 }
 
 /**
- * Reads a body by position, without joining its pieces. Octet `p` of the body is `buffer[p + shift]` while
+ * Reads a body by position, without joining its pieces. Byte `p` of the body is `buffer[p + shift]` while
  * `from ≤ p < until`: the piece that was located last.
  */
 export class BodyReader {
@@ -32,7 +32,7 @@ export class BodyReader {
     return this.body.bytes;
   }
 
-  /** Makes the piece that holds octet `p` the present one. @throws RangeError when there is no such octet. */
+  /** Makes the piece that holds byte `p` the present one. @throws RangeError when there is no such byte. */
   locate(p: number): void {
     if (!(p >= 0 && p < this.body.bytes)) throw new RangeError(CUT_OFF);
     while (p >= this.until) this.enter(this.piece + 1, this.until);
@@ -42,13 +42,13 @@ export class BodyReader {
     }
   }
 
-  /** Octet `p`. @throws RangeError when there is none. */
+  /** Byte `p`. @throws RangeError when there is none. */
   byteAt(p: number): number {
     if (p < this.from || p >= this.until) this.locate(p);
     return this.buffer[p + this.shift]!;
   }
 
-  /** Octets `[p, p + 4)` as a number, the highest first. @throws RangeError when some are not there. */
+  /** Bytes `[p, p + 4)` as a number, the highest first. @throws RangeError when some are not there. */
   uint32At(p: number): number {
     if (p >= this.from && p + 4 <= this.until) return this.buffer.readUInt32BE(p + this.shift);
     let value = 0;
@@ -56,14 +56,14 @@ export class BodyReader {
     return value;
   }
 
-  /** A copy of octets `[from, to)`. @throws RangeError when some are not there. */
+  /** A copy of bytes `[from, to)`. @throws RangeError when some are not there. */
   copy(from: number, to: number): Buffer {
     const copy = Buffer.allocUnsafe(to - from);
     this.copyTo(copy, 0, from, to);
     return copy;
   }
 
-  /** Copies octets `[from, to)` to `target`, from `at` on. @throws RangeError when some are not there. */
+  /** Copies bytes `[from, to)` to `target`, from `at` on. @throws RangeError when some are not there. */
   copyTo(target: Uint8Array, at: number, from: number, to: number): void {
     for (let p = from; p < to; ) {
       this.locate(p);
@@ -73,7 +73,7 @@ export class BodyReader {
     }
   }
 
-  /** Makes a piece the present one, whose first octet is octet `from` of the body. */
+  /** Makes a piece the present one, whose first byte is byte `from` of the body. */
   private enter(piece: number, from: number): void {
     const { buffer, start, end } = this.body.at(piece);
     this.piece = piece;

@@ -5,7 +5,7 @@ export const Wire = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
 
 /** A larger tag is no field's; decoders of 32 bits would take it for that of another one. */
 export const TAG_LIMIT = 2 ** 32;
-/** 64 bits, 7 in each octet. */
+/** 64 bits, 7 in each byte. */
 const MAX_VARINT_BYTES = 10;
 
 /** Where a cursor has come to. */
@@ -16,14 +16,14 @@ export const Step = {
   end: 1,
   /** So far all is well, and the rest is not here. */
   more: 2,
-  /** These octets are no message, or hold a group. */
+  /** These bytes are no message, or hold a group. */
   malformed: 3,
 } as const;
 export type Step = (typeof Step)[keyof typeof Step];
 
 /**
  * The fields of a message that lies in a body, one after the other: their places, and no content. Nothing is made for a field, and nothing
- * thrown but by `next`. Two others go their own way: what arrives octet by octet (relay/model-name.ts), and what is asked at nearly every call
+ * thrown but by `next`. Two others go their own way: what arrives byte by byte (relay/model-name.ts), and what is asked at nearly every call
  * (cluster/model-key.ts).
  */
 export class FieldCursor {
@@ -33,12 +33,12 @@ export class FieldCursor {
   wire: number = Wire.varint;
   /** Its value where it is a varint; beyond 2^53 not exact. */
   value = 0;
-  /** Its content is octets `[start, end)`, of which the last may not be here. */
+  /** Its content is bytes `[start, end)`, of which the last may not be here. */
   start = 0;
   end = 0;
 
   /**
-   * The message is octets `[at, to)` of the body, of which those before `here` may be read.
+   * The message is bytes `[at, to)` of the body, of which those before `here` may be read.
    * @param to may be beyond the body: the rest of the message is not here yet.
    */
   constructor(
@@ -48,7 +48,7 @@ export class FieldCursor {
     private readonly here = Math.min(to, reader.bytes),
   ) {}
 
-  /** Goes on to the next field; false: there is none. @throws RangeError when the octets are no whole message, or hold a group. */
+  /** Goes on to the next field; false: there is none. @throws RangeError when the bytes are no whole message, or hold a group. */
   next(): boolean {
     const step = this.step();
     if (step <= Step.end) return step === Step.field;
@@ -93,16 +93,16 @@ export class FieldCursor {
     return Step.field;
   }
 
-  /** Seven bits an octet, the lowest first. */
+  /** Seven bits a byte, the lowest first. */
   private varint(): Step {
     const { reader } = this;
     let value = 0;
     let unit = 1;
     for (let i = 0; i < MAX_VARINT_BYTES; i++, unit *= 128) {
       if (this.at >= this.here) return this.here < this.to ? Step.more : Step.malformed;
-      const octet = reader.byteAt(this.at++);
-      value += (octet & 0x7f) * unit;
-      if (octet < 0x80) {
+      const byte = reader.byteAt(this.at++);
+      value += (byte & 0x7f) * unit;
+      if (byte < 0x80) {
         this.value = value;
         return Step.field;
       }
@@ -115,15 +115,15 @@ function isNoWireType(wire: number): boolean {
   return wire === 3 || wire === 4 || wire > 5;
 }
 
-/** The numbers of a packed field, octets `[at, to)`; beyond 2^53 not exact. @throws RangeError when the last one is cut off. */
+/** The numbers of a packed field, bytes `[at, to)`; beyond 2^53 not exact. @throws RangeError when the last one is cut off. */
 export function packedNumbers(reader: BodyReader, at: number, to: number): number[] {
   const numbers: number[] = [];
   let [value, unit] = [0, 1];
   for (let p = at; p < to; p++) {
-    const octet = reader.byteAt(p);
-    value += (octet & 0x7f) * unit;
+    const byte = reader.byteAt(p);
+    value += (byte & 0x7f) * unit;
     unit *= 128;
-    if (octet >= 0x80) continue;
+    if (byte >= 0x80) continue;
     numbers.push(value);
     [value, unit] = [0, 1];
   }

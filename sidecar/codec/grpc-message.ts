@@ -1,6 +1,6 @@
-/** A message of gRPC as it is sent (gRPC over HTTP/2, "Length-Prefixed-Message"): a flag for compression, its length, and its octets. */
+/** A message of gRPC as it is sent (gRPC over HTTP/2, "Length-Prefixed-Message"): a flag for compression, its length, and its bytes. */
 
-/** Octets of the flag and the length. */
+/** Bytes of the flag and the length. */
 export const PREFIX_BYTES = 5;
 /** The flag says whether the message is compressed; the protocol defines no higher one. */
 export const HIGHEST_FLAG = 1;

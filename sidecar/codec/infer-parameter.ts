@@ -8,7 +8,7 @@ export type ParameterReading =
   | { readonly kind: 'found'; readonly value: string }
   /** It has none, or one that says nothing: 0, the empty text, or of a type that is neither a text nor an integer. */
   | { readonly kind: 'absent' }
-  /** More octets are needed. */
+  /** More bytes are needed. */
   | { readonly kind: 'more' }
   | { readonly kind: 'malformed' };
 
@@ -23,7 +23,7 @@ const MORE: ParameterReading = { kind: 'more' };
 const MALFORMED: ParameterReading = { kind: 'malformed' };
 
 /**
- * Reads a parameter of a ModelInferRequest from the octets that are here. Fields are looked at up to the first input, for
+ * Reads a parameter of a ModelInferRequest from the bytes that are here. Fields are looked at up to the first input, for
  * serializers write them in the order of their numbers; of several entries with the name the last counts, as in a map.
  *
  * @param bytes the beginning of the message, without the prefix of gRPC.

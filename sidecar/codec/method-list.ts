@@ -20,7 +20,7 @@ const PATH = /^\/\w+(?:\.\w+)*\/\w+$/;
 /** Answered by the sidecar, never by the model. */
 export const LIST_METHODS = '/outrider.v1.Methods/List';
 
-/** Longest list that is sent or read, octets: that of 256 methods with long names. */
+/** Longest list that is sent or read, bytes: that of 256 methods with long names. */
 export const MAX_LIST_BYTES = 64 * 1024;
 
 /** A list within the bound; methods beyond it are left out, and their callers know nothing of them. */

@@ -7,7 +7,7 @@ import { type Field, fieldsOf, MessageWriter } from './protobuf.js';
 
 /** What was wrong with a report, or with one value of it. */
 export const REPORT_FAULTS = [
-  /** More octets than a report may have; nothing of it is read. */
+  /** More bytes than a report may have; nothing of it is read. */
   'too-long',
   /** No such message, or no such text; nothing more of it is read. */
   'unreadable',
@@ -29,7 +29,7 @@ export type ReportFault = (typeof REPORT_FAULTS)[number];
 /** Hears of each fault. */
 export type OnReportFault = (fault: ReportFault) => void;
 
-/** Longest report that is read, octets. */
+/** Longest report that is read, bytes. */
 export const MAX_REPORT_BYTES = 8 * 1024;
 /** Named values kept of each map, and the longest name, characters. */
 export const MAX_NAMED_VALUES = 64;
@@ -122,7 +122,7 @@ export class ReportBuilder {
   }
 }
 
-/** Reads a report in its binary form. Undefined: there is none in these octets. */
+/** Reads a report in its binary form. Undefined: there is none in these bytes. */
 export function readLoadReport(bytes: Buffer, onFault: OnReportFault): LoadReport | undefined {
   if (bytes.length > MAX_REPORT_BYTES) {
     onFault('too-long');
@@ -178,7 +178,7 @@ export function loadStreamRequest(intervalMs: number): Buffer {
 }
 
 /**
- * The interval that such a request asks for, ms: 0 where it says none, or a negative one; at most a day. Undefined: the octets are no
+ * The interval that such a request asks for, ms: 0 where it says none, or a negative one; at most a day. Undefined: the bytes are no
  * such message.
  */
 export function readLoadStreamRequest(bytes: Buffer): number | undefined {

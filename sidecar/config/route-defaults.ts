@@ -10,9 +10,9 @@ const UNARY_TIMEOUT_MS = 15_000;
 /** Envoy's stream idle timeout: longer than the pauses of a living stream. */
 const STREAM_IDLE_TIMEOUT_MS = 300_000;
 
-/** Octets of a unary answer that are held until its status is known. */
+/** Bytes of a unary answer that are held until its status is known. */
 export const HOLD_BYTES = 64 * 1024;
-/** Octets of a longer answer that are kept beside passing it on: the largest message that gRPC lets through by default. */
+/** Bytes of a longer answer that are kept beside passing it on: the largest message that gRPC lets through by default. */
 export const SAMPLE_BYTES = 4 * 1024 * 1024;
 
 /** Whether one message answers one message; `auto`: each method as its service describes it, else as a stream. */

@@ -3,7 +3,7 @@
  *
  * @param next the names that one leads to.
  */
-export function wayFrom(
+export function routeFrom(
   from: string,
   to: string,
   next: (name: string) => Iterable<string>,

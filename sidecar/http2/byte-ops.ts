@@ -1,7 +1,7 @@
 /**
  * A view of the memory behind a buffer, cached. One per call site: its next buffer is nearly always the same one, or part of
- * the same read, and `Buffer.buffer` costs more than most of what is done here. Words of four octets at a time are faster
- * than Buffer's own methods for up to some hundreds of octets, because those make a view or leave JavaScript first.
+ * the same read, and `Buffer.buffer` costs more than most of what is done here. Words of four bytes at a time are faster
+ * than Buffer's own methods for up to some hundreds of bytes, because those make a view or leave JavaScript first.
  */
 export class MemoryView {
   private buffer: Buffer | null = null;
@@ -29,7 +29,7 @@ const comparedWith = new MemoryView();
 const LOOP_COPY_BYTES = 512;
 
 /** Copies `source[start, end)` to `target` at `at`. */
-export function copyOctets(source: Buffer, start: number, end: number, target: Buffer, at: number): void {
+export function copyBytes(source: Buffer, start: number, end: number, target: Buffer, at: number): void {
   const n = end - start;
   if (n > LOOP_COPY_BYTES) return void source.copy(target, at, start, end);
   const from = copied.of(source);
@@ -42,7 +42,7 @@ export function copyOctets(source: Buffer, start: number, end: number, target: B
 }
 
 /** Whether `a[start, end)` equals `b` from `at` on. */
-export function areSameOctets(a: Buffer, start: number, end: number, b: Buffer, at: number): boolean {
+export function areSameBytes(a: Buffer, start: number, end: number, b: Buffer, at: number): boolean {
   const n = end - start;
   const left = compared.of(a);
   const right = comparedWith.of(b);
@@ -63,8 +63,8 @@ export function mix(hash: number, word: number): number {
   return mixed ^ (mixed >>> 15);
 }
 
-/** 32-bit hash of octets that arrive in pieces; independent of where the pieces begin and end. Not for secrets. */
-export class OctetHash {
+/** 32-bit hash of bytes that arrive in pieces; independent of where the pieces begin and end. Not for secrets. */
+export class ByteHash {
   private hash = 0;
   private word = 0;
   private filled = 0;
@@ -98,8 +98,8 @@ export class OctetHash {
     return mix(this.hash, this.word);
   }
 
-  private addOne(octet: number): void {
-    this.word = (this.word << 8) | octet;
+  private addOne(byte: number): void {
+    this.word = (this.word << 8) | byte;
     this.filled = (this.filled + 1) & 3;
     if (this.filled === 0) this.hash = mix(this.hash, this.word);
   }

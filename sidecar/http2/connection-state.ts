@@ -12,7 +12,7 @@ import {
   RESETS_SENT,
 } from './limits.js';
 import { type LocalSettings, PeerSettings, RESPONSE_FIELDS } from './settings.js';
-import { type OctetCount, Parked, STREAM_BYTES, type Stream } from './stream.js';
+import { type ByteCount, Parked, STREAM_BYTES, type Stream } from './stream.js';
 import { StreamTable } from './stream-table.js';
 import { ControlQueue } from './write-buffer.js';
 
@@ -50,11 +50,11 @@ export interface ConnectionHandler {
 export const Closed = { unknown: 0, ended: 1, resetByUs: 2, resetByPeer: 3 } as const;
 /** Closed streams whose ending is remembered. */
 const REMEMBERED = 1024;
-/** A stream with no more payload than this to write is small, octets. */
+/** A stream with no more payload than this to write is small, bytes. */
 export const SMALL_BYTES = 4096;
-/** Bound on `smallLead`, octets: neither queue gains more of an advantage while the other is empty. */
+/** Bound on `smallLead`, bytes: neither queue gains more of an advantage while the other is empty. */
 const MAX_LEAD = 16 * 1024;
-/** Payload of patient streams that waits for more, octets, at most: one frame of the usual size. */
+/** Payload of patient streams that waits for more, bytes, at most: one frame of the usual size. */
 const PATIENT_BYTES = 16 * 1024;
 
 /**
@@ -80,14 +80,14 @@ export class ConnectionState {
   windowSettings = 0;
   isOver = false;
   isDirty = false;
-  /** Payload of patient streams that has come since the last flush, octets. */
+  /** Payload of patient streams that has come since the last flush, bytes. */
   patientBytes = 0;
 
   /** Initial window of streams as the peer has acknowledged it; and as announced, 0 where that is the same. */
   initialWindow: number;
   announcedWindow = 0;
   recvWindow = DEFAULT_WINDOW;
-  /** Credit not yet announced by WINDOW_UPDATE, octets. */
+  /** Credit not yet announced by WINDOW_UPDATE, bytes. */
   unannounced = 0;
   sendWindow = DEFAULT_WINDOW;
 
@@ -110,7 +110,7 @@ export class ConnectionState {
   /** The same for small streams. The two queues alternate. */
   firstSmall: Stream | null = null;
   lastSmall: Stream | null = null;
-  /** Octets written for small streams minus those for the others. */
+  /** Bytes written for small streams minus those for the others. */
   private smallLead = 0;
   /** Streams that wait for the connection's window only. */
   starved: Stream[] = [];
@@ -151,7 +151,7 @@ export class ConnectionState {
     readonly local: LocalSettings,
     readonly handler: ConnectionHandler,
     /** Count of payload that waits to be written, and of open streams of a peer; shared by connections. */
-    readonly waiting: OctetCount,
+    readonly waiting: ByteCount,
   ) {
     this.initialWindow = local.initialWindow;
     this.meters = metersOf(local.buckets);
@@ -169,7 +169,7 @@ export class ConnectionState {
 
   /** The header block is complete, or never will be. */
   dropBlock(): void {
-    this.waiting.octets -= this.blockBytes;
+    this.waiting.bytes -= this.blockBytes;
     this.blockStream = 0;
     this.block = [];
     this.blockBytes = 0;
@@ -218,7 +218,7 @@ export class ConnectionState {
 
   /**
    * The next stream to write; null: none is ready. Small streams do not wait for all the large ones before them, of which a
-   * single peer may have thousands: the two queues get the same number of octets.
+   * single peer may have thousands: the two queues get the same number of bytes.
    */
   takeReady(): Stream | null {
     for (;;) {
@@ -269,9 +269,9 @@ export class ConnectionState {
     if (stream.closed) return;
     stream.closed = true;
     if (stream.parked !== Parked.no) this.unpark(stream);
-    this.waiting.octets -= stream.pendingBytes + stream.listBytes;
+    this.waiting.bytes -= stream.pendingBytes + stream.listBytes;
     if (stream.id !== 0) {
-      if (this.role === 'server') this.waiting.octets -= STREAM_BYTES;
+      if (this.role === 'server') this.waiting.bytes -= STREAM_BYTES;
       this.table.remove(stream);
       this.remember(stream.id, how);
     } else {

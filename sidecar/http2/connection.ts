@@ -22,30 +22,30 @@ import { canReceiveRun, credit, receiveDataBytes, receiveDataStart, widen } from
 import { announceInitialWindow } from './receive-window.js';
 import { flush } from './send.js';
 import { firstSettings, type LocalSettings, settingsPayload } from './settings.js';
-import { Chunk, LONG_LIST_BYTES, OctetCount, Parked, Stream, type StreamOwner } from './stream.js';
+import { Chunk, LONG_LIST_BYTES, ByteCount, Parked, Stream, type StreamOwner } from './stream.js';
 import type { Output } from './write-buffer.js';
 
 /** A client's connection with fewer stream ids left than this is replaced. */
 const FEW_IDS = 1 << 20;
 
 /**
- * One HTTP/2 connection in either role: octets in, events out, octets out (RFC 9113). No sockets, no timers, no policy.
+ * One HTTP/2 connection in either role: bytes in, events out, bytes out (RFC 9113). No sockets, no timers, no policy.
  *
  *   receive(chunk, nowMs)  → handler.onStream, stream.owner.on…
  *   sendHeaders / sendData / sendTrailers / reset → handler.onDirty
- *   flush(output, room)    → octets for the socket
+ *   flush(output, room)    → bytes for the socket
  *   sendData of a patient stream → handler.onPatient, and onDirty once much of it waits
  */
 export class Connection implements FrameReceiver {
   readonly state: ConnectionState;
   private readonly reader: FrameReader;
-  /** Octets of the client's preface received. */
+  /** Bytes of the client's preface received. */
   private prefaceHave: number;
   /** Value of `reader.partialFrames` after the last read, and when it changed. */
   private partialFramesSeen = 0;
   private partialSinceMs = 0;
 
-  constructor(role: Role, local: LocalSettings, handler: ConnectionHandler, waiting = new OctetCount()) {
+  constructor(role: Role, local: LocalSettings, handler: ConnectionHandler, waiting = new ByteCount()) {
     this.state = new ConnectionState(role, local, handler, waiting);
     this.reader = new FrameReader(this, local.maxFrame);
     this.prefaceHave = role === 'server' ? 0 : PREFACE.length;
@@ -66,7 +66,7 @@ export class Connection implements FrameReceiver {
   }
 
   /**
-   * Handles what the socket read at `nowMs` (monotonic): octets `[start, end)` of `chunk`. The nine before them may be written
+   * Handles what the socket read at `nowMs` (monotonic): bytes `[start, end)` of `chunk`. The nine before them may be written
    * over, and `chunk` is the connection's from now on. Never throws, whatever the peer sends.
    * @returns `end`; less when the frames of `allowFrames` are used up: the rest from there on is to be given again.
    */
@@ -100,7 +100,7 @@ export class Connection implements FrameReceiver {
     this.reader.framesLeft = frames;
   }
 
-  /** Writes queued frames into `output`, up to about `room` octets. Never throws. */
+  /** Writes queued frames into `output`, up to about `room` bytes. Never throws. */
   flush(output: Output, room: number): void {
     this.state.isDirty = false;
     this.state.patientBytes = 0;
@@ -173,13 +173,13 @@ export class Connection implements FrameReceiver {
     return this.reader.isMidFrame || this.state.blockStream !== 0 || this.prefaceHave < PREFACE.length;
   }
 
-  /** Octets that the incomplete frame lacks; 0 between frames. */
-  get missingOctets(): number {
-    return this.reader.missingOctets;
+  /** Bytes that the incomplete frame lacks; 0 between frames. */
+  get missingBytes(): number {
+    return this.reader.missingBytes;
   }
 
   /**
-   * When the present incomplete header block, or frame other than DATA, began, monotonic ms; 0 = none. Further octets do
+   * When the present incomplete header block, or frame other than DATA, began, monotonic ms; 0 = none. Further bytes do
    * not change it, so that a timeout finds a peer that sends them one by one.
    */
   get unfinishedSinceMs(): number {
@@ -200,7 +200,7 @@ export class Connection implements FrameReceiver {
     stream.headerExtras = extras;
     const bytes = listBytes(list, extras);
     if (bytes > LONG_LIST_BYTES) {
-      this.state.waiting.octets += bytes - stream.headersBytes;
+      this.state.waiting.bytes += bytes - stream.headersBytes;
       stream.headersBytes = bytes;
     }
     if (end) stream.endAfterPending = true;
@@ -219,7 +219,7 @@ export class Connection implements FrameReceiver {
   sendData(stream: Stream, buffer: Buffer, start: number, end: number, last: boolean): void {
     if (stream.closed || stream.localEnded) return;
     if (last) stream.endAfterPending = true;
-    this.state.waiting.octets += end - start;
+    this.state.waiting.bytes += end - start;
     const waits = stream.parked !== Parked.no || (stream.sendWindow <= 0 && stream.id !== 0);
     if (waits) {
       if (end > start) hold(stream, buffer, start, end);
@@ -245,7 +245,7 @@ export class Connection implements FrameReceiver {
     if (end === start || !appendFramed(stream, buffer, start, end))
       return this.sendData(stream, buffer, start, end, last);
     if (last) stream.endAfterPending = true;
-    this.state.waiting.octets += end - start;
+    this.state.waiting.bytes += end - start;
     stream.pendingBytes += end - start;
     stream.isCompact = false;
     this.queue(stream, end - start);
@@ -264,7 +264,7 @@ export class Connection implements FrameReceiver {
     stream.trailerExtras = extras;
     const bytes = listBytes(list, extras);
     if (bytes > LONG_LIST_BYTES) {
-      this.state.waiting.octets += bytes - stream.trailersBytes;
+      this.state.waiting.bytes += bytes - stream.trailersBytes;
       stream.trailersBytes = bytes;
     }
     if (stream.pendingBytes === 0 || stream.sendWindow > 0) this.state.hurry(stream);
@@ -282,7 +282,7 @@ export class Connection implements FrameReceiver {
     c.close(stream, Closed.resetByUs);
   }
 
-  /** `bytes` of payload have been passed on: returns that credit to the peer. @param target window to raise it to, octets. */
+  /** `bytes` of payload have been passed on: returns that credit to the peer. @param target window to raise it to, bytes. */
   credit(stream: Stream, bytes: number, target: number): void {
     credit(this.state, stream, bytes, target);
   }

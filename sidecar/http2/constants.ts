@@ -58,7 +58,7 @@ export type Readiness = (typeof Readiness)[keyof typeof Readiness];
 
 /** RFC 9113 section 4.1. */
 export const FRAME_HEADER_BYTES = 9;
-/** Initial values and bounds of RFC 9113 sections 6.5.2 and 6.9.1, octets. */
+/** Initial values and bounds of RFC 9113 sections 6.5.2 and 6.9.1, bytes. */
 export const DEFAULT_WINDOW = 65_535;
 export const DEFAULT_MAX_FRAME = 16_384;
 export const MAX_WINDOW = 0x7fffffff;

@@ -8,11 +8,11 @@ export interface FrameReceiver {
   /** A DATA frame begins; `length` is its whole payload with padding, as flow control counts it. */
   onDataStart(flags: number, streamId: number, length: number): void;
   /**
-   * Several whole DATA frames of one stream without flags, `length` octets of payload in all. True: received like one frame,
-   * whose octets follow; false: the frames come one by one.
+   * Several whole DATA frames of one stream without flags, `length` bytes of payload in all. True: received like one frame,
+   * whose bytes follow; false: the frames come one by one.
    */
   onDataRun(streamId: number, length: number): boolean;
-  /** Octets of that frame; `last` with the final ones, which may be none. The receiver owns `buffer`. */
+  /** Bytes of that frame; `last` with the final ones, which may be none. The receiver owns `buffer`. */
   onDataBytes(buffer: OwnedBuffer, start: number, end: number, last: boolean): void;
   /** A frame above our MAX_FRAME_SIZE. */
   onOversize(type: number, streamId: number, length: number): void;
@@ -29,7 +29,7 @@ enum Phase {
 /** As good as no limit; a small integer, so that it is counted down fast. */
 const NO_LIMIT = 0x3fffffff;
 
-/** DATA frames up to this size are joined; the payload of larger ones is passed on where it lies, octets. */
+/** DATA frames up to this size are joined; the payload of larger ones is passed on where it lies, bytes. */
 const RUN_FRAME_BYTES = 1024;
 
 /** Payload length of the DATA frame at `at` when it continues a run of `id`, else 0. */
@@ -45,10 +45,10 @@ function runLength(chunk: Buffer, at: number, end: number, id: number): number {
   return same ? length : 0;
 }
 
-/** From this size on `copyWithin` is faster than a loop over words, octets. */
+/** From this size on `copyWithin` is faster than a loop over words, bytes. */
 const LOOP_MOVE_BYTES = 96;
 
-/** Moves `n` octets from `from` down to `to`, front first, so the ranges may overlap. */
+/** Moves `n` bytes from `from` down to `to`, front first, so the ranges may overlap. */
 function moveDown(chunk: OwnedBuffer, view: DataView, to: number, from: number, n: number): void {
   if (n >= LOOP_MOVE_BYTES) {
     chunk.copyWithin(to, from, from + n);
@@ -60,7 +60,7 @@ function moveDown(chunk: OwnedBuffer, view: DataView, to: number, from: number, 
 }
 
 /**
- * Splits octets into frames (RFC 9113 section 4.1), wherever chunks begin and end. DATA is passed on as it arrives, without
+ * Splits bytes into frames (RFC 9113 section 4.1), wherever chunks begin and end. DATA is passed on as it arrives, without
  * its padding, so that a large frame is never assembled; other frames are passed on whole.
  */
 export class FrameReader {
@@ -74,7 +74,7 @@ export class FrameReader {
   private streamId = 0;
   private payload: Buffer | null = null;
   private payloadHave = 0;
-  /** Octets of DATA and of padding that are missing. */
+  /** Bytes of DATA and of padding that are missing. */
   private remaining = 0;
   private padding = 0;
   /** Where a run ends, in the chunk being read, that the receiver has refused: its frames come one by one. */
@@ -95,8 +95,8 @@ export class FrameReader {
     return this.phase !== Phase.header || this.headHave > 0;
   }
 
-  /** Octets that the incomplete frame lacks, or its header; 0 between frames. */
-  get missingOctets(): number {
+  /** Bytes that the incomplete frame lacks, or its header; 0 between frames. */
+  get missingBytes(): number {
     if (this.phase === Phase.payload) return this.payload!.length - this.payloadHave;
     if (this.phase === Phase.header) return this.headHave > 0 ? 9 - this.headHave : 0;
     return this.remaining + this.padding;
@@ -108,7 +108,7 @@ export class FrameReader {
   }
 
   /**
-   * Reads `chunk[from, end)`. Takes these octets over: they may be rearranged, and payload is passed on as slices of them.
+   * Reads `chunk[from, end)`. Takes these bytes over: they may be rearranged, and payload is passed on as slices of them.
    * @returns `end`; less when `framesLeft` is used up: the frame that begins there is still to be read.
    */
   read(chunk: OwnedBuffer, from: number, end: number): number {

@@ -3,17 +3,17 @@ import type { OwnedBuffer } from './owned-buffer.js';
 import { Chunk, type Stream } from './stream.js';
 import { putFrameHeader } from './write-buffer.js';
 
-/** A smaller piece is cheaper to pack than to send from where it lies, unless it follows one that is sent so, octets. */
+/** A smaller piece is cheaper to pack than to send from where it lies, unless it follows one that is sent so, bytes. */
 const LEAST_BYTES = 4096;
 /** Where flags and stream id are in a frame header (RFC 9113 section 4.1). */
 const FLAGS_AT = 4;
 const ID_AT = 5;
-/** Octets sent in one turn of a stream at most, plus one frame. */
+/** Bytes sent in one turn of a stream at most, plus one frame. */
 const MOST_BYTES = 64 * 1024;
 
 /**
  * Queues payload that was just received to be sent from the read buffer, with a frame header in front of it: the nine
- * octets before `start` are the header it came with, or were read before it. Payload in frames that came one after
+ * bytes before `start` are the header it came with, or were read before it. Payload in frames that came one after
  * another becomes one piece with their headers between, so that it is neither copied nor cut (RFC 9113 section 4.1).
  * False: it cannot, and nothing has changed. Takes over the headers in `buffer`; the payload may have other readers.
  */
@@ -68,7 +68,7 @@ function lengthAt(buffer: Buffer, at: number): number {
   return (buffer[at]! << 16) | (buffer[at + 1]! << 8) | buffer[at + 2]!;
 }
 
-/** Octets of payload in a framed piece. */
+/** Bytes of payload in a framed piece. */
 export function payloadOf({ start, end, frames }: Chunk): number {
   return end - start - frames * FRAME_HEADER_BYTES;
 }

@@ -2,7 +2,7 @@ import { Closed, type ConnectionState } from './connection-state.js';
 import { ErrorCode, FrameType } from './constants.js';
 import { Ending, type Stream } from './stream.js';
 
-/** Octets of the explanation in a GOAWAY, at most. */
+/** Bytes of the explanation in a GOAWAY, at most. */
 const DEBUG_BYTES = 120;
 
 /** Queues GOAWAY (RFC 9113 section 6.8) with the last stream id that is processed, an error code and an explanation. */

@@ -65,7 +65,7 @@ function makeView(block: HeaderBlock): HeaderView {
   return stable;
 }
 
-/** `content-length`, octets; −1 when absent. Not in the view, because it differs from call to call. */
+/** `content-length`, bytes; −1 when absent. Not in the view, because it differs from call to call. */
 export function contentLengthOf(block: HeaderBlock): number {
   const { extras } = block;
   for (let i = 0; i < extras.length; i++)

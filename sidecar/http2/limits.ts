@@ -71,7 +71,7 @@ export function maxBlockFrames(blockBytes: number): number {
  * factor is no mistake of a client: it costs time to decode.
  */
 export const FAR_TOO_LONG = 4;
-/** Control octets (acknowledgements, resets) a peer may leave unread. */
+/** Control bytes (acknowledgements, resets) a peer may leave unread. */
 export const UNREAD_CONTROL_BYTES = 128 * 1024;
 /** Interim (1xx) responses to one request. */
 export const INFORMATIONAL = 10;

@@ -1,17 +1,17 @@
 import { unframe } from './framed-data.js';
 import { Chunk, type Stream } from './stream.js';
 
-/** Buffers up to this size may stay referenced whatever part of them is used, octets. */
+/** Buffers up to this size may stay referenced whatever part of them is used, bytes. */
 const POOLED_BYTES = 16 * 1024;
-/** Pieces below this size are gathered in common buffers, octets. */
+/** Pieces below this size are gathered in common buffers, bytes. */
 const SMALL_BYTES = 4096;
-/** Size of those buffers, octets; the first ones are smaller. */
+/** Size of those buffers, bytes; the first ones are smaller. */
 const GATHER_BYTES = 16 * 1024;
 const FIRST_GATHER_BYTES = 512;
 
 /**
  * Appends `buffer[start, end)` to the payload that waits on `stream`, for a window or for the socket. Waiting payload is
- * kept at about its own size: a slice pins the whole read buffer it came from, and a piece of one octet costs a hundred of
+ * kept at about its own size: a slice pins the whole read buffer it came from, and a piece of one byte costs a hundred of
  * bookkeeping. So slices are copied out of large buffers, small pieces gathered, and large pieces left where they are.
  */
 export function hold(stream: Stream, buffer: Buffer, start: number, end: number): void {
@@ -67,7 +67,7 @@ function push(stream: Stream, chunk: Chunk, spare: number): void {
   stream.lastChunk = chunk;
 }
 
-/** Whether a piece of `n` octets uses too little of its buffer's memory. */
+/** Whether a piece of `n` bytes uses too little of its buffer's memory. */
 function isWasteful(buffer: Buffer, n: number): boolean {
   const backing = buffer.buffer.byteLength;
   return backing > POOLED_BYTES && n * 5 < backing;

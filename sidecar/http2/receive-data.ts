@@ -53,7 +53,7 @@ export function canReceiveRun(c: ConnectionState, id: number, length: number): b
 
 /**
  * Returns `bytes` of credit for `stream`: WINDOW_UPDATE is sent when half of its window is due.
- * @param target window to raise it to, octets; none when that is no more than it is now.
+ * @param target window to raise it to, bytes; none when that is no more than it is now.
  */
 export function credit(c: ConnectionState, stream: Stream, bytes: number, target: number): void {
   stream.unannounced += bytes;
@@ -87,7 +87,7 @@ function announceConnection(c: ConnectionState): void {
   c.dirty();
 }
 
-/** Octets of the DATA frame that was begun; `last` with the final ones, which may be none. */
+/** Bytes of the DATA frame that was begun; `last` with the final ones, which may be none. */
 export function receiveDataBytes(
   c: ConnectionState,
   buffer: OwnedBuffer,

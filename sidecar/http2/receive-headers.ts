@@ -16,7 +16,7 @@ import type { HeaderBlock } from './hpack/header-list.js';
 import { FAR_TOO_LONG, INFORMATIONAL } from './limits.js';
 import { LONG_LIST_BYTES, NO_OWNER, STREAM_BYTES, Stream } from './stream.js';
 
-/** Bit beside the flags of HEADERS (one octet) while the block is incomplete: the stream depends on itself. */
+/** Bit beside the flags of HEADERS (one byte) while the block is incomplete: the stream depends on itself. */
 const SELF_DEPENDENT = 0x100;
 
 /**
@@ -47,7 +47,7 @@ export const receiveHeaders: FrameHandler = (c, flags, id, buffer, start, end) =
   c.blockFrames = 1;
   c.block = [Buffer.from(buffer.subarray(at, to))];
   c.blockBytes = to - at;
-  c.waiting.octets += to - at;
+  c.waiting.bytes += to - at;
   if (at === to) meter(c, c.meters['empty-frames']);
 };
 
@@ -56,7 +56,7 @@ export const receiveContinuation: FrameHandler = (c, flags, id, buffer, start, e
   if (c.blockStream === 0) protocolError('CONTINUATION without HEADERS');
   c.blockFrames++;
   c.blockBytes += end - start;
-  c.waiting.octets += end - start;
+  c.waiting.bytes += end - start;
   if (c.blockFrames > c.maxBlockFrames || c.blockBytes > c.maxBlockBytes) exceed(c, 'header-block-frames');
   if (start === end && (flags & Flag.endHeaders) === 0) meter(c, c.meters['empty-frames']);
   c.block.push(Buffer.from(buffer.subarray(start, end)));
@@ -120,7 +120,7 @@ function receiveRequest(
   stream.expectedBytes = block.overLimit ? -1 : contentLengthOf(block);
   c.table.add(stream);
   if (block.bytes > LONG_LIST_BYTES && !block.overLimit) stream.requestListBytes = block.bytes;
-  c.waiting.octets += STREAM_BYTES + stream.requestListBytes;
+  c.waiting.bytes += STREAM_BYTES + stream.requestListBytes;
   c.current = stream;
   c.handler.onStream(stream, block, ended);
 }

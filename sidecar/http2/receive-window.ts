@@ -4,7 +4,7 @@ import { credit } from './receive-data.js';
 import { settingsPayload } from './settings.js';
 
 /**
- * Changes the initial window of streams while the connection is open, octets (RFC 9113 section 6.9.2): the windows of open
+ * Changes the initial window of streams while the connection is open, bytes (RFC 9113 section 6.9.2): the windows of open
  * streams change by as much, below zero if need be. A smaller one takes effect with the acknowledgement, since the peer sends
  * by the old one until then; a larger one at once, since its acknowledgement may follow DATA. Ignored while the peer has
  * not acknowledged the change before.

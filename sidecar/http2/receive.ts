@@ -14,7 +14,7 @@ import { acknowledgeWindow } from './receive-window.js';
 import { applySettings } from './settings.js';
 import { Ending } from './stream.js';
 
-/** Octets of the explanation in a GOAWAY that are read. */
+/** Bytes of the explanation in a GOAWAY that are read. */
 const DEBUG_BYTES = 128;
 
 /**

@@ -7,11 +7,11 @@ import { compact } from './pending-data.js';
 import { type Chunk, Ending, NO_FIELDS, Parked, type Stream } from './stream.js';
 import { type Output, putFrameHeader } from './write-buffer.js';
 
-/** Octets of payload that a stream writes before the next one; also the smallest MAX_FRAME_SIZE of RFC 9113. */
+/** Bytes of payload that a stream writes before the next one; also the smallest MAX_FRAME_SIZE of RFC 9113. */
 const QUANTUM = 16 * 1024;
 
 /**
- * Writes queued frames, up to about `room` octets: control frames first, then the streams in turn, one quantum each, so
+ * Writes queued frames, up to about `room` bytes: control frames first, then the streams in turn, one quantum each, so
  * that no call delays the others. Stream ids are assigned and header lists encoded here, in the order on the wire, so
  * that a call that is reset before its turn was never sent.
  */
@@ -43,7 +43,7 @@ function writeTurn(c: ConnectionState, stream: Stream, out: Output): void {
   if (stream.pendingBytes > 0 && !writePayload(c, stream, out)) return;
   if (stream.trailers !== null) {
     writeBlock(c, stream.trailers, stream.trailerExtras, stream.id, Flag.endStream, out);
-    c.waiting.octets -= stream.trailersBytes;
+    c.waiting.bytes -= stream.trailersBytes;
     stream.trailersBytes = 0;
     stream.trailers = null;
     stream.trailerExtras = NO_FIELDS;
@@ -88,7 +88,7 @@ function writeHeaders(c: ConnectionState, stream: Stream, out: Output): void {
   const isLast = stream.pendingBytes === 0 && stream.trailers === null;
   const ends = stream.endAfterPending && isLast && !stream.endsByData;
   writeBlock(c, stream.headers!, stream.headerExtras, stream.id, ends ? Flag.endStream : 0, out);
-  c.waiting.octets -= stream.headersBytes;
+  c.waiting.bytes -= stream.headersBytes;
   stream.headersBytes = 0;
   stream.headers = null;
   stream.headerExtras = NO_FIELDS;
@@ -148,7 +148,7 @@ function writePayload(c: ConnectionState, stream: Stream, out: Output): boolean 
   }
   stream.sendWindow -= n;
   c.sendWindow -= n;
-  c.waiting.octets -= n;
+  c.waiting.bytes -= n;
   const ends = n === stream.pendingBytes && stream.endAfterPending && stream.trailers === null;
   out.frameHeader(n, FrameType.data, ends ? Flag.endStream : 0, stream.id);
   c.meters.pings.forgive();
@@ -158,7 +158,7 @@ function writePayload(c: ConnectionState, stream: Stream, out: Output): boolean 
   return afterPayload(c, stream, n);
 }
 
-/** Octets of bare payload from `first` on, `most` at most. */
+/** Bytes of bare payload from `first` on, `most` at most. */
 function bareBytes(first: Chunk, most: number): number {
   let bytes = first.end - first.start;
   for (let chunk = first.next; bytes < most && chunk !== null && chunk.frames === 0; chunk = chunk.next)
@@ -166,7 +166,7 @@ function bareBytes(first: Chunk, most: number): number {
   return Math.min(bytes, most);
 }
 
-/** Writes the frames of a piece, `n` octets of payload, as they lie in its buffer. */
+/** Writes the frames of a piece, `n` bytes of payload, as they lie in its buffer. */
 function writeFrames(
   c: ConnectionState,
   stream: Stream,
@@ -178,7 +178,7 @@ function writeFrames(
   if (piece.next === null) stream.lastChunk = null;
   stream.sendWindow -= n;
   c.sendWindow -= n;
-  c.waiting.octets -= n;
+  c.waiting.bytes -= n;
   stream.pendingBytes -= n;
   const ends = stream.pendingBytes === 0 && stream.endAfterPending && stream.trailers === null;
   completeFrames(piece, stream.id, ends);
@@ -188,7 +188,7 @@ function writeFrames(
   return afterPayload(c, stream, n);
 }
 
-/** `n` octets of payload have been written; true when none is left and the stream is open. */
+/** `n` bytes of payload have been written; true when none is left and the stream is open. */
 function afterPayload(c: ConnectionState, stream: Stream, n: number): boolean {
   stream.owner.onSent(stream, n);
   if (stream.pendingBytes === 0) return !stream.closed;
@@ -198,7 +198,7 @@ function afterPayload(c: ConnectionState, stream: Stream, n: number): boolean {
   return false;
 }
 
-/** Moves `n` octets of pending payload to the output. */
+/** Moves `n` bytes of pending payload to the output. */
 function takePayload(stream: Stream, n: number, out: Output): void {
   let left = n;
   while (left > 0) {

@@ -10,7 +10,7 @@ import {
 } from './constants.js';
 import { BUCKETS, type Buckets } from './limits.js';
 
-/** Settings of this side, octets and counts (RFC 9113 section 6.5.2). */
+/** Settings of this side, bytes and counts (RFC 9113 section 6.5.2). */
 export interface LocalSettings {
   readonly maxConcurrentStreams: number;
   readonly initialWindow: number;

@@ -2,12 +2,12 @@ import type { HeaderField } from './hpack/field.js';
 import type { HeaderBlock, StableList } from './hpack/header-list.js';
 import type { OwnedBuffer } from './owned-buffer.js';
 
-/** Octets of payload that wait to be written, of all connections that share the count; changed per frame. */
-export class OctetCount {
-  octets = 0;
+/** Bytes of payload that wait to be written, of all connections that share the count; changed per frame. */
+export class ByteCount {
+  bytes = 0;
 }
 
-/** Memory of an open stream of a peer besides payload, octets: records of the stream and of its call. */
+/** Memory of an open stream of a peer besides payload, bytes: records of the stream and of its call. */
 export const STREAM_BYTES = 4096;
 
 /** Why a stream ended before both sides had finished. */
@@ -40,7 +40,7 @@ export interface StreamOwner {
   readonly readLimits?: { readonly deadlineMs: number; readonly idleTimeoutMs: number };
   /** The handling of an event of this stream has thrown: ends what it carries. */
   giveUp?(): void;
-  /** Server: octets buffered for this stream besides its records; absent: what waits to be written on it. */
+  /** Server: bytes buffered for this stream besides its records; absent: what waits to be written on it. */
   bufferedBytes?(stream: Stream): number;
   /**
    * Server: since when nothing has moved because the peer owes the rest of a message, monotonic ms; Infinity: something moves, or is not
@@ -68,7 +68,7 @@ export const LONG_LIST_BYTES = 16 * 1024;
 /** A piece of payload that waits to be written. */
 export class Chunk {
   next: Chunk | null = null;
-  /** Free octets after `end`; −1: the buffer belongs to others and is not written to. */
+  /** Free bytes after `end`; −1: the buffer belongs to others and is not written to. */
   spare = -1;
   /** DATA frames in `[start, end)`, headers included, ready to be sent as they are (framed-data.ts); 0: bare payload. */
   frames = 0;
@@ -93,15 +93,15 @@ export class Stream {
   remoteEnded = false;
   localEnded = false;
   closed = false;
-  /** `content-length` of the peer's body, octets; −1: absent, not checked. */
+  /** `content-length` of the peer's body, bytes; −1: absent, not checked. */
   expectedBytes = -1;
   receivedBytes = 0;
   /** Interim (1xx) responses received. */
   informational = 0;
 
-  /** The window to restore, octets. */
+  /** The window to restore, bytes. */
   recvTarget = this.recvWindow;
-  /** Credit not yet announced by WINDOW_UPDATE, octets. */
+  /** Credit not yet announced by WINDOW_UPDATE, bytes. */
   unannounced = 0;
 
   /** Output in order: headers, payload, then trailers or a bare END_STREAM. */
@@ -132,7 +132,7 @@ export class Stream {
   /** Client: was parked, and gets one of the next ids. */
   isReleased = false;
 
-  /** `recvWindow`: octets that the peer may still send. */
+  /** `recvWindow`: bytes that the peer may still send. */
   constructor(
     public owner: StreamOwner,
     public recvWindow: number,

@@ -2,7 +2,7 @@ import { FRAME_HEADER_BYTES } from './constants.js';
 import { type OwnedBuffer, ownBuffer } from './owned-buffer.js';
 
 const SLAB_BYTES = 64 * 1024;
-/** Payload of this size or more goes by reference, octets: below, packing is cheaper than another part of a writev. */
+/** Payload of this size or more goes by reference, bytes: below, packing is cheaper than another part of a writev. */
 const BY_REFERENCE = 4096;
 /** Up to this size a loop over words is faster than `Buffer.copy`, which makes a view first. */
 const LOOP_COPY_BYTES = 512;
@@ -33,9 +33,9 @@ function copySmall(source: Buffer, start: number, n: number, at: number): void {
 }
 
 /**
- * Octets on their way to a socket. Small pieces are packed side by side into slabs; large payloads go by reference. What was
+ * Bytes on their way to a socket. Small pieces are packed side by side into slabs; large payloads go by reference. What was
  * handed to a socket stays valid without copying: a slab is reused only when every socket has reported that the kernel
- * has taken its octets (`settle`).
+ * has taken its bytes (`settle`).
  */
 export class Output {
   /** Finished parts in order; the part being packed is `slab[from, slabAt)`. */
@@ -59,7 +59,7 @@ export class Output {
     this.lastSource = null;
   }
 
-  /** Makes room for `n` contiguous octets: then write to `buffer` from `at` and call `advance`. */
+  /** Makes room for `n` contiguous bytes: then write to `buffer` from `at` and call `advance`. */
   reserve(n: number): void {
     if (slabAt + n <= slab.length) return;
     this.seal();
@@ -136,7 +136,7 @@ export class Output {
   }
 }
 
-/** Writes a frame header (RFC 9113 section 4.1) of 9 octets. */
+/** Writes a frame header (RFC 9113 section 4.1) of 9 bytes. */
 export function putFrameHeader(
   target: OwnedBuffer,
   at: number,
@@ -180,11 +180,11 @@ export class ControlQueue {
     this.length += FRAME_HEADER_BYTES + 4;
   }
 
-  /** Octets as they are: the client's preface. */
-  raw(octets: Buffer): void {
-    this.room(octets.length);
-    octets.copy(this.buffer, this.length);
-    this.length += octets.length;
+  /** Bytes as they are: the client's preface. */
+  raw(bytes: Buffer): void {
+    this.room(bytes.length);
+    bytes.copy(this.buffer, this.length);
+    this.length += bytes.length;
   }
 
   /** Moves everything to `output`. */
@@ -197,7 +197,7 @@ export class ControlQueue {
     if (this.buffer.length > 4096) this.buffer = ownBuffer(Buffer.allocUnsafe(256));
   }
 
-  /** Grows the buffer to hold `n` more octets. */
+  /** Grows the buffer to hold `n` more bytes. */
   private room(n: number): void {
     if (this.length + n <= this.buffer.length) return;
     const grown = ownBuffer(Buffer.allocUnsafe(Math.max(this.buffer.length * 2, this.length + n)));

@@ -232,7 +232,7 @@ export class InboundAdmission implements LimitsOfCall {
   }
 
   /** The first message of a stream has come whose caller says how long it waits for it. */
-  noteFirstMessage(call: InboundCall): void {
+  recordFirstMessage(call: InboundCall): void {
     this.firstMessages.record(this.sinceAsked(call));
   }
 

@@ -20,7 +20,7 @@ export interface LimitsOfCall {
   refusalFor(admission: Admission, ticket: Ticket): LocalReply;
   waitOn(call: InboundCall, ticket: Ticket): LocalReply | null;
   expire(ticket: Ticket): LocalReply;
-  noteFirstMessage(call: InboundCall): void;
+  recordFirstMessage(call: InboundCall): void;
   release(call: InboundCall, ticket: Ticket, nowMs: number): void;
 }
 

@@ -18,7 +18,7 @@ export interface FrontMethods {
   answer(path: string, message: Buffer): Promise<FrontAnswer>;
 }
 
-/** Longest request of such a method, octets: a name and a few parameters. */
+/** Longest request of such a method, bytes: a name and a few parameters. */
 export const MAX_FRONT_REQUEST_BYTES = 16 * 1024;
 
 /** The one message of a request that is complete, inflated where it is compressed; else why it cannot be read. */
@@ -30,7 +30,7 @@ export function messageOf(call: InboundCall): Buffer | LocalReply {
   if (body[0] === 0) return bytes;
   const encoding = metadataValue(call.block, 'grpc-encoding') ?? 'identity';
   if (!canInflate(encoding)) return unreadable(`it is compressed as '${encoding.slice(0, 40)}'`);
-  for (const { octets, isWhole } of inflatedPrefixes(encoding, bytes, true)) if (isWhole) return octets;
+  for (const prefix of inflatedPrefixes(encoding, bytes, true)) if (prefix.isWhole) return prefix.bytes;
   return unreadable(`the bytes are not compressed as '${encoding}', or are more than ${MAX_INFLATED_BYTES}`);
 }
 

@@ -38,7 +38,7 @@ export interface InboundDeps {
   readonly models: readonly ServedModel[];
   readonly intentions: IntentionTable;
   readonly context: DataPlaneContext;
-  /** Octets of a request that are kept for another attempt, at most. */
+  /** Bytes of a request that are kept for another attempt, at most. */
   readonly replayBytes: number;
   /** Absent: calls are not refused for memory pressure. */
   readonly readMemory?: (() => MemoryReading) | undefined;

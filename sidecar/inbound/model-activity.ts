@@ -108,7 +108,7 @@ export class ModelActivity {
     let lastDeadlineMs = this.abandonedDeadlineMs;
     let lastAnswerMs = this.lastCompletionMs;
     for (const { queueStartedMs, call } of this.running) {
-      // Octets of a response show that the model works; octets of a request do not.
+      // Bytes of a response show that the model works; bytes of a request do not.
       const sinceMs = Math.max(queueStartedMs, call.lastResponseMs);
       if (oldest === 0 || sinceMs < oldest) oldest = sinceMs;
       if (call.isCommitted && call.lastResponseMs > lastAnswerMs) lastAnswerMs = call.lastResponseMs;

@@ -161,12 +161,12 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
   }
 
   /** A call has been offered to a queue. */
-  private noteBegin(): void {
+  private recordBegin(): void {
     this.calls++;
   }
 
   /** It is over. */
-  private noteEnd(): void {
+  private recordEnd(): void {
     this.calls--;
     if (this.calls === 0) this.onIdle?.();
   }
@@ -211,7 +211,7 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
   /** Offers the call to the queue; it starts now or when its turn comes. Returned is the reply where it is refused. */
   enqueue(call: InboundCall): LocalReply | null {
     call.isOffered = true;
-    this.noteBegin();
+    this.recordBegin();
     if (call.requestEnded && call.plan.holdsResponse) {
       // The attempt timeout of the caller's sidecar counts from the end of the request.
       const untilMs = this.context.nowMs + attemptTimeoutIn(call.block);
@@ -314,7 +314,7 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
     } else {
       ticket.limits.queue.remove(ticket);
     }
-    if (call.isOffered) this.noteEnd();
+    if (call.isOffered) this.recordEnd();
   }
 
   /** Gives the free places in its queues away. */

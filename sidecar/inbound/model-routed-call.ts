@@ -197,7 +197,7 @@ export class ModelRoutedCall extends InboundCall {
     this.modelHandler.onModelUnclear(this);
   }
 
-  /** Reads a compressed first message, of which the octets in `more` are not buffered yet. False: what has come of it is not enough. */
+  /** Reads a compressed first message, of which the bytes in `more` are not buffered yet. False: what has come of it is not enough. */
   private readCompressed(more: Buffer): boolean {
     const { buffered, reader } = this;
     const bytes = Math.min(PREFIX_BYTES + reader.length, PREFIX_BYTES + MAX_INFLATED_BYTES);
@@ -216,9 +216,9 @@ export class ModelRoutedCall extends InboundCall {
     const inner = new NameReader(this.scope, this.method.layout);
     let isHead = false;
     let isRead = false;
-    for (const { octets, isWhole } of inflatedPrefixes(encoding, head, isAll)) {
+    for (const { bytes, isWhole } of inflatedPrefixes(encoding, head, isAll)) {
       isHead = true;
-      inner.feedMessage(octets, isWhole);
+      inner.feedMessage(bytes, isWhole);
       isRead = isWhole;
       if (inner.naming !== Naming.reading && (this.scope === 'beginning' || inner.naming !== Naming.found))
         break;
@@ -265,7 +265,7 @@ export class ModelRoutedCall extends InboundCall {
     return this.modelHandler.onModelMoved(this, this.latest);
   }
 
-  /** Whether these octets name no other model than the first message did, or one that is within its limits. */
+  /** Whether these bytes name no other model than the first message did, or one that is within its limits. */
   private namesSameModel(buffer: Buffer, start: number, end: number): boolean {
     const { reader, compressed } = this;
     for (let at = start; at < end; ) {

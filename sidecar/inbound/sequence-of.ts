@@ -30,8 +30,8 @@ function readCompressed(call: InboundCall, length: number, body: Buffer): Sequen
   const encoding = metadataValue(call.block, 'grpc-encoding') ?? 'identity';
   if (!canInflate(encoding)) return null;
   const part = body.subarray(0, Math.min(length, MAX_INFLATED_BYTES));
-  for (const { octets } of inflatedPrefixes(encoding, part, part.length === length)) {
-    const found = readSequence(octets);
+  for (const { bytes } of inflatedPrefixes(encoding, part, part.length === length)) {
+    const found = readSequence(bytes);
     if (found !== null) return found;
   }
   return null;

@@ -96,7 +96,7 @@ function limitOf(call: Call, attempt: OutboundAttempt, nowMs: number): number {
  * An attempt that its endpoint gave up at the limit it was told ends as one that met the attempt timeout here: which of the
  * two clocks is first is chance. The status and the trailers of the endpoint stay.
  */
-export function noteLimit(call: Call, attempt: OutboundAttempt, nowMs: number): void {
+export function recordLimit(call: Call, attempt: OutboundAttempt, nowMs: number): void {
   if (!attempt.isLimitTold || call.isCommitted) return;
   const tookMs = nowMs - endpointWaitStartMs(call, attempt);
   if (endsAtLimit(attempt.ended as AttemptEnd, attempt.status, tookMs, call.plan.attemptTimeoutMs))

@@ -18,7 +18,7 @@ import { idleReply, type LocalReply } from '../relay/local-reply.js';
 import { Next } from '../relay/next.js';
 import { expireCall, finishComplete, finishWith, sendLocalReply } from '../relay/response.js';
 import { timeAllowedMs } from '../relay/route-table.js';
-import { noteLimit } from './attempt-timeout.js';
+import { recordLimit } from './attempt-timeout.js';
 import {
   Entry,
   type Failure,
@@ -27,7 +27,7 @@ import {
   type UpstreamHandler,
 } from './call.js';
 import { onResumed } from './call-events.js';
-import { noteFailure } from './failed-upstream.js';
+import { recordFailure } from './failed-upstream.js';
 import { onFallbackFinish, runFallback } from './fallback/chain.js';
 import { fallBack, recordPrimaryDeadline, recordPrimaryResponse } from './fallback/primary.js';
 import { finalFields } from './final-failure.js';
@@ -35,7 +35,7 @@ import * as hedging from './hedging.js';
 import { recordOutcome } from './outcome-recorder.js';
 import { deadlineReply, failureOf, notResumedReply } from './replies.js';
 import { isServedNowhere, lacksIdentity, retryWaitMs } from './retry.js';
-import { noteAnswer } from './stream/message-watch.js';
+import { recordAnswer } from './stream/message-watch.js';
 import type { UpstreamState } from './upstream-state.js';
 
 /** Where a call goes on that is not over yet; `Outbound` is it. */
@@ -55,7 +55,7 @@ const LOST_PROCESS = AttemptTrait.modelCrashed | AttemptTrait.modelLost;
 export function endAttempt(way: CallWay, call: OutboundCall, attempt: OutboundAttempt): void {
   const { state } = way;
   const now = state.context.nowMs;
-  if (attempt.isLimitTold) noteLimit(call, attempt, now);
+  if (attempt.isLimitTold) recordLimit(call, attempt, now);
   const outcome = recordOutcome(call, attempt, state.context);
   if (call.observer !== null) call.observer.onAttemptEnd(call, attempt);
   if (outcome === Outcome.success) {
@@ -65,7 +65,7 @@ export function endAttempt(way: CallWay, call: OutboundCall, attempt: OutboundAt
   if (call.resumable?.isComplete) return finishComplete(call);
   if ((attempt.traits & LOST_PROCESS) !== 0) state.poison.onProcessLost(call, attempt, now);
   if (call.hedge !== null) {
-    if (hedging.leaveToOtherAttempt(call, attempt, outcome, now) === Next.handled) return;
+    if (hedging.deferToOtherAttempt(call, attempt, outcome, now) === Next.handled) return;
     settleOn(call, attempt);
   } else {
     if (lacksIdentity(call, attempt) && state.breaker.wait(call)) return;
@@ -78,7 +78,7 @@ export function endAttempt(way: CallWay, call: OutboundCall, attempt: OutboundAt
 /** A trial has brought an invalid answer, which is held: it is dropped where another endpoint may be asked. */
 function askAnother(way: CallWay, call: OutboundCall, attempt: OutboundAttempt): Next {
   if (call.hedge !== null || retry(way, call, attempt) !== Next.handled) return Next.continue;
-  attempt.takeHeld();
+  attempt.takeBufferedResponse();
   return Next.handled;
 }
 
@@ -91,11 +91,11 @@ function succeed(state: UpstreamState, call: OutboundCall, attempt: OutboundAtte
     return sendLocalReply(call, notResumedReply(call, `${attempt.endpoint.label} ended it sooner`));
   if (resumable?.isResuming) onResumed(state, call);
   if (!state.poison.isIdle) state.poison.answered(call, attempt);
-  if (call.plan.watch >= MessageWatch.counted) noteAnswer(state.kinds, call, attempt);
+  if (call.plan.watch >= MessageWatch.counted) recordAnswer(state.kinds, call, attempt);
   const { methodState } = call;
   if (methodState !== null) {
     if (methodState.hedgeSettings !== null && call.plan.holdsResponse)
-      hedging.noteSuccess(call, attempt, state.context.nowMs);
+      hedging.recordSuccess(call, attempt, state.context.nowMs);
     if (methodState.chain.length > 0) recordPrimaryResponse(call, attempt);
   }
   finishWith(call, attempt);
@@ -164,7 +164,7 @@ export function nextStep(way: CallWay, call: OutboundCall): void {
 /** The caller gets the failure of its call: the answer of the attempt, or a reply. */
 function sendFailure({ failures, name }: UpstreamState, call: OutboundCall, failure: Failure): void {
   const { reply, attempt } = failure;
-  if (failures !== null) noteFailure(failures, name, call, failure);
+  if (failures !== null) recordFailure(failures, name, call, failure);
   if (call.resumable?.isResuming)
     return sendLocalReply(call, notResumedReply(call, reply?.message ?? `status ${attempt!.status}`));
   if (isCutOff(call, attempt))

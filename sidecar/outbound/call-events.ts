@@ -18,8 +18,8 @@ import { OutboundAttempt, type OutboundCall } from './call.js';
 import { recordPrimaryStream } from './fallback/primary.js';
 import * as hedging from './hedging.js';
 import { recordFirstMessage, recordOutcome } from './outcome-recorder.js';
-import { noteFirstMessage } from './stream/message-watch.js';
-import { beginPace, notePace } from './stream/pace.js';
+import { watchFirstMessage } from './stream/message-watch.js';
+import { beginPace, recordPace } from './stream/pace.js';
 import type { UpstreamState } from './upstream-state.js';
 
 /** One more attempt of the call, counted where it goes to. */
@@ -40,13 +40,13 @@ export function makeAttempt(
 /** The attempt was given up for another one, or with its call. */
 export function onStopped(state: UpstreamState, call: OutboundCall, attempt: OutboundAttempt): void {
   recordOutcome(call, attempt, state.context);
-  if (attempt.ended === AttemptEnd.deadline) askForLife(state, attempt);
+  if (attempt.ended === AttemptEnd.deadline) requestKeepalive(state, attempt);
   if (attempt.ended === AttemptEnd.superseded) hedging.recordHedgeWin(call, attempt, state.context.nowMs);
 }
 
 /** The peer gave no answer in time. A sidecar answers a PING while its model works; of a model that is called directly that is not known. */
-export function askForLife(state: UpstreamState, { session, startMs, target }: OutboundAttempt): void {
-  if (session !== null && state.config.tls === 'mesh') target.pool.noteNoAnswer(session, startMs);
+export function requestKeepalive(state: UpstreamState, { session, startMs, target }: OutboundAttempt): void {
+  if (session !== null && state.config.tls === 'mesh') target.pool.recordNoAnswer(session, startMs);
 }
 
 export function requestHeaders(state: UpstreamState, call: Call): StableList {
@@ -68,7 +68,7 @@ export function requestExtras(
 }
 
 export function onBufferReleased(state: UpstreamState, call: OutboundCall): void {
-  call.cluster.sweep?.noteModel(call);
+  call.cluster.sweep?.recordModel(call);
   if (!state.poison.isIdle) state.poison.note(call);
 }
 
@@ -82,10 +82,10 @@ export function onFirstMessage(state: UpstreamState, call: OutboundCall, attempt
   recordFirstMessage(call, attempt, state.context);
   beginPace(call, attempt, state.context.nowMs);
   if (call.isCold) state.coldStart?.leave(call);
-  if (call.plan.watch !== MessageWatch.none) noteFirstMessage(call, attempt, state.context.nowMs);
+  if (call.plan.watch !== MessageWatch.none) watchFirstMessage(call, attempt, state.context.nowMs);
   const { methodState } = call;
   if (methodState === null) return;
-  if (methodState.hedgeSettings !== null) hedging.noteSuccess(call, attempt, state.context.nowMs);
+  if (methodState.hedgeSettings !== null) hedging.recordSuccess(call, attempt, state.context.nowMs);
   if (methodState.chain.length > 0) recordPrimaryStream(call);
 }
 
@@ -109,7 +109,7 @@ export function onLongResponse(
 /** The method is a stream, whatever was said or seen of it, and so is this call: it has the times of one, and is judged as one. */
 export function onNotUnary(state: UpstreamState, call: OutboundCall): void {
   const { path } = headerViewOf(call.original);
-  state.kinds.noteStream(path);
+  state.kinds.recordStream(path);
   const match = state.router.routesOf(call).match(path);
   if (match === null) return;
   call.match = match;
@@ -120,7 +120,7 @@ export function onNotUnary(state: UpstreamState, call: OutboundCall): void {
 
 export function onCountedMessages(state: UpstreamState, call: OutboundCall, attempt: OutboundAttempt): void {
   if (call.plan.watch === MessageWatch.single) onNotUnary(state, call);
-  notePace(call, attempt, state.context.nowMs);
+  recordPace(call, attempt, state.context.nowMs);
 }
 
 /** Where the route does not say that silence ends a stream, it does so only if it goes on at another endpoint. */

@@ -12,7 +12,7 @@ const NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/;
  * hop next to a fault retries, and no other. A call that reached no endpoint is left to them: another replica of this
  * service may reach one.
  */
-export function noteFailure(
+export function recordFailure(
   failures: UpstreamFailures,
   upstream: string,
   call: OutboundCall,

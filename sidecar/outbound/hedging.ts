@@ -1,7 +1,7 @@
 import type { Endpoint } from '../cluster/endpoint.js';
 import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
-import { noteFailure, RetryState } from '../core/retry/retry.js';
+import { recordFailure, RetryState } from '../core/retry/retry.js';
 import { NEVER } from '../relay/call.js';
 import { dropAttempt } from '../relay/call-attempts.js';
 import { endpointWaitStartMs } from '../relay/call-timer.js';
@@ -53,7 +53,7 @@ export function takeHedge(call: OutboundCall, first: OutboundAttempt, nowMs: num
  * One of two hedged attempts has not succeeded. `handled`: it is dropped, and the call continues with the other;
  * `continue`: its answer is the call's, as the service itself says what another attempt would not change.
  */
-export function leaveToOtherAttempt(
+export function deferToOtherAttempt(
   call: OutboundCall,
   attempt: OutboundAttempt,
   outcome: Outcome,
@@ -65,13 +65,13 @@ export function leaveToOtherAttempt(
   if (outcome === Outcome.neutral && ended === AttemptEnd.trailers && !isOfTime && !isRetried)
     return Next.continue;
   call.retry ??= new RetryState();
-  noteFailure(call.retry, retryFacts(call, attempt, nowMs));
+  recordFailure(call.retry, retryFacts(call, attempt, nowMs));
   if (!call.tried.includes(endpoint)) call.tried = [...call.tried, endpoint];
   return dropAttempt(call, attempt) ? Next.handled : Next.continue;
 }
 
 /** A first attempt succeeded, or had its first message: its latency counts. Hedges do not, as they go where it is fast. */
-export function noteSuccess(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
+export function recordSuccess(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
   const { tookMs } = attempt;
   if (attempt.number === 0 && tookMs !== UNKNOWN_DURATION)
     call.methodState!.latenciesOf(call.cluster).record(tookMs, nowMs);

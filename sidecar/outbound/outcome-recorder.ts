@@ -43,7 +43,7 @@ export function recordOutcome(
   endpoint.outcomes[outcome]!++;
   if (attempt.number > 0) call.cluster.budget.recordOutcome(outcome, now);
   const tookMs = call.kind === CallKind.unary ? attempt.tookMs : UNKNOWN_DURATION;
-  if (outcome === Outcome.success && tookMs !== UNKNOWN_DURATION) noteRun(call, attempt, now);
+  if (outcome === Outcome.success && tookMs !== UNKNOWN_DURATION) recordRun(call, attempt, now);
   if ((attempt.traits & AttemptTrait.doubtful) === 0) {
     recordLatency(endpoint.latency, attempt, tookMs, endpoint.usualMs, now);
     if (call.kind === CallKind.stream || endpoint.firstMessage !== null)
@@ -74,21 +74,21 @@ export function recordFirstMessage(
   if (call.kind === CallKind.unary) return;
   if (attempt.isUnanswered) answer(attempt);
   attempt.tookMs = nowMs - Math.max(startMs, call.lastRequestMs);
-  noteRun(call, attempt, nowMs);
+  recordRun(call, attempt, nowMs);
   endpoint.latencyOf(CallKind.stream).record(attempt.tookMs, nowMs, balancedMs(attempt, nowMs));
   call.cluster.sweep?.onSuccess(endpoint, startMs, attempt.tookMs, ran, call, nowMs);
 }
 
 /** Shared: it holds until the next attempt. */
 const queueTime: QueueTime = { leastMs: 0, mostMs: 0 };
-/** Shared likewise: of the attempt that `noteRun` was last told of. A field of each attempt would be an object of its own each. */
+/** Shared likewise: of the attempt that `recordRun` was last told of. A field of each attempt would be an object of its own each. */
 const ran: RunTime = { leastMs: 0, mostMs: 0 };
 
 /**
  * Notes in `ran` for how long an attempt that was answered ran: its time without the wait in a queue there, as the sidecar there says. Where none says it, without
  * the wait that our own calls before it explain.
  */
-function noteRun({ plan, kind }: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
+function recordRun({ plan, kind }: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
   const { session, endpoint, tookMs, head, trailers } = attempt;
   ran.leastMs = tookMs;
   ran.mostMs = tookMs;

@@ -11,7 +11,7 @@ import { awaitBytes, awaitModel } from './models/called-model.js';
 /** Key of a call that sticks by a parameter of its request which has not been read yet. */
 export const KEY_UNREAD = -2;
 
-/** Octets of the message that are looked at: first as many, then as many at most. */
+/** Bytes of the message that are looked at: first as many, then as many at most. */
 const FIRST_BYTES = 4 * 1024;
 const MOST_BYTES = 64 * 1024;
 

@@ -28,7 +28,7 @@ import { TrafficShift } from './traffic-shift.js';
 export interface OutboundDeps {
   readonly makeCluster: MakeCluster;
   readonly context: DataPlaneContext;
-  /** Request octets that one call may buffer for another attempt. */
+  /** Request bytes that one call may buffer for another attempt. */
   readonly replayBytes: number;
   /** Another upstream of this sidecar, by its name; absent: there is no other. */
   readonly find?: (name: string) => UpstreamHandler | undefined;

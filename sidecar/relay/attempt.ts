@@ -30,21 +30,21 @@ export interface AttemptOwner {
   readonly holdsResponse: boolean;
   /** Of a response that is held: that it has one message is what its service says, and is checked. */
   readonly checksMessages: boolean;
-  /** A held response longer than this commits, octets, so that the caller does not wait for the rest. */
+  /** A held response longer than this commits, bytes, so that the caller does not wait for the rest. */
   readonly holdBytes: number;
   readonly isCommitted: boolean;
   /** All of the request so far is buffered, so that it can be written again. */
   readonly isReplayable: boolean;
   /** The attempt has its stream: the request, as far as it is known, goes onto it. */
   writeRequest(attempt: Attempt, session: Session, stream: Stream): void;
-  /** `sent` octets of the request have been passed on. */
+  /** `sent` bytes of the request have been passed on. */
   onRequestSent(sent: number): void;
   /** The response has begun, and is not held to its end: whether it is passed on at once is up to the call. */
   beginStream(attempt: Attempt): void;
-  /** Octets that complete a message are about to be passed on. Only while `attempt.counter` is set. */
+  /** Bytes that complete a message are about to be passed on. Only while `attempt.counter` is set. */
   onMessages(attempt: Attempt): void;
   commitResponse(attempt: Attempt): void;
-  /** Octets of a committed response; takes `buffer` over. */
+  /** Bytes of a committed response; takes `buffer` over. */
   forwardResponse(buffer: OwnedBuffer, start: number, end: number): void;
   onAttemptEnd(attempt: Attempt): void;
   /** An exception was thrown in the middle of an event. Absent: it has nothing to give up. */
@@ -61,13 +61,13 @@ export class Attempt implements StreamOwner, Waiter {
   session: Session | null = null;
   stream: Stream | null = null;
   readonly startMs: number;
-  /** Request octets taken into the socket so far. */
+  /** Request bytes taken into the socket so far. */
   sentBytes = 0;
 
   /** The response so far, while nothing of it has been passed on. */
   head: HeaderBlock | null = null;
   private held: ChunkList | null = null;
-  /** Of these, octets in the count of what waits. */
+  /** Of these, bytes in the count of what waits. */
   heldBytes = 0;
   private transparentRetries = 0;
   private isWide = false;
@@ -75,7 +75,7 @@ export class Attempt implements StreamOwner, Waiter {
   counter: MessageCounter | null = null;
   /** It is counted on after its first message. */
   isCounted = false;
-  /** Octets of the response at the end of its first message; −1: not there yet, or more than that message had come. */
+  /** Bytes of the response at the end of its first message; −1: not there yet, or more than that message had come. */
   firstMessageBytes = -1;
   trailers: HeaderBlock | null = null;
   isTrailersOnly = false;
@@ -185,7 +185,7 @@ export class Attempt implements StreamOwner, Waiter {
       if (this.held === null) this.held = new ChunkList();
       this.held.add(buffer, start, end);
       this.heldBytes += end - start;
-      this.session!.context.memory.waiting.octets += end - start;
+      this.session!.context.memory.waiting.bytes += end - start;
       if (this.held.bytes > this.owner.holdBytes || !this.hasWindow()) this.owner.commitResponse(this);
     }
     // What was forwarded may have shown that the call ends here, or be more than the caller accepts.
@@ -229,7 +229,7 @@ export class Attempt implements StreamOwner, Waiter {
       );
     }
     if (ending === Ending.violation) return this.finish(AttemptEnd.protocolError, -1);
-    if (this.head === null) this.target.pool.noteRefusal(this.session!, code);
+    if (this.head === null) this.target.pool.recordRefusal(this.session!, code);
     if (code === ErrorCode.refusedStream) return this.finish(AttemptEnd.refusedStream, -1);
     this.reason = `reset with code ${code}`;
     this.finish(AttemptEnd.reset, statusFromReset(code));
@@ -262,13 +262,13 @@ export class Attempt implements StreamOwner, Waiter {
 
   // ---- ends ----
 
-  /** The response octets that are held back now. */
+  /** The response bytes that are held back now. */
   get heldResponse(): ChunkList | null {
     return this.held;
   }
 
-  /** The response octets held back, once. */
-  takeHeld(): ChunkList | null {
+  /** The response bytes held back, once. */
+  takeBufferedResponse(): ChunkList | null {
     const held = this.held;
     this.held = null;
     if (this.heldBytes > 0) this.releaseHeld();
@@ -278,16 +278,16 @@ export class Attempt implements StreamOwner, Waiter {
   /** `bytes` of the response are held elsewhere, until `releaseHeld`. */
   hold(bytes: number): void {
     this.heldBytes += bytes;
-    this.session!.context.memory.waiting.octets += bytes;
+    this.session!.context.memory.waiting.bytes += bytes;
   }
 
   /** Nothing of the response is held any more. */
   releaseHeld(): void {
-    this.session!.context.memory.waiting.octets -= this.heldBytes;
+    this.session!.context.memory.waiting.bytes -= this.heldBytes;
     this.heldBytes = 0;
   }
 
-  /** Response octets have been passed on to the caller: the endpoint may send more. */
+  /** Response bytes have been passed on to the caller: the endpoint may send more. */
   credit(bytes: number): void {
     if (this.stream !== null && !this.stream.closed) {
       if (!this.isWide && this.stream.receivedBytes > FIRST_WINDOW >>> 1)

@@ -10,9 +10,9 @@ const OPEN_SHARE = 3 / 4;
 /** While requests wait, those that have room are looked at so often; one that twice sent nothing gives it back. */
 const CHECK_MS = 1_000;
 const IDLE_LOOKS = 2;
-/** Octets in one look below which a request counts as sending nothing, where its connection has more than its share. */
+/** Bytes in one look below which a request counts as sending nothing, where its connection has more than its share. */
 const SLOW_BYTES = 4096;
-/** What small slices of a request cost, in multiples of their octets (chunk-list.ts). */
+/** What small slices of a request cost, in multiples of their bytes (chunk-list.ts). */
 const COST = 2;
 
 /** A request that is to send more than its first window. */
@@ -32,7 +32,7 @@ export class BufferPlace {
 /** A request that is collected before it goes on. */
 export interface BufferedRequest {
   readonly isFinished: boolean;
-  /** Octets that have come. */
+  /** Bytes that have come. */
   readonly requestBytes: number;
   readonly buffered: ChunkList | null;
   /** The connection it comes by. */
@@ -76,7 +76,7 @@ export class BufferAdmission extends WheelEntry implements Flushable {
 
   constructor(
     private readonly context: DataPlaneContext,
-    /** Longest request that is collected, octets. */
+    /** Longest request that is collected, bytes. */
     private readonly maxRequestBytes: number,
   ) {
     super();
@@ -226,7 +226,7 @@ function grant(peer: PeerRequests, request: BufferedRequest): void {
   peer.granted.add(request);
 }
 
-/** Memory that is reserved, octets. */
+/** Memory that is reserved, bytes. */
 function expectedBytes({ place, requestBytes }: BufferedRequest): number {
   const limit = place === null ? 0 : place.limit;
   return limit > requestBytes ? COST * (limit - requestBytes) : 0;

@@ -76,5 +76,5 @@ function remember(call: Call, attempt: Attempt): void {
   attempt.previous = lastAttempt;
   call.lastAttempt = attempt;
   // The list is for what attempts say of themselves, not for their responses.
-  if (lastAttempt?.isOver) lastAttempt.takeHeld();
+  if (lastAttempt?.isOver) lastAttempt.takeBufferedResponse();
 }

@@ -51,9 +51,9 @@ export interface CallPlan {
   readonly holdsResponse: boolean;
   /** Of streams at the side of the caller. */
   readonly firstMessage: FirstMessage;
-  /** A unary response up to so many octets is held; a longer one is passed on as it comes. */
+  /** A unary response up to so many bytes is held; a longer one is passed on as it comes. */
   readonly holdBytes: number;
-  /** Octets of a longer response that are kept beside passing it on, at most, for a reader of responses. */
+  /** Bytes of a longer response that are kept beside passing it on, at most, for a reader of responses. */
   readonly sampleBytes: number;
   /** A stream without a frame in either direction for this long is ended. */
   readonly idleTimeoutMs: number;
@@ -75,7 +75,7 @@ export interface CallPlan {
   readonly quietAfterMs: number;
   /** A stream is ended so long after a drain has begun; NEVER: with all other calls. */
   readonly drainTimeoutMs: number;
-  /** Request octets buffered for another attempt, at most. */
+  /** Request bytes buffered for another attempt, at most. */
   readonly replayBytes: number;
   /** `outrider-*` metadata of the response is removed: it comes from outside the mesh. */
   readonly stripsResponse: boolean;
@@ -171,7 +171,7 @@ export interface Resumption {
   forward(call: Call, attempt: Attempt, buffer: Buffer, start: number, end: number): void;
   /** The end of the response: passes on what is left. */
   flush(call: Call, attempt: Attempt): void;
-  /** Of octets that have gone to the caller, those that the present endpoint sent. */
+  /** Of bytes that have gone to the caller, those that the present endpoint sent. */
   own(bytes: number): number;
 }
 
@@ -188,7 +188,7 @@ export interface HedgedAttempt {
 }
 
 /**
- * The record of one call from the caller's stream to its last octet, and its one entry in the timing wheel. The
+ * The record of one call from the caller's stream to its last byte, and its one entry in the timing wheel. The
  * functions that work on it are in files of one idea: request-buffer, call-attempts, call-timer, call-timeouts and
  * response. All fields are set here or in the constructor, so that the record keeps one hidden class. What only some calls
  * need is in a record of its own, which is made when that state begins: `hedge`, `resumable`, `stall`, `prefix`, `trace`, `tee`.
@@ -254,7 +254,7 @@ export abstract class Call extends WheelEntry {
   /** The caller has sent END_STREAM. */
   requestEnded: boolean;
   requestBytes = 0;
-  /** Octets of the request at which the message ends that it is in (request-messages.ts); Infinity: it is none. */
+  /** Bytes of the request at which the message ends that it is in (request-messages.ts); Infinity: it is none. */
   messageEndsAt = 0;
   /** The prefix of its next message, where that has come in part; null: it has not. */
   prefix: PartialPrefix | null = null;
@@ -263,15 +263,15 @@ export abstract class Call extends WheelEntry {
   responseFields: readonly HeaderField[] = NO_FIELDS;
   /** What is kept of a response that is passed on; null: nothing is. */
   tee: ResponseTee | null = null;
-  /** Request octets for which the caller has been given new credit. */
+  /** Request bytes for which the caller has been given new credit. */
   creditedBytes = 0;
-  /** Octets of the memory budget that the buffered request takes. */
+  /** Bytes of the memory budget that the buffered request takes. */
   bufferCost = 0;
-  /** Buffered octets beyond that: the request cannot go on without them. */
+  /** Buffered bytes beyond that: the request cannot go on without them. */
   unbudgetedBytes = 0;
   /** The caller's window is wide. */
   hasWideWindow = false;
-  /** Octets of the memory budget that the wide windows of this call take. */
+  /** Bytes of the memory budget that the wide windows of this call take. */
   reservedBytes = 0;
 
   constructor(

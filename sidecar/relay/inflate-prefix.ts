@@ -1,15 +1,15 @@
 import { constants, gunzipSync, inflateSync } from 'node:zlib';
 
-/** Octets that are inflated at a time, at most. */
+/** Bytes that are inflated at a time, at most. */
 export const MAX_INFLATED_BYTES = 64 * 1024;
 /** Input of the first try: a name stands first, and rarely needs more. */
 const FIRST_BYTES = 1024;
 const FEWEST_BYTES = 16;
 
-/** The first octets of an inflated message. */
+/** The first bytes of an inflated message. */
 export interface MessagePrefix {
-  readonly octets: Buffer;
-  /** These are all octets of the message. */
+  readonly bytes: Buffer;
+  /** These are all bytes of the message. */
   readonly isWhole: boolean;
 }
 
@@ -22,7 +22,7 @@ export function canInflate(encoding: string): boolean {
  * Longer and longer prefixes of a compressed message of which `bytes` has come, for a reader of its model name; `isAll`:
  * that is all of it. Bounded: what inflates to more than `MAX_INFLATED_BYTES` is tried with less of the input, so that a
  * message costs a few inflations of that size at most. gRPC's `deflate` is zlib's format (RFC 1950). Ends early when the
- * octets are not in that format.
+ * bytes are not in that format.
  */
 export function* inflatedPrefixes(encoding: string, bytes: Buffer, isAll: boolean): Generator<MessagePrefix> {
   const inflate = encoding === 'gzip' ? gunzipSync : inflateSync;
@@ -31,11 +31,11 @@ export function* inflatedPrefixes(encoding: string, bytes: Buffer, isAll: boolea
   while (given >= Math.min(FEWEST_BYTES, bytes.length) && given < tooMany) {
     const isWhole = isAll && given === bytes.length;
     try {
-      const octets = inflate(bytes.subarray(0, given), {
+      const inflated = inflate(bytes.subarray(0, given), {
         finishFlush: isWhole ? constants.Z_FINISH : constants.Z_SYNC_FLUSH,
         maxOutputLength: MAX_INFLATED_BYTES,
       });
-      yield { octets, isWhole };
+      yield { bytes: inflated, isWhole };
       if (given === bytes.length) return;
       given = Math.min(given * 2, bytes.length);
     } catch (error) {

@@ -79,9 +79,9 @@ export function degradedField(how: string): HeaderField {
 function percentEncode(message: string): string {
   if (/^[\x20-\x24\x26-\x7e]*$/.test(message) && message.trim() === message) return message;
   let out = '';
-  for (const octet of Buffer.from(message, 'utf8')) {
-    const isPlain = octet > 0x20 && octet <= 0x7e && octet !== 0x25;
-    out += isPlain ? String.fromCharCode(octet) : `%${octet.toString(16).toUpperCase().padStart(2, '0')}`;
+  for (const byte of Buffer.from(message, 'utf8')) {
+    const isPlain = byte > 0x20 && byte <= 0x7e && byte !== 0x25;
+    out += isPlain ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
   }
   return out;
 }

@@ -4,11 +4,11 @@ import { LONGEST_MODEL_NAME, type ModelLayout } from '../core/routing/method.js'
 import { readModelSpec } from './models/model-spec.js';
 import { SecondName, VERSION } from './models/second-name.js';
 
-/** Octets of a message that are looked at (or stepped over) in search of the name. */
+/** Bytes of a message that are looked at (or stepped over) in search of the name. */
 export const MAX_SEARCHED_BYTES = 64 * 1024;
-/** A longer name is cut to this, octets, which is none that a model has. */
+/** A longer name is cut to this, bytes, which is none that a model has. */
 const CUT_NAME = LONGEST_MODEL_NAME + 1;
-/** A longer `model_spec` is not read, octets: beside the name it has a signature and a label. */
+/** A longer `model_spec` is not read, bytes: beside the name it has a signature and a label. */
 const LONGEST_SPEC = 4 * 1024;
 
 /** How far a message has been read for the name of its model. */
@@ -21,7 +21,7 @@ export const Naming = {
   absent: 2,
   /** The message is compressed: nothing has been read of it. */
   compressed: 3,
-  /** These octets are no message. */
+  /** These bytes are no message. */
   malformed: 4,
   /** Too much lies before the name. */
   tooLate: 5,
@@ -34,7 +34,7 @@ const Part = { tag: 0, length: 1, number: 2, skip: 3, name: 4 } as const;
 
 /** Field and wire type, as one: number 1, length-delimited. */
 const NAME = 8 * 1 + 2;
-/** A varint is at most ten octets. */
+/** A varint is at most ten bytes. */
 const LARGEST_SCALE = 2 ** 63;
 
 /**
@@ -46,7 +46,7 @@ export type ReadingScope = 'beginning' | 'whole' | 'versions';
 /**
  * Reads which model a call names: field 1 of its messages, as the inference protocol and gRPC's health service have it, or the message
  * there (`spec`), which is read whole once it is here.
- * Messages are read as they pass, octet by octet only where fields begin; nothing of them is kept but a name that comes
+ * Messages are read as they pass, byte by byte only where fields begin; nothing of them is kept but a name that comes
  * in parts. The first field of that number counts, if it is within the first `MAX_SEARCHED_BYTES` of its message. A
  * version counts where it stands before the name or is the next field, as every known encoder has it. Where it matters that there is no
  * second name or later version, which decoders would take, the rest of each message is stepped through too.
@@ -58,9 +58,9 @@ export class NameReader {
   version = '';
   /** The name has been read, and the next field may be its version. */
   private isNamed = false;
-  /** Octets of the present message, as its prefix says. */
+  /** Bytes of the present message, as its prefix says. */
   length = 0;
-  /** Octets of it that have not passed yet. */
+  /** Bytes of it that have not passed yet. */
   private left = 0;
   private prefixed = 0;
   private flag = 0;
@@ -68,7 +68,7 @@ export class NameReader {
   private value = 0;
   private scale = 1;
   private tag = 0;
-  /** Octets of the field under way that are still to come. */
+  /** Bytes of the field under way that are still to come. */
   private rest = 0;
   private partial: Buffer | null = null;
   private partialBytes = 0;
@@ -84,7 +84,7 @@ export class NameReader {
     this.second = scope === 'beginning' ? null : new SecondName(of);
   }
 
-  /** Whether no octet of a message has come yet. */
+  /** Whether no byte of a message has come yet. */
   get isEmpty(): boolean {
     return this.prefixed === 0;
   }
@@ -105,7 +105,7 @@ export class NameReader {
     return at;
   }
 
-  /** Whether octets of the present message are still to come. */
+  /** Whether bytes of the present message are still to come. */
   get isWithin(): boolean {
     return this.left > 0;
   }
@@ -140,7 +140,7 @@ export class NameReader {
     return this.second === null ? Naming.found : Naming.twice;
   }
 
-  /** No more octets can be read: a name without what follows it counts. */
+  /** No more bytes can be read: a name without what follows it counts. */
   end(): void {
     if (this.isNamed && this.naming === Naming.reading) this.naming = Naming.found;
   }
@@ -164,9 +164,9 @@ export class NameReader {
   }
 
   private readPrefix(bytes: Buffer, at: number): number {
-    const octet = bytes[at]!;
-    if (this.prefixed === 0) this.flag = octet;
-    else this.length = this.length * 256 + octet;
+    const byte = bytes[at]!;
+    if (this.prefixed === 0) this.flag = byte;
+    else this.length = this.length * 256 + byte;
     this.prefixed++;
     if (this.prefixed === PREFIX_BYTES) {
       this.left = this.length;
@@ -187,10 +187,10 @@ export class NameReader {
       if (this.rest === 0) this.endField();
       return at + n;
     }
-    const octet = bytes[at]!;
+    const byte = bytes[at]!;
     this.left--;
-    this.value += (octet & 0x7f) * this.scale;
-    if (octet >= 0x80) {
+    this.value += (byte & 0x7f) * this.scale;
+    if (byte >= 0x80) {
       if (this.left === 0 || this.scale >= LARGEST_SCALE)
         this.naming = this.isNamed ? this.foundThough : Naming.malformed;
       this.scale *= 128;
@@ -242,19 +242,19 @@ export class NameReader {
     this.expectText(length);
   }
 
-  private expectText(octets: number): void {
-    this.rest = octets;
+  private expectText(bytes: number): void {
+    this.rest = bytes;
     this.partialBytes = 0;
     this.expect(Part.name);
   }
 
-  private skip(octets: number): void {
-    if (octets > this.left) this.naming = Naming.malformed;
-    else if (octets === this.left) this.absent();
-    else if (this.length - this.left + octets > MAX_SEARCHED_BYTES) this.naming = Naming.tooLate;
-    else if (octets === 0) this.endField();
+  private skip(bytes: number): void {
+    if (bytes > this.left) this.naming = Naming.malformed;
+    else if (bytes === this.left) this.absent();
+    else if (this.length - this.left + bytes > MAX_SEARCHED_BYTES) this.naming = Naming.tooLate;
+    else if (bytes === 0) this.endField();
     else {
-      this.rest = octets;
+      this.rest = bytes;
       this.expect(Part.skip);
     }
   }
@@ -276,18 +276,18 @@ export class NameReader {
     this.rest -= n;
     this.left -= n;
     const most = this.layout === 'spec' ? LONGEST_SPEC : CUT_NAME;
-    if (isWhole) this.onOctets(bytes, at, at + Math.min(n, most));
+    if (isWhole) this.onBytes(bytes, at, at + Math.min(n, most));
     else {
       this.partial ??= Buffer.allocUnsafeSlow(most);
       const stop = at + Math.min(n, most - this.partialBytes);
       this.partialBytes += bytes.copy(this.partial, this.partialBytes, at, stop);
-      if (this.rest === 0) this.onOctets(this.partial, 0, this.partialBytes);
+      if (this.rest === 0) this.onBytes(this.partial, 0, this.partialBytes);
     }
     return at + n;
   }
 
-  /** All octets of a text or of the spec are here, as far as they count. */
-  private onOctets(bytes: Buffer, start: number, end: number): void {
+  /** All bytes of a text or of the spec are here, as far as they count. */
+  private onBytes(bytes: Buffer, start: number, end: number): void {
     if (this.layout === 'fields') return this.onText(bytes.toString('utf8', start, end));
     const spec = readModelSpec(bytes, start, end);
     this.naming = spec === null ? Naming.malformed : Naming.found;

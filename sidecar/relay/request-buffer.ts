@@ -13,20 +13,20 @@ import type { Call } from './call.js';
 
 const EMPTY = Buffer.alloc(0);
 
-/** Adds octets of the request to its buffer, which is the first to send them on: it takes `buffer` over. */
+/** Adds bytes of the request to its buffer, which is the first to send them on: it takes `buffer` over. */
 export function bufferRequest(call: Call, buffer: OwnedBuffer, start: number, end: number): void {
   if (mayKeep(call, buffer, start, end, false)) call.buffered!.addOwned(buffer, start, end);
 }
 
 /**
- * The same for octets of which others are the first to send them on.
+ * The same for bytes of which others are the first to send them on.
  * @param open the present attempt is: they may be left out.
  */
 export function bufferShared(call: Call, buffer: Buffer, start: number, end: number, open: boolean): void {
   if (mayKeep(call, buffer, start, end, open)) call.buffered!.add(buffer, start, end);
 }
 
-/** Counts octets that are about to be buffered, in `call.buffered`. False: they are not to be. */
+/** Counts bytes that are about to be buffered, in `call.buffered`. False: they are not to be. */
 function mayKeep(call: Call, buffer: Buffer, start: number, end: number, open: boolean): boolean {
   call.buffered ??= new ChunkList();
   const cost = call.buffered.cost(buffer, start, end);
@@ -44,7 +44,7 @@ function mayKeep(call: Call, buffer: Buffer, start: number, end: number, open: b
   }
   if (!call.isReplayable) {
     call.unbudgetedBytes += end - start;
-    call.context.memory.waiting.octets += end - start;
+    call.context.memory.waiting.bytes += end - start;
   }
   call.buffered ??= new ChunkList();
   return true;
@@ -116,7 +116,7 @@ export function resumeRequest(call: Call): void {
 }
 
 /**
- * Gives the caller credit for all request octets up to `sent`. A request that fills half of its first window gets a wide
+ * Gives the caller credit for all request bytes up to `sent`. A request that fills half of its first window gets a wide
  * one where the memory budget allows it.
  */
 export function creditRequest(call: Call, sent: number): void {
@@ -153,7 +153,7 @@ function releaseBuffer(call: Call): void {
 export function dropBuffer(call: Call): void {
   const { memory } = call.context;
   if (call.bufferCost > 0) memory.release(call.bufferCost);
-  memory.waiting.octets -= call.unbudgetedBytes;
+  memory.waiting.bytes -= call.unbudgetedBytes;
   call.bufferCost = 0;
   call.unbudgetedBytes = 0;
   call.buffered = null;

@@ -14,7 +14,7 @@ export interface PartialPrefix {
 }
 
 /**
- * Finds where the message ends that octets `[start, end)`, the last ones of the request, are part of. Only for octets that
+ * Finds where the message ends that bytes `[start, end)`, the last ones of the request, are part of. Only for bytes that
  * reach its known end: a frame in the middle of a message costs a comparison. As `MessageCounter`, in fields of the call.
  */
 export function findMessageEnd(call: RequestMessages, buffer: Buffer, start: number, end: number): void {
@@ -44,6 +44,6 @@ export function findMessageEnd(call: RequestMessages, buffer: Buffer, start: num
     prefix.bytes = prefixBytes;
     prefix.length = length;
   }
-  // Within a prefix the end is not known: not before its next octet.
+  // Within a prefix the end is not known: not before its next byte.
   call.messageEndsAt = prefixBytes > 0 ? requestBytes + 1 : requestBytes + at - end;
 }

@@ -1,12 +1,12 @@
 import { PREFIX_BYTES } from '../codec/grpc-message.js';
 import type { ChunkList } from '../transport/chunk-list.js';
 
-/** Octets of a body that is one message of `bytes` octets at most; 0: there is to be none. */
+/** Bytes of a body that is one message of `bytes` bytes at most; 0: there is to be none. */
 export function messageBytes(bytes: number): number {
   return bytes === 0 ? 0 : bytes + PREFIX_BYTES;
 }
 
-/** The first `bytes` octets, or as many as there are. */
+/** The first `bytes` bytes, or as many as there are. */
 export function prefixOf(chunks: ChunkList, bytes: number): Buffer {
   const parts: Buffer[] = [];
   let left = bytes;

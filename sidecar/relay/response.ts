@@ -27,7 +27,7 @@ import {
 } from './local-reply.js';
 import { disableReplay, dropBuffer } from './request-buffer.js';
 import { MessageCounter } from './stream/message-counter.js';
-import { notePatience } from './stream/patience.js';
+import { recordPatience } from './stream/patience.js';
 import { ResumableStream } from './stream/resumable-stream.js';
 import { TokenStream } from './stream/token-stream.js';
 
@@ -112,7 +112,7 @@ export function commitResponse(call: Call, attempt: Attempt): void {
   else if (!attempt.isOver) call.handler.onLongResponse?.(call, attempt);
   if (call.resumable === null) disableReplay(call);
   call.session.connection.sendHeaders(call.stream, headList(call, head), headExtras(call, head), false);
-  const held = attempt.takeHeld();
+  const held = attempt.takeBufferedResponse();
   if (held === null) return;
   if (call.tee !== null) call.tee.begin(held);
   for (let i = 0; i < held.count; i++) {
@@ -187,9 +187,9 @@ function endWithHeaders(call: Call, list: StableList, extras: readonly HeaderFie
   connection.sendHeaders(call.stream, fitted.list, fitted.extras, true);
 }
 
-/** Forwards octets of a response that has been committed; takes `buffer` over. A tee reads the payload only. */
+/** Forwards bytes of a response that has been committed; takes `buffer` over. A tee reads the payload only. */
 export function forwardResponse(call: Call, buffer: OwnedBuffer, start: number, end: number): void {
-  notePatience(call, call.context.nowMs);
+  recordPatience(call, call.context.nowMs);
   call.lastResponseMs = call.context.nowMs;
   if (call.isInactive) markActive(call);
   if (end === start) return;
@@ -333,7 +333,7 @@ export function closeCall(call: Call, status: number): void {
   if (call.bufferCost > 0 || call.buffered !== null) dropBuffer(call);
   if (call.reservedBytes > 0) {
     context.memory.withdraw(call.reservedBytes);
-    if (call.requestBytes > FIRST_WINDOW) call.session.memory.noteLargeRequest();
+    if (call.requestBytes > FIRST_WINDOW) call.session.memory.recordLargeRequest();
   }
   call.handler.onFinish(call, status);
   if (call.tee !== null) call.tee.release();

@@ -10,10 +10,10 @@ import type { Timer } from '../runtime/time/timers.js';
 import type { ModelReport } from '../telemetry/reports.js';
 
 /** What a drill does to a process: it ends, or stands still. */
-export type Blow = 'kill' | 'freeze';
+export type FaultStrike = 'kill' | 'freeze';
 
 /** What came of it: the process it was done to, or why nothing was done. */
-export type Struck =
+export type FaultHit =
   | { readonly kind: 'struck'; readonly pid: number }
   | { readonly kind: 'spared'; readonly why: string };
 
@@ -143,9 +143,9 @@ export class Supervisor {
    * For drills: SIGKILL or SIGSTOP to the process that serves. Nothing else changes: its end, or that it makes no progress, is
    * found out as if it had happened by itself. A process that would be given up after its end is spared.
    */
-  strike(blow: Blow): Struck {
+  strike(blow: FaultStrike): FaultHit {
     const { state } = this;
-    const spared = (why: string): Struck => ({ kind: 'spared', why });
+    const spared = (why: string): FaultHit => ({ kind: 'spared', why });
     if (state.kind !== 'ready') return spared(`no process serves: ${this.why || state.kind}`);
     const { process } = state;
     if (process.pid === undefined) return spared('the process that serves has no process id');

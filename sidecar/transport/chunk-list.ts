@@ -6,21 +6,21 @@ const PINNED_BYTES = 16 * 1024;
 const SMALL_BYTES = 4 * 1024;
 const FIRST_GATHER_BYTES = 1024;
 const LARGEST_GATHER_BYTES = 64 * 1024;
-/** Memory of large reads that a body may pin, in multiples of its octets; a little over four pieces of a read of four. */
+/** Memory of large reads that a body may pin, in multiples of its bytes; a little over four pieces of a read of four. */
 const MOST_PINNED = 4.1;
-/** What a slice costs beside its octets. */
+/** What a slice costs beside its bytes. */
 const OVERHEAD_BYTES = 256;
 /** Copies up to this size share a buffer of `COPIES_BYTES`: one of them alone pins four times what it is counted as, at most. */
 const SHARED_COPY_BYTES = 256;
 const COPIES_BYTES = 1024;
 
-/** Octets `[start, end)` of a buffer. */
+/** Bytes `[start, end)` of a buffer. */
 export class Slice {
   constructor(
     readonly buffer: Buffer,
     readonly start: number,
     public end: number,
-    /** Octets behind `end` that small slices may be appended to; −1: the buffer belongs to others. */
+    /** Bytes behind `end` that small slices may be appended to; −1: the buffer belongs to others. */
     public spare: number,
     /** `buffer`, where the frame header in front of the slice is the list's to hand over; null: it is shared. */
     public owned: OwnedBuffer | null,
@@ -31,15 +31,15 @@ export class Slice {
  * Payload held for later, in order. A slice pins the whole read it came from: slices of small reads are held as they are
  * and counted as the read they pin; slices of large reads are copied unless they are a good part of it, or a slice
  * before them pins it already, or the body pins little for its size. Small slices after the first are gathered, so that a
- * body that comes octet by octet costs no more than one that comes whole.
+ * body that comes byte by byte costs no more than one that comes whole.
  */
 export class ChunkList {
-  /** Octets of payload. */
+  /** Bytes of payload. */
   bytes = 0;
   /** Most calls have one slice: it needs no array. */
   private first: Slice | null = null;
   private rest: Slice[] | null = null;
-  /** Memory of the large reads that slices pin, octets. */
+  /** Memory of the large reads that slices pin, bytes. */
   private pinned = 0;
 
   get count(): number {
@@ -101,7 +101,7 @@ export class ChunkList {
     }
   }
 
-  /** Octets of memory that it holds on to: the reads that its slices are parts of, each counted once. */
+  /** Bytes of memory that it holds on to: the reads that its slices are parts of, each counted once. */
   get pinnedBytes(): number {
     let bytes = 0;
     let last: ArrayBufferLike | null = null;
@@ -172,7 +172,7 @@ function copyBesideOthers(buffer: Buffer, start: number, end: number): Slice {
   return new Slice(copies, at, at + n, -1, null);
 }
 
-/** A buffer of `size` octets that the next small slices join. */
+/** A buffer of `size` bytes that the next small slices join. */
 function makeGatheringSlice(size: number, buffer: Buffer, start: number, end: number): Slice {
   const n = end - start;
   const own = Buffer.allocUnsafeSlow(Math.min(size, LARGEST_GATHER_BYTES));

@@ -12,7 +12,7 @@ function target(address: Address): Target {
 
 /** A TCP or Unix socket that connects, and reads through a `SharedReadBuffer`. */
 export function dialPlain(address: Address): net.Socket {
-  const port = new SharedReadBuffer('octets');
+  const port = new SharedReadBuffer('bytes');
   const socket = net.connect({ ...target(address), onread: port.onread });
   readBuffers.set(socket, port);
   return socket;

@@ -56,11 +56,11 @@ export function limitDetails(c: ConnectionState, limit: LimitName): LimitDetails
   switch (limit) {
     case 'header-block-frames':
       return {
-        found: `${c.blockFrames} frames with ${c.blockBytes} octets`,
-        allowed: `${c.maxBlockFrames} frames with ${c.maxBlockBytes} octets`,
+        found: `${c.blockFrames} frames with ${c.blockBytes} bytes`,
+        allowed: `${c.maxBlockFrames} frames with ${c.maxBlockBytes} bytes`,
       };
     case 'unread-output':
-      return { found: `${c.control.length} octets`, allowed: `${UNREAD_CONTROL_BYTES} octets` };
+      return { found: `${c.control.length} bytes`, allowed: `${UNREAD_CONTROL_BYTES} bytes` };
     case 'informational':
       return { found: 'more', allowed: `${INFORMATIONAL} to one request` };
     default:

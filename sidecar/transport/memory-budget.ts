@@ -1,8 +1,8 @@
 import { callsToEnd, type StalledCall } from '../core/admission/stalled-work.js';
-import { OctetCount } from '../http2/stream.js';
+import { ByteCount } from '../http2/stream.js';
 import type { Flushable, FlushScheduler } from './flush-scheduler.js';
 
-/** Stream window given at first, and to a stream that has shown it needs more, in octets. */
+/** Stream window given at first, and to a stream that has shown it needs more, in bytes. */
 export const FIRST_WINDOW = 64 * 1024;
 export const WIDE_WINDOW = 1024 * 1024;
 /** First window while memory is short: two of the largest frames, so that small responses can still be held. */
@@ -31,7 +31,7 @@ export interface EndableCall extends StalledCall {
 
 /** A connection, as far as memory is concerned. */
 export interface MemoryHolder {
-  /** Octets the process holds for its peer's calls. Walks over its streams. */
+  /** Bytes the process holds for its peer's calls. Walks over its streams. */
   heldBytes(): number;
   /** What the peer may send at once on its streams. */
   grantedBytes(): number;
@@ -55,10 +55,10 @@ export interface MemoryHolder {
 export class MemoryBudget implements Flushable {
   /** Reserved: what is buffered for another attempt or a late status, and what wide windows allow. */
   held = 0;
-  /** Of that, promises: room for octets that count themselves once they have come. */
+  /** Of that, promises: room for bytes that count themselves once they have come. */
   reservedBytes = 0;
   /** Payload that waits to be passed on, and open streams. */
-  readonly waiting = new OctetCount();
+  readonly waiting = new ByteCount();
   readonly holders = new Set<MemoryHolder>();
   firstWindow = FIRST_WINDOW;
 
@@ -73,17 +73,17 @@ export class MemoryBudget implements Flushable {
 
   private readonly tightAt = Math.floor(this.limit * TIGHT_SHARE);
 
-  /** `limit`: of the process, octets. */
+  /** `limit`: of the process, bytes. */
   constructor(readonly limit: number) {}
 
-  /** Octets that are really held, those of open streams included. */
+  /** Bytes that are really held, those of open streams included. */
   get used(): number {
-    return this.waiting.octets + this.held - this.reservedBytes;
+    return this.waiting.bytes + this.held - this.reservedBytes;
   }
 
   /** Whether `bytes` more may be held; counts them when so. */
   reserve(bytes: number): boolean {
-    if (this.held + this.waiting.octets + bytes > this.limit) return false;
+    if (this.held + this.waiting.bytes + bytes > this.limit) return false;
     this.held += bytes;
     return true;
   }

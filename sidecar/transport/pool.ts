@@ -244,7 +244,7 @@ export class Pool implements SessionHandler {
    */
   onGoaway(session: Session, code: number, debug: string): void {
     if (isTooManyPings(code, debug)) this.rationsPings = true;
-    this.noteEnd(this.monitors.get(session)!);
+    this.recordEnd(this.monitors.get(session)!);
     if (this.isBackingOff) this.fill();
     else if (this.activeCount < this.options.config.connections) this.replace(session);
     if (!this.isConnected) this.problem = session.closeReason;
@@ -277,7 +277,7 @@ export class Pool implements SessionHandler {
         this.failWaiters(reason, isOwnShortage(reason) ? 'ours' : 'theirs');
       if (monitor.replaces !== null) this.replaceLater(monitor.replaces);
     } else {
-      if (!session.isRetiring) this.noteEnd(monitor);
+      if (!session.isRetiring) this.recordEnd(monitor);
       if (!this.isConnected) this.problem = reason;
     }
     if (!this.isStopped) this.fill();
@@ -296,7 +296,7 @@ export class Pool implements SessionHandler {
   }
 
   /** The peer ends a connection, once: a peer that ends each at once is not connected to without a pause. */
-  private noteEnd(monitor: SessionMonitor): void {
+  private recordEnd(monitor: SessionMonitor): void {
     if (monitor.isEnding) return;
     monitor.isEnding = true;
     const now = this.context.clock.now();
@@ -346,7 +346,7 @@ export class Pool implements SessionHandler {
   }
 
   /** The peer has reset a call on `session` with `code` before any response: a connection that only refuses is replaced. */
-  noteRefusal(session: Session, code: number): void {
+  recordRefusal(session: Session, code: number): void {
     if (session.isRetiring || session.isDown || !this.refusals.note(session, code, this.context.nowMs))
       return;
     this.context.stats.connectionsReplaced++;
@@ -355,7 +355,7 @@ export class Pool implements SessionHandler {
   }
 
   /** A call that began at `sinceMs` on `session` got no answer in time: an otherwise silent connection is asked for a sign of life. */
-  noteNoAnswer(session: Session, sinceMs: number): void {
+  recordNoAnswer(session: Session, sinceMs: number): void {
     this.monitors.get(session)?.onNoAnswer(sinceMs);
   }
 

@@ -15,7 +15,7 @@ export class ResponseTee {
   /** The output inspector reads it when it is whole. */
   isInspected = false;
   private kept: ChunkList | null = null;
-  /** Octets of the memory budget that it takes. */
+  /** Bytes of the memory budget that it takes. */
   private cost = 0;
 
   constructor(
@@ -51,7 +51,7 @@ export class ResponseTee {
     return true;
   }
 
-  /** What the budget counts for it is the caller's to release from now on, octets. */
+  /** What the budget counts for it is the caller's to release from now on, bytes. */
   handOver(): number {
     const { cost } = this;
     this.cost = 0;

@@ -32,7 +32,7 @@ export class SessionGuard extends WheelEntry {
   private secondByMs = 0;
   /** The peer has answered the PING that followed the first GOAWAY. */
   private isHeard = false;
-  /** When a look found the present frame incomplete, and how many octets had been read when its last one is here. */
+  /** When a look found the present frame incomplete, and how many bytes had been read when its last one is here. */
   private midFrameSinceMs = 0;
   private frameEndsAt = 0;
   private readonly idle: IdleWatch;
@@ -138,15 +138,15 @@ export class SessionGuard extends WheelEntry {
 
   /**
    * Ends a connection on which a frame has been begun and not finished; sleeps long when nothing is pending. On a slow path each
-   * look at an upload finds a frame incomplete: by the octets read since, it is another one.
+   * look at an upload finds a frame incomplete: by the bytes read since, it is another one.
    */
   private checkFrames(nowMs: number): void {
     const { session } = this;
-    const { unfinishedSinceMs, isMidFrame, missingOctets } = session.connection;
+    const { unfinishedSinceMs, isMidFrame, missingBytes } = session.connection;
     if (!isMidFrame) this.midFrameSinceMs = 0;
-    else if (this.midFrameSinceMs === 0 || session.octetsRead >= this.frameEndsAt) {
+    else if (this.midFrameSinceMs === 0 || session.bytesRead >= this.frameEndsAt) {
       this.midFrameSinceMs = nowMs;
-      this.frameEndsAt = session.octetsRead + missingOctets;
+      this.frameEndsAt = session.bytesRead + missingBytes;
     }
     const isUnfinished = unfinishedSinceMs > 0 && nowMs - unfinishedSinceMs >= STALLED_FRAME_MS;
     const isStalled = this.midFrameSinceMs > 0 && nowMs - this.midFrameSinceMs >= STALLED_FRAME_MS;

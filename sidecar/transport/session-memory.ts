@@ -2,7 +2,7 @@ import type { Connection } from '../http2/connection.js';
 import { ErrorCode } from '../http2/constants.js';
 import {
   LONG_LIST_BYTES,
-  type OctetCount,
+  type ByteCount,
   STREAM_BYTES,
   type Stream,
   type StreamOwner,
@@ -30,32 +30,32 @@ class StalledStream implements EndableCall {
 
 /** What one connection holds of the memory budget, and what it gives up when the budget is used up. */
 export class SessionMemory implements MemoryHolder {
-  /** Octets given to the socket that the kernel has not taken. */
+  /** Bytes given to the socket that the kernel has not taken. */
   private unflushedBytes = 0;
   /** Requests that did not fit into their first window; Infinity: they are not counted any more. */
   private largeRequests = 0;
   private hasWideFirstWindow = false;
 
-  /** `waiting`: the count of the memory budget that unflushed octets are part of. */
+  /** `waiting`: the count of the memory budget that unflushed bytes are part of. */
   constructor(
     private readonly connection: Connection,
-    private readonly waiting: OctetCount,
+    private readonly waiting: ByteCount,
     private readonly destroy: (reason: string) => void,
     private readonly containment: Containment | null = null,
   ) {}
 
   setUnflushed(bytes: number): void {
-    this.waiting.octets += bytes - this.unflushedBytes;
+    this.waiting.bytes += bytes - this.unflushedBytes;
     this.unflushedBytes = bytes;
   }
 
   /** A request that did not fit into its first window has ended. */
-  noteLargeRequest(): void {
+  recordLargeRequest(): void {
     if (++this.largeRequests === LARGE_REQUESTS) this.hasWideFirstWindow = true;
   }
 
   /**
-   * What a new stream of this connection may receive at first, octets: `usual`, or a wide window where large requests come
+   * What a new stream of this connection may receive at first, bytes: `usual`, or a wide window where large requests come
    * one or a few at a time, so that they need not wait for a WINDOW_UPDATE. With many streams, or where memory is short, it
    * is the usual one again, for good: each change is a SETTINGS frame, of which peers take a few.
    */

@@ -19,12 +19,12 @@ import { readBuffers } from './shared-read-buffer.js';
 import { CLOSED, describeEndUngreeted, describeSocketError } from './socket-error.js';
 import { UnreadResponses } from './unread-responses.js';
 
-/** Octets handed to a socket and not yet taken by the kernel, at most (plus one flush). */
+/** Bytes handed to a socket and not yet taken by the kernel, at most (plus one flush). */
 const UNFLUSHED_BYTES = 256 * 1024;
-/** Octets one flush may write, so that one connection does not keep the others waiting. */
+/** Bytes one flush may write, so that one connection does not keep the others waiting. */
 const FLUSH_BYTES = 256 * 1024;
 /**
- * Frames that one connection may bring in one turn of the event loop: some milliseconds of work. The rest of its octets waits for
+ * Frames that one connection may bring in one turn of the event loop: some milliseconds of work. The rest of its bytes waits for
  * the next turn, and its socket is not read until then.
  */
 const FRAMES_PER_TURN = 2048;
@@ -85,11 +85,11 @@ export class Session implements ConnectionHandler, Flushable, Patient, Postponed
   isDown = false;
   /** No new calls: it is being replaced, or the peer said GOAWAY. */
   isRetiring = false;
-  /** Monotonic ms of the last octets from the peer; at first, of the start. */
+  /** Monotonic ms of the last bytes from the peer; at first, of the start. */
   lastReadMs: number;
-  /** Octets read so far. */
-  octetsRead = 0;
-  /** Monotonic ms of the last octets that had an answer to a PING. */
+  /** Bytes read so far. */
+  bytesRead = 0;
+  /** Monotonic ms of the last bytes that had an answer to a PING. */
   lastPongMs = 0;
   /** Set by the handler: when a call of the peer last began or ended; at first, its own start. */
   lastCallMs: number;
@@ -371,7 +371,7 @@ export class Session implements ConnectionHandler, Flushable, Patient, Postponed
   private onRead(chunk: OwnedBuffer, start: number, end: number): void {
     const now = this.context.clock.now();
     this.lastReadMs = now;
-    this.octetsRead += end - start;
+    this.bytesRead += end - start;
     this.context.nowMs = now;
     // A TLS socket hands on all the records that it has, whether it is paused or not.
     if (this.unread !== null) return void this.unread.push({ chunk, start, end });

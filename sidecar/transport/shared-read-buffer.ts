@@ -8,9 +8,9 @@ const PATIENCE = 8;
 
 /** How a socket reads in bulk. */
 interface BulkReads {
-  /** A read of this size or more makes it begin, octets. */
+  /** A read of this size or more makes it begin, bytes. */
   readonly from: number;
-  /** With less room than this, the next read goes into another buffer, octets. */
+  /** With less room than this, the next read goes into another buffer, bytes. */
   readonly leastRoom: number;
 }
 /** A read of a plain socket gets a buffer of its own, so that it can be large. */
@@ -24,7 +24,7 @@ const SLAB_BYTES = 16 * 1024;
 const TINY_SLAB_BYTES = 4 * 1024;
 const TINY_BYTES = 512;
 
-/** Free octets in front of a large read: what begins inside a frame gets a header there when it is sent on. */
+/** Free bytes in front of a large read: what begins inside a frame gets a header there when it is sent on. */
 const HEADROOM_BYTES = 9;
 
 const incoming = Buffer.allocUnsafeSlow(READ_BYTES);
@@ -38,7 +38,7 @@ class Slab {
     this.buffer = Buffer.allocUnsafeSlow(size);
   }
 
-  /** Octets `[0, n)` of `source`, a quarter of a slab at most, in a buffer that stays valid when `source` is read into again. */
+  /** Bytes `[0, n)` of `source`, a quarter of a slab at most, in a buffer that stays valid when `source` is read into again. */
   copy(source: Buffer, n: number): OwnedBuffer {
     if (this.at + n > this.size) {
       this.buffer = Buffer.allocUnsafeSlow(this.size);
@@ -54,7 +54,7 @@ class Slab {
 const slab = new Slab(SLAB_BYTES);
 const tinySlab = new Slab(TINY_SLAB_BYTES);
 
-/** The same in a buffer of its own, behind free octets. */
+/** The same in a buffer of its own, behind free bytes. */
 function copyWithHeadroom(source: Buffer, n: number): OwnedBuffer {
   const own = ownBuffer(Buffer.allocUnsafeSlow(HEADROOM_BYTES + n));
   source.copy(own, HEADROOM_BYTES, 0, n);
@@ -62,8 +62,8 @@ function copyWithHeadroom(source: Buffer, n: number): OwnedBuffer {
 }
 
 /**
- * Takes over what was read: octets `[start, end)` of `chunk`, and the nine before them, which may be written over. The other
- * octets of `chunk` belong to other reads, each to one taker.
+ * Takes over what was read: bytes `[start, end)` of `chunk`, and the nine before them, which may be written over. The other
+ * bytes of `chunk` belong to other reads, each to one taker.
  */
 export type TakeRead = (chunk: OwnedBuffer, start: number, end: number) => void;
 
@@ -96,7 +96,7 @@ export class SharedReadBuffer {
   };
 
   /** `reads`: records of TLS, which Node hands on one by one, or whatever the kernel has. */
-  constructor(reads: 'records' | 'octets') {
+  constructor(reads: 'records' | 'bytes') {
     this.bulk = reads === 'records' ? RECORD_READS : PLAIN_READS;
   }
 
@@ -168,7 +168,7 @@ export function withReadBuffer(accepted: net.Socket): net.Socket {
     accepted.resume();
     return accepted;
   }
-  const port = new SharedReadBuffer('octets');
+  const port = new SharedReadBuffer('bytes');
   const options = { handle, onread: port.onread } as unknown as net.SocketConstructorOpts;
   const socket = new net.Socket(options);
   holder._handle = null;

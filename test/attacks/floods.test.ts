@@ -53,7 +53,7 @@ describe('attacks: floods', () => {
       const more = continuation(1, encode([['x-more', 'y'.repeat(100)]]));
       for (const [name, limit, first, one, times] of [
         ['CONTINUATION without end', 'header-block-frames', block, more, 5000],
-        ['CONTINUATION of no octets', 'header-block-frames', block, continuation(1, NOTHING), TIMES],
+        ['CONTINUATION of no bytes', 'header-block-frames', block, continuation(1, NOTHING), TIMES],
         ['SETTINGS', 'settings', NOTHING, settings([[4, 65_535]]), TIMES],
         ['PING, answers read', 'pings', NOTHING, ping(), TIMES],
         ['empty DATA', 'empty-frames', openRequest(1, Path.quick), data(1, NOTHING), TIMES],
@@ -78,23 +78,23 @@ describe('attacks: floods', () => {
         assert.deepEqual(hits, { pings: 1 });
       });
 
-      it('padding, one octet in 265: bounded by the windows, and only the octets go on', () =>
+      it('padding, one byte in 265: bounded by the windows, and only the bytes go on', () =>
         paddingFlood(side));
     });
   }
 
-  /** Not cut: one useful octet per frame is slow, not forbidden. What it costs must be bounded. */
+  /** Not cut: one useful byte per frame is slow, not forbidden. What it costs must be bounded. */
   async function paddingFlood(side: Side): Promise<void> {
     const peer = await target.attacker(side);
-    const octets = 20_000;
+    const bytes = 20_000;
     const cpuBefore = target.cpuMs();
     const hits = await target.hitsUnderAttack(side, async () => {
       peer.send(openRequest(1, Path.quick));
-      const message = grpcMessage(Buffer.alloc(octets - 5));
-      for (let at = 0; at < octets; at += 100) {
+      const message = grpcMessage(Buffer.alloc(bytes - 5));
+      for (let at = 0; at < bytes; at += 100) {
         const block: Buffer[] = [];
         for (let i = at; i < at + 100; i += 1) {
-          const end = i === octets - 1 ? Flag.endStream : 0;
+          const end = i === bytes - 1 ? Flag.endStream : 0;
           block.push(paddedData(1, message.subarray(i, i + 1), 255, end));
         }
         peer.queue(1, ...block);

@@ -87,7 +87,7 @@ describe('attacks: payload that is not read', () => {
         const endMs = performance.now() + 5000;
         while (waiting > BUDGET_MIB * MIB && performance.now() < endMs)
           waiting = await target.sidecar.metric('outrider_waiting_bytes');
-        assert.ok(waiting <= BUDGET_MIB * MIB, `${waiting} octets wait`);
+        assert.ok(waiting <= BUDGET_MIB * MIB, `${waiting} bytes wait`);
         await assertBounded(HOARD_BYTES, peak);
       }).timeout(60_000);
     }

@@ -112,6 +112,6 @@ describe('attacks: partial uploads', () => {
     const grownMib = Math.round((peak - before) / MIB);
     assert.ok(grownMib < MOST_GROWTH_MIB, `RSS grew by ${grownMib} MiB`);
     const used = await target.sidecar.metric('outrider_waiting_bytes');
-    assert.ok(used < 96 * MIB, `${used} octets wait`);
+    assert.ok(used < 96 * MIB, `${used} bytes wait`);
   }).timeout(60_000);
 });

@@ -28,7 +28,7 @@ function line(figures: Figures, peakMiB: number): string {
   return (
     `${n(figures.framesIn)} frames in, ${n(figures.framesOut)} out, ${n(figures.sessions)} sessions, ${n(figures.streams)} streams, ` +
     `${n(figures.streamErrors)} stream errors, ${n(figures.canaries)} canaries, ${n(figures.connectionErrors)} connection errors, ` +
-    `${n(figures.limits)} limits, ${(figures.octetsIn / 2 ** 20).toFixed(0)} MiB in, RSS up to ${peakMiB.toFixed(0)} MiB`
+    `${n(figures.limits)} limits, ${(figures.bytesIn / 2 ** 20).toFixed(0)} MiB in, RSS up to ${peakMiB.toFixed(0)} MiB`
   );
 }
 

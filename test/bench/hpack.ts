@@ -27,15 +27,15 @@ const REQUEST: readonly (readonly [string, string])[] = [
 const out = Buffer.alloc(65_536);
 
 function literal(name: string, value: string, first: number): Buffer {
-  const octets = Buffer.alloc(name.length + value.length + 16);
-  octets[0] = first;
-  let at = writeText(name, octets, 1);
-  at = writeText(value, octets, at);
-  return octets.subarray(0, at);
+  const bytes = Buffer.alloc(name.length + value.length + 16);
+  bytes[0] = first;
+  let at = writeText(name, bytes, 1);
+  at = writeText(value, bytes, at);
+  return bytes.subarray(0, at);
 }
 
-function writeText(text: string, octets: Buffer, at: number): number {
-  return huffmanEncode(text, octets, writeInteger(octets, at, 0x80, 0x7f, huffmanLength(text)));
+function writeText(text: string, bytes: Buffer, at: number): number {
+  return huffmanEncode(text, bytes, writeInteger(bytes, at, 0x80, 0x7f, huffmanLength(text)));
 }
 
 function newDecoder(): Decoder {
@@ -88,7 +88,7 @@ const calls = Array.from({ length: 1024 }, (_, call) => call);
 
 function benchDecode(): void {
   const { decoder, block } = primed();
-  measure(`decode, 10 fields, all indexed (${block.length} octets)`, () =>
+  measure(`decode, 10 fields, all indexed (${block.length} bytes)`, () =>
     decoder.decode(block, 0, block.length),
   );
 
@@ -99,20 +99,20 @@ function benchDecode(): void {
 
   const varying = calls.map((call) => Buffer.concat([block, extras(call, 0x00)]));
   measure('decode, 10 indexed + grpc-timeout + traceparent', (call) => {
-    const octets = varying[call & 1023]!;
-    return decoder.decode(octets, 0, octets.length);
+    const bytes = varying[call & 1023]!;
+    return decoder.decode(bytes, 0, bytes.length);
   });
   const indexing = calls.map((call) => extras(call, 0x40));
   const inserting = newDecoder();
   measure('decode, grpc-timeout + traceparent, inserted', (call) => {
-    const octets = indexing[call & 1023]!;
-    return inserting.decode(octets, 0, octets.length);
+    const bytes = indexing[call & 1023]!;
+    return inserting.decode(bytes, 0, bytes.length);
   });
 }
 
 function pathValue(path: string): Buffer {
-  const octets = Buffer.alloc(path.length + 8);
-  return octets.subarray(0, writeText(path, octets, 0));
+  const bytes = Buffer.alloc(path.length + 8);
+  return bytes.subarray(0, writeText(path, bytes, 0));
 }
 
 function benchEncode(): void {
@@ -127,8 +127,8 @@ function benchEncode(): void {
 
   const { decoder } = primed();
   const blocks = calls.map((call) => {
-    const octets = extras(call, 0x00);
-    return decoder.decode(octets, 0, octets.length).extras;
+    const bytes = extras(call, 0x00);
+    return decoder.decode(bytes, 0, bytes.length).extras;
   });
   measure('encode, memo + forwarded grpc-timeout and traceparent', (call) =>
     encoder.encode(requestList, blocks[call & 1023]!, out, 0),

@@ -32,7 +32,7 @@ import { putLoopModel } from '../kit/service/tiny-models.js';
 import { Collector } from '../kit/traces/collector.js';
 
 const PART_MS = 25_000;
-/** 602,112 octets. */
+/** 602,112 bytes. */
 const PICTURES = 192;
 const CHARACTERS = 400;
 /** The client in Go calls as fast as it can, and rests between. */

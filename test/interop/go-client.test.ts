@@ -32,7 +32,7 @@ const small = (width: number, method = MODEL_INFER): Run => ({
   width,
   floats: 16,
 });
-/** 602,112 octets of payload: one image of 224 × 224. */
+/** 602,112 bytes of payload: one image of 224 × 224. */
 const large = (width: number): Run => ({ method: MODEL_INFER, calls: LARGE_CALLS, width, floats: 150_528 });
 
 function title({ method, calls, width, floats }: Run): string {

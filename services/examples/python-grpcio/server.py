@@ -65,7 +65,7 @@ def require_model(name, context):
 
 
 def rows_of(request, context):
-    """The input as lists of floats: raw octets, or typed contents."""
+    """The input as lists of floats: raw bytes, or typed contents."""
     found = [(tensor.name, tensor.datatype, len(tensor.shape)) for tensor in request.inputs]
     if found != [("values", "FP32", 2)]:
         context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"found inputs {found}, expected 'values' FP32 of rank 2")

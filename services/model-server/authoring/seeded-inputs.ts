@@ -12,16 +12,16 @@ export interface Attempt {
   readonly size: number;
   /** Largest integer. They are often indices of a table, so it is small. */
   readonly maxInteger: number;
-  /** Largest element of UINT8, which is often a picture or octets of a file. */
-  readonly maxOctet: number;
+  /** Largest element of UINT8, which is often a picture or bytes of a file. */
+  readonly maxByte: number;
 }
 
 /** Sizes of free dimensions, in the order in which they are tried: small first, then those of usual pictures and windows. */
 const SIZES = [8, 16, 32, 64, 128, 224, 512, 1, 2, 4];
 const RANGES = [
-  { maxInteger: 3, maxOctet: 255 },
-  { maxInteger: 1, maxOctet: 1 },
-  { maxInteger: 0, maxOctet: 0 },
+  { maxInteger: 3, maxByte: 255 },
+  { maxInteger: 1, maxByte: 1 },
+  { maxInteger: 0, maxByte: 0 },
 ];
 const INTEGERS: ReadonlySet<Datatype> = new Set<Datatype>([
   ...(['UINT8', 'UINT16', 'UINT32', 'UINT64', 'INT8', 'INT16', 'INT32', 'INT64'] as const),
@@ -71,7 +71,7 @@ export function seededInputs(
 function elementOf(datatype: Datatype, attempt: Attempt, random: () => number, count: number) {
   if (datatype === 'BYTES') return WORDS[Math.floor(random() * WORDS.length)]!;
   if (datatype === 'BOOL') return random() < 0.5;
-  const max = datatype === 'UINT8' ? attempt.maxOctet : attempt.maxInteger;
+  const max = datatype === 'UINT8' ? attempt.maxByte : attempt.maxInteger;
   if (INTEGERS.has(datatype)) return Math.floor(random() * (max + 1));
   return Number(random().toFixed(count > MANY ? 2 : 3));
 }

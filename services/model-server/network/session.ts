@@ -109,7 +109,7 @@ function specOf(m: InferenceSession.ValueMetadata, kind: string): TensorSpec {
 
 /**
  * From Node 24 on there is a Float16Array. onnxruntime-common makes one of what it is given for FP16, and the binding of
- * onnxruntime-node 1.30 does not know it and reads no octets ("not enough space: expected 6, got 0"). A Uint16Array it reads on every
+ * onnxruntime-node 1.30 does not know it and reads no bytes ("not enough space: expected 6, got 0"). A Uint16Array it reads on every
  * version of Node, so the tensor gets that back.
  */
 function toOrt({ datatype, dims, data }: Tensor): OrtTensor {

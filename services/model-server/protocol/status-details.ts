@@ -1,5 +1,5 @@
 /**
- * A status message travels in a header, where what is not printable ASCII takes three octets each; names out of a request
+ * A status message travels in a header, where what is not printable ASCII takes three bytes each; names out of a request
  * may be megabytes. Clients take 8 KiB of headers in all (gRPC's default).
  */
 
@@ -17,14 +17,14 @@ export function trailerValue(value: string): string {
   return clip(value).replace(/[^ -~]/g, '?');
 }
 
-/** At most `MAX_DETAILS` characters and `MAX_ENCODED_DETAILS` octets once encoded; an ellipsis says that something is missing. */
+/** At most `MAX_DETAILS` characters and `MAX_ENCODED_DETAILS` bytes once encoded; an ellipsis says that something is missing. */
 export function clip(text: string): string {
   const clipped = text.length <= MAX_DETAILS ? text : `${text.slice(0, MAX_DETAILS)}…`;
   let end = 0;
-  let octets = 0;
+  let bytes = 0;
   for (const character of clipped) {
-    octets += /[ -$&-~]/.test(character) ? 1 : 3 * Buffer.byteLength(character);
-    if (octets > MAX_ENCODED_DETAILS) return `${clipped.slice(0, end)}…`;
+    bytes += /[ -$&-~]/.test(character) ? 1 : 3 * Buffer.byteLength(character);
+    if (bytes > MAX_ENCODED_DETAILS) return `${clipped.slice(0, end)}…`;
     end += character.length;
   }
   return clipped;

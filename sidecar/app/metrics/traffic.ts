@@ -198,7 +198,7 @@ function connectionMetrics(sources: MetricSources): Metric[] {
     metric('outrider_connections_convicted_total', one(stats.connectionsReplaced)),
     metric('outrider_handshake_failures_total', failures),
     metric('outrider_buffered_bytes', one(sources.memory.held)),
-    metric('outrider_waiting_bytes', one(sources.memory.waiting.octets)),
+    metric('outrider_waiting_bytes', one(sources.memory.waiting.bytes)),
     metric('outrider_granted_bytes', one(sources.memory.grantedBytes())),
     metric('outrider_shed_calls_total', one(stats.shedCalls)),
     metric('outrider_unread_responses_total', one(stats.unreadResponses)),

@@ -53,7 +53,7 @@ export class IndexWatch {
     this.timer = this.deps.timers.after(waitMs, () => void this.ask(), { unref: true });
   }
 
-  /** False: the octets are no such list. */
+  /** False: the bytes are no such list. */
   private take(message: Buffer): boolean {
     try {
       const models = decodeIndex(message).filter(({ state }) => READY.includes(state));

@@ -65,13 +65,13 @@ export class LoadedRevision implements HeldRevision {
   }
 
   /** Calls go to it from now on, this share of them. */
-  letGo(share: number): void {
+  releaseTraffic(share: number): void {
     this.isHeld = false;
     this.hasServed = true;
     this.backend.share = share;
   }
 
-  /** Another version answers the calls, as before `letGo`. */
+  /** Another version answers the calls, as before `releaseTraffic`. */
   hold(): void {
     this.isHeld = true;
     this.hasServed = false;

@@ -18,7 +18,7 @@ export interface RecyclerDeps {
   readonly limits: RecycleLimits;
   /** Where the replicas of the service agree; absent: chance keeps them apart. */
   readonly store?: RolloutStore | undefined;
-  /** Resident memory of the largest process of a version, octets; 0: not known. */
+  /** Resident memory of the largest process of a version, bytes; 0: not known. */
   memoryOf(revision: LoadedRevision): number;
   /** Its state may be another one. */
   moved(revision: LoadedRevision): void;

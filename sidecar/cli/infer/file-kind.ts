@@ -1,13 +1,13 @@
-/** What kind of file some octets are, by their first ones. */
+/** What kind of file some bytes are, by their first ones. */
 
 /** Kinds that are read here. */
 export type FileKind = 'PNG' | 'NumPy' | 'WAV';
 
-type Mark = readonly [at: number, octets: string];
+type Mark = readonly [at: number, bytes: string];
 
 interface Known {
   readonly kind: string;
-  /** What stands where, octets as latin1 text. */
+  /** What stands where, bytes as latin1 text. */
   readonly marks: readonly Mark[];
 }
 
@@ -52,7 +52,7 @@ const SOUNDS: readonly Known[] = [
   ...kindOf('MPEG-4', [4, 'ftypM4A '], [4, 'ftypisom'], [4, 'ftypmp42']),
 ];
 
-/** How many octets tell the kind. */
+/** How many bytes tell the kind. */
 const HEAD_BYTES = 16;
 
 /** The kind of the file; undefined: none of those that are read here. */
@@ -72,5 +72,5 @@ export function unreadKind(bytes: Buffer): string | undefined {
 
 function find<Kind extends Known>(kinds: readonly Kind[], bytes: Buffer): Kind | undefined {
   const head = bytes.toString('latin1', 0, HEAD_BYTES);
-  return kinds.find(({ marks }) => marks.every(([at, octets]) => head.startsWith(octets, at)));
+  return kinds.find(({ marks }) => marks.every(([at, bytes]) => head.startsWith(bytes, at)));
 }

@@ -15,7 +15,7 @@ type Input = TensorMetadata & { readonly datatype: Datatype };
 export const AUDIO_RATE = 16_000;
 
 /**
- * A file as a tensor. What kind of file it is stands in its first octets; what it means for the model,
+ * A file as a tensor. What kind of file it is stands in its first bytes; what it means for the model,
  * in the model's properties (`input_kind`).
  *
  * @param shown name of the file in messages.
@@ -29,7 +29,7 @@ export function tensorOfFile(
   const kind = fileKind(bytes);
   const where = `${shown}: input '${input.name}'`;
   try {
-    if (metadata.properties['input_kind'] === 'bytes') return ofOctets(bytes, input, where);
+    if (metadata.properties['input_kind'] === 'bytes') return ofBytes(bytes, input, where);
     if (kind === 'PNG') return ofPicture(bytes, input, metadata);
     if (kind === 'WAV') return ofSound(bytes, input, metadata);
     if (kind === 'NumPy') {
@@ -140,7 +140,7 @@ function ofSound(bytes: Buffer, input: Input, metadata: ModelMetadataResponse): 
   return { datatype, dims: [count, ...shape.slice(1, -1).map(Number), window], data };
 }
 
-function ofOctets(bytes: Buffer, input: Input, where: string): Tensor {
+function ofBytes(bytes: Buffer, input: Input, where: string): Tensor {
   if (input.datatype !== 'UINT8') throw new Error(`${where}: found bytes, expected ${input.datatype} values`);
   const dims = fitShape([bytes.length], bytes.length, input);
   return { datatype: 'UINT8', dims, data: new Uint8Array(bytes) };

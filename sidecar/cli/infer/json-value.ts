@@ -96,7 +96,7 @@ function flatten(value: unknown, into: Leaf[], where: string): number[] {
   return [value.length, ...(inner[0] ?? '').split(',').filter(Boolean).map(Number)];
 }
 
-/** Octets that are no text would reach the terminal as control sequences. */
+/** Bytes that are no text would reach the terminal as control sequences. */
 function shorten(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   if (/[\u0000-\u0008\u000e-\u001f\u007f-\u009f\ufffd]/.test(text)) return 'binary data';

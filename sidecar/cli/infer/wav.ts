@@ -10,7 +10,7 @@ export interface Sound {
 class WavError extends Error {}
 
 const PCM = 1;
-/** The format stands in the first two octets of a GUID. */
+/** The format stands in the first two bytes of a GUID. */
 const EXTENSIBLE = 0xfffe;
 /** Zero crossings of the filter to each side: enough that what is above the new rate is not heard as something else. */
 const CROSSINGS = 16;

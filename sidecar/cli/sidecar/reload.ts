@@ -75,7 +75,7 @@ async function reloadNow(options: ReloadOptions): Promise<void> {
     const own = parent === undefined ? inPlace(loaded.config, process.env) : loaded.config;
     const config = ofGeneration(withCommand(own, command, file), generation);
     const { needsRestart } = await sidecar.reload(config);
-    adoption?.noteMoved(movedProblem(options.running, config, adoption.proxy.id));
+    adoption?.recordMoved(movedProblem(options.running, config, adoption.proxy.id));
     logger.setLevel(loaded.config.log.level);
     if (needsRestart.length > 0)
       logger.warn({ needsRestart }, 'some changes take effect only after a restart');

@@ -28,7 +28,7 @@ interface TapEvents {
   dropped(sidecar: string, count: number): void;
 }
 
-/** Until the first octets of the answer; what follows may take as long as it likes. */
+/** Until the first bytes of the answer; what follows may take as long as it likes. */
 const CONNECT_TIMEOUT_MS = 3_000;
 /** A sidecar writes every second, be it a comment: one that is silent for longer has been stopped or hangs. */
 const SILENT_MS = 5_000;

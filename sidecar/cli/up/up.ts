@@ -255,7 +255,7 @@ function printError(line: string): void {
   process.stderr.write(`outrider: ${line}\n`);
 }
 
-/** What may still be taken, octets; an older Node counts what is free only, without caches that would give way. */
+/** What may still be taken, bytes; an older Node counts what is free only, without caches that would give way. */
 function availableMemory(): number {
   return (process as { availableMemory?: () => number }).availableMemory?.() ?? freemem();
 }

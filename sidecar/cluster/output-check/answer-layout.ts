@@ -14,10 +14,10 @@ import type { Numbers } from './odd-numbers.js';
 const MAX_FIELDS = 2_048;
 /** Dimensions of one tensor. */
 const MAX_DIMENSIONS = 64;
-/** Octets of a name, at most; of a longer one the rest is not read. */
+/** Bytes of a name, at most; of a longer one the rest is not read. */
 const MAX_NAME_BYTES = 240;
 
-/** Octets `[from, to)` of a body. */
+/** Bytes `[from, to)` of a body. */
 export interface Span {
   readonly from: number;
   readonly to: number;

@@ -1,4 +1,4 @@
-/** The outputs of one answer of ModelInfer, read from the octets that were sent: for a reader of answers afterwards. */
+/** The outputs of one answer of ModelInfer, read from the bytes that were sent: for a reader of answers afterwards. */
 
 import { type Datatype, type Elements, isDatatype } from '../../../proto/datatypes.js';
 import type { InferTensor } from '../../../proto/messages.js';

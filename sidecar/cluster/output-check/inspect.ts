@@ -13,7 +13,7 @@ import type { AnswerLayout, OutputPlace, Span } from './answer-layout.js';
 import { cut, elementsIn, shown } from './infer-output.js';
 import { MAX_RUNS, type Numbers, numbersAt, oddAmong, sampleOdd } from './odd-numbers.js';
 
-/** Tensors up to this size are decoded, octets; of a larger one that holds no fractions only the size is checked. */
+/** Tensors up to this size are decoded, bytes; of a larger one that holds no fractions only the size is checked. */
 const DECODED_BYTES = 4 * 1024;
 /** Texts of a tensor that are stepped over to find its end. */
 const MAX_TEXTS = 1_024;

@@ -1,13 +1,13 @@
 /**
- * Numbers that are NaN or infinite, looked for in the octets of an answer. IEEE 754 has all ones in the exponent of both,
- * which is in the two highest octets of each number.
+ * Numbers that are NaN or infinite, looked for in the bytes of an answer. IEEE 754 has all ones in the exponent of both,
+ * which is in the two highest bytes of each number.
  */
 
 import type { Datatype } from '../../../proto/datatypes.js';
 import type { BodyReader } from '../../codec/body-reader.js';
 import { RunPlaces } from './run-places.js';
 
-/** Size of a number, and the bits of its highest octet and of the one below that are its exponent. */
+/** Size of a number, and the bits of its highest byte and of the one below that are its exponent. */
 interface Format {
   readonly size: number;
   readonly high: number;
@@ -23,7 +23,7 @@ const FORMATS: Partial<Record<Datatype, Format>> = {
 
 /** Numbers that lie one after the other in a body, little-endian. */
 export interface Numbers extends Format {
-  /** Octet of the body at which the first one begins. */
+  /** Byte of the body at which the first one begins. */
   readonly from: number;
   readonly count: number;
 }
@@ -33,7 +33,7 @@ export const RUN = 16;
 /** Runs that are read of one answer, at most; what fits into them is read whole. */
 export const MAX_RUNS = 1_024;
 
-/** The numbers of that datatype in octets `[from, to)`; undefined: none of them can be NaN. */
+/** The numbers of that datatype in bytes `[from, to)`; undefined: none of them can be NaN. */
 export function numbersAt(datatype: Datatype, from: number, to: number): Numbers | undefined {
   const format = FORMATS[datatype];
   return format === undefined ? undefined : { ...format, from, count: Math.floor((to - from) / format.size) };
@@ -48,7 +48,7 @@ export function oddAmong(reader: BodyReader, numbers: Numbers, first: number, la
     if (at < reader.from || at >= reader.until) reader.locate(at);
     const whole = Math.min(last - i, Math.floor((reader.until - at) / size));
     if (whole === 0) {
-      // Its octets are in two pieces.
+      // Its bytes are in two pieces.
       const isOdd =
         (reader.byteAt(at + size - 1) & high) === high && (reader.byteAt(at + size - 2) & low) === low;
       if (isOdd) odd++;

@@ -40,7 +40,7 @@ export interface Suspicion {
 interface Search {
   readonly suspicion: Suspicion;
   readonly rest: RestSearch;
-  /** Octets of the memory budget that the answer takes. */
+  /** Bytes of the memory budget that the answer takes. */
   readonly bytes: number;
 }
 

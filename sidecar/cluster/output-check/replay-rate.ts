@@ -1,4 +1,4 @@
-/** Octets of requests that are put to peers again in a second, and at most at once. */
+/** Bytes of requests that are put to peers again in a second, and at most at once. */
 const BYTES_PER_SECOND = 16 * 1024 * 1024;
 
 /** Bounds the traffic that questions to peers make: a token bucket, in which a request may overdraw what is left. */
@@ -12,7 +12,7 @@ export class ReplayRate {
     return this.left > 0;
   }
 
-  /** A request of so many octets is sent. */
+  /** A request of so many bytes is sent. */
   take(bytes: number, nowMs: number): void {
     this.fill(nowMs);
     this.left -= bytes;

@@ -13,7 +13,7 @@ import type { Endpoint } from '../endpoint.js';
 
 /** A peer that is not done by then says nothing. */
 const MAX_MS = 5_000;
-/** Longest answer that is looked at, octets: the largest message that gRPC lets through by default. */
+/** Longest answer that is looked at, bytes: the largest message that gRPC lets through by default. */
 const MAX_ANSWER_BYTES = messageBytes(4 * 1024 * 1024);
 
 /** What was sent. */
@@ -37,7 +37,7 @@ export class Replay implements AttemptOwner {
   private attempt: Attempt | null = null;
   private readonly timer = new WheelTimer(() => this.end(null));
   private isOver = false;
-  /** Octets of the memory budget that its window takes. */
+  /** Bytes of the memory budget that its window takes. */
   private windowBytes = 0;
 
   /** @param onAnswer the answer as it was sent; null: there is none, or it is too large. */
@@ -92,7 +92,7 @@ export class Replay implements AttemptOwner {
 
   onAttemptEnd(attempt: Attempt): void {
     const isGood = attempt.ended === AttemptEnd.trailers && attempt.status === Status.OK;
-    this.end(isGood ? attempt.takeHeld() : null);
+    this.end(isGood ? attempt.takeBufferedResponse() : null);
   }
 
   private end(body: ChunkList | null): void {

@@ -12,7 +12,7 @@ export interface Sample {
   readonly answer: ChunkList;
   /** Null: the request may not be sent again, or is not kept. */
   readonly request: ReplayRequest | null;
-  /** Octets of the memory budget that it takes. */
+  /** Bytes of the memory budget that it takes. */
   readonly bytes: number;
   /** Where in its numbers the sample falls. */
   readonly seed: number;

@@ -1,5 +1,5 @@
 /**
- * An answer of TorchServe's Predictions: octets that its handler made, mostly text in the form of JSON. Python writes numbers
+ * An answer of TorchServe's Predictions: bytes that its handler made, mostly text in the form of JSON. Python writes numbers
  * that are none as `NaN`, `Infinity` and `-Infinity`, which JSON does not have.
  */
 
@@ -9,7 +9,7 @@ import type { ChunkList } from '../../transport/chunk-list.js';
 import { FieldWalk, messageReader, type Span } from './answer-layout.js';
 import type { Inspection, RestSearch } from './inspect.js';
 
-/** Text that is read at a time, octets; of a longer one a window of this size, wherever the sample falls. */
+/** Text that is read at a time, bytes; of a longer one a window of this size, wherever the sample falls. */
 const WINDOW = 64 * 1024;
 /** Windows overlap, so that a word on their border is found. */
 const OVERLAP = 16;

@@ -1,6 +1,6 @@
 /** Services of a mesh file that call each other in a circle. */
 import type { Report } from '../options/option.js';
-import { wayFrom } from '../way.js';
+import { routeFrom } from '../way.js';
 
 /** The services of a file, with the upstreams of those that have any. */
 type Services = Readonly<
@@ -15,7 +15,7 @@ export function warnOfCallCycles(services: Services, warn: Report): void {
   const calls = new Map<string, string[]>();
   for (const [from, { upstreams = {} }] of Object.entries(services)) {
     for (const to of Object.keys(upstreams)) {
-      const back = wayFrom(to, from, (name) => calls.get(name) ?? []);
+      const back = routeFrom(to, from, (name) => calls.get(name) ?? []);
       calls.set(from, [...(calls.get(from) ?? []), to]);
       if (back === undefined) continue;
       warn(

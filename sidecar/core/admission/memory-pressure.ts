@@ -13,9 +13,9 @@ const LOOK_MS = 250;
 
 /** Memory of the process. */
 export interface MemoryReading {
-  /** In use, octets. */
+  /** In use, bytes. */
   readonly usedBytes: number;
-  /** Limit, octets; 0, Infinity or NaN: unknown, and never under pressure. */
+  /** Limit, bytes; 0, Infinity or NaN: unknown, and never under pressure. */
   readonly limitBytes: number;
 }
 

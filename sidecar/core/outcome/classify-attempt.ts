@@ -33,7 +33,7 @@ export class AttemptFacts {
   outcomes: OutcomeTable = USUAL_OUTCOMES;
   /** The answer is passed on as it comes, so that its duration says nothing. */
   isStream = false;
-  /** Octets of the answer have reached the caller. */
+  /** Bytes of the answer have reached the caller. */
   isCommitted = false;
   /** The caller or the route said by when an answer was due. */
   isTimeAsked = false;

@@ -8,7 +8,7 @@ export const MAX_FINGERPRINTS = 1_024;
 /** What a request is recognised by. */
 export interface RequestFingerprint {
   readonly fingerprint: string;
-  /** Octets that it was made of. */
+  /** Bytes that it was made of. */
   readonly bytes: number;
 }
 

@@ -89,7 +89,7 @@ export class RetryState {
 }
 
 /** One of two hedged attempts failed while the other runs: nothing is decided, but the failure counts. */
-export function noteFailure(state: RetryState, { ended, pushbackMs }: RetryFacts): void {
+export function recordFailure(state: RetryState, { ended, pushbackMs }: RetryFacts): void {
   if (isNeverProcessed(ended)) return;
   state.processed += 1;
   if (!(pushbackMs >= 0)) state.isForbidden = true;

@@ -79,7 +79,7 @@ export class MethodKinds {
   }
 
   /** A call of the method had the status OK and one message. Only of methods that are not described. */
-  noteSingle(path: string): void {
+  recordSingle(path: string): void {
     const count = this.answers.get(path);
     if (count === undefined && (this.answers.size >= MAX_COUNTED || this.refuted.size >= MAX_REFUTED)) return;
     const next = (count ?? 0) + 1;
@@ -88,7 +88,7 @@ export class MethodKinds {
   }
 
   /** A call of the method got a second message, or ended well with none. */
-  noteStream(path: string): void {
+  recordStream(path: string): void {
     const before = this.of(path);
     this.answers.delete(path);
     if (before === MethodKind.streaming || this.refuted.size >= MAX_REFUTED) return;

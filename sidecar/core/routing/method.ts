@@ -92,7 +92,7 @@ export const MODEL_SPEC_METHODS: ReadonlySet<string> = new Set([
   '/tensorflow.serving.ModelService/GetModelStatus',
 ]);
 
-/** Longest name of a model, octets: Linux has no longer names of directories (NAME_MAX). */
+/** Longest name of a model, bytes: Linux has no longer names of directories (NAME_MAX). */
 export const LONGEST_MODEL_NAME = 255;
 
 /**

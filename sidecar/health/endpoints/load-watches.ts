@@ -64,7 +64,7 @@ export class LoadWatches extends EndpointWatches<LoadWatch> {
 class LoadWatch extends WheelEntry implements StreamOwner {
   private session: Session | null = null;
   private stream: Stream | null = null;
-  /** Octets that are no whole message yet. */
+  /** Bytes that are no whole message yet. */
   private received = new ChunkList();
   /** When the stream was begun, or the last report came. */
   private heardMs = 0;

@@ -125,7 +125,7 @@ export class ModelHealth {
     if (phase.kind !== 'ready') this.notReady(phase);
     else {
       if (!this.isReady) this.becameReady(nowMs);
-      this.noteInferences(nowMs);
+      this.recordInferences(nowMs);
       if (this.wantsProbe(nowMs)) void this.ask();
     }
     const dueMs = this.hysteresis.isInDoubt || !this.hysteresis.isGood ? DOUBT_MS : this.deps.intervalMs;
@@ -157,7 +157,7 @@ export class ModelHealth {
     this.lastProbeMs = Number.NEGATIVE_INFINITY;
   }
 
-  private noteInferences(nowMs: number): void {
+  private recordInferences(nowMs: number): void {
     const { inferences } = this.deps.activity();
     const went = inferences !== this.inferences;
     this.inferences = inferences;
@@ -205,7 +205,7 @@ export class ModelHealth {
     { isHeldUp, askedMs, proofMs }: { isHeldUp: boolean; askedMs: number; proofMs: number },
   ): void {
     const nowMs = this.deps.clock.now();
-    this.noteInferences(nowMs);
+    this.recordInferences(nowMs);
     if (answer.kind === 'passed') {
       this.counts.passed += 1;
       this.isWrong = false;

@@ -16,9 +16,9 @@ const MOST_STATUS_BYTES = 64;
 
 /** Limits of a decoder. */
 export interface DecoderOptions {
-  /** Our SETTINGS_HEADER_TABLE_SIZE, in octets. */
+  /** Our SETTINGS_HEADER_TABLE_SIZE, in bytes. */
   readonly maxTableBytes: number;
-  /** Our SETTINGS_MAX_HEADER_LIST_SIZE, in octets by RFC 9113 section 10.5.1. */
+  /** Our SETTINGS_MAX_HEADER_LIST_SIZE, in bytes by RFC 9113 section 10.5.1. */
   readonly maxListBytes: number;
   /** Most fields in a list. */
   readonly maxFields: number;
@@ -54,7 +54,7 @@ export class Decoder {
     this.#stable = StableList.root();
   }
 
-  /** Entries and octets in the dynamic table. */
+  /** Entries and bytes in the dynamic table. */
   get table(): { readonly count: number; readonly bytes: number } {
     return this.#table;
   }

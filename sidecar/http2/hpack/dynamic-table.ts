@@ -2,7 +2,7 @@ import type { HeaderField } from './field.js';
 
 const FIRST_SLOTS = 32;
 
-/** A decoder's dynamic table (RFC 7541 sections 2.3.2 and 4): a ring of fields, bounded in octets by RFC 7541 section 4.1. */
+/** A decoder's dynamic table (RFC 7541 sections 2.3.2 and 4): a ring of fields, bounded in bytes by RFC 7541 section 4.1. */
 export class DynamicTable {
   #ring: (HeaderField | null)[] = new Array<HeaderField | null>(FIRST_SLOTS).fill(null);
   #mask = FIRST_SLOTS - 1;
@@ -11,7 +11,7 @@ export class DynamicTable {
   /** Sum of the sizes of its entries. */
   bytes = 0;
 
-  /** `limit`: octets that its entries may have. */
+  /** `limit`: bytes that its entries may have. */
   constructor(public limit: number) {}
 
   /** The entry `age` insertions old (0 is the newest), null if there is none. */
@@ -30,7 +30,7 @@ export class DynamicTable {
     this.bytes += field.size;
   }
 
-  /** A table size update, octets (RFC 7541 section 4.3). */
+  /** A table size update, bytes (RFC 7541 section 4.3). */
   setLimit(limit: number): void {
     this.limit = limit;
     this.#shrinkTo(limit);

@@ -5,25 +5,25 @@ import { fieldLiteral, Representation } from './literal-writer.js';
 import { type Name, Volatility } from './name.js';
 import { STATIC_COUNT, staticIndexOf } from './static-table.js';
 
-/** Octets used of the table that the peer offers; also the initial size of both sides (RFC 9113 section 6.5.2). */
+/** Bytes used of the table that the peer offers; also the initial size of both sides (RFC 9113 section 6.5.2). */
 export const MAX_TABLE_BYTES = 4096;
 
 /** Stable fields sent as literals because the table is full, after which it is restarted. */
 export const MISSES_BEFORE_RESTART = 4096;
 
-/** Memos of one encoder, octets; a memo also counts for the list that it references. */
+/** Memos of one encoder, bytes; a memo also counts for the list that it references. */
 const MAX_MEMO_BYTES = 131_072;
 const LIST_BYTES_PER_FIELD = 64;
 
-/** A field larger than this is not inserted for its name alone, octets. */
+/** A field larger than this is not inserted for its name alone, bytes. */
 const MAX_NAME_ENTRY_BYTES = 160;
 
-/** Two table size updates of at most three octets each, with room to spare. */
-const UPDATE_OCTETS = 16;
+/** Two table size updates of at most three bytes each, with room to spare. */
+const UPDATE_BYTES = 16;
 
 interface Memo {
   readonly epoch: number;
-  readonly octets: Uint8Array;
+  readonly bytes: Uint8Array;
   /** Stable fields of it that are literals because the table is full. */
   readonly misses: number;
   readonly weight: number;
@@ -31,7 +31,7 @@ interface Memo {
 
 /**
  * Encodes header lists (RFC 7541 section 6). A list that repeats costs one look-up and a copy: the dynamic table is filled with
- * stable fields and then left as it is, so that indexes, and octets memoised with them, stay valid. Fields that vary are sent
+ * stable fields and then left as it is, so that indexes, and bytes memoised with them, stay valid. Fields that vary are sent
  * without indexing. When too many stable fields have no place in the table, it is restarted.
  */
 export class Encoder {
@@ -51,7 +51,7 @@ export class Encoder {
   #lastMemo: Memo | null = null;
 
   /**
-   * The peer's SETTINGS_HEADER_TABLE_SIZE, octets, of which at most MAX_TABLE_BYTES are used.
+   * The peer's SETTINGS_HEADER_TABLE_SIZE, bytes, of which at most MAX_TABLE_BYTES are used.
    * The next block begins with the updates that RFC 7541 section 4.2 requires.
    */
   setMaxTableBytes(bytes: number): void {
@@ -69,11 +69,11 @@ export class Encoder {
     return { memos, memoBytes: this.#memoBytes, entries: this.#entries.size, tableBytes: this.#bytes };
   }
 
-  /** Octets that `encode` needs at most. */
+  /** Bytes that `encode` needs at most. */
   bound(stable: StableList, extras: readonly HeaderField[]): number {
-    let octets = stable.bytes + UPDATE_OCTETS;
-    for (let at = 0; at < extras.length; at++) octets += extras[at]!.size;
-    return octets;
+    let bytes = stable.bytes + UPDATE_BYTES;
+    for (let at = 0; at < extras.length; at++) bytes += extras[at]!.size;
+    return bytes;
   }
 
   /**
@@ -88,7 +88,7 @@ export class Encoder {
       end = this.#writeExtra(extras[regular]!, out, end);
     const memo = stable === this.#lastList ? this.#lastMemo : this.#findMemo(stable);
     if (memo !== null && memo.epoch === this.#epoch) {
-      end = copyOctets(memo.octets, out, end);
+      end = copyBytes(memo.bytes, out, end);
       if (memo.misses > 0) this.#countMisses(memo.misses);
     } else end = this.#writeStable(stable, out, end);
     for (; regular < extras.length; regular++) end = this.#writeExtra(extras[regular]!, out, end);
@@ -193,9 +193,9 @@ export class Encoder {
       this.#forget();
       this.#memoBytes = weight;
     }
-    const octets = new Uint8Array(end - start);
-    octets.set(out.subarray(start, end));
-    const memo: Memo = { epoch: this.#epoch, octets, misses, weight };
+    const bytes = new Uint8Array(end - start);
+    bytes.set(out.subarray(start, end));
+    const memo: Memo = { epoch: this.#epoch, bytes, misses, weight };
     this.#memos.set(stable, memo);
     this.#lastList = stable;
     this.#lastMemo = memo;
@@ -230,9 +230,9 @@ export class Encoder {
 /** Up to this length a loop is faster than a call into the runtime. */
 const SHORT_COPY = 16;
 
-function copyOctets(octets: Uint8Array, out: Buffer, at: number): number {
-  const length = octets.length;
-  if (length > SHORT_COPY) out.set(octets, at);
-  else for (let i = 0; i < length; i++) out[at + i] = octets[i]!;
+function copyBytes(bytes: Uint8Array, out: Buffer, at: number): number {
+  const length = bytes.length;
+  if (length > SHORT_COPY) out.set(bytes, at);
+  else for (let i = 0; i < length; i++) out[at + i] = bytes[i]!;
   return at + length;
 }

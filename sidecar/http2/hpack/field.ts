@@ -1,16 +1,16 @@
 import { HpackError } from './errors.js';
-import { huffmanDecode, huffmanOctets } from './huffman.js';
+import { huffmanDecode, huffmanBytes } from './huffman.js';
 import { FieldError, type Name, recentName, Volatility } from './name.js';
-import { sliceOctets, writeOctets } from './octets.js';
+import { sliceBytes, writeBytes } from './bytes.js';
 import { Token } from './tokens.js';
 
 export { FieldError } from './name.js';
 
-/** RFC 7541 section 4.1: size of an entry besides its octets. */
+/** RFC 7541 section 4.1: size of an entry besides its bytes. */
 export const ENTRY_OVERHEAD = 32;
 
-/** Values longer than this are not cached, octets. */
-export const MAX_CACHED_VALUE_OCTETS = 256;
+/** Values longer than this are not cached, bytes. */
+export const MAX_CACHED_VALUE_BYTES = 256;
 
 /** `uses` stops here: enough to be stable, and for a table entry at the peer to pay. */
 export const ENOUGH_USES = 2;
@@ -18,19 +18,19 @@ export const ENOUGH_USES = 2;
 /** SP and HTAB at either end: one pass each, however many there are within. */
 const BLANKS = /^[ \t]+|(?<![ \t])[ \t]+$/g;
 
-/** Scratch buffer for the octets of `wire` while they are decoded. */
+/** Scratch buffer for the bytes of `wire` while they are decoded. */
 let coded = Buffer.allocUnsafeSlow(1024);
 
 /**
  * A header field. Fields that repeat are one object for the whole process, so that what is built from them can be memoised by
- * identity. A field that varies keeps its encoded octets and decodes them when `value` is read, because most are only
+ * identity. A field that varies keeps its encoded bytes and decodes them when `value` is read, because most are only
  * passed on. Violations of RFC 9113 section 8.2 are found here (`error`); the reader of the list decides what follows.
  */
 export class HeaderField {
   readonly token: number;
   /** Lower case unless `error` is `FieldError.name`. */
   readonly name: string;
-  /** RFC 7541 4.1: octets of name and value, plus 32. */
+  /** RFC 7541 4.1: bytes of name and value, plus 32. */
   readonly size: number;
   /** A `FieldError`: how the field violates RFC 9113 section 8.2. */
   readonly error: number;
@@ -51,7 +51,7 @@ export class HeaderField {
     length: number,
     fault: number,
     readonly neverIndexed: boolean,
-    /** Encoded value octets, if kept: passed on as they are. Never longer than the value. */
+    /** Encoded value bytes, if kept: passed on as they are. Never longer than the value. */
     public wire: string | null,
     /** Whether `wire` is Huffman-coded. */
     public wireIsHuffman: boolean,
@@ -66,7 +66,7 @@ export class HeaderField {
     this.#value = value;
   }
 
-  /** The value in latin1: one char per octet. */
+  /** The value in latin1: one char per byte. */
   get value(): string {
     return this.#value ?? this.#decode();
   }
@@ -102,23 +102,23 @@ export class HeaderField {
   #decode(): string {
     const wire = this.wire ?? '';
     if (coded.length < wire.length) coded = Buffer.allocUnsafeSlow(wire.length * 2);
-    const decoded = huffmanDecode(coded, 0, writeOctets(wire, coded, 0));
+    const decoded = huffmanDecode(coded, 0, writeBytes(wire, coded, 0));
     if (decoded < 0) throw new HpackError('invalid Huffman code');
-    const value = sliceOctets(huffmanOctets(), 0, decoded >> 1);
+    const value = sliceBytes(huffmanBytes(), 0, decoded >> 1);
     this.#value = value;
     return value;
   }
 }
 
 function volatilityOf(info: Name, length: number, neverIndexed: boolean): number {
-  if (neverIndexed || length > MAX_CACHED_VALUE_OCTETS) return Volatility.varying;
+  if (neverIndexed || length > MAX_CACHED_VALUE_BYTES) return Volatility.varying;
   if (length === 0 && info.token === Token.grpcMessage) return Volatility.stable;
   return info.volatility;
 }
 
 /**
  * A field made by this program: a constant, or one generated for a call; a new object each time.
- * Throws RangeError for a char above 255 (not an octet); other violations are in `error`.
+ * Throws RangeError for a char above 255 (not a byte); other violations are in `error`.
  */
 export function makeField(name: string, value: string, neverIndexed = false): HeaderField {
   const info = recentName(name);
@@ -134,7 +134,7 @@ export function textFault(info: Name, value: string): number {
   for (let i = 0; i < length; i++) {
     const code = value.charCodeAt(i);
     if (code <= 13 && isUnsafe(code)) unsafe = true;
-    else if (code > 255) throw new RangeError('a header field holds octets only');
+    else if (code > 255) throw new RangeError('a header field holds bytes only');
   }
   if (unsafe) return FieldError.value;
   if (length > 0 && (isBlank(value.charCodeAt(0)) || isBlank(value.charCodeAt(length - 1))))

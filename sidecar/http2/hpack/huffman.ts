@@ -1,6 +1,6 @@
 /**
  * Code length of each symbol, 0–255 and EOS, as letters: a = 5 bits … z = 30 bits. The code of RFC 7541 appendix B is
- * canonical, so that codes and the decoder's automaton (one step per octet, at most two symbols each) follow from it at load.
+ * canonical, so that codes and the decoder's automaton (one step per byte, at most two symbols each) follow from it at load.
  */
 const LENGTHS =
   'isxxxxxxxtzxxzxxxxxxxxzxxxxxxxxxbffhibdgffdgdbbbaaabbbbbbbcdkbhfibccccccccccccccccccccccdcdioijbkaba' +
@@ -49,16 +49,16 @@ function buildTree(): Int32Array {
 
 function buildAutomaton(tree: Int32Array): void {
   for (let state = 0; state < 256; state++) {
-    for (let octet = 0; octet < 256; octet++) STEP[(state << 8) | octet] = step(tree, state, octet);
+    for (let byte = 0; byte < 256; byte++) STEP[(state << 8) | byte] = step(tree, state, byte);
   }
 }
 
-function step(tree: Int32Array, state: number, octet: number): number {
+function step(tree: Int32Array, state: number, byte: number): number {
   let node = state;
   let entry = 0;
   let count = 0;
   for (let bit = 7; bit >= 0; bit--) {
-    node = tree[node * 2 + ((octet >>> bit) & 1)]!;
+    node = tree[node * 2 + ((byte >>> bit) & 1)]!;
     if (node >= 0) continue;
     const symbol = ~node;
     node = 0;
@@ -71,14 +71,14 @@ function step(tree: Int32Array, state: number, octet: number): number {
 
 let scratch = Buffer.allocUnsafeSlow(1024);
 
-/** Where huffmanDecode put its octets; valid until the next call. */
-export function huffmanOctets(): Buffer {
+/** Where huffmanDecode put its bytes; valid until the next call. */
+export function huffmanBytes(): Buffer {
   return scratch;
 }
 
 /**
- * Decodes source[start, end) into huffmanOctets().
- * Returns twice the number of decoded octets, plus 1 if NUL, CR or LF is among them;
+ * Decodes source[start, end) into huffmanBytes().
+ * Returns twice the number of decoded bytes, plus 1 if NUL, CR or LF is among them;
  * -1 for EOS, padding of more than 7 bits or padding that is not all ones (RFC 7541 5.2).
  */
 export function huffmanDecode(source: Uint8Array, start: number, end: number): number {
@@ -100,14 +100,14 @@ export function huffmanDecode(source: Uint8Array, start: number, end: number): n
   return at * 2 + ((flags & UNSAFE) === 0 ? 0 : 1);
 }
 
-/** Octets that `text` (one char an octet) takes when coded. */
+/** Bytes that `text` (one char a byte) takes when coded. */
 export function huffmanLength(text: string): number {
   let bits = 7;
   for (let i = 0; i < text.length; i++) bits += LENGTH[text.charCodeAt(i)]!;
   return bits >>> 3;
 }
 
-/** Writes the code of `text` (one char an octet) and returns the position after it. */
+/** Writes the code of `text` (one char a byte) and returns the position after it. */
 export function huffmanEncode(text: string, out: Uint8Array, at: number): number {
   let pending = 0; // bits not yet written, fewer than 8
   let bits = 0;

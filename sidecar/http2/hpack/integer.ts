@@ -8,8 +8,8 @@ export class Cursor {
 const MOST_SHIFT = 21;
 
 /**
- * Reads an integer (RFC 7541 section 5.1) whose prefix is the bits of `mask` in the octet at the cursor, and moves the cursor
- * past it. Throws HpackError when it does not end before `end`, and above 2^28 + 254 or five octets: nothing accepted here is
+ * Reads an integer (RFC 7541 section 5.1) whose prefix is the bits of `mask` in the byte at the cursor, and moves the cursor
+ * past it. Throws HpackError when it does not end before `end`, and above 2^28 + 254 or five bytes: nothing accepted here is
  * that long, and the bound keeps the arithmetic in small integers.
  */
 export function readInteger(buffer: Uint8Array, cursor: Cursor, end: number, mask: number): number {
@@ -19,9 +19,9 @@ export function readInteger(buffer: Uint8Array, cursor: Cursor, end: number, mas
   if (value === mask) {
     for (let shift = 0; ; shift += 7) {
       if (at >= end) throw new HpackError('truncated integer');
-      const octet = buffer[at++]!;
-      value += (octet & 0x7f) << shift;
-      if (octet < 0x80) break;
+      const byte = buffer[at++]!;
+      value += (byte & 0x7f) << shift;
+      if (byte < 0x80) break;
       if (shift === MOST_SHIFT) throw new HpackError('integer too long');
     }
   }

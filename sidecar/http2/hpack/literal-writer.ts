@@ -2,9 +2,9 @@ import type { HeaderField } from './field.js';
 import { huffmanEncode, huffmanLength } from './huffman.js';
 import { writeInteger } from './integer.js';
 import type { Name } from './name.js';
-import { sliceOctets, writeOctets } from './octets.js';
+import { sliceBytes, writeBytes } from './bytes.js';
 
-/** First octet and, for the index that follows, prefix mask: RFC 7541 6.2.1–6.2.3. */
+/** First byte and, for the index that follows, prefix mask: RFC 7541 6.2.1–6.2.3. */
 export const Representation = {
   withoutIndexing: 0x00,
   neverIndexed: 0x10,
@@ -13,7 +13,7 @@ export const Representation = {
 
 /**
  * Writes `field` as a literal (RFC 7541 section 6.2), its name by `nameIndex` or, if that is 0, as a literal too; returns the
- * position after it. Strings are Huffman-coded when that is shorter; encoded octets from a peer are passed on unchanged.
+ * position after it. Strings are Huffman-coded when that is shorter; encoded bytes from a peer are passed on unchanged.
  */
 export function fieldLiteral(
   field: HeaderField,
@@ -32,13 +32,13 @@ export function fieldLiteral(
   const wire = field.wire;
   if (wire === null) return writeValue(field, out, end);
   end = writeInteger(out, end, field.wireIsHuffman ? 0x80 : 0, 0x7f, wire.length);
-  return writeOctets(wire, out, end);
+  return writeBytes(wire, out, end);
 }
 
 function nameLiteral(name: Name): Uint8Array {
-  const octets = Buffer.allocUnsafeSlow(name.text.length + 6);
-  const end = writeText(name.text, octets, 0);
-  name.literal = new Uint8Array(octets.subarray(0, end));
+  const bytes = Buffer.allocUnsafeSlow(name.text.length + 6);
+  const end = writeText(name.text, bytes, 0);
+  name.literal = new Uint8Array(bytes.subarray(0, end));
   return name.literal;
 }
 
@@ -53,11 +53,11 @@ function writeValue(field: HeaderField, out: Buffer, at: number): number {
 
 function keepWire(field: HeaderField, coded: number, out: Buffer, end: number): void {
   field.wireIsHuffman = coded < field.value.length;
-  field.wire = field.wireIsHuffman ? sliceOctets(out, end - coded, end) : field.value;
+  field.wire = field.wireIsHuffman ? sliceBytes(out, end - coded, end) : field.value;
 }
 
 function writeText(text: string, out: Buffer, at: number): number {
   const coded = huffmanLength(text);
   if (coded < text.length) return huffmanEncode(text, out, writeInteger(out, at, 0x80, 0x7f, coded));
-  return writeOctets(text, out, writeInteger(out, at, 0, 0x7f, text.length));
+  return writeBytes(text, out, writeInteger(out, at, 0, 0x7f, text.length));
 }

@@ -1,14 +1,14 @@
 import { HpackError } from './errors.js';
-import { FieldError, HeaderField, isBlank, isUnsafe, MAX_CACHED_VALUE_OCTETS, textFault } from './field.js';
+import { FieldError, HeaderField, isBlank, isUnsafe, MAX_CACHED_VALUE_BYTES, textFault } from './field.js';
 import { fieldCache, nameCache } from './field-cache.js';
-import { huffmanDecode, huffmanOctets } from './huffman.js';
+import { huffmanDecode, huffmanBytes } from './huffman.js';
 import { type Cursor, readInteger } from './integer.js';
-import { MAX_CACHED_NAME_OCTETS, type Name, nameOf, Volatility } from './name.js';
-import { sliceOctets } from './octets.js';
+import { MAX_CACHED_NAME_BYTES, type Name, nameOf, Volatility } from './name.js';
+import { sliceBytes } from './bytes.js';
 import { STATIC_FIELDS, staticIndexOf } from './static-table.js';
 import { Token } from './tokens.js';
 
-/** Varying values up to this length, such as timeouts, are decoded at once, octets. */
+/** Varying values up to this length, such as timeouts, are decoded at once, bytes. */
 const READ_AT_ONCE = 8;
 
 /** Reads a literal name (RFC 7541 section 5.2) at the cursor. Throws HpackError if it is truncated or badly coded. */
@@ -18,7 +18,7 @@ export function readName(buffer: Buffer, cursor: Cursor, end: number): Name {
   const start = cursor.at;
   if (length > end - start) throw new HpackError('truncated name');
   cursor.at = start + length;
-  if (length > MAX_CACHED_NAME_OCTETS) return nameOf(decodeText(buffer, start, start + length, huffman));
+  if (length > MAX_CACHED_NAME_BYTES) return nameOf(decodeText(buffer, start, start + length, huffman));
   const context = huffman ? 1 : 0;
   const known = nameCache.find(context, buffer, start, start + length);
   if (known !== null) return known;
@@ -27,7 +27,7 @@ export function readName(buffer: Buffer, cursor: Cursor, end: number): Name {
   return name;
 }
 
-/** Reads a literal value: from the cache where octets are likely to repeat, else checked and kept encoded. Throws HpackError. */
+/** Reads a literal value: from the cache where bytes are likely to repeat, else checked and kept encoded. Throws HpackError. */
 export function readValue(
   buffer: Buffer,
   cursor: Cursor,
@@ -41,7 +41,7 @@ export function readValue(
   if (length > end - start) throw new HpackError('truncated value');
   cursor.at = start + length;
   const varies = name.volatility === Volatility.varying && length > 0;
-  if (neverIndexed || varies || length > MAX_CACHED_VALUE_OCTETS)
+  if (neverIndexed || varies || length > MAX_CACHED_VALUE_BYTES)
     return varyingField(buffer, start, start + length, name, huffman, neverIndexed);
   const context = name.id * 2 + (huffman ? 1 : 0);
   const known = fieldCache.find(context, buffer, start, start + length);
@@ -56,11 +56,11 @@ function isHuffman(buffer: Buffer, cursor: Cursor, end: number): boolean {
 }
 
 function decodeText(buffer: Buffer, start: number, end: number, huffman: boolean): string {
-  if (!huffman) return sliceOctets(buffer, start, end);
-  return sliceOctets(huffmanOctets(), 0, decodeOctets(buffer, start, end) >> 1);
+  if (!huffman) return sliceBytes(buffer, start, end);
+  return sliceBytes(huffmanBytes(), 0, decodeBytes(buffer, start, end) >> 1);
 }
 
-function decodeOctets(buffer: Buffer, start: number, end: number): number {
+function decodeBytes(buffer: Buffer, start: number, end: number): number {
   const decoded = huffmanDecode(buffer, start, end);
   if (decoded < 0) throw new HpackError('invalid Huffman code');
   return decoded;
@@ -85,30 +85,30 @@ function varyingField(
     return new HeaderField(name, value, value.length, textFault(name, value), neverIndexed, null, false);
   }
   if (!huffman) {
-    const fault = octetsFault(buffer, start, end, holdsUnsafe(buffer, start, end));
-    const text = sliceOctets(buffer, start, end);
+    const fault = bytesFault(buffer, start, end, holdsUnsafe(buffer, start, end));
+    const text = sliceBytes(buffer, start, end);
     return new HeaderField(name, text, text.length, fault, neverIndexed, text, false);
   }
-  const decoded = decodeOctets(buffer, start, end);
+  const decoded = decodeBytes(buffer, start, end);
   const length = decoded >> 1;
-  const octets = huffmanOctets();
-  const fault = octetsFault(octets, 0, length, (decoded & 1) !== 0);
+  const bytes = huffmanBytes();
+  const fault = bytesFault(bytes, 0, length, (decoded & 1) !== 0);
   // Short ones are numbers that are read anyway. An encoding longer than the value is not passed on.
   if (length <= READ_AT_ONCE || end - start > length)
-    return new HeaderField(name, sliceOctets(octets, 0, length), length, fault, neverIndexed, null, false);
-  return new HeaderField(name, null, length, fault, neverIndexed, sliceOctets(buffer, start, end), true);
+    return new HeaderField(name, sliceBytes(bytes, 0, length), length, fault, neverIndexed, null, false);
+  return new HeaderField(name, null, length, fault, neverIndexed, sliceBytes(buffer, start, end), true);
 }
 
-function holdsUnsafe(octets: Uint8Array, start: number, end: number): boolean {
+function holdsUnsafe(bytes: Uint8Array, start: number, end: number): boolean {
   for (let at = start; at < end; at++) {
-    const octet = octets[at]!;
-    if (octet <= 13 && isUnsafe(octet)) return true;
+    const byte = bytes[at]!;
+    if (byte <= 13 && isUnsafe(byte)) return true;
   }
   return false;
 }
 
-function octetsFault(octets: Uint8Array, start: number, end: number, unsafe: boolean): number {
+function bytesFault(bytes: Uint8Array, start: number, end: number, unsafe: boolean): number {
   if (unsafe) return FieldError.value;
   if (start === end) return FieldError.ok;
-  return isBlank(octets[start]!) || isBlank(octets[end - 1]!) ? FieldError.whitespace : FieldError.ok;
+  return isBlank(bytes[start]!) || isBlank(bytes[end - 1]!) ? FieldError.whitespace : FieldError.ok;
 }

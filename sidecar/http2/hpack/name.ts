@@ -13,7 +13,7 @@ export const Volatility = {
 /** Why a field makes its message malformed (RFC 9113 8.1.1); 0 is a good field. */
 export const FieldError = {
   ok: 0,
-  /** empty, upper case, or an octet that no header name may hold (RFC 9113 8.2.1, RFC 9110 5.1) */
+  /** empty, upper case, or a byte that no header name may hold (RFC 9113 8.2.1, RFC 9110 5.1) */
   name: 1,
   /** NUL, CR or LF in the value (RFC 9113 8.2.1) */
   value: 2,
@@ -27,8 +27,8 @@ export const FieldError = {
   pseudo: 6,
 } as const;
 
-/** Names longer than this are not cached, octets. */
-export const MAX_CACHED_NAME_OCTETS = 64;
+/** Names longer than this are not cached, bytes. */
+export const MAX_CACHED_NAME_BYTES = 64;
 
 /** A name with so many different values becomes `varying`: metadata such as user ids must not fill the trie. */
 export const MAX_STABLE_VALUES = 64;
@@ -99,7 +99,7 @@ export class Name {
   #stableValues = 0;
 
   constructor(readonly text: string) {
-    if (/[^\0-\xff]/.test(text)) throw new RangeError('a header name holds octets only');
+    if (/[^\0-\xff]/.test(text)) throw new RangeError('a header name holds bytes only');
     this.token = tokenOf(text);
     this.pseudo = text.charCodeAt(0) === 0x3a;
     this.error = nameFault(text, this.token);
@@ -125,7 +125,7 @@ const EARNED: ReadonlySet<number> = new Set<number>([
 ]);
 
 function volatilityOf(text: string, token: number, fault: number): number {
-  if (text.length > MAX_CACHED_NAME_OCTETS || fault !== FieldError.ok) return Volatility.varying;
+  if (text.length > MAX_CACHED_NAME_BYTES || fault !== FieldError.ok) return Volatility.varying;
   if (VARYING.has(token) || VARYING_NAMES.has(text)) return Volatility.varying;
   if (EARNED.has(token)) return Volatility.earned;
   return Volatility.stable;
@@ -160,6 +160,6 @@ export function recentName(text: string): Name {
   if (found !== undefined) return found;
   const name = nameOf(text);
   if (recent.size >= RECENT_NAMES) recent.clear();
-  if (text.length <= MAX_CACHED_NAME_OCTETS) recent.set(text, name);
+  if (text.length <= MAX_CACHED_NAME_BYTES) recent.set(text, name);
   return name;
 }

@@ -134,7 +134,7 @@ function readExtensions(list: DerReader, facts: Mutable<CertificateFacts>): void
     const extension = list.enter(Tag.sequence);
     const oid = readOid(extension.enter(Tag.oid));
     const critical = extension.peek() === Tag.boolean ? readBoolean(extension.enter(Tag.boolean)) : false;
-    const value = extension.enter(Tag.octetString);
+    const value = extension.enter(Tag.byteString);
     extension.finish();
     if (seen.has(oid)) throw new DerError(`extension ${oid} twice`);
     seen.add(oid);

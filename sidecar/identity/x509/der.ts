@@ -9,7 +9,7 @@ export const Tag = {
   boolean: 0x01,
   integer: 0x02,
   bitString: 0x03,
-  octetString: 0x04,
+  byteString: 0x04,
   oid: 0x06,
   utcTime: 0x17,
   generalizedTime: 0x18,

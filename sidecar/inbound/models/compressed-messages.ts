@@ -5,7 +5,7 @@ import { canInflate, inflateWhole, MAX_INFLATED_BYTES } from '../../relay/inflat
 import { NameReader, Naming, type ReadingScope } from '../../relay/model-name.js';
 import { NO_ROOM, notEncoded, otherEncoding, problemIn, TOO_LONG, UNCLEAR } from './name-problems.js';
 
-/** Octets of room that a message takes which comes in several reads; a stream takes it once. */
+/** Bytes of room that a message takes which comes in several reads; a stream takes it once. */
 const ROOM_BYTES = MAX_INFLATED_BYTES;
 
 /** What such messages are read with. */
@@ -14,12 +14,12 @@ export interface CompressedMessagesDeps {
   readonly block: HeaderBlock;
   readonly scope: ReadingScope;
   readonly layout: ModelLayout;
-  /** Takes so many octets of the memory budget until the end of the call. False: there is no room. */
+  /** Takes so many bytes of the memory budget until the end of the call. False: there is no room. */
   readonly reserve: (bytes: number) => boolean;
 }
 
 /**
- * Reads the names in the compressed messages of a stream after its first one, each before its last octet passes. A message is inflated
+ * Reads the names in the compressed messages of a stream after its first one, each before its last byte passes. A message is inflated
  * once and whole, as it could name another model at its end: where it is all in one read, as it lies there, else from a copy. One that has
  * more than 64 KiB, before or after, is not read.
  */
@@ -30,13 +30,13 @@ export class CompressedMessages {
   /** Why the message cannot be read, as the end of a sentence; empty: it can. */
   problem = '';
   private copy: Buffer | null = null;
-  /** Octets of the present message so far. */
+  /** Bytes of the present message so far. */
   private bytes = 0;
   private isJudged = false;
 
   constructor(private readonly deps: CompressedMessagesDeps) {}
 
-  /** Takes the next octets of a message of `length` octets. True: it has just been read, or certainly cannot be. */
+  /** Takes the next bytes of a message of `length` bytes. True: it has just been read, or certainly cannot be. */
   add(buffer: Buffer, start: number, end: number, length: number): boolean {
     const before = this.bytes;
     const wasJudged = this.isJudged;
@@ -64,8 +64,8 @@ export class CompressedMessages {
     return this.bytes === length && this.read(encoding, this.copy.subarray(0, length));
   }
 
-  private read(encoding: string, octets: Buffer): true {
-    const message = inflateWhole(encoding, octets);
+  private read(encoding: string, bytes: Buffer): true {
+    const message = inflateWhole(encoding, bytes);
     if (message === 'long') return this.fail(TOO_LONG);
     if (message === 'broken') return this.fail(notEncoded(encoding));
     const reader = new NameReader(this.deps.scope, this.deps.layout);

@@ -197,7 +197,7 @@ function whyNotHeld(call: OutboundCall): SkipReason {
   return call.requestBytes > call.plan.replayBytes ? 'too-large' : 'not-held';
 }
 
-/** Octets of memory that holding them costs. */
+/** Bytes of memory that holding them costs. */
 function costOf(pieces: ChunkList | null): number {
   return OVERHEAD_BYTES + (pieces === null ? 0 : pieces.pinnedBytes);
 }

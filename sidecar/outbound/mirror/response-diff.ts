@@ -19,7 +19,7 @@ export type Comparison =
   /** `encoded`: compressed. `unreadable`: the call's own answer is no answer of ModelInfer. `too-large`: no sample of it can be taken. */
   | { readonly kind: 'not-compared'; readonly why: 'encoded' | 'unreadable' | 'too-large' };
 
-/** Answers up to this size are compared whole, octets; of larger ones a sample is. */
+/** Answers up to this size are compared whole, bytes; of larger ones a sample is. */
 const WHOLE_BYTES = 64 * 1024 + 5;
 
 /** How two answers are compared. */

@@ -39,7 +39,7 @@ const NO_CALLER = {
     reset() {},
   },
   // It learns nothing for calls to come.
-  memory: { noteLargeRequest() {} },
+  memory: { recordLargeRequest() {} },
 } as unknown as Session;
 
 /** Reports the end of a copy: its status, and its response where that is whole. */

@@ -1,7 +1,7 @@
 /**
  * Which model a call names, where its upstream has rules or endpoints that differ by model. The name is field 1 and the
  * version field 2 of the first message of the methods in `MODEL_METHODS` (Open Inference Protocol, TorchServe), or in a message in
- * field 1 of those in `MODEL_SPEC_METHODS` (TensorFlow Serving), so that nothing but the first 4 KiB of the request has to be here; a name beyond that, of more than 128 octets or in a compressed message is not
+ * field 1 of those in `MODEL_SPEC_METHODS` (TensorFlow Serving), so that nothing but the first 4 KiB of the request has to be here; a name beyond that, of more than 128 bytes or in a compressed message is not
  * read, and such a call goes where it would without any rule. Upstreams without such rules never come here.
  */
 
@@ -58,12 +58,12 @@ export function awaitBytes(call: OutboundCall, bytes: number): void {
 export function readModel(call: OutboundCall): void {
   if (call.called !== null || call.buffered === null) return;
   if (!view.read(call.buffered, modelLayoutOf(headerViewOf(call.original).path))) return;
-  const { octets, length } = view;
+  const { bytes, length } = view;
   if (length === 0) {
     call.called = UNNAMED;
     return;
   }
-  const text = Buffer.from(octets.buffer, octets.byteOffset, length);
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, length);
   const end = 1 + text[0]!;
   call.called = {
     modelName: text.toString('utf8', 1, end),
@@ -71,7 +71,7 @@ export function readModel(call: OutboundCall): void {
   };
 }
 
-/** Octets of the body at which a further look is worth it. */
+/** Bytes of the body at which a further look is worth it. */
 function bytesNeeded({ buffered }: OutboundCall): number {
   if (buffered === null || buffered.bytes < PREFIX_BYTES) return PREFIX_BYTES;
   return Math.min(VIEW_BYTES, PREFIX_BYTES + prefixOf(buffered, PREFIX_BYTES).readUInt32BE(1));

@@ -1,6 +1,6 @@
 /**
  * What a unary request asks for, by which it is recognised when it comes again: for an inference request (`ModelInfer`) all but
- * its `id`, which clients make anew for each call; for any other method every octet.
+ * its `id`, which clients make anew for each call; for any other method every byte.
  *
  * Tensors are not decoded: fields of the message are told apart by tag and length, and stepped over. The parameters count, as a
  * model reads them, in whatever order they stand: they are a map, and some encoders write one in another order each time.
@@ -14,7 +14,7 @@ import type { ChunkList } from '../../transport/chunk-list.js';
 
 /** Fields of a message that are looked at; one with more counts as a whole. Two for each tensor are usual. */
 export const MAX_FIELDS = 4_096;
-/** Parameters, and octets of them, that are put in order; more count as they stand. */
+/** Parameters, and bytes of them, that are put in order; more count as they stand. */
 export const MAX_PARAMETERS = 64;
 const MAX_PARAMETER_BYTES = 16 * 1024;
 /** Ranges that the fields left out may cut a message into. */
@@ -24,7 +24,7 @@ const MAX_RANGES = 64;
 const ID = 8 * 3 + 2;
 const PARAMETER = 8 * 4 + 2;
 
-/** The octets that a request is recognised by. */
+/** The bytes that a request is recognised by. */
 export interface RequestContent {
   /** Of all pieces. */
   readonly bytes: number;
@@ -32,7 +32,7 @@ export interface RequestContent {
   readonly pieces: readonly Buffer[];
 }
 
-/** Octets `[from, to)` of a body. */
+/** Bytes `[from, to)` of a body. */
 type Range = { readonly from: number; to: number };
 
 /** @param body all of the request, with the prefix of its message; null: it is empty. */

@@ -16,7 +16,7 @@ export function countPace(attempt: OutboundAttempt, nowMs: number): void {
 }
 
 /** More messages of a counted stream are here. While its caller does not keep up, its pace is the caller's. */
-export function notePace(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
+export function recordPace(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
   const pace = attempt.pace!;
   const elapsedMs = nowMs - pace.sinceMs;
   const { messages } = attempt.counter!;

@@ -17,7 +17,7 @@ const LABEL = 8 * 4 + 2;
 const VALUE = 8 * 1 + 0;
 
 /**
- * Reads the octets of a whole `ModelSpec` as a decoder would: of two fields of a number the last counts, of version and label too, and a version in two
+ * Reads the bytes of a whole `ModelSpec` as a decoder would: of two fields of a number the last counts, of version and label too, and a version in two
  * parts is put together. Null: they are none, or have what decoders do not read alike (groups, numbers of more than 53 bits).
  */
 export function readModelSpec(bytes: Buffer, start: number, end: number): ModelSpec | null {

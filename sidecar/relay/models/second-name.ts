@@ -4,7 +4,7 @@ import { TAG_LIMIT } from '../../codec/field-cursor.js';
 const NAME = 8 * 1 + 2;
 /** Field 2, length-delimited: the version, which stands right after the name in every known encoder's messages. */
 export const VERSION = 8 * 2 + 2;
-/** A varint is at most ten octets. */
+/** A varint is at most ten bytes. */
 const LARGEST_SCALE = 2 ** 63;
 
 const Part = { tag: 0, length: 1, number: 2, skip: 3 } as const;
@@ -20,7 +20,7 @@ export class SecondName {
   private part: (typeof Part)[keyof typeof Part] = Part.tag;
   private value = 0;
   private scale = 1;
-  /** Octets of the field under way that are still to come. */
+  /** Bytes of the field under way that are still to come. */
   private rest = 0;
 
   private readonly findsVersions: boolean;
@@ -48,7 +48,7 @@ export class SecondName {
     else this.isFound = true;
   }
 
-  /** Reads on in octets of one message. Returns where it stopped: at `end`, or as soon as `isFound`. */
+  /** Reads on in bytes of one message. Returns where it stopped: at `end`, or as soon as `isFound`. */
   feed(bytes: Buffer, start: number, end: number): number {
     let at = start;
     while (at < end && !this.isFound) {
@@ -57,7 +57,7 @@ export class SecondName {
         this.rest -= n;
         at += n;
         if (this.rest === 0) this.expect(Part.tag);
-      } else this.onOctet(bytes[at++]!);
+      } else this.onByte(bytes[at++]!);
     }
     return at;
   }
@@ -67,9 +67,9 @@ export class SecondName {
     return this.part === Part.tag && this.scale === 1;
   }
 
-  private onOctet(octet: number): void {
-    this.value += (octet & 0x7f) * this.scale;
-    if (octet >= 0x80) {
+  private onByte(byte: number): void {
+    this.value += (byte & 0x7f) * this.scale;
+    if (byte >= 0x80) {
       if (this.scale >= LARGEST_SCALE) this.isFound = true;
       this.scale *= 128;
     } else if (this.part === Part.tag) this.onTag(this.value);
@@ -77,9 +77,9 @@ export class SecondName {
     else this.expect(Part.tag);
   }
 
-  private skip(octets: number): void {
-    this.rest = octets;
-    this.expect(octets === 0 ? Part.tag : Part.skip);
+  private skip(bytes: number): void {
+    this.rest = bytes;
+    this.expect(bytes === 0 ? Part.tag : Part.skip);
   }
 
   private expect(part: (typeof Part)[keyof typeof Part]): void {

@@ -1,5 +1,5 @@
 import * as crypto from 'node:crypto';
-import { mix, OctetHash } from '../../http2/byte-ops.js';
+import { mix, ByteHash } from '../../http2/byte-ops.js';
 import { headerViewOf } from '../../http2/header-view.js';
 import type { HeaderField } from '../../http2/hpack/field.js';
 import type { HeaderBlock, StableList } from '../../http2/hpack/header-list.js';
@@ -33,7 +33,7 @@ const TRACING_AND_TIMING: ReadonlySet<string> = new Set([
   'x-envoy-upstream-rq-per-try-timeout-ms',
 ]);
 
-/** How octets are encoded: a stored response fits only the same encoding. */
+/** How bytes are encoded: a stored response fits only the same encoding. */
 const CODING: ReadonlySet<number> = new Set<number>([
   Token.contentType,
   Token.grpcEncoding,
@@ -73,15 +73,15 @@ interface ListKey {
 }
 
 /**
- * What identifies a request: its method, the metadata that matters and every octet of it. Small requests are compared
- * octet by octet, and the hash only finds them; for large ones, and for credentials, stands a digest that cannot be
+ * What identifies a request: its method, the metadata that matters and every byte of it. Small requests are compared
+ * byte by byte, and the hash only finds them; for large ones, and for credentials, stands a digest that cannot be
  * forged: a caller that found two requests with the same key would get the response to the other one. One object serves
  * all requests, one at a time.
  */
 export class RequestKey {
   /** All of it that is not in `body`. */
   text = '';
-  /** Compared octet by octet; null: there is none, or `text` stands for it. */
+  /** Compared byte by byte; null: there is none, or `text` stands for it. */
   body: ChunkList | null = null;
   hash = 0;
   private readonly vary: ReadonlySet<string> | null;
@@ -90,7 +90,7 @@ export class RequestKey {
   private lastKey: ListKey = { text: '', hash: 0 };
   private readonly lists = new WeakMap<StableList, ListKey>();
 
-  /** @param vary names of the metadata that count beside how octets are coded; absent: all but tracing and timing. */
+  /** @param vary names of the metadata that count beside how bytes are coded; absent: all but tracing and timing. */
   constructor(vary?: readonly string[]) {
     this.vary = vary === undefined ? null : new Set(vary);
   }
@@ -155,7 +155,7 @@ function serialized(fields: HeaderField[]): string {
   return text;
 }
 
-/** 32 octets, one char each: no credential is stored. */
+/** 32 bytes, one char each: no credential is stored. */
 function sha256(text: string): string {
   return crypto.createHash('sha256').update(text, 'latin1').digest('binary');
 }
@@ -179,7 +179,7 @@ function digestOf(chunks: ChunkList): string {
   return `${chunks.bytes} ${mac.getAuthTag().toString('latin1')}`;
 }
 
-/** Of a request to an upstream, by these octets of it: not to be made up, and to be shown by `shownFingerprint` only. */
+/** Of a request to an upstream, by these bytes of it: not to be made up, and to be shown by `shownFingerprint` only. */
 export function fingerprintOf(upstream: string, path: string, pieces: readonly Buffer[]): string {
   const mac = crypto.createCipheriv('aes-128-gcm', SECRET, NONCE);
   mac.setAAD(Buffer.from(`${upstream}\0${path}\0`, 'latin1'));
@@ -199,13 +199,13 @@ function hashOfText(text: string, seed: number): number {
   return hash;
 }
 
-const octets = new OctetHash();
+const bytes = new ByteHash();
 
 function hashOfChunks(chunks: ChunkList, seed: number): number {
-  octets.begin(mix(seed, chunks.bytes));
+  bytes.begin(mix(seed, chunks.bytes));
   for (let i = 0; i < chunks.count; i++) {
     const { buffer, start, end } = chunks.at(i);
-    octets.add(buffer, start, end);
+    bytes.add(buffer, start, end);
   }
-  return octets.end();
+  return bytes.end();
 }

@@ -12,7 +12,7 @@ export interface ResponseCacheLimits {
 }
 
 /**
- * The last successful responses of a route, by request. Bounded in octets and in age; the oldest make room. A response
+ * The last successful responses of a route, by request. Bounded in bytes and in age; the oldest make room. A response
  * larger than what is held of a unary one is not stored.
  */
 export class ResponseCache {

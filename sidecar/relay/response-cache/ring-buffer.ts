@@ -1,5 +1,5 @@
 import { Doorkeeper } from '../../core/stats/doorkeeper.js';
-import { areSameOctets, copyOctets } from '../../http2/byte-ops.js';
+import { areSameBytes, copyBytes } from '../../http2/byte-ops.js';
 import { ENTRY_OVERHEAD } from '../../http2/hpack/field.js';
 import type { HeaderBlock } from '../../http2/hpack/header-list.js';
 import type { ChunkList } from '../../transport/chunk-list.js';
@@ -12,9 +12,9 @@ export interface FreshResponse {
   readonly body: ChunkList | null;
 }
 
-/** What an entry costs beside its octets. */
+/** What an entry costs beside its bytes. */
 export const ENTRY_BYTES = 192;
-/** Of all there may be, what entries may take; the octets have the rest. */
+/** Of all there may be, what entries may take; the bytes have the rest. */
 const SHARE_OF_ENTRIES = 0.25;
 /** No more, however much there may be: entries lie in the heap. */
 const MAX_ENTRIES = 2 ** 18;
@@ -29,14 +29,14 @@ export class Entry {
   head: HeaderBlock | null = null;
   trailers: HeaderBlock | null = null;
   atMs = 0;
-  /** Where its octets are: first those of the request, then those of the response. */
+  /** Where its bytes are: first those of the request, then those of the response. */
   block!: Buffer;
   start = 0;
   requestBytes = 0;
   bodyBytes = 0;
-  /** Octets side by side that are its own. */
-  octets = 0;
-  /** Where it begins, counted on from the first octet ever written; and all that it takes there. */
+  /** Bytes side by side that are its own. */
+  bytes = 0;
+  /** Where it begins, counted on from the first byte ever written; and all that it takes there. */
   position = 0;
   room = 0;
   /** How many there were before it. */
@@ -56,7 +56,7 @@ export class Entry {
 
 /**
  * Responses by request, in the order of their arrival: new ones are written behind the last one, and the oldest make
- * room; while those are young, only for what has been requested before. All octets lie in large blocks that are
+ * room; while those are young, only for what has been requested before. All bytes lie in large blocks that are
  * overwritten, and what is known of a response in objects that are used again, so that storing the response of every
  * call leaves nothing to collect.
  */
@@ -83,9 +83,9 @@ export class ResponseRing {
     readonly youngMs: number,
   ) {
     this.maxEntries = Math.min(Math.floor((maxBytes * SHARE_OF_ENTRIES) / ENTRY_BYTES), MAX_ENTRIES);
-    const octets = maxBytes - this.maxEntries * ENTRY_BYTES;
-    this.blockBytes = Math.min(BLOCK_BYTES, octets);
-    this.capacity = octets - (octets % this.blockBytes);
+    const bytes = maxBytes - this.maxEntries * ENTRY_BYTES;
+    this.blockBytes = Math.min(BLOCK_BYTES, bytes);
+    this.capacity = bytes - (bytes % this.blockBytes);
     this.doorkeeper = new Doorkeeper(this.maxEntries);
     const wanted = Math.max(2, this.maxEntries);
     // Two to four for each: nearly every look finds what it looks for, or nothing.
@@ -107,16 +107,16 @@ export class ResponseRing {
     const bodyBytes = answered.body?.bytes ?? 0;
     const askedBytes = key.body?.bytes ?? 0;
     // What is written beside the blocks is counted as if it lay in them.
-    const octets = askedBytes + bodyBytes;
-    const room = octets + overheadOf(key, answered);
+    const bytes = askedBytes + bodyBytes;
+    const room = bytes + overheadOf(key, answered);
     if (before !== undefined) {
-      if (octets <= before.octets && room <= before.room && this.isYoung(before))
+      if (bytes <= before.bytes && room <= before.room && this.isYoung(before))
         return write(before, answered, bodyBytes, nowMs);
       this.drop(before);
     }
     if (room > this.blockBytes || this.maxEntries === 0) return;
     if (before === undefined && !this.isWorthStoring(key, room, nowMs)) return;
-    const entry = this.append(octets, room);
+    const entry = this.append(bytes, room);
     entry.text = key.text;
     entry.hash = key.hash;
     entry.requestBytes = askedBytes;
@@ -125,7 +125,7 @@ export class ResponseRing {
     write(entry, answered, bodyBytes, nowMs);
   }
 
-  /** It is not found any more. Its octets are free when it is the oldest. */
+  /** It is not found any more. Its bytes are free when it is the oldest. */
   drop(entry: Entry): void {
     if (!entry.isLive) return;
     entry.isLive = false;
@@ -154,11 +154,11 @@ export class ResponseRing {
     return this.doorkeeper.again(hash) || nowMs - oldest.atMs > this.youngMs;
   }
 
-  /** Room for `octets` side by side, and for `room` in all. */
-  private append(octets: number, room: number): Entry {
+  /** Room for `bytes` side by side, and for `room` in all. */
+  private append(bytes: number, room: number): Entry {
     const { blockBytes, capacity } = this;
     let offset = this.head % blockBytes;
-    if (offset + octets > blockBytes) {
+    if (offset + bytes > blockBytes) {
       this.head += blockBytes - offset;
       offset = 0;
     }
@@ -166,7 +166,7 @@ export class ResponseRing {
     const entry = this.take();
     entry.position = this.head;
     entry.number = this.number++;
-    entry.octets = octets;
+    entry.bytes = bytes;
     entry.room = room;
     entry.start = offset;
     const block = ((this.head % capacity) - offset) / blockBytes;
@@ -239,7 +239,7 @@ function isSame({ block, start, requestBytes }: Entry, chunks: ChunkList | null)
   let at = start;
   for (let i = 0; i < chunks.count; i++) {
     const { buffer, start: from, end } = chunks.at(i);
-    if (!areSameOctets(buffer, from, end, block, at)) return false;
+    if (!areSameBytes(buffer, from, end, block, at)) return false;
     at += end - from;
   }
   return true;
@@ -249,7 +249,7 @@ function copy(chunks: ChunkList, target: Buffer, start: number): void {
   let at = start;
   for (let i = 0; i < chunks.count; i++) {
     const { buffer, start: from, end } = chunks.at(i);
-    copyOctets(buffer, from, end, target, at);
+    copyBytes(buffer, from, end, target, at);
     at += end - from;
   }
 }

@@ -9,18 +9,18 @@ export class MessageCounter {
   messages = 0;
   /** A prefix had a flag that gRPC does not know: no boundary can be told from there on. */
   isBroken = false;
-  /** Octets of the present message that are still to come, once its prefix is complete. */
+  /** Bytes of the present message that are still to come, once its prefix is complete. */
   private left = 0;
-  /** Octets of the present prefix so far, and the length as far as they say it. */
+  /** Bytes of the present prefix so far, and the length as far as they say it. */
   private prefix = 0;
   private length = 0;
 
-  /** The octets so far end with the end of a message. */
+  /** The bytes so far end with the end of a message. */
   get isBetween(): boolean {
     return this.left === 0 && this.prefix === 0 && !this.isBroken;
   }
 
-  /** Takes the next octets of the response. @returns how many messages they completed. */
+  /** Takes the next bytes of the response. @returns how many messages they completed. */
   take(buffer: Buffer, start: number, end: number): number {
     const before = this.messages;
     for (let at = start; at >= 0 && at < end; ) at = this.next(buffer, at, end);
@@ -28,8 +28,8 @@ export class MessageCounter {
   }
 
   /**
-   * Takes the next octets as far as the end of the present message.
-   * @returns the offset behind that end; −1: it is not in these octets, and all of them have been taken.
+   * Takes the next bytes as far as the end of the present message.
+   * @returns the offset behind that end; −1: it is not in these bytes, and all of them have been taken.
    */
   next(buffer: Buffer, start: number, end: number): number {
     let at = start;

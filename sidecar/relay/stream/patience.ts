@@ -20,7 +20,7 @@ export interface PatientCall {
  * each is worth, its caller is written to less often: a part waits for the next ones, a millisecond at most. Never the first message,
  * nor a stream whose caller may have more to say and wait for this very part to say it, nor a unary answer.
  */
-export function notePatience(call: PatientCall, nowMs: number): void {
+export function recordPatience(call: PatientCall, nowMs: number): void {
   const gapMs = nowMs - call.lastResponseMs;
   // From the same read.
   if (gapMs === 0) return;

@@ -12,7 +12,7 @@ import { contentTypeOf, encodingOf } from './message-encoding.js';
 import { MessageHash } from './message-hash.js';
 
 /**
- * A message that is larger, octets, is passed on as it comes, and the stream is not resumed any more: held back, the beginning
+ * A message that is larger, bytes, is passed on as it comes, and the stream is not resumed any more: held back, the beginning
  * gives the endpoint no credit, and it could not send the rest (RFC 9113 section 6.9.1).
  */
 const LARGEST_BYTES = 16 * 1024;
@@ -45,9 +45,9 @@ export class ResumableStream implements Resumption {
   /** How messages are encoded under the head that the caller has. */
   private readonly encoding: string;
   private readonly contentType: string;
-  /** The beginning of a message. Octets in it are counted as held by the attempt. */
+  /** The beginning of a message. Bytes in it are counted as held by the attempt. */
   private tail: ChunkList | null = null;
-  /** Octets of endpoints before that have not gone to the caller yet: they are not the present one's to be credited. */
+  /** Bytes of endpoints before that have not gone to the caller yet: they are not the present one's to be credited. */
   private foreignBytes = 0;
 
   constructor(head: HeaderBlock, isDeterministic: boolean) {

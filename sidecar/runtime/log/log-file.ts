@@ -32,7 +32,7 @@ export interface LogFileSystem {
 /** An open file. */
 export interface OpenLogFile {
   readonly identity: string;
-  /** Resolves with the octets written, at least one. */
+  /** Resolves with the bytes written, at least one. */
   write(buffer: Buffer, start: number): Promise<number>;
   close(): Promise<void>;
 }

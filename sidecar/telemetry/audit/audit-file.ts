@@ -15,7 +15,7 @@ export interface OpenedAuditFile {
   readonly cutBytes: number;
 }
 
-/** Sizes around an append, octets: where they differ, something else has written or cut the file. */
+/** Sizes around an append, bytes: where they differ, something else has written or cut the file. */
 export interface Appended {
   readonly expected: number;
   readonly found: number;
@@ -23,7 +23,7 @@ export interface Appended {
 
 /** The files of an audit log: the present one, and older ones as `PATH.1`, `PATH.2`, …, the oldest with the highest number. */
 export class AuditFile {
-  /** Octets of the present file that are whole lines. */
+  /** Bytes of the present file that are whole lines. */
   private size = 0;
   /** A write of ours broke off: what is beyond `size` is half a line. */
   private isTorn = false;
@@ -70,13 +70,13 @@ export class AuditFile {
         found = expected;
       }
       this.size = found;
-      const octets = Buffer.from(lines);
+      const bytes = Buffer.from(lines);
       // Until all of it is there: a disk may take half a line and then no more.
       this.isTorn = true;
-      for (let at = 0; at < octets.length; ) at += (await handle.write(octets, at)).bytesWritten;
+      for (let at = 0; at < bytes.length; ) at += (await handle.write(bytes, at)).bytesWritten;
       await handle.datasync();
       this.isTorn = false;
-      this.size = found + octets.length;
+      this.size = found + bytes.length;
       return { expected, found };
     } finally {
       await handle.close().catch(() => {});

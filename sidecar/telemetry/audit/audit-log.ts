@@ -8,7 +8,7 @@ import { AuditMark, type ChainHead, EMPTY_CHAIN, headAt, nextLine, signedText } 
 import { type AuditSigner, signatureOf } from './signature.js';
 import type { AuditTrail } from './trail.js';
 
-/** Decisions that wait for a disk that is full or slow; an entry takes about 300 octets. */
+/** Decisions that wait for a disk that is full or slow; an entry takes about 300 bytes. */
 const MAX_WAITING = 10_000;
 /** After a failed write the next one comes this much later, ms. */
 const REST_MS = 1_000;

@@ -16,7 +16,7 @@ export function newSpanId(random: Random): string {
 const NONE = '0'.repeat(16);
 const FIRST = `${'0'.repeat(15)}1`;
 
-const HEX = Array.from({ length: 256 }, (_, octet) => octet.toString(16).padStart(2, '0'));
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
 function word(random: Random): string {
   const bits = (random() * WORD) >>> 0;

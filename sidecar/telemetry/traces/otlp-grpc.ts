@@ -31,7 +31,7 @@ export class OtlpGrpcSender implements SpanSender {
 
   constructor(
     private readonly settings: CollectorSettings,
-    /** Time without an octet after which a request has failed, ms. */
+    /** Time without a byte after which a request has failed, ms. */
     private readonly timeoutMs = SEND_TIMEOUT_MS,
   ) {}
 

@@ -44,10 +44,10 @@ function prefixLength(length: number): number {
 
 /** Tag and length of a field. */
 function prefix(tag: number, length: number): Buffer {
-  const octets = Buffer.alloc(prefixLength(length));
-  octets[0] = tag;
-  writeVarint(octets, 1, length);
-  return octets;
+  const bytes = Buffer.alloc(prefixLength(length));
+  bytes[0] = tag;
+  writeVarint(bytes, 1, length);
+  return bytes;
 }
 
 function message(tag: number, content: Buffer): Buffer {

@@ -9,7 +9,7 @@ const DROP_REASONS = ['full', 'unreachable', 'refused', 'encode', 'error-limit',
 export type DropReason = (typeof DROP_REASONS)[number];
 
 class Chunk {
-  readonly octets = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  readonly memory = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   bytes = 0;
   spans = 0;
   /** It is in a batch: nothing is added any more. */
@@ -24,7 +24,7 @@ export interface Batch {
 }
 
 /**
- * Encoded spans that wait for the collector, bounded in number and in octets; what finds no room is counted. A batch stays
+ * Encoded spans that wait for the collector, bounded in number and in bytes; what finds no room is counted. A batch stays
  * until the collector has it.
  */
 export class SpanQueue {
@@ -46,14 +46,14 @@ export class SpanQueue {
     return this.spans < MAX_SPANS && this.bytes < MAX_BYTES;
   }
 
-  /** Copies the first `bytes` octets, which are so many spans. */
-  add(octets: Buffer, bytes: number, spans: number): void {
+  /** Copies the first `bytes` bytes of `source`, which are so many spans. */
+  add(source: Buffer, bytes: number, spans: number): void {
     let chunk = this.chunks[this.chunks.length - 1];
     if (chunk === undefined || chunk.isSealed || chunk.bytes + bytes > CHUNK_BYTES) {
       chunk = new Chunk();
       this.chunks.push(chunk);
     }
-    octets.copy(chunk.octets, chunk.bytes, 0, bytes);
+    source.copy(chunk.memory, chunk.bytes, 0, bytes);
     chunk.bytes += bytes;
     chunk.spans += spans;
     this.bytes += bytes;
@@ -75,7 +75,7 @@ export class SpanQueue {
     for (const chunk of this.chunks) {
       if (spans >= most) break;
       chunk.isSealed = true;
-      parts.push(chunk.octets.subarray(0, chunk.bytes));
+      parts.push(chunk.memory.subarray(0, chunk.bytes));
       spans += chunk.spans;
       bytes += chunk.bytes;
     }

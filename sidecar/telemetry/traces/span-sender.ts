@@ -1,6 +1,6 @@
 /** Longest time that a collector has for a request, ms. */
 export const SEND_TIMEOUT_MS = 10_000;
-/** Of an answer so much is read, octets: more is no answer to this request. */
+/** Of an answer so much is read, bytes: more is no answer to this request. */
 export const MAX_ANSWER_BYTES = 64 * 1024;
 
 /** What became of a request. */

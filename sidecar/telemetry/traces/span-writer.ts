@@ -24,7 +24,7 @@ const Tag = {
   message: 0x12,
   code: 0x18,
 } as const;
-/** Span.flags, field 16: its tag has two octets. */
+/** Span.flags, field 16: its tag has two bytes. */
 const FLAGS = [0x85, 0x01] as const;
 
 const STATUS_ERROR = 2;
@@ -33,8 +33,8 @@ const WORD = 0x1_0000_0000;
 const ROOM = 64 * 1024;
 /** For what stands between texts, which have their own check. */
 const SPARE = 512;
-/** Of the length before a span: two octets do for 128 to 16,383. */
-const LENGTH_OCTETS = 2;
+/** Of the length before a span: two bytes do for 128 to 16,383. */
+const LENGTH_BYTES = 2;
 
 /** Kinds of spans, as OTLP numbers them. */
 export const SpanKind = { server: 2, client: 3 } as const;
@@ -56,11 +56,11 @@ export interface SpanHead {
 
 /** The key of an attribute, encoded once. */
 export class AttributeKey {
-  readonly octets: Buffer;
+  readonly bytes: Buffer;
 
   constructor(readonly name: string) {
     const text = Buffer.from(name, 'latin1');
-    this.octets = Buffer.from([0x0a, text.length, ...text]);
+    this.bytes = Buffer.from([0x0a, text.length, ...text]);
   }
 }
 
@@ -70,7 +70,7 @@ export class AttributeKey {
  */
 export class SpanWriter {
   /** What has been written, up to `at`. */
-  readonly octets = Buffer.allocUnsafeSlow(ROOM);
+  readonly bytes = Buffer.allocUnsafeSlow(ROOM);
   at = 0;
   private spanStart = 0;
 
@@ -81,38 +81,38 @@ export class SpanWriter {
 
   /** What has been written, as a buffer of its own. */
   copy(): Buffer {
-    return Buffer.from(this.octets.subarray(0, this.at));
+    return Buffer.from(this.bytes.subarray(0, this.at));
   }
 
   /** A span begins; `name`, attributes and perhaps `error` follow, then `endSpan`. */
   beginSpan(head: SpanHead): void {
-    this.octet(Tag.span);
-    this.at += LENGTH_OCTETS;
+    this.byte(Tag.span);
+    this.at += LENGTH_BYTES;
     this.spanStart = this.at;
     this.id(Tag.traceId, head.traceId, 16);
     this.id(Tag.spanId, head.spanId, 8);
     if (head.parentId !== '') this.id(Tag.parentId, head.parentId, 8);
-    this.octet(FLAGS[0]);
-    this.octet(FLAGS[1]);
+    this.byte(FLAGS[0]);
+    this.byte(FLAGS[1]);
     this.word(head.flags);
-    this.octet(Tag.kind);
-    this.octet(head.kind);
-    this.octet(Tag.start);
+    this.byte(Tag.kind);
+    this.byte(head.kind);
+    this.byte(Tag.start);
     this.nanoseconds(head.startMs);
-    this.octet(Tag.end);
+    this.byte(Tag.end);
     this.nanoseconds(head.endMs);
   }
 
-  /** Puts the length before the span, which is moved in the rare case that its length takes more octets than were left. */
+  /** Puts the length before the span, which is moved in the rare case that its length takes more bytes than were left. */
   endSpan(): void {
     const length = this.at - this.spanStart;
-    const octets = varintLength(length);
-    if (octets !== LENGTH_OCTETS) {
-      const to = this.spanStart - LENGTH_OCTETS + octets;
-      this.octets.copyWithin(to, this.spanStart, this.at);
+    const bytes = varintLength(length);
+    if (bytes !== LENGTH_BYTES) {
+      const to = this.spanStart - LENGTH_BYTES + bytes;
+      this.bytes.copyWithin(to, this.spanStart, this.at);
       this.at = to + length;
     }
-    writeVarint(this.octets, this.spanStart - LENGTH_OCTETS, length);
+    writeVarint(this.bytes, this.spanStart - LENGTH_BYTES, length);
   }
 
   /** By the conventions `package.Service/Method`. */
@@ -128,11 +128,11 @@ export class SpanWriter {
   /** The span failed, for this reason. */
   error(message: string): void {
     const length = textLength(message);
-    this.octet(Tag.status);
+    this.byte(Tag.status);
     this.varint(1 + varintLength(length) + length + 2);
     this.field(Tag.message, message);
-    this.octet(Tag.code);
-    this.octet(STATUS_ERROR);
+    this.byte(Tag.code);
+    this.byte(STATUS_ERROR);
   }
 
   /** @param tag of the field that it becomes; default: an attribute of the span. */
@@ -145,37 +145,37 @@ export class SpanWriter {
   /** A whole number from 0 on. */
   integer(key: AttributeKey, value: number): void {
     this.key(key, 1 + varintLength(value));
-    this.octet(Tag.integer);
+    this.byte(Tag.integer);
     this.varint(value);
   }
 
   /** A number that may have a fraction. */
   double(key: AttributeKey, value: number): void {
     this.key(key, 9);
-    this.octet(Tag.double);
-    this.at = this.octets.writeDoubleLE(value, this.at);
+    this.byte(Tag.double);
+    this.at = this.bytes.writeDoubleLE(value, this.at);
   }
 
   /** `true`. */
   flag(key: AttributeKey): void {
     this.key(key, 2);
-    this.octet(Tag.flag);
-    this.octet(1);
+    this.byte(Tag.flag);
+    this.byte(1);
   }
 
   /** Fields that have been encoded before. */
-  blob(octets: Buffer): void {
-    if (this.at + octets.length + SPARE > ROOM) throw new RangeError(`spans of more than ${ROOM} octets`);
-    this.octets.set(octets, this.at);
-    this.at += octets.length;
+  blob(bytes: Buffer): void {
+    if (this.at + bytes.length + SPARE > ROOM) throw new RangeError(`spans of more than ${ROOM} bytes`);
+    this.bytes.set(bytes, this.at);
+    this.at += bytes.length;
   }
 
   /** Key, and length of the value: the value follows. */
-  private key({ octets }: AttributeKey, valueLength: number, tag: number = Tag.attribute): void {
-    this.octet(tag);
-    this.varint(octets.length + 1 + varintLength(valueLength) + valueLength);
-    this.blob(octets);
-    this.octet(Tag.value);
+  private key({ bytes }: AttributeKey, valueLength: number, tag: number = Tag.attribute): void {
+    this.byte(tag);
+    this.varint(bytes.length + 1 + varintLength(valueLength) + valueLength);
+    this.blob(bytes);
+    this.byte(Tag.value);
     this.varint(valueLength);
   }
 
@@ -187,40 +187,40 @@ export class SpanWriter {
     this.word(Math.floor(us / WORD) * 1_000 + Math.floor(low / WORD));
   }
 
-  /** 32 bits, the lowest octet first. */
+  /** 32 bits, the lowest byte first. */
   private word(value: number): void {
-    const { octets } = this;
-    octets[this.at++] = value & 0xff;
-    octets[this.at++] = (value >>> 8) & 0xff;
-    octets[this.at++] = (value >>> 16) & 0xff;
-    octets[this.at++] = value >>> 24;
+    const { bytes } = this;
+    bytes[this.at++] = value & 0xff;
+    bytes[this.at++] = (value >>> 8) & 0xff;
+    bytes[this.at++] = (value >>> 16) & 0xff;
+    bytes[this.at++] = value >>> 24;
   }
 
-  /** @throws RangeError where the id has not twice as many digits as octets. */
-  private id(tag: number, hex: string, octets: number): void {
-    if (hex.length !== 2 * octets)
-      throw new RangeError(`an id of ${hex.length} digits; expected ${2 * octets}`);
-    this.octet(tag);
-    this.octet(octets);
+  /** @throws RangeError where the id has not twice as many digits as bytes. */
+  private id(tag: number, hex: string, bytes: number): void {
+    if (hex.length !== 2 * bytes)
+      throw new RangeError(`an id of ${hex.length} digits; expected ${2 * bytes}`);
+    this.byte(tag);
+    this.byte(bytes);
     for (let i = 0; i < hex.length; i += 2)
-      this.octet((digit(hex.charCodeAt(i)) << 4) | digit(hex.charCodeAt(i + 1)));
+      this.byte((digit(hex.charCodeAt(i)) << 4) | digit(hex.charCodeAt(i + 1)));
   }
 
   private field(tag: number, text: string): void {
     const length = textLength(text);
-    if (this.at + length + SPARE > ROOM) throw new RangeError(`spans of more than ${ROOM} octets`);
-    this.octet(tag);
+    if (this.at + length + SPARE > ROOM) throw new RangeError(`spans of more than ${ROOM} bytes`);
+    this.byte(tag);
     this.varint(length);
-    if (length !== text.length || length > SHORT) this.at += this.octets.write(text, this.at, 'utf8');
-    else for (let i = 0; i < length; i++) this.octets[this.at++] = text.charCodeAt(i);
+    if (length !== text.length || length > SHORT) this.at += this.bytes.write(text, this.at, 'utf8');
+    else for (let i = 0; i < length; i++) this.bytes[this.at++] = text.charCodeAt(i);
   }
 
-  private octet(value: number): void {
-    this.octets[this.at++] = value;
+  private byte(value: number): void {
+    this.bytes[this.at++] = value;
   }
 
   private varint(value: number): void {
-    this.at = writeVarint(this.octets, this.at, value);
+    this.at = writeVarint(this.bytes, this.at, value);
   }
 }
 
@@ -238,7 +238,7 @@ function textLength(text: string): number {
   return text.length;
 }
 
-/** Octets that a varint takes. */
+/** Bytes that a varint takes. */
 export function varintLength(value: number): number {
   let length = 1;
   for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) length++;

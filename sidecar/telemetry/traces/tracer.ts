@@ -151,7 +151,7 @@ export class Tracer implements CallTracer, Recorder {
     this.calls[why]++;
     const { spans, source, queue } = this;
     spans.write(call, { status, nowMs: source.nowMs, offsetMs: this.wall.read() });
-    queue.add(spans.writer.octets, spans.writer.at, countSpans(call));
+    queue.add(spans.writer.bytes, spans.writer.at, countSpans(call));
   }
 }
 

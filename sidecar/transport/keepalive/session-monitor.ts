@@ -3,13 +3,13 @@ import { WheelEntry, WheelTimer } from '../../runtime/time/timing-wheel.js';
 import type { Session } from '../session.js';
 import type { PingRation } from './ping-ration.js';
 
-/** A socket that holds so many octets takes no more before they are sent: Node's mark. The kernel has what it can hold by then. */
+/** A socket that holds so many bytes takes no more before they are sent: Node's mark. The kernel has what it can hold by then. */
 const FULL_BYTES = 16 * 1024;
 /** A connection that has lived for so long was of use. */
 const SHORT_LIFE_MS = 1000;
 
 /**
- * Watches one connection of a pool with one timer: the time that its connect may take, then its silence. When no octets
+ * Watches one connection of a pool with one timer: the time that its connect may take, then its silence. When no bytes
  * come for `pingIntervalMs` while calls wait, a PING is sent; without an answer for `pingTimeoutMs` the connection is closed
  * (gRPC keepalive), as far as the peer bears PINGs (`PingRation`). A call that got no answer in time does not wait for that: it has the PING sent at once (decision 0095). A
  * second timer is for the age at which the connection is replaced.

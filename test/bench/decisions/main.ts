@@ -80,7 +80,7 @@ function withDetectors(): (call: number) => unknown {
     const nowMs = call / 10;
     ejections.record(member, Outcome.success, 0, nowMs, 0, 0);
     view.read(request);
-    const kind = kinds.indexOf(PATHS.unary, view.octets, view.length, 128 << (call & 3), nowMs);
+    const kind = kinds.indexOf(PATHS.unary, view.bytes, view.length, 128 << (call & 3), nowMs);
     member.latencies!.record(kind, 4 + (call & 7), nowMs);
     return member;
   };

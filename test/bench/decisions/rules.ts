@@ -138,7 +138,7 @@ function finding(): DecisionCost[] {
     always('success ratio, one success', (call) => window.success(call / 100)),
     always('latency by kind of call, one success', (call) => {
       view.read(request);
-      const kind = kinds.indexOf(PATHS.unary, view.octets, view.length, request.bytes, call / 100);
+      const kind = kinds.indexOf(PATHS.unary, view.bytes, view.length, request.bytes, call / 100);
       latencies.record(kind, 4, call / 100);
     }),
     option('slow start, one success', (call) => slow.record(5, 4, call / 100)),
@@ -164,9 +164,9 @@ function listing(): DecisionCost[] {
 
 /** Everything of a line but the disk. */
 function writing(): DecisionCost[] {
-  let octets = 0;
+  let bytes = 0;
   const count = (line: string): void => {
-    octets += line.length;
+    bytes += line.length;
   };
   const write = createLineWriter('access', { instance: 'app-1' }, { write: count });
   const source = { nowMs: 1_004.2, random: Math.random };
@@ -175,7 +175,7 @@ function writing(): DecisionCost[] {
   const call = endedCall();
   const line = (): number => {
     always.record(call, 0);
-    return octets;
+    return bytes;
   };
   return [
     option('access log, a line', line, FEWER),

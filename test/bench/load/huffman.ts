@@ -6,9 +6,9 @@
 
 import { CODES } from '../../kit/http2/hpack-lite.js';
 
-/** Code and length in bits of each octet. */
+/** Code and length in bits of each byte. */
 const codes = new Map(
-  [...CODES].map(([key, octet]) => [octet, { code: key % 2 ** 32, bits: Math.floor(key / 2 ** 32) }]),
+  [...CODES].map(([key, byte]) => [byte, { code: key % 2 ** 32, bits: Math.floor(key / 2 ** 32) }]),
 );
 
 function codeOf(char: string): { readonly code: number; readonly bits: number } {

@@ -29,7 +29,7 @@ export const ANSWERS: Readonly<Record<CallKind, { readonly messages: number; rea
   tokens: { messages: 100, bytes: SMALL_MESSAGE_BYTES },
 };
 
-/** A gRPC message of so many octets, its prefix included. */
+/** A gRPC message of so many bytes, its prefix included. */
 export function messageOf(bytes: number): Buffer {
   const message = Buffer.alloc(bytes, 'outrider ');
   message[0] = 0;
@@ -57,7 +57,7 @@ export interface LoadSpec {
   readonly inFlight: number;
   /** Length of the request's gRPC message, prefix included. */
   readonly requestBytes: number;
-  /** `grpc-timeout` and `traceparent` are added, different on every call, and so are the first octets of the request. */
+  /** `grpc-timeout` and `traceparent` are added, different on every call, and so are the first bytes of the request. */
   readonly varyingHeaders: boolean;
   readonly warmMs: number;
   /** The warm-up also lasts until so many calls have ended, but no longer than ten times `warmMs`. */

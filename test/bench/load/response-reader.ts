@@ -4,7 +4,7 @@
  * comparison of bytes.
  */
 
-import { huffmanDecode, huffmanOctets } from '../../../sidecar/http2/hpack/huffman.js';
+import { huffmanDecode, huffmanBytes } from '../../../sidecar/http2/hpack/huffman.js';
 import { Cursor, readInteger } from '../../../sidecar/http2/hpack/integer.js';
 import { type Field, HpackTable } from '../../kit/http2/hpack-lite.js';
 
@@ -76,7 +76,7 @@ export class ResponseReader {
     if (!coded) return buffer.toString('latin1', start, start + length);
     const decoded = huffmanDecode(buffer, start, start + length);
     if (decoded < 0) throw new Error('invalid Huffman code');
-    return huffmanOctets().toString('latin1', 0, decoded >> 1);
+    return huffmanBytes().toString('latin1', 0, decoded >> 1);
   }
 
   private resize(limit: number): void {

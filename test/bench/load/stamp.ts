@@ -4,7 +4,7 @@
 const PREFIX_BYTES = 5;
 const STAMP_BYTES = 8;
 
-/** A copy of the message with the time `atMs` in its first octets. */
+/** A copy of the message with the time `atMs` in its first bytes. */
 export function stamped(message: Buffer, atMs: number): Buffer {
   const copy = Buffer.from(message);
   copy.writeDoubleBE(atMs, PREFIX_BYTES);
@@ -13,11 +13,11 @@ export function stamped(message: Buffer, atMs: number): Buffer {
 
 /** Reads the stamps of the messages of one call, whatever the frame borders. Messages have one length. */
 export class StampReader {
-  private readonly octets = Buffer.alloc(STAMP_BYTES);
-  /** Octets of the present message that have passed. */
+  private readonly bytes = Buffer.alloc(STAMP_BYTES);
+  /** Bytes of the present message that have passed. */
   private at = 0;
 
-  /** `onStamp` gets the time in each message that ends in these octets. */
+  /** `onStamp` gets the time in each message that ends in these bytes. */
   push(
     buffer: Buffer,
     start: number,
@@ -27,7 +27,7 @@ export class StampReader {
   ): void {
     for (let p = start; p < end; ) {
       if (this.at >= PREFIX_BYTES && this.at < PREFIX_BYTES + STAMP_BYTES) {
-        this.octets[this.at - PREFIX_BYTES] = buffer[p]!;
+        this.bytes[this.at - PREFIX_BYTES] = buffer[p]!;
         this.at++;
         p++;
       } else {
@@ -38,7 +38,7 @@ export class StampReader {
       }
       if (this.at < messageBytes) continue;
       this.at = 0;
-      onStamp(this.octets.readDoubleBE(0));
+      onStamp(this.bytes.readDoubleBE(0));
     }
   }
 }

@@ -43,7 +43,7 @@ function tokens(): RawInput[] {
   const { ids } = new WordPieceTokenizer(vocabulary, 256).encode(text);
   const shape = [1, ids.length];
   const input = (name: string, values: readonly number[]): RawInput => {
-    return { name, datatype: 'INT64', shape, raw: octetsOf(BigInt64Array.from(values, BigInt)) };
+    return { name, datatype: 'INT64', shape, raw: bytesOf(BigInt64Array.from(values, BigInt)) };
   };
   return [
     input('input_ids', ids),
@@ -57,7 +57,7 @@ function tokens(): RawInput[] {
 /** A picture with a stroke in it: ink from 0 to 1. */
 function pixels(): RawInput {
   const values = Float32Array.from({ length: 784 }, (_, i) => (i % 28 > 12 && i % 28 < 16 ? 1 : 0));
-  return { name: 'pixels', datatype: 'FP32', shape: [1, 784], raw: octetsOf(values) };
+  return { name: 'pixels', datatype: 'FP32', shape: [1, 784], raw: bytesOf(values) };
 }
 
 function content(): RawInput {
@@ -68,10 +68,10 @@ function content(): RawInput {
 function features(): RawInput {
   const config = JSON.parse(readFileSync(madeFile('filetype', 'config.json'), 'utf8')) as FeatureConfig;
   const values = featuresOf(content().raw, config)!;
-  return { name: 'bytes', datatype: 'INT32', shape: [1, values.length], raw: octetsOf(values) };
+  return { name: 'bytes', datatype: 'INT32', shape: [1, values.length], raw: bytesOf(values) };
 }
 
-function octetsOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
+function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength);
 }
 

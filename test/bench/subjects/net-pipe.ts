@@ -1,4 +1,4 @@
-/** The floor: each connection is piped to one of its own to the backend, octet by octet as `node:net` has it. */
+/** The floor: each connection is piped to one of its own to the backend, byte by byte as `node:net` has it. */
 
 import * as net from 'node:net';
 

@@ -27,7 +27,7 @@ export function nodeHttp2(): Subject {
   return program('node:http2', 'node-http2.js', process.version.slice(1));
 }
 
-/** Octets passed on as they come, by `net`: the floor of any proxy in Node. */
+/** Bytes passed on as they come, by `net`: the floor of any proxy in Node. */
 export function netPipe(): Subject {
   return program('net', 'net-pipe.js', process.version.slice(1));
 }

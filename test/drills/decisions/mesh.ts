@@ -42,7 +42,7 @@ export interface MeshPlan {
   readonly serviceMs?: number;
   /** Calls each model works on at once; default any number. */
   readonly places?: number;
-  /** Octets of each model's answer; default as many as its request has. */
+  /** Bytes of each model's answer; default as many as its request has. */
   readonly answerBytes?: number;
   /** Of the caller's upstream, beside its endpoints. Routes: `RETRIED` unless said. */
   readonly upstream?: SidecarFile;

@@ -23,7 +23,7 @@ export const STOCK_CHANNEL: ChannelOptions = { 'grpc.use_local_subchannel_pool':
 
 const asIs = (bytes: Buffer): Buffer => bytes;
 
-/** Of a method whose messages are octets. */
+/** Of a method whose messages are bytes. */
 export const RAW = {
   ...{ requestSerialize: asIs, requestDeserialize: asIs, responseSerialize: asIs, responseDeserialize: asIs },
 };

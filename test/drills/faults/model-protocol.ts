@@ -39,7 +39,7 @@ export interface ModelPlan {
   readonly serviceMs: number;
   /** Calls it works on at once; more line up inside it, as in most servers. Absent: any number. */
   readonly places?: number;
-  /** Octets of each output. Absent: as many as the input has, which it is a copy of. */
+  /** Bytes of each output. Absent: as many as the input has, which it is a copy of. */
   readonly answerBytes?: number;
   /** 0: any free one. */
   readonly port: number;

@@ -17,7 +17,7 @@ import { clientOf, reasonOf, STOCK_CHANNEL } from '../faults/call.js';
 import { digitRequest } from '../faults/digit-load.js';
 import { Load, type SentCall } from '../faults/load.js';
 
-/** Pictures of a large call: 602,112 octets. */
+/** Pictures of a large call: 602,112 bytes. */
 const MANY = 192;
 const LARGE_PER_SECOND = 2;
 /** Messages of a stream, and how far they are apart, ms: two seconds in all. */
@@ -129,7 +129,7 @@ export class MixedLoad {
     return ({ model_version: version, raw_output_contents: [raw] }: ModelInferResponse) => {
       if (!this.versions.includes(version)) this.versions.push(version);
       const expected = pictures * CLASSES * 4;
-      return raw?.length === expected ? undefined : `${raw?.length} octets of ${expected}`;
+      return raw?.length === expected ? undefined : `${raw?.length} bytes of ${expected}`;
     };
   }
 

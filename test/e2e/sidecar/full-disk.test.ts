@@ -1,6 +1,6 @@
 /**
  * A mesh whose run directory has no room left: a file system of its own, in memory and small, is filled to the last
- * octet while calls run, and leaves live for ten seconds. Needs the right to mount.
+ * byte while calls run, and leaves live for ten seconds. Needs the right to mount.
  */
 
 import assert from 'node:assert/strict';

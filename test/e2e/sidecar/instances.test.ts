@@ -83,7 +83,7 @@ intentions: [{ from: app, to: mine, action: allow }]
     };
     const [success, memory] = (await counted('')) as [number, number];
     assert.ok(success >= load.ok, `${success} of ${load.ok}`);
-    assert.ok(memory > 60_000_000, `two processes in ${memory} octets`);
+    assert.ok(memory > 60_000_000, `two processes in ${memory} bytes`);
     assert.equal((await counted('digits'))[0], success);
     const { code, details } = await failure(client.call(ModelStatistics, { name: 'letters' }));
     assert.deepEqual([code, details], [5, "Request for unknown model: 'letters' is not found"]);

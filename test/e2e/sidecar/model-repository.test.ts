@@ -103,19 +103,19 @@ intentions: [{ from: app, to: mine, action: allow }]
 
   it('does not load a version while it is being copied, and says why one that stays truncated is not served', async () => {
     const model = join(version(1), 'model.onnx');
-    const octets = readFileSync(model);
+    const bytes = readFileSync(model);
     mkdirSync(version(4));
     cpSync(join(version(1), 'model.yaml'), join(version(4), 'model.yaml'));
     const copy = join(version(4), 'model.onnx');
-    writeFileSync(copy, octets.subarray(0, 1_000));
+    writeFileSync(copy, bytes.subarray(0, 1_000));
     for (let i = 1; i <= 6; i++) {
       const { ok } = load;
       await until('a while passes', () => load.ok > ok + 60);
-      appendFileSync(copy, octets.subarray(i * 1_000, (i + 1) * 1_000));
+      appendFileSync(copy, bytes.subarray(i * 1_000, (i + 1) * 1_000));
     }
     await until('version 4 has failed', async () => (await states()).join() === '2 ready,4 failed', 30_000);
     assert.match((await failure(infer('4'))).details, /sha256|protobuf|model\.onnx/i);
-    writeFileSync(copy, octets);
+    writeFileSync(copy, bytes);
     await until('version 4 is whole and serves', async () => (await states()).join() === '4 ready', 30_000);
     await goesOn();
     assert.deepEqual(load.versions, ['2', '4']);
@@ -196,7 +196,7 @@ intentions: [{ from: app, to: '*', action: allow, control_methods: [${REPOSITORY
   });
 
   const ask = (by: TestClient, path: string, message: Buffer): Promise<Buffer> =>
-    by.bytes({ path, responseDeserialize: (octets: Buffer) => octets }, message) as Promise<Buffer>;
+    by.bytes({ path, responseDeserialize: (bytes: Buffer) => bytes }, message) as Promise<Buffer>;
   /** `name version STATE` of each line, and its reason where there is one. */
   const index = async (by = client): Promise<string[]> => {
     const answer = await ask(by, REPOSITORY_INDEX, Buffer.alloc(0));

@@ -10,7 +10,7 @@ import { until } from '../../kit/process/processes.js';
 import { TestClient } from '../../kit/service/model-server.js';
 
 const PROGRAM = fileURLToPath(new URL('../../kit/service/prices-process.js', import.meta.url));
-const asIs = (octets: Buffer): Buffer => octets;
+const asIs = (bytes: Buffer): Buffer => bytes;
 
 describe('a service that describes its methods', function () {
   this.timeout(120_000);

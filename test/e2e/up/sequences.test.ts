@@ -13,7 +13,7 @@ import { TestClient } from '../../kit/service/model-server.js';
 const PROGRAM = fileURLToPath(new URL('../../kit/service/chain-process.js', import.meta.url));
 const SEQUENCES = 200;
 const { path, requestSerialize } = protocols().inference.ModelInfer;
-const asIs = (octets: Buffer): Buffer => octets;
+const asIs = (bytes: Buffer): Buffer => bytes;
 
 /** What a busy machine does to the times of one of three replicas, and the ejection of it, is not what this is about. */
 const UPSTREAM =

@@ -71,9 +71,9 @@ describe('a chain of model services', function () {
     const path = '/inference.GRPCInferenceService/ModelInfer';
     const metadata = new Metadata();
     if (traceparent !== '') metadata.set('traceparent', traceparent);
-    const method = { path, responseDeserialize: (octets: Buffer) => octets };
+    const method = { path, responseDeserialize: (bytes: Buffer) => bytes };
     return new Promise((resolve, reject) => {
-      const asIs = (octets: Buffer): Buffer => octets;
+      const asIs = (bytes: Buffer): Buffer => bytes;
       const options = { deadline: Date.now() + within };
       client!.client.makeUnaryRequest(
         path,

@@ -157,8 +157,8 @@ def infer_bytes(client):
     words = numpy.array([b"", "Füße".encode(), b"a" * 100_000], dtype=numpy.object_)
     answer = client.infer("text", tensor("x", words), client_timeout=SECONDS)
     equal(list(answer.as_numpy("y")), list(words))
-    octets = numpy.array([b"a", b"\xff\x00"], dtype=numpy.object_)  # ONNX strings are text
-    refused("INVALID_ARGUMENT", "element 1", lambda: client.infer("text", tensor("x", octets), client_timeout=SECONDS))
+    values = numpy.array([b"a", b"\xff\x00"], dtype=numpy.object_)  # ONNX strings are text
+    refused("INVALID_ARGUMENT", "element 1", lambda: client.infer("text", tensor("x", values), client_timeout=SECONDS))
 
 
 def requested_outputs(client):

@@ -56,7 +56,7 @@ export interface AttackedSidecarOptions {
   readonly limits?: Readonly<Record<string, unknown>>;
   /** Calls that one connection to the upstream may have open. */
   readonly streams?: number;
-  /** Octets of each request that the upstream takes. Default 65,535. */
+  /** Bytes of each request that the upstream takes. Default 65,535. */
   readonly streamWindow?: number;
   /** Of the sidecar's inbound queue. */
   readonly concurrency?: number;

@@ -30,7 +30,7 @@ const CONNECTION_WINDOW = 16 << 20;
 export interface UpstreamWorkerOptions {
   /** Calls that one connection to the upstream may have open; absent: any number. */
   readonly streams?: number | undefined;
-  /** Octets of each request that the upstream takes; absent: 65,535, HTTP/2's default. */
+  /** Bytes of each request that the upstream takes; absent: 65,535, HTTP/2's default. */
   readonly streamWindow?: number | undefined;
 }
 

@@ -1,6 +1,6 @@
 /**
  * One end of a connection without a socket: the engine, a handler that writes down what it is told, and owners that do
- * the same. Octets are carried by the test.
+ * the same. Bytes are carried by the test.
  */
 
 import { Connection } from '../../../sidecar/http2/connection.js';
@@ -44,7 +44,7 @@ export const ANSWERS_AT_ONCE: SideOptions = {
   onStream: (told, side) => side.respond(told, undefined, 'end'),
 };
 
-/** What a connection wants to write, about `room` octets of it at most. */
+/** What a connection wants to write, about `room` bytes of it at most. */
 export function flushed(connection: Connection, room = Number.POSITIVE_INFINITY): Buffer {
   const output = new Output();
   output.begin();
@@ -78,11 +78,11 @@ export class Side implements ConnectionHandler {
   }
 
   /** Feeds what the peer sent. */
-  feed(octets: Buffer, split: Split = WHOLE): void {
-    split(octets, (piece) => this.connection.receive(ownBuffer(piece), this.nowMs));
+  feed(bytes: Buffer, split: Split = WHOLE): void {
+    split(bytes, (piece) => this.connection.receive(ownBuffer(piece), this.nowMs));
   }
 
-  /** All that wants to be written, about `room` octets of it at most. */
+  /** All that wants to be written, about `room` bytes of it at most. */
   take(room = Number.POSITIVE_INFINITY): Buffer {
     return flushed(this.connection, room);
   }
@@ -99,8 +99,8 @@ export class Side implements ConnectionHandler {
     this.connection.sendHeaders(told.stream, listOf(pairs), NONE, end === 'end');
   }
 
-  send(told: Told, octets: Buffer, end: End = 'more'): void {
-    this.connection.sendData(told.stream, octets, 0, octets.length, end === 'end');
+  send(told: Told, bytes: Buffer, end: End = 'more'): void {
+    this.connection.sendData(told.stream, bytes, 0, bytes.length, end === 'end');
   }
 
   trailers(told: Told, pairs: readonly Field[] = TRAILERS): void {
@@ -150,10 +150,10 @@ export class Side implements ConnectionHandler {
   }
 }
 
-/** Octets that are carried at once. */
+/** Bytes that are carried at once. */
 const CARRIED_BYTES = 64 * 1024;
 
-/** Carries octets both ways until neither side has anything to say. */
+/** Carries bytes both ways until neither side has anything to say. */
 export function pump(a: Side, b: Side, split: Split = WHOLE): void {
   for (let quiet = false; !quiet; ) {
     const toB = a.take(CARRIED_BYTES);

@@ -1,5 +1,5 @@
 /**
- * The other end played by hand: frames written octet by octet and answers read by code that shares nothing with the
+ * The other end played by hand: frames written byte by byte and answers read by code that shares nothing with the
  * engine under test.
  */
 

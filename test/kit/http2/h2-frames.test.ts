@@ -35,19 +35,19 @@ describe('raw HTTP/2 kit', () => {
     assert.deepEqual(decoded[2]?.[2], [':path', '/index.html']);
   });
 
-  it('decodes every octet that Node encodes with Huffman', async () => {
-    const octets = Array.from({ length: 256 }, (_, i) => String.fromCharCode(i)).filter((c) =>
+  it('decodes every byte that Node encodes with Huffman', async () => {
+    const bytes = Array.from({ length: 256 }, (_, i) => String.fromCharCode(i)).filter((c) =>
       /[\x21-\x7e\xa0-\xff]/.test(c),
     );
     await withNodeServer(
       (stream) => {
-        const fields = { 'x-all': octets.join(''), 'x-short': 'aaaaaaaaaaaa' };
+        const fields = { 'x-all': bytes.join(''), 'x-short': 'aaaaaaaaaaaa' };
         stream.respond({ ':status': 200, ...fields }, { endStream: true });
       },
       async (peer) => {
         peer.send(openRequest(1, '/'));
         const reply = await peer.waitForType(FrameType.headers, 1);
-        assert.equal(reply.fields?.get('x-all'), octets.join(''));
+        assert.equal(reply.fields?.get('x-all'), bytes.join(''));
         assert.equal(reply.fields?.get('x-short'), 'aaaaaaaaaaaa');
       },
     );

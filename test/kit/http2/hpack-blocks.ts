@@ -1,4 +1,4 @@
-// Shared by the HPACK tests: octets in and out, and the usual decoder.
+// Shared by the HPACK tests: bytes in and out, and the usual decoder.
 
 import { Decoder, type DecoderOptions } from '../../../sidecar/http2/hpack/decoder.js';
 import type { HeaderField } from '../../../sidecar/http2/hpack/field.js';
@@ -60,7 +60,7 @@ export function literal({ first = 0x00, name, value, huffman = false }: Literal)
 
 export function text(value: string, huffman: boolean): Buffer {
   if (!huffman) return Buffer.concat([integer(value.length, 7), Buffer.from(value, 'latin1')]);
-  const octets = Buffer.alloc(value.length * 4);
-  const end = huffmanEncode(value, octets, 0);
-  return Buffer.concat([integer(huffmanLength(value), 7, 0x80), octets.subarray(0, end)]);
+  const bytes = Buffer.alloc(value.length * 4);
+  const end = huffmanEncode(value, bytes, 0);
+  return Buffer.concat([integer(huffmanLength(value), 7, 0x80), bytes.subarray(0, end)]);
 }

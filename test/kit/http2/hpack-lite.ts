@@ -21,7 +21,7 @@ export const STATIC: readonly Field[] = (
   .split('|')
   .map((entry) => [entry.split('=')[0] as string, entry.split('=')[1] ?? '']);
 
-/** Code length in bits of each octet, RFC 7541 appendix B. The code is canonical, so the lengths determine it. */
+/** Code length in bits of each byte, RFC 7541 appendix B. The code is canonical, so the lengths determine it. */
 const LENGTHS = [
   [13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28],
   [28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 28],
@@ -42,7 +42,7 @@ const LENGTHS = [
 ].flat();
 const LONGEST = 30;
 
-/** Octet by code; the key is the code with its length in bits above it. EOS, the last of the longest codes, is not among them. */
+/** Byte by code; the key is the code with its length in bits above it. EOS, the last of the longest codes, is not among them. */
 export const CODES = canonicalCodes();
 
 function canonicalCodes(): Map<number, number> {
@@ -50,8 +50,8 @@ function canonicalCodes(): Map<number, number> {
   let code = 0;
   for (let length = 1; length <= LONGEST; length++) {
     code *= 2;
-    for (const [octet, each] of LENGTHS.entries())
-      if (each === length) codes.set(length * 2 ** 32 + code++, octet);
+    for (const [byte, each] of LENGTHS.entries())
+      if (each === length) codes.set(length * 2 ** 32 + code++, byte);
   }
   return codes;
 }
@@ -64,9 +64,9 @@ function decodeHuffman(bytes: Uint8Array): string {
     for (let bit = 7; bit >= 0; bit -= 1) {
       code = code * 2 + ((byte >> bit) & 1);
       size += 1;
-      const octet = CODES.get(size * 2 ** 32 + code);
-      if (octet !== undefined) {
-        out.push(octet);
+      const symbol = CODES.get(size * 2 ** 32 + code);
+      if (symbol !== undefined) {
+        out.push(symbol);
         code = 0;
         size = 0;
       } else if (size === LONGEST) throw new Error('HPACK: EOS in a string');
@@ -114,7 +114,7 @@ export function encode(fields: readonly Field[]): Buffer {
 export class HpackTable {
   readonly entries: Field[] = [];
 
-  /** `limit`: its size in octets. */
+  /** `limit`: its size in bytes. */
   constructor(private limit = 4096) {}
 
   get bytes(): number {
@@ -192,9 +192,9 @@ export class HpackDecoder {
     let value = this.#next() & max;
     if (value < max) return value;
     for (let place = 1; place <= 128 ** 3; place *= 128) {
-      const octet = this.#next();
-      value += (octet % 128) * place;
-      if (octet < 128) return value;
+      const byte = this.#next();
+      value += (byte % 128) * place;
+      if (byte < 128) return value;
     }
     throw new Error('HPACK integer too long');
   }
@@ -209,8 +209,8 @@ export class HpackDecoder {
   }
 
   #next(): number {
-    const octet = this.#bytes[this.#at++];
-    if (octet === undefined) throw new Error('HPACK integer cut short');
-    return octet;
+    const byte = this.#bytes[this.#at++];
+    if (byte === undefined) throw new Error('HPACK integer cut short');
+    return byte;
   }
 }

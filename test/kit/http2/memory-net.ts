@@ -16,7 +16,7 @@ export class MemorySocket extends EventEmitter {
   destroyed = false;
   writableEnded = false;
   connecting = false;
-  /** Octets this side has sent that the other has read. */
+  /** Bytes this side has sent that the other has read. */
   delivered = 0;
   /** `false`: the application reads nothing, and what the other side writes stays with the writer. */
   isReading = true;

@@ -93,7 +93,7 @@ export const responseHeaders = (extra: readonly Field[] = []): Buffer => encode(
 export const trailerBlock = (status = 0, message = ''): Buffer =>
   encode(Object.entries({ 'grpc-status': String(status), 'grpc-message': message }));
 
-/** A gRPC message as DATA frames of at most 16 KiB, or of `size` octets each, padded when `padding` says so. */
+/** A gRPC message as DATA frames of at most 16 KiB, or of `size` bytes each, padded when `padding` says so. */
 export function messageFrames(call: RawCall, body: Uint8Array, size = 16_384, padding?: number): Buffer[] {
   const message = grpcMessage(body);
   const out: Buffer[] = [];

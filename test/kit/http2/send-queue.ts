@@ -9,7 +9,7 @@ interface Queued {
   readonly bytes: Buffer;
   /** Written right after `bytes`: the payload of a frame whose header stands alone, so that many frames can share it. */
   readonly payload: Buffer | undefined;
-  /** Octets it takes from the windows: the payload of DATA with its padding, else 0. */
+  /** Bytes it takes from the windows: the payload of DATA with its padding, else 0. */
   readonly cost: number;
 }
 

@@ -160,9 +160,9 @@ export const CASES: readonly Case[] = casesOf({
     call.write({ response_parameters: [{ size: 31_415, interval_us: 500_000 }], payload: zeros(27_182) });
     assert.equal((await ended).code, status.DEADLINE_EXCEEDED);
   },
-  async 'binary metadata of every octet, repeated keys, values with spaces'(caller) {
-    const octets = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
-    const values = [octets, Buffer.alloc(0), Buffer.from([0])];
+  async 'binary metadata of every byte, repeated keys, values with spaces'(caller) {
+    const bytes = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
+    const values = [bytes, Buffer.alloc(0), Buffer.from([0])];
     const metadata = metadataOf({ [Knob.reflect]: '1' });
     for (const value of values) metadata.add(Knob.echoTrailing, value);
     for (const value of ['one', 'two words']) metadata.add('x-repeated', value);

@@ -95,7 +95,7 @@ export async function callByGhz(
 type Counts = Readonly<Record<string, number>>;
 type Report = { count: number; statusCodeDistribution: Counts; errorDistribution?: Counts };
 
-/** Field 1 with no octets: ghz cannot send a message of none. */
+/** Field 1 with no bytes: ghz cannot send a message of none. */
 const AN_EMPTY_NAME = Buffer.from([0x0a, 0]);
 
 function inferRequest(floats: number): Buffer {

@@ -174,7 +174,7 @@ function encoded(name: string): Buffer {
   return Buffer.concat([...labels.flatMap((each) => [Buffer.from([each.length]), each]), Buffer.from([0])]);
 }
 
-/** The octets of an IPv6 address. */
+/** The bytes of an IPv6 address. */
 function sixteen(address: string): number[] {
   const [before = '', after] = address.split('::');
   const groups = (text: string): number[] =>

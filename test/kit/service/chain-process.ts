@@ -21,7 +21,7 @@ import { variableOf } from '../../../sidecar/config/upstream-variable.js';
 const INFER = '/inference.GRPCInferenceService/ModelInfer';
 const [service = '', address = '', log = '', next = '', failures = 'never'] = process.argv.slice(2);
 const TRACE = ['traceparent', 'tracestate'];
-const asIs = (octets: Buffer): Buffer => octets;
+const asIs = (bytes: Buffer): Buffer => bytes;
 let calls = 0;
 
 const client =

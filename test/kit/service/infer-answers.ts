@@ -19,7 +19,7 @@ export function anAnswerOf(outputs: InferTensor[], raw: Uint8Array[] = []): Buff
   return grpcMessage(protocols().inference.ModelInfer.responseSerialize(message));
 }
 
-/** A `TensorProto`. `type`: 1 for floats, which is the default, 2 for doubles. `isContent`: as raw octets. */
+/** A `TensorProto`. `type`: 1 for floats, which is the default, 2 for doubles. `isContent`: as raw bytes. */
 export function aTensor(
   values: readonly number[],
   {

@@ -46,7 +46,7 @@ server.addService(shop.Prices.service, {
     call.end();
   },
 });
-const asIs = (octets: Buffer): Buffer => octets;
+const asIs = (bytes: Buffer): Buffer => bytes;
 server.addService(
   {
     Check: {

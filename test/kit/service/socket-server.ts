@@ -20,7 +20,7 @@ export function prefixed(message: Uint8Array): Buffer {
   return Buffer.concat([prefix, message]);
 }
 
-/** Answers OK with these octets. */
+/** Answers OK with these bytes. */
 export function respond(stream: ServerHttp2Stream, body: Buffer): void {
   stream.respond(HEADERS, { waitForTrailers: true });
   stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));

@@ -533,7 +533,7 @@ export class Stack {
     }
     this.run();
     this.advance(60_000);
-    assert.equal(this.context.memory.waiting.octets, 0, 'octets are still counted');
+    assert.equal(this.context.memory.waiting.bytes, 0, 'bytes are still counted');
     assert.equal(this.context.memory.holders.size, 0, 'connections are still counted');
     assert.equal(this.context.wheel.size, 0, 'timers are left');
     assert.equal(this.clock.pending(), 0, 'system timers are left');

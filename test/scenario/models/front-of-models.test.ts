@@ -57,7 +57,7 @@ describe('Scenario: the front of several models', () => {
   const infer = (name: string, options: CallOptions = {}): PeerStream =>
     ask({ body: anInferRequest(name), ...options });
   const seen = (): number[] => ['digits', 'slow'].map((name) => model(name).requests.length);
-  /** A message of these fields, each a number and its octets. */
+  /** A message of these fields, each a number and its bytes. */
   const message = (...fields: readonly (readonly [number, Buffer])[]): Buffer =>
     grpcMessage(
       fields.reduce((all, [number, value]) => all.bytes(number, value), new MessageWriter()).finish(),

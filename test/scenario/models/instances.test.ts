@@ -191,8 +191,8 @@ describe('Scenario: several instances of one model', () => {
 
   it('a sequence in compressed requests stays as well', () => {
     const { body } = ofSequence(9);
-    const octets = gzipSync((body as Buffer).subarray(5));
-    const packed = grpcMessage(octets, octets.length, 1);
+    const bytes = gzipSync((body as Buffer).subarray(5));
+    const packed = grpcMessage(bytes, bytes.length, 1);
     for (let i = 0; i < 4; i++) call({ body: packed, metadata: [['grpc-encoding', 'gzip']] });
     assert.ok(seen().includes(4), String(seen()));
   });

@@ -65,7 +65,7 @@ describe('Scenario: a model on some replicas', () => {
   it('is found however the request comes in pieces, and for a stream whose first message comes late', () => {
     const stack = start();
     const call = stack.caller.call({ body: null });
-    for (const octet of aRequestFor('words')) stack.settle(call.data(Buffer.from([octet])));
+    for (const byte of aRequestFor('words')) stack.settle(call.data(Buffer.from([byte])));
     stack.settle(call.end());
     assert.match(call.body.toString(), /[bc]/);
     const stream: PeerStream = stack.settle(stack.caller.call({ path: STREAM, body: null }));

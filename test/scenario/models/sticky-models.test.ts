@@ -54,7 +54,7 @@ describe('Scenario: models that stay at a replica each', () => {
     const stack = start();
     const [home] = Object.keys(homesOf(stack, 'words', 1));
     const call = stack.caller.call({ body: null });
-    for (const octet of request('words')) stack.settle(call.data(Buffer.from([octet])));
+    for (const byte of request('words')) stack.settle(call.data(Buffer.from([byte])));
     stack.settle(call.end());
     assert.equal(call.body.toString(), home);
     const stream = stack.settle(stack.caller.call({ path: STREAM, body: null }));

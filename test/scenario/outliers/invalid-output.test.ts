@@ -153,7 +153,7 @@ describe('Scenario: invalid output', () => {
       assert.equal(call.status, 0);
       seen.add(call.body.toString('hex'));
     }
-    assert.deepEqual([...seen].sort(), bodies.map((body) => body.toString('hex')).sort(), 'to the octet');
+    assert.deepEqual([...seen].sort(), bodies.map((body) => body.toString('hex')).sort(), 'to the byte');
     assert.ok(counts().unreadable >= 10);
     assert.deepEqual(stack.states, ['eligible', 'eligible', 'eligible']);
   });
@@ -313,7 +313,7 @@ describe('Scenario: invalid output', () => {
       assertNothingKept();
     });
 
-    it('passes on every octet while it looks', () => {
+    it('passes on every byte while it looks', () => {
       open();
       const scores = Array.from({ length: COUNT }, (_, i) => i);
       const answer = anAnswer(scores);

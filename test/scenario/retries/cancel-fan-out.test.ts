@@ -1,5 +1,5 @@
 /**
- * The caller leaves. Every attempt, every place in a line, every timer and every octet held for the call is released,
+ * The caller leaves. Every attempt, every place in a line, every timer and every byte held for the call is released,
  * through both sidecars, before the next thing happens.
  */
 import assert from 'node:assert/strict';

@@ -1,5 +1,5 @@
 /**
- * The first octet of an answer has reached the caller. From here on the call is that attempt's, whatever becomes of it.
+ * The first byte of an answer has reached the caller. From here on the call is that attempt's, whatever becomes of it.
  */
 import assert from 'node:assert/strict';
 import { Mesh } from '../../kit/scenario/mesh-in-memory.js';

@@ -71,7 +71,7 @@ describe('Scenario: the first message of a stream', () => {
       start();
       const [call, first] = open();
       first.begin();
-      for (const octet of TOKEN.subarray(0, -1)) stack.settle(first.data(Buffer.of(octet)));
+      for (const byte of TOKEN.subarray(0, -1)) stack.settle(first.data(Buffer.of(byte)));
       assert.equal(call.lists.length, 0);
       stack.settle(first.data(TOKEN.subarray(-1)));
       assert.deepEqual(call.body, TOKEN);

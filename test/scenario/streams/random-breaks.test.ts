@@ -16,7 +16,7 @@ const NAMES = ['a', 'b', 'c'];
 const MOST_FRAMES = 500;
 const REQUEST = grpcMessage(Buffer.from('prompt'));
 
-/** How one attempt goes: the octets of each frame, and how it dies behind so many of them; none: it does not. */
+/** How one attempt goes: the bytes of each frame, and how it dies behind so many of them; none: it does not. */
 interface Part {
   readonly frames: readonly number[];
   readonly diesAfter: number;
@@ -46,7 +46,7 @@ interface Story {
   readonly sizes: readonly number[];
   readonly parts: readonly Part[];
   readonly isDeterministic: boolean;
-  /** Octets that the caller reads at a time; 0: whatever comes. */
+  /** Bytes that the caller reads at a time; 0: whatever comes. */
   readonly reads: number;
 }
 

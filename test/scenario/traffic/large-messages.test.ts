@@ -13,11 +13,11 @@ import { anInferRequest } from '../../kit/service/infer-requests.js';
 import { anUpstream, aSafeRoute } from '../../kit/stack/stack.js';
 
 const MIB = 1024 * 1024;
-/** The largest window of HTTP/2 (RFC 9113 section 6.9.2), and room for as many octets on the connection. */
+/** The largest window of HTTP/2 (RFC 9113 section 6.9.2), and room for as many bytes on the connection. */
 const WIDEST = { settings: [[Setting.initialWindowSize, 2 ** 31 - 1]] } as const;
 const MOST = 4 * MIB;
 
-/** A message whose prefix says that it has `length` octets. */
+/** A message whose prefix says that it has `length` bytes. */
 function lying(message: Buffer, length: number): Buffer {
   const lie = Buffer.from(message);
   lie.writeUInt32BE(length, 1);
@@ -52,7 +52,7 @@ describe('Scenario: large messages', () => {
     const body = anInferRequest('digits', MOST);
     const sent = Array.from({ length: 24 }, () => stack.call({ body, timeout: '10S' }));
     const { memory } = stack.context;
-    assert.ok(memory.used <= memoryBytes, `${memory.used} octets held`);
+    assert.ok(memory.used <= memoryBytes, `${memory.used} bytes held`);
     stack.advance(11_000);
     assert.ok(sent.every(({ isOver }) => isOver));
     assert.ok(
@@ -74,7 +74,7 @@ describe('Scenario: large messages', () => {
     const sent = stack.settle(Array.from({ length: 16 }, () => slow.call()));
     stack.advance(200);
     const { memory } = stack.context;
-    assert.ok(memory.used <= memoryBytes, `${memory.used} octets held`);
+    assert.ok(memory.used <= memoryBytes, `${memory.used} bytes held`);
     const quick = stack.call();
     assert.ok(quick.body.equals(answer), 'another caller has its answer');
     stack.settle(slow.socket.resume());
@@ -85,14 +85,14 @@ describe('Scenario: large messages', () => {
 
   const answers: Record<string, Buffer> = {
     'says that it has 4 GiB': lying(anAnswer(new Array<number>(50_000).fill(1)), 2 ** 32 - 1),
-    'says that it has one octet': lying(anAnswer(new Array<number>(50_000).fill(1)), 1),
+    'says that it has one byte': lying(anAnswer(new Array<number>(50_000).fill(1)), 1),
     'is two messages': Buffer.concat([anAnswer(new Array<number>(50_000).fill(1)), anAnswer([1])]),
     'is all zeros': Buffer.alloc(200_000),
     'is all ones': Buffer.alloc(200_000, 0xff),
     'has a million fields': grpcMessage(Buffer.alloc(2 * MIB, Buffer.from([0x32, 0]))),
   };
   for (const [what, answer] of Object.entries(answers)) {
-    it(`of which an answer ${what} pass to the octet; nothing is charged`, () => {
+    it(`of which an answer ${what} pass to the byte; nothing is charged`, () => {
       start();
       stack.answers((stream) => void stream.reply(answer));
       for (let i = 0; i < 6; i++) {
@@ -109,7 +109,7 @@ describe('Scenario: large messages', () => {
     ['4 GiB', 2 ** 32 - 1],
     ['nothing', 0],
   ] as const) {
-    it(`of which a request says that it has ${what} pass to the octet, and are sent again`, () => {
+    it(`of which a request says that it has ${what} pass to the byte, and are sent again`, () => {
       start();
       const body = lying(anInferRequest('digits', 300_000), length);
       let calls = 0;
@@ -121,7 +121,7 @@ describe('Scenario: large messages', () => {
     });
   }
 
-  it('of one octet more than may be kept pass, once, and are counted', () => {
+  it('of one byte more than may be kept pass, once, and are counted', () => {
     start({ holdBytes: MOST });
     const [request, answer] = [grpcMessage(Buffer.alloc(MOST + 1)), grpcMessage(Buffer.alloc(MOST + 1, 1))];
     stack.answers((stream) => void stream.begin().data(answer).trailers(14));
@@ -135,7 +135,7 @@ describe('Scenario: large messages', () => {
     assertNothingKept();
   });
 
-  it('of just as many octets are kept whole, and sent again after a late error', () => {
+  it('of just as many bytes are kept whole, and sent again after a late error', () => {
     start({ holdBytes: MOST });
     const [request, answer] = [grpcMessage(Buffer.alloc(MOST)), grpcMessage(Buffer.alloc(MOST, 1))];
     let calls = 0;
@@ -156,7 +156,7 @@ describe('Scenario: large messages', () => {
     stack.backend('s').answer = (stream) => void stream.begin().data(Buffer.alloc(32 * MIB));
     assert.equal(stack.call().status, 0);
     stack.advance(100);
-    assert.ok(stack.context.memory.used < 8 * MIB, `${stack.context.memory.used} octets held`);
+    assert.ok(stack.context.memory.used < 8 * MIB, `${stack.context.memory.used} bytes held`);
     const stats = stack.out.outbound.state.trafficShift.mirrors.get('shadow')!;
     assert.deepEqual([stats.sent, stats.inFlight], [1, 1]);
     stack.advance(70_000);

@@ -82,9 +82,9 @@ describe('Scenario: sequences', () => {
   it('are known however the request comes in pieces, and before a long one has come', () => {
     const stack = start();
     const home = homeOf(stack, 'pieces');
-    const octets = body('pieces');
+    const bytes = body('pieces');
     const call = stack.caller.call({ body: null });
-    for (const octet of octets) stack.settle(call.data(Buffer.from([octet])));
+    for (const byte of bytes) stack.settle(call.data(Buffer.from([byte])));
     stack.settle(call.end());
     assert.equal(call.body.toString(), home);
     for (let i = 0; i < 6; i++) assert.equal(homeOf(stack, 'pieces', 600_000), home);
@@ -138,7 +138,7 @@ describe('Scenario: sequences', () => {
       .finish();
     const compressed = Buffer.concat([Buffer.from([1]), body('z').subarray(1)]);
     const cutOff = body('cut').subarray(0, 12);
-    for (const [reason, octets] of [
+    for (const [reason, bytes] of [
       ['absent', body(undefined)],
       ['absent', body(undefined, 600_000)],
       ['beyond', grpcMessage(long)],
@@ -149,7 +149,7 @@ describe('Scenario: sequences', () => {
     ] as const) {
       const stack = start();
       const call = stack.caller.call({ body: null });
-      stack.settle(call.data(octets, Flag.endStream));
+      stack.settle(call.data(bytes, Flag.endStream));
       assert.equal(call.status, 0, reason);
       assert.deepEqual(keyless(stack), [reason]);
       stack.assertIdle();

@@ -421,7 +421,7 @@ export const PLANTED: readonly Mutant[] = [
     name: 'framed-payload-counted-for-ever',
     area: 'memory accounting',
     file: 'sidecar/http2/send.ts',
-    find: `c.waiting.octets -= n;
+    find: `c.waiting.bytes -= n;
   stream.pendingBytes -= n;`,
     replace: 'stream.pendingBytes -= n;',
     harm: 'Large messages fill up the memory budget for good, and calls are shed without need.',
@@ -430,8 +430,8 @@ export const PLANTED: readonly Mutant[] = [
     name: 'reset-stream-leaves-its-bytes',
     area: 'memory accounting',
     file: 'sidecar/http2/connection-state.ts',
-    find: 'this.waiting.octets -= stream.pendingBytes + stream.listBytes;',
-    replace: 'this.waiting.octets -= stream.listBytes;',
+    find: 'this.waiting.bytes -= stream.pendingBytes + stream.listBytes;',
+    replace: 'this.waiting.bytes -= stream.listBytes;',
     harm: 'Each call that is cancelled while data waits for its reader takes memory of the budget for good.',
   },
   {

@@ -13,7 +13,7 @@ export function judgeRest(world: World): void {
     };
     is(memory.held, 'bytes held');
     is(memory.reservedBytes, 'bytes promised');
-    is(memory.waiting.octets, 'bytes waiting');
+    is(memory.waiting.bytes, 'bytes waiting');
     for (const call of stats.calls) {
       is(call.inFlight, `${call.direction} ${call.method}: calls in flight`);
       const finished = call.byStatus.reduce((sum, n) => sum + n, 0);

@@ -17,7 +17,7 @@ function zipped(message: Buffer): Buffer {
   return grpcMessage(packed, packed.length, 1);
 }
 
-/** A compressed request for this model, with an input of so many octets. */
+/** A compressed request for this model, with an input of so many bytes. */
 const ask = (model: string, bytes?: number): Buffer => zipped(anInferRequest(model, bytes).subarray(5));
 
 /** A request that stays longer than 64 KiB when it is compressed. */
@@ -38,7 +38,7 @@ describe('Inbound, by the model of compressed messages', () => {
     stack.settle(
       stack.peer.call({ path: STREAM, body: null, metadata: [['grpc-encoding', encoding]] as const }),
     );
-  /** In reads of so many octets. */
+  /** In reads of so many bytes. */
   const send = (stream: PeerStream, messages: readonly Buffer[], length = 16_000): PeerStream => {
     const body = Buffer.concat(messages);
     for (let at = 0; at < body.length && !stream.isOver; at += length)

@@ -55,7 +55,7 @@ describe('Questions about health, inbound,', () => {
     );
   });
 
-  it('a health check is answered however its octets are split', () => {
+  it('a health check is answered however its bytes are split', () => {
     const asked = stack.peer.call({ path: CHECK, body: null });
     const bytes = healthQuestion('digits');
     for (let i = 0; i < bytes.length; i++) {

@@ -406,7 +406,7 @@ describe('Inbound', () => {
       assert.equal(slow.status, 0);
     });
 
-    it('a large unary request reaches the model without a changed octet, whatever frames it comes in', () => {
+    it('a large unary request reaches the model without a changed byte, whatever frames it comes in', () => {
       const slow = start({ queue: { concurrency: 1 } }).peer.call({ body: null });
       const sizes = Array.from({ length: 60 }, (_, i) => [16_384, 9_000, 4_096, 100, 16_384, 1][i % 6]!);
       const parts = sizes.map((size, i) => Buffer.alloc(size, `part ${i} `));

@@ -185,7 +185,7 @@ describe('Load reports, inbound,', () => {
     ['nothing', Buffer.alloc(0)],
     ['a message that is cut off', Buffer.from('000000000a', 'hex')],
     ['a compressed message', Buffer.from('0100000000', 'hex')],
-    ['octets that are no message', grpcMessage(Buffer.from('ffff', 'hex'))],
+    ['bytes that are no message', grpcMessage(Buffer.from('ffff', 'hex'))],
     ['16 KiB', Buffer.alloc(16 * 1024)],
   ] as const)
     it(`a request with ${what} gets INVALID_ARGUMENT`, () => {
@@ -238,7 +238,7 @@ describe('Load reports, inbound,', () => {
     const stream = ask(100, { from: slow });
     stack.advance(60_000);
     assert.equal(stream.bytes, 0);
-    assert.ok(stack.context.memory.waiting.octets < 16 * 1024, `${stack.context.memory.waiting.octets}`);
+    assert.ok(stack.context.memory.waiting.bytes < 16 * 1024, `${stack.context.memory.waiting.bytes}`);
   });
 
   it('what the model reports is added, ours counts for the queue, and none goes on as it was', () => {

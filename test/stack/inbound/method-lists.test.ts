@@ -38,7 +38,7 @@ describe('The methods of a model', () => {
     assert.equal(ask().status, 0, 'it has started anew, and does');
   });
 
-  it('a question that is a stream of octets is read to its end, and answered', () => {
+  it('a question that is a stream of bytes is read to its end, and answered', () => {
     start();
     stack.side.inbound.state.describe(LIST);
     const question = stack.caller('app').call({ path: LIST_METHODS, body: null });

@@ -219,7 +219,7 @@ describe('Inbound, by model', () => {
         [0x12, 1, 0x38],
       ];
       const other = [0x1a, 1, 0x69];
-      const of = (...octets: number[]): PeerStream => infer('', { body: grpcMessage(Buffer.from(octets)) });
+      const of = (...bytes: number[]): PeerStream => infer('', { body: grpcMessage(Buffer.from(bytes)) });
       assert.deepEqual(
         statusesOf([of(...nine, ...other, ...name), of(...nine, ...name)]),
         [0, 8],
@@ -254,7 +254,7 @@ describe('Inbound, by model', () => {
       assert.equal(stream.isOver, false, 'it began with another, and came to this one twice');
       stack.settle(stream.data(anInferRequest('small')));
       const body = anInferRequest('large');
-      for (const octet of body) if (!stream.isOver) stack.settle(stream.data(Buffer.from([octet])));
+      for (const byte of body) if (!stream.isOver) stack.settle(stream.data(Buffer.from([byte])));
       refused(stream, /model 'large'/);
       stack.advance(60_000);
       const packed = infer('', { path: STREAM, body: null });

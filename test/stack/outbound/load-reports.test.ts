@@ -212,7 +212,7 @@ describe('Load reports, outbound,', () => {
     start();
     const bytes = Buffer.concat([message(aReport(3)), message(aReport(4))]);
     const stream = stack.settle(watches('a')[0]!.begin());
-    for (const octet of bytes) stack.settle(stream.data(Buffer.from([octet])));
+    for (const byte of bytes) stack.settle(stream.data(Buffer.from([byte])));
     assert.equal(stack.out.cluster.reports.read.stream, 2);
     assert.equal(endpoint('a').reported!.others, 4);
   });

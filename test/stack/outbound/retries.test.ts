@@ -354,7 +354,7 @@ describe('Outbound: another attempt', () => {
     });
   });
 
-  describe('and octets that have been passed on', () => {
+  describe('and bytes that have been passed on', () => {
     it('a stream whose response headers have been passed on is not tried again', () => {
       start(aStreamRoute({ idempotent: true, retry: aSafeRoute().retry! }));
       const call = failing((stream) => stream.begin(), { body: null });

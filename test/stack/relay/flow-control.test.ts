@@ -26,7 +26,7 @@ describe('Flow', () => {
     stack.settle(last.begin().data(BODY));
     stack.advance(1000);
     const taken = peer.socket.delivered;
-    assert.ok(taken < 3 * MIB, `${taken} octets were taken from the endpoint`);
+    assert.ok(taken < 3 * MIB, `${taken} bytes were taken from the endpoint`);
     assert.equal(call.bytes, 0);
     stack.settle(stack.caller.socket.resume());
     stack.settle(last.trailers(0));
@@ -61,8 +61,8 @@ describe('Flow', () => {
 
   describe('a held response of 100 KB is not stuck', () => {
     const frames: Record<string, (id: number, bytes: number) => Buffer> = {
-      'in frames of 1,000 octets': (id, bytes) => data(id, Buffer.alloc(Math.min(bytes, 1000))),
-      'in frames of 16,384 octets': (id, bytes) => data(id, Buffer.alloc(Math.min(bytes, 16_384))),
+      'in frames of 1,000 bytes': (id, bytes) => data(id, Buffer.alloc(Math.min(bytes, 1000))),
+      'in frames of 16,384 bytes': (id, bytes) => data(id, Buffer.alloc(Math.min(bytes, 16_384))),
       'in frames with more padding than payload': (id, bytes) =>
         paddedData(id, Buffer.alloc(Math.min(bytes, 100)), 255),
     };
@@ -88,7 +88,7 @@ describe('Flow', () => {
   it('a 64 MiB request to an endpoint that does not read holds at most the windows and the replay buffer', () => {
     const call = start(aSafeRoute({ timeoutMs: 0 }), { peer: { replenishes: false } }).call({ body: BODY });
     const taken = stack.caller.socket.delivered;
-    assert.ok(taken < 3 * MIB, `${taken} octets were taken from the caller`);
+    assert.ok(taken < 3 * MIB, `${taken} bytes were taken from the caller`);
     assert.ok(stack.context.memory.held <= MIB * 4.1);
     stack.settle(call.reset());
   });
@@ -105,7 +105,7 @@ describe('Flow', () => {
     assert.equal(call.status, 0);
   }).timeout(10_000);
 
-  it('64 MiB pass in both directions without a changed octet', () => {
+  it('64 MiB pass in both directions without a changed byte', () => {
     start();
     const body = Buffer.from(BODY);
     for (let i = 0; i < body.length; i += 4096) body.writeUInt32LE(i, i);
@@ -125,7 +125,7 @@ describe('Flow', () => {
     stack.caller.call({ path: '/p.S/Small' });
     while (requests.length < 2) assert.ok(stack.turn(), 'the small call never came');
     const between = requests[0]!.bytes - largeBefore;
-    assert.ok(between <= 2.2 * MIB, `${between} octets of the large call came first`);
+    assert.ok(between <= 2.2 * MIB, `${between} bytes of the large call came first`);
     stack.run();
     assert.equal(requests[0]!.bytes, BODY.length);
     for (const request of requests) request.reply();

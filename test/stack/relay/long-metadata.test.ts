@@ -124,12 +124,12 @@ describe('an answer with long metadata', () => {
     out = stack.outbound(anUpstream(['a']));
     const { waiting } = stack.context.memory;
     const app = stack.app(out.listener);
-    const beforeBytes = waiting.octets;
+    const beforeBytes = waiting.bytes;
     stack.settle(app.call());
     stack.settle(stack.backend('a').last.begin([MUCH]));
-    assert.ok(waiting.octets - beforeBytes > 20 * KIB, 'the response is held');
+    assert.ok(waiting.bytes - beforeBytes > 20 * KIB, 'the response is held');
     stack.settle(stack.backend('a').last.trailers(0));
-    assert.equal(waiting.octets, beforeBytes);
+    assert.equal(waiting.bytes, beforeBytes);
   });
 });
 

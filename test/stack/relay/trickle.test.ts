@@ -32,11 +32,11 @@ describe('A peer that trickles', () => {
     assertCutOff(true);
   });
 
-  it('a small frame that trickles, an octet every two seconds, is cut off', () => {
+  it('a small frame that trickles, a byte every two seconds, is cut off', () => {
     stack.call({ body: null });
-    const octets = ping();
-    for (let at = 0; at < octets.length - 1 && !app.isClosed; at++) {
-      app.send(octets.subarray(at, at + 1));
+    const bytes = ping();
+    for (let at = 0; at < bytes.length - 1 && !app.isClosed; at++) {
+      app.send(bytes.subarray(at, at + 1));
       stack.advance(2000);
     }
     assertCutOff(true);
@@ -57,9 +57,9 @@ describe('A peer that trickles', () => {
   it('frames of payload that each come in time are not cut off, though one is always begun and the peer pauses', () => {
     const call = stack.call({ body: null });
     const frame = Buffer.concat([Buffer.from([0, 0, 200, 0, 0, 0, 0, 0, call.id]), Buffer.alloc(200)]);
-    const octets = Buffer.concat(Array.from({ length: 10 }, () => frame));
-    for (let at = 0; at < octets.length; at += 100) {
-      app.send(octets.subarray(at, at + 100));
+    const bytes = Buffer.concat(Array.from({ length: 10 }, () => frame));
+    for (let at = 0; at < bytes.length; at += 100) {
+      app.send(bytes.subarray(at, at + 100));
       stack.advance(1600);
     }
     stack.settle(call.data(Buffer.alloc(0), Flag.endStream));

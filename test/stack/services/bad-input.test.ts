@@ -74,7 +74,7 @@ const TWO_TYPES = { fp32_contents: [1, 2], fp64_contents: [1] };
 const CUBE = text({ shape: ['4294967296'] }, Buffer.alloc(0), 'cube');
 const MANY_TEXTS = text({ shape: [2 ** 18] }, Buffer.alloc(4));
 
-/** What is wrong, the octets of the text, what the message must say, and how many elements there are, 1 by default. */
+/** What is wrong, the bytes of the text, what the message must say, and how many elements there are, 1 by default. */
 const texts: [string, number[], RegExp, number?][] = [
   ['text that is not UTF-8', [2, 0, 0, 0, 0xc3, 0x28], NOT_UTF8],
   ['text cut off inside an element', [9, 0, 0, 0, 65], /BYTES element 0: found 1 bytes left, expected 9/],
@@ -177,8 +177,8 @@ function wired(model: string, datatype: string, count: number, ...contents: Buff
   return Buffer.concat([head, field(5, Buffer.concat([input, field(5, Buffer.concat(contents))]))]);
 }
 
-/** 10 MiB of these octets again and again. */
-const tenMib = (...octets: number[]): Buffer => Buffer.alloc(10 * MIB, Buffer.from(octets));
+/** 10 MiB of these bytes again and again. */
+const tenMib = (...bytes: number[]): Buffer => Buffer.alloc(10 * MIB, Buffer.from(bytes));
 /** 10 MiB of two bytes each: the field of that number, with nothing in it. */
 const empties = (number: number): Buffer => tenMib(number * 8 + 2, 0);
 const contents = (bytes: Buffer): Buffer => field(5, field(5, bytes));

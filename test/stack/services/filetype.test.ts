@@ -8,7 +8,7 @@ import { sampleFiles } from '../../kit/service/sample-files.js';
 const PROMISED = 0.99;
 const LEAST_KINDS = 10;
 
-const octets = (content: Uint8Array | string) => {
+const bytes = (content: Uint8Array | string) => {
   const data = Uint8Array.from(Buffer.from(content));
   return { datatype: 'UINT8', dims: [data.length], data } as const;
 };
@@ -22,7 +22,7 @@ describe('the model filetype', () => {
   after(() => model?.close());
 
   const labelOf = async (content: Uint8Array | string) => {
-    const { label, mime_type: type, score } = await model.ask({ content: octets(content) });
+    const { label, mime_type: type, score } = await model.ask({ content: bytes(content) });
     return [label!.data[0], type!.data[0], score!.data[0]];
   };
 
@@ -41,7 +41,7 @@ describe('the model filetype', () => {
     assert.ok(share >= PROMISED, `${told}; wrong: ${wrong.join(', ')}`);
   });
 
-  it('answers requests in one run as it does each alone, those of few octets among them', async () => {
+  it('answers requests in one run as it does each alone, those of few bytes among them', async () => {
     const contents = [
       ...sampleFiles()
         .filter((_, i) => i % 17 === 0)
@@ -49,12 +49,12 @@ describe('the model filetype', () => {
     ];
     contents.splice(2, 0, Buffer.from(''), Buffer.from('a b'));
     const answers = await model.code.execute!(
-      contents.map((content) => requestOf({ content: octets(content) })),
+      contents.map((content) => requestOf({ content: bytes(content) })),
     );
     for (const [i, content] of contents.entries()) {
       const together = answers[i]!;
       if (together instanceof Error) throw together;
-      const alone = await model.ask({ content: octets(content) });
+      const alone = await model.ask({ content: bytes(content) });
       assert.deepEqual(together.outputs['label'], alone['label']);
       const far = [...(alone['probabilities']!.data as Float32Array)].map((p, c) =>
         Math.abs(p - (together.outputs['probabilities']!.data[c] as number)),
@@ -63,7 +63,7 @@ describe('the model filetype', () => {
     }
   });
 
-  it('does not ask the network about files of nothing, of few octets, or of white space', async () => {
+  it('does not ask the network about files of nothing, of few bytes, or of white space', async () => {
     assert.deepEqual(await labelOf(''), ['empty', 'inode/x-empty', 1]);
     assert.deepEqual(await labelOf('hello'), ['txt', 'text/plain', 1]);
     assert.deepEqual(await labelOf(Uint8Array.of(0, 0xff, 1)), ['unknown', 'application/octet-stream', 1]);

@@ -1,5 +1,5 @@
 /**
- * Requests out of chance against a real model server: valid ones with octets changed, cut, doubled and swapped, and tensors of
+ * Requests out of chance against a real model server: valid ones with bytes changed, cut, doubled and swapped, and tensors of
  * wild shapes. Every one is answered with a status that says what it is, and the process serves on.
  */
 import assert from 'node:assert/strict';
@@ -79,7 +79,7 @@ function likely(random: Random): ModelInferRequest {
   };
 }
 
-/** The message with some of its octets changed, cut off, doubled or moved. */
+/** The message with some of its bytes changed, cut off, doubled or moved. */
 function mutated(random: Random, bytes: Buffer): Buffer {
   const out = Buffer.from(bytes);
   if (out.length === 0) return out;

@@ -43,7 +43,7 @@ const rawOf = (answer: ModelInferResponse, name: string): Buffer => {
 };
 const floatsOf = (answer: ModelInferResponse, name: string): Float32Array =>
   new Float32Array(new Uint8Array(rawOf(answer, name)).buffer);
-/** The first text of a BYTES output: four octets of length, then the text. */
+/** The first text of a BYTES output: four bytes of length, then the text. */
 const firstText = (answer: ModelInferResponse, name: string): string => {
   const raw = rawOf(answer, name);
   return raw.toString('utf8', 4, 4 + raw.readUInt32LE());
@@ -106,7 +106,7 @@ describe('embed, served', () => {
 describe('filetype, served', () => {
   const { harness } = serving('filetype');
 
-  it('tells the kind of a file of five megabytes, sent as raw octets', async () => {
+  it('tells the kind of a file of five megabytes, sent as raw bytes', async () => {
     const content = gzipSync(noise(5 << 20), { level: 1 });
     const answer = await harness().client.infer({
       model_name: 'filetype',

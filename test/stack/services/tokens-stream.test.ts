@@ -24,13 +24,13 @@ function request(id: string, maxTokens: number, prompt = 'Call me '): ModelInfer
   };
 }
 
-/** Of the one output `token`; the first of four octets is its length. */
+/** Of the one output `token`; the first of four bytes is its length. */
 function textOf({ outputs, raw_output_contents: raw }: ModelInferResponse): string {
   const at = outputs.findIndex(({ name }) => name === 'token');
-  const octets = Buffer.from(raw[at]!);
+  const bytes = Buffer.from(raw[at]!);
   let text = '';
-  for (let i = 0; i < octets.length; i += 4 + octets.readUInt32LE(i))
-    text += octets.toString('utf8', i + 4, i + 4 + octets.readUInt32LE(i));
+  for (let i = 0; i < bytes.length; i += 4 + bytes.readUInt32LE(i))
+    text += bytes.toString('utf8', i + 4, i + 4 + bytes.readUInt32LE(i));
   return text;
 }
 

@@ -157,8 +157,8 @@ describe('the model vad in a model server', () => {
       inputs: [{ name: 'audio', datatype: 'FP32', shape: [samples.length] }],
       raw_input_contents: [raw],
     });
-    const octets = Uint8Array.from(response.raw_output_contents[0]!);
-    return new Float32Array(octets.buffer);
+    const bytes = Uint8Array.from(response.raw_output_contents[0]!);
+    return new Float32Array(bytes.buffer);
   }
 
   const piece = (id: string, flags: { start?: boolean; end?: boolean } = {}): Parameters => ({

@@ -28,7 +28,7 @@ class Fake implements MemoryHolder {
     public bytes: number,
   ) {
     memory.holders.add(this);
-    memory.waiting.octets += bytes;
+    memory.waiting.bytes += bytes;
   }
   heldBytes(): number {
     return this.bytes;
@@ -40,7 +40,7 @@ class Fake implements MemoryHolder {
     const freed = Math.min(this.bytes, Math.ceil(bytes));
     this.bytes -= freed;
     this.lost += freed;
-    this.memory.waiting.octets -= freed;
+    this.memory.waiting.bytes -= freed;
     return freed;
   }
   findStalled(): void {}
@@ -57,7 +57,7 @@ describe('The budget of memory', () => {
     while (deferred.length > 0) deferred.shift()!();
   };
 
-  /** A budget of 1,000 octets after a review with connections that hold these, and what each of them lost. */
+  /** A budget of 1,000 bytes after a review with connections that hold these, and what each of them lost. */
   const reviewed = (...held: readonly number[]): { memory: MemoryBudget; lost: number[] } => {
     const memory = new MemoryBudget(1000);
     const holders = held.map((bytes) => new Fake(memory, bytes));
@@ -83,10 +83,10 @@ describe('The budget of memory', () => {
     const memory = new MemoryBudget(1000);
     const at = new Fake(memory, 1000);
     review(memory);
-    memory.waiting.octets += 500;
+    memory.waiting.bytes += 500;
     memory.review(turn, 0);
     deferred.shift()!();
-    memory.waiting.octets -= 500;
+    memory.waiting.bytes -= 500;
     while (deferred.length > 0) deferred.shift()!();
     assert.equal(at.lost, 0);
   });
@@ -189,10 +189,10 @@ describe('Memory that is short', () => {
 
   describe('and requests that are buffered whole', () => {
     const REQUEST = 512 * 1024;
-    /** A message of `REQUEST` octets, with its prefix. */
+    /** A message of `REQUEST` bytes, with its prefix. */
     const message = Buffer.alloc(REQUEST);
     message.writeUInt32BE(REQUEST - 5, 1);
-    /** Of the first octets of each request, which are sent at once. */
+    /** Of the first bytes of each request, which are sent at once. */
     const FIRST = 40_000;
     let side: InboundStack;
     beforeEach(() => {
@@ -420,7 +420,7 @@ describe('Memory that is short', () => {
     app.socket.pause();
     answers(hoarder, 40, 60_000);
     stack.settle(app.send(Buffer.concat([1, 2, 3].map(() => data(open.id, Buffer.alloc(16_000))))));
-    // 48,000 octets of 32,768: its window is below zero, and the next octet breaks the rule.
+    // 48,000 bytes of 32,768: its window is below zero, and the next byte breaks the rule.
     stack.settle(app.socket.resume());
     assert.equal(open.isOver, false);
     stack.settle(app.send(data(open.id, Buffer.alloc(1))));

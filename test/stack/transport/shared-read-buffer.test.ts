@@ -66,7 +66,7 @@ async function connectedByTls(dial = dialAsNode): Promise<readonly [net.Socket, 
 
 const here = (port: number) => ({ kind: 'tcp', host: '127.0.0.1', port }) as const;
 
-/** Small reads, one after the other, then a large message: each octet comes through the buffer, and stays as it was. */
+/** Small reads, one after the other, then a large message: each byte comes through the buffer, and stays as it was. */
 async function readsAll(from: net.Socket, to: net.Socket, before = ''): Promise<void> {
   const seen = reader(to);
   const small = Array.from({ length: 20 }, (_, i) => Buffer.alloc(50, i + 1));
@@ -135,7 +135,7 @@ describe('the shared read buffer', () => {
   });
 
   it('keeps little memory alive for a tiny read, and a slice of it is counted as that', () => {
-    const port = new SharedReadBuffer('octets');
+    const port = new SharedReadBuffer('bytes');
     const costs: number[] = [];
     port.deliver((chunk, start, end) => {
       const kept = new ChunkList();

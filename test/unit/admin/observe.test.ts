@@ -41,8 +41,8 @@ describe('the read-only listener', () => {
     });
   }
 
-  /** A connection that writes `octets`, and what came back until it was closed. */
-  function raw(octets: string): { socket: Socket; ended: Promise<string> } {
+  /** A connection that writes `bytes`, and what came back until it was closed. */
+  function raw(bytes: string): { socket: Socket; ended: Promise<string> } {
     const socket = connect(port, '127.0.0.1');
     socket.on('error', () => {}); // a reset is an end
     afterTest(() => socket.destroy());
@@ -50,7 +50,7 @@ describe('the read-only listener', () => {
     socket.setEncoding('latin1').on('data', (part: string) => {
       said += part;
     });
-    socket.write(octets);
+    socket.write(bytes);
     return { socket, ended: new Promise((resolve) => socket.once('close', () => resolve(said))) };
   }
 
@@ -135,12 +135,12 @@ describe('the read-only listener', () => {
 
   it('answers what is no HTTP, and a header that is too long, with an error and the end', async () => {
     const long = `GET /live HTTP/1.1\r\nhost: a\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`;
-    for (const [octets, answer] of [
+    for (const [bytes, answer] of [
       ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', /^HTTP\/1\.1 400 /],
       ['\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', /^HTTP\/1\.1 400 /],
       [long, /^HTTP\/1\.1 431 /],
     ] as const)
-      assert.match(await raw(octets).ended, answer);
+      assert.match(await raw(bytes).ended, answer);
     assert.equal((await ask('/live')).status, 200);
   });
 

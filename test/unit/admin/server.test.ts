@@ -46,20 +46,20 @@ describe('admin server', () => {
   }
 
   /** A connection on which this much of a request has been sent. */
-  function connection(octets: string): Socket {
+  function connection(bytes: string): Socket {
     const socket = connect(port, '127.0.0.1');
     afterTest(() => socket.destroy());
     socket.on('error', () => {});
     socket.resume();
-    socket.write(octets);
+    socket.write(bytes);
     return socket;
   }
 
-  /** What the server says to these octets, until it closes. */
-  function raw(octets: string): Promise<string> {
+  /** What the server says to these bytes, until it closes. */
+  function raw(bytes: string): Promise<string> {
     const socket = connect(port, '127.0.0.1');
     afterTest(() => socket.destroy());
-    socket.write(octets);
+    socket.write(bytes);
     return text(socket);
   }
 

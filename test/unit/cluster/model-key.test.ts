@@ -12,7 +12,7 @@ import { grpcMessage } from '../../kit/http2/h2-frames.js';
 const { ModelInfer } = protocols().inference;
 const view = new ModelView();
 
-/** As it came in reads of so many octets, the last number for all that follow. */
+/** As it came in reads of so many bytes, the last number for all that follow. */
 function inPieces(body: Buffer, sizes: readonly number[] = [body.length]): ChunkList {
   const pieces = new ChunkList();
   for (let at = 0, i = 0; at < body.length; i++) {
@@ -27,9 +27,9 @@ function inPieces(body: Buffer, sizes: readonly number[] = [body.length]): Chunk
 function seen(body: Buffer, sizes?: readonly number[]): string {
   if (!view.read(inPieces(body, sizes))) return 'cut off';
   if (view.length === 0) return '';
-  const octets = Buffer.from(view.copy());
-  const nameEnd = 1 + octets[0]!;
-  return `${octets.toString('utf8', 1, nameEnd)} ${octets.toString('utf8', nameEnd)}`;
+  const bytes = Buffer.from(view.copy());
+  const nameEnd = 1 + bytes[0]!;
+  return `${bytes.toString('utf8', 1, nameEnd)} ${bytes.toString('utf8', nameEnd)}`;
 }
 
 const message = (): MessageWriter => new MessageWriter();
@@ -58,9 +58,9 @@ describe('The model that a request names', () => {
     ['the version first', of(message().text(2, '3').text(1, 'digits')), 'digits 3'],
     ['a number before it', raw(0x40, 0xff, 0x01, 0x0a, 1, 0x61), 'a '],
     ['a negative number before it', raw(0x40, ...Array(9).fill(0xff), 0x01, 0x0a, 1, 0x61), 'a '],
-    ['eight octets before it', raw(0x41, 0x0a, 1, 2, 3, 4, 5, 6, 7, 0x0a, 1, 0x61), 'a '],
-    ['four octets before it', raw(0x45, 0x0a, 1, 2, 3, 0x0a, 1, 0x61), 'a '],
-    ['octets that look like a name', of(message().bytes(4, named('not me')).text(1, 'me')), 'me '],
+    ['eight bytes before it', raw(0x41, 0x0a, 1, 2, 3, 4, 5, 6, 7, 0x0a, 1, 0x61), 'a '],
+    ['four bytes before it', raw(0x45, 0x0a, 1, 2, 3, 0x0a, 1, 0x61), 'a '],
+    ['bytes that look like a name', of(message().bytes(4, named('not me')).text(1, 'me')), 'me '],
     ['the field of the name with a number in it', raw(0x08, 5, 0x0a, 1, 0x61), 'a '],
     ['two names: the last one', of(message().text(1, 'one').text(3, 'id').text(1, 'two')), 'two '],
     ['two names, the last one empty', joined(named('one'), Buffer.from([0x0a, 0])), ''],
@@ -76,7 +76,7 @@ describe('The model that a request names', () => {
     ['a group', raw(0x0a, 1, 0x61, 0x43, 0x44), ''],
     ['a wire type that is none', raw(0x0a, 1, 0x61, 0x46), ''],
     ['a field longer than the message', raw(0x0a, 1, 0x61, 0x12, 2, 0x33), ''],
-    ['four octets of which two are there', raw(0x0a, 1, 0x61, 0x45, 1, 2), ''],
+    ['four bytes of which two are there', raw(0x0a, 1, 0x61, 0x45, 1, 2), ''],
     ['a number without an end', raw(0x0a, 1, 0x61, ...Array(11).fill(0xff)), ''],
     ['a number that the message ends in', raw(0x0a, 1, 0x61, 0x40, 0x80), ''],
     ['a length beyond all bounds', raw(0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f), ''],
@@ -91,7 +91,7 @@ describe('The model that a request names', () => {
   ] as const) {
     it(`is found: ${what}`, () => {
       assert.equal(seen(body), expected);
-      assert.equal(seen(body, [1]), expected, 'octet by octet');
+      assert.equal(seen(body, [1]), expected, 'byte by byte');
       assert.equal(seen(body, [5, 4_000, 20_000]), expected, 'the prefix alone');
     });
   }
@@ -122,7 +122,7 @@ describe('The model that a request names', () => {
   const told = ({ model_name, model_version = '' }: ModelInferRequest): string =>
     model_name === '' && model_version === '' ? '' : `${model_name} ${model_version}`;
 
-  it('the model that protobuf wrote is read, however the octets come in', () => {
+  it('the model that protobuf wrote is read, however the bytes come in', () => {
     const parameter = fc.record({ string_param: fc.string({ maxLength: 40 }) });
     const shape = fc.array(fc.nat(), { maxLength: 4 });
     const input = fc.record({ name: fc.string(), datatype: fc.constant('FP32'), shape });
@@ -162,11 +162,11 @@ describe('The model that a request names', () => {
     );
   });
 
-  it('any octets give the same model however they come in, and none throw', () => {
-    const octet = fc.oneof(fc.constantFrom(0, 1, 2, 0x0a, 0x12, 0x08, 0x80, 0xff), fc.nat({ max: 255 }));
-    const octets = fc.array(octet, { maxLength: 60 });
+  it('any bytes give the same model however they come in, and none throw', () => {
+    const byte = fc.oneof(fc.constantFrom(0, 1, 2, 0x0a, 0x12, 0x08, 0x80, 0xff), fc.nat({ max: 255 }));
+    const bytes = fc.array(byte, { maxLength: 60 });
     fc.assert(
-      fc.property(octets, fc.nat({ max: 70 }), sizes, (all, length, pieces) => {
+      fc.property(bytes, fc.nat({ max: 70 }), sizes, (all, length, pieces) => {
         const body = grpcMessage(Buffer.from(all), length);
         assert.equal(seen(body, pieces), seen(body));
       }),
@@ -192,8 +192,8 @@ describe('The model in a message of its own (TensorFlow Serving)', () => {
   const seenIn = (body: Buffer, sizes?: readonly number[]): string => {
     if (!view.read(inPieces(body, sizes), 'spec')) return 'cut off';
     if (view.length === 0) return '';
-    const octets = Buffer.from(view.copy());
-    return `${octets.toString('utf8', 1, 1 + octets[0]!)} ${octets.toString('utf8', 1 + octets[0]!)}`;
+    const bytes = Buffer.from(view.copy());
+    return `${bytes.toString('utf8', 1, 1 + bytes[0]!)} ${bytes.toString('utf8', 1 + bytes[0]!)}`;
   };
 
   it('is read with its version as a number, in any pieces, and before inputs that are not here', () => {

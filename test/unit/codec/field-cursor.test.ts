@@ -7,12 +7,12 @@ import { fieldsOf, MessageWriter } from '../../../sidecar/codec/protobuf.js';
 
 const { field, end, more, malformed } = Step;
 
-/** As it came in reads of so many octets, the last number for all that follow. */
+/** As it came in reads of so many bytes, the last number for all that follow. */
 function inPieces(bytes: Buffer, sizes: readonly number[]): Body {
   const pieces: { buffer: Buffer; start: number; end: number }[] = [];
   for (let at = 0; at < bytes.length; ) {
     const to = Math.min(bytes.length, at + sizes[Math.min(pieces.length, sizes.length - 1)]!);
-    // Octets of others around it.
+    // Bytes of others around it.
     const buffer = Buffer.concat([Buffer.alloc(3, 0xff), bytes.subarray(at, to), Buffer.alloc(2, 0xff)]);
     pieces.push({ buffer, start: 3, end: 3 + to - at });
     at = to;
@@ -32,8 +32,8 @@ function walked(cursor: FieldCursor, reader: BodyReader): unknown[] {
   return [...seen, step];
 }
 
-const steps = (...octets: number[]): unknown => {
-  const reader = new BodyReader(bodyIn(Buffer.from(octets)));
+const steps = (...bytes: number[]): unknown => {
+  const reader = new BodyReader(bodyIn(Buffer.from(bytes)));
   return walked(new FieldCursor(reader), reader).at(-1);
 };
 
@@ -89,20 +89,20 @@ describe('A field cursor', () => {
     );
   });
 
-  it('takes no group, no field 0, no tag above 32 bits and no number above ten octets for a field', () => {
-    for (const octets of [[0x0b], [0x0c], [0x0e], [0x00, 1], [0x02, 0], [0x8a, 0x80, 0x80, 0x80, 0x10, 0]])
-      assert.equal(steps(...octets), malformed, octets.join());
+  it('takes no group, no field 0, no tag above 32 bits and no number above ten bytes for a field', () => {
+    for (const bytes of [[0x0b], [0x0c], [0x0e], [0x00, 1], [0x02, 0], [0x8a, 0x80, 0x80, 0x80, 0x10, 0]])
+      assert.equal(steps(...bytes), malformed, bytes.join());
     const long = Array<number>(9).fill(0x80);
-    assert.equal(steps(0x08, ...long, 0x01), end, 'ten octets');
+    assert.equal(steps(0x08, ...long, 0x01), end, 'ten bytes');
     assert.equal(steps(0x08, ...long, 0x80, 0x01), malformed, 'eleven');
     assert.equal(steps(0x0a, 3, 1, 2), malformed, 'longer than its message');
   });
 
   it('throws where it is asked to, and says at what', () => {
-    const next = (...octets: number[]) => new FieldCursor(new BodyReader(bodyIn(Buffer.from(octets)))).next();
+    const next = (...bytes: number[]) => new FieldCursor(new BodyReader(bodyIn(Buffer.from(bytes)))).next();
     assert.throws(() => next(0x0b), new RangeError('wire type 3; expected 0, 1, 2 or 5'));
-    for (const octets of [[0x0a, 3, 1], [0x08], [0x80], [0x00]])
-      assert.throws(() => next(...octets), new RangeError('the message is cut off'));
+    for (const bytes of [[0x0a, 3, 1], [0x08], [0x80], [0x00]])
+      assert.throws(() => next(...bytes), new RangeError('the message is cut off'));
   });
 
   it('reads packed numbers', () => {

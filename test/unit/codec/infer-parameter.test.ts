@@ -57,7 +57,7 @@ describe('a parameter of an inference request', () => {
     for (let n = 0; n <= whole.length; n++) {
       const { kind } = read(whole.subarray(0, n), whole.length);
       if (kind === 'found' && first < 0) first = n;
-      assert.equal(kind, first < 0 ? 'more' : 'found', `after ${n} octets`);
+      assert.equal(kind, first < 0 ? 'more' : 'found', `after ${n} bytes`);
     }
     assert.ok(first > 0 && first < whole.length);
   });
@@ -67,7 +67,7 @@ describe('a parameter of an inference request', () => {
     assert.deepEqual(read(twice), found('last'));
   });
 
-  it('is not read from octets that are no message', () => {
+  it('is not read from bytes that are no message', () => {
     const cut = Buffer.concat([Buffer.from([0x22, 5, 0x0a, 20]), Buffer.from('abc')]);
     assert.deepEqual(read(cut), { kind: 'absent' }, 'an entry of another name, cut off');
     const inside = new MessageWriter()
@@ -75,14 +75,14 @@ describe('a parameter of an inference request', () => {
       .bytes(2, Buffer.from([0x1a, 50, 0x61]))
       .finish();
     assert.deepEqual(read(new MessageWriter().bytes(4, inside).finish()), { kind: 'malformed' });
-    for (const octets of [
+    for (const bytes of [
       [0x00],
       [0x0b, 1],
       [0x22, 200, 1, 0x0a],
       [0x22, 0xff],
       [0xff, 0xff, 0xff, 0xff, 0xff, 1, 1],
     ])
-      assert.deepEqual(read(Buffer.from(octets)), { kind: 'malformed' }, String(octets));
+      assert.deepEqual(read(Buffer.from(bytes)), { kind: 'malformed' }, String(bytes));
   });
 
   it('costs little in a map of very many entries', () => {

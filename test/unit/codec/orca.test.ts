@@ -34,7 +34,7 @@ const theirCodec = (theirs['xds.service.orca.v3.OpenRcaService'] as unknown as R
   'StreamCoreMetrics'
 ]!;
 
-/** What is read of these octets, and the faults that were told. */
+/** What is read of these bytes, and the faults that were told. */
 function read(bytes: Buffer): { readonly report: LoadReport | undefined; readonly faults: ReportFault[] } {
   const faults: ReportFault[] = [];
   return { report: readLoadReport(bytes, (fault) => void faults.push(fault)), faults };
@@ -131,10 +131,10 @@ describe('Load reports (ORCA)', () => {
     assert.deepEqual(read(Buffer.from('4205ff', 'hex')).faults, ['unreadable'], 'an entry that is cut off');
   });
 
-  it('whatever the octets are, nothing is thrown and every value can be', () =>
+  it('whatever the bytes are, nothing is thrown and every value can be', () =>
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 64 }), (octets) => {
-        const { report } = read(Buffer.from(octets));
+      fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
+        const { report } = read(Buffer.from(bytes));
         for (const value of [report?.applicationUtilization, report?.rps, ...(report?.named.values() ?? [])])
           assert.ok(value === undefined || Number.isFinite(value));
       }),

@@ -42,12 +42,12 @@ describe('messages about a repository', () => {
     assert.throws(() => decodeIndex(many), RangeError);
   });
 
-  it('are read or refused with a RangeError, whatever octets come', () => {
+  it('are read or refused with a RangeError, whatever bytes come', () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 64 }), (octets) => {
+      fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
         for (const read of [decodeIndexRequest, decodeModelRequest, decodeIndex]) {
           try {
-            read(Buffer.from(octets));
+            read(Buffer.from(bytes));
           } catch (error) {
             assert.ok(error instanceof RangeError, String(error));
           }

@@ -84,7 +84,7 @@ for (const [how, split] of SPLITS) {
 
   describe(`a server that misbehaves on a stream, ${how}`, () => {
     const protocol = ['RST_STREAM 1 PROTOCOL', 'violation 1'] as const;
-    const length = (octets: number): readonly Field[] => [['content-length', `${octets}`]];
+    const length = (bytes: number): readonly Field[] => [['content-length', `${bytes}`]];
 
     it('ends that stream only', () =>
       run([

@@ -5,7 +5,7 @@ import { pair, pump, REQUEST, type Side } from '../../kit/http2/connection-pair.
 import { endingsOf } from '../../kit/http2/connection-under-test.js';
 import type { Field } from '../../kit/http2/hpack-lite.js';
 import type { Told } from '../../kit/http2/recorded-events.js';
-import { OCTETS, SPLITS, WHOLE } from '../../kit/http2/splits.js';
+import { BYTES, SPLITS, WHOLE } from '../../kit/http2/splits.js';
 import { seeded } from '../../kit/time/seeded-random.js';
 
 /** Answers each request with what it brought: headers at once, payload as it comes, then trailers. */
@@ -24,7 +24,7 @@ for (const [how, split] of SPLITS) {
       const random = seeded(7);
       const { client, server } = pair({}, { onStream: echo });
       const sizes = [0, 1, 5, 105, 4095, 4096, 16_383, 16_384, 16_385, 65_535, 65_536];
-      if (split !== OCTETS) sizes.push(300_000);
+      if (split !== BYTES) sizes.push(300_000);
       const calls = sizes.map((size) => {
         const body = Buffer.from(Array.from({ length: size }, () => Math.floor(random() * 256)));
         const told = client.open([...REQUEST, ['x-size', String(size)]], 'more');
@@ -130,7 +130,7 @@ describe('fairness', () => {
       while (small.ends === 0) client.feed(server.take(16_384));
       behind = Math.max(behind, big.bytes - before);
     }
-    assert.ok(behind <= 3 * 16_384, `${behind} octets of the large stream went first`);
+    assert.ok(behind <= 3 * 16_384, `${behind} bytes of the large stream went first`);
     assert.ok(big.bytes > 0);
   });
 
@@ -140,8 +140,8 @@ describe('fairness', () => {
     pump(client, server);
     for (const each of server.told) server.send(each, Buffer.alloc(1 << 20));
     server.trailers(server.told[49]!);
-    const octets = server.take(50 * (16_384 + 9));
-    client.feed(octets);
+    const bytes = server.take(50 * (16_384 + 9));
+    client.feed(bytes);
     for (const each of told) assert.ok(each.bytes === 16_384, String(each.bytes));
   });
 
@@ -157,10 +157,10 @@ describe('fairness', () => {
       for (let i = 0; i < 5; i++) client.open();
       server.feed(client.take());
       for (let length = -1; length !== 0; ) {
-        const octets = server.take(room);
-        length = octets.length;
+        const bytes = server.take(room);
+        length = bytes.length;
         assert.ok(length <= room + 16_384 + 100, String(length));
-        client.feed(octets);
+        client.feed(bytes);
       }
       assert.ok(client.told.every((told) => told.bytes === 100_000 && told.ends === 1));
     });

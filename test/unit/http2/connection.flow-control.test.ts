@@ -12,7 +12,7 @@ import {
 } from '../../kit/http2/connection-under-test.js';
 import * as h2 from '../../kit/http2/h2-frames.js';
 import { FrameType, Setting } from '../../kit/http2/h2-frames.js';
-import { OCTETS, SPLITS } from '../../kit/http2/splits.js';
+import { BYTES, SPLITS } from '../../kit/http2/splits.js';
 
 const MAX = 0x7fffffff;
 const DEFAULT = 65_535;
@@ -32,7 +32,7 @@ function answering(bytes: number, initialWindow = DEFAULT): Raw {
   return raw;
 }
 
-/** Octets of DATA written by stream since the last look. */
+/** Bytes of DATA written by stream since the last look. */
 function written(raw: Raw): [id: number, bytes: number][] {
   const bytes = new Map<number, number>();
   for (const { type, streamId, payload } of raw.frames())
@@ -129,7 +129,7 @@ describe('sending within windows', () => {
     assert.deepEqual(written(raw.send(window(10))), [[1, 10]]);
   });
 
-  it('a peer that opens windows by one octet at a time gets all of it in order', () => {
+  it('a peer that opens windows by one byte at a time gets all of it in order', () => {
     const body = Buffer.from(Array.from({ length: 700 }, (_, i) => i & 255));
     const { raw, told } = responding(window(0));
     raw.side.send(told, body, 'end');
@@ -186,7 +186,7 @@ for (const [how, split] of SPLITS) {
   const zeros = (bytes: number): Buffer => h2.data(1, Buffer.alloc(bytes));
 
   describe(`receiving within windows, ${how}`, () => {
-    it('accepts as much as the window and resets the stream for one octet more', () => {
+    it('accepts as much as the window and resets the stream for one byte more', () => {
       const raw = receiving(70_000).send(request(1, 'more'), request(3, 'more'));
       for (let i = 0; i < 7; i++) raw.send(zeros(10_000));
       assert.deepEqual(raw.said(), []);
@@ -247,7 +247,7 @@ for (const [how, split] of SPLITS) {
       assert.deepEqual([raw.side.told[1]!.bytes, raw.side.state.recvWindow], [200_000, 100_000]);
     });
 
-    it('ends the connection for one octet beyond its window', () => {
+    it('ends the connection for one byte beyond its window', () => {
       const raw = rawClient({ local: { connectionWindow: DEFAULT, initialWindow: 1_000_000 } }, split);
       raw.send(request(1, 'more'));
       // Credit that has been announced counts, whether or not it was read by then.
@@ -299,10 +299,10 @@ describe('a window that becomes smaller', () => {
   });
 });
 
-describe('the octets reported to the owner by onSent', () => {
+describe('the bytes reported to the owner by onSent', () => {
   it('add up to what was written, whatever the windows', () => {
     const raw = answering(50_000, 7);
-    raw.split = OCTETS;
+    raw.split = BYTES;
     raw.send(request(1));
     const told = raw.side.told[0]!;
     let seen = 0;

@@ -35,14 +35,14 @@ for (const [how, split] of SPLITS) {
 
     it('begins with the preface of a client, then SETTINGS', () => {
       const raw = newClient();
-      const octets = raw.side.take();
-      assert.ok(octets.subarray(0, PREFACE.length).equals(PREFACE));
-      const types = raw.reader.push(octets).map(({ type }) => type);
+      const bytes = raw.side.take();
+      assert.ok(bytes.subarray(0, PREFACE.length).equals(PREFACE));
+      const types = raw.reader.push(bytes).map(({ type }) => type);
       assert.deepEqual(types, [FrameType.settings, FrameType.windowUpdate]);
       assert.deepEqual(raw.send(h2.settings()).said(), ['SETTINGS ack']);
     });
 
-    it('is refused when it is not HTTP/2, at the first octet that differs', () => {
+    it('is refused when it is not HTTP/2, at the first byte that differs', () => {
       for (const text of ['GET / HTTP/1.1\r\n\r\n', 'PRI * HTTP/2.0\r\n\r\nSX\r\n\r\n', '\x16\x03\x01']) {
         const [raw] = begun();
         assert.deepEqual(raw.send(Buffer.from(text, 'latin1')).said(), ['GOAWAY 0 PROTOCOL'], text);
@@ -107,14 +107,14 @@ for (const [how, split] of SPLITS) {
     });
 
     it('of the wrong shape end the connection', () => {
-      for (const [octets, error] of [
+      for (const [bytes, error] of [
         [h2.frame(4, 0, 0, Buffer.alloc(5)), 'FRAME_SIZE'],
         [h2.frame(4, 0, 0, Buffer.alloc(7)), 'FRAME_SIZE'],
         [h2.frame(4, 1, 0, Buffer.alloc(6)), 'FRAME_SIZE'],
         [h2.frame(4, 0, 1, Buffer.alloc(0)), 'PROTOCOL'],
         [h2.frame(4, 1, 1, Buffer.alloc(0)), 'PROTOCOL'],
       ] as const)
-        assert.deepEqual(rawClient({}, split).send(octets).said(), [`GOAWAY 0 ${error}`]);
+        assert.deepEqual(rawClient({}, split).send(bytes).said(), [`GOAWAY 0 ${error}`]);
     });
 
     it('that make the table smaller and larger in one frame are followed by two updates (RFC 7541 section 4.2)', () => {
@@ -142,7 +142,7 @@ describe('a header table', () => {
 });
 
 describe('PING', () => {
-  it('is answered with its own octets; its own answers are counted once each', () => {
+  it('is answered with its own bytes; its own answers are counted once each', () => {
     const raw = rawClient().send(h2.ping(Buffer.from('0102030405060708', 'hex')));
     assert.deepEqual(raw.said(), ['PING ack 0102030405060708']);
     raw.send(h2.ping(Buffer.alloc(8), 1));
@@ -154,11 +154,11 @@ describe('PING', () => {
   });
 
   it('of the wrong shape ends the connection', () => {
-    for (const [octets, error] of [
+    for (const [bytes, error] of [
       [h2.frame(6, 0, 0, Buffer.alloc(7)), 'FRAME_SIZE'],
       [h2.frame(6, 0, 1, Buffer.alloc(8)), 'PROTOCOL'],
     ] as const)
-      assert.deepEqual(rawClient().send(octets).said(), [`GOAWAY 0 ${error}`]);
+      assert.deepEqual(rawClient().send(bytes).said(), [`GOAWAY 0 ${error}`]);
   });
 });
 
@@ -191,26 +191,26 @@ describe('padding and priority of HEADERS', () => {
     h2.headers(1, Buffer.concat([Buffer.from([padding]), body, Buffer.alloc(padding)]), flags | 8);
 
   it('are removed', () => {
-    for (const octets of [
+    for (const bytes of [
       h2.headers(1, Buffer.concat([priority, block]), 0x25),
       padded(0, block, 5),
       padded(255, block, 5),
       padded(9, Buffer.concat([priority, block]), 0x25),
     ]) {
-      const raw = rawClient().send(octets);
+      const raw = rawClient().send(bytes);
       assert.deepEqual(raw.said(), []);
       assert.equal(raw.side.told[0]?.headers?.[2]?.[1], '/a/b');
     }
   });
 
   it('that do not fit end the connection', () => {
-    for (const [octets, error] of [
+    for (const [bytes, error] of [
       [h2.headers(1, Buffer.alloc(0), 0xd), 'FRAME_SIZE'],
       [h2.headers(1, Buffer.from([1]), 0xd), 'PROTOCOL'],
       [h2.headers(1, Buffer.from([0, 0, 0, 0]), 0x25), 'FRAME_SIZE'],
       [h2.headers(1, Buffer.concat([Buffer.from([200]), block]), 0xd), 'PROTOCOL'],
     ] as const)
-      assert.deepEqual(rawClient().send(octets).said(), [`GOAWAY 0 ${error}`]);
+      assert.deepEqual(rawClient().send(bytes).said(), [`GOAWAY 0 ${error}`]);
   });
 });
 

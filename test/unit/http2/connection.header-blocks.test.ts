@@ -138,13 +138,13 @@ describe('long header lists', () => {
     const { waiting } = connection.state;
     const long: Field[] = [['x', 'y'.repeat(20_000)]];
     raw.side.open([...REQUEST, ...long]);
-    assert.ok(waiting.octets > 20_000);
+    assert.ok(waiting.bytes > 20_000);
     raw.frames();
-    assert.equal(waiting.octets, 0);
+    assert.equal(waiting.bytes, 0);
     const told = raw.side.open([...REQUEST, ...long], 'more');
-    assert.ok(waiting.octets > 20_000);
+    assert.ok(waiting.bytes > 20_000);
     connection.reset(told.stream, 8);
-    assert.equal(waiting.octets, 0);
+    assert.equal(waiting.bytes, 0);
   });
 
   it('of a request that are long count as memory for as long as its stream is open', () => {
@@ -152,24 +152,24 @@ describe('long header lists', () => {
     const { waiting } = raw.side.connection.state;
     const many = Array.from({ length: 600 }, (): Field => ['x', '']);
     raw.send(request(1, 'end'));
-    const usual = waiting.octets;
+    const usual = waiting.bytes;
     raw.side.connection.reset(raw.side.told[0]!.stream, 0);
     raw.send(request(3, 'end', many));
-    assert.ok(waiting.octets - usual > 16_000);
+    assert.ok(waiting.bytes - usual > 16_000);
     raw.side.connection.reset(raw.side.told[1]!.stream, 0);
-    assert.equal(waiting.octets, 0);
+    assert.equal(waiting.bytes, 0);
   });
 });
 
 describe('the time a header block or a small frame may take', () => {
-  it('counts from its first octet, whatever follows', () => {
+  it('counts from its first byte, whatever follows', () => {
     const raw = rawClient();
     const { side } = raw;
     assert.equal(side.connection.unfinishedSinceMs, 0);
     const block = encode(REQUEST);
     const first = headers(1, block.subarray(0, 10), 1);
     const last = continuation(1, block.subarray(20), 4);
-    for (const [nowMs, octets, sinceMs] of [
+    for (const [nowMs, bytes, sinceMs] of [
       [2000, first.subarray(0, 4), 2000],
       [3000, first.subarray(4), 3000],
       [4000, continuation(1, block.subarray(10, 20)), 3000],
@@ -180,7 +180,7 @@ describe('the time a header block or a small frame may take', () => {
       [9000, Buffer.concat([ping().subarray(13), ping().subarray(0, 10)]), 9000],
     ] as const) {
       side.nowMs = nowMs;
-      raw.send(octets);
+      raw.send(bytes);
       assert.equal(side.connection.unfinishedSinceMs, sinceMs, `${nowMs}`);
     }
   });

@@ -38,7 +38,7 @@ describe('a patient stream', () => {
     log = [];
     return [asked, raw.said()];
   };
-  const waits = (): number => raw.side.state.waiting.octets;
+  const waits = (): number => raw.side.state.waiting.bytes;
 
   it('asks for no flush until it is released, and then goes out as one frame', () => {
     part();

@@ -84,7 +84,7 @@ describe('payload that is passed on in the frames it came in', () => {
     assert.deepEqual(side.raw.said(), ['DATA 1 16384', 'DATA 1 3616']);
   });
 
-  it('keeps octets, order and ends, whatever reads, windows and ways of sending follow one another', () => {
+  it('keeps bytes, order and ends, whatever reads, windows and ways of sending follow one another', () => {
     const sizes = fc.array(fc.oneof(fc.integer({ min: 1, max: 9_000 }), fc.constant(16_384)), {
       minLength: 1,
       maxLength: 6,

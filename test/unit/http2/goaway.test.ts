@@ -69,7 +69,7 @@ describe('a server that drains', () => {
     assert.deepEqual(raw.side.fatal, [{ code: 2, message: 'over' }]);
   });
 
-  it('gives the reason in at most 120 octets', () => {
+  it('gives the reason in at most 120 bytes', () => {
     const raw = rawClient();
     raw.side.connection.fail(1, 'w'.repeat(500));
     const [frame] = raw.frames();

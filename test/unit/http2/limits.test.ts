@@ -193,7 +193,7 @@ describe('PINGs of a peer', () => {
     assert.deepEqual(raw.send(h2.ping()).side.limits, ['pings']);
   });
 
-  it('are not forgiven for what only the peer sends: streams that are reset, and payload of one octet', () => {
+  it('are not forgiven for what only the peer sends: streams that are reset, and payload of one byte', () => {
     for (const each of [
       (i: number) => Buffer.concat([opened(i), h2.rstStream(odd(i))]),
       () => h2.data(1, Buffer.alloc(1)),
@@ -206,7 +206,7 @@ describe('PINGs of a peer', () => {
     }
   });
 
-  it('are bought with windows of one octet one for one, and as many as WINDOW_UPDATEs are allowed', () => {
+  it('are bought with windows of one byte one for one, and as many as WINDOW_UPDATEs are allowed', () => {
     const updates = 100;
     const buckets = { ...BUCKETS, 'window-updates': { burst: updates, perSecond: 1 } };
     const raw = rawClient({ local: { buckets } });
@@ -356,15 +356,15 @@ describe('a header block', () => {
     const { waiting } = raw.side.connection.state;
     const block = encode(REQUEST);
     raw.send(h2.headers(1, block.subarray(0, 20), 1));
-    assert.equal(waiting.octets, 20);
+    assert.equal(waiting.bytes, 20);
     raw.send(h2.continuation(1, block.subarray(20, 30)));
-    assert.equal(waiting.octets, 30);
+    assert.equal(waiting.bytes, 30);
     raw.send(h2.continuation(1, block.subarray(30), 4));
-    assert.deepEqual([raw.side.told.length, waiting.octets], [1, STREAM_BYTES]);
+    assert.deepEqual([raw.side.told.length, waiting.bytes], [1, STREAM_BYTES]);
     raw.send(h2.headers(3, encode(REQUEST), 1));
-    assert.ok(waiting.octets > STREAM_BYTES);
+    assert.ok(waiting.bytes > STREAM_BYTES);
     raw.side.connection.abandon();
-    assert.equal(waiting.octets, 0);
+    assert.equal(waiting.bytes, 0);
   });
 
   it('that never ends is cut off, with nothing kept of it', () => {
@@ -398,9 +398,9 @@ describe('the limit on streams a client may open', () => {
   });
 });
 
-describe('control octets that are not read', () => {
+describe('control bytes that are not read', () => {
   const settle = (raw: Raw, bytes: number): void => {
-    // PING is answered in 17 octets; the bucket is left out of it by letting time pass.
+    // PING is answered in 17 bytes; the bucket is left out of it by letting time pass.
     while (raw.side.state.control.length + 17 <= bytes) {
       raw.side.nowMs += 1000;
       raw.send(h2.ping());

@@ -7,7 +7,7 @@ import { seeded } from '../../kit/time/seeded-random.js';
 
 const READ = 64 * 1024;
 
-/** Octets of memory that what waits on a stream keeps alive, each backing store once, and how many pieces it is in. */
+/** Bytes of memory that what waits on a stream keeps alive, each backing store once, and how many pieces it is in. */
 function held(stream: Stream): { bytes: number; pieces: number } {
   const stores = new Set<ArrayBufferLike>();
   let pieces = 0;
@@ -26,7 +26,7 @@ function assertCompact({ stream }: Told, bytes: number): void {
   assert.ok(kept <= 2 * bytes + 32_768, `${kept} for ${bytes}`);
 }
 
-/** Gives `told` `count` pieces of `size` octets, each out of a read of its own; `each` runs after each piece. */
+/** Gives `told` `count` pieces of `size` bytes, each out of a read of its own; `each` runs after each piece. */
 function trickle(raw: Raw, told: Told, size: number, count: number, each: () => void = () => {}): Buffer {
   const all: Buffer[] = [];
   for (let i = 0; i < count; i++) {

@@ -89,10 +89,10 @@ describe('Output', () => {
     out.buffer.fill(5, out.at, out.at + 200_000);
     out.advance(out.at + 200_000);
     out.frameHeader(0, 6, 0, 0x7fffffff);
-    const octets = Buffer.concat(out.finish());
-    assert.equal(octets.length, 200_018);
-    assert.ok(octets.subarray(9, 200_009).every((octet) => octet === 5));
-    assert.equal(octets.toString('hex', 200_009), '00000006007fffffff');
+    const bytes = Buffer.concat(out.finish());
+    assert.equal(bytes.length, 200_018);
+    assert.ok(bytes.subarray(9, 200_009).every((byte) => byte === 5));
+    assert.equal(bytes.toString('hex', 200_009), '00000006007fffffff');
   });
 });
 

@@ -6,7 +6,7 @@ import { readSequence } from '../../../sidecar/inbound/sequence-of.js';
 describe('the sequence of a request', () => {
   /** InferParameter: bool 1, int64 2, string 3, uint64 5. */
   const text = (value: string) => new MessageWriter().text(3, value).finish();
-  const varint = (field: number, ...octets: number[]) => Buffer.from([field * 8, ...octets]);
+  const varint = (field: number, ...bytes: number[]) => Buffer.from([field * 8, ...bytes]);
   const entry = (key: string, value: Buffer) => new MessageWriter().text(1, key).bytes(2, value);
   const request = (parameters: Readonly<Record<string, Buffer>>): Buffer => {
     const message = new MessageWriter().text(1, 'vad').text(2, '1').text(3, 'request-1');
@@ -50,8 +50,8 @@ describe('the sequence of a request', () => {
     assert.ok(performance.now() - beganMs < 1_000);
   });
 
-  it('is none in octets that are no message', () => {
-    for (const octets of ['ffffffff', '22ff', '2203080108'])
-      assert.equal(readSequence(Buffer.from(octets, 'hex')), null);
+  it('is none in bytes that are no message', () => {
+    for (const bytes of ['ffffffff', '22ff', '2203080108'])
+      assert.equal(readSequence(Buffer.from(bytes, 'hex')), null);
   });
 });

@@ -27,7 +27,7 @@ function byReference(bytes: Buffer): ModelInferRequest | 'fails' {
 }
 
 const uint64 = fc.bigInt(0n, 2n ** 64n - 1n).map(String);
-const octets = fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes));
+const buffers = fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes));
 const list = <T>(of: fc.Arbitrary<T>) => fc.array(of, { maxLength: 9 });
 
 /** Requests made of these texts and numbers. */
@@ -54,7 +54,7 @@ function requests(
       uint64_contents: list(uint64),
       fp32_contents: list(fc.float()),
       fp64_contents: list(fc.double()),
-      bytes_contents: list(octets),
+      bytes_contents: list(buffers),
     },
     { requiredKeys: [] },
   );
@@ -65,7 +65,7 @@ function requests(
       ...{ model_name: name, model_version: name, id: name, parameters },
       inputs: list(fc.record(input, { requiredKeys: ['name', 'datatype', 'shape'] })),
       outputs: list(output),
-      raw_input_contents: list(octets),
+      raw_input_contents: list(buffers),
     },
     { requiredKeys: ['model_name'] },
   ) as fc.Arbitrary<ModelInferRequest>;

@@ -25,7 +25,7 @@ describe('the name of a model', () => {
   const name = fc.string({ unit: 'grapheme', maxLength: 80 });
   const cuts = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 8 });
 
-  it('the model name is read as an independent encoder wrote it, however the octets are split', () => {
+  it('the model name is read as an independent encoder wrote it, however the bytes are split', () => {
     const request = fc.record({
       model_name: name,
       model_version: name,
@@ -112,8 +112,8 @@ describe('the name of a model', () => {
     const { requestDeserialize: decode } = ModelInfer;
     const text = (tag: number) =>
       fc.string({ maxLength: 9 }).map((each) => {
-        const octets = Buffer.from(each);
-        return Buffer.concat([Buffer.from([tag, octets.length]), octets]);
+        const bytes = Buffer.from(each);
+        return Buffer.concat([Buffer.from([tag, bytes.length]), bytes]);
       });
     const field = fc.oneof(text(0x0a), text(0x12), text(0x1a), fc.constant(Buffer.from([0x3a, 2, 0x12, 0])));
     const seen = { early: 0, unclear: 0 };
@@ -138,7 +138,7 @@ describe('the name of a model', () => {
     assert.ok(seen.early > 0 && seen.unclear > 0, JSON.stringify(seen));
   });
 
-  it('octets that are no message have no model name, and nothing is thrown', () => {
+  it('bytes that are no message have no model name, and nothing is thrown', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), cuts, (bytes, lengths) => {
         const reader = new NameReader();
@@ -161,7 +161,7 @@ describe('the name of a model in a spec', () => {
   const inner = (name: string, version: number): MessageWriter =>
     new MessageWriter().text(1, name).message(2, new MessageWriter().number(1, version));
 
-  it('is read however the octets are split, with its version, and what follows is stepped over', () => {
+  it('is read however the bytes are split, with its version, and what follows is stepped over', () => {
     const body = grpcMessage(
       new MessageWriter().message(1, inner('digits', 300)).bytes(2, Buffer.alloc(90, 0x0a)).finish(),
     );
@@ -203,9 +203,9 @@ describe('the head of a compressed message', () => {
         for (const head of inflatedPrefixes('gzip', packed.subarray(0, 65_536), packed.length <= 65_536)) {
           tries++;
           isWhole = head.isWhole;
-          assert.ok(head.octets.length <= MAX_INFLATED_BYTES);
-          assert.ok(plain.subarray(0, head.octets.length).equals(head.octets));
-          last = head.octets;
+          assert.ok(head.bytes.length <= MAX_INFLATED_BYTES);
+          assert.ok(plain.subarray(0, head.bytes.length).equals(head.bytes));
+          last = head.bytes;
         }
         assert.ok(tries <= 8, `${tries} tries`);
         if (length < 1_000) assert.ok(isWhole && last.length === length);

@@ -13,7 +13,7 @@ class Request {
   }
 
   take(part: Buffer): this {
-    // In a larger read, as octets of a connection are.
+    // In a larger read, as bytes of a connection are.
     const read = Buffer.concat([Buffer.from([7, 7, 7]), part, Buffer.from([9, 9])]);
     this.requestBytes += part.length;
     if (this.requestBytes >= this.messageEndsAt) findMessageEnd(this, read, 3, 3 + part.length);
@@ -32,7 +32,7 @@ describe('The messages of a request', () => {
   }
 
   for (const size of [1, 2, 3, 4, 5, 6, 7, 64, 301, 16_384, 70_000, whole.length])
-    it(`are complete at their ends, and nowhere else, in parts of ${size} octets`, () => {
+    it(`are complete at their ends, and nowhere else, in parts of ${size} bytes`, () => {
       const request = new Request();
       for (let from = 0; from < whole.length; from += size) {
         request.take(whole.subarray(from, from + size));

@@ -42,21 +42,21 @@ describe('The log of refused peers', () => {
   });
 
   describe('where more peers are refused than it keeps apart', () => {
-    const noteAll = (peers: number): void => {
+    const recordAll = (peers: number): void => {
       for (let i = 0; i < peers; i++) note(`${i}`);
     };
 
     it('has one line for all the others in ten seconds, with their number', () => {
-      noteAll(10_000);
+      recordAll(10_000);
       assert.equal(lines.length, 257);
       assert.equal(lines.at(-1)!['peer'], '256');
-      noteAll(10_000);
+      recordAll(10_000);
       assert.equal(lines.length, 257, 'all of them are known, alone or as one of the others');
       nowMs = 9_999;
       note('another');
       assert.equal(lines.length, 257);
       nowMs = 10_000;
-      noteAll(257);
+      recordAll(257);
       assert.equal(lines.length, 257 + 257);
       assert.deepEqual(
         lines.slice(257, 259).map((line) => line['unloggedBefore']),
@@ -73,7 +73,7 @@ describe('The log of refused peers', () => {
       note('old');
       note('old');
       nowMs = 5_000;
-      noteAll(255);
+      recordAll(255);
       nowMs = 10_000;
       note('new');
       note('new');
@@ -88,7 +88,7 @@ describe('The log of refused peers', () => {
     it('one that is logged again is no longer the oldest', () => {
       note('first');
       nowMs = 1_000;
-      noteAll(255);
+      recordAll(255);
       nowMs = 10_000;
       note('first');
       nowMs = 11_000;

@@ -12,7 +12,7 @@ function whole(pieces: ChunkList): Buffer {
 }
 
 describe('ChunkList', () => {
-  it('a chunk list returns its octets, whatever their sizes', () => {
+  it('a chunk list returns its bytes, whatever their sizes', () => {
     const pieces = new ChunkList();
     const expected: Buffer[] = [];
     for (const size of [1, 5, 4095, 4096, 1, 1, 70_000, 3, 2000, 2000, 2000, 9, 65_536, 1]) {

@@ -16,11 +16,11 @@ import { inflated } from './inflate.js';
 import { MessageReader, PREFIX_BYTES, unpinned } from './message-reader.js';
 import { HEAD, metadataFields, OK, statusFields, trailersOf, trailersOnlyOf } from './response-fields.js';
 
-/** A response stream is not writable while so much of it waits to be sent, octets. */
+/** A response stream is not writable while so much of it waits to be sent, bytes. */
 const FULL_BYTES = 64 * 1024;
 
 /**
- * One call on one stream of our HTTP/2 engine: request octets → messages → the handler of its method, and what the handler
+ * One call on one stream of our HTTP/2 engine: request bytes → messages → the handler of its method, and what the handler
  * gives → DATA and trailers, which leave together at the end of the turn (sidecar/transport/flush-scheduler.ts). It fires
  * when its deadline has passed. Ends once; nothing is sent or handed on after that.
  */
@@ -40,7 +40,7 @@ export class EngineCall extends WheelEntry implements StreamOwner, StreamCall<un
   private isOver = false;
   private isPaused = false;
   private isInflating = false;
-  /** Octets that came while nothing was read: their credit returns when reading goes on. */
+  /** Bytes that came while nothing was read: their credit returns when reading goes on. */
   private uncredited = 0;
   /** Bytes of whole messages that are still needed: the one of a unary call until it ends, those of a stream as `hold` says. */
   private heldBytes = 0;

@@ -24,8 +24,8 @@ export interface FramedMessage {
 }
 
 /**
- * What comes is pushed, whole messages are taken one by one; what is not taken yet stays as octets, so that many small
- * messages cost no more than their octets. A message within one read is not copied.
+ * What comes is pushed, whole messages are taken one by one; what is not taken yet stays as bytes, so that many small
+ * messages cost no more than their bytes. A message within one read is not copied.
  */
 export class MessageReader {
   private buffer: Buffer = NOTHING;
@@ -42,7 +42,7 @@ export class MessageReader {
   /** `maxBytes`: of one message, prefix aside. */
   constructor(private readonly maxBytes: number) {}
 
-  /** Octets that have come and are not taken. */
+  /** Bytes that have come and are not taken. */
   get bytes(): number {
     return this.end - this.at + (this.later?.bytes ?? 0) + (this.partial?.bytes ?? 0);
   }
@@ -94,15 +94,15 @@ export class MessageReader {
     }
   }
 
-  private readPrefix(octet: number): void {
+  private readPrefix(byte: number): void {
     if (this.prefixHave++ === 0) {
-      if (octet > 1)
-        throw new RpcError(status.INTERNAL, `found a message with compressed flag ${octet}, expected 0 or 1`);
-      this.flag = octet;
+      if (byte > 1)
+        throw new RpcError(status.INTERNAL, `found a message with compressed flag ${byte}, expected 0 or 1`);
+      this.flag = byte;
       this.length = 0;
       return;
     }
-    this.length = this.length * 256 + octet;
+    this.length = this.length * 256 + byte;
     if (this.prefixHave < PREFIX_BYTES || this.length <= this.maxBytes) return;
     throw new RpcError(
       status.RESOURCE_EXHAUSTED,

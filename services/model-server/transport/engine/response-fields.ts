@@ -63,7 +63,7 @@ function percentEncoded(text: string): string {
   return text.replace(/[^ -$&-~]+/g, (part) =>
     Array.from(
       Buffer.from(part, 'utf8'),
-      (octet) => `%${octet.toString(16).toUpperCase().padStart(2, '0')}`,
+      (byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`,
     ).join(''),
   );
 }

@@ -17,7 +17,7 @@ export class Bodies {
   /** @param limits bytes of one body, and of all that are held. */
   constructor(private readonly limits: { readonly each: number; readonly all: number }) {}
 
-  /** Octets held now. */
+  /** Bytes held now. */
   get heldBytes(): number {
     return this.held;
   }

@@ -83,7 +83,7 @@ export class Candidate {
       fresh.hold();
       old.backend.isStandby = false;
     } else {
-      fresh.letGo(isTaken ? 1 : canary);
+      fresh.releaseTraffic(isTaken ? 1 : canary);
       fresh.backend.isStandby = false;
       old.backend.isStandby = isTaken;
     }
@@ -231,7 +231,7 @@ export class Candidate {
     if (fresh?.state.kind !== 'ready') return;
     this.endComparison();
     if (old !== undefined) old.backend.isStandby = false;
-    fresh.letGo(1);
+    fresh.releaseTraffic(1);
     fresh.backend.isStandby = false;
     repository.commit(this.model);
     this.deps.moved(fresh);

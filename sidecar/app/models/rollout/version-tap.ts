@@ -17,7 +17,7 @@ import { ResponseTee } from '../../../transport/response-tee.js';
 const KEPT = 256;
 /** Of copies: the first ones, which come to a process that has just been loaded, are soon forgotten. */
 const KEPT_COPIES = 20;
-/** Requests and answers up to this size are copied, octets. */
+/** Requests and answers up to this size are copied, bytes. */
 const MAX_BYTES = 1024 * 1024;
 const COPY_TIMEOUT_MS = 30_000;
 /** Copies may take the other version this share of its time: it runs on the cores of the one that answers. */
@@ -91,17 +91,17 @@ export class Latencies {
   note(tookMs: number, end: CallEnd): void {
     this.latest[this.timed % this.kept] = tookMs;
     this.timed++;
-    this.noteEnd(end);
+    this.recordEnd(end);
   }
 
   /** The call that ended has begun in this phase. */
-  notePhase(end: CallEnd): void {
+  recordPhase(end: CallEnd): void {
     this.phaseCalls++;
     if (end === 'refused') this.phaseRefused++;
   }
 
   /** A call has ended that has no latency. */
-  noteEnd(end: CallEnd): void {
+  recordEnd(end: CallEnd): void {
     const isError = end === 'fault';
     if (end === 'refused') this.refused++;
     const place = this.calls % RECENT_CALLS;
@@ -188,9 +188,9 @@ export class VersionTap implements CallTap {
     // A refusal is quick and a timeout slow, whatever the version: a share of them that changes is no change of its speed.
     if (isCounted && end === 'ok' && call.plan.holdsResponse)
       own.note(this.context.nowMs - attempt.startMs, end);
-    else if (isCounted) own.noteEnd(end);
+    else if (isCounted) own.recordEnd(end);
     // Calls that were under way when the traffic changed are not part of what both versions get now.
-    if (isCounted && attempt.startMs >= this.sinceMs) own.notePhase(end);
+    if (isCounted && attempt.startMs >= this.sinceMs) own.recordPhase(end);
     if (sample === undefined) return;
     const answer = tee?.response ?? null;
     if (isCounted && tee?.missing === '' && answer !== null && status === Status.OK)
@@ -239,7 +239,7 @@ export class VersionTap implements CallTap {
     if (this.isClosed) return;
     const { agreement } = this.counts;
     if (copy.kind === 'message') agreement.copies.note(tookMs, 'ok');
-    else if (!isRefusal(copy)) agreement.copies.noteEnd('fault');
+    else if (!isRefusal(copy)) agreement.copies.recordEnd('fault');
     if ('refusal' in end && isRefusal(copy)) agreement.alike++;
     const found = 'refusal' in end ? refusedAlone(end.refusal, copy) : differenceOf(end.answer, copy);
     if (found !== undefined) agreement.note(found);
@@ -287,14 +287,14 @@ function isCopied(call: InboundCall): boolean {
   return buffer[start] === 0 && sequenceOf(call) === null;
 }
 
-/** The octets of an answer, which the call is about to let go of. */
+/** The bytes of an answer, which the call is about to let go of. */
 function copyOf(answer: ChunkList): ChunkList {
   return listOf(Buffer.from(answer.whole()));
 }
 
-function listOf(octets: Buffer): ChunkList {
+function listOf(bytes: Buffer): ChunkList {
   const list = new ChunkList();
-  list.add(octets, 0, octets.length);
+  list.add(bytes, 0, bytes.length);
   return list;
 }
 

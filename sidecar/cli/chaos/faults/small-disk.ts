@@ -48,7 +48,7 @@ export class SmallDisk {
     return `/proc/${process.pid}/fd/${this.root}`;
   }
 
-  /** No octet more can be written, also where something is removed meanwhile. */
+  /** No byte more can be written, also where something is removed meanwhile. */
   fill(): void {
     this.filler ??= openSync(this.fillerPath, 'w', 0o600);
     this.fillUp(this.filler);

@@ -11,7 +11,7 @@ export type Fault =
   | { readonly kind: 'none' }
   /** Nothing passes, on old connections or new ones; none is closed. */
   | { readonly kind: 'dark' }
-  /** Octets per second, of each direction of each connection. */
+  /** Bytes per second, of each direction of each connection. */
   | { readonly kind: 'narrow'; readonly bytesPerSecond: number }
   /** Every piece arrives so much later, ms. */
   | { readonly kind: 'late'; readonly byMs: number }
@@ -180,7 +180,7 @@ class Flow {
     clearTimeout(this.timer);
   }
 
-  /** Octets that may pass now: a bucket of two ticks. */
+  /** Bytes that may pass now: a bucket of two ticks. */
   private fill(bytesPerSecond: number): number {
     const nowMs = performance.now();
     const most = (bytesPerSecond * TICK_MS * 2) / 1_000;

@@ -8,7 +8,7 @@ import type { ModelInferRequest, ModelInferResponse } from '../../../../proto/me
 
 const asIs = (bytes: Buffer): Buffer => bytes;
 
-/** A method whose messages are octets: the request is the id of the call, the answer is the id again. */
+/** A method whose messages are bytes: the request is the id of the call, the answer is the id again. */
 const RAW = {
   requestStream: false,
   responseStream: false,

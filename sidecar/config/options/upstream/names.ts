@@ -2,7 +2,7 @@
  * Names of upstreams inside upstreams: each has to exist, and fallbacks must not lead back to where they began.
  */
 import { didYouMean } from '../../suggest.js';
-import { wayFrom } from '../../way.js';
+import { routeFrom } from '../../way.js';
 import { entries, list, mapping, text } from '../found.js';
 import type { Report } from '../option.js';
 
@@ -64,7 +64,7 @@ function refuseCircles(fallbacks: readonly Mention[], report: Report): void {
   const accepted: Mention[] = [];
   for (const mention of fallbacks) {
     const next = (name: string) => accepted.flatMap(({ from, to }) => (from === name ? [to] : []));
-    const back = wayFrom(mention.to, mention.from, next);
+    const back = routeFrom(mention.to, mention.from, next);
     if (back === undefined) {
       accepted.push(mention);
       continue;

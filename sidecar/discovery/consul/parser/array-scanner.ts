@@ -66,7 +66,7 @@ function nothingAfter(text: Buffer, at: number): void {
   if (after < text.length) throw new Error(`found ${beginning(text, after)} after the JSON array`);
 }
 
-/** Index of the next octet above 0x20; the length of the text where there is none. */
+/** Index of the next byte above 0x20; the length of the text where there is none. */
 function skipSpace(text: Buffer, from: number): number {
   let at = from;
   while (at < text.length && text[at]! <= SPACE) at += 1;

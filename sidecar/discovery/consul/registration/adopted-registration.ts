@@ -191,7 +191,7 @@ export class AdoptedRegistration {
         check = new Check(id);
         this.checks.set(id, check);
       }
-      check.noteHeld(held);
+      check.recordHeld(held);
     }
   }
 

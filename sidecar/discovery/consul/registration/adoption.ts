@@ -169,7 +169,7 @@ export class ProxyAdoption {
   }
 
   /** What the process could not take over of the registration; undefined: it serves what the registration says. */
-  noteMoved(problem: string | undefined): void {
+  recordMoved(problem: string | undefined): void {
     if (problem !== undefined && problem !== this.movedProblem)
       this.deps.logger.error(
         { problem },
@@ -198,13 +198,13 @@ export class ProxyAdoption {
         const proxy = await this.read(hash);
         if (this.isClosed) return;
         failures = 0;
-        this.noteRead(proxy, onChange);
+        this.recordRead(proxy, onChange);
         // An agent that does not hold the read open, or answers at once again and again, is asked once a second.
         await this.pause(RETRY_MS - (this.deps.clock.now() - askedMs));
       } catch (error) {
         if (this.isClosed) return;
         this.hash = undefined;
-        this.noteFailure(error);
+        this.recordFailure(error);
         failures += 1;
         await this.pause(exponentialMs(failures, RETRY_MS, MOST_RETRY_MS));
       }
@@ -212,7 +212,7 @@ export class ProxyAdoption {
   }
 
   /** What has been read is in force from now on, where it differs. */
-  private noteRead(proxy: AdoptedProxy, onChange: () => void): void {
+  private recordRead(proxy: AdoptedProxy, onChange: () => void): void {
     if (this.readProblem !== undefined)
       this.deps.logger.info({ id: proxy.id }, 'the adopted registration is there again');
     this.readProblem = undefined;
@@ -224,7 +224,7 @@ export class ProxyAdoption {
   }
 
   /** One line for each new problem, however often it comes back. */
-  private noteFailure(error: unknown): void {
+  private recordFailure(error: unknown): void {
     const problem = messageOf(error);
     if (this.isNews(problem))
       this.deps.logger.warn(

@@ -58,7 +58,7 @@ export class RegistrationClient {
   async updateCheck(check: Check, nowMs: number, isLast = false): Promise<void> {
     const { state } = check;
     await this.agent.updateCheck(check.id, state.status, state.output, isLast ? LAST : USUAL);
-    check.noteSent(state, nowMs);
+    check.recordSent(state, nowMs);
   }
 
   /** A service that is not there counts as deregistered. */

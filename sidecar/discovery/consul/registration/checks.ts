@@ -43,14 +43,14 @@ export class Check {
   }
 
   /** The agent has taken this state. */
-  noteSent(state: CheckState, nowMs: number): void {
+  recordSent(state: CheckState, nowMs: number): void {
     this.sent = state;
     this.sentMs = nowMs;
     this.held = state;
   }
 
   /** What the agent has: where that differs from what was sent, it is sent again. */
-  noteHeld(held: AgentCheck): void {
+  recordHeld(held: AgentCheck): void {
     if (held.status !== this.sent?.status || held.output !== this.sent.output) this.sent = undefined;
     this.held = held;
   }

@@ -64,7 +64,7 @@ export class Registration {
   /** The instance may have changed: its checks are updated at once. */
   changed(): void {
     if (!this.isStarted) return;
-    this.sync.noteChange();
+    this.sync.recordChange();
     this.tick();
   }
 
@@ -134,7 +134,7 @@ export class Registration {
       await this.enqueue(() => this.sync.round());
       this.succeeded();
     } catch (error) {
-      this.noteFailure(error);
+      this.recordFailure(error);
     }
     this.isBusy = false;
     // What changed meanwhile is told without delay.
@@ -172,7 +172,7 @@ export class Registration {
   }
 
   /** One line for each new problem, however often it comes back. */
-  private noteFailure(error: unknown): void {
+  private recordFailure(error: unknown): void {
     if (this.isClosed) return;
     const nowMs = this.deps.clock.now();
     const fault = error instanceof AgentError ? `${error.fault} ${error.status ?? ''}` : 'other';

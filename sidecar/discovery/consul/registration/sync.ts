@@ -74,7 +74,7 @@ export class RegistrationSync {
   }
 
   /** The instance may have changed: compares in the next round if it has. */
-  noteChange(): void {
+  recordChange(): void {
     for (const definition of this.definitions()) {
       const known = this.registered.get(definition.ID);
       if (known !== undefined && known !== essence(definition)) this.isConfirmed = false;
@@ -167,9 +167,9 @@ export class RegistrationSync {
       await this.register(definition);
     }
     for (const check of this.inUse)
-      check.noteHeld(held.checks.get(check.id) ?? { status: check.state.status, output: '' });
+      check.recordHeld(held.checks.get(check.id) ?? { status: check.state.status, output: '' });
     if (isRenewal) this.renewAtMs = clock.now() + this.jittered(RENEW_MS);
-    this.noteConflict(wasOverwritten);
+    this.recordConflict(wasOverwritten);
     this.compareAtMs = clock.now() + this.jittered(this.isConflicting ? CONFLICT_COMPARE_MS : COMPARE_MS);
     this.isConfirmed = true;
     const watched = definitions.at(-1)!.ID;
@@ -197,7 +197,7 @@ export class RegistrationSync {
     return isAnother && this.registered.get(definition.ID) === essence(definition);
   }
 
-  private noteConflict(wasOverwritten: boolean): void {
+  private recordConflict(wasOverwritten: boolean): void {
     const didQuarrel = this.isConflicting;
     this.overwritten = wasOverwritten ? this.overwritten + 1 : Math.max(0, this.overwritten - 1);
     if (!this.isConflicting || didQuarrel) return;

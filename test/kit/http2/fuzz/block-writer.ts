@@ -36,27 +36,27 @@ export class BlockWriter {
     for (const field of fields) parts.push(this.field(field));
     if (dice.chance(0.1)) {
       const [, code] = dice.pick(CODED);
-      const octets = Buffer.from(code, 'hex');
+      const bytes = Buffer.from(code, 'hex');
       parts.push(
-        Buffer.concat([Buffer.from([0, 3]), Buffer.from('x-h'), integer(octets.length, 7, 0x80), octets]),
+        Buffer.concat([Buffer.from([0, 3]), Buffer.from('x-h'), integer(bytes.length, 7, 0x80), bytes]),
       );
     }
     return Buffer.concat(parts);
   }
 
-  /** Octets that may or may not decode. */
+  /** Bytes that may or may not decode. */
   tampered(fields: readonly Field[]): Buffer {
     const { dice } = this;
-    const octets = Buffer.from(this.clean(fields));
+    const bytes = Buffer.from(this.clean(fields));
     this.recent = [];
     for (let n = dice.between(1, 3); n > 0; n--) {
       const how = dice.below(4);
-      if (how === 0 && octets.length > 0) octets[dice.below(octets.length)] = dice.below(256);
-      else if (how === 1 && octets.length > 0) return octets.subarray(0, dice.below(octets.length));
-      else if (how === 2) return Buffer.concat([octets, dice.octets(dice.between(1, 6))]);
-      else if (octets.length > 0) octets[dice.below(octets.length)]! ^= 1 << dice.below(8);
+      if (how === 0 && bytes.length > 0) bytes[dice.below(bytes.length)] = dice.below(256);
+      else if (how === 1 && bytes.length > 0) return bytes.subarray(0, dice.below(bytes.length));
+      else if (how === 2) return Buffer.concat([bytes, dice.bytes(dice.between(1, 6))]);
+      else if (bytes.length > 0) bytes[dice.below(bytes.length)]! ^= 1 << dice.below(8);
     }
-    return octets;
+    return bytes;
   }
 
   private field(field: Field): Buffer {

@@ -36,10 +36,10 @@ export class Dice {
     return choices.at(-1)![1];
   }
 
-  octets(n: number): Buffer {
-    const octets = Buffer.allocUnsafe(n);
-    for (let i = 0; i < n; i++) octets[i] = this.below(256);
-    return octets;
+  bytes(n: number): Buffer {
+    const bytes = Buffer.allocUnsafe(n);
+    for (let i = 0; i < n; i++) bytes[i] = this.below(256);
+    return bytes;
   }
 
   /** Mostly small, sometimes at a border, sometimes large. */

@@ -67,7 +67,7 @@ function checkChunks(stream: Stream, c: ConnectionState): void {
     pieces++;
   }
   assert.equal(bytes, stream.pendingBytes, 'payload is counted');
-  if (stream.isCompact) assert.ok(pieces <= bytes / 2048 + 12, `${pieces} pieces of ${bytes} octets`);
+  if (stream.isCompact) assert.ok(pieces <= bytes / 2048 + 12, `${pieces} pieces of ${bytes} bytes`);
   // What can be written is queued for it, what cannot is parked or waits for its own window.
   const waits = stream.parked !== 0 || (stream.pendingBytes > 0 && stream.sendWindow <= 0);
   const hasSomething =

@@ -42,7 +42,7 @@ export class Judge {
 
   constructor(private readonly w: WireState) {}
 
-  /** `suspect`: the fuzzer has tampered with its octets, so that HPACK may find a fault that a lenient decoder passes. */
+  /** `suspect`: the fuzzer has tampered with its bytes, so that HPACK may find a fault that a lenient decoder passes. */
   judge(frame: Frame, suspect: boolean): Verdict {
     const { w } = this;
     const { type, streamId: id, payload } = frame;

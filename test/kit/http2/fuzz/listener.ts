@@ -31,9 +31,9 @@ export class Listener {
     this.preface = w.role === 'client' ? Buffer.alloc(0) : null;
   }
 
-  hear(octets: Buffer): Reaction {
+  hear(bytes: Buffer): Reaction {
     const reaction: Reaction = { resets: [], goaways: [] };
-    for (const frame of this.reader.push(this.afterPreface(octets))) {
+    for (const frame of this.reader.push(this.afterPreface(bytes))) {
       this.frames++;
       this.take(frame, reaction);
     }
@@ -42,18 +42,18 @@ export class Listener {
   }
 
   /** Frames without their meaning: nothing may follow the GOAWAY that ends the connection. */
-  skim(octets: Buffer, isOver: boolean): void {
-    const frames = this.reader.push(this.afterPreface(octets));
+  skim(bytes: Buffer, isOver: boolean): void {
+    const frames = this.reader.push(this.afterPreface(bytes));
     const ends = frames.filter((frame) => frame.type === T.goaway && h2.errorCodeOf(frame) !== E.noError);
     assert.equal(ends.length, isOver ? 1 : 0);
     if (isOver) assert.equal(frames.at(-1), ends[0], 'something follows GOAWAY with an error');
   }
 
-  private afterPreface(octets: Buffer): Buffer {
-    if (this.preface === null || octets.length === 0) return octets;
-    assert.ok(octets.subarray(0, PREFACE.length).equals(PREFACE), 'a client begins with the preface');
+  private afterPreface(bytes: Buffer): Buffer {
+    if (this.preface === null || bytes.length === 0) return bytes;
+    assert.ok(bytes.subarray(0, PREFACE.length).equals(PREFACE), 'a client begins with the preface');
     this.preface = null;
-    return octets.subarray(PREFACE.length);
+    return bytes.subarray(PREFACE.length);
   }
 
   private take(frame: Frame, reaction: Reaction): void {

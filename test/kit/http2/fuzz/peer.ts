@@ -1,7 +1,7 @@
 /**
  * The peer of the engine under test: it speaks mostly valid HTTP/2, knows the state of every stream, and now and then
  * does something wrong: a frame with a wrong id, type, flag or length, a list that means nothing, HPACK that is none,
- * a window overrun, octets at random.
+ * a window overrun, bytes at random.
  */
 import * as h2 from '../h2-frames.js';
 import type { Field } from '../hpack-lite.js';
@@ -11,7 +11,7 @@ import { BAD_FIELDS, EXTRA_FIELDS, REQUESTS, RESPONSES, TRAILER_LISTS } from './
 import type { View, WireState } from './wire-state.js';
 
 export interface Bytes {
-  readonly octets: Buffer;
+  readonly bytes: Buffer;
   /** Tampered with: HPACK may find a fault in it that a lenient decoder passes. */
   readonly suspect: boolean;
 }
@@ -44,11 +44,11 @@ export class Peer {
 
   next(): Bytes {
     const bad = this.dice.chance(this.malice);
-    const octets = bad ? this.bad() : this.good();
+    const bytes = bad ? this.bad() : this.good();
     const suspect = this.isTampering || bad;
     this.isTampering = false;
-    this.last = octets;
-    return { octets, suspect };
+    this.last = bytes;
+    return { bytes, suspect };
   }
 
   /** A request that is well formed, on the next id: something that must work whatever happened before. */
@@ -80,11 +80,11 @@ export class Peer {
     const one = sending.length > 0 ? dice.pick(sending) : null;
     const isServer = w.role === 'server';
     const isComplete = one !== null && (one.expected < 0 || one.expected === one.received);
-    const request = (): Buffer => (isServer ? this.request() : h2.ping(dice.octets(8)));
+    const request = (): Buffer => (isServer ? this.request() : h2.ping(dice.bytes(8)));
     const aReset = (): Buffer => h2.rstStream(dice.pick(open).id, dice.pick([0, 2, 7, 8, 99]));
     const unknown = (): Buffer =>
-      h2.frame(dice.between(10, 255), dice.below(256), dice.below(1 << 20), dice.octets(dice.below(40)));
-    const anyPing = (): Buffer => h2.ping(dice.octets(8), dice.chance(0.2) ? 1 : 0);
+      h2.frame(dice.between(10, 255), dice.below(256), dice.below(1 << 20), dice.bytes(dice.below(40)));
+    const anyPing = (): Buffer => h2.ping(dice.bytes(8), dice.chance(0.2) ? 1 : 0);
     const next = (view: View): Buffer => (view.theirHeaders ? this.data(view) : this.response(view));
     const trailers = (view: View): Buffer =>
       this.block(view.id, dice.pick(TRAILER_LISTS), isComplete ? 1 : 0);
@@ -125,14 +125,14 @@ export class Peer {
     id: number,
     fields: readonly Field[],
     flags: number,
-    octets = this.writer.clean(fields),
+    bytes = this.writer.clean(fields),
     isHonest = false,
   ): Buffer {
     const { dice } = this;
     let all = flags;
-    const cut = dice.chance(0.1) ? dice.below(octets.length + 1) : octets.length;
-    const rest = octets.subarray(cut);
-    let body = octets.subarray(0, cut);
+    const cut = dice.chance(0.1) ? dice.below(bytes.length + 1) : bytes.length;
+    const rest = bytes.subarray(cut);
+    let body = bytes.subarray(0, cut);
     if (dice.chance(0.1)) {
       const on = Buffer.alloc(5, dice.below(256));
       on.writeUInt32BE(isHonest || !dice.chance(this.malice) ? 0 : id);
@@ -144,7 +144,7 @@ export class Peer {
       body = Buffer.concat([Buffer.from([padding]), body, Buffer.alloc(padding)]);
       all |= 8;
     }
-    if (rest.length === 0 && cut === octets.length && dice.chance(0.95)) return h2.headers(id, body, all | 4);
+    if (rest.length === 0 && cut === bytes.length && dice.chance(0.95)) return h2.headers(id, body, all | 4);
     const middle = dice.below(rest.length + 1);
     return Buffer.concat([
       h2.headers(id, body, all),
@@ -169,7 +169,7 @@ export class Peer {
       if (size <= 0) continue;
       room -= size;
       rooms.set(id, rooms.get(id)! - size);
-      frames.push(h2.data(id, dice.octets(size)));
+      frames.push(h2.data(id, dice.bytes(size)));
     }
     return frames.length === 0 ? null : frames;
   }
@@ -235,13 +235,13 @@ export class Peer {
       () => h2.priority(id, id),
       () => h2.settings([dice.pick(BAD_SETTINGS)]),
       () => h2.pushPromise(id, 2, Buffer.from([0x82])),
-      () => h2.frame(dice.below(11), dice.below(256), id, dice.octets(dice.below(30))),
+      () => h2.frame(dice.below(11), dice.below(256), id, dice.bytes(dice.below(30))),
       () => this.flip(this.good()),
       () => this.flip(this.last),
       () => this.last,
       () => h2.frame(dice.below(10), dice.below(256), id, NOTHING, dice.pick([16_385, 0xffffff, 1 << 20])),
       () => this.cut(this.good()),
-      () => dice.octets(dice.between(1, 30)),
+      () => dice.bytes(dice.between(1, 30)),
       () => this.block(freshId(), [...dice.pick(REQUESTS), large()], 1),
       () => this.padded(id),
       () => Buffer.concat(Array.from({ length: dice.between(2, 14) }, interim)),
@@ -257,8 +257,8 @@ export class Peer {
     return this.block(w.role === 'server' && dice.chance(0.7) ? this.nextId() : someId, list, dice.below(2));
   }
 
-  private cut(octets: Buffer): Buffer {
-    return octets.subarray(0, this.dice.below(octets.length + 1));
+  private cut(bytes: Buffer): Buffer {
+    return bytes.subarray(0, this.dice.below(bytes.length + 1));
   }
 
   /** DATA or HEADERS with a pad length that may be wrong. */
@@ -270,10 +270,10 @@ export class Peer {
     return h2.frame(type, flags, id, Buffer.concat([padding, Buffer.alloc(n)]));
   }
 
-  /** One octet of the frame's header or payload is another. */
-  private flip(octets: Buffer): Buffer {
+  /** One byte of the frame's header or payload is another. */
+  private flip(bytes: Buffer): Buffer {
     this.isTampering = true;
-    const copy = Buffer.from(octets);
+    const copy = Buffer.from(bytes);
     if (copy.length > 0) copy[this.dice.below(Math.min(copy.length, 40))]! ^= 1 << this.dice.below(8);
     return copy;
   }

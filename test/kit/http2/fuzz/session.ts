@@ -24,7 +24,7 @@ export const noFigures = () => ({
   /** Frames that the engine was given, and gave. */
   framesIn: 0,
   framesOut: 0,
-  octetsIn: 0,
+  bytesIn: 0,
   streams: 0,
   streamErrors: 0,
   connectionErrors: 0,
@@ -33,7 +33,7 @@ export const noFigures = () => ({
 });
 
 /** A frame above the largest size. */
-/** Octets before a read that the engine may write over, and the buffer that several reads lie in. */
+/** Bytes before a read that the engine may write over, and the buffer that several reads lie in. */
 const HEADROOM = 9;
 const SHARED_BYTES = 128 * 1024;
 const TOO_LONG: Verdict = { ok: false, stream: [], connection: [6, 1] };
@@ -53,7 +53,7 @@ export class Session {
   /** Time stands still, so that limits are met. */
   private readonly isFast: boolean;
   private nowMs = 1_000;
-  /** Octets of a frame that is not whole yet, and how many of them the engine has. */
+  /** Bytes of a frame that is not whole yet, and how many of them the engine has. */
   private pending: Buffer = Buffer.alloc(0);
   /** Where reads lie side by side. */
   private shared: Buffer = Buffer.alloc(0);
@@ -113,7 +113,7 @@ export class Session {
       if (isBroken) return this.expect(this.listen(), { ok: false, stream: [], connection: [1] }, -1);
     }
     const first = this.dice.chance(0.85) ? [settings(), settingsAck()] : [settings()];
-    if (this.dice.chance(0.97)) this.hearFrom({ octets: Buffer.concat(first), suspect: false });
+    if (this.dice.chance(0.97)) this.hearFrom({ bytes: Buffer.concat(first), suspect: false });
   }
 
   private step(): void {
@@ -133,39 +133,39 @@ export class Session {
 
   // ---- what the engine is given ----
 
-  /** Octets to the engine, cut at random. */
-  private give(octets: Buffer): void {
+  /** Bytes to the engine, cut at random. */
+  private give(bytes: Buffer): void {
     const { dice } = this;
-    this.figures.octetsIn += octets.length;
+    this.figures.bytesIn += bytes.length;
     this.listener.isCut = false;
-    for (let at = 0; at < octets.length; ) {
+    for (let at = 0; at < bytes.length; ) {
       if (at > 0 || this.given > 0) this.listener.isCut = true;
-      const n = dice.chance(0.7) ? octets.length : 1 + dice.below(dice.chance(0.5) ? 12 : 5000);
-      this.read(octets.subarray(at, at + n));
+      const n = dice.chance(0.7) ? bytes.length : 1 + dice.below(dice.chance(0.5) ? 12 : 5000);
+      this.read(bytes.subarray(at, at + n));
       at += n;
     }
   }
 
   /** One read: in a buffer of its own, or behind the read before, with the room of a frame header between (RECORD_READS). */
-  private read(octets: Buffer): void {
+  private read(bytes: Buffer): void {
     const { connection } = this.app;
     if (this.isFast || this.dice.chance(0.5))
-      return void connection.receive(ownBuffer(Buffer.from(octets)), this.nowMs);
-    const size = HEADROOM + octets.length;
+      return void connection.receive(ownBuffer(Buffer.from(bytes)), this.nowMs);
+    const size = HEADROOM + bytes.length;
     if (this.sharedAt + size > this.shared.length) {
       this.shared = Buffer.alloc(Math.max(SHARED_BYTES, size), 0xee);
       this.sharedAt = 0;
     }
     const start = this.sharedAt + HEADROOM;
     this.sharedAt += size;
-    octets.copy(this.shared, start);
+    bytes.copy(this.shared, start);
     connection.receive(ownBuffer(this.shared), this.nowMs, start, this.sharedAt);
   }
 
   /** One frame at a time: each is judged, given, and the engine's reaction compared. */
-  private hearFrom({ octets, suspect }: Bytes): void {
+  private hearFrom({ bytes, suspect }: Bytes): void {
     const isSuspect = suspect || this.pending.length > 0;
-    this.pending = Buffer.concat([this.pending, octets]);
+    this.pending = Buffer.concat([this.pending, bytes]);
     for (let frame = this.nextFrame(); frame !== null && !this.isOver; frame = this.nextFrame()) {
       const before = this.app.limits.length;
       const all = this.pending.length;
@@ -186,8 +186,8 @@ export class Session {
     const frames = this.peer.run();
     if (frames === null || this.judge.isInBlock || !this.wire.gotSettings) return;
     const digests = new Map<Owner, Hash>();
-    for (const octets of frames) {
-      this.pending = octets;
+    for (const bytes of frames) {
+      this.pending = bytes;
       const frame = this.nextFrame() as Frame;
       assert.ok(this.judge.judge(frame, false).ok);
       const { owner } = this.app.connection.state.table.get(frame.streamId)!;
@@ -225,9 +225,9 @@ export class Session {
     const several: Buffer[] = [this.pending.subarray(this.given)];
     let isJudged = true;
     for (let n = this.dice.between(1, 8); n > 0; n--) {
-      const { octets } = this.peer.next();
-      several.push(octets);
-      this.pending = Buffer.concat([this.pending, octets]);
+      const { bytes } = this.peer.next();
+      several.push(bytes);
+      this.pending = Buffer.concat([this.pending, bytes]);
       for (let frame = this.nextFrame(); frame !== null && isJudged; frame = this.nextFrame()) {
         if (frame === 'too long') isJudged = false;
         else {
@@ -291,9 +291,9 @@ export class Session {
     app.isPrompt = true;
     const owner = isServer ? null : app.open(true);
     if (!isServer) this.listener.hear(app.flush());
-    const octets = isServer ? this.peer.wellFormedRequest() : this.peer.wellFormedResponse(owner!.stream.id);
+    const bytes = isServer ? this.peer.wellFormedRequest() : this.peer.wellFormedResponse(owner!.stream.id);
     const count = app.owners.length;
-    this.hearFrom({ octets, suspect: false });
+    this.hearFrom({ bytes, suspect: false });
     app.isPrompt = false;
     if (this.isOver) return;
     if (owner !== null)

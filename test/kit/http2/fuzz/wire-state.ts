@@ -15,7 +15,7 @@ export class View {
   theirHeaders = false;
   ourHeaders = false;
   informational = 0;
-  /** Octets announced by content-length, −1 = not; octets of payload seen. */
+  /** Bytes announced by content-length, −1 = not; bytes of payload seen. */
   expected = -1;
   received = 0;
   /** Of the payload we sent. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { ProcessFaults } from '../../../../sidecar/app/faults/process-faults.js';
-import type { Blow, Struck } from '../../../../sidecar/supervise/supervisor.js';
+import type { FaultStrike, FaultHit } from '../../../../sidecar/supervise/supervisor.js';
 import type { AuditTrail } from '../../../../sidecar/telemetry/audit/trail.js';
 import type { ModelReport } from '../../../../sidecar/telemetry/reports.js';
 import { ManualClock } from '../../../kit/time/manual-clock.js';
@@ -16,7 +16,7 @@ class Host {
   ) {}
 
   report = (): ModelReport => ({ state: 'ready', why: '', restarts: 0, pid: this.pid });
-  strike(blow: Blow): Struck {
+  strike(blow: FaultStrike): FaultHit {
     if (this.spared !== undefined) return { kind: 'spared', why: this.spared };
     this.seen.push(blow);
     return { kind: 'struck', pid: this.pid };

@@ -64,7 +64,7 @@ describe('The index of a model server', () => {
 
   for (const [what, answer] of [
     ['does not know the method', (stream) => void stream.fail(12)],
-    ['answers with other octets', (stream) => void stream.reply(grpcMessage(Buffer.from('0aff', 'hex')))],
+    ['answers with other bytes', (stream) => void stream.reply(grpcMessage(Buffer.from('0aff', 'hex')))],
   ] as [string, Backend['answer']][])
     it(`is asked for every five minutes where the server ${what}`, async () => {
       backend.answer = answer;

@@ -56,9 +56,9 @@ describe('a model repository', () => {
   /** What was served each time that this may have changed. */
   let told: string[];
 
-  const put = (path: string, octets = 'model'): void => {
+  const put = (path: string, bytes = 'model'): void => {
     mkdirSync(join(scratch.path, path), { recursive: true });
-    writeFileSync(join(scratch.path, path, 'model.onnx'), octets);
+    writeFileSync(join(scratch.path, path, 'model.onnx'), bytes);
   };
   const owner: RevisionOwner = {
     open: (revision, isInitial) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { fileKind, unreadKind } from '../../../../sidecar/cli/infer/file-kind.js';
 
-const octets = (text: string) => Buffer.from(text, 'latin1');
+const bytes = (text: string) => Buffer.from(text, 'latin1');
 
 describe('the kind of a file', () => {
   for (const [kind, head] of [
@@ -9,9 +9,9 @@ describe('the kind of a file', () => {
     ['NumPy', '\x93NUMPY\x01\0'],
     ['WAV', 'RIFF\x24\0\0\0WAVEfmt '],
   ] as const)
-    it(`is ${kind} by its first octets`, () => {
-      assert.equal(fileKind(octets(head)), kind);
-      assert.equal(unreadKind(octets(head)), undefined);
+    it(`is ${kind} by its first bytes`, () => {
+      assert.equal(fileKind(bytes(head)), kind);
+      assert.equal(unreadKind(bytes(head)), undefined);
     });
 
   for (const [kind, head, says] of [
@@ -33,12 +33,12 @@ describe('the kind of a file', () => {
     ['M4A', '\0\0\0\x20ftypM4A ', /found MPEG-4 sound/],
   ] as const)
     it(`of ${kind} is not read, and a command is named that makes one that is`, () => {
-      assert.equal(fileKind(octets(head)), undefined);
-      assert.match(unreadKind(octets(head))!, says);
+      assert.equal(fileKind(bytes(head)), undefined);
+      assert.match(unreadKind(bytes(head))!, says);
     });
 
   for (const text of ['', 'II', 'BMW builds cars', '[1, 2]', 'RIFF', 'GIFT', 'plain text of a line'])
     it(`of '${text}' is text`, () => {
-      assert.equal(fileKind(octets(text)) ?? unreadKind(octets(text)), undefined);
+      assert.equal(fileKind(bytes(text)) ?? unreadKind(bytes(text)), undefined);
     });
 });

@@ -193,7 +193,7 @@ describe('outrider infer with any model', () => {
     }
     putModel(models, 'broken', Buffer.from('x'), { golden: {} });
     const kinds: readonly [string, ElementType, unknown, object][] = [
-      ['octets', 'UINT8', 1, { input_kind: 'bytes' }],
+      ['bytes', 'UINT8', 1, { input_kind: 'bytes' }],
       ['picture', 'UINT8', 1, { input_kind: 'image/rgb', input_height: 2, input_width: 2 }],
       ['sound', 'FP32', 1, { input_kind: 'audio/16khz', output_kind: 'speech' }],
       ['talk', 'BYTES', 't', { output_kind: 'tokens' }],
@@ -298,10 +298,10 @@ describe('outrider infer with any model', () => {
     );
   });
 
-  it('sends the octets of any file to a model that takes octets', async () => {
+  it('sends the bytes of any file to a model that takes bytes', async () => {
     const file = scratchForTest().write('x.txt', '[1]\n');
-    assert.equal((await infer('octets', [`@${file}`])).out, 'y UINT8 [4]: 91 49 93 10\n');
-    assert.equal((await infer('octets', ['x=[1,2]'])).out, 'y UINT8 [2]: 1 2\n');
+    assert.equal((await infer('bytes', [`@${file}`])).out, 'y UINT8 [4]: 91 49 93 10\n');
+    assert.equal((await infer('bytes', ['x=[1,2]'])).out, 'y UINT8 [2]: 1 2\n');
   });
 
   it('sends a picture in colours, in the size of the model, and refuses a JPEG by name', async () => {

@@ -178,7 +178,7 @@ describe('An answer of ModelInfer under inspection', () => {
         'says that a field is longer than it is',
         grpcMessage(Buffer.from([0x2a, 0xff, 0xff, 0xff, 0xff, 0x7f])),
       ],
-      ['has a length of more than ten octets', grpcMessage(Buffer.alloc(40, 0xff))],
+      ['has a length of more than ten bytes', grpcMessage(Buffer.alloc(40, 0xff))],
       ['has very many fields', grpcMessage(Buffer.alloc(1 << 20, Buffer.from([0x32, 0])))],
       [
         'has very many dimensions',
@@ -188,15 +188,14 @@ describe('An answer of ModelInfer under inspection', () => {
       it(`as it ${what} is not read`, () => assert.equal(inspectAnswer(kept(body), SEED), undefined));
     }
 
-    it('for its octets are out of chance never throws', () => {
+    it('for its bytes are out of chance never throws', () => {
       const noise = fc.tuple(fc.uint8Array({ maxLength: 200 }), fc.nat(answer.length - 1));
       fc.assert(
-        fc.property(noise, ([octets, at]) => {
+        fc.property(noise, ([bytes, at]) => {
           const changed = Buffer.from(answer);
-          for (const [i, octet] of octets.entries())
-            changed[5 + ((at + i * 7) % (answer.length - 5))] = octet;
+          for (const [i, byte] of bytes.entries()) changed[5 + ((at + i * 7) % (answer.length - 5))] = byte;
           inspectAnswer(kept(changed), SEED);
-          inspectAnswer(kept(grpcMessage(Buffer.from(octets))), SEED);
+          inspectAnswer(kept(grpcMessage(Buffer.from(bytes))), SEED);
         }),
         { numRuns: 500 },
       );

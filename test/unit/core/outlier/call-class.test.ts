@@ -10,8 +10,8 @@ function numbersOf(
   calls: readonly (readonly [method: string, model: string, bytes: number, atMs?: number])[],
 ): number[] {
   return calls.map(([method, model, bytes, atMs = 0]) => {
-    const octets = Buffer.from(`${model}-and bytes behind it`);
-    return classes.indexOf(method, octets, model.length, bytes, atMs);
+    const key = Buffer.from(`${model}-and bytes behind it`);
+    return classes.indexOf(method, key, model.length, bytes, atMs);
   });
 }
 
@@ -40,10 +40,10 @@ describe('CallClasses', () => {
 
   it('copies the model name, whose buffer is reused', () => {
     const classes = new CallClasses();
-    const octets = Buffer.alloc(3);
+    const key = Buffer.alloc(3);
     const numbers = ['one', 'two', 'one'].map((name) => {
-      octets.write(name);
-      return classes.indexOf(INFER, octets, 3, 9, 0);
+      key.write(name);
+      return classes.indexOf(INFER, key, 3, 9, 0);
     });
     assert.deepEqual(numbers, [0, 1, 0]);
   });

@@ -14,7 +14,7 @@ describe('MethodKinds', () => {
   let kinds: MethodKinds;
   let changes: number;
   const answers = (count: number, path = PREDICT): void => {
-    for (let i = 0; i < count; i++) kinds.noteSingle(path);
+    for (let i = 0; i < count; i++) kinds.recordSingle(path);
   };
   beforeEach(() => {
     kinds = new MethodKinds();
@@ -61,7 +61,7 @@ describe('MethodKinds', () => {
 
     it('a second message proves a description wrong, for good', () => {
       kinds.describe([{ unary: [PREDICT], streaming: [] }]);
-      kinds.noteStream(PREDICT);
+      kinds.recordStream(PREDICT);
       kinds.describe([{ unary: [PREDICT, WATCH], streaming: [] }]);
       assert.equal(kinds.of(PREDICT), MethodKind.streaming);
       assert.equal(kinds.unlearned, 1);
@@ -92,10 +92,10 @@ describe('MethodKinds', () => {
 
     it('one answer that is a stream settles it, before and after', () => {
       answers(10);
-      kinds.noteStream(PREDICT);
+      kinds.recordStream(PREDICT);
       answers(1_000);
       answers(ANSWERS_NEEDED, WATCH);
-      kinds.noteStream(WATCH);
+      kinds.recordStream(WATCH);
       assert.deepEqual([kinds.of(PREDICT), kinds.of(WATCH)], [MethodKind.streaming, MethodKind.streaming]);
       assert.equal(kinds.unlearned, 1, 'one had been taken to be unary');
     });
@@ -106,7 +106,7 @@ describe('MethodKinds', () => {
     });
 
     it('are counted no more once too many methods have turned out to be streams', () => {
-      for (let i = 0; i < 1_000; i++) kinds.noteStream(`/shop.Prices/M${i}`);
+      for (let i = 0; i < 1_000; i++) kinds.recordStream(`/shop.Prices/M${i}`);
       answers(ANSWERS_NEEDED);
       assert.equal(kinds.of(PREDICT), MethodKind.unknown);
       assert.equal(kinds.known.length, 256);

@@ -28,7 +28,7 @@ const step = fc.record({
       arbitrary: fc.constantFrom('', 'trailers', '/a.B/C', '00-4bf92f-01', '15S', 'gzip, deflate'),
     },
     fc.string({ maxLength: 12, unit: 'binary-ascii' }),
-    fc.uint8Array({ maxLength: 40 }).map((octets) => Buffer.from(octets).toString('latin1')),
+    fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes).toString('latin1')),
     fc.integer({ min: 250, max: 600 }).map((length) => 'long '.repeat(120).slice(0, length)),
   ),
   first: fc.constantFrom(0x40, 0x40, 0x00, 0x10),
@@ -130,11 +130,11 @@ describe('any traffic', () => {
             for (let round = 0; round < repeats; round++) {
               const out = Buffer.alloc(encoder.bound(received.stable, received.extras) + 7);
               const end = encoder.encode(received.stable, received.extras, out, 7);
-              const octets = out.subarray(7, end);
-              const read = model.decode(octets);
+              const bytes = out.subarray(7, end);
+              const read = model.decode(bytes);
               assert.deepEqual(byName(read), byName(trimmed(sentFields(sent))));
               assert.deepEqual(trimmed(model.secrets).sort(), secrets(received).sort());
-              assert.deepEqual(byName(pairsOf(decode(far, octets))), byName(trimmed(sentFields(sent))));
+              assert.deepEqual(byName(pairsOf(decode(far, bytes))), byName(trimmed(sentFields(sent))));
               assert.equal(far.table.bytes, model.table.bytes);
             }
           }
@@ -145,28 +145,28 @@ describe('any traffic', () => {
   });
 });
 
-/** Both decoders on the same octets: the same fields, or an error from both. */
-function compare(octets: Buffer, decoder = newDecoder(), model = new HpackDecoder()): boolean {
+/** Both decoders on the same bytes: the same fields, or an error from both. */
+function compare(bytes: Buffer, decoder = newDecoder(), model = new HpackDecoder()): boolean {
   let expected: Field[];
   try {
-    expected = model.decode(octets);
+    expected = model.decode(bytes);
   } catch {
-    assert.throws(() => decode(decoder, octets), HpackError);
+    assert.throws(() => decode(decoder, bytes), HpackError);
     return false;
   }
-  const got = decode(decoder, octets);
+  const got = decode(decoder, bytes);
   assert.deepEqual(byName(pairsOf(got)), byName(trimmed(expected)));
   assert.deepEqual(secrets(got).sort(), trimmed(model.secrets).sort());
   assert.equal(decoder.table.bytes, model.table.bytes);
   return true;
 }
 
-describe('any octets', () => {
+describe('any bytes', () => {
   it('are read as the model reads them, or refused where it refuses', () => {
     const representation = fc.oneof(
       fc.uint8Array({ maxLength: 6 }),
       step.map(literal),
-      fc.integer({ min: 0x80, max: 0xff }).map((octet) => Buffer.from([octet])),
+      fc.integer({ min: 0x80, max: 0xff }).map((byte) => Buffer.from([byte])),
     );
     fc.assert(
       fc.property(fc.array(fc.array(representation, { maxLength: 6 }), { maxLength: 6 }), (blocks) => {
@@ -177,7 +177,7 @@ describe('any octets', () => {
     );
   });
 
-  it('are read as the model reads them when one octet of a good block differs', () => {
+  it('are read as the model reads them when one byte of a good block differs', () => {
     const good = Buffer.concat([
       Buffer.from([0x3f, 0xe1, 0x1f, 0x83, 0x86]),
       literal({ first: 0x40, name: 4, value: '/grpc.Service/Method', huffman: true }),
@@ -189,10 +189,10 @@ describe('any octets', () => {
     ]);
     let refused = 0;
     for (let at = 0; at < good.length; at++) {
-      for (let octet = 0; octet < 256; octet++) {
-        const octets = Buffer.from(good);
-        octets[at] = octet;
-        if (!compare(octets)) refused++;
+      for (let byte = 0; byte < 256; byte++) {
+        const bytes = Buffer.from(good);
+        bytes[at] = byte;
+        if (!compare(bytes)) refused++;
       }
     }
     assert.ok(refused > 1000);

@@ -137,11 +137,11 @@ describe('the dynamic table of a decoder', () => {
   it('may evict the entry whose name the new one uses', () => {
     const decoder = newDecoder({ maxTableBytes: 40 });
     decode(decoder, ADD_A);
-    for (const octets of [literal({ first: 0x40, name: 62, value: '9' }), hex('be')])
-      assert.deepEqual(pairsOf(decode(decoder, octets)), [['x-a', '9']]);
+    for (const bytes of [literal({ first: 0x40, name: 62, value: '9' }), hex('be')])
+      assert.deepEqual(pairsOf(decode(decoder, bytes)), [['x-a', '9']]);
   });
 
-  it('grows to as many entries as its octets allow, in order', () => {
+  it('grows to as many entries as its bytes allow, in order', () => {
     const decoder = newDecoder({ maxTableBytes: 65_536 });
     const names = Array.from({ length: 1900 }, (_, at) => at.toString(36));
     for (const name of names) decode(decoder, literal({ first: 0x40, name, value: '' }));
@@ -152,7 +152,7 @@ describe('the dynamic table of a decoder', () => {
 });
 
 describe('the limits of a list', () => {
-  it('count fields and octets as RFC 9113 section 10.5.1 does, also of repeated fields', () => {
+  it('count fields and bytes as RFC 9113 section 10.5.1 does, also of repeated fields', () => {
     const block = Buffer.concat([hex('8286'), ADD_A]);
     const bytes = 7 + 3 + 32 + (7 + 4 + 32) + (3 + 1 + 32);
     const { bytes: counted, count } = decode(newDecoder(), block);
@@ -189,10 +189,10 @@ describe('never-indexed fields', () => {
   it('keep their mark, are always extras, and are a new field each time', () => {
     const decoder = newDecoder();
     const secret = { name: 'x-secret', value: 'hunter2', huffman: true };
-    const octets = literal({ first: 0x10, ...secret });
-    const first = decode(decoder, octets).extras[0]!;
+    const bytes = literal({ first: 0x10, ...secret });
+    const first = decode(decoder, bytes).extras[0]!;
     for (let round = 0; round < 3; round++) {
-      const block = decode(decoder, octets);
+      const block = decode(decoder, bytes);
       assert.deepEqual([block.stable.count, block.extras[0]!.neverIndexed], [0, true]);
       assert.notEqual(block.extras[0], first);
     }

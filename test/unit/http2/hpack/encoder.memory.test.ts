@@ -5,7 +5,7 @@ import v8 from 'node:v8';
 import vm from 'node:vm';
 import { Encoder } from '../../../../sidecar/http2/hpack/encoder.js';
 import { makeField } from '../../../../sidecar/http2/hpack/field.js';
-import { fieldCache, nameCache, OctetCache } from '../../../../sidecar/http2/hpack/field-cache.js';
+import { fieldCache, nameCache, ByteCache } from '../../../../sidecar/http2/hpack/field-cache.js';
 import { MAX_TRIE_NODES, StableList } from '../../../../sidecar/http2/hpack/header-list.js';
 import { decode, literal, newDecoder } from '../../../kit/http2/hpack-blocks.js';
 
@@ -105,7 +105,7 @@ describe('hostile input', () => {
     await collect();
     const after = process.memoryUsage();
     const grown = after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers;
-    assert.ok(grown < 3_000_000, `${grown} octets more`);
+    assert.ok(grown < 3_000_000, `${grown} bytes more`);
     assert.ok(fieldCache.size <= 4096);
     assert.ok(nameCache.size <= 512);
     assert.ok(decoder.table.bytes <= 4096);
@@ -115,12 +115,12 @@ describe('hostile input', () => {
 
   // A cache of its own, of the size of the process’s: what other tests left in that one would have its say.
   const asking = (): ((path: string) => object) => {
-    const cache = new OctetCache<object>(1024);
+    const cache = new ByteCache<object>(1024);
     return (path) => {
-      const octets = Buffer.from(path);
-      const known = cache.find(1, octets, 0, octets.length);
+      const bytes = Buffer.from(path);
+      const known = cache.find(1, bytes, 0, bytes.length);
       const item = known ?? { path };
-      if (known === null) cache.add(1, octets, 0, octets.length, item);
+      if (known === null) cache.add(1, bytes, 0, bytes.length, item);
       return item;
     };
   };
@@ -166,10 +166,10 @@ describe('hostile input', () => {
 describe('a decoder between two blocks', () => {
   it('holds none of the fields that vary', async () => {
     const decoder = newDecoder();
-    const octets = literal({ name: 'authorization', value: 'Bearer of a secret', huffman: true });
-    const held = (() => new WeakRef(decode(decoder, octets).extras[0]!))();
+    const bytes = literal({ name: 'authorization', value: 'Bearer of a secret', huffman: true });
+    const held = (() => new WeakRef(decode(decoder, bytes).extras[0]!))();
     await collect();
-    assert.deepEqual([held.deref(), decode(decoder, octets).extras.length], [undefined, 1]);
+    assert.deepEqual([held.deref(), decode(decoder, bytes).extras.length], [undefined, 1]);
   });
 });
 

@@ -10,12 +10,12 @@ import { HpackDecoder } from '../../../kit/http2/hpack-lite.js';
 class Wire {
   readonly encoder = new Encoder();
   readonly model = new HpackDecoder(MAX_TABLE_BYTES);
-  octets: Buffer = Buffer.alloc(0);
+  bytes: Buffer = Buffer.alloc(0);
 
   send(stable: StableList, extras: readonly HeaderField[] = []): string[] {
     const out = Buffer.alloc(this.encoder.bound(stable, extras));
-    this.octets = out.subarray(0, this.encoder.encode(stable, extras, out, 0));
-    return this.model.decode(this.octets).map(([name, value]) => `${name}: ${value}`);
+    this.bytes = out.subarray(0, this.encoder.encode(stable, extras, out, 0));
+    return this.model.decode(this.bytes).map(([name, value]) => `${name}: ${value}`);
   }
 
   /** The peer reads the stable fields, then the extras. */
@@ -40,12 +40,12 @@ const TE = makeField('te', 'trailers');
 const REQUEST = StableList.of([POST, PATH, TE]);
 
 describe('an encoder with the same list again', () => {
-  it('writes indexes only, from the second time, and the same octets from then on', () => {
+  it('writes indexes only, from the second time, and the same bytes from then on', () => {
     const wire = new Wire();
     wire.passes(REQUEST);
     for (let round = 0; round < 2; round++) {
       wire.passes(REQUEST);
-      assert.equal(wire.octets.toString('hex'), '83bfbe');
+      assert.equal(wire.bytes.toString('hex'), '83bfbe');
     }
     assert.equal(wire.encoder.usage.memos, 1);
   });
@@ -58,7 +58,7 @@ describe('an encoder with the same list again', () => {
       wire.passes(other);
       wire.passes(REQUEST);
     }
-    assert.equal(wire.octets.toString('hex'), '83c0bf');
+    assert.equal(wire.bytes.toString('hex'), '83c0bf');
   });
 
   it('is not misled by names inserted for extras', () => {
@@ -68,20 +68,20 @@ describe('an encoder with the same list again', () => {
       const extras = [makeField('grpc-timeout', timeout)];
       wire.passes(REQUEST, extras);
     }
-    assert.equal(wire.octets.toString('hex'), '83c0bf0f2f023353');
+    assert.equal(wire.bytes.toString('hex'), '83c0bf0f2f023353');
   });
 
   it('does not keep the encoding of a field seen only once', () => {
     const wire = new Wire();
     const decoder = newDecoder();
-    const octets = literal({ name: 4, value: '/seen.Once/Method' });
-    const list = decode(decoder, octets).stable;
+    const bytes = literal({ name: 4, value: '/seen.Once/Method' });
+    const list = decode(decoder, bytes).stable;
     for (let round = 0; round < 3; round++) assert.deepEqual(wire.send(list), [':path: /seen.Once/Method']);
     assert.equal(wire.model.table.entries.length, 0);
-    assert.equal(decode(decoder, octets).stable, list);
+    assert.equal(decode(decoder, bytes).stable, list);
     wire.send(list);
     wire.send(list);
-    assert.equal(wire.octets.toString('hex'), 'be');
+    assert.equal(wire.bytes.toString('hex'), 'be');
   });
 
   it('writes a large number of lists in turn, each correctly', () => {
@@ -104,14 +104,14 @@ describe('an encoder whose table is full', () => {
     assert.ok(full.tableBytes <= MAX_TABLE_BYTES && full.tableBytes > MAX_TABLE_BYTES - 60);
     const late = lists.at(-1)!;
     wire.send(late);
-    assert.ok(wire.octets.length > 2, 'a literal, for want of room');
+    assert.ok(wire.bytes.length > 2, 'a literal, for want of room');
     let sent = 0;
     while (wire.encoder.usage.entries >= full.entries) {
       wire.passes(late);
       assert.ok(++sent <= MISSES_BEFORE_RESTART);
     }
     for (let round = 0; round < 2; round++) wire.passes(late);
-    assert.equal(wire.octets.toString('hex'), 'be');
+    assert.equal(wire.bytes.toString('hex'), 'be');
     for (const list of lists) wire.passes(list);
     wire.passes(late);
   });
@@ -153,7 +153,7 @@ describe('an encoder whose peer changes the size of the table', () => {
     wire.send(REQUEST);
     assert.deepEqual(wire.model.updates, [0, 3000]);
     for (let round = 0; round < 3; round++) wire.passes(REQUEST);
-    assert.equal(wire.octets.length, 3);
+    assert.equal(wire.bytes.length, 3);
   });
 
   it('announces a larger size before it uses it', () => {
@@ -164,7 +164,7 @@ describe('an encoder whose peer changes the size of the table', () => {
     wire.send(REQUEST);
     assert.deepEqual(wire.model.updates, [4096]);
     wire.send(REQUEST);
-    assert.equal(wire.octets.length, 3);
+    assert.equal(wire.bytes.length, 3);
   });
 
   it('works with a table of size 0', () => {
@@ -196,17 +196,17 @@ describe('the extras of a block', () => {
     assert.deepEqual(wire.send(StableList.of([POST, TE]), [long, trace]), lines([long, POST, TE, trace]));
   });
 
-  it('pass on the encoded octets of a value, unless they are longer than the value', () => {
+  it('pass on the encoded bytes of a value, unless they are longer than the value', () => {
     const wire = new Wire();
     const decoder = newDecoder();
     for (const huffman of [true, false]) {
-      const octets = literal({ name: 32, value: 'session=0123456789', huffman });
-      wire.send(EMPTY, decode(decoder, octets).extras);
-      assert.equal(wire.octets.toString('hex'), octets.toString('hex'));
+      const bytes = literal({ name: 32, value: 'session=0123456789', huffman });
+      wire.send(EMPTY, decode(decoder, bytes).extras);
+      assert.equal(wire.bytes.toString('hex'), bytes.toString('hex'));
     }
     const padded = literal({ name: 'cookie', value: '\x01\x02\x03', huffman: true });
     assert.deepEqual(wire.send(EMPTY, decode(decoder, padded).extras), ['cookie: \x01\x02\x03']);
-    assert.equal(wire.octets.toString('hex'), '0f1103010203');
+    assert.equal(wire.bytes.toString('hex'), '0f1103010203');
   });
 
   it('name what sidecars tell each other with every call by the table, whatever its value', () => {
@@ -214,7 +214,7 @@ describe('the extras of a block', () => {
     for (const name of [MetadataKey.deadline, MetadataKey.queueTime]) {
       wire.send(EMPTY, [makeField(name, '1')]);
       wire.send(EMPTY, [makeField(name, '2')]);
-      assert.ok(wire.octets.length <= 4, `${name}: ${wire.octets.length} octets`);
+      assert.ok(wire.bytes.length <= 4, `${name}: ${wire.bytes.length} bytes`);
     }
   });
 
@@ -225,7 +225,7 @@ describe('the extras of a block', () => {
       const sent = new Set<string>();
       for (let round = 0; round < 4; round++) {
         wire.passes(EMPTY, [constant]);
-        sent.add(wire.octets.toString('hex'));
+        sent.add(wire.bytes.toString('hex'));
       }
       assert.equal(sent.size, 1);
     }
@@ -243,13 +243,13 @@ describe('the extras of a block', () => {
 });
 
 describe('an empty block', () => {
-  it('is no octets, or the update that is due', () => {
+  it('is no bytes, or the update that is due', () => {
     const wire = new Wire();
     assert.deepEqual(wire.send(EMPTY), []);
-    assert.equal(wire.octets.length, 0);
+    assert.equal(wire.bytes.length, 0);
     wire.setTable(0);
     wire.send(EMPTY);
-    assert.deepEqual(wire.octets, hex('20'));
+    assert.deepEqual(wire.bytes, hex('20'));
     assert.equal(decode(newDecoder(), Buffer.alloc(0)).count, 0);
   });
 });

@@ -1,4 +1,4 @@
-// RFC 7541 appendix C, to the octet.
+// RFC 7541 appendix C, to the byte.
 
 import assert from 'node:assert/strict';
 import { Encoder } from '../../../../sidecar/http2/hpack/encoder.js';
@@ -75,18 +75,18 @@ const CHAINS = [
 ];
 
 describe('RFC 7541 appendix C', () => {
-  it('C.1: integers of one and several octets, both ways', () => {
-    for (const [octets, mask, value] of [
+  it('C.1: integers of one and several bytes, both ways', () => {
+    for (const [text, mask, value] of [
       ['0a', 0x1f, 10],
       ['1f9a0a', 0x1f, 1337],
       ['2a', 0xff, 42],
     ] as const) {
-      const buffer = hex(octets);
+      const buffer = hex(text);
       const cursor = new Cursor();
       assert.equal(readInteger(buffer, cursor, buffer.length, mask), value);
       assert.equal(cursor.at, buffer.length);
       const out = Buffer.alloc(8);
-      assert.equal(out.subarray(0, writeInteger(out, 0, 0, mask, value)).toString('hex'), octets);
+      assert.equal(out.subarray(0, writeInteger(out, 0, 0, mask, value)).toString('hex'), text);
     }
   });
 
@@ -119,9 +119,9 @@ describe('RFC 7541 appendix C', () => {
   for (const chain of CHAINS) {
     it(`${chain.name}: lists and table sizes after each block`, () => {
       const decoder = newDecoder({ maxTableBytes: chain.maxTableBytes });
-      for (const [at, octets] of chain.blocks.entries()) {
+      for (const [at, text] of chain.blocks.entries()) {
         const list = Object.entries(chain.expected[at]!.list);
-        const block = decode(decoder, hex(octets));
+        const block = decode(decoder, hex(text));
         assert.deepEqual(sorted(pairsOf(block)), sorted(list));
         const bytes = list.reduce((sum, [name, value]) => sum + name.length + value.length + 32, 0);
         assert.equal(block.bytes, bytes);
@@ -130,7 +130,7 @@ describe('RFC 7541 appendix C', () => {
     });
   }
 
-  it('C.4: the encoder writes exactly these octets', () => {
+  it('C.4: the encoder writes exactly these bytes', () => {
     const encoder = new Encoder();
     const out = Buffer.alloc(1024);
     const fields = new Map(

@@ -37,12 +37,12 @@ describe('the errors of a field', () => {
       assertFault(name, value, FieldError.ok);
   });
 
-  it('name every octet that is invalid in a header name', () => {
+  it('name every byte that is invalid in a header name', () => {
     const allowed = new Set("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz");
-    for (let octet = 0; octet < 256; octet++) {
-      const char = String.fromCharCode(octet);
+    for (let byte = 0; byte < 256; byte++) {
+      const char = String.fromCharCode(byte);
       const field = makeField(`x${char}y`, 'v');
-      assert.equal(field.error, allowed.has(char) ? FieldError.ok : FieldError.name, `octet ${octet}`);
+      assert.equal(field.error, allowed.has(char) ? FieldError.ok : FieldError.name, `byte ${byte}`);
     }
     for (const name of ['', 'Te', 'x:y', 'x y', 'ab\0', '\xe9', 'TE'])
       assertFault(name, 'v', FieldError.name);
@@ -82,7 +82,7 @@ describe('the errors of a field', () => {
 });
 
 describe('makeField', () => {
-  it('refuses text that is not octets', () => {
+  it('refuses text that is not bytes', () => {
     assert.throws(() => makeField('x-plain', '\u0100'), RangeError);
     assert.throws(() => makeField('x-\u20ac', 'a'), RangeError);
   });

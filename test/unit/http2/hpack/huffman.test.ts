@@ -4,7 +4,7 @@ import {
   huffmanDecode,
   huffmanEncode,
   huffmanLength,
-  huffmanOctets,
+  huffmanBytes,
 } from '../../../../sidecar/http2/hpack/huffman.js';
 import { hex } from '../../../kit/http2/hpack-blocks.js';
 
@@ -13,12 +13,12 @@ function coded(text: string): Buffer {
   return out.subarray(0, huffmanEncode(text, out, 0));
 }
 
-function decoded(octets: Uint8Array): string | null {
-  const length = huffmanDecode(octets, 0, octets.length);
-  return length < 0 ? null : huffmanOctets().toString('latin1', 0, length >> 1);
+function decoded(bytes: Uint8Array): string | null {
+  const length = huffmanDecode(bytes, 0, bytes.length);
+  return length < 0 ? null : huffmanBytes().toString('latin1', 0, length >> 1);
 }
 
-/** Bits of one symbol's code: eight of them fill exactly that many octets. */
+/** Bits of one symbol's code: eight of them fill exactly that many bytes. */
 function codeLength(symbol: number): number {
   return huffmanLength(String.fromCharCode(symbol).repeat(8));
 }
@@ -48,15 +48,15 @@ describe('the Huffman code', () => {
       ['\r', 'fffffff4', 30],
       ['\x16', 'fffffff8', 30],
     ];
-    for (const [symbol, octets, bits] of codes) {
-      const padding = Buffer.from(octets, 'hex');
+    for (const [symbol, bytes, bits] of codes) {
+      const padding = Buffer.from(bytes, 'hex');
       padding[padding.length - 1]! |= 0xff >>> (bits % 8 === 0 ? 8 : bits % 8);
       assert.equal(coded(symbol).toString('hex'), padding.toString('hex'), JSON.stringify(symbol));
       assert.equal(codeLength(symbol.charCodeAt(0)), bits);
     }
   });
 
-  it('restores each of the 256 octets, alone and between others', () => {
+  it('restores each of the 256 bytes, alone and between others', () => {
     for (let symbol = 0; symbol < 256; symbol++) {
       const char = String.fromCharCode(symbol);
       for (const text of [char, `a${char}`, `${char}~`, `<${char}\0${char}0`]) {
@@ -68,8 +68,8 @@ describe('the Huffman code', () => {
 
   it('restores any string', () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 300 }), (octets) => {
-        const text = Buffer.from(octets).toString('latin1');
+      fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+        const text = Buffer.from(bytes).toString('latin1');
         assert.equal(decoded(coded(text)), text);
       }),
     );
@@ -77,8 +77,8 @@ describe('the Huffman code', () => {
 
   it('flags NUL, CR and LF, and nothing else', () => {
     for (let symbol = 0; symbol < 256; symbol++) {
-      const octets = coded(`a${String.fromCharCode(symbol)}b`);
-      assert.equal(huffmanDecode(octets, 0, octets.length) & 1, [0, 10, 13].includes(symbol) ? 1 : 0);
+      const bytes = coded(`a${String.fromCharCode(symbol)}b`);
+      assert.equal(huffmanDecode(bytes, 0, bytes.length) & 1, [0, 10, 13].includes(symbol) ? 1 : 0);
     }
   });
 
@@ -91,7 +91,7 @@ describe('the Huffman code', () => {
     ['accepts the empty string', { '': '' }],
   ] as const)
     it(title, () => {
-      for (const [octets, expected] of Object.entries(cases))
-        assert.equal(decoded(hex(octets)), expected, octets);
+      for (const [bytes, expected] of Object.entries(cases))
+        assert.equal(decoded(hex(bytes)), expected, bytes);
     });
 });

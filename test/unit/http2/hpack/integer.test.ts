@@ -4,8 +4,8 @@ import { HpackError } from '../../../../sidecar/http2/hpack/errors.js';
 import { Cursor, readInteger, writeInteger } from '../../../../sidecar/http2/hpack/integer.js';
 import { hex } from '../../../kit/http2/hpack-blocks.js';
 
-function read(octets: string, mask: number): number {
-  const buffer = hex(octets);
+function read(bytes: string, mask: number): number {
+  const buffer = hex(bytes);
   return readInteger(buffer, new Cursor(), buffer.length, mask);
 }
 
@@ -26,10 +26,10 @@ describe('integers with a prefix', () => {
   });
 
   it('are errors when they end early', () => {
-    for (const octets of ['', '7f', '7f80', '7fffff']) assert.throws(() => read(octets, 0x7f), HpackError);
+    for (const bytes of ['', '7f', '7f80', '7fffff']) assert.throws(() => read(bytes, 0x7f), HpackError);
   });
 
-  it('are errors beyond four further octets, even when these add nothing', () => {
+  it('are errors beyond four further bytes, even when these add nothing', () => {
     assert.equal(read('7f80808000', 0x7f), 127);
     assert.equal(read('7fffffff7f', 0x7f), 127 + 2 ** 28 - 1);
     assert.throws(() => read('7f8080808000', 0x7f), HpackError);

@@ -57,15 +57,15 @@ describe('fields that vary', () => {
     ).split(' ');
     const decoder = newDecoder();
     for (const name of names) {
-      const octets = literal({ first: 0x40, name, value: 'same' });
+      const bytes = literal({ first: 0x40, name, value: 'same' });
       for (let round = 0; round < 3; round++)
-        assert.deepEqual(pairsOf(decode(decoder, octets)), [[name, 'same']]);
+        assert.deepEqual(pairsOf(decode(decoder, bytes)), [[name, 'same']]);
       assert.equal(decode(decoder, hex('be')).stable.count, 0);
       assert.equal(decode(decoder, hex('be')).extras.length, 1);
     }
   });
 
-  it('are values of more than 256 octets, even of stable names, and names of more than 64', () => {
+  it('are values of more than 256 bytes, even of stable names, and names of more than 64', () => {
     const decoder = newDecoder();
     const long = plain('user-agent', 'u'.repeat(257));
     const named = plain('x'.repeat(65), '1');
@@ -86,15 +86,15 @@ describe('fields that vary', () => {
 describe('other fields', () => {
   it('are extras the first time and stable from the second', () => {
     const decoder = newDecoder();
-    const octets = plain(fresh('x-tenant'), 'a');
-    assert.deepEqual([decode(decoder, octets).extras.length, decode(decoder, octets).stable.count], [1, 1]);
-    assert.equal(decode(newDecoder(), octets).stable.count, 1, 'also on another connection');
+    const bytes = plain(fresh('x-tenant'), 'a');
+    assert.deepEqual([decode(decoder, bytes).extras.length, decode(decoder, bytes).stable.count], [1, 1]);
+    assert.equal(decode(newDecoder(), bytes).stable.count, 1, 'also on another connection');
   });
 
   it('are counted when they come by index too', () => {
     const decoder = newDecoder();
-    const octets = literal({ first: 0x40, name: fresh('x-tenant'), value: 'a' });
-    assert.equal(decode(decoder, octets).extras.length, 1);
+    const bytes = literal({ first: 0x40, name: fresh('x-tenant'), value: 'a' });
+    assert.equal(decode(decoder, bytes).extras.length, 1);
     assert.equal(decode(decoder, hex('be')).stable.count, 1);
   });
 
@@ -132,7 +132,7 @@ describe('a pseudo-header after a regular field', () => {
   it('is found, whichever of the two is an extra', () => {
     const te = plain('te', 'trailers');
     const trace = plain('traceparent', '00-1');
-    for (const [octets, misordered] of [
+    for (const [bytes, misordered] of [
       [[te, path], true],
       [[te, long], true],
       [[trace, path], true],
@@ -143,6 +143,6 @@ describe('a pseudo-header after a regular field', () => {
       [[hex('83'), long, hex('86'), te, trace], false],
       [[trace, te, trace], false],
     ] as const)
-      assert.equal(decode(newDecoder(), ...octets).misordered, misordered);
+      assert.equal(decode(newDecoder(), ...bytes).misordered, misordered);
   });
 });

@@ -141,9 +141,9 @@ describe('Two answers of ModelInfer', () => {
 
   it('never throw, whatever they are', () => {
     const valid = anAnswer([0.1, 0.9]);
-    const damaged = fc.tuple(fc.nat(valid.length - 1), fc.nat(255)).map(([at, octet]) => {
+    const damaged = fc.tuple(fc.nat(valid.length - 1), fc.nat(255)).map(([at, byte]) => {
       const copy = Buffer.from(valid);
-      copy[at] = octet;
+      copy[at] = byte;
       return copy;
     });
     const noise = fc.uint8Array({ maxLength: 40 }).map((bytes) => grpcMessage(Buffer.from(bytes)));

@@ -11,7 +11,7 @@ import { grpcMessage } from '../../../kit/http2/h2-frames.js';
 
 const OTHER = '/inference.GRPCInferenceService/ModelReady';
 
-/** The body as it may come, in chunks of `size` octets. */
+/** The body as it may come, in chunks of `size` bytes. */
 function chunked(body: Buffer, size = body.length): ChunkList {
   const list = new ChunkList();
   for (let at = 0; at < body.length; at += size) {
@@ -21,7 +21,7 @@ function chunked(body: Buffer, size = body.length): ChunkList {
   return list;
 }
 
-/** The octets that count, as text. */
+/** The bytes that count, as text. */
 function found(body: Buffer, { path = MODEL_INFER, size = body.length } = {}): string {
   const { bytes, pieces } = contentOf(path, chunked(body, size));
   const all = Buffer.concat(pieces);
@@ -115,7 +115,7 @@ describe('The content of any other request is all of it', () => {
     const id = new MessageWriter().text(3, 'an id').finish();
     const ends: readonly (readonly number[])[] = [
       ...[[0x3a], [0x3a, 0x05], [0x3a, 0x80], [0x39, 1, 2], [0x3d, 1], [0x08]],
-      // A group, a type that there is not, field 0, and a varint of eleven octets.
+      // A group, a type that there is not, field 0, and a varint of eleven bytes.
       ...[[0x3b], [0x3f], [0x02, 0x00], [0x08, ...Array(10).fill(0xff), 0x01]],
       // A length of 2^64 − 1.
       [0x3a, ...Array(9).fill(0xff), 0x01],

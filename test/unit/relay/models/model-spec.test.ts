@@ -7,14 +7,14 @@ import { readModelSpec } from '../../../../sidecar/relay/models/model-spec.js';
 const message = (): MessageWriter => new MessageWriter();
 /** A version, in a message of its own. */
 const ofVersion = (value: number): MessageWriter => message().number(1, value);
-const read = (octets: Uint8Array) => readModelSpec(Buffer.from(octets), 0, octets.length);
+const read = (bytes: Uint8Array) => readModelSpec(Buffer.from(bytes), 0, bytes.length);
 
 /** By another reader: the last field of a number counts, messages are merged. */
-function expected(octets: Buffer): { name: string; version: string } | null {
+function expected(bytes: Buffer): { name: string; version: string } | null {
   let name = '';
   let version: bigint | null = null;
   try {
-    for (const field of fieldsOf(octets)) {
+    for (const field of fieldsOf(bytes)) {
       if (field.type !== 'bytes') continue;
       if (field.number === 1) name = field.value.toString();
       if (field.number === 4) version = null;
@@ -43,7 +43,7 @@ describe('A model spec', () => {
 
   it('has version 0 where a version is there without its number, as encoders write 0', () => {
     const named = message().text(1, 'digits').finish();
-    const of = (...octets: number[]) => read(Buffer.concat([named, Buffer.from(octets)]))?.version;
+    const of = (...bytes: number[]) => read(Buffer.concat([named, Buffer.from(bytes)]))?.version;
     assert.equal(of(0x12, 0), '0');
     assert.equal(of(0x12, 2, 0x08, 0), '0');
     assert.equal(of(0x12, 2, 0x08, 3, 0x12, 0), '3', 'the second part says nothing');
@@ -56,8 +56,8 @@ describe('A model spec', () => {
     const ends = [...whole.keys()].filter((at) => read(whole.subarray(0, at)) !== null);
     assert.deepEqual(ends, [0, 8], 'between its fields only');
     const wide = [0x12, 11, 0x08, 0x83, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x02];
-    for (const octets of [wide, [0x0b], [0x00], [0x8a, 0x80, 0x80, 0x80, 0x10, 1, 0x62]])
-      assert.equal(read(Buffer.from(octets)), null, octets.join());
+    for (const bytes of [wide, [0x0b], [0x00], [0x8a, 0x80, 0x80, 0x80, 0x10, 1, 0x62]])
+      assert.equal(read(Buffer.from(bytes)), null, bytes.join());
   });
 
   it('has what a decoder takes, whatever fields come in whatever order', () => {
@@ -67,16 +67,16 @@ describe('A model spec', () => {
       fc.string({ maxLength: 9 }).map((text) => message().bytes(4, Buffer.from(text)).finish()),
       fc.nat({ max: 100_000 }).map((value) => message().number(1, value).finish()),
       fc.constant(Buffer.from([0x12, 2, 0x10, 7])),
-      fc.uint8Array({ maxLength: 4 }).map((octets) => Buffer.from(octets)),
+      fc.uint8Array({ maxLength: 4 }).map((bytes) => Buffer.from(bytes)),
     );
     let some = 0;
     fc.assert(
       fc.property(fc.array(field, { maxLength: 6 }), (fields) => {
-        const octets = Buffer.concat(fields);
-        const found = read(octets);
+        const bytes = Buffer.concat(fields);
+        const found = read(bytes);
         if (found === null) return;
         some++;
-        assert.deepEqual(found, expected(octets));
+        assert.deepEqual(found, expected(bytes));
       }),
       { numRuns: 2_000 },
     );

@@ -1,4 +1,4 @@
-/** A second field 1 is found wherever it stands in a message; the same octets within another field are not one. */
+/** A second field 1 is found wherever it stands in a message; the same bytes within another field are not one. */
 import assert from 'node:assert/strict';
 import { SecondName } from '../../../../sidecar/relay/models/second-name.js';
 
@@ -9,9 +9,9 @@ const LARGE = [0x3a, 0x80, 0x08, ...new Array<number>(1_024).fill(0x0a)];
 const FIXED = [0x49, 1, 2, 3, 4, 5, 6, 7, 8, 0x55, 1, 2, 3, 4];
 
 /** Fed in reads of this length. */
-function found(octets: readonly number[], length: number, of: 'names' | 'versions' = 'names'): boolean {
+function found(values: readonly number[], length: number, of: 'names' | 'versions' = 'names'): boolean {
   const second = new SecondName(of);
-  const bytes = Buffer.from(octets);
+  const bytes = Buffer.from(values);
   second.begin();
   for (let at = 0; at < bytes.length && !second.isFound; )
     at = second.feed(bytes, at, Math.min(bytes.length, at + length));
@@ -41,15 +41,15 @@ describe('a second name in a message', () => {
 
   it('what is no field counts as one: nothing is known after it', () => {
     const wrapped = [0x8a, 0x80, 0x80, 0x80, 0x10]; // 10 + 2³², which decoders of 32 bits take for field 1
-    for (const octets of [wrapped, [0x00], [0x0b], [0x3c], [0x3f], new Array<number>(11).fill(0xff)])
-      assert.equal(found([...octets, ...VERSION], 4_096), true, octets.join());
+    for (const bytes of [wrapped, [0x00], [0x0b], [0x3c], [0x3f], new Array<number>(11).fill(0xff)])
+      assert.equal(found([...bytes, ...VERSION], 4_096), true, bytes.join());
   });
 
   it('a message that ends within a field is told from one that ends after it', () => {
     const second = new SecondName();
-    const ends = (octets: readonly number[]): boolean => {
+    const ends = (bytes: readonly number[]): boolean => {
       second.begin();
-      second.feed(Buffer.from(octets), 0, octets.length);
+      second.feed(Buffer.from(bytes), 0, bytes.length);
       return second.isBetweenFields;
     };
     assert.deepEqual(

@@ -37,8 +37,8 @@ function answer(...parts: readonly Buffer[]): Attempt {
   return { head: ANSWER, trailers: ANSWER, heldResponse: pieces(...parts) } as unknown as Attempt;
 }
 
-/** `n` octets that differ with `seed`; they repeat after 256. */
-function octets(n: number, seed = 200): Buffer {
+/** `n` bytes that differ with `seed`; they repeat after 256. */
+function bytes(n: number, seed = 200): Buffer {
   return Buffer.alloc(n, Buffer.from(Array.from({ length: 256 }, (_, i) => (i * 7 + seed) & 255)));
 }
 
@@ -52,10 +52,10 @@ function seeded(): (n: number) => number {
 }
 
 describe('ResponseCache', () => {
-  it('a cached response has every octet, whatever its size and its pieces', () => {
+  it('a cached response has every byte, whatever its size and its pieces', () => {
     const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: MIB });
     for (const sizes of [[0], [1], [300], [200, 100], [4095], [4096], [20_000, 30_000]]) {
-      const parts = sizes.map((n) => octets(n));
+      const parts = sizes.map((n) => bytes(n));
       cache.store(asked('key'), answer(...parts), 0);
       assert.deepEqual(cache.find(asked('key'), 1)?.body, Buffer.concat(parts));
       assert.equal(cache.size, 1);
@@ -65,29 +65,29 @@ describe('ResponseCache', () => {
   it('a cached response does not change with the buffer that it was read into', () => {
     const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: MIB });
     for (const size of [100, 5000]) {
-      const [question, read] = [octets(size, 1), octets(size)];
+      const [question, read] = [bytes(size, 1), bytes(size)];
       cache.store(asked(pieces(question)), answer(read), 0);
       read.fill(0);
       question.fill(0);
-      assert.deepEqual(cache.find(asked(pieces(octets(size, 1))), 0)?.body, octets(size));
+      assert.deepEqual(cache.find(asked(pieces(bytes(size, 1))), 0)?.body, bytes(size));
     }
   });
 
   it('a response that was handed out does not change with later ones', () => {
     const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: MIB });
-    cache.store(asked('key'), answer(octets(100)), 0);
+    cache.store(asked('key'), answer(bytes(100)), 0);
     const found = cache.find(asked('key'), 0);
-    cache.store(asked('key'), answer(octets(100, 9)), 1);
-    assert.deepEqual(found?.body, octets(100));
-    assert.deepEqual(cache.find(asked('key'), 1)?.body, octets(100, 9));
+    cache.store(asked('key'), answer(bytes(100, 9)), 1);
+    assert.deepEqual(found?.body, bytes(100));
+    assert.deepEqual(cache.find(asked('key'), 1)?.body, bytes(100, 9));
   });
 
   it('a response that is too old is not found, and the oldest makes room for a request seen before', () => {
-    // Room for four entries, and for many more octets than those have.
+    // Room for four entries, and for many more bytes than those have.
     const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: 16 * ENTRY_BYTES });
-    for (const [i, key] of ['a', 'b', 'c', 'd', 'e'].entries()) cache.store(asked(key), answer(octets(8)), i);
+    for (const [i, key] of ['a', 'b', 'c', 'd', 'e'].entries()) cache.store(asked(key), answer(bytes(8)), i);
     assert.equal(cache.find(asked('e'), 5), undefined, 'asked once, it drives out no other');
-    cache.store(asked('e'), answer(octets(8)), 5);
+    cache.store(asked('e'), answer(bytes(8)), 5);
     assert.equal(cache.find(asked('a'), 5), undefined);
     for (const key of ['b', 'c', 'd', 'e']) assert.notEqual(cache.find(asked(key), 5), undefined, key);
     assert.equal(cache.bytes, 4 * (ENTRY_BYTES + PATH.length + 1 + 8));
@@ -97,9 +97,9 @@ describe('ResponseCache', () => {
 
   it('new responses replace those that are past half of their life', () => {
     const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: 16 * ENTRY_BYTES });
-    for (let i = 0; i < 4; i++) cache.store(asked(`old ${i}`), answer(octets(8)), 0);
-    cache.store(asked('early'), answer(octets(8)), 500);
-    cache.store(asked('late'), answer(octets(8)), 501);
+    for (let i = 0; i < 4; i++) cache.store(asked(`old ${i}`), answer(bytes(8)), 0);
+    cache.store(asked('early'), answer(bytes(8)), 500);
+    cache.store(asked('late'), answer(bytes(8)), 501);
     assert.equal(cache.find(asked('early'), 501), undefined);
     assert.notEqual(cache.find(asked('late'), 501), undefined);
   });
@@ -107,16 +107,16 @@ describe('ResponseCache', () => {
   it('a response that is stored again and again stays, though others come and go', () => {
     const cache = new ResponseCache({ maxAgeMs: 1e9, maxBytes: 64 * 1024 });
     for (let i = 0; i < 5000; i++) {
-      cache.store(asked(`other ${i}`), answer(octets(100)), i);
-      if (i % 20 === 0) cache.store(asked('often'), answer(octets(100, i & 255)), i);
+      cache.store(asked(`other ${i}`), answer(bytes(100)), i);
+      if (i % 20 === 0) cache.store(asked('often'), answer(bytes(100, i & 255)), i);
       const last = i - (i % 20);
-      assert.deepEqual(cache.find(asked('often'), i)?.body, octets(100, last & 255));
+      assert.deepEqual(cache.find(asked('often'), i)?.body, bytes(100, last & 255));
     }
   });
 
   it('a cache is emptied by other bounds, and kept with the same', () => {
     const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: MIB });
-    cache.store(asked('key'), answer(octets(8)), 0);
+    cache.store(asked('key'), answer(bytes(8)), 0);
     cache.configure({ maxAgeMs: 1000, maxBytes: MIB });
     assert.notEqual(cache.find(asked('key'), 1), undefined);
     for (const other of [
@@ -125,7 +125,7 @@ describe('ResponseCache', () => {
       { maxAgeMs: 500, maxBytes: 2 * MIB, vary: [] },
       { maxAgeMs: 500, maxBytes: 2 * MIB, vary: ['x-api-key'] },
     ]) {
-      cache.store(asked('key'), answer(octets(8)), 2);
+      cache.store(asked('key'), answer(bytes(8)), 2);
       cache.configure(other);
       assert.deepEqual([cache.size, cache.bytes], [0, 0]);
     }
@@ -133,14 +133,14 @@ describe('ResponseCache', () => {
 
   it('an empty cache allocates nothing, however large it may become', () => {
     const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: 16 * 2 ** 30 });
-    cache.store(asked('key'), answer(octets(8)), 0);
+    cache.store(asked('key'), answer(bytes(8)), 0);
     assert.equal(cache.find(asked('key'), 1)?.body.length, 8);
   });
 
   it('a response larger than the cache is not stored, and the older one is dropped', () => {
     const cache = new ResponseCache({ maxAgeMs: 1000, maxBytes: 64 * 1024 });
-    cache.store(asked('key'), answer(octets(8)), 0);
-    cache.store(asked('key'), answer(octets(60_000)), 1);
+    cache.store(asked('key'), answer(bytes(8)), 0);
+    cache.store(asked('key'), answer(bytes(60_000)), 1);
     assert.equal(cache.find(asked('key'), 1), undefined);
     assert.deepEqual([cache.size, cache.bytes], [0, 0]);
   });
@@ -164,7 +164,7 @@ describe('ResponseCache', () => {
           found++;
           assert.deepEqual(hit.body, expected.get(key));
         } else {
-          const body = octets(random(largest), i & 255);
+          const body = bytes(random(largest), i & 255);
           cache.store(asked(key), answer(body.subarray(0, 40), body.subarray(40)), i);
           expected.set(key, body);
         }
@@ -188,9 +188,9 @@ describe('ResponseCache', () => {
       else pair = [other, text];
     }
     assert.ok(pair !== undefined, 'no two of the same hash');
-    cache.store(asked(pair[0]), answer(octets(1)), 0);
+    cache.store(asked(pair[0]), answer(bytes(1)), 0);
     assert.equal(cache.find(asked(pair[1]), 0), undefined);
-    cache.store(asked(pair[1]), answer(octets(2)), 0);
+    cache.store(asked(pair[1]), answer(bytes(2)), 0);
     assert.deepEqual([cache.find(asked(pair[0]), 0)?.body.length, cache.size], [1, 2]);
   });
 });
@@ -203,9 +203,9 @@ describe('RequestKey', () => {
     return `${key.hash} ${key.text} ${key.body?.whole().toString('latin1')}`;
   }
 
-  it('a request key depends on every octet, and not on how they were split', () => {
+  it('a request key depends on every byte, and not on how they were split', () => {
     for (const size of [0, 1, 3, 100, WHOLE_BYTES - 1, WHOLE_BYTES, WHOLE_BYTES + 1, 9000]) {
-      const body = octets(size);
+      const body = bytes(size);
       const half = size >> 1;
       const key = keyOf(asked(pieces(body)));
       assert.equal(keyOf(asked(pieces(body.subarray(0, half), body.subarray(half)))), key);

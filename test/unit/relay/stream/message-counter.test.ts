@@ -7,16 +7,16 @@ const bodies = fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 12 });
 const cuts = fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1, maxLength: 8 });
 
 describe('MessageCounter', () => {
-  it('counts the same messages however the octets are cut', () => {
+  it('counts the same messages however the bytes are cut', () => {
     fc.assert(
       fc.property(bodies, cuts, (messages, sizes) => {
-        const octets = Buffer.concat(messages.map((body) => grpcMessage(body)));
+        const bytes = Buffer.concat(messages.map((body) => grpcMessage(body)));
         const counter = new MessageCounter();
         const ends: number[] = [];
-        for (let at = 0, i = 0; at < octets.length; i++) {
-          const end = Math.min(octets.length, at + sizes[i % sizes.length]!);
+        for (let at = 0, i = 0; at < bytes.length; i++) {
+          const end = Math.min(bytes.length, at + sizes[i % sizes.length]!);
           for (; at >= 0 && at < end; ) {
-            at = counter.next(octets, at, end);
+            at = counter.next(bytes, at, end);
             if (at >= 0) ends.push(at);
           }
           at = end;
@@ -38,9 +38,9 @@ describe('MessageCounter', () => {
 
   it('gives up at a flag that gRPC does not know, and keeps what it counted', () => {
     const counter = new MessageCounter();
-    const octets = Buffer.concat([grpcMessage(Buffer.from('a'), 1, 1), Buffer.from('<html>')]);
-    assert.equal(counter.take(octets, 0, octets.length), 1);
+    const bytes = Buffer.concat([grpcMessage(Buffer.from('a'), 1, 1), Buffer.from('<html>')]);
+    assert.equal(counter.take(bytes, 0, bytes.length), 1);
     assert.deepEqual([counter.isBroken, counter.messages], [true, 1]);
-    assert.equal(counter.take(octets, 0, octets.length), 0);
+    assert.equal(counter.take(bytes, 0, bytes.length), 0);
   });
 });

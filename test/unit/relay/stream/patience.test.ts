@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { notePatience } from '../../../../sidecar/relay/stream/patience.js';
+import { recordPatience } from '../../../../sidecar/relay/stream/patience.js';
 
 /** A stream whose request is complete, of which parts come at these gaps, ms; whether it is patient after each. */
 function patientAfter(
@@ -11,7 +11,7 @@ function patientAfter(
   const call = { stream, plan: { holdsResponse }, requestEnded, lastResponseMs: 1000, quickReads: 0 };
   return gapsMs.map((gapMs) => {
     const nowMs = call.lastResponseMs + gapMs;
-    notePatience(call, nowMs);
+    recordPatience(call, nowMs);
     call.lastResponseMs = nowMs;
     return stream.isPatient;
   });

@@ -19,7 +19,7 @@ import { until } from '../../../kit/process/processes.js';
 import { silentLogger } from '../../../kit/stack/silent-logger.js';
 import { ManualClock } from '../../../kit/time/manual-clock.js';
 
-/** A disk of a script: room for so many octets, and what goes wrong. */
+/** A disk of a script: room for so many bytes, and what goes wrong. */
 class Disk implements LogFileSystem {
   content = '';
   room = Number.POSITIVE_INFINITY;

@@ -19,15 +19,11 @@ const features = (text: string): (string | number)[] | undefined => {
 
 describe('the features of filetype', () => {
   for (const [what, text, expected] of [
-    ['are the first and the last octets', 'abcdefghijkl', [...'abcd', ...'jkl']],
+    ['are the first and the last bytes', 'abcdefghijkl', [...'abcd', ...'jkl']],
     ['overlap in a short file', 'abcde', [...'abcd', ...'cde']],
-    [
-      'are padded behind the first octets and before the last ones',
-      'ab',
-      ['a', 'b', PAD, PAD, PAD, 'a', 'b'],
-    ],
+    ['are padded behind the first bytes and before the last ones', 'ab', ['a', 'b', PAD, PAD, PAD, 'a', 'b']],
     ['leave white space at either end out', '\t\n abcdefghij\v\f\r ', [...'abcd', ...'hij']],
-    ['keep white space within, and behind the first octets', ' a b ', [...'a b ', ...'a b']],
+    ['keep white space within, and behind the first bytes', ' a b ', [...'a b ', ...'a b']],
     [
       'look for what is behind white space in the first block only',
       `${' '.repeat(5)}abcdefgh`,
@@ -48,16 +44,16 @@ describe('the features of filetype', () => {
       assert.equal(features(text), undefined, JSON.stringify(text));
   });
 
-  it('are so many octets and padding for any file, in their order', () => {
-    const octet = fc.oneof(fc.integer({ min: 0, max: 255 }), fc.constantFrom(0x20, 0x0a));
+  it('are so many bytes and padding for any file, in their order', () => {
+    const byte = fc.oneof(fc.integer({ min: 0, max: 255 }), fc.constantFrom(0x20, 0x0a));
     fc.assert(
-      fc.property(fc.array(octet, { maxLength: 40 }), (octets) => {
-        const found = featuresOf(Uint8Array.from(octets), config);
+      fc.property(fc.array(byte, { maxLength: 40 }), (bytes) => {
+        const found = featuresOf(Uint8Array.from(bytes), config);
         if (found === undefined) return;
         const [begin, end] = [[...found.subarray(0, 4)], [...found.subarray(4)]];
         const kept = (part: number[]): string => part.filter((f) => f !== PAD).join();
         assert.equal(found.length, 7);
-        assert.ok(octets.join().includes(kept(begin)) && octets.join().includes(kept(end)));
+        assert.ok(bytes.join().includes(kept(begin)) && bytes.join().includes(kept(end)));
         assert.ok(!begin.slice(begin.indexOf(PAD)).some((f) => f !== PAD) || !begin.includes(PAD));
         assert.ok(!end.slice(0, end.lastIndexOf(PAD) + 1).some((f) => f !== PAD));
       }),

@@ -42,8 +42,8 @@ describe('the verdict of filetype', () => {
     assert.equal(label(0, 0, 0.75, 0.25), 'txt');
   });
 
-  it('of few octets is empty, text or unknown, of what is in the first block', () => {
-    const few = (octets: readonly number[]): string => verdictOfFew(Uint8Array.from(octets), 4).label;
+  it('of few bytes is empty, text or unknown, of what is in the first block', () => {
+    const few = (bytes: readonly number[]): string => verdictOfFew(Uint8Array.from(bytes), 4).label;
     assert.equal(few([]), 'empty');
     assert.equal(few([0x68, 0xc3, 0xbc]), 'txt');
     assert.equal(few([0x68, 0xc3]), 'unknown');

@@ -4,9 +4,9 @@ import { decodeWeights, exportedJson, toOnnx } from '../../../../services/langid
 import { ModelSession } from '../../../../services/model-server/network/session.js';
 import { scratchForTest } from '../../../kit/mocha/scratch.js';
 
-/** Octets of weights, as lande keeps them. */
-const text = (scale: number, ...octets: number[]): string =>
-  `1${scale}|${Buffer.from(octets).toString('base64')}`;
+/** Bytes of weights, as lande keeps them. */
+const text = (scale: number, ...bytes: number[]): string =>
+  `1${scale}|${Buffer.from(bytes).toString('base64')}`;
 
 describe('the conversion of langid', () => {
   it('reads modules that are nothing but JSON', () => {
@@ -19,7 +19,7 @@ describe('the conversion of langid', () => {
     assert.throws(() => exportedJson('export default f();'), SyntaxError);
   });
 
-  it('decodes weights: (octet − 127) ÷ scale', () => {
+  it('decodes weights: (byte − 127) ÷ scale', () => {
     assert.deepEqual(
       [...decodeWeights(text(2.5, 127, 132, 0, 255))],
       [0, 2, Math.fround(-50.8), Math.fround(51.2)],

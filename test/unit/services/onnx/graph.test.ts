@@ -33,7 +33,7 @@ describe('a graph', () => {
     );
   });
 
-  it('gives the same octets each time', () => {
+  it('gives the same bytes each time', () => {
     const make = (): Buffer => {
       const graph = new Graph('test');
       graph.input(row);

@@ -1,4 +1,4 @@
-/** Octets of spans, read by another reader of protobuf. */
+/** Bytes of spans, read by another reader of protobuf. */
 import assert from 'node:assert/strict';
 import {
   AttributeKey,
@@ -88,7 +88,7 @@ describe('the writer of spans', () => {
       for (let i = 0; i < 10; i++) writer.text(KEY, 'x'.repeat(10_000));
     };
     assert.throws(fill, RangeError);
-    assert.ok(writer.at <= writer.octets.length);
+    assert.ok(writer.at <= writer.bytes.length);
     writer.clear();
     assert.throws(() => writer.beginSpan({ ...HEAD, traceId: 'abc' }), RangeError);
   });

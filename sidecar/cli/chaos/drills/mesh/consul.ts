@@ -17,7 +17,7 @@ const COMMON = { set: 'full', equipment: 'consul', untouched: UNTOUCHED, missing
 const LIE_MS = 1_500;
 
 /** A line on the timeline: how much Consul has. */
-async function noteRegistered({ standing, mark }: Stage): Promise<void> {
+async function recordRegistered({ standing, mark }: Stage): Promise<void> {
   const ids = await standing.consul?.registered().catch(() => undefined);
   if (ids !== undefined) mark('note', `${ids.length} entries are registered with Consul`);
 }
@@ -45,9 +45,9 @@ export const consulEmptied: Drill = {
   times: { healedMs: 16_000 },
   begin: async (stage) => {
     await stage.standing.consul?.deregisterAll();
-    await noteRegistered(stage);
+    await recordRegistered(stage);
   },
-  end: noteRegistered,
+  end: recordRegistered,
 };
 
 /** A disk that was lost: with the services also the certificate authority is another one afterwards. */
@@ -57,7 +57,7 @@ export const consulForgets: Drill = {
   title: 'Consul has lost everything',
   does: 'SIGKILL to the Consul agent, whose data is removed; it starts again at once, with nothing registered and another certificate authority.',
   times: { healedMs: 16_000 },
-  end: noteRegistered,
+  end: recordRegistered,
   begin: async ({ standing, later }) => {
     later(async () => standing.consul?.comeBack());
     await standing.consul?.die();

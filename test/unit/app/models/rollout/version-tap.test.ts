@@ -23,7 +23,7 @@ function aContext() {
   return { stack, dataPlane: anAppContext(stack).dataPlane };
 }
 
-/** A message of two octets that says nothing, behind its prefix. */
+/** A message of two bytes that says nothing, behind its prefix. */
 const MESSAGE = Buffer.from([0, 0, 0, 0, 2, 0x0a, 0]);
 
 describe('calls of a version that another is compared with', () => {

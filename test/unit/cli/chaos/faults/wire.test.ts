@@ -1,4 +1,4 @@
-/** A wire in user space: whatever is wrong with it, the octets that arrive are those that were sent, in their order. */
+/** A wire in user space: whatever is wrong with it, the bytes that arrive are those that were sent, in their order. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
@@ -19,7 +19,7 @@ describe('a wire between two sidecars', () => {
     sent = 0;
     hasEnded = false;
     far = createServer((socket) => {
-      socket.on('data', (octets) => received.push(octets)).on('error', () => {});
+      socket.on('data', (bytes) => received.push(bytes)).on('error', () => {});
       socket.on('end', () => {
         hasEnded = true;
         socket.end();
@@ -54,7 +54,7 @@ describe('a wire between two sidecars', () => {
     ['becomes a narrow line', { kind: 'narrow', bytesPerSecond: 10_000 }],
   ];
   for (const [what, next] of changes)
-    it(`keeps the order of octets when a delay ${what} while some are on their way`, async () => {
+    it(`keeps the order of bytes when a delay ${what} while some are on their way`, async () => {
       wire.set({ kind: 'late', byMs: 60 });
       await send(20);
       wire.set(next);

@@ -122,11 +122,11 @@ describe('an adoption', () => {
 
   it('what needs a restart counts against readiness until it is undone', async () => {
     await followed();
-    adoption.noteMoved('it has moved');
-    adoption.noteMoved('it has moved');
+    adoption.recordMoved('it has moved');
+    adoption.recordMoved('it has moved');
     assert.deepEqual(adoption.notReady(), ['registration: it has moved']);
     assert.equal(log.lines.filter((line) => line.startsWith('error')).length, 1);
-    adoption.noteMoved(undefined);
+    adoption.recordMoved(undefined);
     assert.deepEqual(adoption.notReady(), []);
   });
 

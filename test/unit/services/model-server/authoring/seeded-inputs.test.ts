@@ -8,7 +8,7 @@ const spec = (datatype: Datatype, ...dims: (number | string)[]): TensorSpec => (
   shape: dims.map((d) => (typeof d === 'number' ? d : -1)),
   symbols: dims.map((d) => (typeof d === 'string' && d !== '' ? d : undefined)),
 });
-const attempt = { size: 8, maxInteger: 3, maxOctet: 255 };
+const attempt = { size: 8, maxInteger: 3, maxByte: 255 };
 const made = (inputs: TensorSpec[], sizes: Record<string, number> = {}, seed = 1) =>
   seededInputs(inputs, { sizes, attempt, seed });
 const dimsOf = (inputs: TensorSpec[], sizes: Record<string, number> = {}) =>
@@ -34,7 +34,7 @@ describe('inputs from seeds', () => {
     assert.notDeepEqual(made(inputs, {}, 1), made(inputs, {}, 2));
   });
 
-  it('keep integers small, octets in their range, floats from 0 to 1, and text in words', () => {
+  it('keep integers small, bytes in their range, floats from 0 to 1, and text in words', () => {
     const range = (datatype: Datatype): [number, number] => {
       const numbers = Array.from(made([spec(datatype, 500)])[0]!.data as Float32Array, Number);
       return [Math.min(...numbers), Math.max(...numbers)];

@@ -17,7 +17,7 @@ function takeAll(reader: MessageReader): string[] {
 }
 
 describe('the reader of gRPC messages', () => {
-  it('finds every message, however its octets are cut and whenever it is asked', () => {
+  it('finds every message, however its bytes are cut and whenever it is asked', () => {
     const messages = fc.array(fc.string({ maxLength: 40 }), { maxLength: 8 });
     const cuts = fc.array(fc.record({ bytes: fc.integer({ min: 1, max: 30 }), asks: fc.boolean() }), {
       minLength: 1,

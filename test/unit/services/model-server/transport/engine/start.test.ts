@@ -204,11 +204,11 @@ describe('the engine as the server of a model service', () => {
     await until('the handler writes', () => written > 0);
     await call('/t.T/Echo', grpcMessage(Buffer.alloc(1)));
     assert.ok(written < 100, `${written} messages were written`);
-    let octets = 0;
+    let bytes = 0;
     stream.on('data', (chunk: Buffer) => {
-      octets += chunk.length;
+      bytes += chunk.length;
     });
-    await until('all of the response came', () => octets === 400 * (16_384 + 5));
+    await until('all of the response came', () => bytes === 400 * (16_384 + 5));
     session.destroy();
   });
 

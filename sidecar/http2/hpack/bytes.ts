@@ -11,10 +11,10 @@ const SHORT = 16;
 const TINY = 8;
 
 /**
- * The octets of [start, end) as a latin1 string, one char per octet. V8 keeps such strings compact and outside of the Buffer
+ * The bytes of [start, end) as a latin1 string, one char per byte. V8 keeps such strings compact and outside of the Buffer
  * heap, so fields hold them instead of slices of receive buffers.
  */
-export function sliceOctets(buffer: Buffer, start: number, end: number): string {
+export function sliceBytes(buffer: Buffer, start: number, end: number): string {
   const length = end - start;
   if (length <= TINY && start + TINY <= buffer.length) return sliceTiny(buffer, start).slice(0, length);
   return (buffer as unknown as Latin1Buffer).latin1Slice(start, end);
@@ -33,8 +33,8 @@ function sliceTiny(b: Buffer, at: number): string {
   );
 }
 
-/** Writes one octet for each char (all must be below 256) and returns the position after them. */
-export function writeOctets(text: string, out: Buffer, at: number): number {
+/** Writes one byte for each char (all must be below 256) and returns the position after them. */
+export function writeBytes(text: string, out: Buffer, at: number): number {
   const length = text.length;
   if (length > SHORT) {
     (out as unknown as Latin1Buffer).latin1Write(text, at);
