@@ -18,8 +18,6 @@ import { type ListenAddress, parseListen } from './transport/listen.js';
 import { DEFAULT_SERVER, parseServer, type ServerName } from './transport/servers.js';
 import { MAX_MESSAGE_BYTES } from './transport/transport.js';
 
-const USAGE =
-  'usage: serve --models DIR [--model NAME[=VERSION]]… [--golden | [--listen HOST:PORT|unix:/PATH] [--rest HOST:PORT|unix:/PATH] [--rest-host NAME]… [--control none|explicit] [--memory-budget SIZE] [--server engine|grpc-js] [--drain-timeout-ms N] [--exit-with-stdin]] [--json]';
 const DEFAULT_LISTEN = '127.0.0.1:8001';
 const DEFAULT_DRAIN_MS = 30_000;
 const STDOUT = 1;
@@ -61,7 +59,7 @@ async function main(): Promise<void> {
     args = readArguments(process.argv.slice(2));
   } catch (error) {
     log(messageOf(error));
-    process.stderr.write(`${USAGE}\n`);
+    process.stderr.write('(outrider serve --help says how it is used)\n');
     process.exit(2);
   }
   try {

@@ -10,7 +10,7 @@ import type { ModelBackend } from '../inbound/model-backend.js';
 import type { ModelInstance, ModelState } from '../inbound/model-instance.js';
 import { socketProblem } from '../runtime/process/socket-trust.js';
 import type { Timer } from '../runtime/time/timers.js';
-import type { FaultStrike, FaultHit } from '../supervise/supervisor.js';
+import type { FaultHit, FaultStrike } from '../supervise/supervisor.js';
 import type { ModelReport } from '../telemetry/reports.js';
 import { Pool } from '../transport/pool.js';
 import { combineActivity } from './combined-activity.js';

@@ -35,9 +35,12 @@ export async function certsCommand(services: readonly string[], options: CertsOp
   const { out, days, trustDomain, datacenter } = options;
   const wrong = services.find((service) => !NAME.test(service));
   if (wrong !== undefined)
-    throw new CommandFailure(`found ${JSON.stringify(wrong)}; expected the name of a service`, 2);
+    throw new CommandFailure(
+      `SERVICE: found ${JSON.stringify(wrong)}; expected lower-case letters, digits, "-", "_" and "."`,
+      2,
+    );
   if (!Number.isInteger(days) || days < 1 || days > MAX_DAYS)
-    throw new CommandFailure(`--days: expected a whole number from 1 to ${MAX_DAYS}`, 2);
+    throw new CommandFailure(`--days: found ${days}; expected a whole number from 1 to ${MAX_DAYS}`, 2);
   const files = ['roots.crt', ...services.flatMap((service) => [`${service}.crt`, `${service}.key`])];
   const taken = files.find((file) => existsSync(join(out, file)));
   if (taken !== undefined)

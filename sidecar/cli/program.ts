@@ -195,9 +195,9 @@ function addModelCommands(program: Command, done: (exitCode: number) => void): v
       'run a model on your inputs, and write them and its answer into the block `golden` of its model.yaml',
     )
     .argument('<DIR>', 'folder of the model, or of one version')
-    .requiredOption(
+    .option(
       '--input <NAME=VALUE>',
-      'as for `infer`; other inputs keep their golden values',
+      'as for `infer`; other inputs keep their golden values; without any, only the answer is renewed',
       collect,
       [],
     )

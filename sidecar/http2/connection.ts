@@ -22,7 +22,7 @@ import { canReceiveRun, credit, receiveDataBytes, receiveDataStart, widen } from
 import { announceInitialWindow } from './receive-window.js';
 import { flush } from './send.js';
 import { firstSettings, type LocalSettings, settingsPayload } from './settings.js';
-import { Chunk, LONG_LIST_BYTES, ByteCount, Parked, Stream, type StreamOwner } from './stream.js';
+import { ByteCount, Chunk, LONG_LIST_BYTES, Parked, Stream, type StreamOwner } from './stream.js';
 import type { Output } from './write-buffer.js';
 
 /** A client's connection with fewer stream ids left than this is replaced. */

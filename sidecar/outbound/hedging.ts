@@ -1,7 +1,7 @@
 import type { Endpoint } from '../cluster/endpoint.js';
 import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
-import { recordFailure, RetryState } from '../core/retry/retry.js';
+import { RetryState, recordFailure } from '../core/retry/retry.js';
 import { NEVER } from '../relay/call.js';
 import { dropAttempt } from '../relay/call-attempts.js';
 import { endpointWaitStartMs } from '../relay/call-timer.js';

@@ -1,8 +1,8 @@
 import type { Connection } from '../http2/connection.js';
 import { ErrorCode } from '../http2/constants.js';
 import {
-  LONG_LIST_BYTES,
   type ByteCount,
+  LONG_LIST_BYTES,
   STREAM_BYTES,
   type Stream,
   type StreamOwner,

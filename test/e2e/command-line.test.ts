@@ -42,7 +42,7 @@ describe('command line', function () {
       [['validate'], /missing required argument 'FILE'/],
       [['explain', 'UNAVAILBLE'], /did you mean UNAVAILABLE\?/],
       [['rollout', 'stauts', 'digits'], /found "stauts digits"; did you mean "status"\?/],
-      [['tap', '--rate', '0', '--admin', '127.0.0.1:1'], /^outrider: rate: found "0"/],
+      [['tap', '--rate', '0', '--admin', '127.0.0.1:1'], /^outrider: --rate: found "0"/],
       [['tap', '--count', 'x'], /--count: found "x"/],
       [['audit', 'verify', '--rots', 'x'], /Did you mean --roots\?[\s\S]*outrider audit verify --help/],
       [['status', '--admin', 'nonsense'], /--admin: found "nonsense"/],

@@ -7,7 +7,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { REPOSITORY } from '../kit/process/outrider.js';
-import { IS_UP, shellLines } from '../kit/process/page-lines.js';
+import { blocksOf, IS_UP, pageText, shellLines } from '../kit/process/page-lines.js';
+import { until } from '../kit/process/processes.js';
 import { ScratchDirectory } from '../kit/process/scratch-directory.js';
 
 /** Command lines without their comments. */
@@ -28,7 +29,8 @@ const SEVEN = /^7 {2}\(\d+\.\d %\)/;
 describe('the command lines of the README, CONFIGURE and IDENTITY', function () {
   this.timeout(180_000);
 
-  const seen = new Set<string>();
+  /** Those that no test has run yet. */
+  const left = [...LINES];
   let place: ScratchDirectory;
   beforeEach(() => {
     place = new ScratchDirectory();
@@ -37,10 +39,9 @@ describe('the command lines of the README, CONFIGURE and IDENTITY', function () 
 
   /** A line as the page has it. */
   const line = (start: string): string => {
-    const found = LINES.find((each) => each.startsWith(start) && !seen.has(each));
-    assert.ok(found !== undefined, `the pages have no further line ${start}…`);
-    seen.add(found);
-    return found;
+    const at = left.findIndex((each) => each.startsWith(start));
+    assert.ok(at >= 0, `the pages have no further line ${start}…`);
+    return left.splice(at, 1)[0]!;
   };
   /** One that ends at Ctrl-C alone. */
   const stays = (text: string, ready: RegExp) => place.start(text, ready);
@@ -50,16 +51,29 @@ describe('the command lines of the README, CONFIGURE and IDENTITY', function () 
   it('start the mesh of the demo, call it and watch it', async () => {
     assert.equal(line('npm ci && npm start'), 'npm ci && npm start');
     const { scripts } = JSON.parse(readFileSync(join(REPOSITORY, 'package.json'), 'utf8'));
-    assert.equal(scripts.start, 'npm run -s build && node dist/sidecar/main.js up mesh-config/demo.yaml');
+    assert.equal(
+      scripts.start,
+      'npm run -s build && exec node dist/sidecar/main.js up mesh-config/demo.yaml',
+    );
     await stays('outrider up mesh-config/demo.yaml', IS_UP);
+    await prints(line('npx outrider check'), /, 0 failed$/m);
+    await prints(line('npx outrider infer digits'), SEVEN);
+    await place.shell(line('kill -9 '));
     await prints(line('npx outrider infer digits'), SEVEN);
     await prints(line('npx outrider status'), /digits-3 +eligible/);
-    await prints(line('npx outrider check'), /, 0 failed$/m);
   });
 
-  it('run one sidecar with certificates that are made', async () => {
+  it('run a sidecar with certificates that are made, and a second one that calls it', async () => {
     await place.shell(line('npx outrider certs'));
     await stays(line('npx outrider sidecar'), /inbound on 0\.0\.0\.0:9443/);
+    place.scratch.write('web.yaml', blocksOf(pageText('IDENTITY.md'), 'yaml')[0]!);
+    await stays(line('npx outrider sidecar -c web.yaml'), /upstream digits on 127\.0\.0\.1:8850/);
+    const infer = line('npx outrider infer digits');
+    await until(
+      'the call is answered',
+      async () => SEVEN.test(await place.shell(infer).catch(() => '')),
+      30_000,
+    );
   });
 
   it('check a file', () => prints(line('npx outrider validate'), /^ok mesh-config\/demo\.yaml$/m));
@@ -71,7 +85,7 @@ describe('the command lines of the README, CONFIGURE and IDENTITY', function () 
 
   it('are all here, or said not to be', () => {
     assert.deepEqual(
-      LINES.filter((each) => !seen.has(each) && !(each in ELSEWHERE)),
+      left.filter((each) => !(each in ELSEWHERE)),
       [],
     );
     for (const each of Object.keys(ELSEWHERE)) assert.ok(LINES.includes(each), each);

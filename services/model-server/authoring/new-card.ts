@@ -106,7 +106,7 @@ function requireLabels(outputs: readonly TensorSpec[], labels: readonly string[]
   if (labels.length === 0 || outputs.some(fits)) return;
   const found = outputs.map(declared).join(', ');
   throw new Error(
-    `--labels: found ${labels.length}, expected as many as the last dimension of an output: ${found}`,
+    `--labels: found ${labels.length} names, expected as many as the last dimension of an output: ${found}`,
   );
 }
 

@@ -30,7 +30,7 @@ export function chooseModels(root: string, found: readonly Found[], names: reado
   const missing = [...wanted.keys()].filter((name) => !found.some((f) => f.name === name));
   if (missing.length > 0) {
     const there = found.length === 0 ? 'no model' : quoted(found.map((f) => f.name));
-    throw new RepositoryError(`model directory ${root}: found ${there}, expected ${quoted(missing)}`);
+    throw new RepositoryError(`--model: found ${quoted(missing)}; model directory ${root} has ${there}`);
   }
   return found.flatMap((f) => {
     const version = wanted.get(f.name);

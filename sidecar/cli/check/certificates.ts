@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import type { Identity } from '../../identity/identity.js';
 import { MappedIds } from '../../identity/mapped-ids.js';
-import { assembleIdentity } from '../../identity/sources/assemble-identity.js';
+import { assembleIdentity, problemInFiles } from '../../identity/sources/assemble-identity.js';
 import { isProblem } from '../../identity/spiffe.js';
 import { readCertificate } from '../../identity/x509/certificate.js';
 import { certificatesFromPem } from '../../identity/x509/pem.js';
@@ -34,7 +34,7 @@ export function checkCertificates(
     const ids = identity.ids && new MappedIds(identity.ids);
     const expected = { trustDomain, service: services[0] ?? '', ids };
     const found = assembleIdentity(parts, expected, wallNowMs);
-    if (isProblem(found)) return [failed('certificate', `${cert}: ${found.problem}`, renew)];
+    if (isProblem(found)) return [failed('certificate', problemInFiles(found.problem, identity), renew)];
     return [
       leafFinding(cert, found, wallNowMs),
       ...rootFindings(roots, parts.rootsPem, wallNowMs),

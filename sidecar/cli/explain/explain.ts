@@ -39,10 +39,7 @@ export function foundOf(words: readonly string[]): readonly Known[] {
     const found = lookUp(word);
     if (found.kind !== 'unknown') return found;
     const near = found.near === undefined ? '' : `; did you mean ${found.near}?`;
-    throw new CommandFailure(
-      `nothing is known of "${found.word}"${near} (\`outrider explain\` lists all reasons)`,
-      2,
-    );
+    throw new CommandFailure(`unknown reason "${found.word}"${near} (\`outrider explain\` lists all)`, 2);
   });
 }
 

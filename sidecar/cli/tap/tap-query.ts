@@ -46,7 +46,7 @@ export function tapQuery(words: readonly string[], { sample, rate }: TapBounds):
   if (sample !== undefined) query.set('sample', sample);
   if (rate !== undefined) query.set('rate', rate);
   const problem = tapProblem(query);
-  if (problem !== undefined) throw new CommandFailure(problem, 2);
+  if (problem !== undefined) throw new CommandFailure(problem.replace(/^(?=(?:sample|rate): )/, '--'), 2);
   return query;
 }
 
@@ -56,5 +56,5 @@ function unknown(word: string): string {
   const near = nearest(word.split('=', 1)[0]!, known);
   const hint = near === undefined ? '' : `; did you mean ${near}?`;
   const forms = `${Object.keys(NAMES).join('=, ')}=, ${Object.keys(WORDS).join(', ')}`;
-  return `found the filter "${word}"${hint} (expected ${forms})`;
+  return `unknown filter "${word}"${hint}; expected ${forms}`;
 }

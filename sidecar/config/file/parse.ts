@@ -160,16 +160,16 @@ const OTHER_KIND = {
 function placeHint(kind: FileKind, path: Path, option: string, near: string): string {
   if (path.length > 0) {
     const below = near === '' ? blocksBelow(kind === 'mesh' ? meshFile : sidecarFile, path, option) : [];
-    return below.length === 0 ? near : `; it stands below ${below.join(' or ')}`;
+    return below.length === 0 ? near : `; set it in ${below.join(' or ')}`;
   }
   const [own, other, otherName] =
     kind === 'mesh' ? [meshFile, sidecarFile, 'a sidecar file'] : [sidecarFile, meshFile, 'a mesh file'];
   if (Object.hasOwn(other.shape, option)) return `; it is an option of ${otherName}`;
   if (near !== '') return near;
   const here = blocksWith(own, option);
-  if (here.length > 0) return `; it stands below ${here.join(' or ')}`;
+  if (here.length > 0) return `; set it in ${here.join(' or ')}`;
   const there = blocksWith(other, option);
-  return there.length === 0 ? '' : `; in ${otherName} it stands below ${there.join(' or ')}`;
+  return there.length === 0 ? '' : `; in ${otherName}, set it in ${there.join(' or ')}`;
 }
 
 interface Built<T> {

@@ -1,7 +1,7 @@
-import { HpackError } from './errors.js';
-import { huffmanDecode, huffmanBytes } from './huffman.js';
-import { FieldError, type Name, recentName, Volatility } from './name.js';
 import { sliceBytes, writeBytes } from './bytes.js';
+import { HpackError } from './errors.js';
+import { huffmanBytes, huffmanDecode } from './huffman.js';
+import { FieldError, type Name, recentName, Volatility } from './name.js';
 import { Token } from './tokens.js';
 
 export { FieldError } from './name.js';

@@ -1,8 +1,8 @@
+import { sliceBytes, writeBytes } from './bytes.js';
 import type { HeaderField } from './field.js';
 import { huffmanEncode, huffmanLength } from './huffman.js';
 import { writeInteger } from './integer.js';
 import type { Name } from './name.js';
-import { sliceBytes, writeBytes } from './bytes.js';
 
 /** First byte and, for the index that follows, prefix mask: RFC 7541 6.2.1–6.2.3. */
 export const Representation = {

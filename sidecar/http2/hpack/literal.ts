@@ -1,10 +1,10 @@
+import { sliceBytes } from './bytes.js';
 import { HpackError } from './errors.js';
 import { FieldError, HeaderField, isBlank, isUnsafe, MAX_CACHED_VALUE_BYTES, textFault } from './field.js';
 import { fieldCache, nameCache } from './field-cache.js';
-import { huffmanDecode, huffmanBytes } from './huffman.js';
+import { huffmanBytes, huffmanDecode } from './huffman.js';
 import { type Cursor, readInteger } from './integer.js';
 import { MAX_CACHED_NAME_BYTES, type Name, nameOf, Volatility } from './name.js';
-import { sliceBytes } from './bytes.js';
 import { STATIC_FIELDS, staticIndexOf } from './static-table.js';
 import { Token } from './tokens.js';
 

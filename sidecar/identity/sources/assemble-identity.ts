@@ -24,7 +24,7 @@ export function assembleIdentity(
   const trust = createPeerTrust(expected.trustDomain, parts.rootsPem, expected.ids);
   if (isProblem(trust)) return { problem: `roots: ${trust.problem}` };
   const [leafDer, ...chainDer] = certificatesFromPem(parts.certChainPem);
-  if (!leafDer) return { problem: 'certificate: no certificate found' };
+  if (!leafDer) return { problem: 'certificate: no certificate found; expected PEM' };
   const facts = readCertificate(leafDer);
   if (isProblem(facts)) return { problem: `certificate: ${facts.problem}` };
   const key = readKey(parts.keyPem);
@@ -59,4 +59,14 @@ function refusedByOpenSsl(parts: IdentityParts): IdentityProblem | undefined {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
     return { problem: `certificate or key refused by OpenSSL (${code})` };
   }
+}
+
+/** A problem of `assembleIdentity` with the file that has it. */
+export function problemInFiles(
+  problem: string,
+  { cert, key, roots }: { readonly cert: string; readonly key: string; readonly roots: string },
+): string {
+  const [part] = problem.split(':', 1);
+  const file = part === 'roots' ? roots : part === 'key' ? key : cert;
+  return `${file}: ${problem}`;
 }

@@ -12,7 +12,7 @@ import type {
 } from '../identity.js';
 import type { MappedIds } from '../mapped-ids.js';
 import { type IdentityProblem, isProblem } from '../spiffe.js';
-import { assembleIdentity } from './assemble-identity.js';
+import { assembleIdentity, problemInFiles } from './assemble-identity.js';
 import { expiryWarning } from './expiry.js';
 import { isSameParts, readIdentityFiles } from './secret-files.js';
 
@@ -123,7 +123,8 @@ export class FileIdentitySource implements IdentitySource {
 
   private check(parts: IdentityParts | IdentityProblem): Identity | IdentityProblem {
     if (isProblem(parts)) return parts;
-    return assembleIdentity(parts, this.options, this.options.clock.wallNow());
+    const made = assembleIdentity(parts, this.options, this.options.clock.wallNow());
+    return isProblem(made) ? { problem: problemInFiles(made.problem, this.options.paths) } : made;
   }
 
   private accept(next: Identity): void {

@@ -145,7 +145,7 @@ export function parseRoots(
   trustDomain: string,
   ders: readonly Uint8Array[],
 ): readonly ParsedCertificate[] | IdentityProblem {
-  if (ders.length === 0) return { problem: 'no root certificate found' };
+  if (ders.length === 0) return { problem: 'no root certificate found; expected PEM' };
   const roots: ParsedCertificate[] = [];
   for (const [index, der] of ders.entries()) {
     const root = parseCertificate(der);

@@ -1,5 +1,5 @@
 import * as crypto from 'node:crypto';
-import { mix, ByteHash } from '../../http2/byte-ops.js';
+import { ByteHash, mix } from '../../http2/byte-ops.js';
 import { headerViewOf } from '../../http2/header-view.js';
 import type { HeaderField } from '../../http2/hpack/field.js';
 import type { HeaderBlock, StableList } from '../../http2/hpack/header-list.js';

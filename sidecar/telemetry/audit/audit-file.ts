@@ -127,7 +127,7 @@ function readTail(path: string): {
     if (end === 0) return { size: size - cutBytes, cutBytes };
     const line = tail.toString('utf8', end < 2 ? 0 : tail.lastIndexOf(NEWLINE, end - 2) + 1, end - 1);
     const entry = parseEntry(line);
-    if (entry === undefined) throw new Error(`${path}: its last line is no line of an audit log`);
+    if (entry === undefined) throw new Error(`${path}: the last line is not a line of an audit log`);
     return { head: headAt(entry.n, line), size: size - cutBytes, cutBytes };
   } finally {
     closeSync(fd);

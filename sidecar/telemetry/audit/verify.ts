@@ -199,7 +199,9 @@ export class AuditVerifier {
 /** Why a text is no line; the end of a file may be missing, as when it was cut off. */
 function whyNone(text: string): string {
   const isCut = text.startsWith('{"n":') && !text.endsWith('}');
-  return isCut ? 'it breaks off: its end was cut off, or is being written' : 'it is no line of an audit log';
+  return isCut
+    ? 'it breaks off: its end was cut off, or is being written'
+    : 'not a line of an audit log; expected the JSON that a sidecar with `audit` writes';
 }
 
 /** A line of a file. */

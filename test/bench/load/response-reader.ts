@@ -4,7 +4,7 @@
  * comparison of bytes.
  */
 
-import { huffmanDecode, huffmanBytes } from '../../../sidecar/http2/hpack/huffman.js';
+import { huffmanBytes, huffmanDecode } from '../../../sidecar/http2/hpack/huffman.js';
 import { Cursor, readInteger } from '../../../sidecar/http2/hpack/integer.js';
 import { type Field, HpackTable } from '../../kit/http2/hpack-lite.js';
 

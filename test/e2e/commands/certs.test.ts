@@ -60,9 +60,9 @@ describe('outrider certs', function () {
   });
 
   for (const [args, problem] of [
-    [['Digits'], /found "Digits"; expected the name of a service/],
-    [['../x'], /expected the name of a service/],
-    [['digits', '--days', '0'], /--days: expected a whole number from 1 to 3650/],
+    [['Digits'], /SERVICE: found "Digits"; expected lower-case letters/],
+    [['../x'], /SERVICE: found .*; expected lower-case letters/],
+    [['digits', '--days', '0'], /--days: found 0; expected a whole number from 1 to 3650/],
   ] as const)
     it(`refuses ${args.join(' ')}`, async () => {
       const { code, stderr } = await outrider(['certs', ...args, '--out', out]);

@@ -131,7 +131,7 @@ describe('outrider init', function () {
     const { stderr } = await init(arithmeticModel(), '--labels', 'one,two,three');
     assert.match(
       stderr,
-      /--labels: found 3, expected as many as the last dimension of an output: sum FP32 \[rows,2\]/,
+      /--labels: found 3 names, expected as many as the last dimension of an output: sum FP32 \[rows,2\]/,
     );
   });
 

@@ -163,7 +163,7 @@ describe('the process of a model server', () => {
     await assertEnds(unknown, 1);
     assert.equal(
       unknown.stderr(),
-      `outrider serve: model directory ${directory}/models: found 'loop', 'other', expected 'lop'\n`,
+      `outrider serve: --model: found 'lop'; model directory ${directory}/models has 'loop', 'other'\n`,
     );
   });
 
@@ -175,7 +175,7 @@ describe('the process of a model server', () => {
       [['--models', directory, '--modle', 'x'], /Unknown option '--modle'/],
       [['--models', directory, '--drain-timeout-ms', 'soon'], /found 'soon', expected whole milliseconds/],
     ];
-    const usage = /usage: serve --models DIR/;
+    const usage = /\(outrider serve --help says how it is used\)/;
     await Promise.all(wrong.map(([args, says]) => assertEnds(spawnService(args), 2, says, usage)));
   });
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { areSameBytes, copyBytes, ByteHash } from '../../../sidecar/http2/byte-ops.js';
+import { areSameBytes, ByteHash, copyBytes } from '../../../sidecar/http2/byte-ops.js';
 
 /** Bytes that lie anywhere within their memory, as slices of reads do. */
 function bytes(n: number, offset: number, seed = 1): Buffer {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { ProcessFaults } from '../../../../sidecar/app/faults/process-faults.js';
-import type { FaultStrike, FaultHit } from '../../../../sidecar/supervise/supervisor.js';
+import type { FaultHit, FaultStrike } from '../../../../sidecar/supervise/supervisor.js';
 import type { AuditTrail } from '../../../../sidecar/telemetry/audit/trail.js';
 import type { ModelReport } from '../../../../sidecar/telemetry/reports.js';
 import { ManualClock } from '../../../kit/time/manual-clock.js';

@@ -49,7 +49,9 @@ describe('outrider audit verify', () => {
     const { files } = log();
     const broken = scratch.write('log', 'nonsense\n');
     assert.equal(await run([files[0], broken]), 1);
-    assert.deepEqual(printed, [`${broken}:1: it is no line of an audit log`]);
+    assert.deepEqual(printed, [
+      `${broken}:1: not a line of an audit log; expected the JSON that a sidecar with \`audit\` writes`,
+    ]);
   });
 
   it('passes over the locks of a sidecar that runs, which LOG* finds too', async () => {

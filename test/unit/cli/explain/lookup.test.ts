@@ -60,7 +60,7 @@ describe('outrider explain', () => {
     assert.deepEqual(names('the', 'model', 'does', 'not', 'answer'), ['the model does not answer']);
     assert.throws(
       () => names('overloaded', 'overload'),
-      /nothing is known of "overload"; did you mean overloaded/,
+      /unknown reason "overload"; did you mean overloaded/,
     );
   });
 

@@ -70,7 +70,7 @@ describe('the filter of outrider tap', () => {
   });
 
   it('is refused where a word is none of its own, with the nearest', () => {
-    assert.throws(() => tapQuery(['stauts=14'], {}), /found the filter "stauts=14"; did you mean status\?/);
+    assert.throws(() => tapQuery(['stauts=14'], {}), /unknown filter "stauts=14"; did you mean status\?/);
     assert.throws(() => tapQuery(['digits'], {}), { exitCode: 2 });
   });
 });

@@ -22,7 +22,7 @@ describe('where an option belongs', () => {
             .map(({ path, message }) => `${path}: ${message.split('; ').at(-1)}`);
     const mesh = 'services: { a: { models: /x } }\nupstreams: {}\nidentity: {}\nservces: {}\nlimit: {}\n';
     assert.deepEqual(messages(parseMeshFile(mesh, 'f')), [
-      'upstreams: it stands below services.NAME or caller',
+      'upstreams: set it in services.NAME or caller',
       'identity: it is an option of a sidecar file',
       'servces: did you mean "services"?',
       // One of a sidecar file is called so, below model.restart.
@@ -31,8 +31,8 @@ describe('where an option belongs', () => {
     const sidecar =
       'service: a\ninbound: { listen: 127.0.0.1:1, local: 127.0.0.1:2, mtls: off }\nupstreams: {}\nreplicas: 3\nleaf_lifetime: 1h\n';
     assert.deepEqual(messages(parseSidecarFile(sidecar, 'f')), [
-      'upstreams: it stands below outbound',
-      'replicas: in a mesh file it stands below services.NAME',
+      'upstreams: set it in outbound',
+      'replicas: in a mesh file, set it in services.NAME',
       'leaf_lifetime: it is an option of a mesh file',
     ]);
   });
@@ -43,9 +43,9 @@ describe('where an option belongs', () => {
       const result = parseMeshFile(text, 'f');
       return result.ok ? [] : result.problems.map(({ message }) => message.split('; ').at(-1));
     };
-    assert.deepEqual(problemsWith('timeout: 5s'), ['it stands below health or routes[]']);
-    assert.deepEqual(problemsWith('idempotent: true'), ['it stands below routes[]']);
-    assert.deepEqual(problemsWith('consecutive_faults: 3'), ['it stands below ejection']);
+    assert.deepEqual(problemsWith('timeout: 5s'), ['set it in health or routes[]']);
+    assert.deepEqual(problemsWith('idempotent: true'), ['set it in routes[]']);
+    assert.deepEqual(problemsWith('consecutive_faults: 3'), ['set it in ejection']);
     assert.deepEqual(problemsWith('ejecton: {}'), ['did you mean "ejection"?']);
     assert.match(problemsWith('nonsense: 1')[0]!, /^expected one of /);
   });

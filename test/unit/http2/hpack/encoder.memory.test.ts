@@ -5,7 +5,7 @@ import v8 from 'node:v8';
 import vm from 'node:vm';
 import { Encoder } from '../../../../sidecar/http2/hpack/encoder.js';
 import { makeField } from '../../../../sidecar/http2/hpack/field.js';
-import { fieldCache, nameCache, ByteCache } from '../../../../sidecar/http2/hpack/field-cache.js';
+import { ByteCache, fieldCache, nameCache } from '../../../../sidecar/http2/hpack/field-cache.js';
 import { MAX_TRIE_NODES, StableList } from '../../../../sidecar/http2/hpack/header-list.js';
 import { decode, literal, newDecoder } from '../../../kit/http2/hpack-blocks.js';
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import {
+  huffmanBytes,
   huffmanDecode,
   huffmanEncode,
   huffmanLength,
-  huffmanBytes,
 } from '../../../../sidecar/http2/hpack/huffman.js';
 import { hex } from '../../../kit/http2/hpack-blocks.js';
 

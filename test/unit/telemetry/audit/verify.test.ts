@@ -97,7 +97,7 @@ describe('the verification of an audit log', () => {
     assert.match(faultOf([...log.slice(0, 6), log[5]!, ...log.slice(6)])?.why ?? '', /moved or repeated/);
     assert.match(
       faultOf([...log.slice(0, 6), 'not JSON', ...log.slice(6)])?.why ?? '',
-      /no line of an audit log/,
+      /not a line of an audit log/,
     );
   });
 

@@ -12,14 +12,15 @@ import type { Timeline } from './timeline.js';
 const WIDTH = 480;
 const LEFT = 46;
 const RIGHT = 10;
-const CALLS = { top: 18, height: 66 };
-const STRIP = { top: 88, height: 18 };
-const LATENCY = { top: 122, height: 54 };
-const AXIS_TOP = 190;
-const HEIGHT = 196;
-const HEAD = 40;
+const CALLS = { top: 20, height: 66 };
+/** Room for the signs of marks: lanes below each other, and the width that no other sign may touch. */
+const STRIP = { top: 90, lanes: 3, lane: 13, sign: 13 };
+const LATENCY = { top: 151, height: 54 };
+const AXIS_TOP = 219;
+const HEIGHT = 225;
+const HEAD = 56;
 /** Where the entries of the legend begin; a word has as much room as it needs in a wide font. */
-const LEGEND_X = { right: 6, degraded: 56, failed: 132, wrong: 186, fault: 240 } as const;
+const LEGEND_X = { right: 6, degraded: 56, failed: 132, wrong: 186, fault: 246 } as const;
 /** Least latency on the scale, ms. */
 const LEAST_MS = 1;
 
@@ -87,7 +88,7 @@ function legend(): Markup {
       html`<rect class="tl-${end}" x="${LEGEND_X[end]}" y="24" width="9" height="9"/><text x="${LEGEND_X[end] + 12}" y="32">${end}</text>`,
   );
   const at = LEGEND_X.fault;
-  return html`${entries}<rect class="tl-fault" x="${at}" y="24" width="9" height="9"/><text x="${at + 12}" y="32">fault   ▼ ejected ▲ back ↻ restarted</text>`;
+  return html`${entries}<rect class="tl-fault" x="${at}" y="24" width="9" height="9"/><text x="${at + 12}" y="32">fault</text><text x="6" y="48">▼ ejected   ▲ back   ✕ ended   ↻ restarted</text>`;
 }
 
 /** The parts from the back to the front. */
@@ -124,7 +125,7 @@ function grid({ stepMs }: Timeline, { endMs, mostCalls, mostMs }: Scales, x: Pla
     (ms) =>
       html`<path class="tl-line" d="M${LEFT} ${latencyY(ms, mostMs)}H${end}" stroke-dasharray="2 3"/><text x="${LEFT - 4}" y="${latencyY(ms, mostMs) + 4}" text-anchor="end">${duration(ms)}</text>`,
   );
-  return html`<text x="${LEFT}" y="11">calls made in each ${duration(stepMs)}</text><text x="${LEFT - 4}" y="${CALLS.top + 8}" text-anchor="end">${mostCalls}</text><text x="${LEFT - 4}" y="${bottom}" text-anchor="end">0</text><path class="tl-line" d="M${LEFT} ${bottom}H${end}"/><text x="${LEFT}" y="${LATENCY.top - 4}">their latency: ● median, ○ p99</text>${levels}<path class="tl-line" d="M${LEFT} ${LATENCY.top + LATENCY.height}H${end}"/>${seconds}`;
+  return html`<text x="${LEFT}" y="11">calls made in each ${duration(stepMs)}</text><text x="${LEFT - 4}" y="${CALLS.top + 8}" text-anchor="end">${mostCalls}</text><text x="${LEFT - 4}" y="${bottom}" text-anchor="end">0</text><path class="tl-line" d="M${LEFT} ${bottom}H${end}"/><text x="${LEFT}" y="${LATENCY.top - 7}">their latency: ● median, ○ p99</text>${levels}<path class="tl-line" d="M${LEFT} ${LATENCY.top + LATENCY.height}H${end}"/>${seconds}`;
 }
 
 /** One path for each end, stacked: right at the bottom, failed and wrong on top of it. */
@@ -156,11 +157,35 @@ function dots({ intervals, stepMs }: Timeline, { mostMs }: Scales, x: Place): Pi
 
 /** A sign for each mark; its text is shown where the pointer rests on it, and in the list below the picture. */
 function signs({ marks }: Timeline, x: Place): Piece {
-  return marks.map(({ atMs, kind, replica, text }) => {
+  const places = placedSigns(marks.map(({ atMs }) => x(Math.max(0, atMs))));
+  return marks.map(({ atMs, kind, replica, text }, i) => {
+    const place = places[i];
+    if (place === undefined) return '';
     const { sign } = MARK_SIGNS[kind] ?? { sign: '•' };
     const about = `${duration(Math.max(0, atMs))}: ${kind}${replica === undefined ? '' : ` ${replica}`}: ${text}`;
-    return html`<text class="tl-mark" x="${x(Math.max(0, atMs))}" y="${STRIP.top + 12}" text-anchor="middle">${sign}<title>${about}</title></text>`;
+    const y = STRIP.top + STRIP.lane * (place.lane + 1) - 1;
+    return html`<text class="tl-mark" x="${place.x}" y="${y}" text-anchor="middle">${sign}<title>${about}</title></text>`;
   });
+}
+
+/**
+ * Where the signs of marks at these places stand so that none lies on another: in the first lane with room. Undefined where no lane has
+ * room: the list below the picture has that mark.
+ */
+export function placedSigns(
+  wanted: readonly number[],
+): readonly ({ readonly x: number; readonly lane: number } | undefined)[] {
+  const ends: number[] = new Array(STRIP.lanes).fill(Number.NEGATIVE_INFINITY);
+  const placed: ({ x: number; lane: number } | undefined)[] = wanted.map(() => undefined);
+  const order = wanted.map((_, i) => i).sort((a, b) => wanted[a]! - wanted[b]!);
+  for (const i of order) {
+    const x = wanted[i]!;
+    const lane = ends.findIndex((end) => end <= x - STRIP.sign / 2);
+    if (lane < 0) continue;
+    ends[lane] = x + STRIP.sign / 2;
+    placed[i] = { x, lane };
+  }
+  return placed;
 }
 
 /** Height on a logarithmic scale from 1 ms to the greatest latency. */

@@ -147,7 +147,9 @@ describe('ConnectIdentity', () => {
     await at(ROOTS).answer(7, answer);
     await at(LEAF).answer(7, leafAnswer(await leafOf(root)));
     assert.equal(identity.current()!.rootsPem, root.pem);
-    assert.deepEqual(problems, ['a root that Consul lists is not used: no root certificate found']);
+    assert.deepEqual(problems, [
+      'a root that Consul lists is not used: no root certificate found; expected PEM',
+    ]);
   });
 
   it('an identity from Connect keeps what it has through garbage, and quotes none of it', async () => {

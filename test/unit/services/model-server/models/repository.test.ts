@@ -183,11 +183,13 @@ describe('a model repository', () => {
     putGood('a', 'b');
     await assert.rejects(
       startHarness(models, ['a', 'x', 'y']),
-      (e) => e instanceof RepositoryError && /: found 'a', 'b', expected 'x', 'y'$/.test(e.message),
+      (e) =>
+        e instanceof RepositoryError &&
+        /--model: found 'x', 'y'; model directory .* has 'a', 'b'$/.test(e.message),
     );
     rmSync(join(models, 'a'), { recursive: true });
     rmSync(join(models, 'b'), { recursive: true });
-    await assert.rejects(startHarness(models, ['x']), /: found no model, expected 'x'$/);
+    await assert.rejects(startHarness(models, ['x']), /--model: found 'x'; model directory .* has no model$/);
   });
 
   it('serves a model whose rows depend on each other when its card declares no batching', async () => {

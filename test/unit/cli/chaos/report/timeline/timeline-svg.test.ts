@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { timelineOf } from '../../../../../../sidecar/cli/chaos/report/timeline/timeline.js';
 import {
+  placedSigns,
   scalesOf,
   timelineFile,
   timelineSvg,
@@ -21,6 +22,21 @@ describe('the picture of a timeline', () => {
       assert.match(text, new RegExp(`<path class="tl-${end}" d="M`));
     assert.doesNotMatch(text, /<path class="tl-wrong"/);
     assert.equal(text.match(/class="tl-mark"/g)?.length, 4);
+  });
+
+  it('has no sign on another one: they go to lanes, and what has no room is in the list alone', () => {
+    const wanted = [100, 100, 104, 108, 112, 200, 120, 300];
+    const places = placedSigns(wanted);
+    assert.deepEqual(places[3], undefined);
+    for (const [i, one] of places.entries())
+      for (const other of places.slice(i + 1))
+        if (one !== undefined && other !== undefined && one.lane === other.lane)
+          assert.ok(Math.abs(one.x - other.x) >= 13, `${one.x} and ${other.x} in lane ${one.lane}`);
+    assert.deepEqual(
+      places.map((place) => place?.x),
+      wanted.map((x, i) => (i === 3 || i === 4 ? places[i]?.x : x)),
+      'a sign stands at its time',
+    );
   });
 
   it('draws calls in the scale of all pictures beside it', () => {
