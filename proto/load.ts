@@ -58,13 +58,13 @@ export interface HealthService {
 export interface Protocols {
   readonly inference: InferenceService;
   readonly health: HealthService;
-  /** Everything, as server reflection wants it. */
-  readonly definitions: PackageDefinition;
 }
 
-/** Absolute path of one of the .proto files, for tools that read them themselves (grpcurl `-proto`). */
-export function protoFile(name: 'inference.proto' | 'health.proto' | 'vllm-engine.proto'): string {
-  // This file runs as proto/load.ts or as dist/proto/load.js; the .proto files are only in the former's directory.
+/** Absolute path of one of the .proto files, or of what is made of them. */
+export function protoFile(
+  name: 'inference.proto' | 'health.proto' | 'vllm-engine.proto' | 'descriptors.json',
+): string {
+  // This file runs as proto/load.ts or as dist/proto/load.js; the files are only in the former's directory.
   const beside = fileURLToPath(new URL(name, import.meta.url));
   return existsSync(beside) ? beside : fileURLToPath(new URL(`../../proto/${name}`, import.meta.url));
 }
@@ -77,14 +77,23 @@ export function protocols(): Protocols {
   return loaded;
 }
 
-function read(): Protocols {
-  const definitions = loadSync([protoFile('inference.proto'), protoFile('health.proto')], {
+function readDefinitions(): PackageDefinition {
+  return loadSync([protoFile('inference.proto'), protoFile('health.proto')], {
     keepCase: true,
     longs: String,
     enums: String,
     defaults: true,
     oneofs: true,
   });
+}
+
+/** Everything that the .proto files define, with names as protoc gives them in the descriptors of files. */
+export function describedDefinitions(): PackageDefinition {
+  return withProtocNames(readDefinitions(), fileDescriptorCodec());
+}
+
+function read(): Protocols {
+  const definitions = readDefinitions();
   const inference = service(definitions, 'inference.GRPCInferenceService') as unknown as InferenceService;
   return {
     inference: {
@@ -97,7 +106,6 @@ function read(): Protocols {
       ModelStreamInfer: { ...inference.ModelStreamInfer, requestDeserialize: decodeInferRequest },
     },
     health: service(definitions, 'grpc.health.v1.Health') as unknown as HealthService,
-    definitions: withProtocNames(definitions, fileDescriptorCodec()),
   };
 }
 
@@ -121,7 +129,7 @@ export function small<Message>(deserialize: (bytes: Buffer) => Message): (bytes:
 }
 
 /** The library reads a string that is cut off as a shorter one; here it is an error like any other truncation. */
-function strict<Message>(deserialize: (bytes: Buffer) => Message): (bytes: Buffer) => Message {
+export function strict<Message>(deserialize: (bytes: Buffer) => Message): (bytes: Buffer) => Message {
   return (bytes) => {
     requireWholeFields(bytes);
     return deserialize(bytes);

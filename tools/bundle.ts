@@ -59,7 +59,7 @@ const { metafile } = await build({
   metafile: true,
   legalComments: 'none',
   logLevel: 'warning',
-  external: ['onnxruntime-node', '@grpc/grpc-js', '@grpc/proto-loader', '@grpc/reflection'],
+  external: ['onnxruntime-node', '@grpc/grpc-js', '@grpc/proto-loader'],
   banner: { js: REQUIRE },
   plugins: [ownAddress, oneLanguage],
 });

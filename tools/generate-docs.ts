@@ -1,10 +1,11 @@
 /**
- * Writes the generated files of mesh-config/ and docs/, and the tables of a chaos report where one was adopted. Run by `npm run
+ * Writes the generated files of mesh-config/, docs/ and proto/, and the tables of a chaos report where one was adopted. Run by `npm run
  * generate`; a test fails when they are out of date.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { madeDescriptors } from '../proto/descriptors.js';
 import { cardSchema } from '../services/model-server/models/card.js';
 import { withKeyTable } from './card-reference.js';
 import { generatedFiles } from './generated-files.js';
@@ -21,6 +22,7 @@ writeFileSync(join(root, 'docs', 'REASONS.md'), reasonsReference());
 const page = join(target, 'MODEL.md');
 writeFileSync(page, withKeyTable(readFileSync(page, 'utf8'), cardSchema));
 writeSurvivalPages(root);
+writeFileSync(join(root, 'proto', 'descriptors.json'), madeDescriptors());
 
 /** Where metric families are made. */
 function sources(): string[] {

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { chooseModels, findModels } from './models/repository.js';
 import type { ControlMode } from './protocol/serving.js';
-import { messageOf, silenceTransportLog } from './rpc.js';
+import { messageOf } from './rpc.js';
 import type { RunLog } from './runs/run-log.js';
 import { startWatcher } from './runs/watcher.js';
 import type { ModelServer } from './server.js';
@@ -53,7 +53,6 @@ interface Arguments {
 }
 
 async function main(): Promise<void> {
-  silenceTransportLog();
   let args: Arguments;
   try {
     args = readArguments(process.argv.slice(2));

@@ -40,7 +40,6 @@ const VENDORS: VendorTable = {
     'sidecar/cli/chaos/',
   ],
   '@grpc/proto-loader': ['proto/load.ts', 'proto/reflection.ts', 'proto/vllm-service.ts'],
-  '@grpc/reflection': ['services/model-server/transport/reflection.ts'],
   '@peculiar/x509': ['sidecar/identity/ca/certificate-builder.ts'],
   commander: [
     'sidecar/cli/chaos/commands.ts',

@@ -17,7 +17,7 @@ import { squeezeFolder } from './squeeze.js';
 const MAIN = 'dist/sidecar/main.js';
 const THREAD = 'dist/sidecar/discovery/consul/parser/worker.js';
 /** Packages that the bundle leaves outside (tools/bundle.ts), and the one that it asks for by `require`. */
-const BESIDE_THE_BUNDLE = ['@grpc/grpc-js', '@grpc/proto-loader', '@grpc/reflection', 're2js'];
+const BESIDE_THE_BUNDLE = ['@grpc/grpc-js', '@grpc/proto-loader', 're2js'];
 const { values } = parseArgs({
   options: { out: { type: 'string', default: '.' }, repository: { type: 'string' } },
 });

@@ -1,22 +1,9 @@
-/** Other model services, called through the upstreams of the own sidecar by stock gRPC. */
+/** Other model services, called through the upstreams of the own sidecar. */
 
-import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
-import { isDatatype, type Tensor } from '../../../proto/datatypes.js';
-import { protocols } from '../../../proto/load.js';
-import type { ModelInferResponse } from '../../../proto/messages.js';
-import { decodeRaw, encodeRaw } from '../../../proto/tensors.js';
-import {
-  type ModelRequest,
-  type Tensors,
-  type Upstream,
-  type UpstreamAnswer,
-  UpstreamError,
-} from './model-code.js';
+import type { ModelRequest, Tensors, Upstream, UpstreamAnswer } from './model-code.js';
+import type { UpstreamClient } from './upstream-client.js';
 
 const PREFIX = 'OUTRIDER_UPSTREAM_';
-const INTERNAL = 13;
-/** What the sidecar needs to see of the request that is served, and nothing else. */
-const TRACE_CONTEXT = ['traceparent', 'tracestate'];
 
 /** The environment variable with the address of an upstream: `find-text` is OUTRIDER_UPSTREAM_FIND_TEXT. */
 function upstreamVariable(name: string): string {
@@ -25,7 +12,7 @@ function upstreamVariable(name: string): string {
 
 /** Clients by upstream, one connection each. Throws an Error that names the variable which is not set. */
 export class Upstreams {
-  private readonly clients = new Map<string, UpstreamClient>();
+  private readonly clients = new Map<string, LoadedUpstream>();
 
   constructor(private readonly environment: Readonly<Record<string, string | undefined>>) {}
 
@@ -38,7 +25,7 @@ export class Upstreams {
         throw new Error(
           `upstream '${name}': ${variable} is not set; expected the address of the sidecar's upstream`,
         );
-      client = new UpstreamClient(name, target);
+      client = new LoadedUpstream(name, target);
       this.clients.set(name, client);
     }
     return client;
@@ -50,89 +37,19 @@ export class Upstreams {
   }
 }
 
-class UpstreamClient implements Upstream {
-  private readonly client: Client;
+/** The library that calls it is loaded with the first upstream: most model services have none. */
+class LoadedUpstream implements Upstream {
+  private readonly client: Promise<UpstreamClient>;
 
-  constructor(
-    private readonly name: string,
-    target: string,
-  ) {
-    this.client = new Client(target, credentials.createInsecure(), {
-      'grpc.enable_retries': 0,
-      'grpc.max_send_message_length': -1,
-      'grpc.max_receive_message_length': -1,
-      // A sidecar that is away for a moment is dialled again at once: what it means for calls, the sidecar decides.
-      'grpc.initial_reconnect_backoff_ms': 50,
-      'grpc.max_reconnect_backoff_ms': 500,
-    });
+  constructor(name: string, target: string) {
+    this.client = import('./upstream-client.js').then((module) => new module.UpstreamClient(name, target));
   }
 
-  infer(model: string, inputs: Tensors, within: ModelRequest): Promise<UpstreamAnswer> {
-    const { path, requestSerialize, responseDeserialize } = protocols().inference.ModelInfer;
-    const entries = Object.entries(inputs);
-    const request = {
-      model_name: model,
-      inputs: entries.map(([name, { datatype, dims }]) => ({ name, datatype, shape: [...dims] })),
-      raw_input_contents: entries.map(([, tensor]) => encodeRaw(tensor)),
-    };
-    const metadata = new Metadata();
-    for (const name of TRACE_CONTEXT) {
-      const value = within.header(name);
-      if (value !== undefined) metadata.set(name, value);
-    }
-    const { deadlineMs, signal } = within;
-    const options = Number.isFinite(deadlineMs) ? { deadline: deadlineMs } : {};
-    return new Promise((resolve, reject) => {
-      let degraded = '';
-      const done = (error: ServiceError | null, response?: ModelInferResponse): void => {
-        signal.removeEventListener('abort', cancel);
-        if (error !== null) {
-          reject(
-            new UpstreamError(error.code, `upstream '${this.name}', model '${model}': ${error.details}`),
-          );
-          return;
-        }
-        try {
-          resolve({ outputs: tensorsOf(response!), degraded });
-        } catch (problem) {
-          reject(
-            new UpstreamError(INTERNAL, `upstream '${this.name}', model '${model}': ${String(problem)}`),
-          );
-        }
-      };
-      const call = this.client.makeUnaryRequest(
-        path,
-        requestSerialize,
-        responseDeserialize,
-        request,
-        metadata,
-        options,
-        done,
-      );
-      const cancel = (): void => call.cancel();
-      const note = (found: Metadata): void => {
-        degraded = String(found.get('outrider-degraded')[0] ?? degraded);
-      };
-      call.on('metadata', note);
-      if (signal.aborted) cancel();
-      else signal.addEventListener('abort', cancel, { once: true });
-    });
+  async infer(model: string, inputs: Tensors, within: ModelRequest): Promise<UpstreamAnswer> {
+    return (await this.client).infer(model, inputs, within);
   }
 
   close(): void {
-    this.client.close();
+    void this.client.then((client) => client.close());
   }
-}
-
-function tensorsOf({ outputs, raw_output_contents: raw }: ModelInferResponse): Tensors {
-  const tensors: Record<string, Tensor> = Object.create(null);
-  outputs.forEach(({ name, datatype, shape }, i) => {
-    if (!isDatatype(datatype)) throw new Error(`output '${name}' has the unknown datatype '${datatype}'`);
-    const dims = shape.map(Number);
-    const count = dims.reduce((product, size) => product * size, 1);
-    const bytes = raw[i];
-    if (bytes === undefined) throw new Error(`output '${name}' has no raw contents`);
-    tensors[name] = { datatype, dims, data: decodeRaw(bytes, datatype, count, `output '${name}'`) };
-  });
-  return tensors;
 }

@@ -1,6 +1,7 @@
 /** The calls carried by `@grpc/grpc-js`. */
 
 import {
+  logVerbosity,
   Metadata,
   Server,
   ServerCredentials,
@@ -10,6 +11,7 @@ import {
   type ServerWritableStream,
   type ServiceDefinition,
   type sendUnaryData,
+  setLogVerbosity,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import type { Call, Reply, ServedMethod, StreamCall, StreamReceiver } from '../protocol/call.js';
@@ -19,6 +21,9 @@ import type { RpcError } from '../rpc.js';
 import { type ListenAddress, removeStaleSocket } from './listen.js';
 import { reflectionMethods } from './reflection.js';
 import { MAX_MESSAGE_BYTES, type Transport } from './transport.js';
+
+// It prints some errors itself, beside the one that it reports; this process has its own log.
+setLogVerbosity(logVerbosity.NONE);
 
 type Served<Kind extends ServedMethod['kind']> = Extract<ServedMethod, { kind: Kind }>;
 type AnyCall = ServerUnaryCall<Buffer, unknown> | ServerWritable;

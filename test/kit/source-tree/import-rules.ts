@@ -47,7 +47,7 @@ export const ROOT_IMPORTS: Readonly<Record<string, readonly string[]>> = {
   proto: [],
   services: ['proto', 'sidecar'],
   sidecar: ['proto'],
-  tools: ['services', 'sidecar'],
+  tools: ['proto', 'services', 'sidecar'],
 };
 
 /** Which files of a root may import from another, and what of it. */

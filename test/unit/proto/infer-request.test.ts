@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { contentFields } from '../../../proto/datatypes.js';
 import { decodeInferRequest } from '../../../proto/infer-request.js';
-import { protocols } from '../../../proto/load.js';
+import { describedDefinitions, protocols } from '../../../proto/load.js';
 import type { DecodedContents, InferTensorContents, ModelInferRequest } from '../../../proto/messages.js';
 import { LimitError, WireError } from '../../../proto/wire.js';
 import { runs } from '../../kit/mocha/effort.js';
 
 /** How the library that reads .proto files decodes the message: the reference. */
-const reference = protocols().definitions['inference.ModelInferRequest'] as unknown as {
+const reference = describedDefinitions()['inference.ModelInferRequest'] as unknown as {
   deserialize(bytes: Buffer): ModelInferRequest;
 };
 

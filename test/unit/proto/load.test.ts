@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { protocols, protoFile } from '../../../proto/load.js';
+import { describedDefinitions, protocols, protoFile } from '../../../proto/load.js';
 
 interface Descriptor {
   readonly name: string;
@@ -10,7 +10,7 @@ interface Descriptor {
 
 /** Fields of a message or, after a dot, of one inside it: `name = 1, version = 2`. */
 function fieldsOf(name: string): string {
-  const { definitions } = protocols();
+  const definitions = describedDefinitions();
   const typeOf = (full: string) => (definitions[full] as unknown as { type: Descriptor } | undefined)?.type;
   const outer = typeOf(name.slice(0, name.lastIndexOf('.')));
   const inner = outer?.nestedType?.find((nested) => name.endsWith(`.${nested.name}`));
@@ -74,7 +74,7 @@ describe('the protocol definitions', () => {
   });
 
   it('give reflection the names that protoc gives', () => {
-    const { definitions } = protocols();
+    const definitions = describedDefinitions();
     const inference = definitions['inference.ModelInferRequest'] as { fileDescriptorProtos: Buffer[] };
     const files = inference.fileDescriptorProtos.map((bytes) => bytes.toString('latin1'));
     // A name in a descriptor follows its tag (`\\n` for a type, `2` for a field's type) and its length.

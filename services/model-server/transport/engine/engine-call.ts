@@ -316,7 +316,7 @@ export class EngineCall extends WheelEntry implements StreamOwner, StreamCall<un
     connection.sendData(stream, message, 0, message.length, false);
   }
 
-  private statusList(code: status): StableList {
+  private statusList(code: number): StableList {
     return this.headSent ? trailersOf(code) : trailersOnlyOf(code);
   }
 

@@ -18,22 +18,22 @@ export const HEAD: StableList = StableList.of(HEAD_FIELDS);
 /** The trailers of a call that ended well. */
 export const OK: StableList = StableList.of([makeField('grpc-status', '0')]);
 
-const trailers = new Map<status, StableList>();
-const trailersOnly = new Map<status, StableList>();
+const trailers = new Map<number, StableList>();
+const trailersOnly = new Map<number, StableList>();
 
 /** The stable part of trailers with this status. */
-export function trailersOf(code: status): StableList {
+export function trailersOf(code: number): StableList {
   return remembered(trailers, code, []);
 }
 
 /** The same for a response without messages ("Trailers-Only"). */
-export function trailersOnlyOf(code: status): StableList {
+export function trailersOnlyOf(code: number): StableList {
   return remembered(trailersOnly, code, HEAD_FIELDS);
 }
 
 function remembered(
-  lists: Map<status, StableList>,
-  code: status,
+  lists: Map<number, StableList>,
+  code: number,
   before: readonly HeaderField[],
 ): StableList {
   let list = lists.get(code);

@@ -39,7 +39,7 @@ const MAX_CONNECTIONS = 1024;
 /** Length of the JSON at the head of a body that has binary tensor data behind it. */
 const LENGTH_HEADER = 'inference-header-content-length';
 
-const HTTP_CODES: Partial<Record<status, number>> = {
+const HTTP_CODES: Readonly<Record<number, number>> = {
   [status.INVALID_ARGUMENT]: 400,
   [status.NOT_FOUND]: 404,
   [status.FAILED_PRECONDITION]: 400,
