@@ -122,7 +122,7 @@ export class Evidence {
     return ownMs <= usualMs ? 1 : ownMs / usualMs;
   }
 
-  /** The longest run but `longer` ones of the last calls, and of all that ended after `sinceMs`. */
+  /** The longest time but `longer` ones of the last calls, and of all that ended after `sinceMs`. */
   private longRunMs(replica: string, caller: number, sinceMs: number, atMs: number, longer: number): number {
     const ended = this.runsOf(replica)
       .filter(
@@ -132,7 +132,7 @@ export class Evidence {
     const counted = ended.filter(
       ({ execution }, i) => i >= ended.length - RECENT || execution.endMs >= sinceMs,
     );
-    return counted.map(({ execution }) => execution.runMs).sort((a, b) => b - a)[longer] ?? 0;
+    return counted.map(seenMs).sort((a, b) => b - a)[longer] ?? 0;
   }
 
   /** Calls in it at a time. */
@@ -148,11 +148,33 @@ export class Evidence {
     }).length;
   }
 
+  /** Calls that its operator said it runs at once, at most: it is given so many, and lets those wait that are more than it can run. */
+  declaredOf(replica: string): number {
+    const { replicas, faults } = this.world.plan;
+    const files = [
+      ...replicas.filter(({ name }) => name === replica).map(({ file }) => file),
+      ...faults
+        .filter(({ target, file }) => target === replica && file !== undefined)
+        .map(({ file }) => file),
+    ] as { inbound?: { queue?: { concurrency?: number } } }[];
+    return Math.max(0, ...files.map(({ inbound }) => inbound?.queue?.concurrency ?? 0));
+  }
+
   /** It is clean, and would have run another call at once. */
   hasRoom(replica: string, atMs: number): boolean {
     const { parallel } = this.world.plan.replicas.find(({ name }) => name === replica)!;
     return this.isClean(replica, atMs) && this.busyAt(replica, atMs) < parallel;
   }
+}
+
+/**
+ * How long a run took as its caller sees it: with the wait in the model, as for the credit of a connection that another call fills, and without the
+ * time in which the caller had more to send.
+ */
+function seenMs({ record: { plan }, execution: { startMs, runStartMs, runMs } }: Run): number {
+  if (runStartMs < 0) return runMs;
+  const sendingMs = (plan.request.length - 1) * plan.requestGapMs;
+  return Math.max(runMs, runStartMs - startMs - sendingMs + runMs);
 }
 
 function isIn({ fromMs, toMs }: Interval, atMs: number): boolean {

@@ -19,6 +19,8 @@ const INTERNAL = 13;
 const AFTERMATH_MS = 15_000;
 /** A call ends within this after its deadline, ms. */
 const DEADLINE_SLACK_MS = 250;
+/** A deadline fires within a slot of the timing wheel, 4 ms, and `grpc-timeout` is rounded up to whole ms. */
+const TIMER_MS = 5;
 /**
  * The end of a call that is complete waits behind what its caller does not read, for so long after the deadline or after the last read: a second
  * without progress, and progress is looked for once a second (decision 143).
@@ -105,7 +107,8 @@ class Verdict {
     const isLimited = record.status === RESOURCE_EXHAUSTED && features.includes('rate-limit');
     if (record.isDegraded || isLimited) return;
     if (record.status === PERMISSION_DENIED && mayBeDenied(this.world, record)) return;
-    if (isBadServed(this.world)) return;
+    // A version that is not good is found by its calls, and there may have been none before.
+    if (isBadServed(this.world) || metBadVersion(this.world.plan, record)) return;
     if (record.status !== OK)
       return this.find(
         'serves-again',
@@ -291,7 +294,7 @@ class Verdict {
       status >= 0
         ? `status ${status} "${record.message}" (${record.reason})`
         : `reset with code ${resetCode}`;
-    if (status === DEADLINE_EXCEEDED && plan.timeoutMs > 0 && this.mayBeLate()) return;
+    if (status === DEADLINE_EXCEEDED && plan.timeoutMs > 0 && (this.mayBeLate() || this.hadToWait())) return;
     if (this.faults.length > 0 && FAULTY.has(status)) return;
     if (this.world.plan.isOverloaded && [RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED, UNAVAILABLE].includes(status))
       return;
@@ -388,6 +391,13 @@ class Verdict {
     return plan.serviceMs + messages * plan.responseGapMs + 300 > plan.timeoutMs;
   }
 
+  /** No replica had room when it began: it waits in the queue of one, and stays there whatever ends elsewhere. */
+  private hadToWait(): boolean {
+    const { world, record, evidence } = this;
+    const names = replicasOf(world.plan, record.plan.upstream);
+    return names.every((name) => !evidence.hasRoom(name, record.startMs));
+  }
+
   /** A call with a deadline ends by then. */
   private inTime(): void {
     const { record, world } = this;
@@ -401,8 +411,9 @@ class Verdict {
       record.isDegraded || replica === record.answeredBy || isOf(world.plan, replica, plan.upstream);
     const attempts = record.executions.filter(({ replica }) => isCall(replica));
     const own = attempts.length > 0 ? attempts : record.executions;
-    // Nobody worked for it any more, whoever had ended that: its end was on its way.
-    const isOver = own.length > 0 && own.every((each) => each.endMs >= 0 && each.endMs <= deadlineMs);
+    // Nobody worked for it any more when its deadline fired, whoever had ended that: its end was on its way.
+    const firesMs = deadlineMs + TIMER_MS + 2 * local.delayMs;
+    const isOver = own.length > 0 && own.every((each) => each.endMs >= 0 && each.endMs <= firesMs);
     const byMs = isOver ? Math.max(deadlineMs, lastDataMs) + UNREAD_MS : deadlineMs;
     if (endMs <= byMs + slackMs) return;
     const { name } = world.plan.callers[plan.caller]!;

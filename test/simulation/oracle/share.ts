@@ -5,6 +5,8 @@ import { type Evidence, isGood, replicasOf } from './evidence.js';
 
 /** Calls that others may get in a row while a healthy replica has room. */
 const MOST_PICKS_WITHOUT = 100;
+/** One that is slower gets them so many times as seldom, and not more (`MOST_STARVED` of core/balancing/least-loaded.ts). */
+const MOST_SLOWER = 16;
 const LOOK_MS = 50;
 
 /** Features under which a call may go past a replica that has room. */
@@ -105,6 +107,8 @@ export function judgeWaits(world: World, evidence: Evidence): void {
       !evidence.isClean(replica, runStartMs)
     )
       continue;
+    // A place was free there, by what its operator said of it.
+    if (evidence.busyAt(replica, startMs) < evidence.declaredOf(replica)) continue;
     const idle = names.find(
       (name) =>
         evidence.isClean(name, startMs) &&
@@ -141,7 +145,8 @@ function starving(world: World, evidence: Evidence, caller: number, service: str
     else if (evidence.hasRoom(replica, execution.startMs)) without++;
     if (without < MOST_PICKS_WITHOUT) continue;
     // One that is so much slower gets a call so much later.
-    if (without < MOST_PICKS_WITHOUT * evidence.slowness(replica, caller, execution.startMs)) continue;
+    const slowness = evidence.slowness(replica, caller, execution.startMs);
+    if (without < MOST_PICKS_WITHOUT * Math.min(slowness, MOST_SLOWER)) continue;
     const which = `${plan.callers[caller]!.name} of ${replica}`;
     return world.find('shares', `${which}: ${without} calls in a row went to others while it had room`);
   }
