@@ -48,13 +48,22 @@ function judgeRemoved(world: World, { kind, atMs, untilMs, target }: FaultPlan):
   if (plan.faults.some((each) => isHarm(plan, each) || each.kind === 'drain' || each.kind === 'takeover'))
     return;
   if (kind === 'maintenance' && plan.features.some((each) => JUDGED.includes(each))) return;
+  const overMs = kind === 'maintenance' ? Math.min(untilMs, deregisteredMs(plan, target, atMs)) : untilMs;
   for (const { plan: call, executions } of world.records) {
-    if (call.atMs < atMs + BOUND_MS || call.atMs >= untilMs) continue;
+    if (call.atMs < atMs + BOUND_MS || call.atMs >= overMs) continue;
     if (executions.some(({ replica }) => replica === target))
       world.find('registry', `call ${call.id} went to ${target}, which Consul had taken out (${kind})`, [
         call.id,
       ]);
   }
+}
+
+/** With its registration a replica loses its maintenance: Consul deletes the checks of a service with it. */
+function deregisteredMs({ faults }: Plan, replica: string, sinceMs: number): number {
+  const later = faults.filter(
+    ({ kind, target, atMs }) => kind === 'deregister' && target === replica && atMs >= sinceMs,
+  );
+  return Math.min(Number.POSITIVE_INFINITY, ...later.map(({ atMs }) => atMs));
 }
 
 /** A caller that is denied has no call done. */

@@ -148,6 +148,14 @@ export class Evidence {
     }).length;
   }
 
+  /** Calls in it at once in this time, at most. */
+  mostBusy(replica: string, fromMs: number, toMs: number): number {
+    const begun = this.runsOf(replica)
+      .map(({ execution }) => execution.startMs)
+      .filter((startMs) => startMs > fromMs && startMs <= toMs);
+    return Math.max(...[fromMs, ...begun].map((atMs) => this.busyAt(replica, atMs)));
+  }
+
   /** Calls that its operator said it runs at once, at most: it is given so many, and lets those wait that are more than it can run. */
   declaredOf(replica: string): number {
     const { replicas, faults } = this.world.plan;

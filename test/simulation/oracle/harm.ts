@@ -12,6 +12,8 @@ import {
 const HARMLESS: readonly string[] = ['reload', 'takeover', ...DISK_FAULTS, ...DNS_FAULTS, ...ROOT_FAULTS];
 /** A draining sidecar gives the calls under way so long; then its successor starts, ms. */
 export const DRAIN_MS = 30_000;
+/** A name is asked for again within this, ms. */
+const DNS_READ_MS = 3_000;
 /** A sidecar that could not read Consul asks again within this, ms. */
 const READS_AGAIN_MS = 31_000;
 
@@ -31,6 +33,9 @@ function isAlone({ faults, callers, replicas }: Plan, { atMs, target }: FaultPla
       (each) => isConsulFault(each.kind) && each.atMs <= endMs && each.untilMs + READS_AGAIN_MS >= atMs,
     )
   )
+    return true;
+  const isLost = (each: FaultPlan): boolean => each.kind === 'dns-loses' || each.kind === 'dns-empty';
+  if (faults.some((each) => isLost(each) && each.atMs <= endMs && each.untilMs + DNS_READ_MS >= atMs))
     return true;
   const service = replicas.find(({ name }) => name === target)?.service ?? '';
   const files = [...callers.map(({ file }) => file), ...faults.map(({ file }) => file)];

@@ -5,7 +5,7 @@ import { ROOTS_SPREAD_MS, type World } from '../world/world.js';
 import { mayBeDenied } from './consul.js';
 import { type Evidence, isGood, replicasOf } from './evidence.js';
 import { DRAIN_MS, isHarm } from './harm.js';
-import { isBadServed, mayBeUnknown, metBadVersion } from './rollout.js';
+import { diedLately, isBadServed, mayBeUnknown, metBadVersion } from './rollout.js';
 
 const OK = 0;
 const CANCELLED = 1;
@@ -27,6 +27,8 @@ const TIMER_MS = 5;
  */
 const UNREAD_MS = 2_000;
 
+/** The `timeout` of a unary route that names none, ms. */
+const UNARY_TIMEOUT_MS = 15_000;
 /** A small call in a mesh that has nothing else to do, ms. */
 const LAST_CALL_MS = 1_000;
 /** A model hears of the end of a call within this, ms. */
@@ -55,8 +57,8 @@ const MAY_REFUSE_ALL = [
 ];
 /** A caller knows what a replica has to do after this, ms. */
 const KNOWN_MS = 50;
-/** A request of this size is kept for another attempt, however little is kept, bytes. */
-const MOST_KEPT_BYTES = 900;
+/** A request of this size is kept for another attempt, bytes: where a route keeps 1 KiB, and by default. */
+const MOST_KEPT_BYTES = { small: 900, usual: 30_000 };
 
 /** Judges all calls of a run. */
 export function judge(world: World, evidence: Evidence): void {
@@ -109,6 +111,7 @@ class Verdict {
     if (record.status === PERMISSION_DENIED && mayBeDenied(this.world, record)) return;
     // A version that is not good is found by its calls, and there may have been none before.
     if (isBadServed(this.world) || metBadVersion(this.world.plan, record)) return;
+    if (record.status === UNAVAILABLE && diedLately(this.world, record)) return;
     if (record.status !== OK)
       return this.find(
         'serves-again',
@@ -232,7 +235,8 @@ class Verdict {
     const { record, world, evidence } = this;
     const { plan } = world;
     const { request, upstream } = record.plan;
-    if (record.reason !== 'overloaded' || request.length > 1 || request[0]! > MOST_KEPT_BYTES) return;
+    if (record.reason !== 'overloaded' || request.length > 1) return;
+    if (request[0]! > MOST_KEPT_BYTES[plan.features.includes('small-replay') ? 'small' : 'usual']) return;
     if (MAY_REFUSE_ALL.some((each) => plan.features.includes(each))) return;
     if (plan.rollout !== undefined || plan.faults.some((each) => !isHarm(plan, each))) return;
     const aboutMs = KNOWN_MS + 4 * plan.links.mesh.delayMs;
@@ -241,7 +245,7 @@ class Verdict {
       ({ name, service, parallel }) =>
         service === upstream &&
         evidence.isUp(name, startMs) &&
-        evidence.busyBetween(name, startMs - aboutMs, endMs + aboutMs) < parallel &&
+        evidence.mostBusy(name, startMs - aboutMs, endMs + aboutMs) < parallel &&
         evidence.runsOf(name).some(({ execution }) => execution.endMs < startMs),
     );
     if (free !== undefined)
@@ -305,6 +309,7 @@ class Verdict {
     if (status === RESOURCE_EXHAUSTED && this.hasAttemptLimits() && this.mayBeLate()) return;
     if (status === -4) return;
     if (status === UNAVAILABLE && this.outlivedDrain()) return;
+    if (status === UNAVAILABLE && record.reason === 'upstream-reset' && this.mayBeCutOff()) return;
     if (FAULTY.has(status) && isBadServed(this.world)) return;
     if (
       mayBeUnknown(this.world.plan, record) ||
@@ -316,6 +321,18 @@ class Verdict {
     if (resetCode === -2 && this.faults.length > 0) return;
     if (resetCode >= 0 && plan.timeoutMs > 0 && this.mayBeLate()) return;
     this.find('allowed-end', `${found}, and no fault explains it`);
+  }
+
+  /** Its answer was not read in the time that the route of its model has by default, and others on its connection may be why (decision 143). */
+  private mayBeCutOff(): boolean {
+    const { plan, startMs, endMs } = this.record;
+    const isUnary = plan.path.endsWith('/Safe') || plan.path.endsWith('/Unary');
+    return isUnary && endMs - startMs >= UNARY_TIMEOUT_MS && this.hasSlowReaders();
+  }
+
+  private hasSlowReaders(): boolean {
+    const { features } = this.world.plan;
+    return features.includes('slow-readers') || features.includes('stopped-readers');
   }
 
   /** A sidecar that drains waits so long for the calls under way. */

@@ -17,6 +17,8 @@ const SERVES: readonly RolloutPhase[] = ['canary', 'watching', 'done'];
 const CLEAR_ERRORS = 15;
 /** A replica follows the last state within this, ms. */
 const SETTLED_MS = 12_000;
+/** A process that has ended is back within this, ms. */
+const STARTING_MS = 5_000;
 /** Standard deviations of a share that is drawn. */
 const DEVIATIONS = 5;
 
@@ -164,6 +166,19 @@ export function metBadVersion({ rollout }: Plan, { executions }: CallRecord): bo
   if (rollout === undefined || rollout.candidate === 'good') return false;
   return executions.some(
     ({ version, ended, status }) => version === NEW && !(ended === 'answered' && status === 0),
+  );
+}
+
+/** Calls of a moment ago have ended processes of the version: replicas may all be starting again. */
+export function diedLately({ plan, records }: World, { endMs }: CallRecord): boolean {
+  return (
+    plan.rollout?.candidate === 'dying' &&
+    records.some(({ executions }) =>
+      executions.some(
+        ({ version, ended, endMs: diedMs }) =>
+          version === NEW && ended === 'killed' && diedMs <= endMs && diedMs > endMs - STARTING_MS,
+      ),
+    )
   );
 }
 

@@ -1,5 +1,6 @@
 /** Work goes where there is room: no healthy replica is left out, and none is taken out without a reason. */
 import { EjectionState } from '../../../sidecar/core/outlier/ejection.js';
+import type { Plan } from '../plan/plan.js';
 import type { Watch, World } from '../world/world.js';
 import { type Evidence, isGood, replicasOf } from './evidence.js';
 
@@ -79,18 +80,24 @@ const OF_SHARES = [
   'deny-intention',
 ];
 
-/** A call that waits for so much longer than it runs, and for so long at least, ms, is kept from a replica that has nothing to do. */
+/** A call that waits for so much longer than it runs, and for so long at least, ms, is kept from a replica that has room. */
 const MOST_WAITS = 3;
 const LEAST_WAIT_MS = 150;
-/** A replica that is so many times as slow as another one may have nothing to do while calls wait there. */
+/** A replica that is so many times as slow as another one may have room while calls wait there. */
 const CLEARLY_SLOW = 3;
+/** A caller knows what a replica has to do after this, ms. */
+const KNOWN_MS = 50;
 /** Features under which a replica is chosen without regard to its load, or a call takes its time on the way. */
 const WAITS_OTHERWISE = [
   ...['round-robin', 'short-queue', 'cold-start', 'split', 'adaptive', 'rate-limit', 'large-messages'],
   ...['small-kernels', 'tiny-windows', 'slow-links', 'odd-peers', 'slow-readers', 'stopped-readers'],
 ];
 
-/** Work conservation: no call waits at a replica while another one has nothing to do. */
+function roomOf({ replicas }: Plan, replica: string): number {
+  return replicas.find(({ name }) => name === replica)!.parallel;
+}
+
+/** Work conservation: no call waits at a replica while another one has room. */
 export function judgeWaits(world: World, evidence: Evidence): void {
   const { plan } = world;
   if (plan.rollout !== undefined || plan.features.includes('fewer-endpoints')) return;
@@ -113,11 +120,11 @@ export function judgeWaits(world: World, evidence: Evidence): void {
       (name) =>
         evidence.isClean(name, startMs) &&
         evidence.isClean(name, runStartMs) &&
-        evidence.busyBetween(name, startMs, runStartMs) === 0 &&
+        evidence.mostBusy(name, startMs - KNOWN_MS, runStartMs) < roomOf(plan, name) &&
         evidence.slowness(name, call.caller, startMs) < CLEARLY_SLOW,
     );
     if (idle === undefined) continue;
-    const what = `waited ${waitedMs.toFixed(0)} ms at ${replica} for a run of ${call.serviceMs} ms, while ${idle} had nothing to do`;
+    const what = `waited ${waitedMs.toFixed(0)} ms at ${replica} for a run of ${call.serviceMs} ms, while ${idle} had room`;
     world.find('shares', `call ${call.id} ${call.path}: ${what}`, [call.id]);
   }
 }

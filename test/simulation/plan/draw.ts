@@ -205,7 +205,7 @@ class Draw {
         reflection: false,
         ...(this.has('consul') ? {} : { intentions: [{ from: '*', to: service, action: 'allow' }] }),
         queue: {
-          concurrency: parallel + dice.pick([0, 1, 4]),
+          concurrency: parallel + dice.pick([0, 0, 1, 4]),
           max_waiting: this.has('short-queue') || isOverloaded ? dice.pick([4, 16, 64]) : 4_096,
           ...(this.has('fair') ? { fair: true } : {}),
           ...(this.has('adaptive') ? { adaptive: {} } : {}),
@@ -274,6 +274,7 @@ class Draw {
         ...(this.has('max-age') ? { max_age: '5s' } : {}),
         ...(this.has('quick-pings') ? { ping_interval: '1s', ping_timeout: '2s' } : {}),
       },
+      ...(this.has('small-budget') ? { budget: this.dice.of('budget').pick(SMALL_BUDGETS) } : {}),
       ejection: { base: '1s', max: '10s', ...(this.has('detectors') ? { detectors: DETECTORS } : {}) },
       ...(this.has('slow-start') ? { slow_start: { max: '5s' } } : {}),
       ...(this.has('cold-start') ? { cold_start: { wait: '3s' } } : {}),
@@ -533,17 +534,17 @@ class Draw {
         const aboutMs = isStorm ? stormMs + dice.next() * 1_000 : dice.next() * forMs * 0.9;
         const call = calls.find((each) => each.atMs >= aboutMs);
         const soonMs = (call?.atMs ?? aboutMs) + dice.logBetween(1, 100);
-        const atMs = Math.round(
-          Math.min(forMs * 0.95, inMidStreamMs(dice.of('stream'), calls, aboutMs) ?? soonMs),
-        );
+        const stream = inMidStream(dice.of('stream'), calls, aboutMs);
+        const atMs = Math.round(Math.min(forMs * 0.95, stream?.atMs ?? soonMs));
         const isOfCaller = kind === 'freeze-caller' || (kind === 'reload' && dice.chance(0.7));
         const ofReplica = isStorm && dice.chance(0.5) ? victim : dice.pick(names);
         const target = isOfCaller ? dice.pick(callers).name : ofReplica;
         faults.push({
           kind,
           atMs,
-          untilMs: Math.min(forMs, atMs + dice.logBetween(50, 6_000)),
+          untilMs: Math.min(forMs, atMs + dice.logBetween(LASTING.has(kind) ? 500 : 50, 6_000)),
           target,
+          ...(stream !== undefined && AT_STREAMS.has(kind) ? { ofCall: stream.call } : {}),
           amount: this.amountOf(kind, dice),
           ...(kind === 'failing-model' ? failureOf(dice) : {}),
           ...(kind === 'reload' ? { file: this.reloaded(target, replicas, callers, dice) } : {}),
@@ -608,18 +609,41 @@ class Draw {
   }
 }
 
-/** While a stream that begins about then is answered, in most cases: a fault seldom meets one by chance. */
-function inMidStreamMs(dice: Dice, calls: readonly CallPlan[], aboutMs: number): number | undefined {
+/** The longest of so many is met. */
+const NEXT_STREAMS = 4;
+
+/** A stream that begins about then, and a moment while it is answered, in most cases: a fault seldom meets one by chance. */
+function inMidStream(
+  dice: Dice,
+  calls: readonly CallPlan[],
+  aboutMs: number,
+): { readonly call: number; readonly atMs: number } | undefined {
   if (!dice.chance(0.7)) return undefined;
-  const stream = calls.find((each) => each.atMs >= aboutMs && answerMs(each) >= 20);
-  if (stream === undefined) return undefined;
-  return stream.atMs + stream.serviceMs + dice.next() * answerMs(stream);
+  const streams = calls.filter((each) => each.atMs >= aboutMs && answerMs(each) >= 20).slice(0, NEXT_STREAMS);
+  if (streams.length === 0) return undefined;
+  const stream = streams.reduce((longest, each) => (answerMs(each) > answerMs(longest) ? each : longest));
+  return { call: stream.id, atMs: stream.atMs + stream.serviceMs + dice.next() * answerMs(stream) };
 }
+
+/** What a replica does for a while, and not at one moment. */
+const LASTING: ReadonlySet<FaultKind> = new Set(['slow-model', 'failing-model']);
+/** Faults that meet a stream at the replica that answers it. */
+const AT_STREAMS: ReadonlySet<FaultKind> = new Set([
+  ...(['kill-model', 'freeze-model', 'kill-sidecar', 'freeze-sidecar'] as const),
+  ...(['break-connection', 'stall-connection', 'partition'] as const),
+]);
 
 /** How long an answer takes that is read at once, ms. */
 function answerMs({ tokens, response, responseGapMs }: CallPlan): number {
   return (tokens ?? response.length) * responseGapMs;
 }
+
+/** Of extra attempts: soon used up. */
+const SMALL_BUDGETS = [
+  { ratio: 0, per_second: 1 },
+  { ratio: 0.05, per_second: 0.1 },
+  { ratio: 0.2, per_second: 0 },
+];
 
 const DETECTORS = {
   success_ratio: { mode: 'enforce' },

@@ -6,6 +6,8 @@ export const FEATURES = {
   // Configuration of callers.
   retry: 0.6,
   hedge: 0.25,
+  // The budget of extra attempts is used up by a few.
+  'small-budget': 0.2,
   mirror: 0.3,
   split: 0.15,
   'fallback-upstream': 0.2,
@@ -124,6 +126,7 @@ export const OPTIONS = [
   ...([
     'retry',
     'hedge',
+    'small-budget',
     'mirror',
     'split',
     'fallback-upstream',

@@ -189,6 +189,8 @@ export interface FaultPlan {
   readonly untilMs: number;
   /** A replica, or a caller, by name. */
   readonly target: string;
+  /** Id of a call: the fault is at the replica that works for it when it begins; at `target` where none does. */
+  readonly ofCall?: number;
   /** Status of a failing model, factor of a slow one, bytes until a connection breaks. */
   readonly amount: number;
   /** Of a failing model: the share of its calls that fail; absent: all. */

@@ -7,10 +7,15 @@ import { FEATURES, type Feature } from './features.js';
 import { HARMS } from './plan.js';
 
 const THEMES: readonly (readonly Feature[])[] = [
-  // Streams that another replica goes on with.
+  // Streams that another replica begins again.
+  [
+    ...(['retry', 'resumable', 'deterministic', 'token-streams'] as const),
+    ...(['slow-readers', 'kill-model', 'kill-sidecar', 'break-connection'] as const),
+  ],
+  // Streams that another replica goes on with, or cannot.
   [
     ...(['retry', 'resumable', 'deterministic', 'resuming-models', 'encodings', 'token-streams'] as const),
-    ...(['slow-readers', 'kill-model', 'kill-sidecar', 'break-connection'] as const),
+    ...(['kill-model', 'freeze-model', 'break-connection'] as const),
   ],
   // Windows that fill up.
   [
@@ -19,10 +24,12 @@ const THEMES: readonly (readonly Feature[])[] = [
   ],
   // Which replica gets a call.
   ['mixed-durations', 'retry'],
-  // Too many calls for a replica.
+  // Too many calls for a replica, and room at another one.
+  ['short-queue', 'slow-model', 'round-robin', 'retry', 'small-budget', 'mixed-durations'],
+  // Who waits, and for how long.
   [
-    ...(['short-queue', 'mixed-durations', 'bursts', 'slow-model', 'round-robin', 'retry'] as const),
-    ...(['several-callers', 'priority', 'fair', 'deadlines'] as const),
+    ...(['short-queue', 'mixed-durations', 'bursts', 'several-callers', 'priority', 'fair'] as const),
+    ...(['deadlines', 'cancels', 'adaptive', 'rate-limit'] as const),
   ],
   // Frames and header tables.
   [
@@ -70,7 +77,7 @@ const THEMES: readonly (readonly Feature[])[] = [
 
 const THEME_SHARE = 0.5;
 /** Of runs with a theme: those that have a feature of it, and what is left of the share of another one: a third are of nothing else. */
-const IN_THEME = 0.8;
+const IN_THEME = [0.65, 0.85, 1];
 const BESIDE_THEME = [0, 0.2, 0.4];
 /** Of runs without one, that have no fault at all: everything has to go well. */
 const CALM_SHARE = 0.35;
@@ -92,8 +99,9 @@ export function drawShares(dice: Dice): Shares {
     return { isCalm, shareOf: (feature) => Math.min(MOST_SHARE, FEATURES[feature] * density) };
   const theme: ReadonlySet<Feature> = new Set(focus.pick(THEMES));
   const beside = focus.pick(BESIDE_THEME);
+  const within = focus.of('within').pick(IN_THEME);
   return {
     isCalm: !HARMS.some((kind) => theme.has(kind)),
-    shareOf: (feature) => (theme.has(feature) ? IN_THEME : FEATURES[feature] * beside),
+    shareOf: (feature) => (theme.has(feature) ? within : FEATURES[feature] * beside),
   };
 }

@@ -30,6 +30,8 @@ export interface Finding {
   readonly calls: readonly number[];
 }
 
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
 /** Sees the world between two turns, each so many ms. */
 export interface Watch {
   readonly everyMs: number;
@@ -50,6 +52,8 @@ const BEGIN_MS = 500;
 const BEGIN_WITH_CONSUL_MS = 4_000;
 
 export class World {
+  /** With the targets of faults as they were found. */
+  readonly plan: Plan;
   readonly clock = new ManualClock();
   readonly net: SimNet;
   readonly records: CallRecord[];
@@ -73,9 +77,10 @@ export class World {
   private readonly beginMs: number;
 
   constructor(
-    readonly plan: Plan,
+    plan: Plan,
     private readonly watches: readonly Watch[] = [],
   ) {
+    this.plan = { ...plan, faults: plan.faults.map((fault) => ({ ...fault })) };
     this.dice = new Dice(plan.seed, 'world');
     this.beginMs = this.clock.now();
     this.net = new SimNet(this.clock, this.dice.of('net'), (from, to) =>
@@ -270,8 +275,9 @@ export class World {
 
   // ---- faults ----
 
-  private scheduleFault(fault: FaultPlan): void {
+  private scheduleFault(fault: Writable<FaultPlan>): void {
     this.clock.after(fault.atMs, () => {
+      fault.target = this.workerOf(fault.ofCall) ?? fault.target;
       this.note(`fault ${fault.kind} at ${fault.target}`);
       this.begin(fault);
     });
@@ -279,6 +285,16 @@ export class World {
       this.note(`fault ${fault.kind} at ${fault.target} ends`);
       this.endFault(fault);
     });
+  }
+
+  /** The replica of the service that works for a call now. */
+  private workerOf(call: number | undefined): string | undefined {
+    const record = this.records.find(({ plan }) => plan.id === call);
+    return record?.executions.findLast(
+      ({ endMs, replica }) =>
+        endMs < 0 &&
+        this.plan.replicas.some(({ name, service }) => name === replica && service === record.plan.upstream),
+    )?.replica;
   }
 
   private begin(fault: FaultPlan): void {

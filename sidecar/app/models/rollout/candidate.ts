@@ -147,7 +147,7 @@ export class Candidate {
     return { ...calls, medianMs: Math.max(calls.medianMs, copies.tally.medianMs) };
   }
 
-  /** No calls are looked at any more. */
+  /** No calls are looked at any more: the rollout is over, or this replica takes no part in it. */
   close(): void {
     this.endComparison();
   }
@@ -227,7 +227,7 @@ export class Candidate {
       return;
     // A replica that has heard of the end only: it loads the version, and serves it once it is ready.
     this.load();
-    const { fresh, old } = this;
+    const { fresh, old, isTaken } = this;
     if (fresh?.state.kind !== 'ready') return;
     this.endComparison();
     if (old !== undefined) old.backend.isStandby = false;
@@ -236,6 +236,23 @@ export class Candidate {
     repository.commit(this.model);
     this.deps.moved(fresh);
     this.phase = 'done';
+    if (isTaken) this.countOn(fresh);
+  }
+
+  /** Its window may have had too few calls to show what is wrong: they are counted until the others have followed (`close`). */
+  private countOn({ backend }: LoadedRevision): void {
+    const { agreement, before, after } = this.counts;
+    const tap = new VersionTap(this.deps.context.dataPlane, { own: after, before, agreement });
+    backend.tap = tap;
+    this.taps.push(tap);
+  }
+
+  /** Calls fail at the version that serves here, by the same judgement as while it was watched; empty: they do not. */
+  private whyFailing(): string {
+    const { before, after } = this.counts;
+    if (this.taps.length === 0 || !failsClearly(before.tally, after.tally)) return '';
+    const { calls, errors } = after.tally;
+    return `${errors} of ${calls} calls failed, the last of them after its window`;
   }
 
   private state(): Pick<ReplicaFacts, 'candidate' | 'why'> {
@@ -243,6 +260,8 @@ export class Candidate {
     // Of processes that an earlier rollout brought, the ends say nothing of the files that this one brings under the same number.
     const isTakenOver = candidate === undefined && phase === 'done' && old?.version === this.version;
     if (isTakenOver && old.deaths >= DEATHS_SERVED) return { candidate: 'failed', why: whyDied(old) };
+    const whyFailing = isTakenOver ? this.whyFailing() : '';
+    if (whyFailing !== '') return { candidate: 'failed', why: whyFailing };
     if (candidate === undefined) return { candidate: why === '' ? 'none' : 'missing', why };
     // Golden outputs say nothing of a version that ends its process under calls; that it is ready again neither.
     if (fresh !== undefined && fresh.deaths > 0) return { candidate: 'failed', why: whyDied(fresh) };

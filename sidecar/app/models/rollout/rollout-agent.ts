@@ -208,6 +208,7 @@ export class RolloutAgent {
     this.enact(record);
     await store.say(this.ownFacts(record));
     if (isOver(record)) {
+      this.candidate?.close();
       this.known = [];
       await store.resign();
       return !this.isSettled(record);

@@ -183,6 +183,33 @@ describe('the candidate of a rollout', () => {
     assert.match(candidate.facts().why, /^its processes have ended 2 times since/);
   });
 
+  it('fails by calls after its window, until the rollout is over', () => {
+    watch(1);
+    for (let i = 0; i < 20; i++) served[0]!.answer(Status.OK, 0);
+    candidate.enact('done', SETTINGS);
+    for (let i = 0; i < 4; i++) served[1]!.answer(Status.INTERNAL, 0);
+    assert.equal(candidate.facts().candidate, 'none', 'so few may be chance');
+    served[1]!.answer(Status.INTERNAL, 0);
+    const { candidate: found, why } = candidate.facts();
+    assert.deepEqual([found, why], ['failed', '5 of 5 calls failed, the last of them after its window']);
+    candidate.close();
+    assert.equal(candidate.facts().candidate, 'none');
+    assert.equal(served[1]!.tap, null, 'nobody counts any more');
+  });
+
+  it('does not fail after its window by what failed at the version before as often', () => {
+    candidate.enact('loading', SETTINGS);
+    becomesReady(1);
+    candidate.enact('shadow', SETTINGS);
+    for (let i = 0; i < 200; i++) served[0]!.answer(i % 5 === 0 ? Status.INTERNAL : Status.OK, 0);
+    candidate.enact('watching', SETTINGS);
+    candidate.enact('done', SETTINGS);
+    for (let i = 0; i < 100; i++) {
+      served[1]!.answer(i % 5 === 0 ? Status.INTERNAL : Status.OK, 0);
+      assert.equal(candidate.facts().candidate, 'none');
+    }
+  });
+
   it('is not held against other files of its version how often the processes before them ended', () => {
     watch(1);
     candidate.enact('done', SETTINGS);
