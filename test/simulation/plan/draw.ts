@@ -307,7 +307,7 @@ class Draw {
 
   private balance(dice: Dice): object {
     if (this.has('ring-hash')) return { kind: 'ring-hash', key: 'x-session' };
-    if (this.has('round-robin') && dice.chance(0.7)) return { kind: 'round-robin' };
+    if (this.has('round-robin') && dice.chance(0.85)) return { kind: 'round-robin' };
     return { kind: 'least-loaded' };
   }
 

@@ -1,5 +1,5 @@
 /**
- * Features that belong together: what one of them does shows where the others are. Half of the runs have the features of one theme, and few
+ * Features that belong together: what one of them does shows where the others are. More than half of the runs have the features of one theme, and few
  * of the others, so that little else explains what is seen.
  */
 import type { Dice } from '../dice.js';
@@ -25,7 +25,8 @@ const THEMES: readonly (readonly Feature[])[] = [
   // Which replica gets a call.
   ['mixed-durations', 'retry'],
   // Too many calls for a replica, and room at another one.
-  ['short-queue', 'slow-model', 'round-robin', 'retry', 'small-budget', 'mixed-durations'],
+  ['short-queue', 'slow-model', 'round-robin', 'small-budget', 'retry'],
+  ['short-queue', 'mixed-durations', 'round-robin', 'small-budget'],
   // Who waits, and for how long.
   [
     ...(['short-queue', 'mixed-durations', 'bursts', 'several-callers', 'priority', 'fair'] as const),
@@ -75,7 +76,7 @@ const THEMES: readonly (readonly Feature[])[] = [
   ],
 ];
 
-const THEME_SHARE = 0.5;
+const THEME_SHARE = 0.6;
 /** Of runs with a theme: those that have a feature of it, and what is left of the share of another one: a third are of nothing else. */
 const IN_THEME = [0.65, 0.85, 1];
 const BESIDE_THEME = [0, 0.2, 0.4];
