@@ -11,6 +11,7 @@ import { protocols } from '../../proto/load.js';
 import { type GenerateRequest, type GenerateResponse, vllmService } from '../../proto/vllm-service.js';
 import type { EngineCore } from './engine-core.js';
 import { CONTEXT, END_OF_SEQUENCE, VOCABULARY } from './greedy-model.js';
+import { tokenizerArchive, tokenizerChunks } from './tokenizer.js';
 
 export interface EngineOptions {
   /** `host:port`. */
@@ -22,6 +23,7 @@ export interface EngineOptions {
 export async function startEngine(core: EngineCore, { listen, warmupMs }: EngineOptions): Promise<number> {
   const server = new Server({ 'grpc.max_receive_message_length': -1, 'grpc.enable_channelz': 0 });
   const readyMs = Date.now() + warmupMs;
+  let archive: Buffer | undefined;
   const isServing = (): boolean => !core.isDead && Date.now() >= readyMs;
   server.addService(vllmService() as unknown as ServiceDefinition, {
     Generate: (call: ServerWritableStream<GenerateRequest, GenerateResponse>) => generate(core, call),
@@ -37,6 +39,11 @@ export async function startEngine(core: EngineCore, { listen, warmupMs }: Engine
       ...{ model_path: 'fake', served_model_name: 'fake', is_generation: true },
       ...{ max_context_length: CONTEXT, vocab_size: VOCABULARY, eos_token_ids: [END_OF_SEQUENCE] },
     })),
+    GetTokenizer: (call: ServerWritableStream<object, object>) => {
+      archive ??= tokenizerArchive();
+      for (const chunk of tokenizerChunks(archive)) call.write(chunk);
+      call.end();
+    },
     GetServerInfo: answering(() => ({ active_requests: core.counts.running, server_type: 'fake-engine' })),
     GetLoads: answering(() => {
       const { running, waiting } = core.counts;

@@ -10,6 +10,13 @@ import { connect } from 'node:net';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
+import { END_OF_SEQUENCE } from '../../services/engine/greedy-model.js';
+import {
+  BEGIN_OF_SEQUENCE,
+  byteTokens,
+  LONG_TOKEN,
+  tokenizerFiles,
+} from '../../services/engine/tokenizer.js';
 import { type EngineCall, type EngineServer, startEngineServer } from '../kit/engines/engine-server.js';
 import {
   buildOpenAiService,
@@ -17,7 +24,6 @@ import {
   type OpenAiService,
   startOpenAiService,
 } from '../kit/engines/openai-service.js';
-import { BEGIN, byteTokens, END, LONG_TOKEN, tinyTokenizer } from '../kit/engines/tiny-tokenizer.js';
 import { afterTest } from '../kit/mocha/after-test.js';
 import { scratchForTest } from '../kit/mocha/scratch.js';
 import { until } from '../kit/process/processes.js';
@@ -119,7 +125,7 @@ describe('the OpenAI service', function () {
       let call: EngineCall | undefined;
       engine.answer = (given) => {
         call = given;
-        return answerWith([...byteTokens('Grüße 😀'), END], 3)(given);
+        return answerWith([...byteTokens('Grüße 😀'), END_OF_SEQUENCE], 3)(given);
       };
       const answer = await openai.chat.completions.create({
         model: MODEL,
@@ -135,7 +141,7 @@ describe('the OpenAI service', function () {
         ...{ prompt_tokens: prompt.length, completion_tokens: 13, total_tokens: prompt.length + 13 },
         prompt_tokens_details: { cached_tokens: 2 },
       });
-      assert.equal(prompt[0], BEGIN);
+      assert.equal(prompt[0], BEGIN_OF_SEQUENCE);
       const expected = await tokensOf('<user>hello</user><assistant>');
       assert.deepEqual(prompt.slice(1), expected.slice(1));
       const { temperature, max_tokens: maxTokens, stop } = call!.request.sampling_params!;
@@ -143,7 +149,7 @@ describe('the OpenAI service', function () {
     });
 
     it('streams text as its characters become whole, with what was used', async () => {
-      engine.answer = answerWith([...byteTokens('a😀b'), END]);
+      engine.answer = answerWith([...byteTokens('a😀b'), END_OF_SEQUENCE]);
       const chunks: Chunk[] = [];
       const stream = await openai.chat.completions.create({
         ...{ model: MODEL, messages: MESSAGES, stream: true, stream_options: { include_usage: true } },
@@ -416,7 +422,7 @@ describe('the OpenAI service with keys, a name and a tokenizer from a folder', f
     const [, line] = /line for the file: +(.+)/.exec(stdout)!;
     const keys = path.join(scratch.path, 'keys');
     writeFileSync(keys, `# callers\n${line} ${other.address}\n`);
-    for (const [name, content] of Object.entries(tinyTokenizer()))
+    for (const [name, content] of Object.entries(tokenizerFiles()))
       writeFileSync(path.join(scratch.path, name), content);
     const args = ['--engine', engine.address, '--model', 'mine', '--keys', keys, '--tokenizer', scratch.path];
     const service = await startOpenAiService(args);

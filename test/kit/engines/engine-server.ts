@@ -1,5 +1,4 @@
 /** A gRPC server in place of vLLM, whose answers the test writes message by message. */
-import { createHash } from 'node:crypto';
 import {
   Metadata,
   Server,
@@ -11,7 +10,8 @@ import {
 import { loadSync } from '@grpc/proto-loader';
 import { protoFile } from '../../../proto/load.js';
 import type { GenerateRequest } from '../../../proto/vllm-service.js';
-import { END, tinyTokenizerArchive } from './tiny-tokenizer.js';
+import { END_OF_SEQUENCE } from '../../../services/engine/greedy-model.js';
+import { tokenizerArchive, tokenizerChunks } from '../../../services/engine/tokenizer.js';
 
 /** One call of Generate. */
 export interface EngineCall {
@@ -33,12 +33,11 @@ export interface EngineServer {
   close(): void;
 }
 
-const PART = 64 * 1024;
 const CONTEXT = 4_096;
 
 /** @param archive the files of its tokenizer @param listen `host:port` */
 export async function startEngineServer(
-  archive = tinyTokenizerArchive(),
+  archive = tokenizerArchive(),
   listen = '127.0.0.1:0',
 ): Promise<EngineServer> {
   const definitions = loadSync(protoFile('vllm-engine.proto'), {
@@ -50,13 +49,13 @@ export async function startEngineServer(
   server.addService(definitions['vllm.grpc.engine.VllmEngine'] as ServiceDefinition, {
     Generate: (call: ServerWritableStream<GenerateRequest, object>) => engine.answer(callOf(call)),
     GetModelInfo: (_: unknown, done: sendUnaryData<object>) =>
-      done(null, { served_model_name: 'org/tiny', max_context_length: CONTEXT, eos_token_ids: [END] }),
+      done(null, {
+        served_model_name: 'org/tiny',
+        max_context_length: CONTEXT,
+        eos_token_ids: [END_OF_SEQUENCE],
+      }),
     GetTokenizer: (call: ServerWritableStream<object, object>) => {
-      for (let at = 0; at < archive.length; at += PART) {
-        const isLast = at + PART >= archive.length;
-        const sha256 = isLast ? createHash('sha256').update(archive).digest('hex') : '';
-        call.write({ data: archive.subarray(at, at + PART), sha256 });
-      }
+      for (const chunk of tokenizerChunks(archive)) call.write(chunk);
       call.end();
     },
   });

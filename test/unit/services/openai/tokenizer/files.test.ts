@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import { zipArchive } from '../../../../../services/engine/zip-archive.js';
 import { ArchiveParts, filesOfArchive, readParts } from '../../../../../services/openai/tokenizer/files.js';
-import { zipArchive } from '../../../../kit/engines/zip-archive.js';
 
 const filesOf = (files: Readonly<Record<string, unknown>>) =>
   new Map(

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { deflateRawSync } from 'node:zlib';
 import fc from 'fast-check';
+import { zipArchive } from '../../../../../services/engine/zip-archive.js';
 import { readZip } from '../../../../../services/openai/tokenizer/zip.js';
-import { zipArchive } from '../../../../kit/engines/zip-archive.js';
 import { runs } from '../../../../kit/mocha/effort.js';
 
 const ALL = { wanted: () => true, maxBytes: 10_000 };

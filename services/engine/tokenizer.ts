@@ -1,8 +1,13 @@
-/** A tokenizer as Hugging Face writes one: a token for each byte, some words, and a template for chats. */
+/**
+ * The tokenizer of the fake engine, as Hugging Face writes one: a token for each byte, some words, and made-up words for the rest of the
+ * vocabulary, so that answers look like text; and a template for chats.
+ */
+import { createHash } from 'node:crypto';
+import { END_OF_SEQUENCE, VOCABULARY } from './greedy-model.js';
 import { zipArchive } from './zip-archive.js';
 
-export const BEGIN = 1;
-export const END = 2;
+/** Begins a prompt. */
+export const BEGIN_OF_SEQUENCE = 1;
 /** The token of byte 0. */
 const FIRST_BYTE = 3;
 const RULE = '='.repeat(64);
@@ -28,6 +33,15 @@ function letterOf(byte: number): string {
   return String.fromCharCode(0x100 + others);
 }
 
+const CONSONANTS = 'bcdfghjklmnprstvwxyz';
+const VOWELS = 'aeiou';
+
+/** A word for each number below a million: three syllables. */
+function madeUpWord(number: number): string {
+  const syllable = (digit: number) => `${CONSONANTS[digit % 20]}${VOWELS[Math.floor(digit / 20) % 5]}`;
+  return ` ${syllable(number % 100)}${syllable(Math.floor(number / 100) % 100)}${syllable(Math.floor(number / 10_000))}`;
+}
+
 const written = (text: string): string => [...Buffer.from(text)].map(letterOf).join('');
 
 /** Tokens of a text, byte by byte. */
@@ -35,6 +49,7 @@ export const byteTokens = (text: string): number[] => [...Buffer.from(text)].map
 
 function tokenizer(): object {
   const special = ['<unk>', '<s>', '</s>'];
+  if (special[END_OF_SEQUENCE] !== '</s>') throw new Error('the end is another token');
   const bytes = Array.from({ length: 256 }, (_, byte) => letterOf(byte));
   const vocabulary = [...special, ...bytes];
   const merges: string[] = [];
@@ -49,6 +64,7 @@ function tokenizer(): object {
       vocabulary.push(merged);
     }
   }
+  for (let number = 0; vocabulary.length < VOCABULARY; number++) vocabulary.push(written(madeUpWord(number)));
   const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
   const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true };
   const begin = { SpecialToken: { id: '<s>', type_id: 0 } };
@@ -63,7 +79,7 @@ function tokenizer(): object {
       type: 'TemplateProcessing',
       single: [begin, { Sequence: { id: 'A', type_id: 0 } }],
       pair: [begin, { Sequence: { id: 'A', type_id: 0 } }, { Sequence: { id: 'B', type_id: 1 } }],
-      special_tokens: { '<s>': { id: '<s>', ids: [BEGIN], tokens: ['<s>'] } },
+      special_tokens: { '<s>': { id: '<s>', ids: [BEGIN_OF_SEQUENCE], tokens: ['<s>'] } },
     },
     decoder: byteLevel,
     model: {
@@ -76,7 +92,7 @@ function tokenizer(): object {
 }
 
 /** Its files by name. */
-export const tinyTokenizer = (): Readonly<Record<string, Buffer>> => ({
+export const tokenizerFiles = (): Readonly<Record<string, Buffer>> => ({
   'tokenizer.json': Buffer.from(JSON.stringify(tokenizer())),
   'tokenizer_config.json': Buffer.from(
     JSON.stringify({ tokenizer_class: 'PreTrainedTokenizerFast', bos_token: '<s>', eos_token: '</s>' }),
@@ -84,6 +100,17 @@ export const tinyTokenizer = (): Readonly<Record<string, Buffer>> => ({
   'chat_template.jinja': Buffer.from(TEMPLATE),
 });
 
-/** As an engine sends it. */
-export const tinyTokenizerArchive = (): Buffer =>
-  zipArchive(Object.entries(tinyTokenizer()).map(([name, content]) => ({ name, content })));
+export const tokenizerArchive = (): Buffer =>
+  zipArchive(Object.entries(tokenizerFiles()).map(([name, content]) => ({ name, content })));
+
+/** Of vLLM's GetTokenizer. */
+const PART = 64 * 1024;
+
+/** The messages of GetTokenizer. */
+export function* tokenizerChunks(archive: Buffer): Generator<{ data: Buffer; sha256: string }> {
+  for (let at = 0; at < archive.length; at += PART) {
+    const isLast = at + PART >= archive.length;
+    const sha256 = isLast ? createHash('sha256').update(archive).digest('hex') : '';
+    yield { data: archive.subarray(at, at + PART), sha256 };
+  }
+}
