@@ -13,7 +13,7 @@ export function progressLine({ record, replicas: facts, problem }: RolloutView, 
   const current = replicas.find(({ phase }) => phase !== 'waiting' && phase !== 'done');
   const hasNone = facts.some(({ instance, compared }) => instance === current?.instance && compared === 0);
   const idle =
-    current?.phase === 'shadow' && record.settings.samples > 0 && hasNone
+    record.state === 'running' && current?.phase === 'shadow' && record.settings.samples > 0 && hasNone
       ? ', waiting for calls to compare'
       : '';
   const place =

@@ -125,7 +125,7 @@ export class KvStore {
   }
 
   /** Writes what this replica says of itself, where that has changed. */
-  async say(facts: unknown): Promise<void> {
+  async announce(facts: unknown): Promise<void> {
     const text = JSON.stringify(facts);
     const acquire = await this.openSession();
     if (text === this.said) return;
@@ -136,7 +136,7 @@ export class KvStore {
   }
 
   /** What the replicas have said whose sessions live. */
-  async heard(): Promise<readonly unknown[]> {
+  async received(): Promise<readonly unknown[]> {
     const entries = await this.entries(`/kv/${this.prefix}/replicas/`, { recurse: '' });
     return entries.map(contentOf);
   }

@@ -69,13 +69,13 @@ describe('rollouts in the key-value store of Consul', function () {
     const [one, other] = [open('mine-1'), open('mine-2')];
     await one.write({ step: 0 }, undefined, 'command');
     await one.lead();
-    await one.say({ instance: 'mine-1' });
-    await other.say({ instance: 'mine-2' });
-    assert.deepEqual(await other.heard(), [{ instance: 'mine-1' }, { instance: 'mine-2' }]);
+    await one.announce({ instance: 'mine-1' });
+    await other.announce({ instance: 'mine-2' });
+    assert.deepEqual(await other.received(), [{ instance: 'mine-1' }, { instance: 'mine-2' }]);
     const [session] = await server.api<{ Session: string }[]>('GET', '/kv/outrider/rollout/mine/leader');
     await server.api('PUT', `/session/destroy/${session!.Session}`);
     await until('another one leads', () => other.lead());
-    assert.deepEqual(await other.heard(), [{ instance: 'mine-2' }], 'what the other said went with it');
+    assert.deepEqual(await other.received(), [{ instance: 'mine-2' }], 'what the other said went with it');
     const { index } = (await other.read())!;
     assert.equal(await one.write({ step: 'of the dead' }, index, 'leader'), false);
     assert.equal(await other.write({ step: 1 }, index, 'leader'), true);
@@ -94,14 +94,14 @@ describe('rollouts in the key-value store of Consul', function () {
   it('refuses a sidecar of another machine with the same instance name, until the first has ended', async () => {
     const [one, twin] = [open('mine-1'), open('mine-1', 'mine', 'two')];
     await one.claim();
-    await one.say({ instance: 'mine-1', of: 'one' });
+    await one.announce({ instance: 'mine-1', of: 'one' });
     await one.claim();
     await assert.rejects(
       twin.claim(),
       /a sidecar on one has the instance name mine-1 too; set another `instance`/,
     );
     await open('mine-2', 'mine', 'two').claim();
-    assert.deepEqual(await twin.heard(), [{ instance: 'mine-1', of: 'one' }]);
+    assert.deepEqual(await twin.received(), [{ instance: 'mine-1', of: 'one' }]);
     // The process before, on the same machine.
     await open('mine-1').claim();
     await one.close();
@@ -114,7 +114,7 @@ describe('rollouts in the key-value store of Consul', function () {
 
   it('has one session, whatever asks for it first', async () => {
     const one = open('mine-1');
-    await Promise.all([one.lead(), one.take('recycle'), one.say({ instance: 'mine-1' })]);
+    await Promise.all([one.lead(), one.take('recycle'), one.announce({ instance: 'mine-1' })]);
     const entries = await server.api<{ Session?: string }[]>('GET', '/kv/outrider/rollout/mine?recurse');
     assert.equal(entries.length, 3);
     assert.equal(new Set(entries.map(({ Session }) => Session)).size, 1);

@@ -86,14 +86,14 @@ export class FileStore implements RolloutStore {
     if (file !== undefined) rmSync(file.path, { force: true });
   }
 
-  async say(facts: unknown): Promise<void> {
+  async announce(facts: unknown): Promise<void> {
     makeDirectory(this.directory, 0o700);
     const path = join(this.directory, `${encodeURIComponent(this.instance)}${FACTS}`);
     writeFileSync(`${path}.next`, JSON.stringify(facts), { mode: 0o600 });
     renameSync(`${path}.next`, path);
   }
 
-  async heard(): Promise<readonly unknown[]> {
+  async received(): Promise<readonly unknown[]> {
     const now = this.clock.wallNow();
     return readdirSync(this.directory)
       .filter((name) => name.endsWith(FACTS))

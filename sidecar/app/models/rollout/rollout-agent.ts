@@ -206,17 +206,17 @@ export class RolloutAgent {
     if (this.isClosed) return false;
     this.note(record, this.record);
     this.enact(record);
-    await store.say(this.ownFacts(record));
+    await store.announce(this.ownFacts(record));
     if (isOver(record)) {
       this.candidate?.close();
       this.known = [];
       await store.resign();
       return !this.isSettled(record);
     }
-    const heard = (await store.heard()).flatMap((each) => readFacts(each) ?? []);
-    this.known = heard;
+    const received = (await store.received()).flatMap((each) => readFacts(each) ?? []);
+    this.known = received;
     if (!(await store.lead()) || this.isClosed) return true;
-    const facts = new Map(heard.map((each) => [each.instance, each]));
+    const facts = new Map(received.map((each) => [each.instance, each]));
     const next = nextStep(record, facts, this.deps.context.deps.clock.wallNow());
     if (next !== undefined && (await store.write(next, stored?.index, 'leader'))) this.note(next, record);
     return true;

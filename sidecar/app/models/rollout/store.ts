@@ -33,8 +33,8 @@ export interface RolloutStore {
   /** Gives it back; nothing happens where this process does not have it. */
   give(lock: string): Promise<void>;
   /** What this replica says of itself. */
-  say(facts: unknown): Promise<void>;
+  announce(facts: unknown): Promise<void>;
   /** What the replicas say that are alive. */
-  heard(): Promise<readonly unknown[]>;
+  received(): Promise<readonly unknown[]>;
   close(): Promise<void>;
 }

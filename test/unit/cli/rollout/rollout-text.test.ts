@@ -49,6 +49,11 @@ describe('the text of a rollout', () => {
       progressLine({ ...view, record: shadow, replicas: [{ ...facts, compared }] });
     assert.match(line(0), / · mine-1 shadow, waiting for calls to compare · passed$/);
     assert.match(line(1), / · mine-1 shadow · passed$/);
+    const back = { ...view, record: { ...shadow, state: 'rolling-back' as const } };
+    assert.match(
+      progressLine({ ...back, replicas: [{ ...facts, compared: 0 }] }),
+      / · mine-1 shadow · passed$/,
+    );
   });
 
   it('is a table of the replicas for status', () => {

@@ -25,7 +25,7 @@ describe('rollouts in a directory', () => {
 
   it('have no leader while a process that runs has the lock, and one as soon as it is gone', async () => {
     const one = open('mine-1');
-    await one.say({});
+    await one.announce({});
     const lock = join(scratch.path, 'mine', 'leader.lock');
     // The first process of the machine runs for as long as the machine does; its mark is as in lock-file.ts.
     const stat = readFileSync('/proc/1/stat', 'latin1');
@@ -39,7 +39,7 @@ describe('rollouts in a directory', () => {
 
   it('say what keeps a lock from being made, and take it for no other process', async () => {
     const one = open('mine-1');
-    await one.say({});
+    await one.announce({});
     for (const lock of ['rollout', 'leader', 'recycle'])
       mkdirSync(join(scratch.path, 'mine', `${lock}.lock.${process.pid}`));
     const problem = (lock: string) =>
@@ -51,14 +51,14 @@ describe('rollouts in a directory', () => {
 
   it('know what the replicas say that have said something of late', async () => {
     const [one, other] = [open('mine-1'), open('mine-2')];
-    await one.say({ instance: 'mine-1' });
-    await other.say({ instance: 'mine-2' });
-    assert.deepEqual(await one.heard(), [{ instance: 'mine-1' }, { instance: 'mine-2' }]);
+    await one.announce({ instance: 'mine-1' });
+    await other.announce({ instance: 'mine-2' });
+    assert.deepEqual(await one.received(), [{ instance: 'mine-1' }, { instance: 'mine-2' }]);
     const longAgo = new Date(Date.now() - 11_000);
     utimesSync(join(scratch.path, 'mine', 'mine-2.facts.json'), longAgo, longAgo);
-    assert.deepEqual(await one.heard(), [{ instance: 'mine-1' }]);
+    assert.deepEqual(await one.received(), [{ instance: 'mine-1' }]);
     await one.close();
-    assert.deepEqual(await other.heard(), []);
+    assert.deepEqual(await other.received(), []);
   });
 
   it('have locks of other names beside that of the leader', async () => {

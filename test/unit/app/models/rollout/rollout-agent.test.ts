@@ -152,7 +152,7 @@ describe('a replica that follows its directory', () => {
     store.claim = () => Promise.reject(new Error('a sidecar on two has the instance name mine-1 too'));
     await agent.tick();
     assert.equal(agent.view().problem, 'a sidecar on two has the instance name mine-1 too');
-    assert.deepEqual([await store.heard(), underWay()], [[], '']);
+    assert.deepEqual([await store.received(), underWay()], [[], '']);
   });
 
   it('does not take what it read before a command for what is stored', async () => {
