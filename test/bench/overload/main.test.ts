@@ -1,13 +1,17 @@
 /** A short overload on real processes; the bars are for a quiet machine, the bounds here for a busy one. */
 import assert from 'node:assert/strict';
+import { EFFORT } from '../../kit/mocha/effort.js';
 import { figuresOf, meetsBars, renderOverload } from './figures.js';
 import { measureOverload, SETUPS } from './main.js';
 
 /** Long enough for hundreds of refusals. */
 const BRIEF = { warmMs: 700, capacityMs: 1_000, easyMs: 500, overloadMs: 2_000, afterMs: 3_000 };
 
+/** The one that finds its concurrency; at night also the one with a fixed concurrency and deadlines. */
+const TRIED = EFFORT > 1 ? ['adaptive', 'deadlines'] : ['adaptive'];
+
 describe('five times more calls than the model can serve', () => {
-  for (const setup of SETUPS.filter(({ name }) => name === 'deadlines' || name === 'adaptive')) {
+  for (const setup of SETUPS.filter(({ name }) => TRIED.includes(name))) {
     it(`${setup.title}: it stays busy with calls that end in time, and refuses the others at once`, async function () {
       this.timeout(60_000);
       const found = await measureOverload(setup, BRIEF, { isPinned: false });

@@ -6,21 +6,21 @@ import { readTree } from '../source-tree/source-file.js';
 import { type Job, jobsOf, LANES, type LaneRule, MACHINE, takeJob } from './lanes.js';
 
 const RULES: readonly LaneRule[] = [
-  { name: 'first', share: 10, job: 'folder', holds: ['test/b', 'test/a'] },
+  { name: 'first', share: 20, job: 'folder', holds: ['test/b', 'test/a'] },
   { name: 'second', share: MACHINE, ownProcess: true, job: 'file', holds: ['test/a/slow', 'test/b/x/alone'] },
 ];
 
 const jobs = (...files: readonly string[]): string[] =>
   jobsOf(files, RULES).map(({ lane, name, files }) => `${lane}: ${name}: ${files.join(' ')}`);
 
-/** Takes jobs of `holds`, of which `one` goes one at a time and `wait` needs a fifth of a core, as long as any may run. */
+/** Takes jobs of `holds`, of which `one` goes one at a time and `wait` takes a tenth of the machine, as long as any may run. */
 function taking(...files: readonly string[]): {
   take: () => string | undefined;
   end: (name: string) => void;
 } {
   const rules: readonly LaneRule[] = [
-    { name: 'work', share: 6, job: 'file', holds: ['test/work'], oneAtATime: ['test/work/one'] },
-    { name: 'wait', share: 2, job: 'file', holds: ['test/wait'] },
+    { name: 'work', share: 9, job: 'file', holds: ['test/work'], oneAtATime: ['test/work/one'] },
+    { name: 'wait', share: 4, job: 'file', holds: ['test/wait'] },
     { name: 'alone', share: MACHINE, job: 'file', holds: ['test/alone'] },
   ];
   const left = jobsOf(files, rules);
@@ -82,14 +82,14 @@ describe('the lanes of the tests', () => {
     assert.deepEqual([take(), take()], ['test/work/one/2.test.ts', undefined]);
   });
 
-  it('run as many jobs beside each other as have room, one that waits beside three that work', () => {
-    const work = ['a', 'b', 'c', 'd'].map((name) => `test/work/${name}.test.ts`);
-    const wait = ['e', 'f'].map((name) => `test/wait/${name}.test.ts`);
+  it('run as many jobs beside each other as have room, one that waits beside four that work', () => {
+    const work = ['a', 'b', 'c', 'd', 'e'].map((name) => `test/work/${name}.test.ts`);
+    const wait = ['f', 'g'].map((name) => `test/wait/${name}.test.ts`);
     const { take, end } = taking(...work, ...wait);
-    const first = [take(), take(), take(), take(), take()];
-    assert.deepEqual(first, [...work.slice(0, 3), wait[0], undefined]);
+    const first = [take(), take(), take(), take(), take(), take()];
+    assert.deepEqual(first, [...work.slice(0, 4), wait[0], undefined]);
     end(work[1]!);
-    assert.deepEqual([take(), take()], [work[3], undefined]);
+    assert.deepEqual([take(), take()], [work[4], undefined]);
     end(work[0]!);
     assert.deepEqual([take(), take()], [wait[1], undefined]);
   });

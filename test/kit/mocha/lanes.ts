@@ -24,8 +24,8 @@ export interface LaneRule {
   readonly oneAtATime?: readonly string[];
 }
 
-/** Two cores, in tenths. */
-export const MACHINE = 20;
+/** Two cores. */
+export const MACHINE = 40;
 
 /** They use the ports that README, docs/ and mesh-config/ name. */
 const FIXED_PORTS = [
@@ -38,7 +38,7 @@ const FIXED_PORTS = [
 export const LANES: readonly LaneRule[] = [
   {
     name: 'in memory',
-    share: 10,
+    share: 20,
     job: 'folder',
     holds: [
       // Of the unit tests those that take longest.
@@ -49,9 +49,9 @@ export const LANES: readonly LaneRule[] = [
     ],
   },
   {
-    // Three at a time, and one that waits: they wait for processes to start and for time to pass.
+    // Four at a time, and one that waits: they wait for processes to start and for time to pass.
     name: 'processes',
-    share: 6,
+    share: 9,
     job: 'file',
     oneAtATime: FIXED_PORTS,
     holds: [
@@ -71,7 +71,7 @@ export const LANES: readonly LaneRule[] = [
   {
     // They use a tenth to a third of a core: mostly, Consul or a limit of time is waited for. The longest ones come first.
     name: 'waiting',
-    share: 2,
+    share: 4,
     job: 'file',
     holds: [
       ...['test/e2e/up/consul', 'test/stack/discovery/intentions', 'test/stack/discovery/queries'],
@@ -84,10 +84,13 @@ export const LANES: readonly LaneRule[] = [
   {
     // What is promised within a time, while processes die, freeze and are replaced under load: each uses a core and more.
     name: 'faults',
-    share: 16,
+    share: 32,
     ownProcess: true,
     job: 'file',
-    holds: ['test/e2e/decision-faults', 'test/e2e/consul-faults', 'test/e2e/call-faults'],
+    holds: [
+      ...['test/e2e/decision-faults', 'test/e2e/consul-faults', 'test/e2e/call-faults'],
+      'test/interop/load-reports',
+    ],
   },
   {
     name: 'alone',
