@@ -11,6 +11,7 @@ import { testFile } from '../kit/process/tools.js';
 
 /** By name: what has the same fault in less time. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
+  'stream-dies-late': 'e2e/up/resumed-streams.test.ts',
   'large-nan': 'scenario/outliers/invalid-output.test.ts',
   'slow-first-message': 'scenario/streams/slow-first-message.test.ts',
   'large-nan-everywhere': 'scenario/outliers/invalid-output.test.ts',

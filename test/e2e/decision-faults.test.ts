@@ -26,6 +26,7 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   // On a manual clock, with more calls or for longer.
   'in-vain': ['scenario/retries/late-attempts', 'scenario/models/overload'],
   slow: ['scenario/outliers/slow-endpoint', 'scenario/outliers/gray-failures'],
+  frozen: ['scenario/outliers/replica-frozen', 'e2e/sidecar/infer-while-frozen', 'e2e/decision-faults'],
   pair: ['scenario/outliers/max-ejection-boundary'],
   poison: ['scenario/retries/poison'],
   'client-errors': ['scenario/outliers/one-endpoint-fails', 'unit/core/retry/decide-retry'],
@@ -40,7 +41,7 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   stall: ['scenario/outliers/stalled-process'],
   fallback: ['scenario/retries/falling-back'],
   'model-gone': ['scenario/models/model-gone'],
-  // By another row: a dark line is that of `partition`.
+  // By another row: a dark line is that of `partition`, as is a replica that stands still.
   'black-hole': ['scenario/outliers/replica-frozen', 'e2e/decision-faults'],
   // Its goodput lies so near its bound that a short run says nothing: found 82.8 % to 89.5 % of the capacity.
   'overload-5': ['bench/overload/main'],
