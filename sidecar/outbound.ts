@@ -18,7 +18,6 @@ import {
   refuse,
 } from './outbound/call-end.js';
 import * as events from './outbound/call-events.js';
-import { awaitEngineRequest } from './outbound/engine-calls.js';
 import { leaveUpstream, onFallbackRequest } from './outbound/fallback/chain.js';
 import { divert } from './outbound/fallback/primary.js';
 import * as hedging from './outbound/hedging.js';
@@ -144,7 +143,9 @@ export class Outbound implements CallWay, WaitingCallHandler {
     const { state } = this;
     const now = state.context.nowMs;
     if (call.routeDecision !== null && call.routeDecision.key === KEY_UNREAD && this.awaitKey(call)) return;
-    if (call.plan.engine !== null && awaitEngineRequest(call) === Next.handled) return;
+    const isOfEngine = call.plan.engine !== null;
+    if (isOfEngine && state.engineCalls.awaitRequest(call) === Next.handled) return;
+    const holder = isOfEngine ? state.engineCalls.endpointFor(call) : undefined;
     let probed: Endpoint | undefined;
     if (call.attemptsHere === 0 || call.isCold) {
       if (!state.poison.isIdle) {
@@ -152,12 +153,12 @@ export class Outbound implements CallWay, WaitingCallHandler {
         const refusal = state.poison.refusal(call, now);
         if (refusal !== null) return refuse(this, call, refusal);
       }
-      if (isProbeDue(call.cluster, now)) {
+      if (holder === undefined && isProbeDue(call.cluster, now)) {
         if (state.probes.awaitRequest(call, now) === Next.handled) return;
         probed = state.probes.take(call, now);
       }
     }
-    const endpoint = probed ?? pickEndpoint(call, now);
+    const endpoint = holder ?? probed ?? pickEndpoint(call, now);
     if (endpoint === undefined) return this.onNoEndpoint(call);
     if (
       (call.breaker !== null || call.cluster.maxPending > 0) &&

@@ -10,6 +10,7 @@
 
 import { AttemptTrait } from '../core/outcome/classify-attempt.js';
 import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
+import { Status } from '../core/outcome/status.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { MessageWatch, NEVER } from '../relay/call.js';
 import { settleOn, stopAttempts } from '../relay/call-attempts.js';
@@ -27,6 +28,7 @@ import {
   type UpstreamHandler,
 } from './call.js';
 import { onResumed } from './call-events.js';
+import { leaveEngineCalls } from './engine-calls.js';
 import { recordFailure } from './failed-upstream.js';
 import { onFallbackFinish, runFallback } from './fallback/chain.js';
 import { fallBack, recordPrimaryDeadline, recordPrimaryResponse } from './fallback/primary.js';
@@ -63,7 +65,8 @@ export function endAttempt(way: CallWay, call: OutboundCall, attempt: OutboundAt
     return succeed(state, call, attempt);
   }
   if (call.resumable?.isComplete) return finishComplete(call);
-  if ((attempt.traits & LOST_PROCESS) !== 0) state.poison.onProcessLost(call, attempt, now);
+  if ((attempt.traits & LOST_PROCESS) !== 0 || hasLostEngine(call, attempt))
+    state.poison.onProcessLost(call, attempt, now);
   if (call.hedge !== null) {
     if (hedging.deferToOtherAttempt(call, attempt, outcome, now) === Next.handled) return;
     settleOn(call, attempt);
@@ -162,11 +165,13 @@ export function nextStep(way: CallWay, call: OutboundCall): void {
 }
 
 /** The caller gets the failure of its call: the answer of the attempt, or a reply. */
-function sendFailure({ failures, name }: UpstreamState, call: OutboundCall, failure: Failure): void {
+function sendFailure({ failures, name, poison }: UpstreamState, call: OutboundCall, failure: Failure): void {
   const { reply, attempt } = failure;
   if (failures !== null) recordFailure(failures, name, call, failure);
   if (call.resumable?.isResuming)
     return sendLocalReply(call, notResumedReply(call, reply?.message ?? `status ${attempt!.status}`));
+  if (call.engineCall !== null && call.hasCrashed && reply === null)
+    return sendLocalReply(call, poison.reply());
   if (isCutOff(call, attempt))
     return sendLocalReply(call, notResumedReply(call, call.engineCall!.request.obstacle));
   const added = finalFields(call, failure);
@@ -174,12 +179,19 @@ function sendFailure({ failures, name }: UpstreamState, call: OutboundCall, fail
   else sendLocalReply(call, added.length === 0 ? reply : { ...reply, metadata: added[0]! });
 }
 
+/** The front of an engine says that the engine behind it has died. */
+function hasLostEngine({ engineCall }: OutboundCall, { ended, status }: OutboundAttempt): boolean {
+  return engineCall !== null && ended === AttemptEnd.trailers && status === Status.INTERNAL;
+}
+
 /** Whether the engine broke in the middle of an answer that no other one could go on with. */
 function isCutOff(call: OutboundCall, attempt: OutboundAttempt | null): boolean {
   const { engineCall, resumable, match } = call;
   if (engineCall === null || resumable !== null || attempt === null || !call.isCommitted) return false;
   if (engineCall.request.obstacle === '') return false;
-  return attempt.ended !== AttemptEnd.trailers || match.plan.config.retry!.on.includes(attempt.status);
+  return (
+    attempt.ended !== AttemptEnd.trailers || match.plan.config.retry?.on.includes(attempt.status) === true
+  );
 }
 
 /** The endpoint that was to go on with a stream does not. @param why in words that follow its name. */
@@ -211,6 +223,7 @@ export function finish(state: UpstreamState, call: OutboundCall, status: number)
   if (call.wait !== null && call.wait.entry === Entry.own) countUnread(state, call);
   call.stats?.finish(status, state.context.nowMs - call.startMs);
   if (call.breaker !== null) call.leaveBreaker();
+  if (call.engineCall !== null) leaveEngineCalls(call);
   if (call.isCold) state.coldStart?.leave(call);
   if (call.fallback !== null) onFallbackFinish(call, call.fallback, status);
   if (call.observer !== null) call.observer.onFinish(call, status);

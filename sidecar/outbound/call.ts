@@ -52,6 +52,8 @@ export class CrashRecord {
   hasCrashed = false;
   /** A sidecar lost its model process with it inside, and could not say that it crashed. */
   hasLostModel = false;
+  /** Messages that its caller had then. */
+  messagesAtLoss = 0;
 }
 
 /** The place of a call at the circuit breaker of an upstream. */

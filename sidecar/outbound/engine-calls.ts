@@ -1,23 +1,73 @@
+import type { Endpoint } from '../cluster/endpoint.js';
+import { abortRequestOf, readAbortedIds } from '../codec/engines/abort-request.js';
 import { NEVER } from '../relay/call.js';
 import { resumeAt } from '../relay/call-timer.js';
 import { Next } from '../relay/next.js';
 import { creditRequest } from '../relay/request-buffer.js';
 import { EngineCall } from '../relay/stream/engine-call.js';
-import type { OutboundCall } from './call.js';
+import { ChunkList } from '../transport/chunk-list.js';
+import type { OutboundAttempt, OutboundCall } from './call.js';
 
-/** Calls of a language-model engine: their requests are read before the first attempt. */
+/** Requests whose engine is known; of more, Abort goes where the load says. */
+const MOST_REQUESTS = 4_096;
 
-/** Before a first attempt of a call that generates tokens. `handled`: it waits until all of its request is here. */
-export function awaitEngineRequest(call: OutboundCall): Next {
-  if (call.engineCall !== null || call.isCopy) return Next.continue;
-  const { codec } = call.plan.engine!;
-  if (call.requestEnded || !call.isReplayable) {
+/** The calls of one upstream that generate tokens, by the ids that their clients gave them. */
+export class EngineCalls {
+  private readonly byId = new Map<string, OutboundCall>();
+
+  get size(): number {
+    return this.byId.size;
+  }
+
+  /** Before an attempt. `handled`: the call waits until all of its request is here, and is read. */
+  awaitRequest(call: OutboundCall): Next {
+    if (call.engineCall !== null || call.isCopy || call.attempts > 0) return Next.continue;
+    if (!call.requestEnded && call.isReplayable) {
+      call.ensureWait().isForRequest = true;
+      resumeAt(call, NEVER);
+      // It may have waited for something else with its window full.
+      creditRequest(call, call.requestBytes);
+      return Next.handled;
+    }
+    const { codec, method } = call.plan.engine!;
+    if (method !== 'generate') return Next.continue;
     call.engineCall = new EngineCall(codec, call.isReplayable ? call.buffered : null);
+    const { requestId } = call.engineCall;
+    if (requestId !== '' && this.byId.size < MOST_REQUESTS) {
+      call.engineCall.table = this.byId;
+      this.byId.set(requestId, call);
+    }
     return Next.continue;
   }
-  call.ensureWait().isForRequest = true;
-  resumeAt(call, NEVER);
-  // It may have waited for something else with its window full.
-  creditRequest(call, call.requestBytes);
-  return Next.handled;
+
+  /**
+   * The engine that has the first of the requests that an Abort names, and of which a call runs. Where that has another id at its present
+   * engine, the request is written anew. Undefined: none is known, as it came through another sidecar.
+   */
+  endpointFor(call: OutboundCall): Endpoint | undefined {
+    const { plan, buffered } = call;
+    if (plan.engine?.method !== 'abort' || buffered === null) return undefined;
+    const { codec } = plan.engine;
+    const ids = readAbortedIds(codec, buffered);
+    const running = ids.map((id) => this.byId.get(id));
+    const attempt = running.find((each) => each !== undefined && isRunning(each))?.attempt;
+    if (attempt === null || attempt === undefined) return undefined;
+    const own = ids.map((id, i) => running[i]?.engineCall?.requestId ?? id);
+    if (own.some((id, i) => id !== ids[i])) {
+      const request = abortRequestOf(codec, own);
+      call.buffered = new ChunkList();
+      call.buffered.add(request, 0, request.length);
+    }
+    return (attempt as OutboundAttempt).endpoint;
+  }
+}
+
+/** The call is over. */
+export function leaveEngineCalls(call: OutboundCall): void {
+  const { table, request } = call.engineCall!;
+  if (table?.get(request.requestId) === call) table.delete(request.requestId);
+}
+
+function isRunning({ attempt }: OutboundCall): boolean {
+  return attempt !== null && !attempt.isOver;
 }

@@ -17,6 +17,9 @@ import { fingerprintOf } from '../relay/response-cache/request-key.js';
 import { CrashRecord, type OutboundAttempt, type OutboundCall } from './call.js';
 import { contentOf, type RequestContent } from './models/request-content.js';
 
+/** Messages that an answer has to get on by at one engine, before the loss of that engine says nothing of it. */
+const MESSAGES_ON = 16;
+
 /**
  * Recognises the requests of one upstream that crash models: notes crashes, and refuses what has crashed too many. Unary
  * requests are recognised by a fingerprint of their content (models/request-content.ts); while nothing is on record, a call
@@ -53,6 +56,11 @@ export class PoisonWatch {
     const known = this.of(call);
     if (known === null || !this.table.isRefused(known.fingerprint, nowMs)) return null;
     crashOf(call).hasCrashed = true;
+    return this.reply();
+  }
+
+  /** What the caller of such a request is told. */
+  reply(): LocalReply {
     const values = { crashes: MAX_CRASHES, upstream: this.upstream, minutes: REMEMBERED_MS / 60_000 };
     return makeLocalReply(LocalReplyReasons.poison, values);
   }
@@ -63,11 +71,12 @@ export class PoisonWatch {
    * is unlikely that two processes were ended from outside with the same call in both.
    */
   onProcessLost(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
-    const hasCrashed = (attempt.traits & AttemptTrait.modelCrashed) !== 0;
-    // A stream that got on since does not end processes.
+    // An engine runs many requests at once, any of which may have ended it.
+    const hasCrashed = (attempt.traits & AttemptTrait.modelCrashed) !== 0 && call.engineCall === null;
     const crash = crashOf(call);
-    const isFirst = !crash.hasLostModel || (call.resumable !== null && !call.resumable.isResuming);
+    const isFirst = !crash.hasLostModel || hasGotOn(call, crash);
     crash.hasLostModel = true;
+    crash.messagesAtLoss = call.resumable?.messages ?? 0;
     if (!hasCrashed && isFirst) return;
     this.crashes++;
     crash.hasCrashed = true;
@@ -105,13 +114,21 @@ export class PoisonWatch {
 
   private contentOf(call: OutboundCall): RequestContent | null {
     const { buffered, plan, requestEnded, requestBytes } = call;
-    if (!plan.holdsResponse || !requestEnded || (buffered?.bytes ?? 0) !== requestBytes) return null;
+    if (!plan.holdsResponse && call.engineCall === null) return null;
+    if (!requestEnded || (buffered?.bytes ?? 0) !== requestBytes) return null;
     return contentOf(headerViewOf(call.original).path, buffered);
   }
 
   private fingerprintOf(call: OutboundCall, { bytes, pieces }: RequestContent): RequestFingerprint {
     return { fingerprint: fingerprintOf(this.upstream, headerViewOf(call.original).path, pieces), bytes };
   }
+}
+
+/** A stream that got on since the last loss does not end processes. What ends an engine may do so some tokens later the next time. */
+function hasGotOn({ resumable, engineCall }: OutboundCall, { messagesAtLoss }: CrashRecord): boolean {
+  if (resumable === null) return false;
+  if (engineCall === null) return !resumable.isResuming;
+  return resumable.messages - messagesAtLoss >= MESSAGES_ON;
 }
 
 function crashOf(call: OutboundCall): CrashRecord {

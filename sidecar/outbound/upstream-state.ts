@@ -15,6 +15,7 @@ import type { DataPlaneContext } from '../transport/context.js';
 import type { OutboundCall, UpstreamHandler } from './call.js';
 import { CircuitBreaker } from './circuit-breaker.js';
 import { EjectionProbes } from './ejection-probe.js';
+import { EngineCalls } from './engine-calls.js';
 import { MethodStates } from './method-state.js';
 import { ColdStart, type Wake } from './models/cold-start.js';
 import { modelsThatMatter } from './models/models-that-matter.js';
@@ -59,6 +60,7 @@ export class UpstreamState {
   readonly poison: PoisonWatch;
   readonly parameterKeys = new ParameterKeys();
   readonly sizeLimits = new SizeLimits();
+  readonly engineCalls = new EngineCalls();
   /** What is known of methods that the file says nothing of. */
   readonly kinds = new MethodKinds();
   /** Null: calls do not wait for endpoints to be up. */

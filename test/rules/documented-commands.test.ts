@@ -66,6 +66,7 @@ const ONLY_READ: Readonly<Record<string, string>> = {
   'CONTRIBUTING.md': 'a build and a measurement',
   'docs/CHAOS.md': 'minutes; test/e2e/chaos.test.ts holds drills',
   'docs/DEPLOY.md': 'Podman, Kubernetes, three machines: test/deploy and .ci/nightly',
+  'docs/ENGINES.md': 'seconds of answers; test/e2e/up/engines.test.ts kills engines of a mesh of its own',
   'docs/ROLLOUT.md': 'test/e2e/sidecar/rollout.test.ts gives the same commands to a rollout of its own',
   'docs/SIMULATION.md': 'minutes; test/simulation/simulation.test.ts runs the program',
   'docs/TESTING.md': 'these tests',

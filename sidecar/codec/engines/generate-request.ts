@@ -67,7 +67,9 @@ export function continuedRequest(
   const copy = (from: number, to: number): Buffer => reader.copy(from, to);
   // Of a scalar the last one counts, and lists are joined, so that what is new is added at the end of each message.
   const more = new MessageParts();
-  if (request.maxTokens !== WITHOUT) more.varint(parameters.maxTokens, request.maxTokens - count);
+  // An engine may have made more tokens than it was asked for.
+  if (request.maxTokens !== WITHOUT)
+    more.varint(parameters.maxTokens, Math.max(1, request.maxTokens - count));
   if (request.minTokens > 0) more.varint(parameters.minTokens, Math.max(0, request.minTokens - count));
   const ownIds = count === 0 ? NOTHING : new MessageParts().bytes(idsField, ids).finish();
   const longer = (number: number, field: Field, added: Buffer): Buffer =>

@@ -1,12 +1,13 @@
 /**
  * What a unary request asks for, by which it is recognised when it comes again: for an inference request (`ModelInfer`) all but
- * its `id`, which clients make anew for each call; for any other method every byte.
+ * its `id`, which clients make anew for each call, and so for one that generates tokens; for any other method every byte.
  *
  * Tensors are not decoded: fields of the message are told apart by tag and length, and stepped over. The parameters count, as a
  * model reads them, in whatever order they stand: they are a map, and some encoders write one in another order each time.
  */
 
 import { BodyReader } from '../../codec/body-reader.js';
+import { ENGINE_CODECS } from '../../codec/engines/engine-codecs.js';
 import { FieldCursor, Step } from '../../codec/field-cursor.js';
 import { PREFIX_BYTES } from '../../codec/grpc-message.js';
 import { MODEL_INFER } from '../../codec/inference.js';
@@ -23,6 +24,7 @@ const MAX_RANGES = 64;
 /** Field and wire type, as one: fields 3 and 4 of ModelInferRequest, length-delimited. */
 const ID = 8 * 3 + 2;
 const PARAMETER = 8 * 4 + 2;
+const NO_TAG = -1;
 
 /** The bytes that a request is recognised by. */
 export interface RequestContent {
@@ -38,12 +40,19 @@ type Range = { readonly from: number; to: number };
 /** @param body all of the request, with the prefix of its message; null: it is empty. */
 export function contentOf(path: string, body: ChunkList | null): RequestContent {
   if (body === null) return { bytes: 0, pieces: [] };
-  const content = path === MODEL_INFER ? inferContent(body) : null;
+  const content = path === MODEL_INFER ? contentWithout(body, ID, PARAMETER) : generateContent(path, body);
   return content ?? { bytes: body.bytes, pieces: piecesOf(body, [{ from: 0, to: body.bytes }]) };
 }
 
+/** Null: it is no request of an engine, or as below. */
+function generateContent(path: string, body: ChunkList): RequestContent | null {
+  for (const { generate, requestId } of Object.values(ENGINE_CODECS))
+    if (path === generate) return contentWithout(body, 8 * requestId + 2, NO_TAG);
+  return null;
+}
+
 /** Null: it is compressed, is no message, or has too many fields. */
-function inferContent(body: ChunkList): RequestContent | null {
+function contentWithout(body: ChunkList, id: number, parameter: number): RequestContent | null {
   const reader = new BodyReader(body);
   if (!isOneMessage(reader)) return null;
   const kept: Range[] = [];
@@ -53,8 +62,8 @@ function inferContent(body: ChunkList): RequestContent | null {
   for (let fields = 0; from < body.bytes; fields++) {
     if (fields >= MAX_FIELDS || field.step() !== Step.field || kept.length > MAX_RANGES) return null;
     const { tag, end: to } = field;
-    if (tag === PARAMETER) parameters.push({ from, to });
-    else if (tag !== ID) {
+    if (tag === parameter) parameters.push({ from, to });
+    else if (tag !== id) {
       if (kept.at(-1)?.to === from) kept.at(-1)!.to = to;
       else kept.push({ from, to });
     }

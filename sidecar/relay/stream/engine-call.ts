@@ -7,6 +7,8 @@ export class EngineCall {
   readonly request: GenerateRequest;
   /** What the present engine knows it by; empty: nothing that can be told. */
   requestId: string;
+  /** Where it is found by the id of its client; null: nowhere. */
+  table: Map<string, object> | null = null;
   /** Engines that went on with it. */
   continuations = 0;
 

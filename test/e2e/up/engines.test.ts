@@ -1,13 +1,14 @@
 /**
- * Engines die under a mesh in the middle of answers, as vLLM does: kill -9 of the process, and the end of its core behind a front that
- * lives. Every client gets every token once.
+ * Engines fail under a mesh in the middle of answers, as vLLM does: kill -9 of the process, and a core that dies or freezes behind a front
+ * that lives. Every client gets every token once.
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { vllmService } from '../../../proto/vllm-service.js';
 import { EngineStream } from '../../kit/engines/engine-client.js';
 import { aGenerateRequest } from '../../kit/engines/scripted-engine.js';
 import { sumOfSamples } from '../../kit/process/metrics-page.js';
-import { admin, REPOSITORY } from '../../kit/process/outrider.js';
+import { admin, REPOSITORY, reportOf } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
 import { SuiteMesh } from '../../kit/process/suite-mesh.js';
 import { TestClient } from '../../kit/service/model-server.js';
@@ -22,6 +23,7 @@ services:
     engine: vllm
     replicas: 3
     queue: { concurrency: 64 }
+    model: { not_serving_timeout: 1s, restart: { base: 100ms, max: 200ms } }
 caller:
   name: app
   admin: "127.0.0.1:0"
@@ -29,6 +31,10 @@ caller:
     chat:
       listen: "127.0.0.1:0"
       budget: { ratio: 1, per_second: 10 }
+      routes:
+        - methods: [/vllm.grpc.engine.VllmEngine/Generate]
+          kind: streaming
+          message_timeout: 1s
 `;
 
 describe('engines in a mesh', function () {
@@ -46,18 +52,18 @@ describe('engines in a mesh', function () {
     return sumOfSamples(body, 'outrider_streams_resumed_total');
   };
   let requests = 0;
-  const open = (): EngineStream =>
+  const open = (maxTokens = 300): EngineStream =>
     new EngineStream(
       client,
       aGenerateRequest({
         request_id: `r-${requests++}`,
         tokenized: { input_ids: [requests, 7, 300] },
-        sampling_params: { temperature: 0, max_tokens: 300, ignore_eos: true },
+        sampling_params: { temperature: 0, max_tokens: maxTokens, ignore_eos: true },
       }),
     );
   const streamThrough = async (kill: () => void): Promise<void> => {
     const before = await resumed();
-    const streams = Array.from({ length: STREAMS }, open);
+    const streams = Array.from({ length: STREAMS }, () => open());
     await until('all are under way', () => streams.every(({ ids }) => ids.length > 20));
     kill();
     const faults = await Promise.all(streams.map((stream) => stream.fault()));
@@ -72,6 +78,28 @@ describe('engines in a mesh', function () {
   it('that are killed: every client gets every token once', () =>
     streamThrough(() => process.kill(suite.replicas[0]!.modelPid!, 'SIGKILL')));
 
-  it('whose core has died: every client gets every token once', () =>
-    streamThrough(() => process.kill(suite.replicas[1]!.modelPid!, 'SIGUSR2')));
+  it('whose core has died: every client gets every token once, and the engine is started again', async () => {
+    const { admin: page, modelPid } = suite.replicas[1]!;
+    await streamThrough(() => process.kill(modelPid!, 'SIGUSR2'));
+    const pid = await until('another process serves', async () => {
+      const { model } = await reportOf(page);
+      return model!.state === 'ready' && model!.pid !== modelPid && model!.pid;
+    });
+    assert.ok(pid > 0);
+  });
+
+  it('Abort reaches the engine that has the request', async () => {
+    const streams = Array.from({ length: 6 }, () => open(20_000));
+    await until('all are under way', () => streams.every(({ ids }) => ids.length > 4));
+    const { Abort } = vllmService();
+    for (const { request } of streams) await client.call(Abort, { request_ids: [request.request_id!] });
+    for (const stream of streams) {
+      assert.equal(await stream.ended, undefined);
+      assert.equal(stream.finishReason, 'abort');
+      assert.ok(stream.ids.length < 20_000);
+    }
+  });
+
+  it('whose core freezes: every client gets every token once', () =>
+    streamThrough(() => process.kill(suite.replicas[2]!.modelPid!, 'SIGUSR1')));
 });

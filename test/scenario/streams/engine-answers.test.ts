@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import type { GenerateRequest } from '../../../proto/vllm-service.js';
 import {
+  ABORT,
   aGenerateRequest,
   framedRequest,
   GENERATE,
@@ -14,7 +15,7 @@ import {
   requestIn,
   tokensFor,
 } from '../../kit/engines/scripted-engine.js';
-import { encodeResponse } from '../../kit/engines/vllm-messages.js';
+import { decodeAbort, encodeAbort, encodeResponse } from '../../kit/engines/vllm-messages.js';
 import { ErrorCode, grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { runs } from '../../kit/mocha/effort.js';
@@ -28,6 +29,7 @@ const PATIENT = { attempts: 8, on: [13, 14], backoff: { baseMs: 0, maxMs: 0 } };
 
 describe('Scenario: a language-model engine dies in the middle of an answer', () => {
   let stack: UpstreamStack;
+  let arrived: PeerStream[];
 
   const start = (more: UpstreamOptions = {}, names = ['a', 'b', 'c']): void => {
     const routes = [aStreamRoute()];
@@ -37,12 +39,18 @@ describe('Scenario: a language-model engine dies in the middle of an answer', ()
       budget: { ratio: 1, perSecond: 1_000 },
       ...more,
     });
+    arrived = [];
+    // An ejected engine is asked for its health, too.
+    stack.answers((stream) => {
+      if (stream.header(':path')?.startsWith('/vllm.')) arrived.push(stream);
+      else stream.fail(12);
+    });
   };
   const open = (request: GenerateRequest = REQUEST): PeerStream =>
     stack.call({ path: GENERATE, body: framedRequest(request) });
   const at = (name: string): PeerStream => stack.backend(name).last;
-  const latest = (): PeerStream =>
-    stack.requests.filter(({ isOver, hasLeft }) => !isOver && !hasLeft).at(-1) ?? stack.requests.at(-1)!;
+  /** The request that came last, wherever. */
+  const latest = (): PeerStream => arrived.at(-1)!;
   const one = (): number => 1;
   const answer = (stream: PeerStream, batch: () => number = one, cached = 0): Buffer[] =>
     messagesFor(requestIn(stream.body), batch, cached);
@@ -300,6 +308,116 @@ describe('Scenario: a language-model engine dies in the middle of an answer', ()
       );
       stack.advance(5_000);
       assert.equal(at('a').resetCode, undefined);
+    });
+  });
+
+  describe('with a request that ends engines:', () => {
+    const CRASHED = [['outrider-reason', 'model-crashed']] as const;
+    const losses = [
+      ['their processes crash', (stream: PeerStream) => stream.trailers(14, CRASHED)],
+      [
+        'their processes are lost',
+        (stream: PeerStream) => stream.trailers(14, [['outrider-reason', 'connection-lost']]),
+      ],
+      ['their cores die', (stream: PeerStream) => stream.trailers(13)],
+    ] as const;
+    /** Each engine dies after so many of its messages. Which of them were asked. */
+    const runThrough = (
+      call: PeerStream,
+      die: (stream: PeerStream) => unknown,
+      counts: readonly number[],
+    ): number => {
+      const before = arrived.length - 1;
+      for (const count of counts) {
+        if (call.isOver) break;
+        const engine = latest();
+        stack.settle(engine.begin().data(Buffer.concat(answer(engine).slice(0, count))));
+        stack.settle(die(engine));
+        settleAfterRetry();
+      }
+      return arrived.length - before;
+    };
+
+    for (const [how, die] of losses)
+      it(`the second one ends it, and after two such calls no engine gets it: ${how}`, () => {
+        start();
+        for (const id of ['x', 'y']) {
+          const call = open(aGenerateRequest({ request_id: id }));
+          assert.equal(runThrough(call, die, [3, 3, 3]), 2);
+          assert.deepEqual([call.status, call.reason], [7, 'poison']);
+          stack.advance(1_000);
+        }
+        const before = arrived.length;
+        const again = open(aGenerateRequest({ request_id: 'z' }));
+        assert.deepEqual([again.status, again.reason, arrived.length], [7, 'poison', before]);
+        const other = open(aGenerateRequest({ tokenized: { input_ids: [9] } }));
+        finish(latest());
+        assert.equal(other.status, 0);
+        stack.assertIdle();
+      });
+
+    it('one that gets on at each is not such a request', () => {
+      start({ routes: [aStreamRoute({ retry: PATIENT })] }, ['a', 'b', 'c', 'd']);
+      const request = aGenerateRequest({
+        sampling_params: { temperature: 0, max_tokens: 90, ignore_eos: true },
+      });
+      const call = open(request);
+      runThrough(call, losses[0][1], [20, 20, 20]);
+      finish(latest());
+      assertWhole(call, request);
+    });
+  });
+
+  describe('and its client aborts it:', () => {
+    const abort = (...ids: string[]): PeerStream =>
+      stack.call({ path: ABORT, body: grpcMessage(encodeAbort(ids)) });
+    const begin = (engine: PeerStream): void =>
+      void stack.settle(engine.begin().data(Buffer.concat(answer(engine).slice(0, 3))));
+
+    it('Abort goes to the engine that has the request', () => {
+      start();
+      const calls = ['x', 'y', 'z'].map((id) => open(aGenerateRequest({ request_id: id })));
+      for (const name of ['a', 'b', 'c']) begin(at(name));
+      for (const [i, name] of ['b', 'a', 'c', 'b'].entries()) {
+        const id = requestIn(at(name).body).request_id!;
+        const generating = at(name);
+        const call = abort(id);
+        const aborting = at(name);
+        assert.notEqual(aborting, generating, `abort ${i}`);
+        assert.deepEqual(decodeAbort(aborting.body.subarray(5)), [id]);
+        stack.settle(aborting.reply(Buffer.alloc(0)));
+        assert.equal(call.status, 0);
+        // The stream of the request itself is the latest again.
+        stack.backend(name).requests.pop();
+      }
+      for (const name of ['a', 'b', 'c']) stack.settle(at(name).trailers(0));
+      assert.ok(calls.every(({ status }) => status === 0));
+      assert.equal(stack.out.outbound.state.engineCalls.size, 0);
+      stack.assertIdle();
+    });
+
+    it('under the id that the next engine knows it by', () => {
+      start();
+      const call = open();
+      begin(at('a'));
+      stack.settle(at('a').peer.socket.break());
+      settleAfterRetry();
+      const second = at('b');
+      stack.settle(second.begin());
+      abort('r-1');
+      assert.notEqual(at('b'), second);
+      assert.deepEqual(decodeAbort(at('b').body.subarray(5)), ['r-1~1']);
+      stack.settle(at('b').reply(Buffer.alloc(0)));
+      stack.settle(second.trailers(14));
+      assert.notEqual(call.status, 0);
+    });
+
+    it('one that no sidecar knows goes where the load says', () => {
+      start();
+      const call = abort('unknown');
+      stack.settle(latest().reply(Buffer.alloc(0)));
+      assert.equal(call.status, 0);
+      stack.assertIdle();
     });
   });
 

@@ -143,6 +143,11 @@ describe('continuedRequest', () => {
     assert.equal(continued(request).sampling_params!.min_tokens, 0);
   });
 
+  it('asks for one token at least, where an engine has made more than it was asked for', () => {
+    const request = aRequest({ sampling_params: { temperature: 0, max_tokens: 1 } });
+    assert.equal(continued(request).sampling_params!.max_tokens, 1);
+  });
+
   it('leaves limits out that the request has not', () => {
     const { sampling_params } = continued(aRequest({ sampling_params: { temperature: 0 } }));
     assert.equal(sampling_params!.max_tokens ?? 0, 0);
