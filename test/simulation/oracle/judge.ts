@@ -1,5 +1,6 @@
 /** What must hold of every call once a run is over, judged from its history alone. */
 import { type FaultKind, type FaultPlan, isConsulFault, type Plan } from '../plan/plan.js';
+import { isGenerate } from '../world/engine.js';
 import type { CallRecord } from '../world/records.js';
 import { ROOTS_SPREAD_MS, type World } from '../world/world.js';
 import { mayBeDenied } from './consul.js';
@@ -300,6 +301,8 @@ class Verdict {
         : `reset with code ${resetCode}`;
     if (status === DEADLINE_EXCEEDED && plan.timeoutMs > 0 && (this.mayBeLate() || this.hadToWait())) return;
     if (this.faults.length > 0 && FAULTY.has(status)) return;
+    // Two engines in a row were lost with it.
+    if (this.faults.length > 0 && record.reason === 'poison' && isGenerate(plan)) return;
     if (this.world.plan.isOverloaded && [RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED, UNAVAILABLE].includes(status))
       return;
     if (status === RESOURCE_EXHAUSTED && this.isRefusalPlanned()) return;

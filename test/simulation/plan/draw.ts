@@ -14,6 +14,7 @@ import {
   ENCODING,
   type FaultKind,
   type FaultPlan,
+  GENERATE,
   HARMS,
   type LinkPlan,
   type Plan,
@@ -269,6 +270,7 @@ class Draw {
                 .filter((each) => each.service === service)
                 .map((each) => `10.0.0.${hostNumber(each.name)}:9443`),
             }),
+      ...(this.has('engines') && service === SERVICE ? { engine: 'vllm' } : {}),
       balance: this.balance(dice.of('balance')),
       pool: {
         ...(this.has('two-connections') ? { connections: 2 } : {}),
@@ -440,6 +442,7 @@ class Draw {
           'Safe',
           ...(this.has('streams') ? ['Stream'] : []),
           ...(this.has('token-streams') ? ['Tokens', 'Tokens'] : []),
+          ...(this.has('engines') ? ['Generate', 'Generate'] : []),
           ...(this.has('uploads') ? ['Upload'] : []),
           ...(this.has('bidi') ? ['Bidi'] : []),
         ];
@@ -447,16 +450,17 @@ class Draw {
     const size = (): number => this.size(dice, perSecond);
     const many = (): number[] => Array.from({ length: dice.logBetween(1, 40) }, size);
     const isBidi = kind === 'Bidi' || kind === 'StreamInfer';
-    const isStream = kind === 'Stream' || isBidi || kind === 'Tokens';
+    const isTokens = kind === 'Tokens' || kind === 'Generate';
+    const isStream = kind === 'Stream' || isBidi || isTokens;
     const request = kind === 'Upload' || isBidi ? many() : [size()];
-    const response = kind === 'Tokens' ? [] : isStream ? many() : [size()];
+    const response = isTokens ? [] : isStream ? many() : [size()];
     const hasError = this.has('own-errors') && dice.chance(0.1 * this.intensity('own-errors'));
     return {
       id,
       atMs,
       caller: dice.between(0, callers - 1),
       upstream: SERVICE,
-      path: isVersioned ? (kind === 'Infer' ? INFER : STREAM_INFER) : `${PACKAGE}/${kind}`,
+      path: this.pathOf(kind),
       ...(isVersioned ? { model: modelOf(dice.of('version').pick(['', '', '', '1', '2'])) } : {}),
       metadata: {
         ...(this.has('priority') ? { 'x-class': dice.pick(['interactive', 'batch']) } : {}),
@@ -466,7 +470,7 @@ class Draw {
       },
       request,
       response: hasError ? [] : response,
-      ...(kind === 'Tokens' && !hasError ? { tokens: dice.logBetween(1, 300) } : {}),
+      ...(isTokens && !hasError ? { tokens: dice.logBetween(1, 300) } : {}),
       requestGapMs: request.length > 1 ? dice.pick([0, 0, 5]) : 0,
       responseGapMs: isStream ? dice.pick([0, 1, 10]) : 0,
       serviceMs: this.serviceMs(dice, perSecond),
@@ -480,8 +484,14 @@ class Draw {
         this.has('cancels') && dice.chance(0.15 * this.intensity('cancels')) ? dice.logBetween(1, 2_000) : 0,
       reader: this.reader(dice, response),
       modelReader: this.reader(dice, request),
-      isIdempotent: kind === 'Safe' || kind === 'Tokens' || (kind === 'Infer' && this.isInferSafe),
+      isIdempotent: kind === 'Safe' || isTokens || (kind === 'Infer' && this.isInferSafe),
     };
+  }
+
+  private pathOf(kind: string): string {
+    if (kind === 'Generate') return GENERATE;
+    if (!this.has('rollout')) return `${PACKAGE}/${kind}`;
+    return kind === 'Infer' ? INFER : STREAM_INFER;
   }
 
   private size(dice: Dice, perSecond: number): number {

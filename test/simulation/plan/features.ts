@@ -63,6 +63,7 @@ export const FEATURES = {
   uploads: 0.3,
   streams: 0.5,
   'token-streams': 0.5,
+  engines: 0.25,
   // Faults.
   'kill-model': 0.2,
   'freeze-model': 0.15,

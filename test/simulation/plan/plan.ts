@@ -66,6 +66,9 @@ export type ReaderPlan =
   | { readonly kind: 'slow'; readonly bytesPerMs: number }
   | { readonly kind: 'stops'; readonly afterBytes: number; readonly forMs: number };
 
+/** A method of a language-model engine, whose answers go on at another one by their tokens. */
+export const GENERATE = '/vllm.grpc.engine.VllmEngine/Generate';
+
 export interface CallPlan {
   readonly id: number;
   readonly atMs: number;

@@ -17,6 +17,11 @@ const THEMES: readonly (readonly Feature[])[] = [
     ...(['retry', 'resumable', 'deterministic', 'resuming-models', 'encodings', 'token-streams'] as const),
     ...(['kill-model', 'freeze-model', 'break-connection'] as const),
   ],
+  // Answers of engines, which another one goes on with.
+  [
+    ...(['retry', 'engines', 'kill-model', 'freeze-model', 'kill-sidecar'] as const),
+    ...(['break-connection', 'slow-readers', 'encodings'] as const),
+  ],
   // Windows that fill up.
   [
     ...(['large-messages', 'slow-readers', 'stopped-readers', 'deadlines', 'tiny-windows'] as const),

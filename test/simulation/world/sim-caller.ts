@@ -5,6 +5,7 @@ import type { Field } from '../../kit/http2/hpack-lite.js';
 import type { Dice } from '../dice.js';
 import type { CallerPlan } from '../plan/plan.js';
 import { ContentCheck, framedMessage, type Head, messageOf, REQUEST, RESPONSE } from './content.js';
+import { AnswerCheck, generateRequest, isGenerate } from './engine.js';
 import { headsOf } from './inference.js';
 import { Reader } from './reader.js';
 import type { CallRecord } from './records.js';
@@ -88,7 +89,7 @@ export class SimCaller {
 class CallerCall implements StreamOwner {
   isOver = false;
   private stream: SimStream | undefined;
-  private readonly check: ContentCheck;
+  private readonly check: ContentCheck | AnswerCheck;
   private readonly reader: Reader;
   private sent = 0;
   private isWaitingForRoom = false;
@@ -103,13 +104,15 @@ class CallerCall implements StreamOwner {
     const { id, response, tokens } = plan;
     const heads = headsOf(plan);
     this.head = heads?.request;
-    this.check = new ContentCheck({
-      call: id,
-      direction: RESPONSE,
-      sizes: response,
-      head: heads?.response,
-      ...(tokens === undefined ? {} : { tokens }),
-    });
+    this.check = isGenerate(plan)
+      ? new AnswerCheck(plan)
+      : new ContentCheck({
+          call: id,
+          direction: RESPONSE,
+          sizes: response,
+          head: heads?.response,
+          ...(tokens === undefined ? {} : { tokens }),
+        });
     this.reader = new Reader(plan.reader, caller.process);
     if (plan.cancelAfterMs > 0) caller.process.after(plan.cancelAfterMs, () => this.cancel());
     if (plan.timeoutMs === 0) return;
@@ -156,7 +159,7 @@ class CallerCall implements StreamOwner {
       const content = messageOf(plan.id, REQUEST, this.sent, size);
       this.sent++;
       const isLast = this.sent === plan.request.length;
-      stream.data(framedMessage(content, this.head), isLast);
+      stream.data(isGenerate(plan) ? generateRequest(plan) : framedMessage(content, this.head), isLast);
       if (!isLast && plan.requestGapMs > 0)
         return void this.caller.process.after(plan.requestGapMs, () => this.send());
     }

@@ -14,6 +14,7 @@ import {
   tokensOf,
   withHead,
 } from './content.js';
+import { AskedCheck, chunkMessage, completeMessage, isGenerate } from './engine.js';
 import { GOLDEN_ANSWER, headsOf, idOf, MODEL_INFER } from './inference.js';
 import { Reader } from './reader.js';
 import type { CallRecord, Execution } from './records.js';
@@ -244,7 +245,11 @@ function wrongly(bytes: Buffer): Buffer {
 class ModelCall implements StreamOwner {
   isRunning = false;
   readonly execution: Execution;
-  private readonly check: ContentCheck;
+  private readonly check: ContentCheck | AskedCheck;
+  /** Of an engine: the message that completes the answer has been sent. */
+  private isComplete = false;
+  /** Of an engine: where the tokens of the last message begin. */
+  private lastFrom = 0;
   private readonly reader: Reader;
   private isOver = false;
   private readonly plan: CallPlan;
@@ -267,7 +272,9 @@ class ModelCall implements StreamOwner {
     const heads = headsOf(plan);
     this.head = heads?.response;
     const head = heads?.request;
-    this.check = new ContentCheck({ call: plan.id, direction: REQUEST, sizes: plan.request, head });
+    this.check = isGenerate(plan)
+      ? new AskedCheck(plan)
+      : new ContentCheck({ call: plan.id, direction: REQUEST, sizes: plan.request, head });
     this.reader = new Reader(plan.modelReader, model.process);
     this.execution = {
       replica: model.plan.name,
@@ -352,6 +359,7 @@ class ModelCall implements StreamOwner {
         return this.done(plan.status);
       }
     }
+    if (this.check instanceof AskedCheck) this.sent = this.check.given;
     stream.headers(headers);
     this.next();
   }
@@ -361,6 +369,11 @@ class ModelCall implements StreamOwner {
     if (this.isOver) return;
     const { plan, stream, model } = this;
     const total = plan.tokens ?? plan.response.length;
+    if (this.sent === total && this.check instanceof AskedCheck && !this.isComplete) {
+      this.isComplete = true;
+      const message = completeMessage(plan, this.lastFrom, total, this.check.prompt);
+      stream.data(this.framed(message));
+    }
     if (this.sent < total) {
       const bytes = this.message();
       stream.data(bytes);
@@ -380,7 +393,10 @@ class ModelCall implements StreamOwner {
   }
 
   private message(): Buffer {
-    const content = this.content();
+    return this.framed(this.content());
+  }
+
+  private framed(content: Buffer): Buffer {
     if (this.model.plan.encoding !== ENCODING) return Buffer.concat([prefixOf(content.length), content]);
     return Buffer.concat([prefixOf(content.length, 1), encoded(content)]);
   }
@@ -393,6 +409,8 @@ class ModelCall implements StreamOwner {
       return withHead(messageOf(plan.id, RESPONSE, from, plan.response[from]!), this.head);
     }
     this.sent += this.tokensNow();
+    this.lastFrom = from;
+    if (this.check instanceof AskedCheck) return chunkMessage(plan, from, this.sent, this.check.prompt);
     return tokensOf(plan.id, from, this.sent);
   }
 

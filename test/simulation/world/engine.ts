@@ -1,0 +1,210 @@
+/**
+ * Answers of a language-model engine with the messages of vLLM: the tokens of a call are known by its id, so that one that was lost or
+ * repeated is seen where it arrives. Shares no code with the product (proto/vllm-engine.proto has the numbers of the fields).
+ */
+import { hashOf } from '../dice.js';
+import { ENCODING, GENERATE } from '../plan/plan.js';
+import { encoded, framedMessage } from './content.js';
+
+/** Tokens of a prompt. */
+const PROMPT = 5;
+const LAST = 'length';
+
+interface Generated {
+  readonly id: number;
+  readonly path: string;
+  readonly tokens?: number;
+}
+
+export const isGenerate = ({ path }: { readonly path: string }): boolean => path === GENERATE;
+
+const tokenOf = (call: number, index: number): number => 3 + (hashOf(`${call} token ${index}`) % 100_000);
+const tokensIn = (call: number, from: number, to: number): number[] =>
+  Array.from({ length: to - from }, (_, i) => tokenOf(call, from + i));
+const promptOf = (call: number): number[] => tokensIn(call, -PROMPT, 0);
+
+function varint(value: number): number[] {
+  return value < 128 ? [value] : [(value % 128) + 128, ...varint(Math.floor(value / 128))];
+}
+
+const number = (field: number, value: number): number[] => [...varint(field * 8), ...varint(value)];
+const bytes = (field: number, content: readonly number[]): number[] => [
+  ...varint(field * 8 + 2),
+  ...varint(content.length),
+  ...content,
+];
+const packed = (field: number, values: readonly number[]): number[] =>
+  bytes(
+    field,
+    values.flatMap((value) => varint(value)),
+  );
+
+/** A request with temperature 0 for so many tokens as the call is to have. */
+export function generateRequest({ id, tokens = 1 }: Generated): Buffer {
+  const sampling = [8 * 1 + 5, 0, 0, 0, 0, ...number(8, tokens)];
+  const message = [
+    ...bytes(1, [...Buffer.from(`g${id}`)]),
+    ...bytes(2, packed(2, promptOf(id))),
+    ...bytes(4, sampling),
+    ...number(5, 1),
+  ];
+  return framedMessage(Buffer.from(message));
+}
+
+/** The message with tokens `[from, to)`. */
+export function chunkMessage({ id }: Generated, from: number, to: number, prompt: number): Buffer {
+  const chunk = [...packed(1, tokensIn(id, from, to)), ...number(2, prompt), ...number(3, to - from)];
+  return Buffer.from(bytes(1, chunk));
+}
+
+/** The message behind the last tokens, which were `[from, to)`. */
+export function completeMessage({ id }: Generated, from: number, to: number, prompt: number): Buffer {
+  const reason = bytes(2, [...Buffer.from(LAST)]);
+  const counts = [...number(3, prompt), ...number(4, to - from)];
+  return Buffer.from(bytes(2, [...packed(1, tokensIn(id, from, to)), ...reason, ...counts]));
+}
+
+/** The fields of a message: numbers, or bytes. */
+function fieldsOf(message: Buffer): (readonly [number, number | Buffer])[] {
+  const fields: (readonly [number, number | Buffer])[] = [];
+  let at = 0;
+  const next = (): number => {
+    let value = 0;
+    for (let unit = 1; ; unit *= 128) {
+      const byte = message[at++] ?? 0;
+      value += (byte & 127) * unit;
+      if (byte < 128) return value;
+    }
+  };
+  while (at < message.length) {
+    const tag = next();
+    if (tag % 8 === 0) fields.push([tag >>> 3, next()]);
+    else if (tag % 8 === 5) {
+      fields.push([tag >>> 3, message.readUInt32LE(at)]);
+      at += 4;
+    } else {
+      const size = next();
+      fields.push([tag >>> 3, message.subarray(at, at + size)]);
+      at += size;
+    }
+  }
+  return fields;
+}
+
+const partOf = (fields: ReturnType<typeof fieldsOf>, field: number): Buffer => {
+  const parts = fields.flatMap(([key, value]) => (key === field && typeof value !== 'number' ? [value] : []));
+  return Buffer.concat(parts);
+};
+/** Of several the last one, as decoders take it. */
+const numberIn = (fields: ReturnType<typeof fieldsOf>, field: number): number =>
+  Number(fields.findLast(([key]) => key === field)?.[1] ?? 0);
+function idsIn(list: Buffer): number[] {
+  const ids: number[] = [];
+  let [value, unit] = [0, 1];
+  for (const byte of list) {
+    value += (byte & 127) * unit;
+    unit *= 128;
+    if (byte >= 128) continue;
+    ids.push(value);
+    [value, unit] = [0, 1];
+  }
+  return ids;
+}
+
+/** What one side of a call has received, checked. */
+abstract class EngineCheck {
+  received = 0;
+  messages = 0;
+  encoding = 'identity';
+  problem = '';
+  private rest: Buffer = Buffer.alloc(0);
+
+  get isBetweenMessages(): boolean {
+    return this.rest.length === 0;
+  }
+
+  take(more: Buffer): void {
+    this.rest = Buffer.concat([this.rest, more]);
+    while (this.rest.length >= 5) {
+      const end = 5 + this.rest.readUInt32BE(1);
+      if (this.rest.length < end) return;
+      this.onMessage(fieldsOf(this.contentOf(this.rest.subarray(5, end))));
+      this.messages++;
+      this.rest = this.rest.subarray(end);
+    }
+  }
+
+  private contentOf(message: Buffer): Buffer {
+    if (this.rest[0] === 0) return message;
+    if (this.encoding !== ENCODING) this.problem ||= `message ${this.messages}: flag ${this.rest[0]}`;
+    return encoded(message);
+  }
+
+  protected abstract onMessage(fields: ReturnType<typeof fieldsOf>): void;
+}
+
+/** At the caller: each token once and in order, then what completes the answer; counts as if one engine had made it. */
+export class AnswerCheck extends EngineCheck {
+  private isDone = false;
+
+  constructor(private readonly plan: Generated) {
+    super();
+  }
+
+  get isComplete(): boolean {
+    const isAll = this.plan.tokens === undefined ? this.messages === 0 : this.isDone;
+    return this.problem === '' && this.isBetweenMessages && isAll;
+  }
+
+  protected onMessage(fields: ReturnType<typeof fieldsOf>): void {
+    const { id, tokens = 0 } = this.plan;
+    const isChunk = fields[0]?.[0] === 1;
+    const inner = fieldsOf(partOf(fields, isChunk ? 1 : 2));
+    const ids = idsIn(partOf(inner, 1));
+    const say = (what: string): void => {
+      this.problem ||= `message ${this.messages}: ${what}`;
+    };
+    if (this.isDone) return say('behind the end of the answer');
+    if (numberIn(inner, isChunk ? 2 : 3) !== PROMPT) say(`counts ${numberIn(inner, 2)} tokens of the prompt`);
+    if (numberIn(inner, isChunk ? 3 : 4) !== ids.length) say('counts other tokens than it has');
+    if (!isChunk) {
+      this.isDone = true;
+      if (this.received !== tokens) say(`completes ${this.received} of ${tokens} tokens`);
+      if (partOf(inner, 2).toString() !== LAST) say('another reason for its end');
+      return;
+    }
+    for (const each of ids) {
+      if (each !== tokenOf(id, this.received)) return say(`not token ${this.received}`);
+      this.received++;
+    }
+  }
+}
+
+/** At the engine: the prompt, perhaps with the first tokens of the answer, and a limit that is less by these. */
+export class AskedCheck extends EngineCheck {
+  /** Tokens of the answer that are in the prompt. */
+  given = 0;
+  isComplete = false;
+
+  constructor(private readonly plan: Generated) {
+    super();
+  }
+
+  get prompt(): number {
+    return PROMPT + this.given;
+  }
+
+  protected onMessage(fields: ReturnType<typeof fieldsOf>): void {
+    const { id, tokens = 1 } = this.plan;
+    const ids = idsIn(partOf(fieldsOf(partOf(fields, 2)), 2));
+    this.given = ids.length - PROMPT;
+    const expected = [...promptOf(id), ...tokensIn(id, 0, Math.max(0, this.given))];
+    const limit = numberIn(fieldsOf(partOf(fields, 4)), 8);
+    const name = partOf(fields, 1).toString();
+    if (`${ids}` !== `${expected}`) this.problem ||= 'other tokens in the prompt';
+    else if (limit !== tokens - this.given) this.problem ||= `asks for ${limit} tokens behind ${this.given}`;
+    else if (!name.startsWith(`g${id}`)) this.problem ||= `the id of another request, ${name}`;
+    this.isComplete = this.problem === '';
+    this.received = 1;
+  }
+}
