@@ -4,10 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
-import { buildOpenAiService, OPENAI_PROGRAM } from '../../kit/engines/openai-service.js';
+import { buildOpenAiService } from '../../kit/engines/openai-service.js';
 import { freePort } from '../../kit/interop/programs.js';
 import { Mesh, REPOSITORY, type SidecarFacts } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
@@ -16,26 +17,13 @@ import { toolOrSkip } from '../../kit/process/tools.js';
 const run = promisify(execFile);
 const STREAMS = 12;
 const TOKENS = 200;
-const ENGINE = [process.execPath, join(REPOSITORY, 'dist/services/engine/main.js'), '--listen', '{address}'];
-const SERVICE = [process.execPath, OPENAI_PROGRAM, '--health', '{address}', '--listen'];
-
-const fileOn = (port: number): string => `
-services:
-  chat:
-    command: ${JSON.stringify([...ENGINE, '--step', '10', '--slots', '64', '--seed', '{replica}'])}
-    engine: vllm
-    replicas: 2
-    queue: { concurrency: 64 }
-  openai:
-    command: ${JSON.stringify([...SERVICE, `127.0.0.1:${port}`])}
-    upstreams:
-      chat:
-        budget: { ratio: 1, per_second: 10 }
-caller:
-  name: app
-  admin: "127.0.0.1:0"
-  upstreams: { openai: { listen: "127.0.0.1:0" } }
-`;
+/** The example, on free ports, with paths that hold from any folder and engines in a hurry. */
+const fileOn = (port: number): string =>
+  readFileSync(join(REPOSITORY, 'services/openai/mesh.yaml'), 'utf8')
+    .replaceAll('127.0.0.1:8080', `127.0.0.1:${port}`)
+    .replaceAll(/127\.0\.0\.1:8[89]\d\d/g, '127.0.0.1:0')
+    .replaceAll(/(dist|services)\/\S+\.js/g, `${REPOSITORY}/$&`)
+    .replace('"50"', '"10"');
 
 interface Chunk {
   readonly choices: readonly {
