@@ -226,6 +226,7 @@ export class OutboundSide {
     const subscription = source.watchUpstream(config, (snapshot) => outbound.state.apply(snapshot));
     this.followed.set(name, { source, subscription });
     outbound.state.upstream.onStaleDiscovery((cluster, why) => subscription.doubt(cluster, why));
+    outbound.state.upstream.onDisconnected(() => subscription.hurry?.());
   }
 
   /** Undefined: the file lists the endpoints. */

@@ -66,6 +66,8 @@ export class Cluster {
   readonly logThrottle: LogThrottle;
   /** Called after every change of endpoints, their connections and eligibility; it must not call back. */
   onChange: ((cluster: Cluster) => void) | null = null;
+  /** Called when the last connection of an endpoint has ended, whoever ended it. */
+  onDisconnected: (() => void) | null = null;
   /** Called when an endpoint has said which methods its service has. */
   onDescribed: (() => void) | null = null;
   /** Examines the endpoints while there is traffic; null where no detector, slow start or check asks for that. */

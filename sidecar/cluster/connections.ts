@@ -68,6 +68,7 @@ export function onConnectionChange(cluster: Cluster, endpoint: Endpoint): void {
       { upstream: cluster.name, endpoint: endpoint.label, why: endpoint.pool.problem },
       isConnected ? 'endpoint connected' : 'endpoint disconnected',
     );
+    if (!isConnected && !endpoint.isGone) cluster.onDisconnected?.();
   }
   updateAvailable(cluster, endpoint);
   // Admitted and held back, it is there for a call whose replica dies. One that is not held back has its trial first.

@@ -81,9 +81,10 @@ function setEndpoints(cluster: Cluster, config: UpstreamConfig, keepPools = true
     gone.eligible = false;
     gone.slowStart = null;
     cluster.sweep?.inspector?.forget(gone);
-    gone.pool.retire();
   }
   refreshEligible(cluster);
+  // Calls that wait for one of these choose again at once, and should find only what is left.
+  for (const gone of before.values()) gone.pool.retire();
   cluster.hadEndpoints ||= chosen.length > 0;
 }
 

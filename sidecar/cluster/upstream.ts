@@ -30,6 +30,7 @@ export class Upstream {
   private snapshot: UpstreamSnapshot | undefined;
   private hasConnected = false;
   private staleListener: ((cluster: string, why: string) => void) | undefined;
+  private disconnectedListener: (() => void) | null = null;
 
   constructor(
     private config: UpstreamConfig,
@@ -204,11 +205,18 @@ export class Upstream {
     this.wire();
   }
 
+  /** Called when an endpoint has lost its last connection: others may be about to take its place. */
+  onDisconnected(listener: () => void): void {
+    this.disconnectedListener = listener;
+    this.wire();
+  }
+
   private wire(): void {
-    const { staleListener } = this;
-    if (staleListener === undefined) return;
-    for (const [name, cluster] of this.byName)
-      cluster.staleDiscovery.listener = (why) => staleListener(name, why);
+    const { staleListener, disconnectedListener } = this;
+    for (const [name, cluster] of this.byName) {
+      if (staleListener !== undefined) cluster.staleDiscovery.listener = (why) => staleListener(name, why);
+      cluster.onDisconnected = disconnectedListener;
+    }
   }
 }
 

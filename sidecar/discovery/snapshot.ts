@@ -60,5 +60,7 @@ export interface DiscoverySubscription {
   update(config: UpstreamConfig): void;
   /** Connections contradict the snapshot: the cluster's endpoints are read again. */
   doubt(cluster: string, why: string): void;
+  /** An endpoint has lost its connections, so that a change may be near: sources that are asked are asked sooner. Absent: this one tells. */
+  hurry?(): void;
   close(): void;
 }

@@ -44,11 +44,17 @@ export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: 
     isCommitted: call.isCommitted && resumable === null,
     streamMs: resumable === null || resumable.isResuming ? 0 : nowMs - attempt.startMs,
     isRequestHeld: call.isReplayable,
-    isOtherAvailable: hasUntried(call.cluster, call.tried as Endpoint[]),
+    isOtherAvailable: hasOther(call, attempt),
     isOtherFree: isMarkedUnprocessed && hasRoom(call.cluster, call.tried as Endpoint[], nowMs),
     timeLeftMs: call.deadlineMs - nowMs,
     breaker: call.breaker === null ? null : call.breaker.limits,
   };
+}
+
+/** Whether another endpoint can take the call. One that is not connected yet can, where discovery has taken the present one away. */
+function hasOther({ cluster, tried }: OutboundCall, { endpoint }: OutboundAttempt): boolean {
+  if (hasUntried(cluster, tried as Endpoint[])) return true;
+  return endpoint.isGone && cluster.priorities.unconnected(tried as Endpoint[]) !== undefined;
 }
 
 /** Whether no endpoint of the call's cluster serves the model it names, as each has said within the last 2 s. */

@@ -9,6 +9,7 @@ import { Podman } from '../kit/deploy/podman.js';
 import { outrider, REPOSITORY, Scratch } from '../kit/process/outrider.js';
 import { run } from '../kit/process/packed-package.js';
 import { until } from '../kit/process/processes.js';
+import { toolOrSkip } from '../kit/process/tools.js';
 
 const SIDECAR = 'localhost/outrider:0.1.0';
 const USER = 10_001;
@@ -27,6 +28,8 @@ describe('container images', function () {
   };
 
   before(async function () {
+    await toolOrSkip(this, 'podman');
+    this.timeout(180_000);
     podman = Podman.orSkip(this);
     const image = [join(REPOSITORY, 'dist/tools/image/main.js')];
     const { code, stdout, stderr } = await run(process.execPath, image, REPOSITORY, {

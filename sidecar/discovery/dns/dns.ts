@@ -31,6 +31,7 @@ export class DnsDiscovery implements Discovery {
     return {
       update: (next) => next.dns && watcher.update(next.dns),
       doubt: () => watcher.doubt(),
+      hurry: () => watcher.hurry(),
       close: () => {
         watcher.close();
         if (this.watchers.get(name) === watcher) this.watchers.delete(name);

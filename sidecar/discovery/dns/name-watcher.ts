@@ -23,6 +23,8 @@ export interface NameDeps extends RuntimeDeps {
 export const MAX_ADDRESSES = 1_000;
 /** Between two rounds while no address is known, and at least between two that are asked for early, ms. */
 export const QUICK_MS = 1_000;
+/** The usual period. */
+const NO_HURRY = Number.POSITIVE_INFINITY;
 /** When most addresses vanish at once, those that still answer calls are kept this long, ms: as with Consul by default. */
 export const GRACE_MS = 60_000;
 /** So often it is looked whether those that are kept still answer, ms. */
@@ -52,6 +54,8 @@ export class NameWatcher {
   private rounds = 0;
   private failures = 0;
   private startedMs = Number.NEGATIVE_INFINITY;
+  /** The next period at most, ms. */
+  private hurryMs = NO_HURRY;
   /** The round that runs; an answer of any other is late and not read. */
   private running: DnsQuery | undefined;
   private limit: Timer | undefined;
@@ -94,6 +98,19 @@ export class NameWatcher {
     if (this.isClosed || this.running !== undefined || this.deps.clock.now() - this.startedMs < QUICK_MS)
       return;
     this.ask();
+  }
+
+  /**
+   * A change may be near: the name is asked for now, and again after 1 s, 2 s and so on, up to the usual period, as the servers tell of a
+   * change late (gRPC resolves anew likewise when a connection is lost).
+   */
+  hurry(): void {
+    if (this.isClosed) return;
+    this.hurryMs = QUICK_MS;
+    if (this.running !== undefined) return;
+    const sinceMs = this.deps.clock.now() - this.startedMs;
+    if (sinceMs >= QUICK_MS) return this.ask();
+    this.askAfter(QUICK_MS - sinceMs);
   }
 
   /** Ends the round that runs and every timer. */
@@ -172,10 +189,21 @@ export class NameWatcher {
       this.answered = { atMs, count: countOf(reading.known) };
     }
     this.say(reading);
-    const isWanting = (this.registry?.members.length ?? 0) === 0;
-    const periodMs = isWanting ? Math.min(QUICK_MS, this.config.refreshMs) : this.config.refreshMs;
-    const delayMs = periodMs * (1 - JITTER + 2 * JITTER * this.deps.random());
+    this.askAfter(this.periodMs() * (1 - JITTER + 2 * JITTER * this.deps.random()));
+  }
+
+  private askAfter(delayMs: number): void {
+    this.next?.cancel();
     this.next = this.deps.timers.after(delayMs, () => this.ask(), { unref: true });
+  }
+
+  /** Until the next round, ms. */
+  private periodMs(): number {
+    const { refreshMs } = this.config;
+    const isWanting = (this.registry?.members.length ?? 0) === 0;
+    const periodMs = Math.min(isWanting ? QUICK_MS : this.hurryMs, refreshMs);
+    this.hurryMs = periodMs < refreshMs ? 2 * this.hurryMs : NO_HURRY;
+    return periodMs;
   }
 
   // ---- endpoints ----

@@ -77,6 +77,19 @@ const OPENAI_LOCK = createHash('sha256')
 const CONNECT_VERSION = 'v1.0.5';
 const CONNECT_MARK = path.join(BIN, `.connectconformance-${CONNECT_VERSION}`);
 
+/** The sources of a whole Kubernetes, whose version the API server tells its clients. */
+const CLUSTER_SOURCES = testFile('deploy', 'cluster');
+const KUBERNETES_VERSION = 'v1.34.4';
+const CLUSTER = path.join(CACHE, `kubernetes-${KUBERNETES_VERSION}`);
+const KUBERNETES_FACTS = {
+  gitVersion: KUBERNETES_VERSION,
+  gitMajor: '1',
+  gitMinor: '34',
+  gitCommit: '0',
+  gitTreeState: 'clean',
+  buildDate: '2026-01-01T00:00:00Z',
+};
+
 /** A virtual environment exists long before it is complete, hence the mark that its last step leaves. */
 const markOf = (directory: string): string => path.join(directory, '.installed');
 
@@ -277,6 +290,25 @@ const TOOLS = {
     'zod@4.1.12',
   ]),
   'openai-python': venv(OPENAI_VENV, 'openai', ['openai==3.57.0']),
+  /** A folder with the parts of Kubernetes as one program, CoreDNS and the pause image's program. Takes six minutes: for .ci/weekly. */
+  'kubernetes-cluster': {
+    path: CLUSTER,
+    mark: markOf(CLUSTER),
+    needs: 'Go 1.24 or newer',
+    timeoutMs: 1_800_000,
+    steps: [
+      [
+        ...(['env', 'CGO_ENABLED=0', 'go', '-C', CLUSTER_SOURCES, 'build', '-trimpath'] as const),
+        ...['-o', `${CLUSTER}/`, '-ldflags', `-s -w ${linkedFacts(KUBERNETES_FACTS)}`, './...'],
+      ],
+      ['touch', markOf(CLUSTER)],
+    ],
+  },
+  containerd: debian(
+    'containerd',
+    ...['containerd', 'runc', 'containernetworking-plugins', 'iptables', 'conntrack', 'iproute2', 'openssl'],
+  ),
+  podman: debian('podman', 'podman', 'runc', 'catatonit'),
   // The newest there is: browsers are not pinned.
   chromium: debian('chromium'),
   fish: debian('fish'),
@@ -284,22 +316,32 @@ const TOOLS = {
   'systemd-analyze': debian('systemd-analyze', 'systemd'),
 } as const satisfies Readonly<Record<string, Tool>>;
 
-/** A program of a Debian package, which usually has its name. */
-function debian(name: string, of = name): Tool {
+/** A program of a Debian package, which usually has its name, and others that it needs. */
+function debian(name: string, ...packages: readonly string[]): Tool {
   return {
     path: `/usr/bin/${name}`,
     needs: `${name} on PATH, or apt-get and root`,
     steps: [
       [...APT, 'update'],
-      [...APT, 'install', '-y', '--no-install-recommends', of],
+      [...APT, 'install', '-y', '--no-install-recommends', ...(packages.length === 0 ? [name] : packages)],
     ],
   };
 }
 
+/** What Go's linker puts into the variables of a version. */
+function linkedFacts(facts: Readonly<Record<string, string>>): string {
+  return Object.entries(facts)
+    .map(([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`)
+    .join(' ');
+}
+
 export type ToolName = keyof typeof TOOLS;
 
+/** They take many minutes, and `npm test` does not use them. */
+const RARE: readonly ToolName[] = ['jaeger', 'kubernetes-cluster', 'containerd', 'podman'];
+
 /** Those that `npm test` uses. */
-export const TOOL_NAMES = (Object.keys(TOOLS) as ToolName[]).filter((name) => name !== 'jaeger');
+export const TOOL_NAMES = (Object.keys(TOOLS) as ToolName[]).filter((name) => !RARE.includes(name));
 
 function isInstalled(name: ToolName): boolean {
   const { path: program, mark }: Tool = TOOLS[name];

@@ -375,6 +375,39 @@ describe('The addresses of a name', () => {
     assert.equal(bench.rounds.length, 2);
   });
 
+  it('are asked for sooner for a while when an endpoint has lost its connections', async () => {
+    const bench = new Bench();
+    await bench.answer('10.0.0.1');
+    await bench.clock.settle(2_000);
+    const begunMs = bench.clock.now();
+    bench.watcher.hurry();
+    const roundsMs: number[] = [];
+    for (let rounds = bench.rounds.length - 1, ms = 0; ms <= 20_000; ms += 100) {
+      if (bench.rounds.length > rounds) {
+        rounds = bench.rounds.length;
+        roundsMs.push(bench.clock.now() - begunMs);
+        await bench.answer('10.0.0.1');
+      }
+      await bench.clock.settle(100);
+    }
+    const waits = roundsMs.slice(1).map((ms, i) => Math.round((ms - roundsMs[i]!) / 1_000));
+    assert.equal(roundsMs[0], 0);
+    assert.deepEqual(waits.slice(0, 5), [1, 2, 4, 5, 5]);
+  });
+
+  it('are asked for once a second at most, however often connections are lost', async () => {
+    const bench = new Bench();
+    await bench.answer('10.0.0.1');
+    const before = bench.rounds.length;
+    for (let ms = 0; ms < 5_000; ms += 50) {
+      bench.watcher.hurry();
+      await bench.clock.settle(50);
+      if (bench.rounds.length > before) await bench.answer('10.0.0.1');
+    }
+    assert.ok(bench.rounds.length - before <= 5, `${bench.rounds.length - before}`);
+    assert.ok(bench.rounds.length - before >= 4);
+  });
+
   it('of another name take the place of those before once they are known', async () => {
     const bench = new Bench();
     await bench.answer('10.0.0.1', '10.0.0.2', '10.0.0.3');

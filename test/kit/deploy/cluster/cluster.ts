@@ -1,0 +1,322 @@
+/**
+ * A real Kubernetes of one node for tests, built from its Go modules: etcd, API server, controllers, scheduler, kubelet, kube-proxy and CoreDNS
+ * as processes, and Debian's containerd. All of it runs in a network namespace of its own and below one folder.
+ */
+
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Ran, run } from '../../process/packed-package.js';
+import { until } from '../../process/processes.js';
+import { toolOrSkip } from '../../process/tools.js';
+import { CLIENTS, makeCertificates } from './certificates.js';
+import * as files from './files.js';
+
+const NAMESPACE = 'outrider-cluster';
+const VETH = 'outrider-node0';
+const PARTS = [
+  'etcd',
+  'kube-apiserver',
+  'kube-controller-manager',
+  'kube-scheduler',
+  'kubelet',
+  'kube-proxy',
+  'kubectl',
+];
+/** Settings of the kernel that a kubelet changes for the whole machine. */
+const SYSCTLS = ['vm/overcommit_memory', 'kernel/panic', 'kernel/panic_on_oops'].map(
+  (name) => `/proc/sys/${name}`,
+);
+const STEP_LIMIT_MS = 120_000;
+
+export class Cluster {
+  readonly folder = mkdtempSync(join(tmpdir(), 'outrider-cluster-'));
+  private readonly paths = files.pathsIn(this.folder);
+  private readonly bin = join(this.folder, 'bin');
+  private readonly started: { readonly name: string; readonly child: ChildProcess }[] = [];
+  private readonly sysctls = SYSCTLS.map((path) => readFileSync(path, 'utf8').trim());
+
+  private constructor(private readonly programs: string) {}
+
+  /** For `before` hooks: starts one; the suite is skipped, said loudly, where none can be had. */
+  static async orSkip(context: Mocha.Context): Promise<Cluster> {
+    if (process.getuid?.() !== 0) {
+      process.stderr.write('\nSKIPPING KUBERNETES: a cluster is tried as root only\n');
+      return context.skip();
+    }
+    await toolOrSkip(context, 'containerd');
+    const programs = await toolOrSkip(context, 'kubernetes-cluster');
+    const cluster = new Cluster(programs);
+    try {
+      await cluster.start();
+    } catch (error) {
+      await cluster.close();
+      throw error;
+    }
+    return cluster;
+  }
+
+  /** Runs kubectl to its end. */
+  kubectl(...args: string[]): Promise<Ran> {
+    return this.inside(join(this.bin, 'kubectl'), '--kubeconfig', join(this.folder, 'admin.conf'), ...args);
+  }
+
+  /** Standard output of a kubectl that succeeds. @throws with what it said otherwise. */
+  async said(...args: string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.kubectl(...args);
+    if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${stderr}${stdout}`);
+    return stdout.trim();
+  }
+
+  /** Gives the node an image, of an archive as `podman save` writes it, packed by gzip or not. */
+  load(archive: string): void {
+    const read = archive.endsWith('.gz') ? 'gunzip -c' : 'cat';
+    const script = `${read} "$1" | ctr -a "$2" -n k8s.io images import -`;
+    execFileSync('bash', ['-euo', 'pipefail', '-c', script, 'bash', archive, this.paths.socket], {
+      stdio: 'pipe',
+    });
+  }
+
+  /** Last lines of what a part wrote. */
+  log(name: string): string {
+    return readFileSync(join(this.folder, `${name}.log`), 'utf8')
+      .split('\n')
+      .slice(-20)
+      .join('\n');
+  }
+
+  private async start(): Promise<void> {
+    const { folder, paths } = this;
+    this.writeFiles();
+    this.makeNetwork();
+    this.spawn('containerd', 'containerd', '-c', join(folder, 'containerd.toml'));
+    const etcd = 'http://127.0.0.1:2379';
+    const peer = '--listen-peer-urls=http://127.0.0.1:2380';
+    const data = `--data-dir=${folder}/etcd`;
+    this.spawn(
+      'etcd',
+      this.part('etcd'),
+      data,
+      `--listen-client-urls=${etcd}`,
+      `--advertise-client-urls=${etcd}`,
+      peer,
+      '--unsafe-no-fsync',
+    );
+    this.spawn('apiserver', this.part('kube-apiserver'), ...this.apiFlags(etcd));
+    await this.until(
+      'the API answers',
+      async () => (await this.kubectl('get', '--raw', '/readyz')).code === 0,
+    );
+    const { pki } = paths;
+    const local = ['--bind-address=127.0.0.1', '--leader-elect=false'];
+    const as = (name: string) =>
+      ['kubeconfig', 'authentication-kubeconfig', 'authorization-kubeconfig'].map(
+        (flag) => `--${flag}=${folder}/${name}.conf`,
+      );
+    const signing = [
+      `--service-account-private-key-file=${pki}/accounts.key`,
+      `--root-ca-file=${pki}/ca.crt`,
+      '--use-service-account-credentials',
+    ];
+    this.spawn(
+      'controllers',
+      this.part('kube-controller-manager'),
+      ...as('controllers'),
+      ...local,
+      ...signing,
+    );
+    this.spawn('scheduler', this.part('kube-scheduler'), ...as('scheduler'), ...local);
+    await this.until(
+      'containerd answers',
+      () => existsSync(paths.socket) && spawnSync('ctr', ['-a', paths.socket, 'version']).status === 0,
+    );
+    this.loadPause();
+    const places = [`--root-dir=${folder}/kubelet`, `--cert-dir=${folder}/kubelet-pki`];
+    this.spawn(
+      'kubelet',
+      this.part('kubelet'),
+      `--config=${folder}/kubelet.yaml`,
+      `--kubeconfig=${folder}/kubelet.conf`,
+      `--hostname-override=${files.NODE}`,
+      `--node-ip=${files.NODE_ADDRESS}`,
+      ...places,
+    );
+    this.spawn('proxy', this.part('kube-proxy'), `--config=${folder}/proxy.yaml`);
+    this.spawn('coredns', join(this.programs, 'coredns'), '-conf', join(folder, 'Corefile'));
+    await this.until(
+      'the node is ready',
+      async () =>
+        (await this.kubectl('wait', '--for=condition=Ready', `node/${files.NODE}`, '--timeout=1s')).code ===
+        0,
+    );
+    await this.until(
+      'there is a service account',
+      async () => (await this.kubectl('get', 'serviceaccount', 'default')).code === 0,
+    );
+  }
+
+  private apiFlags(etcd: string): string[] {
+    const { pki } = this.paths;
+    return [
+      `--etcd-servers=${etcd}`,
+      `--advertise-address=${files.NODE_ADDRESS}`,
+      `--bind-address=${files.NODE_ADDRESS}`,
+      `--service-cluster-ip-range=${files.SERVICES}`,
+      '--authorization-mode=Node,RBAC',
+      '--enable-admission-plugins=NodeRestriction',
+      '--allow-privileged=true',
+      `--client-ca-file=${pki}/ca.crt`,
+      `--tls-cert-file=${pki}/apiserver.crt`,
+      `--tls-private-key-file=${pki}/apiserver.key`,
+      `--kubelet-client-certificate=${pki}/admin.crt`,
+      `--kubelet-client-key=${pki}/admin.key`,
+      `--kubelet-certificate-authority=${pki}/ca.crt`,
+      '--kubelet-preferred-address-types=InternalIP',
+      '--service-account-issuer=https://kubernetes.default.svc',
+      `--service-account-key-file=${pki}/accounts.pub`,
+      `--service-account-signing-key-file=${pki}/accounts.key`,
+    ];
+  }
+
+  private writeFiles(): void {
+    const { folder, paths, bin } = this;
+    mkdirSync(bin);
+    for (const name of PARTS) symlinkSync(join(this.programs, 'kubernetes'), join(bin, name));
+    makeCertificates(paths.pki);
+    for (const name of CLIENTS) writeFileSync(join(folder, `${name}.conf`), files.kubeconfig(paths, name));
+    mkdirSync(join(folder, 'cni'));
+    const texts = {
+      'containerd.toml': files.containerdConfig(paths),
+      'cni/10-pods.conflist': files.networkConfig(paths),
+      'kubelet.yaml': files.kubeletConfig(paths),
+      'proxy.yaml': files.proxyConfig(paths),
+      Corefile: files.dnsConfig(paths),
+      'resolv.conf': `nameserver ${files.NODE_ADDRESS}\n`,
+    };
+    for (const [name, text] of Object.entries(texts)) writeFileSync(join(folder, name), text);
+  }
+
+  /** A namespace whose only address is the node's. `ip netns exec` would hide /sys/fs/cgroup, so that nsenter is used. */
+  private makeNetwork(): void {
+    const ip = (...args: string[]) => execFileSync('ip', args, { stdio: 'pipe' });
+    const within = (...args: string[]) => ip('-n', NAMESPACE, ...args);
+    ip('netns', 'add', NAMESPACE);
+    within('link', 'set', 'lo', 'up');
+    within('link', 'add', VETH, 'type', 'veth', 'peer', 'name', `${VETH.slice(0, -1)}1`);
+    within('link', 'set', `${VETH.slice(0, -1)}1`, 'up');
+    within('addr', 'add', `${files.NODE_ADDRESS}/24`, 'dev', VETH);
+    within('link', 'set', VETH, 'up');
+    within('route', 'add', 'default', 'via', files.NODE_ADDRESS);
+    const settings =
+      'echo 1 > /proc/sys/net/ipv4/ip_forward; [ ! -e /proc/sys/net/bridge/bridge-nf-call-iptables ] || echo 1 > /proc/sys/net/bridge/bridge-nf-call-iptables';
+    execFileSync('nsenter', [`--net=/run/netns/${NAMESPACE}`, 'sh', '-c', settings]);
+  }
+
+  /** An image of one static program. */
+  private loadPause(): void {
+    const layer = join(this.folder, 'pause-layer.tar');
+    const sh = (script: string) =>
+      execFileSync('sh', ['-ec', script], { cwd: this.folder, encoding: 'utf8' });
+    const digest = sh(
+      `tar -C ${this.programs} --owner=0 --group=0 -cf ${layer} pause; sha256sum ${layer}`,
+    ).slice(0, 64);
+    const config = {
+      architecture: process.arch === 'arm64' ? 'arm64' : 'amd64',
+      os: 'linux',
+      config: { Entrypoint: ['/pause'], User: '65535:65535' },
+      rootfs: { type: 'layers', diff_ids: [`sha256:${digest}`] },
+    };
+    const manifest = [{ Config: 'config.json', RepoTags: [files.PAUSE_IMAGE], Layers: ['pause-layer.tar'] }];
+    writeFileSync(join(this.folder, 'config.json'), JSON.stringify(config));
+    writeFileSync(join(this.folder, 'manifest.json'), JSON.stringify(manifest));
+    sh('tar -cf pause.tar config.json manifest.json pause-layer.tar');
+    this.load(join(this.folder, 'pause.tar'));
+  }
+
+  private part(name: string): string {
+    return join(this.bin, name);
+  }
+
+  private inside(...command: string[]): Promise<Ran> {
+    return run('nsenter', [`--net=/run/netns/${NAMESPACE}`, ...command], this.folder, {
+      limitMs: STEP_LIMIT_MS,
+    });
+  }
+
+  private ctr(...args: string[]): string {
+    return execFileSync('ctr', ['-a', this.paths.socket, '-n', 'k8s.io', ...args], {
+      encoding: 'utf8',
+      stdio: 'pipe',
+    });
+  }
+
+  private spawn(name: string, ...command: string[]): void {
+    const log = openSync(join(this.folder, `${name}.log`), 'a');
+    const args = [`--net=/run/netns/${NAMESPACE}`, ...command];
+    this.started.push({
+      name,
+      child: spawn('nsenter', args, { stdio: ['ignore', log, log], cwd: this.folder }),
+    });
+  }
+
+  private async until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+    await until(
+      what,
+      async () => {
+        for (const { name, child } of this.started)
+          if (child.exitCode !== null) throw new Error(`${name} has ended: ${this.log(name)}`);
+        return holds();
+      },
+      STEP_LIMIT_MS,
+    );
+  }
+
+  /** Ends all containers and parts, and removes what they left on the machine. */
+  async close(): Promise<void> {
+    await this.stop('kubelet');
+    for (const name of ['proxy', 'coredns', 'controllers', 'scheduler']) await this.stop(name);
+    this.removeContainers();
+    for (const name of ['apiserver', 'etcd', 'containerd']) await this.stop(name);
+    const mounts = readFileSync('/proc/mounts', 'utf8')
+      .split('\n')
+      .map((line) => line.split(' ')[1] ?? '');
+    for (const mount of mounts.filter((each) => each.startsWith(`${this.folder}/`)).reverse())
+      spawnSync('umount', ['-l', mount]);
+    spawnSync('ip', ['netns', 'del', NAMESPACE]);
+    for (const [i, value] of this.sysctls.entries()) writeFileSync(SYSCTLS[i]!, value);
+    spawnSync('sh', [
+      '-c',
+      'for each in /sys/fs/cgroup/*/kubepods /sys/fs/cgroup/kubepods; do [ ! -d "$each" ] || find "$each" -depth -type d -exec rmdir {} +; done',
+    ]);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  private removeContainers(): void {
+    if (spawnSync('ctr', ['-a', this.paths.socket, 'version']).status !== 0) return;
+    const list = (what: string) => this.ctr(what, 'ls', '-q').split('\n').filter(Boolean);
+    for (const id of list('tasks'))
+      spawnSync('ctr', ['-a', this.paths.socket, '-n', 'k8s.io', 'tasks', 'rm', '-f', id]);
+    for (const id of list('containers'))
+      spawnSync('ctr', ['-a', this.paths.socket, '-n', 'k8s.io', 'containers', 'rm', id]);
+  }
+
+  private async stop(name: string): Promise<void> {
+    const child = this.started.find((each) => each.name === name)?.child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGTERM');
+    const timer = setTimeout(() => child.kill('SIGKILL'), 10_000);
+    await ended;
+    clearTimeout(timer);
+  }
+}

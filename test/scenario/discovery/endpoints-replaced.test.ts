@@ -1,0 +1,35 @@
+/** All endpoints are replaced at once, as by a rolling restart that is faster than the registry tells: calls that wait for the old ones move. */
+import assert from 'node:assert/strict';
+import { resultOf } from '../../kit/scenario/counts.js';
+import { DiscoveredUpstream } from '../../kit/scenario/discovered-upstream.js';
+import { aRoute } from '../../kit/stack/stack.js';
+
+const OLD = ['a', 'b', 'c'];
+const NEW = ['d', 'e', 'f'];
+
+describe('Scenario: all endpoints are replaced', () => {
+  let mesh: DiscoveredUpstream;
+  afterEach(() => mesh.close());
+
+  function withGoneEndpoints(): void {
+    mesh = new DiscoveredUpstream({ routes: [aRoute({ timeoutMs: 10_000 })] });
+    mesh.discover(OLD);
+    for (const name of OLD) {
+      mesh.stack.settle(mesh.stack.kill(name));
+      mesh.stack.backend(name).mode = 'silent';
+    }
+  }
+
+  for (const waitedMs of [0, 500, 1_500])
+    it(`calls that wait for connections since ${waitedMs} ms move to the new ones`, () => {
+      withGoneEndpoints();
+      const calls = Array.from({ length: 12 }, () => mesh.call({ timeout: '10S' }));
+      mesh.stack.advance(waitedMs);
+      const waiting = calls.filter(({ isOver }) => !isOver);
+      assert.ok(waiting.length > 0);
+      mesh.discover(NEW);
+      mesh.stack.advance(1_000);
+      for (const call of waiting) assert.match(resultOf(call), /^[def]$/);
+      for (const name of NEW) assert.ok(mesh.stack.backend(name).requests.length > 0, name);
+    });
+});
