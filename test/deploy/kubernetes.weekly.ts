@@ -55,8 +55,8 @@ describe('Kubernetes', function () {
   let podman: Podman | undefined;
   let cluster: Cluster | undefined;
   const said = (...args: string[]) => cluster!.said(...args);
-  const ready = async () =>
-    Number((await said('get', 'statefulset/digits', '-o', 'jsonpath={.status.readyReplicas}')) || '0');
+  const available = async () =>
+    Number((await said('get', 'statefulset/digits', '-o', 'jsonpath={.status.availableReplicas}')) || '0');
 
   before(async function () {
     await toolOrSkip(this, 'podman');
@@ -96,7 +96,7 @@ describe('Kubernetes', function () {
     await said('wait', '--for=condition=Complete', 'job/ask', '--timeout=120s');
     assert.match(await said('logs', 'job/ask', '-c', 'ask'), /^7 /);
     assert.equal(await said('get', 'job/ask', '-o', 'jsonpath={.status.failed}'), '');
-    await until('three pods are ready', async () => (await ready()) === 3, POD_LIMIT_MS);
+    await until('three pods are available', async () => (await available()) === 3, POD_LIMIT_MS);
   });
 
   it('injects a sidecar into a deployment, which calls through it', async () => {
@@ -132,7 +132,7 @@ describe('Kubernetes', function () {
     it(`loses no call by ${what}`, async function () {
       const before = (await tally())!;
       for (const command of commands) await said(...command);
-      await until(`${replicas} are ready`, async () => (await ready()) === replicas, POD_LIMIT_MS);
+      await until(`${replicas} are available`, async () => (await available()) === replicas, POD_LIMIT_MS);
       await until('calls go on', async () => (await tally())!.calls > before.calls + 10 * RATE, POD_LIMIT_MS);
       const now = (await tally())!;
       process.stderr.write(`      ${now.calls - before.calls} calls, slowest so far ${now.slowestMs} ms\n`);
@@ -146,7 +146,7 @@ describe('Kubernetes', function () {
     for (const why of Object.keys((await tally())!.failed))
       assert.match(why, /^(UNAVAILABLE|DEADLINE_EXCEEDED)/);
     await said('scale', 'statefulset/digits', '--replicas=3');
-    await until('three are ready', async () => (await ready()) === 3, POD_LIMIT_MS);
+    await until('three are available', async () => (await available()) === 3, POD_LIMIT_MS);
     // The callers learn of them within two periods of DNS.
     await until(
       'no call fails',

@@ -32,4 +32,19 @@ describe('Scenario: all endpoints are replaced', () => {
       for (const call of waiting) assert.match(resultOf(call), /^[def]$/);
       for (const name of NEW) assert.ok(mesh.stack.backend(name).requests.length > 0, name);
     });
+
+  it('each endpoint that loses its last connection is told of once, so that DNS is asked sooner', () => {
+    mesh = new DiscoveredUpstream();
+    let told = 0;
+    mesh.out.outbound.state.upstream.onDisconnected(() => void told++);
+    mesh.discover(OLD);
+    assert.equal(told, 0);
+    mesh.stack.settle(mesh.stack.kill('a'));
+    mesh.stack.advance(3_000);
+    assert.equal(told, 1);
+    mesh.discover(['b']);
+    assert.equal(told, 1);
+    mesh.stack.settle(mesh.stack.kill('b'));
+    assert.equal(told, 2);
+  });
 });
