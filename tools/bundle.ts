@@ -63,8 +63,27 @@ const { metafile } = await build({
   banner: { js: REQUIRE },
   plugins: [ownAddress, oneLanguage],
 });
+// The pages: what runs in the browser is one script and one style, which go into each document.
+const page = await build({
+  entryPoints: [
+    { in: 'sidecar/admin/browser/main.ts', out: 'page' },
+    { in: 'sidecar/admin/browser/page.css', out: 'page' },
+  ],
+  outdir: OUT,
+  bundle: true,
+  platform: 'browser',
+  format: 'iife',
+  target: 'es2022',
+  minify: true,
+  metafile: true,
+  legalComments: 'none',
+  logLevel: 'warning',
+});
 for (const name of readdirSync(OUT).filter((each) => each.endsWith('.js'))) {
   const file = join(OUT, name);
   writeFileSync(file, escaped(readFileSync(file, 'utf8')));
 }
-writeFileSync(join(OUT, 'LICENCES.txt'), licences(Object.keys(metafile.inputs)));
+writeFileSync(
+  join(OUT, 'LICENCES.txt'),
+  licences([...Object.keys(metafile.inputs), ...Object.keys(page.metafile.inputs)]),
+);

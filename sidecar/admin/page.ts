@@ -1,38 +1,20 @@
+import { SLOT_MS, SLOTS } from '../core/history/half-hour.js';
+import { stateCode } from '../core/history/replica-state.js';
 import { modelTitle } from '../telemetry/model-title.js';
 import type * as reports from '../telemetry/reports.js';
 import { endpointReason, endpointState, endpointTone } from './endpoint-state.js';
 import { escapeHtml } from './escape.js';
+import type { HistorySampler } from './history/history-sampler.js';
+import { SELF } from './history/history-writer.js';
+import { endpointKey } from './history/seen.js';
+import { charts } from './look/charts.js';
+import { happened } from './look/happened.js';
+import { ratesNow, seriesOf } from './look/rates.js';
+import type { ChartMark, PageSeries } from './look/series.js';
+import { shownSlots } from './look/shown-slots.js';
+import { strip, stripLegend, stripWords } from './look/strip.js';
+import { counted, shellWord, span, time } from './look/words.js';
 import type { StatusReport } from './status.js';
-
-const STYLE = `
-:root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --warn: #9a6700; --bad: #cf222e; }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; }
-h1 { font-size: 1.3rem; margin: 0 0 .25rem } h2 { font-size: 1rem; margin: 1.75rem 0 .5rem }
-p { margin: .25rem 0 } small, .quiet { opacity: .7 }
-table { border-collapse: collapse; width: 100% } th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line) }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
-.good::before, .warn::before, .bad::before { content: "●"; margin-right: .4em } .good::before { color: var(--good) }
-.warn::before { color: var(--warn) } .bad::before { color: var(--bad) }
-@media (prefers-color-scheme: dark) { :root { --good: #3fb950; --warn: #d29922; --bad: #f85149 } a { color: #58a6ff } }
-@media (max-width: 45rem) { body { margin: 1rem auto } th, td { padding-right: .5rem; overflow-wrap: break-word } .wide { display: none } }
-`;
-
-const SCRIPT = `
-setInterval(async () => {
-  if (document.hidden) return;
-  try {
-    const answer = await fetch(location.href);
-    const text = await answer.text();
-    // The content alone: a style of another nonce would be refused.
-    const part = text.slice(text.indexOf('<main>'), text.indexOf('</main>'));
-    const fresh = new DOMParser().parseFromString(part, 'text/html').querySelector('main');
-    document.querySelector('main').replaceWith(fresh);
-  } catch {
-    document.querySelector('#state').textContent = 'the sidecar does not answer';
-    document.querySelector('#state').className = 'bad';
-  }
-}, 2000);
-`;
 
 /** CSS class of a state of a model or of a Consul query; others are `bad`. */
 const STATE_CLASS: Readonly<Record<string, string>> = {
@@ -54,65 +36,128 @@ const STATE_CLASS: Readonly<Record<string, string>> = {
   stopping: 'warn',
 };
 
-/**
- * The admin page: one HTML document, rendered on the server from the status report. It loads
- * nothing else; its script fetches the page every 2 s and replaces the content, so that there is
- * one renderer and the page works without scripts. Every value is escaped where it is written.
- *
- * @param nonce admits style and script under the content security policy.
- */
-export function renderPage(report: StatusReport, nonce: string): string {
-  const title = `${report.instance} · outrider`;
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>${escapeHtml(title)}</title><style nonce="${nonce}">${STYLE}</style></head>
-<body><main>
-${heading(report)}${model(report)}${lives(report.lives ?? [])}${queue(report)}${registry(report.registry)}${names(report.dns ?? [])}${endpoints(report.endpoints)}${mirrors(report.mirrors ?? [])}
-</main><p><small><a href="/metrics">metrics</a> · <a href="/endpoints">endpoints</a> · <a href="/config">config</a></small></p>
-<script nonce="${nonce}">${SCRIPT}</script></body></html>
-`;
+/** The past of the sidecar that the page is of; undefined: none is kept. */
+type Past = Pick<HistorySampler, 'history' | 'slotsToWall'> | undefined;
+
+/** The body of the page of one sidecar: its content, and where the rest is. Every value is escaped where it is written. */
+export function renderBody(report: StatusReport, past: Past, nowMs: number): string {
+  return `${renderContent(report, past, nowMs)}
+<p class="foot"><small><a href="/metrics">metrics</a> · <a href="/endpoints">endpoints</a> · <a href="/history">history</a> · <a href="/config">config</a> · all sidecars of the mesh: <code>npx outrider page</code></small></p>`;
+}
+
+/** The content alone, for the script. @param nowMs wall-clock time. */
+export function renderContent(report: StatusReport, past: Past, nowMs: number): string {
+  const legend = past === undefined ? '' : stripLegend(slotsOf(past));
+  return `<main>${heading(report)}${own(report, past)}${model(report)}${lives(report.lives ?? [])}${upstreams(report, past, legend)}${past === undefined ? '' : happened(marksOf(past), nowMs)}${registry(report.registry)}${names(report.dns ?? [])}${mirrors(report.mirrors ?? [])}</main>`;
+}
+
+/** What the charts are drawn from. @param since the newest slot that the browser has; -1: none. */
+export function sidecarSeries(report: StatusReport, past: Past, since: number): PageSeries {
+  const slots = slotsOf(past);
+  if (past === undefined) return { slotMs: SLOT_MS, slots, first: 0, groups: [] };
+  const { history, slotsToWall } = past;
+  const oldest = history.last - slots + 1;
+  const known = since - slotsToWall;
+  const first = since < 0 || known < oldest || known > history.last ? oldest : known;
+  const marks = marksOf(past);
+  const groups = groupsOf(report).map(({ kind, service }) => ({
+    name: kind,
+    series: seriesOf([{ history, kind }], kind.startsWith('inbound ') ? [history] : [], {
+      first,
+      last: history.last,
+    }),
+    marks: marks.filter((mark) => mark.service === service),
+  }));
+  return { slotMs: SLOT_MS, slots, first: first + slotsToWall, groups };
+}
+
+function slotsOf(past: Past): number {
+  return past === undefined ? SLOTS : shownSlots([past.history], past.history.last);
+}
+
+/** The kinds of calls that the page has charts of: those to the own model, and those to each upstream. */
+function groupsOf(report: StatusReport): readonly { readonly kind: string; readonly service: string }[] {
+  const inbound = hasModel(report) ? [{ kind: `inbound ${report.service}`, service: report.service }] : [];
+  return [...inbound, ...upstreamsOf(report).map((service) => ({ kind: `outbound ${service}`, service }))];
+}
+
+function hasModel({ model: has, queue }: StatusReport): boolean {
+  return has !== undefined || queue !== undefined;
+}
+
+function upstreamsOf({ endpoints }: StatusReport): readonly string[] {
+  return [...new Set(endpoints.map(({ upstream }) => upstream))];
+}
+
+function marksOf({
+  history,
+  slotsToWall,
+}: NonNullable<Past>): readonly (ChartMark & { readonly service: string })[] {
+  return history.events.map(({ slot, kind, service, text }) => ({
+    atMs: (slot + slotsToWall + 0.5) * SLOT_MS,
+    ...{ kind, service, text },
+  }));
 }
 
 function heading(report: StatusReport): string {
-  const reasons = report.notReady.map((reason) => `<p>${escapeHtml(reason)}</p>`).join('');
-  return `<h1>${escapeHtml(report.instance)}</h1>
-<p class="quiet">service ${escapeHtml(report.service)} · outrider ${escapeHtml(report.version)}${report.restarts ? ` · started again ${times(report.restarts)}` : ''}</p>
-<p id="state" class="${report.ready ? 'good' : 'bad'}">${report.ready ? 'ready' : 'not ready'}</p>${reasons}`;
+  const { instance, service, version, ready, restarts, notReady } = report;
+  const reasons = notReady.map((reason) => `<p>${escapeHtml(reason)}</p>`).join('');
+  const again = restarts ? ` · started again ${times(restarts)}` : '';
+  return `<header><h1>${escapeHtml(instance)}</h1><span id="state" class="tone ${ready ? 'good' : 'bad'}">${ready ? 'ready' : 'not ready'}</span><small>service ${escapeHtml(service)} · outrider ${escapeHtml(version)}${again}</small></header>${reasons}`;
+}
+
+/** A code for each slot of the last half hour. */
+function codesOf(past: Past, thing: string): readonly number[] {
+  const slots = slotsOf(past);
+  if (past === undefined) return Array<number>(slots).fill(stateCode('none'));
+  const { history } = past;
+  return Array.from({ length: slots }, (_, i) => history.stateOf(history.last - slots + 1 + i, thing));
+}
+
+/** The calls to the own model, and its queue. */
+function own(report: StatusReport, past: Past): string {
+  if (!hasModel(report)) return '';
+  const { service, instance, queue } = report;
+  const kind = `inbound ${service}`;
+  const now =
+    past === undefined ? { perSecond: 0 } : ratesNow([{ history: past.history, kind }], past.history.last);
+  const codes = codesOf(past, SELF);
+  const drawn =
+    past === undefined ? '' : `${strip(codes, stripWords(instance, codes))}${charts(kind, now, queue)}`;
+  return `<section><h2>Calls to ${escapeHtml(service)} here</h2>${drawn}${queueLines(queue)}</section>`;
 }
 
 function model(report: StatusReport): string {
-  const { model, models } = report;
-  if (model === undefined) return '';
+  const { model: one, models } = report;
+  if (one === undefined) return '';
   if (models !== undefined) return modelTable(models);
-  const pid = model.pid === undefined ? '' : ` · process ${model.pid}`;
-  return `<h2>Model</h2><p>${state(model.state)}${pid} · started again ${times(model.restarts)}</p><p>${escapeHtml(model.why)}</p>`;
+  const pid = one.pid === undefined ? '' : ` · process ${one.pid}`;
+  return `<section><h2>Model</h2><p>${state(one.state)}${pid} · started again ${times(one.restarts)}</p><p>${escapeHtml(one.why)}</p></section>`;
 }
 
 function modelTable(models: readonly reports.ModelReport[]): string {
   const rows = models.map((each) => {
     const { state: how, pid, restarts, why } = each;
-    return `<tr><td>${escapeHtml(modelTitle(each))}</td><td>${state(how)}</td><td class="n">${pid ?? ''}</td><td class="n">${restarts}</td><td>${escapeHtml(why)}</td></tr>`;
+    return [text(modelTitle(each)), cell(state(how)), number(pid ?? ''), number(restarts), text(why)].join(
+      '',
+    );
   });
-  return `<h2>Models</h2><table><thead><tr><th>model</th><th>state</th><th class="n">process</th><th class="n">restarts</th><th>why</th></tr></thead>
-<tbody>${rows.join('\n')}</tbody></table>`;
+  return table('Models', ['model', 'state', '#process', '#restarts', 'why'], rows);
 }
 
 /** Shown where a version is anywhere else than in service. */
 function lives(rows: readonly reports.LifeReport[]): string {
   if (rows.every(({ state: where }) => where === 'serving')) return '';
-  const body = rows.map(
-    (each) =>
-      `<tr><td>${escapeHtml(modelTitle(each))}</td><td>${state(each.state)}</td><td>${escapeHtml(each.since.slice(0, 19).replace('T', ' '))}</td><td>${escapeHtml(each.why)}</td></tr>`,
-  );
-  return `<h2>Versions</h2><table><thead><tr><th>version</th><th>state</th><th>since (UTC)</th><th>why</th></tr></thead>
-<tbody>${body.join('\n')}</tbody></table>`;
+  const body = rows.map((each) => {
+    const since = each.since.slice(0, 19).replace('T', ' ');
+    return [text(modelTitle(each)), cell(state(each.state)), text(since), text(each.why)].join('');
+  });
+  return table('Versions', ['version', 'state', 'since (UTC)', 'why'], body);
 }
 
-function queue(report: StatusReport): string {
-  const { queue } = report;
+function queueLines(queue: reports.QueueReport | undefined): string {
   if (queue === undefined) return '';
-  return `<h2>Queue</h2><p>${queue.running} of ${queue.concurrency} running · ${queue.waiting} waiting
-(${queue.waitingBytes} bytes)</p>${limits(queue)}`;
+  return `<p>${queue.running} of ${queue.concurrency} running · ${queue.waiting} waiting (${queue.waitingBytes} bytes)</p>${limits(queue)}`;
 }
 
 /** Limits of the queue that are configured or have been hit. */
@@ -133,54 +178,70 @@ function registry(report: reports.RegistryReport | undefined): string {
   const inCatalogue =
     registered === undefined
       ? ''
-      : ` · <span class="${registered ? 'good">registered' : 'bad">not registered'}</span>`;
+      : ` · ${registered ? toned('registered', 'good') : toned('not registered', 'bad')}`;
   const lines = [...(problem === undefined ? [] : [problem]), ...report.unsupported];
-  const rows = report.queries.map(({ name, state: how, ageMs, problem: why }) => {
-    const age = ageMs === undefined ? '' : `${(ageMs / 1000).toFixed(0)} s ago`;
-    return `<tr><td>${escapeHtml(name)}</td><td>${state(how)}</td><td class="n">${age}</td><td>${escapeHtml(why ?? '')}</td></tr>`;
-  });
-  return `<h2>Consul</h2><p>${escapeHtml(report.where)}${inCatalogue}</p>${lines.map((line) => `<p>${escapeHtml(line)}</p>`).join('')}
-<table><thead><tr><th>what is read</th><th>state</th><th class="n">last answer</th><th>why</th></tr></thead>
-<tbody>${rows.join('\n')}</tbody></table>`;
+  const rows = report.queries.map(({ name, state: how, ageMs, problem: why }) =>
+    [text(name), cell(state(how)), number(ago(ageMs)), text(why ?? '')].join(''),
+  );
+  const what = `<p>${escapeHtml(report.where)}${inCatalogue}</p>${lines.map((line) => `<p>${escapeHtml(line)}</p>`).join('')}`;
+  return table('Consul', ['what is read', 'state', '#last answer', 'why'], rows, what);
+}
+
+function ago(ageMs: number | undefined): string {
+  return ageMs === undefined ? '' : `${span(ageMs)} ago`;
 }
 
 /** The DNS names of upstreams. */
 function names(rows: readonly reports.DnsReport[]): string {
   if (rows.length === 0) return '';
-  const lines = rows.map(({ upstream, name, found, state: how, addresses, kept, ageMs, problem }) => {
-    const age = ageMs === undefined ? '' : `${(ageMs / 1000).toFixed(0)} s ago`;
-    const asked = found === undefined ? name : `${name} (${found})`;
-    return `<tr><td>${escapeHtml(upstream)}</td><td>${escapeHtml(asked)}</td><td>${state(how)}</td><td class="n">${addresses}</td><td class="n">${kept}</td><td class="n">${age}</td><td>${escapeHtml(problem ?? '')}</td></tr>`;
+  const lines = rows.map(({ upstream, name, found, state: how, addresses, kept, ageMs, problem }) =>
+    [
+      ...[text(upstream), text(found === undefined ? name : `${name} (${found})`), cell(state(how))],
+      ...[number(addresses), number(kept), number(ago(ageMs)), text(problem ?? '')],
+    ].join(''),
+  );
+  return table('DNS', ['upstream', 'name', 'state', '#addresses', '#kept', '#last answer', 'why'], lines);
+}
+
+/** Each upstream with its charts, and its endpoints as this sidecar sees them. */
+function upstreams(report: StatusReport, past: Past, legend: string): string {
+  const sections = upstreamsOf(report).map((service, i) => {
+    const kind = `outbound ${service}`;
+    const now =
+      past === undefined ? { perSecond: 0 } : ratesNow([{ history: past.history, kind }], past.history.last);
+    const rows = report.endpoints
+      .filter(({ upstream }) => upstream === service)
+      .map((row) => endpointRow(row, past));
+    const head =
+      '<div class="row head" aria-hidden="true"><span>endpoint</span><span>past</span><span>state</span><span>why</span><span>in flight</span><span class="n late">latency</span></div>';
+    return `<section data-key="${escapeHtml(service)}"><h2>Calls to ${escapeHtml(service)}</h2>${i === 0 ? legend : ''}${past === undefined ? '' : charts(kind, now, undefined)}<div class="rows">${head}${rows.join('\n')}</div></section>`;
   });
-  return `<h2>DNS</h2><table><thead><tr><th>upstream</th><th>name</th><th>state</th><th class="n">addresses</th><th class="n">kept</th><th class="n">last answer</th><th>why</th></tr></thead>
-<tbody>${lines.join('\n')}</tbody></table>`;
+  return sections.join('');
 }
 
-function endpoints(rows: readonly reports.EndpointReport[]): string {
-  if (rows.length === 0) return '';
-  const hasPriorities = rows.some(({ priority }) => priority !== undefined);
-  const body = rows.map((row) => endpointRow(row, hasPriorities)).join('\n');
-  const priority = hasPriorities ? '<th class="n">priority</th>' : '';
-  return `<h2>Endpoints</h2><table><thead><tr><th>upstream</th><th>endpoint</th>${priority}<th>state</th><th class="n wide">in flight</th>
-<th class="n">latency</th><th class="n wide">attempts</th><th class="n wide">faults</th><th class="n wide">ejections</th><th>why</th></tr></thead>
-<tbody>${body}</tbody></table>`;
-}
-
-function endpointRow(row: reports.EndpointReport, hasPriorities: boolean): string {
+function endpointRow(row: reports.EndpointReport, past: Past): string {
   const { cluster, priority, share, suspicion, reportedLoad, successRatio, latencyRatio, untilMs } = row;
-  const upstream = cluster === undefined ? row.upstream : `${row.upstream} · ${cluster}`;
+  const reason = endpointReason(row);
   const notes = [
+    ...(cluster === undefined ? [] : [`cluster ${cluster}`]),
+    ...(priority === undefined ? [] : [`priority ${priority}`]),
     ...(untilMs === undefined ? [] : [`${Math.ceil(untilMs / 1000)} s to go`]),
     ...(share === undefined ? [] : [`${percent(share)} of its share`]),
     ...(suspicion === undefined ? [] : [`suspicion ${percent(suspicion.value)}`]),
     ...(reportedLoad === undefined ? [] : [`reports a load of ${percent(reportedLoad)}`]),
     ...(successRatio === undefined ? [] : [`${percent(successRatio)} successful in the last 10 s`]),
+    ...(latencyRatio === undefined ? [] : [`${latencyRatio.toFixed(1)} × the latency of its peers`]),
   ];
-  const toPeers = latencyRatio === undefined ? '' : `, ${latencyRatio.toFixed(1)} × its peers`;
-  const number = hasPriorities ? `<td class="n">${priority ?? 0}</td>` : '';
-  return `<tr><td>${escapeHtml(upstream)}</td><td title="${escapeHtml(row.address)}">${escapeHtml(row.endpoint)}</td>${number}
-<td>${toned(endpointState(row), endpointTone(row))}${notes.map((note) => `, ${note}`).join('')}</td><td class="n wide">${row.inFlight}</td><td class="n">${row.latencyMs === undefined ? '–' : `${row.latencyMs.toFixed(1)} ms`}${toPeers}</td>
-<td class="n wide">${row.attempts}</td><td class="n wide">${row.faults}</td><td class="n wide">${row.ejections}</td><td>${escapeHtml(endpointReason(row))}</td></tr>`;
+  const why = [...(reason === '' ? [] : [reason]), ...notes].join('; ');
+  const codes = codesOf(past, endpointKey(row));
+  const latency = row.latencyMs === undefined ? '–' : time(row.latencyMs);
+  const shown = escapeHtml(row.endpoint);
+  const facts = [
+    ...[row.address, `${endpointState(row)} for ${span(row.sinceMs)}`, counted(row.attempts, 'attempt')],
+    ...[counted(row.faults, 'fault'), counted(row.ejections, 'ejection')],
+  ];
+  const command = `npx outrider status ${shellWord(row.upstream)}`;
+  return `<details class="row" data-key="${escapeHtml(`${row.cluster ?? ''} ${row.endpoint}`)}"><summary><span class="name" title="${escapeHtml(row.address)}">${shown}</span>${strip(codes, stripWords(row.endpoint, codes))}${toned(endpointState(row), endpointTone(row))}<span class="why" title="${escapeHtml(why)}">${escapeHtml(why)}</span><span class="queue">${row.inFlight} in flight</span><span class="n late">${latency}</span></summary><div class="inside"><p>${escapeHtml(facts.join(' · '))}</p><p>${escapeHtml(why)}</p><div class="more"><code>${escapeHtml(command)}</code></div></div></details>`;
 }
 
 function times(count: number): string {
@@ -194,22 +255,46 @@ function percent(ratio: number): string {
 function mirrors(rows: readonly reports.MirrorReport[]): string {
   if (rows.length === 0) return '';
   const body = rows.map((row) => {
-    const last = row.last === undefined ? '' : `${escapeHtml(row.last)}, ${seconds(row.lastAgoMs ?? 0)} ago`;
-    return `<tr><td>${escapeHtml(row.upstream)}</td><td>${escapeHtml(row.to)}</td><td class="n">${row.sent}</td>
-<td class="n">${row.skipped}</td><td class="n">${row.compared}</td><td class="n">${row.mismatched}</td><td>${last}</td></tr>`;
+    const last = row.last === undefined ? '' : `${row.last}, ${ago(row.lastAgoMs ?? 0)}`;
+    const counts = [row.sent, row.skipped, row.compared, row.mismatched].map(number);
+    return [text(row.upstream), text(row.to), ...counts, text(last)].join('');
   });
-  return `<h2>Mirrors</h2><table><thead><tr><th>calls of</th><th>copied to</th><th class="n">copies</th><th class="n">skipped</th>
-<th class="n">compared</th><th class="n">mismatched</th><th>last mismatch</th></tr></thead><tbody>${body.join('\n')}</tbody></table>`;
+  const columns = [
+    'calls of',
+    'copied to',
+    '#copies',
+    '#skipped',
+    '#compared',
+    '#mismatched',
+    'last mismatch',
+  ];
+  return table('Mirrors', columns, body);
 }
 
-function seconds(ms: number): string {
-  return `${Math.round(ms / 1000)} s`;
+/** @param columns a `#` before the name of one with numbers. @param rows cells, escaped. @param above what stands between heading and table. */
+function table(title: string, columns: readonly string[], rows: readonly string[], above = ''): string {
+  const head = columns.map((each) =>
+    each.startsWith('#') ? `<th class="n">${each.slice(1)}</th>` : `<th>${each}</th>`,
+  );
+  return `<section><h2>${title}</h2>${above}<div class="wide"><table><thead><tr>${head.join('')}</tr></thead><tbody>${rows.map((row) => `<tr>${row}</tr>`).join('\n')}</tbody></table></div></section>`;
+}
+
+function cell(html: string): string {
+  return `<td>${html}</td>`;
+}
+
+function text(plain: string): string {
+  return cell(escapeHtml(plain));
+}
+
+function number(value: number | string): string {
+  return `<td class="n">${value}</td>`;
 }
 
 function state(name: string): string {
   return toned(name, STATE_CLASS[name] ?? 'bad');
 }
 
-function toned(text: string, tone: string): string {
-  return `<span class="${tone}">${escapeHtml(text)}</span>`;
+function toned(word: string, tone: string): string {
+  return `<span class="tone ${tone}">${escapeHtml(word)}</span>`;
 }

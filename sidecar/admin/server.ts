@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Address } from '../config/model.js';
 import { isSecretName, REDACTED } from '../runtime/log/logger.js';
@@ -10,7 +9,6 @@ import { ConnectionPlaces } from './connection-places.js';
 import { addFault, clearFaults, type FaultAdmin, listFaults } from './faults.js';
 import { refusal } from './guard.js';
 import { HistorySampler } from './history/history-sampler.js';
-import { renderPage } from './page.js';
 import type { Reply } from './reply.js';
 import { changeRollout, showRollout } from './rollouts.js';
 import { statusOf } from './status.js';
@@ -40,16 +38,19 @@ export interface AdminServer {
   close(): Promise<void>;
 }
 
+/** What routes have beside the view. */
+interface Kept {
+  /** Undefined: no history is kept. */
+  readonly history: HistorySampler | undefined;
+  readonly wallNow: () => number;
+}
+
 /** One endpoint; `does` is its line in the answer to an unknown path. */
 type Route = readonly [
   method: 'GET' | 'POST' | 'DELETE',
   path: string,
   does: string,
-  answer: (
-    view: SidecarView,
-    query: URLSearchParams,
-    history: HistorySampler | undefined,
-  ) => Answer | Promise<Answer>,
+  answer: (view: SidecarView, query: URLSearchParams, kept: Kept) => Answer | Promise<Answer>,
 ];
 
 const MAX_CONNECTIONS = 128;
@@ -59,6 +60,7 @@ const MAX_HEADER_BYTES = 8192;
 
 const ROUTES: readonly Route[] = [
   ['GET', '/', 'this sidecar as a page', page],
+  ['GET', '/main', 'what of the page is new (?since)', update],
   ['GET', '/live', '200 while the process answers', live],
   ['GET', '/ready', '200 when ready, else 503 with the reasons', ready],
   ['GET', '/started', '200 once each upstream has been reached, else 503 with the reasons', started],
@@ -114,6 +116,7 @@ export async function startAdmin(
 ): Promise<AdminServer> {
   const token = tokenFile === undefined ? undefined : AdminToken.open(tokenFile);
   const history = time && new HistorySampler(view, time.clock, time.timers);
+  const kept = { history, wallNow: time === undefined ? () => 0 : () => time.clock.wallNow() };
   const server = createServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -122,7 +125,7 @@ export async function startAdmin(
       keepAliveTimeout: 30_000,
       connectionsCheckingInterval: 5_000,
     },
-    (request, response) => void handle({ view, token, history, server }, request, response),
+    (request, response) => void handle({ view, token, kept, server }, request, response),
   );
   new ConnectionPlaces(server, { all: MAX_CONNECTIONS, idleMs: IDLE_LIMIT_MS });
   const address = await sockets.listen(SOCKET_NAMES.admin, server, listen);
@@ -150,7 +153,7 @@ function close(server: Server, sockets: ListenSockets): Promise<void> {
 interface Serving {
   readonly view: SidecarView;
   readonly token: AdminToken | undefined;
-  readonly history: HistorySampler | undefined;
+  readonly kept: Kept;
   readonly server: Server;
 }
 
@@ -171,7 +174,7 @@ async function handle(serving: Serving, request: IncomingMessage, response: Serv
   writeAnswer(request, response, { ...answer, headers: { ...closes, ...answer.headers } });
 }
 
-function answerTo({ view, token, history }: Serving, request: IncomingMessage): Answer | Promise<Answer> {
+function answerTo({ view, token, kept }: Serving, request: IncomingMessage): Answer | Promise<Answer> {
   const method = request.method ?? 'GET';
   const refused = refusal(request);
   if (refused !== undefined) return text(403, `${refused}\n`);
@@ -188,7 +191,7 @@ function answerTo({ view, token, history }: Serving, request: IncomingMessage): 
   const unknown = takes === 'GET' ? undefined : token?.refusal(request.headers.authorization);
   if (unknown !== undefined)
     return { ...text(401, `${unknown}\n`), headers: { 'www-authenticate': 'Bearer realm="outrider"' } };
-  return answer(view, new URLSearchParams(query), history);
+  return answer(view, new URLSearchParams(query), kept);
 }
 
 function listing(): string {
@@ -196,11 +199,7 @@ function listing(): string {
 }
 
 /** 404 where none is kept, as a sidecar of an earlier version answers. */
-function showHistory(
-  _view: SidecarView,
-  query: URLSearchParams,
-  history: HistorySampler | undefined,
-): Answer {
+function showHistory(_view: SidecarView, query: URLSearchParams, { history }: Kept): Answer {
   if (history === undefined) return text(404, 'this sidecar keeps no history\n');
   const since = Number(query.get('since') ?? -1);
   return Number.isSafeInteger(since)
@@ -238,15 +237,26 @@ function replied({ status, body }: Reply): Answer {
   return typeof body === 'string' ? text(status, body) : { ...json(body), status };
 }
 
-function page(view: SidecarView): Answer {
-  const nonce = randomBytes(16).toString('base64');
-  const policy = `default-src 'none'; style-src 'nonce-${nonce}'; script-src 'nonce-${nonce}'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'`;
-  return {
-    status: 200,
-    type: 'text/html; charset=utf-8',
-    headers: { 'content-security-policy': policy },
-    body: renderPage(statusOf(view), nonce),
-  };
+/** The page is loaded by the first visit: without one a sidecar starts faster and needs less memory. */
+async function page(view: SidecarView, _query: URLSearchParams, { history, wallNow }: Kept): Promise<Answer> {
+  const { renderBody } = await import('./page.js');
+  const { documentAnswer } = await import('./look/document.js');
+  const report = statusOf(view);
+  const body = renderBody(report, history, wallNow());
+  return documentAnswer({ title: `${report.instance} · outrider`, body, forms: "'none'", kind: 'live' });
+}
+
+/** The content of the page anew, and what its charts lack. */
+async function update(
+  view: SidecarView,
+  query: URLSearchParams,
+  { history, wallNow }: Kept,
+): Promise<Answer> {
+  const { renderContent, sidecarSeries } = await import('./page.js');
+  const { sinceOf, updateAnswer } = await import('./look/document.js');
+  const report = statusOf(view);
+  const html = renderContent(report, history, wallNow());
+  return updateAnswer({ html, series: sidecarSeries(report, history, sinceOf(query)) });
 }
 
 /** Without line breaks: an answer that is large. */

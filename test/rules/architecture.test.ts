@@ -58,6 +58,7 @@ const VENDORS: VendorTable = {
   'prom-client': ['sidecar/admin/exposition.ts'],
   re2js: ['sidecar/discovery/re2-pattern.ts'],
   'reflect-metadata': ['sidecar/identity/ca/certificate-builder.ts'],
+  uplot: ['sidecar/admin/browser/charts.ts'],
   yaml: [
     'sidecar/cli/deploy/inject-yaml.ts',
     'services/fetch/card.ts',
@@ -80,8 +81,8 @@ const OPENAI_VENDORS: VendorTable = {
   'prom-client': ['services/openai/http/metrics.ts'],
 };
 
-/** Clocks, chance, timers, the process and its console: the rest of the sidecar gets them passed in. */
-const AMBIENT_PLACES = ['sidecar/runtime/', 'sidecar/main.ts', 'sidecar/cli/'];
+/** Clocks, chance, timers, the process and its console: the rest of the sidecar gets them passed in. What runs in a browser has that one's. */
+const AMBIENT_PLACES = ['sidecar/runtime/', 'sidecar/main.ts', 'sidecar/cli/', 'sidecar/admin/browser/'];
 const AMBIENT_EXCEPTIONS: readonly AmbientException[] = [
   {
     file: 'sidecar/supervise/child-process.ts',

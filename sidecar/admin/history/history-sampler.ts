@@ -1,4 +1,4 @@
-import { SLOT_MS } from '../../core/history/half-hour.js';
+import { type HalfHour, SLOT_MS } from '../../core/history/half-hour.js';
 import { lettersOf } from '../../core/history/replica-state.js';
 import type { Clock } from '../../runtime/time/clock.js';
 import type { Timer, Timers } from '../../runtime/time/timers.js';
@@ -37,6 +37,18 @@ export class HistorySampler {
   stop(): void {
     this.timer?.cancel();
     this.timer = undefined;
+  }
+
+  /** What has been read, in slots of this process. */
+  get history(): HalfHour {
+    return this.writer.history;
+  }
+
+  /** From slots of this process to slots since the epoch, which pages draw by. */
+  get slotsToWall(): number {
+    const middleMs = this.clock.wallNow() - (this.clock.now() - this.writer.middleOf(this.history.last));
+    // A reading in the middle of a slot covers half of the one before.
+    return Math.floor((middleMs - SLOT_MS / 2) / SLOT_MS) - this.history.last;
   }
 
   /** @param since what is not newer than this slot is left out; absent: nothing is. */

@@ -1,18 +1,8 @@
+import type { Tone } from '../../admin/endpoint-state.js';
 import { escapeHtml } from '../../admin/escape.js';
-import type { EdgeRates } from './history.js';
-import { type Box, type Labelled, labelPlaces } from './label-places.js';
+import { failing, short, time } from '../../admin/look/words.js';
+import { edgeTone } from './attention.js';
 import type { Edge } from './mesh-view.js';
-
-/**
- * Units of the picture, about a pixel each. A column leaves room for the two lines of words on a call between
- * two services; a line leaves room for them above and below.
- */
-const NODE = { width: 120, height: 40 } as const;
-const COLUMN = 330;
-const LINE = 92;
-const MARGIN = 10;
-/** Words on a line, in the font of the style: one character of their average, and both lines of them. */
-const WORDS = { character: 7.3, height: 36 } as const;
 
 /** A service in the picture. */
 export interface Node {
@@ -38,110 +28,96 @@ export function columnsOf(
   return new Map([...columns].map(([name, column]) => [name, used.indexOf(column)]));
 }
 
-/** Services and the calls between them, as inline SVG. */
+/**
+ * The services of each column from top to bottom, so that few lines cross: each stands at the mean height of those that it is connected to
+ * (barycentre heuristic, four sweeps). It depends on names and calls alone: a picture does not jump when numbers change.
+ */
+export function orderOf(
+  columns: ReadonlyMap<string, number>,
+  edges: readonly Pick<Edge, 'from' | 'to'>[],
+): readonly (readonly string[])[] {
+  const count = Math.max(-1, ...columns.values()) + 1;
+  const order = Array.from({ length: count }, (_, at) =>
+    [...columns].flatMap(([name, column]) => (column === at ? [name] : [])).sort(),
+  );
+  const near = new Map([...columns.keys()].map((name) => [name, [] as string[]]));
+  for (const { from, to } of edges) {
+    near.get(from)?.push(to);
+    near.get(to)?.push(from);
+  }
+  for (let sweep = 0; sweep < 4; sweep++)
+    for (let i = 0; i < count; i++) {
+      const at = sweep % 2 === 0 ? i : count - 1 - i;
+      const heights = new Map(
+        order.flatMap((names) => names.map((name, y) => [name, y / names.length] as const)),
+      );
+      const mean = (name: string) => {
+        const others = near.get(name)!.filter((other) => columns.get(other) !== at);
+        if (others.length === 0) return heights.get(name)!;
+        return others.reduce((sum, other) => sum + heights.get(other)!, 0) / others.length;
+      };
+      const means = new Map(order[at]!.map((name) => [name, mean(name)]));
+      order[at] = order[at]!.toSorted((a, b) => means.get(a)! - means.get(b)! || (a < b ? -1 : 1));
+    }
+  return order;
+}
+
+/**
+ * Services in columns from callers to those they call. Each box has a row for each caller, the worst first; the script draws a line from the
+ * caller to the row. So each line ends beside its numbers, and no line crosses any.
+ */
 export function graph(nodes: readonly Node[], edges: readonly Edge[]): string {
   const columns = columnsOf(
     nodes.map(({ name }) => name),
     edges,
   );
-  const taken = new Map<number, number>();
-  const places = new Map(
-    nodes.map(({ name }) => {
-      const column = columns.get(name)!;
-      const line = taken.get(column) ?? 0;
-      taken.set(column, line + 1);
-      return [name, { x: MARGIN + column * COLUMN, y: MARGIN + 18 + line * LINE }] as const;
-    }),
-  );
-  const width = 2 * MARGIN + NODE.width + Math.max(0, ...columns.values()) * COLUMN;
-  const height = 2 * MARGIN + Math.max(1, ...taken.values()) * LINE;
-  const lines = edges.flatMap((edge) => {
-    const [from, to] = [places.get(edge.from), places.get(edge.to)];
-    return from === undefined || to === undefined ? [] : [lineOf(edge, from, to)];
+  const known = new Map(nodes.map((node) => [node.name, node]));
+  const drawn = orderOf(columns, edges).map((names) => {
+    const boxes = names.map((name) =>
+      box(
+        known.get(name)!,
+        edges.filter(({ to }) => to === name),
+      ),
+    );
+    return `<div class="column">${boxes.join('')}</div>`;
   });
-  const services = [...places.values()].map(({ x, y }) => ({
-    x: x + NODE.width / 2,
-    y: y + NODE.height / 2,
-    ...NODE,
-  }));
-  const words = labelPlaces(lines, services);
-  const arrows = lines.map((line) => arrow(line));
-  const labels = lines.map((line, i) => label(line, words[i]!));
-  const boxes = nodes.map((node) => box(node, places.get(node.name)!));
-  return `<svg class="graph" viewBox="0 0 ${width} ${height}" width="${width}" role="img" aria-label="services and the calls between them">
-<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" fill="currentColor"/></marker></defs>
-${arrows.join('\n')}${boxes.join('\n')}${labels.join('\n')}</svg>`;
+  return `<div class="graph"><svg class="edges" data-keep aria-hidden="true"></svg>${drawn.join('')}</div>`;
 }
 
-/** The upper left corner of a service. */
-interface Place {
-  readonly x: number;
-  readonly y: number;
+/** The colour of a service by its replicas; empty: it has none here. */
+export function serviceTone({ ready, all }: Pick<Node, 'ready' | 'all'>): Tone | '' {
+  return all === 0 ? '' : ready === all ? 'good' : ready === 0 ? 'bad' : 'warn';
 }
 
-/** A line with its colour and its words. */
-interface Line extends Labelled {
-  readonly tone: 'good' | 'warn' | 'bad';
-  readonly words: readonly [string, string];
-}
-
-/**
- * A line from the right side of the caller to the left side of the service. Its colour goes by success: below
- * 99 % it warns, below 95 % it is bad, as on the dashboards.
- */
-function lineOf({ now }: Edge, from: Place, to: Place): Line {
-  const { successRatio = 1 } = now;
-  const words = edgeWords(now);
-  return {
-    tone: successRatio >= 0.99 ? 'good' : successRatio >= 0.95 ? 'warn' : 'bad',
-    words,
-    x1: from.x + NODE.width,
-    y1: from.y + NODE.height / 2,
-    x2: to.x,
-    y2: to.y + NODE.height / 2,
-    width: WORDS.character * Math.max(...words.map(({ length }) => length)),
-    height: WORDS.height,
-  };
-}
-
-function arrow({ tone, x1, y1, x2, y2 }: Line): string {
-  return `<g class="edge ${tone}"><line x1="${x1}" y1="${y1}" x2="${x2}" y2="${y2}" marker-end="url(#tip)"/></g>`;
-}
-
-/** One line of words above the line of the call, one below it. Drawn last, with an edge in the colour of the page: lines of other calls may pass behind them. */
-function label({ words: [first, second] }: Line, { x, y }: Box): string {
-  const at = (text: string, above: number) =>
-    text === '' ? '' : `<text x="${round(x)}" y="${round(y + above)}">${escapeHtml(text)}</text>`;
-  return `<g class="words">${at(first, -6)}${at(second, 15)}</g>`;
-}
-
-function round(units: number): number {
-  return Math.round(units * 10) / 10;
-}
-
-/** Calls and success; latencies. */
-export function edgeWords({ perSecond, successRatio, p50, p99 }: EdgeRates): readonly [string, string] {
-  if (perSecond === 0 || successRatio === undefined) return ['no calls', ''];
-  const latency = p50 === undefined || p99 === undefined ? '' : `p50 ${duration(p50)}, p99 ${duration(p99)}`;
-  return [`${perSecond.toFixed(perSecond < 10 ? 1 : 0)} calls/s, ${percent(successRatio)}`, latency];
-}
-
-/** Rounded down, so that 99.96 % are not shown as all. */
-function percent(ratio: number): string {
-  return ratio === 1 ? '100 %' : `${(Math.floor(ratio * 1_000) / 10).toFixed(1)} %`;
-}
-
-/** Seconds in the unit that reads best. */
-function duration(seconds: number): string {
-  if (seconds >= 1) return `${seconds.toFixed(1)} s`;
-  const ms = seconds * 1_000;
-  return `${ms.toFixed(ms < 10 ? 1 : 0)} ms`;
-}
-
-/** A service with how many of its sidecars are ready; one that is called and has none here is outlined only. */
-function box({ name, ready, all }: Node, { x, y }: Place): string {
-  const tone = all === 0 ? 'none' : ready === all ? 'good' : ready === 0 ? 'bad' : 'warn';
+/** A service with how many of its replicas are ready, and the calls that it gets. */
+function box(node: Node, edges: readonly Edge[]): string {
+  const { name, ready, all } = node;
   const count = all === 0 ? 'no sidecar here' : `${ready} of ${all} ready`;
-  return `<g class="node ${tone}"><rect x="${x}" y="${y}" width="${NODE.width}" height="${NODE.height}" rx="6"/>
-<text x="${x + NODE.width / 2}" y="${y + 17}">${escapeHtml(name)}</text><text class="quiet" x="${x + NODE.width / 2}" y="${y + 32}">${count}</text></g>`;
+  const rows = edges.toSorted((a, b) => toneRank(a) - toneRank(b) || (a.from < b.from ? -1 : 1)).map(row);
+  const calls = rows.length === 0 ? '' : `<ul class="calls" aria-label="callers">${rows.join('')}</ul>`;
+  const shown = escapeHtml(name);
+  return `<div class="node ${serviceTone(node)}" data-key="${shown}" title="${shown}"><div class="top"><a href="#${anchorOf(name)}">${shown}</a><span class="count">${count}</span></div>${calls}</div>`;
+}
+
+function toneRank(edge: Edge): number {
+  const tone = edgeTone(edge);
+  return tone === 'bad' ? 0 : tone === 'warn' ? 1 : 2;
+}
+
+/** One caller: its calls, those that fail, and its slowest percent. */
+function row(edge: Edge): string {
+  const { from, to, now } = edge;
+  const { perSecond, failedRatio = 0, p50, p99 } = now;
+  const [caller, called] = [escapeHtml(from), escapeHtml(to)];
+  const isIdle = perSecond === 0;
+  const failed = failedRatio > 0 ? ` <b>${failing(failedRatio)} fail</b>` : '';
+  const rate = isIdle ? 'no calls' : `${short(perSecond)}/s${failed}`;
+  const late = p99 === undefined ? '' : `p99 ${time(p99)}`;
+  const title = p50 === undefined || p99 === undefined ? '' : `, p50 ${time(p50)}, p99 ${time(p99)}`;
+  return `<li class="${edgeTone(edge)}${isIdle ? ' idle' : ''}" data-key="${caller}" data-from="${caller}" data-to="${called}" title="${caller} calls ${called}: ${isIdle ? 'no calls' : `${short(perSecond)}/s, ${failing(failedRatio)} fail`}${title}"><span class="from">${caller}</span><span>${rate}</span><span class="late">${late}</span></li>`;
+}
+
+/** The id of the part of the page that has all about a service; it has no space and no quote, whatever the name is. */
+export function anchorOf(service: string): string {
+  return `s-${encodeURIComponent(service).replaceAll("'", '%27')}`;
 }

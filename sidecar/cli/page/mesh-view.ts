@@ -1,8 +1,12 @@
+import type { HistoryReport } from '../../admin/history/history-report.js';
+import type { RatesNow } from '../../admin/look/charts.js';
+import { type CallSource, ratesNow } from '../../admin/look/rates.js';
 import type { StatusReport } from '../../admin/status.js';
 import { present } from '../../config/present.js';
-import { edgeCounts } from './edge-counts.js';
-import { EdgeHistory, type EdgeRates } from './history.js';
-import { type Mark, Marks } from './marks.js';
+import type { HalfHour } from '../../core/history/half-hour.js';
+import type { RolloutRecord } from '../../core/models/rollout.js';
+import { metricTotals } from './metric-totals.js';
+import { pageSlot, SidecarHistory } from './sidecar-history.js';
 
 /** What one sidecar answered when it was last asked. */
 export interface Answered {
@@ -12,75 +16,100 @@ export interface Answered {
   /** Whose sidecar it was when it last answered; absent while it answers, and where it never has. */
   readonly lastService?: string;
   readonly problem?: string;
-  /** The text of `/metrics`. */
+  /** What it has kept since it was last asked; absent: it keeps nothing, or is not reached at its admin port. */
+  readonly history?: HistoryReport;
+  /** The text of `/metrics`, of one without a history. */
   readonly metrics?: string;
+  /** The rollout of its service; absent: there has been none. */
+  readonly rollout?: RolloutRecord;
   /** Faults that are on for a drill, a sentence each. */
   readonly drills?: readonly string[];
   /** Its admin port is not reached: it cannot be drained from here. */
   readonly isRemote?: boolean;
   /** What is not known of it, and why. */
   readonly note?: string;
+  /** Options with which other commands find it, such as `--admin 127.0.0.1:8890`; absent: they need none. */
+  readonly options?: string;
 }
 
 /** Calls of one service to another, all sidecars of the first together. */
 export interface Edge {
   readonly from: string;
   readonly to: string;
-  readonly now: EdgeRates;
-  /** Calls and failed calls per second, oldest first. */
-  readonly steps: readonly { readonly atMs: number; readonly perSecond: number; readonly failed: number }[];
+  readonly now: RatesNow;
+}
+
+/** Something that happened, with its wall-clock time. */
+export interface Mark {
+  readonly atMs: number;
+  readonly kind: string;
+  readonly service: string;
+  readonly text: string;
 }
 
 /** The mesh at one moment, as the page shows it. */
 export interface MeshMoment {
+  /** Wall-clock time. */
   readonly nowMs: number;
-  readonly keepMs: number;
   readonly sidecars: readonly Answered[];
   readonly edges: readonly Edge[];
   readonly marks: readonly Mark[];
+  /** By the name of the sidecar. */
+  readonly histories: ReadonlyMap<string, HalfHour>;
+  /** Sidecars of which only that is known which the page has seen itself. */
+  readonly unkept: readonly string[];
 }
 
-/** How long rates and marks are kept, and over how long the numbers of now are taken. */
-export const KEEP_MS = 300_000;
-const WINDOW_MS = 30_000;
-
-/** The mesh over the last minutes, from the answers of its sidecars. */
+/** The mesh over the last half hour, from the answers of its sidecars. */
 export class MeshView {
   private sidecars: readonly Answered[] = [];
   /** By the name of the sidecar. */
   private services: ReadonlyMap<string, string> = new Map();
-  /** By caller's sidecar and service. */
-  private readonly histories = new Map<string, { from: string; to: string; history: EdgeHistory }>();
-  private readonly marks = new Marks(KEEP_MS);
+  private readonly histories = new Map<string, SidecarHistory>();
+  /** How often parents have started sidecars, also of those that do not answer now. */
+  private readonly restarts = new Map<string, number>();
 
-  /** @param nowMs monotonic. */
-  take(answers: readonly Answered[], nowMs: number): void {
+  /** The newest slot that is known of a sidecar; -1: none. */
+  sinceOf(name: string): number {
+    return this.histories.get(name)?.since ?? -1;
+  }
+
+  /** @param wallMs wall-clock time, by which the histories of several machines are laid side by side. */
+  take(answers: readonly Answered[], wallMs: number): void {
     this.sidecars = answers.map((each) => this.withService(each));
     this.services = new Map(
-      this.sidecars.flatMap(({ name, report, lastService }) => {
-        const service = report?.service ?? lastService;
-        return service === undefined ? [] : [[name, service] as const];
+      this.sidecars.flatMap((each) => {
+        const service = serviceOf(each);
+        return service === undefined ? [] : [[each.name, service] as const];
       }),
     );
-    for (const { name, report, metrics } of answers) {
-      this.marks.see(name, report, nowMs);
-      if (report === undefined || metrics === undefined) continue;
-      for (const [to, counts] of edgeCounts(metrics)) {
-        const key = `${name}\n${to}`;
-        const known = this.histories.get(key) ?? {
-          from: report.service,
-          to,
-          history: new EdgeHistory(KEEP_MS),
-        };
-        this.histories.set(key, known);
-        // One ring for each sidecar: sums over sidecars would jump when one of them starts anew.
-        known.history.add(nowMs, counts);
-      }
+    for (const answer of this.sidecars) this.takeOne(answer, wallMs);
+    // Sidecars that are not asked any more take their histories along, so that a mesh that changes for weeks stays small.
+    const names = new Set(answers.map(({ name }) => name));
+    for (const known of [this.histories, this.restarts])
+      for (const name of known.keys()) if (!names.has(name)) known.delete(name);
+  }
+
+  private takeOne({ name, report, history, metrics, lastService }: Answered, wallMs: number): void {
+    const known = this.histories.get(name) ?? new SidecarHistory();
+    this.histories.set(name, known);
+    if (report === undefined) {
+      known.missed(name, lastService, wallMs);
+      return;
     }
-    this.marks.retain(new Set(answers.map(({ name }) => name)));
-    // Sidecars that are gone take their rings along, so that a mesh that changes for weeks stays small.
-    for (const [key, { history }] of this.histories)
-      if ((history.lastMs ?? 0) < nowMs - KEEP_MS) this.histories.delete(key);
+    if (history !== undefined) known.takeReport(name, history, report, wallMs);
+    else known.takeReading(name, report, metrics === undefined ? undefined : metricTotals(metrics), wallMs);
+    this.noteRestart(name, report, known, wallMs);
+  }
+
+  /** As its parent counts them; a sidecar without one that does says nothing. Its own history began with it. */
+  private noteRestart(name: string, report: StatusReport, known: SidecarHistory, wallMs: number): void {
+    const { restarts, service } = report;
+    if (restarts === undefined) return;
+    const earlier = this.restarts.get(name);
+    this.restarts.set(name, restarts);
+    if (earlier !== undefined && restarts > earlier)
+      known.note({ kind: 'restart', service, text: `the sidecar ${name} was started again` }, wallMs);
   }
 
   /** One that is gone still counts among the sidecars of its service: two of two would look well where there are three. */
@@ -89,53 +118,78 @@ export class MeshView {
     return { ...answer, ...present('lastService', lastService) };
   }
 
-  moment(nowMs: number): MeshMoment {
-    const groups = new Map<string, EdgeHistory[]>();
-    // What may be called is shown before the first call.
-    for (const { report } of this.sidecars)
-      for (const { upstream } of report?.endpoints ?? []) groups.set(`${report!.service}\n${upstream}`, []);
-    for (const { from, to, history } of this.histories.values()) {
-      const key = `${from}\n${to}`;
-      groups.set(key, [...(groups.get(key) ?? []), history]);
-    }
-    const edges = [...groups].map(([key, histories]) => {
-      const [from = '', to = ''] = key.split('\n');
-      return {
-        from,
-        to,
-        now: together(histories.map((each) => each.rates(nowMs, WINDOW_MS))),
-        steps: stepsOf(histories),
-      };
-    });
+  moment(wallMs: number): MeshMoment {
     const { sidecars } = this;
-    return { nowMs, keepMs: KEEP_MS, sidecars, edges, marks: this.marks.list };
-  }
-}
-
-/** Sums of calls; of latencies the worst, as quantiles cannot be added. */
-function together(all: readonly EdgeRates[]): EdgeRates {
-  const perSecond = all.reduce((sum, each) => sum + each.perSecond, 0);
-  if (perSecond === 0) return { perSecond };
-  const good = all.reduce((sum, each) => sum + each.perSecond * (each.successRatio ?? 1), 0);
-  const worst = (read: (each: EdgeRates) => number | undefined) =>
-    Math.max(...all.map((each) => read(each) ?? 0));
-  return {
-    perSecond,
-    successRatio: good / perSecond,
-    p50: worst(({ p50 }) => p50),
-    p99: worst(({ p99 }) => p99),
-  };
-}
-
-/** Sidecars are asked at the same moments, so that steps of one moment are added up. */
-function stepsOf(histories: readonly EdgeHistory[]): Edge['steps'] {
-  const sums = new Map<number, { perSecond: number; failed: number }>();
-  for (const { atMs, perSecond, successRatio = 1 } of histories.flatMap((each) => each.steps())) {
-    const sum = sums.get(atMs) ?? { perSecond: 0, failed: 0 };
-    sums.set(atMs, {
-      perSecond: sum.perSecond + perSecond,
-      failed: sum.failed + perSecond * (1 - successRatio),
+    const histories = new Map([...this.histories].map(([name, { history }]) => [name, history]));
+    const slot = pageSlot(wallMs);
+    const edges = [...edgeSources(sidecars, histories)].map(([key, sources]) => {
+      const [from = '', to = ''] = key.split('\n');
+      return { from, to, now: ratesNow(sources, slot) };
     });
+    const marks = [...this.histories.values()].flatMap(({ history }) =>
+      history.events.map(({ slot: at, ...event }) => ({ ...event, atMs: timeOfSlot(at) })),
+    );
+    const unkept = sidecars.flatMap(({ name, report }) =>
+      report === undefined || this.histories.get(name)?.isKept === true ? [] : [name],
+    );
+    return {
+      nowMs: wallMs,
+      sidecars,
+      edges,
+      marks: marks.sort((a, b) => a.atMs - b.atMs),
+      histories,
+      unkept,
+    };
   }
-  return [...sums].sort(([a], [b]) => a - b).map(([atMs, sum]) => ({ atMs, ...sum }));
+}
+
+/** The service of a sidecar, also of one that does not answer any more. */
+export function serviceOf({ report, lastService }: Answered): string | undefined {
+  return report?.service ?? lastService;
+}
+
+/** The middle of a slot. */
+function timeOfSlot(slot: number): number {
+  return (slot + 0.5) * 5_000;
+}
+
+/** By `FROM\nTO`: what may be called, and what was. */
+function edgeSources(
+  sidecars: readonly Answered[],
+  histories: ReadonlyMap<string, HalfHour>,
+): ReadonlyMap<string, CallSource[]> {
+  const groups = new Map<string, CallSource[]>();
+  const add = (key: string, ...sources: CallSource[]) => {
+    const known = groups.get(key);
+    if (known === undefined) groups.set(key, sources);
+    else known.push(...sources);
+  };
+  for (const sidecar of sidecars) {
+    const from = serviceOf(sidecar);
+    if (from === undefined) continue;
+    // What may be called is shown before the first call.
+    for (const { upstream } of sidecar.report?.endpoints ?? []) add(`${from}\n${upstream}`);
+    const history = histories.get(sidecar.name);
+    for (const kind of history?.kinds ?? [])
+      if (kind.startsWith(OUTBOUND))
+        add(`${from}\n${kind.slice(OUTBOUND.length)}`, { history: history!, kind });
+  }
+  return groups;
+}
+
+const OUTBOUND = 'outbound ';
+
+/**
+ * Where the calls to a service are counted: at its callers, who see what callers see; at the replicas themselves where no caller has a
+ * sidecar here.
+ */
+export function callSources(service: string, { sidecars, histories }: MeshMoment): readonly CallSource[] {
+  const of = (direction: string): CallSource[] =>
+    sidecars.flatMap(({ name }) => {
+      const history = histories.get(name);
+      const kind = `${direction} ${service}`;
+      return history?.kinds.includes(kind) === true ? [{ history, kind }] : [];
+    });
+  const callers = of('outbound');
+  return callers.length > 0 ? callers : of('inbound');
 }

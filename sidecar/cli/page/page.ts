@@ -26,12 +26,12 @@ export interface PageOptions {
   readonly json?: boolean;
 }
 
-/** How often sidecars are asked: with `KEEP_MS` it bounds what is kept. */
+/** How often sidecars are asked. */
 const PERIOD_MS = 2_000;
 
 /**
  * `outrider page`: serves one page about all sidecars of a mesh until a signal. It asks them itself, so that the browser talks to this
- * process only, and keeps five minutes of numbers in memory.
+ * process only. The last half hour comes from the sidecars.
  *
  * @returns the exit code 0.
  * @throws CommandFailure where there is no mesh, or the page cannot be served there.
@@ -48,10 +48,11 @@ export async function pageCommand(options: PageOptions): Promise<number> {
       ? new AdminSource({ admin, ...present('mesh', mesh) })
       : new CatalogSource(consul === true ? undefined : consul, admin);
   const view = new MeshView();
-  const look = async (): Promise<void> => view.take(await source.look(), systemClock.now());
+  const look = async (): Promise<void> =>
+    view.take(await source.look((name) => view.sinceOf(name)), systemClock.wallNow());
   await look();
   const server = await serve(listen.value, {
-    moment: () => view.moment(systemClock.now()),
+    moment: () => view.moment(systemClock.wallNow()),
     change: (sidecar, what) => change(source, sidecar, what, options),
   });
   // A round that takes longer than the period is not overtaken by the next one.
@@ -65,7 +66,7 @@ export async function pageCommand(options: PageOptions): Promise<number> {
   });
   const { host, port } = server.address;
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}/`;
-  const count = view.moment(systemClock.now()).sidecars.length;
+  const count = view.moment(systemClock.wallNow()).sidecars.length;
   process.stdout.write(
     options.json === true
       ? `${JSON.stringify({ event: 'listening', url, sidecars: count })}\n`

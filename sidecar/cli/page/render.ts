@@ -1,53 +1,127 @@
-import { endpointState, endpointTone } from '../../admin/endpoint-state.js';
 import { escapeHtml } from '../../admin/escape.js';
-import type { StatusReport } from '../../admin/status.js';
-import { modelTitle } from '../../telemetry/model-title.js';
-import { graph, type Node } from './graph.js';
-import type { Answered, MeshMoment } from './mesh-view.js';
-import { SCRIPT, STYLE } from './style.js';
-import { timeline } from './timeline.js';
+import type { RatesNow } from '../../admin/look/charts.js';
+import { happened } from '../../admin/look/happened.js';
+import { ratesNow, seriesOf } from '../../admin/look/rates.js';
+import type { PageSeries } from '../../admin/look/series.js';
+import { shownSlots } from '../../admin/look/shown-slots.js';
+import { stripLegend } from '../../admin/look/strip.js';
+import { counted, failing, short, time } from '../../admin/look/words.js';
+import { SLOT_MS } from '../../core/history/half-hour.js';
+import { type Attention, attentionOf } from './attention.js';
+import { anchorOf, graph } from './graph.js';
+import { type Answered, callSources, type MeshMoment, serviceOf } from './mesh-view.js';
+import { type Replica, replicasOf } from './replicas.js';
+import { serviceSection } from './service-section.js';
+import { pageSlot } from './sidecar-history.js';
 
-/**
- * The page for operating a mesh: one HTML document, rendered on the server. It loads nothing else; its script fetches the content
- * every 2 s, and the page works without scripts. Every value is escaped where it is written.
- *
- * @param nonce admits style and script under the content security policy.
- */
-export function renderMesh(moment: MeshMoment, nonce: string): string {
-  return document(`${renderContent(moment)}\n<script nonce="${nonce}">${SCRIPT}</script>`, nonce);
+/** With more services than these, those without a problem are closed at first. */
+const OPEN_SERVICES = 6;
+/** More problems than these are behind one line: the first screen has room for what they do. */
+const SHOWN_PROBLEMS = 8;
+/** Newest slots that are given again: not all sidecars had been read when they were given first. */
+const AGAIN = 4;
+
+/** The body of the page: its content, and what holds where there are no scripts. Every value is escaped where it is written. */
+export function renderBody(moment: MeshMoment): string {
+  return `${renderContent(moment)}\n<noscript><p class="foot">The charts and the lines of the picture need a script; all else is here, as it was when this page was loaded.</p></noscript>`;
 }
 
-/** What is shown where a drain was not done: why, and a link back to the page. It has no script. @param nonce as for the page. */
-export function renderRefused(says: string, nonce: string): string {
-  return document(
-    `<main><h1>Outrider mesh</h1><p class="refused">Not done: ${escapeHtml(says)}</p><p><a href="/">Back to the mesh</a></p></main>`,
-    nonce,
-  );
+/** What is shown where a drain was not done: why, and a link back to the page. */
+export function renderRefused(says: string): string {
+  return `<main><h1>Outrider mesh</h1><p class="refused">Not done: ${escapeHtml(says)}</p><p><a href="/">Back to the mesh</a></p></main>`;
 }
 
-function document(body: string, nonce: string): string {
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>outrider mesh</title><style nonce="${nonce}">${STYLE}</style></head>
-<body>${body}</body></html>
-`;
-}
-
-/** The content alone, for the script: a document with a style of another nonce would be refused. */
+/** The content alone, for the script. */
 export function renderContent(moment: MeshMoment): string {
-  return `<main>${heading(moment)}${drills(moment.sidecars)}
-<h2>Services</h2><div class="wide">${graph(nodesOf(moment), moment.edges)}</div>
-${calledServices(moment)
-  .map((service) => section(service, moment))
-  .join('\n')}
-${happened(moment)}${sidecars(moment.sidecars)}</main>`;
+  const last = pageSlot(moment.nowMs);
+  const slots = shownSlots(moment.histories.values(), last);
+  const range = { first: last - slots + 1, last };
+  const services = new Map(
+    servicesOf(moment).map((service) => [service, replicasOf(service, moment, range)] as const),
+  );
+  const attention = attentionOf(moment, services);
+  const nodes = [...services].map(([name, replicas]) => ({
+    name,
+    ready: replicas.filter(({ sidecar, state }) => sidecar !== undefined && state === 'ready').length,
+    all: replicas.filter(({ sidecar }) => sidecar !== undefined).length,
+  }));
+  const troubled = new Set(attention.map(({ service }) => service));
+  // Troubled ones come first, then those that others call: a service that only calls has no replica that takes any.
+  const called = (service: string) => moment.edges.some(({ to }) => to === service);
+  const sections = [...services].sort(
+    ([a], [b]) =>
+      Number(troubled.has(b)) - Number(troubled.has(a)) ||
+      Number(called(b)) - Number(called(a)) ||
+      a.localeCompare(b, 'en', { numeric: true }),
+  );
+  return `<main>${heading(moment, services, attention)}${drills(moment.sidecars)}${attentionList(attention)}
+<div class="upper"><section><h2>Calls between services</h2>${graph(nodes, moment.edges)}</section>
+${happened(moment.marks, moment.nowMs)}</div>
+<section><h2>Services</h2>${stripLegend(slots)}
+${sections
+  .map(([name, replicas]) => {
+    const sources = callSources(name, moment);
+    return serviceSection({
+      ...{ name, replicas },
+      now: ratesNow(sources, last),
+      hasCalls: sources.length > 0 || called(name),
+      rollout: rolloutOf(name, moment.sidecars),
+      isOpen: services.size <= OPEN_SERVICES || troubled.has(name),
+    });
+  })
+  .join('\n')}</section>
+${notes(moment)}</main>`;
 }
 
-/** How many are ready, in the colour of the worst. */
-function heading({ sidecars }: MeshMoment): string {
+/** What the charts are drawn from. @param since the newest slot that the browser has; -1: none. */
+export function pageSeries(moment: MeshMoment, since: number): PageSeries {
+  const last = pageSlot(moment.nowMs);
+  const slots = shownSlots(moment.histories.values(), last);
+  const oldest = last - slots + 1;
+  const first = since < oldest || since > last ? oldest : Math.max(oldest, since - AGAIN);
+  const groups = servicesOf(moment).map((name) => ({
+    name,
+    series: seriesOf(callSources(name, moment), queuesOf(name, moment), { first, last }),
+    marks: moment.marks
+      .filter(({ service }) => service === name)
+      .map(({ atMs, kind, text }) => ({ atMs, kind, text })),
+  }));
+  return { slotMs: SLOT_MS, slots, first, groups };
+}
+
+function queuesOf(service: string, { sidecars, histories }: MeshMoment) {
+  return sidecars.flatMap((each) => (serviceOf(each) === service ? (histories.get(each.name) ?? []) : []));
+}
+
+/** Every service that has a sidecar or is called. */
+function servicesOf({ sidecars, edges }: MeshMoment): readonly string[] {
+  const upstreams = sidecars.flatMap(({ report }) =>
+    (report?.endpoints ?? []).map(({ upstream }) => upstream),
+  );
+  const own = sidecars.flatMap((each) => serviceOf(each) ?? []);
+  return [...new Set([...own, ...upstreams, ...edges.flatMap(({ from, to }) => [from, to])])].sort();
+}
+
+/** How it stands, in one line: what is wrong, how many are ready, and the numbers of all calls. */
+function heading(
+  moment: MeshMoment,
+  services: ReadonlyMap<string, readonly Replica[]>,
+  attention: readonly Attention[],
+): string {
+  const { sidecars } = moment;
   const ready = sidecars.filter(({ report }) => report?.ready === true).length;
-  const tone = ready === sidecars.length ? 'good' : ready === 0 ? 'bad' : 'warn';
-  return `<h1>Outrider mesh</h1><p id="state" class="${tone}">${ready} of ${sidecars.length} sidecars ready</p>`;
+  const isBad = attention.some(({ tone }) => tone === 'bad');
+  const tone =
+    isBad || ready === 0 ? 'bad' : ready < sidecars.length || attention.length > 0 ? 'warn' : 'good';
+  const problems = attention.length === 0 ? '' : `${counted(attention.length, 'problem')}, `;
+  const last = pageSlot(moment.nowMs);
+  const outermost = [...services.keys()].flatMap((service) => callSources(service, moment));
+  return `<header><h1>Outrider mesh</h1><span id="state" class="tone ${tone}">${problems}${ready} of ${sidecars.length} sidecars ready</span>${totals(ratesNow(outermost, last))}</header>`;
+}
+
+function totals({ perSecond, failedRatio, p50, p99 }: RatesNow): string {
+  const pair = (term: string, value: string) => `<div><dt>${term}</dt><dd>${value}</dd></div>`;
+  return `<dl class="totals" title="all calls of the last 30 s">${pair('calls/s', short(perSecond))}${pair('fail', failedRatio === undefined ? '–' : failing(failedRatio))}${pair('p50', p50 === undefined ? '–' : time(p50))}${pair('p99', p99 === undefined ? '–' : time(p99))}</dl>`;
 }
 
 /** A banner: what a drill does, others would look for. */
@@ -60,101 +134,48 @@ function drills(sidecars: readonly Answered[]): string {
     : `<aside class="drill"><strong>A fault drill is on</strong><ul>${lines.join('')}</ul></aside>`;
 }
 
-/** Of the sidecars that answer. */
-function reportsOf({ sidecars }: MeshMoment): StatusReport[] {
-  return sidecars.flatMap(({ report }) => report ?? []);
-}
-
-/** Every service that has a sidecar or is called, callers first. */
-function nodesOf(moment: MeshMoment): Node[] {
-  const reports = reportsOf(moment);
-  const gone = moment.sidecars.flatMap(({ lastService }) => lastService ?? []);
-  const names = new Set([
-    ...reports.map(({ service }) => service),
-    ...gone,
-    ...moment.edges.flatMap(({ from, to }) => [from, to]),
-  ]);
-  return [...names].sort().map((name) => {
-    const own = reports.filter(({ service }) => service === name);
-    const all = own.length + gone.filter((service) => service === name).length;
-    return { name, ready: own.filter(({ ready }) => ready).length, all };
-  });
-}
-
-/** Services that are called, also those that had no call in the last minutes. */
-function calledServices(moment: MeshMoment): string[] {
-  const upstreams = reportsOf(moment).flatMap(({ endpoints }) => endpoints.map(({ upstream }) => upstream));
-  return [...new Set([...moment.edges.map(({ to }) => to), ...upstreams])].sort();
-}
-
-/** One service: its timeline, and its endpoints as each caller sees them. */
-function section(service: string, moment: MeshMoment): string {
-  const rows = moment.sidecars.flatMap(({ name, report }) =>
-    (report?.endpoints ?? [])
-      .filter(({ upstream }) => upstream === service)
-      .map((row) => {
-        const since = row.sinceMs < 1_000 ? 'now' : `${ago(row.sinceMs)}`;
-        const latency = row.latencyMs === undefined ? '–' : `${row.latencyMs.toFixed(1)} ms`;
-        return `<tr><td>${escapeHtml(row.endpoint)}</td><td>${escapeHtml(name)}</td><td><span class="${endpointTone(row)}">${endpointState(row)}</span></td><td class="n">${since}</td>
-<td class="n minor">${row.inFlight}</td><td class="n minor">${latency}</td><td class="n minor">${row.faults}</td><td class="n minor">${row.ejections}</td><td>${escapeHtml(row.why)}</td></tr>`;
-      }),
+/** What is wrong, the worst first, each with the command that shows more. */
+function attentionList(attention: readonly Attention[]): string {
+  if (attention.length === 0) return '';
+  const rows = attention.map(
+    ({ tone, service, text, command }) =>
+      `<li><a class="tone ${tone}" href="#${anchorOf(service)}">${escapeHtml(service)}</a><span class="what">${escapeHtml(text)}</span><code>${escapeHtml(command)}</code></li>`,
   );
-  const table =
-    rows.length === 0
+  const [first, others] = [rows.slice(0, SHOWN_PROBLEMS), rows.slice(SHOWN_PROBLEMS)];
+  const more =
+    others.length === 0
       ? ''
-      : `<div class="wide"><table><thead><tr><th>endpoint</th><th>seen by</th><th>state</th><th class="n">since</th><th class="n minor">in flight</th><th class="n minor">latency</th><th class="n minor">faults</th><th class="n minor">ejections</th><th>why</th></tr></thead><tbody>${rows.join('\n')}</tbody></table></div>`;
-  return `<h2>${escapeHtml(service)}</h2>${timeline(service, moment)}${table}`;
+      : `<details data-key="more"><summary>${others.length} more</summary><ul>${others.join('')}</ul></details>`;
+  return `<section class="attention"><h2>Needs attention</h2><ul>${first.join('')}</ul>${more}</section>`;
 }
 
-/** The marks in words, newest first. */
-function happened({ marks, nowMs }: MeshMoment): string {
-  const rows = marks
-    .toReversed()
-    .slice(0, 20)
-    .map(
-      ({ atMs, kind, text }) =>
-        `<li><span class="tag ${kind}">${kind}</span> ${escapeHtml(text)} <small>${ago(nowMs - atMs)} ago</small></li>`,
-    );
-  return rows.length === 0 ? '' : `<h2>What happened</h2><ul class="marks">${rows.join('')}</ul>`;
+/** Of all sidecars of a service that say so, the rollout that began last. */
+function rolloutOf(service: string, sidecars: readonly Answered[]) {
+  const all = sidecars.flatMap(({ rollout }) => (rollout?.service === service ? [rollout] : []));
+  return all.sort((a, b) => b.startedMs - a.startedMs)[0];
 }
 
-/** Each sidecar with its readiness, line and models; one that does not answer with what its connection said. */
-function sidecars(all: readonly Answered[]): string {
-  const rows = all.map(({ name, report, lastService = '', problem, isRemote, note }) => {
-    if (report === undefined)
-      return `<tr><td>${escapeHtml(name)}</td><td class="minor">${escapeHtml(lastService)}</td><td><span class="bad">no answer</span></td><td></td><td colspan="3">${escapeHtml(problem ?? '')}</td></tr>`;
-    const { service, ready, notReady, queue, models, model } = report;
-    const line =
-      queue === undefined ? '' : `${queue.running} of ${queue.concurrency} run, ${queue.waiting} wait`;
-    const served = (models ?? (model === undefined ? [] : [model])).map(
-      (each) =>
-        `<span class="${each.state === 'ready' || each.state === 'foreign' ? 'good' : 'bad'}">${escapeHtml(modelTitle(each))}${each.restarts === 0 ? '' : `, restarts: ${each.restarts}`}</span>`,
-    );
-    return `<tr><td>${escapeHtml(name)}</td><td class="minor">${escapeHtml(service)}</td><td><span class="${ready ? 'good' : 'bad'}">${ready ? 'ready' : 'not ready'}</span></td>
-<td>${isRemote === true ? '' : action(name, notReady.includes('draining'))}</td><td>${escapeHtml([...notReady, ...(note === undefined ? [] : [note])].join('; '))}</td><td>${line}</td><td>${served.join('<br>')}</td></tr>`;
-  });
-  return `<h2>Sidecars</h2>${remoteNote(all)}<div class="wide"><table><thead><tr><th>sidecar</th><th class="minor">service</th><th>state</th><th></th><th>why</th><th>queue</th><th>models</th></tr></thead><tbody>${rows.join('\n')}</tbody></table></div>`;
+/** What the page cannot show, and why. */
+function notes({ sidecars, unkept }: MeshMoment): string {
+  const remote = sidecars.filter(({ isRemote }) => isRemote === true);
+  const earlier = unkept.filter((name) => !remote.some((each) => each.name === name));
+  const lines = [
+    ...(earlier.length === 0
+      ? []
+      : [
+          `${escapeHtml(listed(earlier))} of an earlier version keep no history: what is shown of them begins when this page was started.`,
+        ]),
+    ...(remote.length === 0
+      ? []
+      : [
+          `${remote.length} of ${sidecars.length} are shown by their metrics, from when this page was started: their history, errors of connections, details of drills and draining need the admin port (<code>outrider status</code> on their machine, or <code>--admin</code> here).`,
+        ]),
+  ];
+  return lines.map((line) => `<p class="quiet">${line}</p>`).join('');
 }
 
-/** What the page cannot say of sidecars whose admin port it does not reach, once for all of them. */
-function remoteNote(all: readonly Answered[]): string {
-  const remote = all.filter(({ isRemote }) => isRemote === true).length;
-  return remote === 0
-    ? ''
-    : `<p class="quiet">${remote} of ${all.length} are shown by their metrics: errors of connections, details of drills and draining need the admin port (<code>outrider status</code> on their machine, or <code>--admin</code> here).</p>`;
-}
-
-/** Two clicks: what is drained takes no calls until it is brought back. */
-function action(name: string, isDraining: boolean): string {
-  const [path, word, says] = isDraining
-    ? ['/undrain', 'undrain', 'A new process takes over and takes calls.']
-    : ['/drain', 'drain', 'It finishes what it has and takes nothing new.'];
-  return `<details><summary>${word}</summary><form method="post" action="${path}?sidecar=${encodeURIComponent(name)}"><p>${says}</p><button>${word} ${escapeHtml(name)}</button></form></details>`;
-}
-
-/** A length of time in one unit. */
-function ago(ms: number): string {
-  const seconds = Math.round(ms / 1_000);
-  if (seconds < 120) return `${seconds} s`;
-  return seconds < 7_200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3_600)} h`;
+function listed(names: readonly string[]): string {
+  return names.length <= 4
+    ? names.join(', ')
+    : `${names.slice(0, 3).join(', ')} and ${names.length - 3} more`;
 }

@@ -1,12 +1,12 @@
-import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type Answer, pathOf, text, writeAnswer } from '../../admin/answers.js';
 import { ConnectionPlaces } from '../../admin/connection-places.js';
 import { refusal } from '../../admin/guard.js';
+import { documentAnswer, sinceOf, updateAnswer } from '../../admin/look/document.js';
 import type { Changed } from './change.js';
 import type { MeshMoment } from './mesh-view.js';
-import { renderContent, renderMesh, renderRefused } from './render.js';
+import { pageSeries, renderBody, renderContent, renderRefused } from './render.js';
 
 /** What the page reads and does. */
 export interface PageDeps {
@@ -60,12 +60,13 @@ async function answerTo(deps: PageDeps, request: IncomingMessage): Promise<Answe
   const refused = refusal(request);
   if (refused !== undefined) return text(403, `${refused}\n`);
   const path = pathOf(request);
-  if (path === '/main' && method === 'GET') return html(renderContent(deps.moment()));
+  const query = new URLSearchParams(url.slice(path.length));
+  if (path === '/main' && method === 'GET') return update(deps, query);
   if (path === '/') return method === 'GET' || method === 'HEAD' ? page(deps) : wrongMethod('GET, HEAD');
   if (path !== '/drain' && path !== '/undrain') return text(404, 'not found\n');
   if (method !== 'POST') return wrongMethod('POST');
   // After a form was sent the browser asks for the page again (RFC 9110, 303), so that a reload sends nothing twice.
-  const sidecar = new URLSearchParams(url.slice(path.length)).get('sidecar') ?? '';
+  const sidecar = query.get('sidecar') ?? '';
   const { ok, says } = await deps.change(sidecar, path === '/drain' ? 'drain' : 'undrain');
   return ok ? { ...text(303, `${says}\n`), headers: { location: '/' } } : refusedPage(says);
 }
@@ -80,23 +81,18 @@ function wrongMethod(allow: string): Answer {
 
 /** The whole page. */
 function page(deps: PageDeps): Answer {
-  return documentOf(200, (nonce) => renderMesh(deps.moment(), nonce));
+  const body = renderBody(deps.moment());
+  return documentAnswer({ title: 'outrider mesh', body, forms: "'self'", kind: 'live' });
+}
+
+/** The content anew, and what the charts lack. */
+function update(deps: PageDeps, query: URLSearchParams): Answer {
+  const moment = deps.moment();
+  return updateAnswer({ html: renderContent(moment), series: pageSeries(moment, sinceOf(query)) });
 }
 
 /** The browser shows it in place of the page, as the answer to the form: it says what to do, and leads back. */
 function refusedPage(says: string): Answer {
-  return documentOf(502, (nonce) => renderRefused(says, nonce));
-}
-
-/** A document with a nonce that no other answer has: nothing that a sidecar says can run as a script. */
-function documentOf(status: number, render: (nonce: string) => string): Answer {
-  const nonce = randomBytes(16).toString('base64');
-  const policy = `default-src 'none'; style-src 'nonce-${nonce}'; script-src 'nonce-${nonce}'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'`;
-  const headers = { 'content-security-policy': policy, 'referrer-policy': 'same-origin' };
-  return { ...html(render(nonce)), status, headers };
-}
-
-/** A document or a part of one; what is in it has been escaped where it was written. */
-function html(body: string): Answer {
-  return { status: 200, type: 'text/html; charset=utf-8', body };
+  const body = renderRefused(says);
+  return documentAnswer({ title: 'outrider mesh', body, status: 502, forms: "'self'", kind: 'still' });
 }

@@ -1,3 +1,4 @@
+import { shellWord } from '../../admin/look/words.js';
 import { readAddress } from '../../config/codecs/address.js';
 import { present } from '../../config/present.js';
 import { systemClock } from '../../runtime/time/clock.js';
@@ -9,15 +10,15 @@ import { type AdminChoice, adminTargets, namedTargets, sidecarsOf, type Target }
 import { runningMeshes } from '../up/run-directory.js';
 import { CatalogMemory } from './catalog-memory.js';
 import { catalogReport } from './catalog-report.js';
-import { collect, MAX_SIDECARS } from './collector.js';
+import { collect, MAX_SIDECARS, type SinceOf } from './collector.js';
 import { drillsInMetrics } from './drills.js';
 import type { Answered } from './mesh-view.js';
 import type { CatalogPeer } from './metric-endpoints.js';
 
 /** Where the page has a mesh from. */
 export interface Source {
-  /** One round: what every sidecar says now. Never rejects after the first time. @throws CommandFailure the first time, where there is no mesh. */
-  look(): Promise<Answered[]>;
+  /** One round: what every sidecar says now, and what it has kept since it was last asked. Never rejects after the first time. @throws CommandFailure the first time, where there is no mesh. */
+  look(sinceOf: SinceOf): Promise<Answered[]>;
   /** The admin port of a sidecar that the page may drain; undefined: there is none of this name, or none that it reaches. */
   target(sidecar: string): Target | undefined;
 }
@@ -28,7 +29,7 @@ export class AdminSource implements Source {
 
   constructor(private readonly choice: AdminChoice) {}
 
-  async look(): Promise<Answered[]> {
+  async look(sinceOf: SinceOf): Promise<Answered[]> {
     const isFirst = this.targets.length === 0;
     try {
       if (isFirst) this.targets = await namedTargets(adminTargets(this.choice));
@@ -38,12 +39,20 @@ export class AdminSource implements Source {
       // What `up` ran before is gone: the page says that nothing answers.
       if (isFirst) throw error;
     }
-    return collect(this.targets);
+    const { admin, mesh } = this.choice;
+    const answers = await collect(this.targets, sinceOf);
+    return answers.map((answer, i) => ({ ...answer, ...present('options', optionsOf(admin, mesh, i)) }));
   }
 
   target(sidecar: string): Target | undefined {
     return this.targets.find(({ name }) => name === sidecar);
   }
+}
+
+/** With what `outrider status` finds the sidecar again; undefined: with nothing, in the same folder. */
+function optionsOf(admin: readonly string[], mesh: string | undefined, i: number): string | undefined {
+  if (admin[i] !== undefined) return `--admin ${shellWord(admin[i])}`;
+  return mesh === undefined ? undefined : `--mesh ${shellWord(mesh)}`;
 }
 
 const TIMEOUT_MS = 2_000;
@@ -77,9 +86,9 @@ export class CatalogSource implements Source {
     this.agent = AskedAgent.open(address);
   }
 
-  async look(): Promise<Answered[]> {
+  async look(sinceOf: SinceOf): Promise<Answered[]> {
     await this.readCatalogue();
-    const reached = await this.askAdmins();
+    const reached = await this.askAdmins(sinceOf);
     this.memory.begin(systemClock.now());
     const known = [...this.known!].slice(0, MAX_SIDECARS);
     const answers = await Promise.all(
@@ -108,9 +117,10 @@ export class CatalogSource implements Source {
   }
 
   /** By the name of their instance: the sidecars of the catalogue whose admin ports answer here. */
-  private async askAdmins(): Promise<ReadonlyMap<string, Answered>> {
+  private async askAdmins(sinceOf: SinceOf): Promise<ReadonlyMap<string, Answered>> {
     const targets = this.adminPorts();
-    const answers = await collect(targets);
+    const instances = new Map([...this.targets].map(([instance, { name }]) => [name, instance]));
+    const answers = await collect(targets, (name) => sinceOf(instances.get(name) ?? name));
     const reached = new Map<string, Answered>();
     const found = new Map<string, Target>();
     const silent: Answered[] = [];
@@ -126,7 +136,12 @@ export class CatalogSource implements Source {
         return;
       }
       const note = catalog.why === '' ? undefined : `in Consul: ${catalog.why}`;
-      reached.set(report.instance, { ...answer, name: report.instance, ...present('note', note) });
+      reached.set(report.instance, {
+        ...answer,
+        name: report.instance,
+        options: '--consul',
+        ...present('note', note),
+      });
       found.set(report.instance, targets[i]!);
     });
     this.targets = found;
@@ -157,6 +172,7 @@ export class CatalogSource implements Source {
       ...present('drills', drills),
       ...present('note', note),
       isRemote: true,
+      options: '--consul',
     };
   }
 

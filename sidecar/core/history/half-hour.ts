@@ -79,6 +79,12 @@ export class HalfHour {
     return Math.max(0, this.last - SLOTS + 1);
   }
 
+  /** The oldest slot that was written; -1: none. */
+  get firstWritten(): number {
+    for (let slot = this.first; slot <= this.last; slot++) if (this.spanOf(slot) > 0) return slot;
+    return -1;
+  }
+
   /** Calls of a kind that ended within a slot. */
   setCalls(slot: number, kind: string, { calls, failed, times }: CallSlot): void {
     let series = this.series.get(kind);
@@ -128,6 +134,10 @@ export class HalfHour {
 
   get thingNames(): readonly string[] {
     return [...this.things.keys()];
+  }
+
+  hasThing(thing: string): boolean {
+    return this.things.has(thing);
   }
 
   get gaugeNames(): readonly string[] {

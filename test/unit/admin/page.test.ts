@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { escapeHtml } from '../../../sidecar/admin/escape.js';
-import { renderPage } from '../../../sidecar/admin/page.js';
+import { HistorySampler } from '../../../sidecar/admin/history/history-sampler.js';
+import { renderBody, sidecarSeries } from '../../../sidecar/admin/page.js';
 import { statusOf } from '../../../sidecar/admin/status.js';
+import { SLOT_MS } from '../../../sidecar/core/history/half-hour.js';
 import type { EndpointReport } from '../../../sidecar/telemetry/reports.js';
 import { anEndpoint, FakeView } from '../../kit/stack/admin-view.js';
+import { ManualClock } from '../../kit/time/manual-clock.js';
 
-const pageOf = (view: FakeView) => renderPage(statusOf(view), 'n');
+const pageOf = (view: FakeView) => renderBody(statusOf(view), undefined, 0);
 
 /** A view of which these answers are set. */
 const viewWith = (answers: Partial<FakeView>) => Object.assign(new FakeView(), answers);
@@ -35,13 +38,13 @@ describe('admin page', () => {
       { name: '<broken>', state: 'failed', why: 'no such graph', pid: 7, restarts: 0 },
       { name: 'digits', state: 'ready', why: '', pid: 8, restarts: 1 },
     ];
-    assertShows(view, ['&lt;broken&gt;', '<span class="bad">failed</span>', 'no such graph', 'digits']);
+    assertShows(view, ['&lt;broken&gt;', '<span class="tone bad">failed</span>', 'no such graph', 'digits']);
   });
 
   it('shows no share and no latency of no calls, and no green beside calls that fail', () => {
     const rowOf = (endpoint: EndpointReport): string => {
       const html = pageOf(viewWith({ rows: [endpoint] }));
-      return /<tbody>(.*)<\/tbody>/s.exec(html)![1]!;
+      return /<details class="row"(.*)<\/details>/s.exec(html)![1]!;
     };
     const row = (over: Partial<EndpointReport>): string => rowOf(anEndpoint(over));
     const { latencyMs: _, ...unused } = anEndpoint({ attempts: 0, ewmaMs: 0, recentCalls: 0 });
@@ -50,7 +53,7 @@ describe('admin page', () => {
     const tones = { 1: 'good', 0.8: 'good', 0.6: 'warn', 0: 'bad' };
     for (const [successRatio, tone] of Object.entries(tones)) {
       const html = row({ recentCalls: 20, successRatio: Number(successRatio) });
-      assert.ok(html.includes(`class="${tone}">eligible`), html);
+      assert.ok(html.includes(`class="tone ${tone}">eligible`), html);
     }
   });
 
@@ -103,7 +106,7 @@ describe('admin page', () => {
     view.dnsReports = [
       { upstream: 'digits', name: 'd.test:1', state: 'held', ...counts, problem: '<no> name' },
     ];
-    assertShows(view, ['<h2>DNS</h2>', 'd.test:1', 'warn">held', '12 s ago', '&lt;no&gt; name']);
+    assertShows(view, ['<h2>DNS</h2>', 'd.test:1', 'tone warn">held', '12 s ago', '&lt;no&gt; name']);
     view.dnsReports = [{ upstream: 'digits', name: 'd:1', found: 'd.test', state: 'current', ...counts }];
     assertShows(view, ['<td>d:1 (d.test)</td>']);
   });
@@ -113,21 +116,15 @@ describe('admin page', () => {
     view.rows = [anEndpoint({ endpoint: 'first' })];
     assert.ok(!pageOf(view).includes('priority'));
     const measured = { share: 0.25, successRatio: 0.987, latencyRatio: 1.25 };
+    const second = { endpoint: 'second', cluster: 'canary', priority: 1, state: 'standby' } as const;
     view.rows.push(
-      anEndpoint({
-        endpoint: 'second',
-        cluster: 'canary',
-        priority: 1,
-        state: 'standby',
-        why: 'others go first',
-      }),
+      anEndpoint({ ...second, why: 'others go first' }),
       anEndpoint({ endpoint: 'third', priority: 1000, ...measured, why: 'critical: disk' }),
     );
     assertShows(view, [
-      ...['<th class="n">priority</th>', '· canary', '<td class="n">0</td>'],
-      ...['<span class="warn">standby</span>', 'others go first', '<td class="n">1000</td>'],
-      ...['25 % of its share', '99 % successful in the last 10 s', '2.3 ms, 1.3 × its peers'],
-      ...['critical: disk'],
+      ...['tone warn">standby</span>', 'others go first; cluster canary; priority 1'],
+      ...['critical: disk; priority 1000; 25 % of its share; 99 % successful in the last 10 s'],
+      ...['2.3 ms', '1.3 × the latency of its peers'],
     ]);
   });
 
@@ -136,21 +133,45 @@ describe('admin page', () => {
     const suspicion = { value: 0.62, isSuspect: true, detector: 'latency-shift', why: 'it takes longer' };
     view.rows = [anEndpoint({ suspicion }), anEndpoint({ suspicion, why: 'critical: disk' })];
     assertShows(view, [
-      '<span class="warn">eligible</span>, suspicion 62 %',
-      '<td>it takes longer</td>',
-      '<td>critical: disk; it takes longer</td>',
+      '<span class="tone warn">eligible</span>',
+      '>it takes longer; suspicion 62 %<',
+      '>critical: disk; it takes longer; suspicion 62 %<',
     ]);
     view.rows = [anEndpoint({ suspicion: { ...suspicion, value: 0.2, isSuspect: false, why: '' } })];
-    assertShows(view, ['<span class="good">eligible</span>, suspicion 20 %']);
+    assertShows(view, ['<span class="tone good">eligible</span>', '>suspicion 20 %<']);
   });
 
-  it('has its content in one element, which its script takes from the next answer', () => {
-    const html = pageOf(viewWith({ rows: [anEndpoint({ endpoint: '</main>' })] }));
+  it('has its charts and strips where it keeps a history, of its calls and of those to each upstream', () => {
+    const clock = new ManualClock();
+    const view = viewWith({ rows: [anEndpoint({})] });
+    view.queueReport = { running: 1, waiting: 3, waitingBytes: 400, concurrency: 2 };
+    const past = new HistorySampler(view, clock, clock);
+    past.start();
+    view.totals = [{ kind: 'outbound digits', calls: 50, failed: 5, times: [50] }];
+    view.rows = [anEndpoint({ state: 'ejected', ejections: 1 })];
+    clock.advance(SLOT_MS);
+    const html = renderBody(statusOf(view), past, clock.wallNow());
+    for (const part of ['data-group="inbound digits"', 'data-group="outbound digits"', 'class="ejected"'])
+      assert.ok(html.includes(part), part);
+    assert.match(html, /digits-1 ejected digits-1/);
+    const { groups, first } = sidecarSeries(statusOf(view), past, -1);
     assert.deepEqual(
-      [html.split('<main>').length, html.split('</main>').length],
-      [3, 3],
-      'element and script',
+      groups.map(({ name, series, marks }) => [
+        name,
+        series.calls.at(-1),
+        series.waiting?.at(-1),
+        marks.length,
+      ]),
+      [
+        ['inbound digits', null, 3, 1],
+        ['outbound digits', 10, undefined, 1],
+      ],
     );
+    assert.ok(Math.abs((first + 60) * SLOT_MS - clock.wallNow()) <= SLOT_MS);
+    const fresh = sidecarSeries(statusOf(view), past, first + 59);
+    assert.equal(fresh.groups[0]!.series.calls.length, 1);
+    past.stop();
+    assert.doesNotMatch(pageOf(view), /data-group|What happened/);
   });
 
   it('loads nothing from elsewhere', () => {
@@ -168,6 +189,6 @@ describe('admin page', () => {
     const html = pageOf(view);
     assert.ok(!html.includes('<img'), 'a tag got through');
     assert.ok(!html.includes(hostile));
-    assert.equal(html.split(escapeHtml(hostile)).length - 1, 8);
+    assert.ok(html.split(escapeHtml(hostile)).length > 8);
   });
 });

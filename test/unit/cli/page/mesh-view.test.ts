@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
-import { KEEP_MS, MeshView } from '../../../../sidecar/cli/page/mesh-view.js';
-import { anEndpoint } from '../../../kit/stack/admin-view.js';
+import { callSources, MeshView } from '../../../../sidecar/cli/page/mesh-view.js';
+import { SLOT_MS } from '../../../../sidecar/core/history/half-hour.js';
+import { anEndpoint, aStatusReport } from '../../../kit/stack/admin-view.js';
 
-const answer = (name: string, calls: number, failed = 0) => ({
+/** Of a sidecar without a history. */
+const answer = (name: string, calls: number, failed = 0, service = 'web') => ({
   name,
-  report: { service: 'web', instance: name, version: '0', ready: true, notReady: [], endpoints: [] },
+  report: aStatusReport({ service, instance: name }),
   metrics: `outrider_calls_total{direction="outbound",service="digits",method="m",grpc_status="OK"} ${calls - failed}
 outrider_calls_total{direction="outbound",service="digits",method="m",grpc_status="INTERNAL"} ${failed}
 outrider_call_seconds_bucket{le="0.1",direction="outbound",service="digits",method="m"} ${calls}
@@ -13,15 +15,17 @@ outrider_call_seconds_bucket{le="+Inf",direction="outbound",service="digits",met
 });
 
 describe('the view of a mesh', () => {
-  it('adds up the calls of the sidecars of a service', () => {
+  it('adds up the calls of the sidecars of a service, in rates of the last 30 s', () => {
     const view = new MeshView();
     view.take([answer('web-1', 0), answer('web-2', 100)], 0);
-    view.take([answer('web-1', 30), answer('web-2', 110, 10)], 2_000);
-    const { edges } = view.moment(2_000);
+    view.take([answer('web-1', 75), answer('web-2', 125, 25)], SLOT_MS);
+    const { edges, unkept } = view.moment(SLOT_MS);
     assert.equal(edges.length, 1);
-    const [{ from, to, now, steps }] = edges as [(typeof edges)[0]];
-    assert.deepEqual([from, to, now.perSecond, now.successRatio], ['web', 'digits', 20, 0.75]);
-    assert.deepEqual(steps, [{ atMs: 2_000, perSecond: 20, failed: 5 }]);
+    const { from, to, now } = edges[0]!;
+    // The first slot is known to have had none that was counted.
+    assert.deepEqual([from, to, now.perSecond, now.failedRatio], ['web', 'digits', 10, 0.25]);
+    assert.ok(now.p50! > 50 && now.p99! <= 100);
+    assert.deepEqual(unkept, ['web-1', 'web-2']);
   });
 
   it('has what may be called before the first call', () => {
@@ -29,8 +33,27 @@ describe('the view of a mesh', () => {
     const { report } = answer('web-1', 0);
     const endpoints = [anEndpoint({ upstream: 'small' })];
     view.take([{ name: 'web-1', report: { ...report, endpoints }, metrics: '' }], 0);
-    const none = { from: 'web', to: 'small', now: { perSecond: 0 }, steps: [] };
-    assert.deepEqual(view.moment(0).edges, [none]);
+    assert.deepEqual(view.moment(0).edges, [{ from: 'web', to: 'small', now: { perSecond: 0 } }]);
+  });
+
+  it('counts calls at the callers, and at the replicas where no caller is here', () => {
+    const view = new MeshView();
+    const inbound = (calls: number) => ({
+      ...answer('d-1', 0, 0, 'digits'),
+      metrics: `outrider_calls_total{direction="inbound",service="digits",grpc_status="OK"} ${calls}\n`,
+    });
+    view.take([inbound(0)], 0);
+    view.take([inbound(9)], SLOT_MS);
+    assert.deepEqual(
+      callSources('digits', view.moment(SLOT_MS)).map(({ kind }) => kind),
+      ['inbound digits'],
+    );
+    view.take([inbound(9), answer('web-1', 0)], 2 * SLOT_MS);
+    view.take([inbound(9), answer('web-1', 9)], 3 * SLOT_MS);
+    assert.deepEqual(
+      callSources('digits', view.moment(3 * SLOT_MS)).map(({ kind }) => kind),
+      ['outbound digits'],
+    );
   });
 
   it('knows whose sidecar it was that does not answer', () => {
@@ -42,16 +65,30 @@ describe('the view of a mesh', () => {
     assert.equal(view.moment(6_000).sidecars[0]!.lastService, undefined);
   });
 
-  it('forgets a sidecar that is gone, and says why one does not answer', () => {
+  it('marks a sidecar that does not answer once, and one that was started again, missed or not', () => {
+    const view = new MeshView();
+    const { report, metrics } = answer('web-1', 0);
+    [1, 2, undefined, undefined, 3, 3].forEach((restarts, i) => {
+      const isGone = restarts === undefined;
+      const seen = isGone ? { problem: 'refused' } : { report: { ...report, restarts }, metrics };
+      view.take([{ name: 'web-1', ...seen }], i * SLOT_MS);
+    });
+    const again = 'the sidecar web-1 was started again';
+    assert.deepEqual(
+      view.moment(6 * SLOT_MS).marks.map(({ kind, service, text }) => [kind, service, text]),
+      [
+        ['restart', 'web', again],
+        ['gone', 'web', 'web-1 does not answer'],
+        ['restart', 'web', again],
+      ],
+    );
+  });
+
+  it('forgets a sidecar that is not asked any more, with its history', () => {
     const view = new MeshView();
     view.take([answer('web-1', 0)], 0);
-    view.take([{ name: 'web-1', problem: 'refused' }], 2_000);
-    assert.equal(view.moment(2_000).sidecars[0]!.problem, 'refused');
-    assert.deepEqual(
-      view.moment(2_000).marks.map(({ kind }) => kind),
-      ['gone'],
-    );
-    view.take([], KEEP_MS + 1);
-    assert.deepEqual(view.moment(KEEP_MS + 1).edges, []);
+    view.take([], SLOT_MS);
+    const { edges, histories, marks } = view.moment(SLOT_MS);
+    assert.deepEqual([edges, histories.size, marks], [[], 0, []]);
   });
 });

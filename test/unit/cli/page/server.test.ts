@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
+import { MeshView } from '../../../../sidecar/cli/page/mesh-view.js';
 import { type PageServer, servePage } from '../../../../sidecar/cli/page/server.js';
 
 describe('the server of the mesh page', () => {
@@ -12,7 +13,7 @@ describe('the server of the mesh page', () => {
     page = await servePage(
       { host: '127.0.0.1', port: 0 },
       {
-        moment: () => ({ nowMs: 0, keepMs: 300_000, sidecars: [], edges: [], marks: [] }),
+        moment: () => new MeshView().moment(0),
         change: async (sidecar, what) => {
           changed.push(`${what} ${sidecar}`);
           return { ok: sidecar === 'a b', says: `${sidecar}: said` };
@@ -60,6 +61,14 @@ describe('the server of the mesh page', () => {
     const nonce = /nonce="([^"]+)"/.exec(refused.body)?.[1];
     assert.ok(String(refused.headers['content-security-policy']).includes(`'nonce-${nonce}'`));
     assert.deepEqual(changed, ['drain a b', 'undrain <b>c']);
+  });
+
+  it('gives what is new as JSON: the content, and what the charts lack', async () => {
+    const { headers, body } = await ask('/main?since=-1');
+    assert.match(String(headers['content-type']), /^application\/json/);
+    const { html, series } = JSON.parse(body);
+    assert.match(html, /^<main>/);
+    assert.deepEqual(series.groups, []);
   });
 
   it('refuses what another site makes a browser ask', async () => {

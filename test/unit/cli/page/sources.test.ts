@@ -41,7 +41,7 @@ describe('the sidecars of a page that come from Consul', () => {
     };
     const address = `127.0.0.1:${agent.port}`;
     const source = new CatalogSource(address);
-    const seen = await source.look();
+    const seen = await source.look(() => -1);
     assert.deepEqual(
       seen.map(({ name, report, isRemote }) => [name, report?.ready, report?.endpoints.length, isRemote]),
       [
@@ -54,13 +54,16 @@ describe('the sidecars of a page that come from Consul', () => {
     assert.match(seen[2]!.problem!, /ECONNREFUSED.*; in Consul: critical it is/);
     assert.equal(source.target('web-1'), undefined);
     isAway = true;
-    const again = await source.look();
+    const again = await source.look(() => -1);
     assert.deepEqual(
       again.map(({ name }) => name),
       ['web-1', 'web-2', 'web-3'],
     );
     await agent.stop();
-    await assert.rejects(new CatalogSource(address).look(), /^CommandFailure: Consul at /);
+    await assert.rejects(
+      new CatalogSource(address).look(() => -1),
+      /^CommandFailure: Consul at /,
+    );
   });
 
   it('say all that they know where their admin port is reached, and can be drained there', async () => {
@@ -70,8 +73,12 @@ describe('the sidecars of a page that come from Consul', () => {
       const answers: Record<string, string> = {
         '/endpoints': JSON.stringify(endpoints),
         '/faults': JSON.stringify(faults),
+        // Of an earlier version, without a history.
+        '/metrics': 'outrider_calls_total 1',
       };
-      response.end(answers[request.url ?? ''] ?? '');
+      const body = answers[request.url ?? ''];
+      response.statusCode = body === undefined ? 404 : 200;
+      response.end(body);
     });
     await new Promise<void>((resolve) => {
       admin.listen(0, '127.0.0.1', resolve);
@@ -85,11 +92,12 @@ describe('the sidecars of a page that come from Consul', () => {
     };
     const at = `127.0.0.1:${(admin.address() as AddressInfo).port}`;
     const source = new CatalogSource(`127.0.0.1:${agent.port}`, [at, '127.0.0.1:1']);
-    const [reached, remote, silent] = await source.look();
+    const [reached, remote, silent] = await source.look(() => -1);
     assert.deepEqual(
       [reached!.name, reached!.isRemote, reached!.note, reached!.drills],
       ['web-1', undefined, 'in Consul: warning it is', ['the model process 7 is frozen, 1 s more']],
     );
+    assert.deepEqual([reached!.history, reached!.metrics], [undefined, 'outrider_calls_total 1']);
     assert.deepEqual([remote!.name, remote!.isRemote], ['web-2', true]);
     assert.deepEqual([silent!.name, silent!.report], ['127.0.0.1:1', undefined]);
     assert.match(silent!.problem!, /ECONNREFUSED/);
