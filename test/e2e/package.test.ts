@@ -4,8 +4,9 @@
  */
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type Lock, lockClosure } from '../../tools/image/lock-closure.js';
@@ -48,6 +49,8 @@ describe('the package', function () {
       'dist/sidecar/main.js',
       'dist/bundle/program.js',
       'dist/bundle/LICENCES.txt',
+      'dist/bundle/page.js',
+      'dist/bundle/page.css',
       'dist/services/model-server/main.js',
       'proto/inference.proto',
       'proto/health.proto',
@@ -99,6 +102,24 @@ describe('the package', function () {
       if (!file.endsWith('.yaml')) continue;
       const { code, stderr } = await outrider(['validate', path.join(installed, 'mesh-config', file)]);
       assert.equal(code, 0, `${file}: ${stderr}`);
+    }
+  });
+
+  it('serves the page with its script and its style', async () => {
+    const args = ['page', '--admin', '127.0.0.1:1', '--listen', '127.0.0.1:0'];
+    const page = spawn(process.execPath, [path.join(installed, 'dist/sidecar/main.js'), ...args], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    try {
+      const [said] = (await once(page.stdout, 'data')) as [Buffer];
+      const html = await (await fetch(/http:\S+/.exec(said.toString())![0])).text();
+      const licences = readFileSync(path.join(installed, 'dist/bundle/LICENCES.txt'), 'utf8');
+      assert.match(html, /127\.0\.0\.1:1 does not answer/);
+      assert.match(html, /<style nonce="[^"]+">[^<]*\.uplot/);
+      assert.match(html, /<script nonce="[^"]+">[\s\S]{40000}/);
+      assert.match(licences, /^uplot [\d.]+, MIT/m);
+    } finally {
+      page.kill('SIGKILL');
     }
   });
 

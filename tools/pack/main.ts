@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util';
 import { importClosure } from './import-closure.js';
 import { inlineZod } from './inline-zod.js';
 import { modelsPackage, modelsReadme, programPackage, type TreePackage } from './packages.js';
-import { squeezeFolder } from './squeeze.js';
+import { squeezeFolder, squeezeSchemas } from './squeeze.js';
 
 /** Loaded by path and not imported: the program, and the thread that reads Consul's answers. */
 const MAIN = 'dist/sidecar/main.js';
@@ -46,6 +46,7 @@ async function stageProgram(): Promise<string> {
   for (const path of listed) if (!path.startsWith('dist/sidecar/') || kept.has(path)) copy(path, folder);
   await inlineZod(folder);
   await squeezeFolder(join(folder, 'dist/bundle'));
+  squeezeSchemas(join(folder, 'mesh-config'));
   const inlined = new Set(['zod', 'onnxruntime-node']);
   const needed = new Set([...BESIDE_THE_BUNDLE, ...packages.filter((name) => !inlined.has(name))]);
   write(folder, 'package.json', programPackage(tree, [...needed].sort(), values.repository));

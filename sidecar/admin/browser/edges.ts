@@ -50,8 +50,8 @@ export function drawEdges(): void {
     path.dataset['to'] = to.name;
     return [path];
   });
-  const defs = svg.querySelector('defs');
-  svg.replaceChildren(...(defs === null ? [] : [defs]), ...paths);
+  svg.replaceChildren(...paths);
+  markChosen();
 }
 
 function toneRank(row: Element): number {
@@ -114,16 +114,23 @@ function gapNear(boxes: readonly Box[], wanted: number): number {
   return gaps.reduce((best, each) => (Math.abs(each - wanted) < Math.abs(best - wanted) ? each : best));
 }
 
+/** The service under the pointer, or with the focus. */
+let chosen: string | undefined;
+
 /** The lines of the service under the pointer, or with the focus, stand out. */
 export function followNode(): void {
-  const mark = (event: Event) => {
+  const choose = (event: Event) => {
     const node = (event.target as Element | null)?.closest?.<HTMLElement>('.node');
-    const name = node?.dataset['key'];
-    const svg = document.querySelector('svg.edges');
-    svg?.classList.toggle('chosen', name !== undefined);
-    for (const path of svg?.querySelectorAll<SVGPathElement>('path[data-from]') ?? [])
-      path.classList.toggle('near', path.dataset['from'] === name || path.dataset['to'] === name);
+    chosen = node?.dataset['key'];
+    markChosen();
   };
-  document.addEventListener('pointerover', mark);
-  document.addEventListener('focusin', mark);
+  document.addEventListener('pointerover', choose);
+  document.addEventListener('focusin', choose);
+}
+
+function markChosen(): void {
+  const svg = document.querySelector('svg.edges');
+  svg?.classList.toggle('chosen', chosen !== undefined);
+  for (const path of svg?.querySelectorAll<SVGPathElement>('path[data-from]') ?? [])
+    path.classList.toggle('near', path.dataset['from'] === chosen || path.dataset['to'] === chosen);
 }

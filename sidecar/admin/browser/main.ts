@@ -18,7 +18,12 @@ async function look(since: number): Promise<void> {
   draw();
 }
 
+const title = document.title;
+
 function draw(): void {
+  // A tab that is left open says by its name that something is wrong.
+  const state = document.querySelector('#state');
+  document.title = `${state?.matches('.bad') ? '■ ' : state?.matches('.warn') ? '▲ ' : ''}${title}`;
   charts.draw();
   drawEdges();
 }
@@ -34,7 +39,7 @@ function showLost(): void {
   const state = document.querySelector('#state');
   if (state === null) return;
   state.textContent = 'This page gets no answer: what it shows is old';
-  state.className = 'bad';
+  state.className = 'tone bad';
 }
 
 let isBusy = false;

@@ -1,6 +1,6 @@
 import type { Tone } from '../../admin/endpoint-state.js';
 import { failing, shellWord, short } from '../../admin/look/words.js';
-import type { Answered, Edge, MeshMoment } from './mesh-view.js';
+import { type Answered, type Edge, type MeshMoment, serviceOf } from './mesh-view.js';
 import type { Replica } from './replicas.js';
 
 /** Something that an operator should look at: what is wrong, and the command that shows more. */
@@ -28,6 +28,7 @@ export function attentionOf(
   services: ReadonlyMap<string, readonly Replica[]>,
 ): readonly Attention[] {
   const rows = [
+    ...sidecars.filter((each) => serviceOf(each) === undefined).map(silence),
     ...[...services].flatMap(([service, replicas]) => outages(service, replicas)),
     ...edges.filter((edge) => edgeTone(edge) !== 'good').map((edge) => failures(edge, sidecars)),
     ...[...services].flatMap(([service, replicas]) =>
@@ -48,6 +49,12 @@ function outages(service: string, replicas: readonly Replica[]): Attention[] {
   if (!isBad) return [];
   const text = `no replica of ${service} takes calls (${replicas.length} of ${replicas.length})`;
   return [{ tone: 'bad', service, text, command: 'npx outrider check' }];
+}
+
+/** A sidecar that has never answered: nobody knows whose it is. */
+function silence({ name, problem = '' }: Answered): Attention {
+  const text = `${name} does not answer${problem === '' ? '' : `: ${problem}`}`;
+  return { tone: 'bad', service: name, text, command: 'npx outrider check' };
 }
 
 function failures(edge: Edge, sidecars: readonly Answered[]): Attention {

@@ -50,6 +50,12 @@ describe('what needs attention', () => {
     );
   });
 
+  it('is a sidecar that has never answered, of which nobody knows whose it is', () => {
+    const sidecars = [{ name: '10.0.0.5:8890', problem: 'connect ECONNREFUSED' }];
+    const [first] = attentionOf({ edges: [], sidecars }, new Map());
+    assert.equal(first!.text, '10.0.0.5:8890 does not answer: connect ECONNREFUSED');
+  });
+
   it('has commands that a shell takes as they are, whatever a name is', () => {
     const services = new Map([["it's; rm -rf", [replica('x', ejected), replica('y')]]]);
     const [first] = attentionOf({ edges: [], sidecars: [] }, services);
