@@ -136,7 +136,7 @@ describe('the lines of pages about a mesh that runs', function () {
 
   it('OBSERVE.md: what its read-only ports answer', async () => {
     const { observe } = pages;
-    for (const path of ['ready', 'live'])
+    for (const path of ['ready', 'started', 'live'])
       await prints(observe.line(`curl -i http://127.0.0.1:9464/${path}`), /^HTTP\/1\.1 200 /);
   });
 

@@ -102,7 +102,7 @@ describe('outrider up', function () {
     const callsBefore = await calls();
     const refused = await outrider(['chaos', '--mesh'], here);
     assert.equal(refused.code, 1);
-    assert.match(refused.stderr, /this mesh does not allow these drills; nothing was done to it\n/);
+    assert.match(refused.stderr, /this mesh does not allow these scenarios; nothing was changed\n/);
     for (const { name, admin: address } of replicas)
       assert.ok(
         refused.stderr.includes(`${name} (${address}): fault_injection: found false; expected processes`),
