@@ -1,5 +1,5 @@
 /** What must hold of every call once a run is over, judged from its history alone. */
-import { type FaultKind, type FaultPlan, isConsulFault, type Plan } from '../plan/plan.js';
+import { DISK_FAULTS, type FaultKind, type FaultPlan, isConsulFault, type Plan } from '../plan/plan.js';
 import { isGenerate } from '../world/engine.js';
 import type { CallRecord } from '../world/records.js';
 import { ROOTS_SPREAD_MS, type World } from '../world/world.js';
@@ -239,7 +239,7 @@ class Verdict {
     if (record.reason !== 'overloaded' || request.length > 1) return;
     if (request[0]! > MOST_KEPT_BYTES[plan.features.includes('small-replay') ? 'small' : 'usual']) return;
     if (MAY_REFUSE_ALL.some((each) => plan.features.includes(each))) return;
-    if (plan.rollout !== undefined || plan.faults.some((each) => !isHarm(plan, each))) return;
+    if (plan.rollout !== undefined || plan.faults.some((each) => mayMove(plan, each))) return;
     const aboutMs = KNOWN_MS + 4 * plan.links.mesh.delayMs;
     const { startMs, endMs } = record;
     const free = plan.replicas.find(
@@ -443,6 +443,11 @@ class Verdict {
       `ended ${(endMs - deadlineMs).toFixed(0)} ms after its deadline of ${plan.timeoutMs} ms (status ${record.status})`,
     );
   }
+}
+
+/** It may change which replicas a caller knows; what is written changes nothing of it. */
+function mayMove(plan: Plan, fault: FaultPlan): boolean {
+  return !isHarm(plan, fault) && !(DISK_FAULTS as readonly string[]).includes(fault.kind);
 }
 
 /** Ends that a fault explains. */

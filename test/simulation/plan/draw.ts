@@ -208,7 +208,7 @@ class Draw {
         ...(this.has('consul') ? {} : { intentions: [{ from: '*', to: service, action: 'allow' }] }),
         queue: {
           concurrency: parallel + dice.pick([0, 0, 1, 4]),
-          max_waiting: this.has('short-queue') || isOverloaded ? dice.pick([4, 16, 64]) : 4_096,
+          max_waiting: this.has('short-queue') || isOverloaded ? dice.pick([1, 4, 16]) : 4_096,
           ...(this.has('fair') ? { fair: true } : {}),
           ...(this.has('adaptive') ? { adaptive: {} } : {}),
           ...(this.has('priority')
@@ -570,7 +570,7 @@ class Draw {
   }
 
   private amountOf(kind: FaultKind, dice: Dice): number {
-    if (kind === 'slow-model') return dice.pick([3, 10, 50]);
+    if (kind === 'slow-model') return dice.pick([3, 10, 50, 100]);
     if (kind === 'failing-model') return dice.pick([2, 13, 14]);
     if (kind === 'break-connection') return dice.logBetween(1, 100_000);
     return 0;

@@ -100,7 +100,7 @@ export class SimSocket extends EventEmitter {
     private readonly net: SimNet,
     /** Undefined: outside of all processes. */
     readonly process: SocketOwner,
-    readonly conditions: LinkConditions,
+    public conditions: LinkConditions,
     private readonly dice: Dice,
   ) {
     super();
@@ -252,7 +252,7 @@ export class SimSocket extends EventEmitter {
     }
     this.breaksAfterBytes -= size;
     this.lastAtMs = Math.max(this.lastAtMs, nowMs + this.conditions.delayMs);
-    const bytes = ownMemory(size);
+    const bytes = kernelMemory(size);
     let at = 0;
     for (const part of parts) at += part.copy(bytes, at);
     this.onTheWay.push({ bytes, read: 0, atMs: this.lastAtMs });
@@ -344,6 +344,21 @@ function markOf(bytes: Buffer): number {
 const SLAB_BYTES = 16 * 1024;
 let slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
 let slabAt = 0;
+
+/** What is on its way lies in memory of kernels, which no process sees: many pieces share it. */
+const KERNEL_BYTES = 512 * 1024;
+let kernel = Buffer.allocUnsafeSlow(KERNEL_BYTES);
+let kernelAt = 0;
+
+function kernelMemory(size: number): Buffer {
+  if (size > KERNEL_BYTES / 4) return Buffer.allocUnsafeSlow(size);
+  if (kernelAt + size > KERNEL_BYTES) {
+    kernel = Buffer.allocUnsafeSlow(KERNEL_BYTES);
+    kernelAt = 0;
+  }
+  kernelAt += size;
+  return kernel.subarray(kernelAt - size, kernelAt);
+}
 
 /** Memory that no other piece lies in. */
 function ownMemory(size: number): Buffer {
@@ -519,6 +534,8 @@ export class SimNet {
     if (server === undefined) return socket.fail('ECONNREFUSED');
     if (this.silent.has(key) || this.isCut(socket.process, server.process)) return;
     if (!socket.believes(server.process)) return socket.fail('CERT_HAS_EXPIRED');
+    // Nobody may have listened there when it was dialled.
+    socket.conditions = this.conditionsOf(socket.process, server.process);
     const there = new SimSocket(this, server.process, socket.conditions, dice.of('there'));
     there.other = socket;
     socket.other = there;
