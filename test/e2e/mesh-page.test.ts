@@ -17,7 +17,7 @@ import { until } from '../kit/process/processes.js';
 import { anEndpoint, FakeView } from '../kit/stack/admin-view.js';
 import { ManualClock } from '../kit/time/manual-clock.js';
 
-const WIDTHS = [1600, 400];
+const WIDTHS = [1600, 1180, 400];
 /** Style, script and content of one page. */
 const MOST_BYTES = 120_000;
 

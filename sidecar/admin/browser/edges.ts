@@ -1,5 +1,5 @@
-/** Below this width services stand in one column, and lines are drawn on their left. */
-const NARROW = 720;
+/** Services stand in one column, as the style says, and lines are drawn on their left. */
+const NARROW = matchMedia('(max-width: 45rem)');
 /** On a narrow screen, more lines than these are drawn only where calls fail: each row names its caller anyway. */
 const MOST_NARROW = 12;
 
@@ -34,7 +34,7 @@ export function drawEdges(): void {
   );
   const boxes = new Map(columns.flat().map((box) => [box.name, box]));
   const rows = [...graph.querySelectorAll<HTMLElement>('li[data-from]')];
-  const isNarrow = graph.clientWidth < NARROW;
+  const isNarrow = NARROW.matches;
   const drawn = rows.filter((row) => !isNarrow || rows.length <= MOST_NARROW || !row.matches('.good'));
   // The worst are drawn last, on top of the others.
   drawn.sort((a, b) => toneRank(b) - toneRank(a));
