@@ -127,6 +127,13 @@ describe('the example files, as written', function () {
     await infersSeven(call['resnet']!);
   });
 
+  example('engines.yaml', 'an engine answers through the mesh, each token once', async () => {
+    const { call } = await discarded(Mesh.open('mesh-config/engines.yaml')).ready();
+    const ask = [join(REPOSITORY, 'dist/services/engine/ask.js'), '--to', call['chat']!, '--tokens', '20'];
+    const { stdout } = await run(process.execPath, ask);
+    assert.match(stdout, /^20 tokens, each once, as a fake engine makes them$/m);
+  });
+
   /** The sidecar of the example, and one beside a caller of it. */
   interface Pair {
     /** Where the caller's application calls. */

@@ -119,7 +119,7 @@ describe("a mesh in Consul's UI", function () {
     try {
       await page.page.goto(url);
       await page.shows(
-        ['A fault drill is on', 'digits-2: inbound calls are aborted', 'digits-2 client eligible'],
+        ['A fault drill is on', 'digits-2: inbound calls are aborted', 'digits-2 ready 0 of 2 run'],
         10_000,
       );
       await page.shows([/\d of 3 are shown by their metrics/]);

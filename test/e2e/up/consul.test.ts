@@ -204,10 +204,7 @@ describe('outrider up --consul dev', function () {
     await until('both endpoints are there', async () => {
       const text = await (await fetch(`${url}main`)).text();
       assert.doesNotMatch(text, /undrain|<summary>drain/);
-      return (
-        [...text.matchAll(/<span class="good">eligible/g)].length === 2 &&
-        text.includes('3 of 3 sidecars ready')
-      );
+      return [...text.matchAll(/>eligible</g)].length === 2 && text.includes('3 of 3 sidecars ready');
     });
   });
 

@@ -1,4 +1,4 @@
-/** kill -9 of replicas under 64 streams of tokens: every caller gets every character once, in order, and no failure. */
+/** kill -9 of replicas under streams of tokens: every caller gets every character once, in order, and no failure. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { protocols } from '../../../proto/load.js';
@@ -9,8 +9,11 @@ import { until } from '../../kit/process/processes.js';
 import { SuiteMesh } from '../../kit/process/suite-mesh.js';
 import { TestClient } from '../../kit/service/model-server.js';
 
-const STREAMS = 64;
-const CHARACTERS = 250;
+const STREAMS = 12;
+/** More than the windows on the way hold, so that no stream is over before its caller goes on reading. */
+const CHARACTERS = 2_000;
+/** So many characters are read before a replica is killed. */
+const BEFORE = 20;
 
 const FILE = `
 services:
@@ -67,15 +70,20 @@ describe('streams of tokens through a mesh', function () {
   class TokenStream {
     readonly answers: (readonly [string, number])[] = [];
     readonly ended: Promise<void>;
+    /** Reads on. */
+    readonly resume: () => void;
 
     constructor(readonly seed: number) {
       const { path, requestSerialize, responseDeserialize } = protocols().inference.ModelStreamInfer;
       const stream = client!.client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
       this.ended = new Promise((resolve, reject) => {
-        stream.on('data', (message: ModelStreamInferResponse) => this.answers.push(answerOf(message)));
+        stream.on('data', (message: ModelStreamInferResponse) => {
+          if (this.answers.push(answerOf(message)) === BEFORE) stream.pause();
+        });
         stream.on('end', resolve);
         stream.on('error', reject);
       });
+      this.resume = () => stream.resume();
       stream.write(requestOf(seed));
       stream.end();
     }
@@ -89,11 +97,12 @@ describe('streams of tokens through a mesh', function () {
     const { body } = await admin(suite.caller.admin, '/metrics');
     return sumOfSamples(body, 'outrider_streams_resumed_total');
   };
-  /** 64 streams, of which every one is under way when `kill` is called. */
+  /** Streams of which every one is under way when `kill` is called. */
   const streamThrough = async (kill: () => void): Promise<TokenStream[]> => {
     const streams = Array.from({ length: STREAMS }, (_, seed) => new TokenStream(seed));
-    await until('all are under way', () => streams.every(({ answers }) => answers.length > 20));
+    await until('all are under way', () => streams.every(({ answers }) => answers.length >= BEFORE));
     kill();
+    for (const stream of streams) stream.resume();
     const ends = await Promise.allSettled(streams.map(({ ended }) => ended));
     assert.deepEqual(
       ends.flatMap((end) => (end.status === 'rejected' ? [String(end.reason)] : [])),
@@ -127,7 +136,7 @@ describe('streams of tokens through a mesh', function () {
         texts,
       );
       const moved = (await resumed()) - before;
-      assert.ok(moved > 5, `${moved} streams went on elsewhere`);
+      assert.ok(moved > 0, `${moved} streams went on elsewhere`);
     }
   });
 });

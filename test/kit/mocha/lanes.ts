@@ -49,9 +49,9 @@ export const LANES: readonly LaneRule[] = [
     ],
   },
   {
-    // Four at a time, and one that waits: they wait for processes to start and for time to pass.
+    // Three at a time, and one that waits: they wait for processes to start and for time to pass.
     name: 'processes',
-    share: 9,
+    share: 12,
     job: 'file',
     oneAtATime: FIXED_PORTS,
     holds: [
@@ -89,7 +89,7 @@ export const LANES: readonly LaneRule[] = [
     job: 'file',
     holds: [
       ...['test/e2e/decision-faults', 'test/e2e/consul-faults', 'test/e2e/call-faults'],
-      'test/interop/load-reports',
+      ...['test/interop/load-reports', 'test/bench/load/run'],
     ],
   },
   {

@@ -38,6 +38,8 @@ async function run({ files, report, color }: Work): Promise<void> {
   for (const file of files) mocha.addFile(join(packageRoot, file));
   await mocha.loadFilesAsync();
   await new Promise<void>((resolve) => mocha.run(() => resolve()));
+  // Its listeners of the process would see what later runs throw.
+  mocha.dispose();
 }
 
 const hooksOnce = rootHooks();
