@@ -62,8 +62,9 @@ export class Upstream {
     }
     this.byName = next;
     this.routes = knowledge.routes;
-    for (const gone of before.values()) retireCluster(gone);
     this.refresh();
+    // Calls that wait for one of these are routed anew at once, and should find only what is left.
+    for (const gone of before.values()) retireCluster(gone);
   }
 
   /** Takes over a changed configuration. What discovery found out stays in force until it says otherwise. */

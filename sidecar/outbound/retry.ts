@@ -54,7 +54,9 @@ export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: 
 /** Whether another endpoint can take the call. One that is not connected yet can, where discovery has taken the present one away. */
 function hasOther({ cluster, tried }: OutboundCall, { endpoint }: OutboundAttempt): boolean {
   if (hasUntried(cluster, tried as Endpoint[])) return true;
-  return endpoint.isGone && cluster.priorities.unconnected(tried as Endpoint[]) !== undefined;
+  // It has left, or its cluster has gone and the call has another.
+  const hasLeft = !cluster.endpoints.includes(endpoint);
+  return hasLeft && cluster.priorities.unconnected(tried as Endpoint[]) !== undefined;
 }
 
 /** Whether no endpoint of the call's cluster serves the model it names, as each has said within the last 2 s. */

@@ -1,7 +1,7 @@
 /** All endpoints are replaced at once, as by a rolling restart that is faster than the registry tells: calls that wait for the old ones move. */
 import assert from 'node:assert/strict';
 import { resultOf } from '../../kit/scenario/counts.js';
-import { DiscoveredUpstream } from '../../kit/scenario/discovered-upstream.js';
+import { DiscoveredUpstream, endpoint } from '../../kit/scenario/discovered-upstream.js';
 import { aRoute } from '../../kit/stack/stack.js';
 
 const OLD = ['a', 'b', 'c'];
@@ -32,6 +32,21 @@ describe('Scenario: all endpoints are replaced', () => {
       for (const call of waiting) assert.match(resultOf(call), /^[def]$/);
       for (const name of NEW) assert.ok(mesh.stack.backend(name).requests.length > 0, name);
     });
+
+  it('calls that wait for connections of a cluster move to the one that takes its place', () => {
+    mesh = new DiscoveredUpstream({ routes: [aRoute({ timeoutMs: 10_000 })] });
+    const only = (cluster: string, names: readonly string[]) =>
+      mesh.apply({ [cluster]: { endpoints: names.map(endpoint) } }, [{ split: [{ weight: 1, cluster }] }]);
+    for (const name of OLD) mesh.stack.backend(name).mode = 'silent';
+    only('v1', OLD);
+    const calls = Array.from({ length: 12 }, () => mesh.call({ timeout: '10S' }));
+    mesh.stack.advance(1_500);
+    const waiting = calls.filter(({ isOver }) => !isOver);
+    assert.ok(waiting.length > 0);
+    only('v2', NEW);
+    mesh.stack.advance(1_000);
+    for (const call of waiting) assert.match(resultOf(call), /^[def]$/);
+  });
 
   it('each endpoint that loses its last connection is told of once, so that DNS is asked sooner', () => {
     mesh = new DiscoveredUpstream();
