@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ChildProcessHandle, describeExit } from '../../../sidecar/supervise/child-process.js';
 import { outputOf } from '../../kit/process/outrider.js';
 import { childrenOf, isRunning, isStopped, sessionOf, until } from '../../kit/process/processes.js';
+import { temporaryDirectory } from '../../kit/service/model-server.js';
 
 const OWNER = fileURLToPath(new URL('../../kit/process/child-process-owner.js', import.meta.url));
 const SLEEP_FOREVER = [process.execPath, '-e', 'setInterval(() => {}, 1000)'];
@@ -75,8 +78,11 @@ describe('owned process', () => {
     await exit;
     await until('the grandchild is gone', () => !isRunning(grandchild));
 
-    const ending = start(['sh', '-c', 'sleep 63 & sleep 0.3']);
+    // It ends when the file is there, however late the test comes to see its child.
+    const end = path.join(temporaryDirectory(), 'end');
+    const ending = start(['sh', '-c', 'sleep 63 & until [ -e "$0" ]; do sleep 0.05; done', end]);
     const orphan = await until('the grandchild runs', () => childrenOf(ending.child.pid!)[0]);
+    writeFileSync(end, '');
     assert.equal(await ending.exit, 'exited with code 0');
     await until('the orphan is gone', () => !isRunning(orphan));
   });
