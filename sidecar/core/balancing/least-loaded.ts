@@ -192,7 +192,11 @@ export class LeastLoaded implements Balancer {
     const isTimed = kind === CallKind.stream && this.neutralFirstMessageMs > 0;
     const calls = isTimed ? this.streamsAt(endpoint, nowMs) : this.loadOf(endpoint, nowMs);
     if (reported === null || !reported.counts(nowMs)) return (1 + calls) * Math.max(1, slow);
-    const load = this.besideLongCalls(calls, reported) * Math.max(1, slow);
+    // To the next whole call: what is known of the calls of others fades.
+    const taken = isTimed ? Math.round(this.loadOf(endpoint, nowMs)) : 0;
+    const isFull = isTimed && taken >= reported.concurrency;
+    const own = isFull ? this.behindAll(calls, taken, reported) : this.besideLongCalls(calls, reported);
+    const load = own * Math.max(1, slow);
     const capacity = reported.concurrency / this.meanConcurrency;
     return load / Math.min(Math.max(capacity, 1 / MAX_CAPACITY_RATIO), MAX_CAPACITY_RATIO);
   }
@@ -208,6 +212,15 @@ export class LeastLoaded implements Balancer {
     const places = reported.concurrency - long;
     if (places <= 0) return 1 + calls + BLOCKED_CALLS;
     return others < places ? 1 + others : ((1 + others) * reported.concurrency) / places;
+  }
+
+  /**
+   * A stream where all places are taken: `calls` is a part of those, and says nothing of the turn that it waits for. The more places are taken by
+   * calls that run for long, the longer that wait.
+   */
+  private behindAll(calls: number, taken: number, reported: ReportedLoad): number {
+    const places = reported.concurrency - reported.longOf(taken);
+    return 1 + calls + (places > 0 ? reported.concurrency / places : BLOCKED_CALLS);
   }
 
   /** Latency over that of an average peer; of streams, to their first message. */

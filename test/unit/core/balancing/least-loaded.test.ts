@@ -178,6 +178,23 @@ describe('LeastLoaded', () => {
       assert.ok(!picks.includes(pool[0]!));
     });
 
+    it('a stream goes where a place is free, and last of all behind calls that run for long', () => {
+      const streamsOf = (pool: ReturnType<typeof endpoint>[]): number[] => {
+        for (const each of pool) each.latencyOf(CallKind.stream).record(5, 0);
+        const balancer = new LeastLoaded(seeded(3));
+        const counts = pool.map(() => 0);
+        for (let i = 0; i < 900; i++)
+          counts[pool.indexOf(balancer.pick(pool, [], 1, undefined, CallKind.stream)!)]! += 1;
+        return counts.map((count) => count / 900);
+      };
+      const [full, ...free] = streamsOf([8, 7, 7].map((calls) => reporting(calls, { concurrency: 8 })));
+      assert.equal(full, 0);
+      for (const share of free) about(share, 1 / 2, 0.06);
+      const withLong = reporting(2, { concurrency: 2 });
+      withLong.reported!.take({ calls: 2, concurrency: 2, longCalls: 2, runMs: 100 }, 0, 0);
+      assert.deepEqual(streamsOf([withLong, reporting(9, { concurrency: 2 })]), [0, 1]);
+    });
+
     it('one without a report is taken to have what the others have in the mean', () => {
       const silent = endpoint({ latencyMs: 10 });
       assert.deepEqual(sharesOf([silent, reporting(1), reporting(9)]), [0, 1, 0]);
