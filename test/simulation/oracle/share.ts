@@ -54,6 +54,8 @@ export function judgeEjections(world: World, evidence: Evidence): void {
       .filter(({ execution }) => execution.endMs <= atMs)
       .sort((a, b) => a.execution.endMs - b.execution.endMs)
       .slice(-JUDGED_CALLS);
+    // Where the process has ended, the sidecar of the model says that it cannot serve: one such answer is enough.
+    if (own.some(({ execution }) => execution.ended === 'killed')) continue;
     const bad = own.filter(({ execution }) => !isGood(execution)).length;
     if (own.length === JUDGED_CALLS && bad < LEAST_BAD)
       world.find(

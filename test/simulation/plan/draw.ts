@@ -28,6 +28,7 @@ import { DENSITIES, drawShares, MOST_SHARE } from './themes.js';
 const LAST_CALLS = 30;
 const LAST_CALLS_MS = 25_000;
 const LONGEST_USUAL_MS = 300;
+const LEAST_LINK_BYTES_PER_MS = 1_000;
 const SERVICE = 'digits';
 const SHADOW = 'shadow';
 const PACKAGE = '/sim.Model';
@@ -107,11 +108,16 @@ class Draw {
     const isSmall = this.has('small-kernels');
     return {
       delayMs,
-      kernelBytes: isSmall ? dice.logBetween(4_096, 65_536) : 262_144,
+      kernelBytes: isSmall ? Math.max(dice.logBetween(4_096, 65_536), this.leastKernel(delayMs)) : 262_144,
       takeBytes: isSmall ? dice.logBetween(1_024, 65_536) : 262_144,
       readBytes: this.has('ragged-links') ? dice.logBetween(2_048, 131_072) : 65_536,
       isRagged: this.has('ragged-links'),
     };
+  }
+
+  /** As much as is under way in a delay: large messages would otherwise take longer than the run. */
+  private leastKernel(delayMs: number): number {
+    return this.has('large-messages') ? LEAST_LINK_BYTES_PER_MS * delayMs : 0;
   }
 
   private quirks(name: string): QuirksPlan {

@@ -29,6 +29,9 @@ const HEALTH = '/grpc.health.v1.Health/Check';
 /** HealthCheckResponse with status SERVING (grpc.health.v1). */
 const SERVING = Buffer.from([8, 1]);
 
+/** A run that a fault makes slower takes so long at most, ms: a long call would otherwise outlast the simulation. */
+const MOST_SLOWED_MS = 10_000;
+
 /** One version of a model of several. */
 export interface ModelVersion {
   readonly version: string;
@@ -326,7 +329,8 @@ class ModelCall implements StreamOwner {
     this.execution.hasRun = true;
     if (this.model.diesOfCall()) return;
     this.execution.runStartMs = process.now();
-    const runMs = this.plan.serviceMs * slowness;
+    const { serviceMs } = this.plan;
+    const runMs = Math.min(serviceMs * slowness, Math.max(serviceMs, MOST_SLOWED_MS));
     this.execution.runMs = runMs;
     process.after(runMs, () => this.answer());
   }
