@@ -142,9 +142,9 @@ export class Outbound implements CallWay, WaitingCallHandler {
   attempt(call: OutboundCall): void {
     const { state } = this;
     const now = state.context.nowMs;
-    if (call.routeDecision !== null && call.routeDecision.key === KEY_UNREAD && this.awaitKey(call)) return;
     const isOfEngine = call.plan.engine !== null;
     if (isOfEngine && state.engineCalls.awaitRequest(call) === Next.handled) return;
+    if (call.routeDecision !== null && call.routeDecision.key === KEY_UNREAD && this.awaitKey(call)) return;
     const holder = isOfEngine ? state.engineCalls.endpointFor(call) : undefined;
     let probed: Endpoint | undefined;
     if (call.attemptsHere === 0 || call.isCold) {

@@ -107,7 +107,7 @@ export class OutlierSweep extends WheelEntry {
   configure({ balance, ejection, slowStart, health, foresight }: UpstreamConfig): void {
     this.slowStart = slowStart ?? null;
     const comparedPeers = this.comparesPeers;
-    this.comparesPeers = isOn(ejection.detectors?.latency) && !keepsModelsApart(balance);
+    this.comparesPeers = isOn(ejection.detectors?.latency) && !keepsCallsApart(balance);
     // The detector reads what is there: what was recorded under the old settings would still eject for ten seconds.
     if (comparedPeers && !this.comparesPeers) this.resetLatencies();
     this.comparesTimes = this.comparesPeers || foresight !== undefined;
@@ -293,12 +293,13 @@ export class OutlierSweep extends WheelEntry {
 }
 
 /**
- * Calls for a model go to one endpoint, and elsewhere only while that is full. What is passed on so comes when the other one is as
- * busy with models of its own, so that times of the same model there and at home are times of different moments, which say
- * nothing of the endpoints.
+ * Calls for a model, or whose prompts begin alike, go to one endpoint, and elsewhere only while that is full. What is passed on so comes
+ * when the other one is as busy with work of its own, so that times of the same calls there and at home are times of different
+ * moments, which say nothing of the endpoints.
  */
-function keepsModelsApart(balance: UpstreamConfig['balance']): boolean {
-  return balance.kind === 'ring-hash' && balance.hashOn?.model === true;
+function keepsCallsApart(balance: UpstreamConfig['balance']): boolean {
+  if (balance.kind !== 'ring-hash') return false;
+  return balance.hashOn?.model === true || balance.hashOn?.prompt !== undefined;
 }
 
 /** Calls of these methods take the time of the model that they name. */

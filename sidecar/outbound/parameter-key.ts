@@ -1,14 +1,15 @@
+import { readPromptIds } from '../codec/engines/prompt-ids.js';
 import { PREFIX_BYTES } from '../codec/grpc-message.js';
 import { readInferParameter } from '../codec/infer-parameter.js';
 import type { HashOn } from '../config/model.js';
 import { NO_KEY } from '../core/balancing/balancer.js';
-import { hashText } from '../core/balancing/hash.js';
+import { hashNumbers, hashText } from '../core/balancing/hash.js';
 import { Next } from '../relay/next.js';
 import { prefixOf } from '../relay/request-prefix.js';
 import type { OutboundCall } from './call.js';
 import { awaitBytes, awaitModel } from './models/called-model.js';
 
-/** Key of a call that sticks by a parameter of its request which has not been read yet. */
+/** Key of a call that sticks by something in its request which has not been read yet. */
 export const KEY_UNREAD = -2;
 
 /** Bytes of the message that are looked at: first as many, then as many at most. */
@@ -34,7 +35,8 @@ export class ParameterKeys {
    * Before an attempt. `handled`: the call waits until more of its first message is here. A stream may be open for long
    * before that comes, so that only the limits of the call bound the wait.
    */
-  awaitKey(call: OutboundCall, { parameter }: HashOn): Next {
+  awaitKey(call: OutboundCall, { parameter, prompt }: HashOn): Next {
+    if (prompt !== undefined) return this.readPromptKey(call, prompt.tokens);
     if (parameter === undefined) return this.awaitModelKey(call);
     const found = find(call, parameter);
     if ('needed' in found && !call.requestEnded && call.isReplayable) {
@@ -53,6 +55,18 @@ export class ParameterKeys {
     const { modelName } = call.called!;
     const key = modelName === '' ? NO_KEY : hashText(modelName);
     if (key === NO_KEY) this.keyless.absent++;
+    call.routeDecision = { ...call.routeDecision!, key };
+    return Next.continue;
+  }
+
+  /** The same by the beginning of its prompt. Calls of engines have waited for all of their request. */
+  private readPromptKey(call: OutboundCall, tokens: number): Next {
+    const { engine } = call.plan;
+    const ids = new Uint32Array(tokens);
+    const read =
+      engine === null || call.buffered === null ? 'absent' : readPromptIds(engine.codec, call.buffered, ids);
+    if (typeof read === 'string') this.keyless[read]++;
+    const key = typeof read === 'string' ? NO_KEY : hashNumbers(ids, read);
     call.routeDecision = { ...call.routeDecision!, key };
     return Next.continue;
   }

@@ -10,7 +10,6 @@ import { isValidPath, NAMING_METHODS } from '../core/routing/method.js';
 import type { MethodKinds } from '../core/routing/method-kinds.js';
 import { drawLeg, rewritePath, type TrafficRoute } from '../core/routing/route-match.js';
 import { headerViewOf, metadataValue } from '../http2/header-view.js';
-import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { FirstMessage, MessageWatch } from '../relay/call.js';
 import { headerValues } from '../relay/call-facts.js';
 import { setDeadline } from '../relay/call-timer.js';
@@ -159,7 +158,7 @@ export class Router {
     call.block = this.requestEditorOf(rule)?.request(block) ?? block;
     call.cluster = cluster;
     call.match = this.routesOf(call).complete(match, rule);
-    call.routeDecision = { version: this.upstream.version, key: this.keyOf(cluster, original), original };
+    call.routeDecision = { version: this.upstream.version, key: this.keyOf(call, cluster), original };
     const { inFlight, maxInFlight: limit } = cluster;
     if (inFlight < limit) return null;
     return makeLocalReply(LocalReplyReasons.breakerOpen, {
@@ -181,9 +180,10 @@ export class Router {
     return editor;
   }
 
-  private keyOf(cluster: Cluster, request: HeaderBlock): number {
+  private keyOf({ original: request, match }: OutboundCall, cluster: Cluster): number {
     const hashOn = this.upstream.hashOnOf(cluster);
     if (hashOn !== undefined) {
+      if (hashOn.prompt !== undefined) return match.plan.engine?.method === 'generate' ? KEY_UNREAD : NO_KEY;
       const { path } = headerViewOf(request);
       if (hashOn.model === true) return NAMING_METHODS.has(path) ? KEY_UNREAD : NO_KEY;
       return path === MODEL_INFER || path === MODEL_STREAM_INFER ? KEY_UNREAD : NO_KEY;

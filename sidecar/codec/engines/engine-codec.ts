@@ -40,11 +40,17 @@ export interface SamplingLayout {
   readonly refused: Readonly<Record<number, string>>;
 }
 
+/** Of the request of `generate`. */
+export interface PromptLayout {
+  /** A message, with the ids of the prompt in field `ids`. */
+  readonly message: number;
+  readonly ids: number;
+  /** A text in its place; absent: there is none. */
+  readonly text?: number;
+}
+
 /** How an answer is continued by another engine: it gets the prompt and the tokens so far as its prompt. */
 export interface ResumeLayout {
-  /** A message of the request, with the ids of the prompt in field `ids`. */
-  readonly prompt: number;
-  readonly ids: number;
   readonly sampling: number;
   readonly harmless: ReadonlySet<number>;
   readonly refused: Readonly<Record<number, string>>;
@@ -65,6 +71,7 @@ export interface EngineCodec {
   readonly queries: readonly string[];
   /** Of the request of `generate`, a string. */
   readonly requestId: number;
+  readonly prompt: PromptLayout;
   /** Of the request of `abort`, one string or several. */
   readonly abortedIds: number;
   /** Null: its streams are not resumed. */

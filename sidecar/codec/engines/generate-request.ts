@@ -61,7 +61,8 @@ export function continuedRequest(
   request: GenerateRequest,
   { requestId, ids, count }: Continuation,
 ): Buffer {
-  const { prompt: promptField, ids: idsField, sampling: samplingField, parameters } = codec.resume!;
+  const { message: promptField, ids: idsField } = codec.prompt;
+  const { sampling: samplingField, parameters } = codec.resume!;
   const { id, prompt, sampling } = request.fields!;
   const reader = new BodyReader(body);
   const copy = (from: number, to: number): Buffer => reader.copy(from, to);
@@ -150,7 +151,7 @@ class RequestReading {
   }
 
   private takeField(resume: ResumeLayout, number: number, wire: number, field: Field): void {
-    const isPrompt = number === resume.prompt;
+    const isPrompt = number === this.codec.prompt.message;
     if (isPrompt || number === resume.sampling) {
       if ((isPrompt ? this.prompt : this.sampling) !== null || wire !== Wire.bytes)
         return this.stopBy(UNREADABLE);

@@ -8,6 +8,7 @@ export const SGLANG: EngineCodec = {
   abort: `${SERVICE}Abort`,
   queries: ['HealthCheck', 'GetModelInfo', 'GetServerInfo', 'GetLoads'].map((name) => `${SERVICE}${name}`),
   requestId: 1,
+  prompt: { message: 2, ids: 2 },
   abortedIds: 1,
   resume: null,
 };

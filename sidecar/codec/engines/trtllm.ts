@@ -8,6 +8,7 @@ export const TRTLLM: EngineCodec = {
   abort: `${SERVICE}Abort`,
   queries: ['HealthCheck', 'GetModelInfo', 'GetServerInfo'].map((name) => `${SERVICE}${name}`),
   requestId: 1,
+  prompt: { message: 2, ids: 2 },
   abortedIds: 1,
   resume: null,
 };

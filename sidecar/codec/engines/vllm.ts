@@ -8,10 +8,9 @@ export const VLLM: EngineCodec = {
   abort: `${SERVICE}Abort`,
   queries: ['HealthCheck', 'GetModelInfo', 'GetServerInfo', 'GetLoads'].map((name) => `${SERVICE}${name}`),
   requestId: 1,
+  prompt: { message: 2, ids: 2, text: 3 },
   abortedIds: 1,
   resume: {
-    prompt: 2,
-    ids: 2,
     sampling: 4,
     // stream, data_parallel_rank
     harmless: new Set([5, 9]),

@@ -1,5 +1,6 @@
 import { ENGINE_KINDS } from '../../core/routing/engine.js';
-import { option } from './option.js';
+import { entries, mapping } from './found.js';
+import { option, type Report } from './option.js';
 import { choice } from './values.js';
 
 const KINDS = choice(ENGINE_KINDS).optional();
@@ -20,3 +21,20 @@ export const serviceEngine = option(KINDS, {
   otherwise: 'absent: any gRPC server',
   why: 'Only an engine that is known can be read.',
 });
+
+/** What is read of prompts needs to know the engine. `engineOf`: what else says it than the upstream. */
+export function requireEngine(
+  upstreams: unknown,
+  at: readonly string[],
+  report: Report,
+  engineOf: (upstream: string) => unknown = () => undefined,
+): void {
+  for (const [upstream, { balance, engine }] of entries(upstreams)) {
+    if (mapping(mapping(balance)['hash_on'])['prompt'] === undefined) continue;
+    if (engine === undefined && engineOf(upstream) === undefined)
+      report(
+        [...at, upstream, 'balance', 'hash_on', 'prompt'],
+        `found without engine; expected "engine" at the upstream, such as "engine: ${ENGINE_KINDS[0]}", to read its prompts`,
+      );
+  }
+}

@@ -6,6 +6,7 @@ import { faultInjection, meshAccessLog } from './access-log.js';
 import { meshAudit } from './audit.js';
 import { meshConsul } from './consul/consul.js';
 import { meshConsulRules } from './consul/rules.js';
+import { requireEngine } from './engine.js';
 import { address, entries, type FoundBlock, mapping, text } from './found.js';
 import { limits } from './limits.js';
 import { callListeners, listeners, refuseSharedPlaces } from './listener-conflicts.js';
@@ -111,6 +112,10 @@ function meshRules(found: FoundBlock, report: Report): void {
   if (callerName !== undefined && names.includes(callerName))
     report(['caller', 'name'], `found "${callerName}", which is also a service; expected a name of its own`);
   requireKnownNames(file, services, report);
+  const engineOf = (name: string): unknown => mapping(mapping(file['services'])[name])['engine'];
+  requireEngine(callerBlock['upstreams'], ['caller', 'upstreams'], report, engineOf);
+  for (const [name, { upstreams }] of services)
+    requireEngine(upstreams, ['services', name, 'upstreams'], report, engineOf);
   const own = [
     ...listeners([['caller', 'admin'], callerBlock['admin']]),
     ...callListeners(['caller'], callerBlock),

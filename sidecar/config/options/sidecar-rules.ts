@@ -1,5 +1,6 @@
 /** Rules between the parts of a sidecar file. */
 import { sidecarConsulRules } from './consul/rules.js';
+import { requireEngine } from './engine.js';
 import { address, entries, type FoundBlock, list, mapping, texts } from './found.js';
 import { callListeners, listeners, refuseCallingItself, refuseSharedPlaces } from './listener-conflicts.js';
 import { mappedIdRules } from './mapped-ids.js';
@@ -26,6 +27,7 @@ export function sidecarRules(file: FoundBlock, report: Report): void {
     }
   }
   sidecarConsulRules(file, own, report);
+  requireEngine(mapping(file['outbound'])['upstreams'], ['outbound', 'upstreams'], report);
   requireWork(file, report);
   requireModels(file, report);
   requireIdentity(file, report);

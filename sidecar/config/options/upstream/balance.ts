@@ -4,12 +4,21 @@
 import { BALANCER_KINDS, BALANCERS, type BalancerKind } from '../../../core/balancing/balancers.js';
 import { metadataKey } from '../metadata-key.js';
 import { block, blockAs, inCode, option, rules } from '../option.js';
-import { choice, flag, matching, rational } from '../values.js';
+import { choice, flag, matching, rational, wholeNumber } from '../values.js';
 
-/** What of a request decides: a parameter, or the model that it names. */
+/** What of a request decides: a parameter, the model that it names, or the beginning of its prompt. */
 type HashOn =
-  | { readonly parameter: string; readonly model?: false | undefined }
-  | { readonly model: true; readonly parameter?: undefined };
+  | {
+      readonly parameter: string;
+      readonly model?: false | undefined;
+      readonly prompt?: undefined;
+    }
+  | { readonly model: true; readonly parameter?: undefined; readonly prompt?: undefined }
+  | {
+      readonly prompt: { readonly tokens: number };
+      readonly parameter?: undefined;
+      readonly model?: false | undefined;
+    };
 
 type BalanceConfig =
   | { readonly kind: Exclude<BalancerKind, 'ring-hash'> }
@@ -28,6 +37,14 @@ type BalanceConfig =
 
 const PARAMETER = /^[!-~]{1,64}$/;
 
+const prompt = block({
+  tokens: option(wholeNumber({ min: 1, max: 8_192 }).prefault(256), {
+    meaning:
+      'How many tokens of the beginning decide; a shorter prompt decides with all that it has. Of a prompt that is a text, four bytes count as one token.',
+    why: 'At most as long as what your prompts share, such as the system prompt: with more, each goes its own way.',
+  }),
+});
+
 const hashOn = block({
   model: option(flag().optional(), {
     meaning:
@@ -44,16 +61,24 @@ const hashOn = block({
     {
       meaning:
         'Name in `parameters` of ModelInfer and of the first message of ModelStreamInfer, with a text or an integer other than 0.',
-      otherwise: 'required without `model`',
+      otherwise: 'required without `model` and `prompt`',
       why: 'Which calls belong together depends on the application.',
     },
   ),
+  prompt: option(prompt.optional(), {
+    meaning:
+      'Calls whose prompts begin with the same tokens go to the same engine. Needs `engine`. If that engine has a quarter more calls in flight than its share, or more than `spill_above` says, they go to the next one on the ring. The detector `latency` finds nothing then.',
+    otherwise: 'absent: `parameter` or `model` says what decides',
+    why: 'An engine is quicker with a prompt whose beginning it has in its cache.',
+  }),
 }).check(
-  rules(({ model, parameter }, report) => {
-    if (model !== true && parameter === undefined)
-      report(['parameter'], 'missing; expected the name of a parameter, or "model: true"');
+  rules(({ model, parameter, prompt: beginning }, report) => {
+    if (model !== true && parameter === undefined && beginning === undefined)
+      report(['parameter'], 'missing; expected the name of a parameter, "model: true", or a block prompt');
     if (model === true && parameter !== undefined)
       report(['model'], 'found beside parameter; expected only one of them');
+    if (beginning !== undefined && (model === true || parameter !== undefined))
+      report(['prompt'], 'found beside parameter or model; expected only one of them');
   }),
 );
 
@@ -71,7 +96,7 @@ export const balance = inCode(
     }),
     hash_on: option(hashOn.optional(), {
       meaning:
-        'With `ring-hash`, instead of `key`: calls with the same request parameter, or for the same model, go to the same endpoint. With a parameter they stay there whatever its load, because a sequence has its state there. With a model they stay as long as its load allows. The parameter must be in the first 64 KiB of the first message and before its inputs. Calls without it go where the load is low.',
+        'With `ring-hash`, instead of `key`: calls with the same request parameter, or for the same model, go to the same endpoint, or calls whose prompts begin alike. With a parameter they stay there whatever its load, because a sequence has its state there. With a model or a prompt they stay as long as its load allows. The parameter must be in the first 64 KiB of the first message and before its inputs. Calls without it go where the load is low.',
       otherwise: 'absent: `key` says what decides',
       why: 'Clients of sequence models put `sequence_id` there.',
     }),

@@ -29,6 +29,20 @@ describe('a mesh file', () => {
     }
   });
 
+  it('reads prompts only where it is known which engine they are for', () => {
+    const mesh = (engine: string): string =>
+      `services: {chat: {command: [vllm, "{port}"]${engine}}}
+caller: {name: app, upstreams: {chat: {listen: "127.0.0.1:8500", balance: {kind: ring-hash, hash_on: {prompt: {}}}}}}
+intentions: [{from: app, to: chat, action: allow}]`;
+    assert.equal(meshConfig(mesh(', engine: vllm')).services[0]!.engine, 'vllm');
+    const [problem, ...others] = meshProblems(mesh(''));
+    assert.match(
+      problem!,
+      /caller\.upstreams\.chat\.balance\.hash_on\.prompt: found without engine; expected "engine"/,
+    );
+    assert.deepEqual(others, []);
+  });
+
   it('gives models limits of their own, and callers some models', () => {
     const limits = '[{model: a, concurrency: 1}, {model: a, version: "2", max_waiting: 0}]';
     const file = `services: {digits: {models: ../models, queue: {models: ${limits}}}}\n${CALLER}`;

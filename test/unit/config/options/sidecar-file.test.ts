@@ -335,11 +335,24 @@ describe('rules of an upstream', () => {
     .also('a parameter without a name', 'balance: {kind: ring-hash, hash_on: {parameter: ""}}')
     .because(/^balance\.hash_on\.parameter: found ""; expected the name of a parameter/)
     .also('a hash of nothing', 'balance: {kind: ring-hash, hash_on: {}}')
-    .because(/^balance\.hash_on\.parameter: missing; expected the name of a parameter, or "model: true"$/)
+    .because(
+      /^balance\.hash_on\.parameter: missing; expected the name of a parameter, "model: true", or a block prompt$/,
+    )
     .also('a hash of two things', 'balance: {kind: ring-hash, hash_on: {model: true, parameter: y}}')
     .because(/^balance\.hash_on\.model: found beside parameter; expected only one of them$/)
     .also('a model that is not hashed', 'balance: {kind: ring-hash, hash_on: {model: false}}')
-    .because(/^balance\.hash_on\.parameter: missing; expected the name of a parameter, or "model: true"$/);
+    .because(
+      /^balance\.hash_on\.parameter: missing; expected the name of a parameter, "model: true", or a block prompt$/,
+    )
+    .also(
+      'a prompt beside a parameter',
+      'engine: vllm, balance: {kind: ring-hash, hash_on: {parameter: y, prompt: {}}}',
+    )
+    .because(/^balance\.hash_on\.prompt: found beside parameter or model; expected only one of them$/)
+    .also('a prompt of no token', 'engine: vllm, balance: {kind: ring-hash, hash_on: {prompt: {tokens: 0}}}')
+    .because(/^balance\.hash_on\.prompt\.tokens: found 0; expected a whole number from 1 to 8192$/)
+    .also('a prompt that nothing can read', 'balance: {kind: ring-hash, hash_on: {prompt: {}}}')
+    .because(/^balance\.hash_on\.prompt: found without engine; expected "engine" at the upstream/);
 
   it('hears rules between options even when single options are wrong', () =>
     assert.deepEqual(
