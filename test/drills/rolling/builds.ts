@@ -1,11 +1,11 @@
 /** Two builds of the program side by side, and a place where one of them is installed: what an upgrade has to do with. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { REPOSITORY } from '../../kit/process/outrider.js';
 
 /** The version before, where no tag names one: a commit whose sidecars know rollouts and keep states of models. */
-const COMMIT_BEFORE = 'fe00e5d2eab92f47b299d9712253b8c90b4d4756';
+const COMMIT_BEFORE = 'eee47adfdd371e032f85cbd0635851167e41572d';
 
 /** One build of the whole project. */
 export interface Build {
@@ -30,12 +30,12 @@ export function buildBeforeOrSkip(context: Mocha.Context): Build {
     return context.skip();
   };
   if (commit === undefined) return skip(`this clone does not have ${wanted}; git fetch --unshallow`);
-  // Otherwise it would run with packages that it was not made for.
-  if (ask('git', ['diff', '--quiet', commit, 'HEAD', '--', 'package-lock.json']) === undefined)
-    return skip(`package-lock.json of ${wanted} is another one`);
   const root = join(REPOSITORY, '.cache/before', commit);
-  if (!existsSync(join(root, 'built'))) build(commit, root);
-  linkPackages(root);
+  // Otherwise it would run with packages that it was not made for.
+  const hasOurs = ask('git', ['diff', '--quiet', commit, 'HEAD', '--', 'package-lock.json']) !== undefined;
+  const packages = hasOurs ? linkPackages : installPackages;
+  if (!existsSync(join(root, 'built'))) build(commit, root, packages);
+  packages(root);
   return { name: `version ${commit.slice(0, 8)}`, root };
 }
 
@@ -61,20 +61,28 @@ export class Installation {
   }
 }
 
-function build(commit: string, root: string): void {
+function build(commit: string, root: string, packages: (root: string) => void): void {
   rmSync(root, { recursive: true, force: true });
   mkdirSync(root, { recursive: true });
   const run = { cwd: root, stdio: 'inherit', timeout: 500_000 } as const;
   execFileSync('sh', ['-c', `git -C "$0" archive ${commit} | tar -x`, REPOSITORY], run);
-  linkPackages(root);
+  packages(root);
   execFileSync('npm', ['run', '-s', 'build'], run);
   mkdirSync(join(root, 'built'));
 }
 
 /** Of this clone, which may be another one than the last time. */
 function linkPackages(root: string): void {
-  rmSync(join(root, 'node_modules'), { force: true });
+  rmSync(join(root, 'node_modules'), { recursive: true, force: true });
   symlinkSync(join(REPOSITORY, 'node_modules'), join(root, 'node_modules'));
+}
+
+/** Its own, by its own lockfile, once. */
+function installPackages(root: string): void {
+  const packages = join(root, 'node_modules');
+  if (lstatSync(packages, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  rmSync(packages, { force: true });
+  execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: root, stdio: 'inherit', timeout: 400_000 });
 }
 
 function latestTag(): string | undefined {
