@@ -62,7 +62,13 @@ export interface Protocols {
 
 /** Absolute path of one of the .proto files, or of what is made of them. */
 export function protoFile(
-  name: 'inference.proto' | 'health.proto' | 'vllm-engine.proto' | 'descriptors.json',
+  name:
+    | 'inference.proto'
+    | 'health.proto'
+    | 'vllm-engine.proto'
+    | 'sglang-scheduler.proto'
+    | 'trtllm-service.proto'
+    | 'descriptors.json',
 ): string {
   // This file runs as proto/load.ts or as dist/proto/load.js; the files are only in the former's directory.
   const beside = fileURLToPath(new URL(name, import.meta.url));

@@ -1,4 +1,4 @@
-import { loadSync } from '@grpc/proto-loader';
+import { loadSync, type ServiceDefinition } from '@grpc/proto-loader';
 import { type Method, protoFile } from './load.js';
 
 /** Sampling parameters that a fake engine or a test reads; the others are passed through. */
@@ -47,6 +47,7 @@ export interface Complete {
   readonly cached_tokens: number;
   readonly output_logprobs?: OutputLogProbs | null;
   readonly matched_token_id?: number;
+  readonly index?: number;
 }
 
 export interface GenerateResponse {
@@ -76,3 +77,15 @@ export function vllmService(): VllmService {
   })['vllm.grpc.engine.VllmEngine'] as unknown as VllmService;
   return loaded;
 }
+
+const plain = { keepCase: true, longs: Number, defaults: true } as const;
+
+/** The service of SGLang in sglang-scheduler.proto. */
+export const sglangService = (): ServiceDefinition =>
+  loadSync(protoFile('sglang-scheduler.proto'), plain)[
+    'sglang.grpc.scheduler.SglangScheduler'
+  ] as ServiceDefinition;
+
+/** The service of TensorRT-LLM in trtllm-service.proto. */
+export const trtllmService = (): ServiceDefinition =>
+  loadSync(protoFile('trtllm-service.proto'), plain)['trtllm.TrtllmService'] as ServiceDefinition;

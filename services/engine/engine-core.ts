@@ -1,5 +1,5 @@
 import type { GenerateRequest, GenerateResponse, OutputLogProbs } from '../../proto/vllm-service.js';
-import { GreedySequence, type Token } from './greedy-model.js';
+import { CONTEXT, GreedySequence, type Token, VOCABULARY } from './greedy-model.js';
 
 /** Where the answer to one request goes. */
 export interface AnswerSink {
@@ -25,6 +25,10 @@ const MOST_TOKENS = 3;
 interface Running {
   readonly request: GenerateRequest;
   readonly sink: AnswerSink;
+  /** Which of the sequences of its request. */
+  readonly index: number;
+  /** Sequences of its request that are not over. */
+  readonly left: { count: number };
   readonly sequence: GreedySequence;
   /** Of a request without `stream`: all tokens so far. */
   readonly held: Token[];
@@ -53,32 +57,43 @@ export class EngineCore {
       return () => {};
     }
     const { tokenized, sampling_params: sampling } = request;
-    const sequence = new GreedySequence({
-      prompt: tokenized?.input_ids ?? [],
-      maxTokens: sampling?.max_tokens ?? 0,
-      minTokens: sampling?.min_tokens ?? 0,
-      ignoreEnd: sampling?.ignore_eos === true,
-      stopTokens: sampling?.stop_token_ids ?? [],
+    const count = Math.max(1, sampling?.n ?? 1);
+    const left = { count };
+    const all = Array.from({ length: count }, (_, index): Running => {
+      const sequence = new GreedySequence({
+        prompt: [...(tokenized?.input_ids ?? []), ...Array<number>(index).fill(index)],
+        maxTokens: sampling?.max_tokens ?? 0,
+        minTokens: sampling?.min_tokens ?? 0,
+        ignoreEnd: sampling?.ignore_eos === true,
+        stopTokens: sampling?.stop_token_ids ?? [],
+      });
+      return { request, sink, index, left, sequence, held: [] };
     });
-    const each: Running = { request, sink, sequence, held: [] };
-    if (this.running.size < this.options.slots) this.running.add(each);
-    else this.waiting.push(each);
-    return () => this.remove(each);
+    for (const each of all) {
+      if (this.running.size < this.options.slots) this.running.add(each);
+      else this.waiting.push(each);
+    }
+    return () => {
+      for (const each of all) this.remove(each);
+    };
   }
 
   abort(ids: readonly string[]): void {
     for (const each of [...this.running, ...this.waiting]) {
       if (!ids.includes(each.request.request_id ?? '')) continue;
       this.remove(each);
-      each.sink.send({ complete: { ...countsOf(each.request, 0), output_ids: [], finish_reason: 'abort' } });
-      each.sink.end();
+      const { request, index } = each;
+      each.sink.send({
+        complete: { ...countsOf(request, 0), output_ids: [], finish_reason: 'abort', ...indexOf(index) },
+      });
+      this.end(each);
     }
   }
 
   /** All requests fail, and all that come. */
   die(): void {
     this.isDead = true;
-    for (const each of [...this.running, ...this.waiting]) each.sink.fail();
+    for (const sink of new Set([...this.running, ...this.waiting].map((each) => each.sink))) sink.fail();
     this.running.clear();
     this.waiting.length = 0;
   }
@@ -89,7 +104,7 @@ export class EngineCore {
   }
 
   private advance(each: Running): void {
-    const { request, sink, sequence, held } = each;
+    const { request, sink, index, sequence, held } = each;
     const { killer, crash, random } = this.options;
     const some: Token[] = [];
     const count = 1 + Math.floor(random() * MOST_TOKENS);
@@ -100,15 +115,20 @@ export class EngineCore {
     }
     const { finish } = some.at(-1)!;
     if (request.stream === true) {
-      sink.send(chunkOf(request, some));
-      if (finish !== '') sink.send(completeOf(request, some));
+      sink.send(numbered(index, chunkOf(request, some)));
+      if (finish !== '') sink.send(numbered(index, completeOf(request, some)));
     } else {
       held.push(...some);
-      if (finish !== '') sink.send(completeOf(request, held));
+      if (finish !== '') sink.send(numbered(index, completeOf(request, held)));
     }
     if (finish === '') return;
     this.remove(each);
-    sink.end();
+    this.end(each);
+  }
+
+  /** One of the sequences of a request is over. */
+  private end({ left, sink }: Running): void {
+    if (--left.count === 0) sink.end();
   }
 
   private remove(each: Running): void {
@@ -120,6 +140,25 @@ export class EngineCore {
     const next = this.waiting.shift();
     if (next !== undefined) this.running.add(next);
   }
+}
+
+/** Why vLLM refuses a request with INVALID_ARGUMENT; empty: it does not. */
+export function refusalOf({ tokenized, text, sampling_params: sampling }: GenerateRequest): string {
+  const ids = tokenized?.input_ids ?? [];
+  const { temperature = 0, max_tokens: most, min_tokens: least = 0 } = sampling ?? {};
+  if (text) return 'a fake engine has no tokenizer for text';
+  if (ids.length === 0) return 'The decoder prompt cannot be empty';
+  if (ids.some((id) => id >= VOCABULARY)) return 'Token id is out of vocabulary';
+  if (ids.length >= CONTEXT) return 'The prompt is longer than the maximum model length';
+  if (temperature < 0) return 'temperature must be non-negative';
+  return most && least > most ? 'min_tokens must be less than or equal to max_tokens' : '';
+}
+
+const indexOf = (index: number): { readonly index?: number } => (index === 0 ? {} : { index });
+
+function numbered(index: number, { chunk, complete }: GenerateResponse): GenerateResponse {
+  if (chunk) return { chunk: { ...chunk, ...indexOf(index) } };
+  return { complete: { ...complete!, ...indexOf(index) } };
 }
 
 /** The message that brings new tokens. */

@@ -1,5 +1,5 @@
 /**
- * A fake engine that speaks the gRPC of vLLM, to try what a mesh does when one dies, without Python or a GPU:
+ * A fake engine that speaks the gRPC of vLLM, SGLang or TensorRT-LLM, to try what a mesh does when one dies, without Python or a GPU:
  * `node dist/services/engine/main.js --listen 127.0.0.1:9000`.
  *
  * SIGUSR1 freezes its core: health stays SERVING, and no token comes. SIGUSR2 ends its core: calls end with INTERNAL, and health is
@@ -7,12 +7,14 @@
  */
 
 import { parseArgs } from 'node:util';
+import { PROTOCOLS } from './dialects.js';
 import { EngineCore } from './engine-core.js';
 import { startEngine } from './server.js';
 
 const { values } = parseArgs({
   options: {
     listen: { type: 'string' },
+    protocol: { type: 'string', default: 'vllm' },
     /** Time between two steps, ms. */
     step: { type: 'string', default: '5' },
     /** Of the chance by which tokens are put into messages. */
@@ -25,9 +27,10 @@ const { values } = parseArgs({
   },
 });
 
-if (values.listen === undefined) {
+const protocol = PROTOCOLS.find((name) => name === values.protocol);
+if (values.listen === undefined || protocol === undefined) {
   process.stderr.write(
-    'usage: main.js --listen HOST:PORT [--step MS] [--seed N] [--slots N] [--warmup MS] [--killer TOKEN]\n',
+    'usage: main.js --listen HOST:PORT [--protocol vllm|sglang|trtllm] [--step MS] [--seed N] [--slots N] [--warmup MS] [--killer TOKEN]\n',
   );
   process.exit(2);
 }
@@ -43,7 +46,7 @@ process.on('SIGUSR1', () => {
 });
 process.on('SIGUSR2', () => core.die());
 setInterval(() => core.step(), Number(values.step));
-await startEngine(core, { listen: values.listen, warmupMs: Number(values.warmup) });
+await startEngine(core, { listen: values.listen, warmupMs: Number(values.warmup), protocol });
 
 /** Mulberry32. */
 function chanceOf(seed: number): () => number {

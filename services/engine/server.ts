@@ -9,7 +9,8 @@ import {
 } from '@grpc/grpc-js';
 import { protocols } from '../../proto/load.js';
 import { type GenerateRequest, type GenerateResponse, vllmService } from '../../proto/vllm-service.js';
-import type { EngineCore } from './engine-core.js';
+import { DIALECTS, type Dialect, type Protocol, type ResponseWriter } from './dialects.js';
+import { type EngineCore, refusalOf } from './engine-core.js';
 import { CONTEXT, END_OF_SEQUENCE, VOCABULARY } from './greedy-model.js';
 import { tokenizerArchive, tokenizerChunks } from './tokenizer.js';
 
@@ -17,23 +18,46 @@ export interface EngineOptions {
   /** `host:port`. */
   readonly listen: string;
   readonly warmupMs: number;
+  /** Default: vllm. */
+  readonly protocol?: Protocol;
 }
 
-/** Serves a core as the front of vLLM does. Resolves with the port. */
-export async function startEngine(core: EngineCore, { listen, warmupMs }: EngineOptions): Promise<number> {
+/** Serves a core as the front of its engine does. Resolves with the port. */
+export async function startEngine(
+  core: EngineCore,
+  { listen, warmupMs, protocol = 'vllm' }: EngineOptions,
+): Promise<number> {
   const server = new Server({ 'grpc.max_receive_message_length': -1, 'grpc.enable_channelz': 0 });
   const readyMs = Date.now() + warmupMs;
-  let archive: Buffer | undefined;
   const isServing = (): boolean => !core.isDead && Date.now() >= readyMs;
+  if (protocol === 'vllm') addVllm(server, core);
+  else addDialect(server, core, DIALECTS[protocol]());
+  const health = protocols().health as unknown as ServiceDefinition;
+  server.addService({ Check: health['Check']! } as ServiceDefinition, {
+    Check: answering(() => ({ status: isServing() ? 'SERVING' : 'NOT_SERVING' })),
+  });
+  return new Promise((resolve, reject) => {
+    server.bindAsync(listen, ServerCredentials.createInsecure(), (error, port) => {
+      if (error === null) resolve(port);
+      else reject(error);
+    });
+  });
+}
+
+const NOT_ALIVE = 'Engine is not alive';
+
+function addVllm(server: Server, core: EngineCore): void {
+  let archive: Buffer | undefined;
   server.addService(vllmService() as unknown as ServiceDefinition, {
-    Generate: (call: ServerWritableStream<GenerateRequest, GenerateResponse>) => generate(core, call),
+    Generate: (call: ServerWritableStream<GenerateRequest, GenerateResponse>) =>
+      generate(core, call, call.request, (response) => response),
     Abort: answering(({ request_ids: ids }: { request_ids: readonly string[] }) => {
       core.abort(ids);
       return {};
     }),
     HealthCheck: answering(() => ({
       healthy: !core.isDead,
-      message: core.isDead ? 'Engine is not alive' : 'Health',
+      message: core.isDead ? NOT_ALIVE : 'Health',
     })),
     GetModelInfo: answering(() => ({
       ...{ model_path: 'fake', served_model_name: 'fake', is_generation: true },
@@ -55,15 +79,19 @@ export async function startEngine(core: EngineCore, { listen, warmupMs }: Engine
       return { dp_rank_count: 1, loads: [counts] };
     }),
   });
-  const health = protocols().health as unknown as ServiceDefinition;
-  server.addService({ Check: health['Check']! } as ServiceDefinition, {
-    Check: answering(() => ({ status: isServing() ? 'SERVING' : 'NOT_SERVING' })),
-  });
-  return new Promise((resolve, reject) => {
-    server.bindAsync(listen, ServerCredentials.createInsecure(), (error, port) => {
-      if (error === null) resolve(port);
-      else reject(error);
-    });
+}
+
+function addDialect(server: Server, core: EngineCore, dialect: Dialect): void {
+  server.addService(dialect.service, {
+    Generate: (call: ServerWritableStream<Record<string, unknown>, object>) => {
+      const request = dialect.requestOf(call.request);
+      generate(core, call, request, dialect.writer(request));
+    },
+    Abort: answering(({ request_id: id }: { request_id: string }) => {
+      core.abort([id]);
+      return { success: true };
+    }),
+    HealthCheck: answering(() => dialect.health(core.isDead ? NOT_ALIVE : '')),
   });
 }
 
@@ -72,9 +100,22 @@ function answering<Request>(answer: (request: Request) => object) {
     callback(null, answer(request));
 }
 
-function generate(core: EngineCore, call: ServerWritableStream<GenerateRequest, GenerateResponse>): void {
-  const remove = core.add(call.request, {
-    send: (response) => void call.write(response),
+function generate(
+  core: EngineCore,
+  call: ServerWritableStream<unknown, object>,
+  request: GenerateRequest,
+  write: ResponseWriter,
+): void {
+  const refusal = refusalOf(request);
+  if (refusal !== '') {
+    call.emit(
+      'error',
+      Object.assign(new Error(refusal), { code: status.INVALID_ARGUMENT, details: refusal }),
+    );
+    return;
+  }
+  const remove = core.add(request, {
+    send: (response) => void call.write(write(response)),
     end: () => call.end(),
     fail: () => void call.emit('error', diedError()),
   });

@@ -7,6 +7,7 @@ import { DETECTORS, Detector } from '../core/outlier/detectors.js';
 import { Ejection } from '../core/outlier/ejection.js';
 import type { EjectionPool } from '../core/outlier/ejection-pool.js';
 import type { MethodList } from '../core/routing/method-kinds.js';
+import { EngineSilence } from '../core/stats/engine-silence.js';
 import { SerialWait } from '../core/stats/serial-wait.js';
 import { StreamPace } from '../core/stats/stream-pace.js';
 import { Readiness } from '../http2/constants.js';
@@ -100,10 +101,18 @@ export class Endpoint extends EndpointLoad {
   readonly serialWaits: readonly [SerialWait, SerialWait] = [new SerialWait(), new SerialWait()];
   /** How fast its streams flow; for people. */
   readonly pace = new StreamPace();
+  /** Of a language-model engine; null: it has not been asked for tokens. */
+  engineSilence: EngineSilence | null = null;
   /** Why the last fault was one; for people. */
   lastFault = '';
   /** What was wrong with the last answer that was charged to it. */
   lastFlaw = '';
+
+  /** What is known of its silence as a language-model engine. */
+  ensureSilence(): EngineSilence {
+    this.engineSilence ??= new EngineSilence();
+    return this.engineSilence;
+  }
 
   /** @param upstream the service that its certificate has to name where `config` names none. */
   constructor(config: EndpointConfig, upstream: string) {

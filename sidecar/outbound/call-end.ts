@@ -65,7 +65,7 @@ export function endAttempt(way: CallWay, call: OutboundCall, attempt: OutboundAt
     return succeed(state, call, attempt);
   }
   if (call.resumable?.isComplete) return finishComplete(call);
-  if ((attempt.traits & LOST_PROCESS) !== 0 || hasLostEngine(call, attempt))
+  if ((attempt.traits & LOST_PROCESS) !== 0 || hasLostEngine(call, attempt, now))
     state.poison.onProcessLost(call, attempt, now);
   if (call.hedge !== null) {
     if (hedging.deferToOtherAttempt(call, attempt, outcome, now) === Next.handled) return;
@@ -179,9 +179,11 @@ function sendFailure({ failures, name, poison }: UpstreamState, call: OutboundCa
   else sendLocalReply(call, added.length === 0 ? reply : { ...reply, metadata: added[0]! });
 }
 
-/** The front of an engine says that the engine behind it has died. */
-function hasLostEngine({ engineCall }: OutboundCall, { ended, status }: OutboundAttempt): boolean {
-  return engineCall !== null && ended === AttemptEnd.trailers && status === Status.INTERNAL;
+/** The front of an engine says that the engine behind it has died, and this request was there then: one that came later did not end it. */
+function hasLostEngine({ engineCall }: OutboundCall, attempt: OutboundAttempt, nowMs: number): boolean {
+  const { ended, status, silence, startMs } = attempt;
+  if (engineCall === null || ended !== AttemptEnd.trailers || status !== Status.INTERNAL) return false;
+  return silence === null || silence.die(startMs, nowMs);
 }
 
 /** Whether the engine broke in the middle of an answer that no other one could go on with. */

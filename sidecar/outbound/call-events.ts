@@ -9,6 +9,7 @@ import { headerViewOf } from '../http2/header-view.js';
 import type { HeaderField } from '../http2/hpack/field.js';
 import type { StableList } from '../http2/hpack/header-list.js';
 import { type Call, MessageWatch } from '../relay/call.js';
+import { SILENCE_CHECK_MS } from '../relay/call-timeouts.js';
 import { setDeadline } from '../relay/call-timer.js';
 import { forwardExtras, forwardRequest } from '../relay/header-rewrite.js';
 import { timeAllowedMs } from '../relay/route-table.js';
@@ -31,6 +32,10 @@ export function makeAttempt(
 ): OutboundAttempt {
   const attempt = new OutboundAttempt(call, endpoint, nowMs);
   endpoint.inFlight++;
+  if (call.engineCall !== null) {
+    attempt.listenTo(endpoint.ensureSilence(), call.requestBytes);
+    if (call.plan.messageTimeoutMs > 0) call.messageDueMs = nowMs + SILENCE_CHECK_MS;
+  }
   if (attempt.isUnanswered) endpoint.unanswered++;
   endpoint.attempts++;
   state.attempts++;
@@ -123,11 +128,16 @@ export function onCountedMessages(state: UpstreamState, call: OutboundCall, atte
   recordPace(call, attempt, state.context.nowMs);
 }
 
-/** Where the route does not say that silence ends a stream, it does so only if it goes on at another endpoint. */
+/**
+ * Where the route does not say that silence ends a stream, it does so only if it goes on at another endpoint. So it is before the first message:
+ * no option says that this takes too long.
+ */
 export function mayLeaveSilent(call: OutboundCall, attempt: OutboundAttempt): boolean {
-  if (call.plan.endsSilent) return true;
   const { resumable, cluster, tried } = call;
-  if (resumable === null || resumable.isSpent || call.attemptsHere >= MAX_ATTEMPTS) return false;
+  const isWaiting = attempt.silence !== null && !attempt.isHeard;
+  if (call.plan.endsSilent && !isWaiting) return true;
+  if (call.attemptsHere >= MAX_ATTEMPTS) return false;
+  if (resumable === null ? call.isCommitted || !isWaiting || !call.isWhole : resumable.isSpent) return false;
   return hasUntried(cluster, [...(tried as Endpoint[]), attempt.endpoint]);
 }
 

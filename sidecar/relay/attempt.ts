@@ -1,5 +1,6 @@
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status, statusFromHttp, statusFromReset } from '../core/outcome/status.js';
+import type { EngineSilence } from '../core/stats/engine-silence.js';
 import { ErrorCode } from '../http2/constants.js';
 import { type HeaderView, headerViewOf } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
@@ -92,6 +93,13 @@ export class Attempt implements StreamOwner, Waiter {
   previous: Attempt | null = null;
   /** It brought no further message in time. */
   isSilent = false;
+  /** Of the language-model engine that it asks for tokens; null: it asks for something else. */
+  silence: EngineSilence | null = null;
+  /** Bytes of that request, and whether it is larger than all before. */
+  askedBytes = 0;
+  isUnusual = false;
+  /** The engine has sent some of its answer. */
+  isHeard = false;
   /** It was begun beside another one. */
   isHedge = false;
   /** What its endpoint was told is the span above its own, 16 hexadecimal digits; empty: nothing. */
@@ -179,6 +187,7 @@ export class Attempt implements StreamOwner, Waiter {
   onData(_stream: Stream, buffer: OwnedBuffer, start: number, end: number, ended: boolean): void {
     if (this.isOver) return;
     if (this.counter !== null) this.count(this.counter, buffer, start, end);
+    if (this.silence !== null) this.hear(this.silence);
     if (this.owner.isCommitted) {
       this.owner.forwardResponse(buffer, start, end);
     } else if (end > start) {
@@ -190,6 +199,27 @@ export class Attempt implements StreamOwner, Waiter {
     }
     // What was forwarded may have shown that the call ends here, or be more than the caller accepts.
     if (ended && !this.isOver) this.finish(AttemptEnd.missingTrailers, -1);
+  }
+
+  /** It asks an engine for tokens, with a request of so many bytes. */
+  listenTo(silence: EngineSilence, bytes: number): void {
+    this.silence = silence;
+    this.askedBytes = bytes;
+    this.isUnusual = silence.expect(bytes);
+  }
+
+  private hear(silence: EngineSilence): void {
+    const { nowMs } = this.session!.context;
+    if (this.isHeard) return silence.message(nowMs);
+    this.isHeard = true;
+    if (this.isUnusual) silence.settle();
+    silence.begin(this.askedBytes, nowMs);
+  }
+
+  /** It is over. */
+  private stopListening(silence: EngineSilence): void {
+    if (this.isHeard) silence.end();
+    else if (this.isUnusual) silence.settle();
   }
 
   private count(counter: MessageCounter, buffer: Buffer, start: number, end: number): void {
@@ -300,6 +330,7 @@ export class Attempt implements StreamOwner, Waiter {
   abort(ended: number): void {
     if (this.isOver) return;
     this.ended = ended;
+    if (this.silence !== null) this.stopListening(this.silence);
     if (this.heldBytes > 0) this.releaseHeld();
     if (this.stream !== null) this.session!.connection.reset(this.stream, ErrorCode.cancel);
     else this.target.pool.stopWaiting(this);
@@ -317,6 +348,7 @@ export class Attempt implements StreamOwner, Waiter {
   private finish(ended: number, status: number): void {
     this.ended = ended;
     this.status = status;
+    if (this.silence !== null) this.stopListening(this.silence);
     this.owner.onAttemptEnd(this);
     // The response of a failed attempt is not used.
     if (this.heldBytes > 0) this.releaseHeld();

@@ -77,28 +77,47 @@ function isTaken(call: Call, nowMs: number): boolean {
 /** A message that is late is waited for once more: it may be in the socket, where our own event loop stood still. */
 const GRACE_MS = 250;
 
+/** So often it is looked at whether a language-model engine hangs, ms. */
+export const SILENCE_CHECK_MS = 1_000;
+
 /** Ends the attempt of a stream that has brought no message for too long, though its caller reads, and has no more to say. */
 function checkSilence(call: Call, nowMs: number): void {
-  const { attempt, plan, resumable } = call;
+  const { attempt, plan } = call;
   const wasLate = call.isMessageLate;
   call.isMessageLate = false;
-  call.messageDueMs = Math.max(call.lastResponseMs, call.lastRequestMs) + plan.messageTimeoutMs;
-  const isIdle = attempt === null || attempt.isOver || (resumable !== null && !resumable.hasSpoken);
-  if (isIdle || !call.requestEnded || call.stream.pendingBytes > 0)
-    call.messageDueMs = nowMs + plan.messageTimeoutMs;
+  call.messageDueMs = silenceDueMs(call, nowMs);
   if (call.messageDueMs > nowMs) return;
   if (!wasLate) {
     call.isMessageLate = true;
     call.messageDueMs = nowMs + GRACE_MS;
     return;
   }
-  call.messageDueMs = nowMs + plan.messageTimeoutMs;
+  const silence = attempt!.silence;
+  call.messageDueMs = nowMs + (silence === null ? plan.messageTimeoutMs : SILENCE_CHECK_MS);
+  if (silence !== null && attempt!.isHeard) silence.suspect(nowMs);
   if (call.handler.mayLeaveSilent?.(call, attempt!) !== true) return;
+  silence?.leave(attempt!.startMs);
   step(call, CallEvent.end);
   attempt!.isSilent = true;
   attempt!.abort(AttemptEnd.attemptTimeout);
   attempt!.endedMs = nowMs;
   call.handler.onAttemptTimeout?.(call, attempt!);
+}
+
+/** When its endpoint has been silent for too long, or when that is looked at next. */
+function silenceDueMs(call: Call, nowMs: number): number {
+  const { attempt, plan, resumable } = call;
+  const isOurs = !call.requestEnded || call.stream.pendingBytes > 0;
+  if (attempt === null || attempt.isOver || isOurs || call.hedge !== null)
+    return nowMs + plan.messageTimeoutMs;
+  const { silence } = attempt;
+  if (silence !== null && !attempt.isHeard)
+    return Math.max(silence.vainMs(attempt.startMs), call.lastRequestMs) <= nowMs
+      ? nowMs
+      : nowMs + SILENCE_CHECK_MS;
+  if (resumable !== null && !resumable.hasSpoken) return nowMs + plan.messageTimeoutMs;
+  const ownMs = Math.max(call.lastResponseMs, call.lastRequestMs) + plan.messageTimeoutMs;
+  return silence === null || plan.endsSilent ? ownMs : Math.min(ownMs, silence.dueMs);
 }
 
 /** Tells the handler where no frame has come for too long, in either direction. */

@@ -15,6 +15,7 @@ import type { Attempt } from './attempt.js';
 import { type Call, FirstMessage, MessageWatch, type Resumption } from './call.js';
 import { settleOn, stopAttempts } from './call-attempts.js';
 import { CallEvent, step, takes } from './call-phase.js';
+import { SILENCE_CHECK_MS } from './call-timeouts.js';
 import { armTimer, markActive } from './call-timer.js';
 import { stripExtras, stripReports, stripResponse } from './header-rewrite.js';
 import {
@@ -124,7 +125,11 @@ export function commitResponse(call: Call, attempt: Attempt): void {
 }
 
 function watchMessages(call: Call): void {
-  call.messageDueMs = call.context.nowMs + call.plan.messageTimeoutMs;
+  const { messageTimeoutMs, endsSilent, engine } = call.plan;
+  // How long an engine may be silent is learned while it answers.
+  const checkMs =
+    engine === null || endsSilent ? messageTimeoutMs : Math.min(SILENCE_CHECK_MS, messageTimeoutMs);
+  call.messageDueMs = call.context.nowMs + checkMs;
   armTimer(call);
 }
 

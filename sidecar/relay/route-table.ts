@@ -9,6 +9,7 @@ import { Status } from '../core/outcome/status.js';
 import { isValidPath, KNOWN_UNARY, RouteTable } from '../core/routing/method.js';
 import { MethodKind, type MethodKinds } from '../core/routing/method-kinds.js';
 import type { TrafficRoute } from '../core/routing/route-match.js';
+import { LONGEST_SILENCE_MS } from '../core/stats/engine-silence.js';
 import { extraValue } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Token } from '../http2/hpack/tokens.js';
@@ -258,9 +259,6 @@ function planOfKind(plan: RoutePlan, kind: MethodKind, options: RoutesOptions): 
 /** As often as a method that only reads (config/route-defaults.ts), and also when the process behind a front has died. */
 const ENGINE_RETRY = { attempts: 3, on: [Status.UNAVAILABLE, Status.INTERNAL], ...BACKOFF };
 
-/** An engine that brings no token for this long hangs, as its front does not say; ms. One that is at work brings several in a second. */
-const SILENT_MS = 10_000;
-
 /**
  * The plan of a method of an engine. Generate is a stream that changes nothing but a cache: it may be repeated, and resumed. Its other
  * methods are unary, and Abort is read.
@@ -275,7 +273,8 @@ function planOfEngine(plan: RoutePlan, codec: EngineCodec, path: string, options
   }
   const retry = config.retry ?? ENGINE_RETRY;
   const own = planOf({ ...config, kind: 'streaming', idempotent: true, retry }, options);
-  const messageTimeoutMs = own.messageTimeoutMs || (isOutbound && codec.resume !== null ? SILENT_MS : 0);
+  const messageTimeoutMs =
+    own.messageTimeoutMs || (isOutbound && codec.resume !== null ? LONGEST_SILENCE_MS : 0);
   return { ...own, route, isResumable: isOutbound, messageTimeoutMs, engine: { codec, method: 'generate' } };
 }
 

@@ -6,7 +6,7 @@ import { choice } from './values.js';
 const KINDS = choice(ENGINE_KINDS).optional();
 
 const WHAT =
-  '`vllm` (`vllm serve --grpc`): an answer of Generate whose engine dies continues at another replica after the tokens that the caller has, and UNAVAILABLE and INTERNAL are retried unless the route has its own `retry`. Only requests whose continuation is exact are resumed: `tokenized` input, `temperature: 0` said, `n` 1, no stop string, no presence or frequency penalty, no grammar or other constraint; others end with `not-resumed`. Abort goes to the replica that has the request. `sglang` and `trtllm` are experimental: Abort finds its replica, and nothing is resumed.';
+  '`vllm` (`vllm serve --grpc`): an answer of Generate whose engine dies continues at another replica after the tokens that the caller has, and UNAVAILABLE and INTERNAL are retried unless the route has its own `retry`. An engine that sends nothing to anybody for three times as long as it usually does (1 s more, at most 10 s) hangs: its answers continue elsewhere, too. Only requests whose continuation is exact are resumed: `tokenized` input, `temperature: 0` said, `n` 1, no stop string, no presence or frequency penalty, no grammar or other constraint; others end with `not-resumed`. Abort goes to the replica that has the request. `sglang` and `trtllm` are experimental: Abort finds its replica, and nothing is resumed.';
 
 /** At an upstream: how its calls are read. */
 export const upstreamEngine = option(KINDS, {

@@ -166,11 +166,11 @@ export class Mesh {
     return this.scratch.path;
   }
 
-  async ready(): Promise<UpFacts> {
+  async ready(limitMs = 60_000): Promise<UpFacts> {
     const up = await until(
       'the mesh is ready',
       () => this.ended || this.events.find(({ event }) => event === 'up'),
-      60_000,
+      limitMs,
     );
     if (up === true) throw new Error(`up ended: ${JSON.stringify(await this.outcome)}`);
     return up as unknown as UpFacts;

@@ -50,6 +50,7 @@ const KSERVE_VENV = path.join(CACHE, 'venv-kserve');
 const ONNX_VENV = path.join(CACHE, 'venv-onnx');
 const MLSERVER_VENV = path.join(CACHE, 'venv-mlserver');
 const OPENAI_VENV = path.join(CACHE, 'venv-openai');
+const VLLM_VENV = path.join(CACHE, 'venv-vllm');
 const PROMETHEUS = path.join(CACHE, 'prometheus');
 const ENVOY_VENV = path.join(CACHE, 'venv');
 /** A link to the program in its package, which says where that is. */
@@ -60,11 +61,11 @@ export const testFile = (...parts: readonly string[]): string => path.join(ROOT,
 
 /** Our own client and server on grpc-go. Named after its sources, so that a changed one is built anew. */
 const GO_CLIENT = testFile('interop', 'go-client');
-const GO_CLIENT_BINARY = path.join(BIN, `go-client-${digestOf(['main.go', 'go.mod', 'go.sum'])}`);
+const GO_CLIENT_BINARY = path.join(BIN, `go-client-${digestIn(GO_CLIENT, ['main.go', 'go.mod', 'go.sum'])}`);
 
-function digestOf(files: readonly string[]): string {
+function digestIn(folder: string, files: readonly string[]): string {
   const hash = createHash('sha256');
-  for (const file of files) hash.update(readFileSync(path.join(GO_CLIENT, file)));
+  for (const file of files) hash.update(readFileSync(path.join(folder, file)));
   return hash.digest('hex').slice(0, 12);
 }
 
@@ -73,6 +74,11 @@ const OPENAI_LOCK = createHash('sha256')
   .update(readFileSync(path.join(OPENAI_SERVICE, 'package-lock.json')))
   .digest('hex')
   .slice(0, 12);
+
+/** What vLLM is installed from. The mark of its environment has their digest, so that a change installs it anew. */
+const VLLM_SOURCES = testFile('drills', 'engines', 'vllm');
+const VLLM_DIGEST = digestIn(VLLM_SOURCES, ['requirements.txt', 'stub_libraries.py', 'random_model.py']);
+const VLLM_MARK = path.join(VLLM_VENV, `.installed-${VLLM_DIGEST}`);
 
 const CONNECT_VERSION = 'v1.0.5';
 const CONNECT_MARK = path.join(BIN, `.connectconformance-${CONNECT_VERSION}`);
@@ -290,6 +296,53 @@ const TOOLS = {
     'zod@4.1.12',
   ]),
   'openai-python': venv(OPENAI_VENV, 'openai', ['openai==3.57.0']),
+  /**
+   * A real vLLM for the CPU, with stubs in place of CUDA's libraries and a model that was never trained: 2.7 GB, two minutes. The command
+   * asks for the metadata of a package `vllm`, whose version says which device it was built for.
+   */
+  vllm: {
+    path: VLLM_VENV,
+    mark: VLLM_MARK,
+    needs: 'Python 3.11 to 3.13 with venv on Linux x86-64, gcc, binutils, 4 GB of disk',
+    timeoutMs: 1_200_000,
+    steps: [
+      [
+        'sh',
+        '-ec',
+        'for tool in gcc readelf nm; do command -v "$tool" > /dev/null || { echo "$tool is not on PATH" >&2; exit 1; }; done',
+      ],
+      [
+        ...(['python3', '-c'] as const),
+        'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit(f"Python is {sys.version}")',
+      ],
+      ['python3', '-m', 'venv', '--clear', VLLM_VENV],
+      pipInstall(VLLM_VENV, ['--no-deps', '-r', path.join(VLLM_SOURCES, 'requirements.txt')]),
+      [
+        ...([path.join(VLLM_VENV, 'bin', 'python'), '-c'] as const),
+        [
+          'import sysconfig, pathlib',
+          'folder = pathlib.Path(sysconfig.get_path("purelib")) / "vllm-0.32.0+cpu.dist-info"',
+          'folder.mkdir(exist_ok=True)',
+          '(folder / "METADATA").write_text("Metadata-Version: 2.1\\nName: vllm\\nVersion: 0.32.0+cpu\\n")',
+        ].join('\n'),
+      ],
+      [
+        path.join(VLLM_VENV, 'bin', 'python'),
+        path.join(VLLM_SOURCES, 'stub_libraries.py'),
+        path.join(VLLM_VENV, 'stubs'),
+      ],
+      [
+        ...(['env', `LD_LIBRARY_PATH=${path.join(VLLM_VENV, 'stubs')}`] as const),
+        ...[path.join(VLLM_VENV, 'bin', 'python'), path.join(VLLM_SOURCES, 'random_model.py')],
+        path.join(VLLM_VENV, 'model'),
+      ],
+      [
+        ...(['env', `LD_LIBRARY_PATH=${path.join(VLLM_VENV, 'stubs')}`] as const),
+        ...[path.join(VLLM_VENV, 'bin', 'python'), '-c'],
+        `import vllm._C, xgrammar, compressed_tensors, smg_grpc_servicer; open(${JSON.stringify(VLLM_MARK)}, "w").close()`,
+      ],
+    ],
+  },
   /** A folder with the parts of Kubernetes as one program, CoreDNS and the pause image's program. Takes six minutes: for .ci/weekly. */
   'kubernetes-cluster': {
     path: CLUSTER,
@@ -338,7 +391,7 @@ function linkedFacts(facts: Readonly<Record<string, string>>): string {
 export type ToolName = keyof typeof TOOLS;
 
 /** They take many minutes, and `npm test` does not use them. */
-const RARE: readonly ToolName[] = ['jaeger', 'kubernetes-cluster', 'containerd', 'podman'];
+const RARE: readonly ToolName[] = ['jaeger', 'kubernetes-cluster', 'containerd', 'podman', 'vllm'];
 
 /** Those that `npm test` uses. */
 export const TOOL_NAMES = (Object.keys(TOOLS) as ToolName[]).filter((name) => !RARE.includes(name));

@@ -356,6 +356,37 @@ describe('Scenario: a language-model engine dies in the middle of an answer', ()
         stack.assertIdle();
       });
 
+    it('one that comes to engines that are dead already has ended none', () => {
+      start({}, ['a', 'b']);
+      const inside = ['x', 'y'].map((id) =>
+        open(aGenerateRequest({ request_id: id, tokenized: { input_ids: [8] } })),
+      );
+      for (const name of ['a', 'b']) {
+        const engine = at(name);
+        stack.settle(engine.begin().data(Buffer.concat(answer(engine).slice(0, 3))));
+      }
+      stack.answers((stream) => {
+        if (stream.header(':path')?.startsWith('/vllm.')) arrived.push(stream);
+        stream.fail(13);
+      });
+      for (const name of ['a', 'b']) stack.settle(at(name).trailers(13));
+      stack.advance(2_000);
+      assert.ok(inside.every(({ isOver }) => isOver));
+      for (let i = 0; i < 4; i++) {
+        const call = open(aGenerateRequest({ request_id: `late-${i}` }));
+        stack.advance(2_000);
+        assert.notEqual(call.reason, 'poison', `call ${i}`);
+      }
+      stack.answers((stream) => {
+        if (stream.header(':path')?.startsWith('/vllm.')) arrived.push(stream);
+        else stream.fail(12);
+      });
+      stack.advance(60_000);
+      const again = open(aGenerateRequest({ request_id: 'again' }));
+      finish(latest());
+      assert.equal(again.status, 0);
+    });
+
     it('one that gets on at each is not such a request', () => {
       start({ routes: [aStreamRoute({ retry: PATIENT })] }, ['a', 'b', 'c', 'd']);
       const request = aGenerateRequest({

@@ -1,0 +1,119 @@
+/** An engine that says nothing for this long hangs, whatever is known of it, ms. */
+export const LONGEST_SILENCE_MS = 10_000;
+/** Beyond what its longest silence says: a collection of garbage, a busy machine. */
+const MARGIN_MS = 1_000;
+/** So many times as long as its longest silence. */
+const FACTOR = 3;
+/** Silences are remembered for one to two of these, ms. */
+const WINDOW_MS = 60_000;
+const LONGEST_TRIAL_MS = 600_000;
+/** Answers that have to have begun in that time before its silence says anything: each had a prompt to be read. */
+const LEAST_ANSWERS = 20;
+/** A request of more bytes than this many times the largest is one whose prompt may take longer than any before. */
+const UNUSUAL_SIZE = 2;
+
+/**
+ * What the messages of all answers of one language-model engine say of it: it makes tokens for all of them in turn, so that where none comes
+ * for anybody it hangs, or reads a long prompt. How long it is silent while it is well is learned.
+ */
+export class EngineSilence {
+  /** When a message last came, monotonic ms. */
+  private lastMs = 0;
+  /** Answers that have begun and are not over. */
+  private running = 0;
+  /** Answers that have not begun, of requests that are larger than all before. */
+  private unusual = 0;
+  /** When an answer showed that it hangs, and nothing has come since; −1: it is not known to. */
+  private suspectMs = -1;
+  /** When its front first said that it has died, and nothing has come since; −1: it has not. */
+  private diedMs = -1;
+  /** How long a request waits that went to it after that, ms: longer each time, as it may be well again, and slow. */
+  private trialMs = LONGEST_SILENCE_MS;
+  /** In the present window and in the one before: the longest silence, the largest request and the answers that have begun. */
+  private readonly longestMs = [0, 0];
+  private readonly largestBytes = [0, 0];
+  private readonly answers = [0, 0];
+  private windowEndMs = Number.NEGATIVE_INFINITY;
+
+  /** A request of so many bytes has gone to it. True: it is unusual, until its answer begins or it is over. */
+  expect(bytes: number): boolean {
+    const isUnusual = bytes > UNUSUAL_SIZE * Math.max(this.largestBytes[0]!, this.largestBytes[1]!);
+    if (isUnusual) this.unusual++;
+    return isUnusual;
+  }
+
+  /** An unusual request has got its first message, or is over. */
+  settle(): void {
+    this.unusual--;
+  }
+
+  /** The first message of an answer. */
+  begin(bytes: number, nowMs: number): void {
+    this.message(nowMs);
+    this.running++;
+    this.answers[0]!++;
+    this.largestBytes[0] = Math.max(this.largestBytes[0]!, bytes);
+  }
+
+  /** An answer that had begun is over. */
+  end(): void {
+    this.running--;
+  }
+
+  /** Any part of an answer. */
+  message(nowMs: number): void {
+    if (nowMs >= this.windowEndMs) this.turn(nowMs);
+    if (this.running > 0 || this.suspectMs >= 0)
+      this.longestMs[0] = Math.max(this.longestMs[0]!, nowMs - this.lastMs);
+    this.lastMs = nowMs;
+    this.suspectMs = -1;
+    this.diedMs = -1;
+    this.trialMs = LONGEST_SILENCE_MS;
+  }
+
+  /** How long it may be silent, ms. */
+  get limitMs(): number {
+    if (this.unusual > 0 || this.answers[0]! + this.answers[1]! < LEAST_ANSWERS) return LONGEST_SILENCE_MS;
+    const longestMs = Math.max(this.longestMs[0]!, this.longestMs[1]!);
+    return Math.min(LONGEST_SILENCE_MS, MARGIN_MS + FACTOR * longestMs);
+  }
+
+  /** When its silence is too long, if no message comes, monotonic ms. */
+  get dueMs(): number {
+    return this.lastMs + this.limitMs;
+  }
+
+  /** An answer whose caller reads has waited for longer than that. */
+  suspect(nowMs: number): void {
+    if (this.suspectMs < 0) this.suspectMs = nowMs;
+  }
+
+  /**
+   * When a request that has no answer yet, and was sent at `sentMs`, waits in vain: others showed that the engine hangs. Infinity: nothing
+   * says so, and its prompt may take long.
+   */
+  vainMs(sentMs: number): number {
+    if (this.suspectMs < 0) return Number.POSITIVE_INFINITY;
+    return sentMs > this.suspectMs ? sentMs + this.trialMs : Math.max(this.dueMs, sentMs + MARGIN_MS);
+  }
+
+  /** A request that was sent at `sentMs` has left it. */
+  leave(sentMs: number): void {
+    if (this.suspectMs >= 0 && sentMs > this.suspectMs)
+      this.trialMs = Math.min(LONGEST_TRIAL_MS, 2 * this.trialMs);
+  }
+
+  /** Its front says that it has died, to a request that was sent at `sentMs`. True: the request may have been in it then. */
+  die(sentMs: number, nowMs: number): boolean {
+    if (this.diedMs < 0) this.diedMs = nowMs;
+    return sentMs <= this.diedMs;
+  }
+
+  private turn(nowMs: number): void {
+    for (const each of [this.longestMs, this.largestBytes, this.answers]) {
+      each[1] = each[0]!;
+      each[0] = 0;
+    }
+    this.windowEndMs = nowMs + WINDOW_MS;
+  }
+}

@@ -1,0 +1,110 @@
+/** Greedy answers that come through the mesh, compared with those of a run in which nothing failed. */
+import type { GenerateRequest } from '../../../proto/vllm-service.js';
+import { EngineStream } from '../../kit/engines/engine-client.js';
+import type { TestClient } from '../../kit/service/model-server.js';
+
+const PROMPTS = 16;
+const PROMPT_TOKENS = 48;
+/** Every vocabulary here has more. */
+const VOCABULARY = 4_000;
+export const ANSWER_TOKENS = 400;
+
+/** One answer, and when its messages came. */
+export class TimedAnswer extends EngineStream {
+  /** Monotonic ms. */
+  readonly timesMs: number[] = [];
+
+  constructor(
+    client: TestClient,
+    readonly prompt: number,
+    requestId: string,
+    maxTokens = ANSWER_TOKENS,
+  ) {
+    super(client, requestFor(prompt, requestId, maxTokens));
+    this.stream.on('data', () => this.timesMs.push(performance.now()));
+  }
+
+  /** The longest time between two messages, ms. */
+  get gapMs(): number {
+    let longest = 0;
+    for (let i = 1; i < this.timesMs.length; i++)
+      longest = Math.max(longest, this.timesMs[i]! - this.timesMs[i - 1]!);
+    return longest;
+  }
+}
+
+export function requestFor(prompt: number, requestId: string, maxTokens: number): GenerateRequest {
+  const input_ids = Array.from(
+    { length: PROMPT_TOKENS },
+    (_, i) => 3 + ((prompt * 131 + i * 17) % VOCABULARY),
+  );
+  return {
+    request_id: requestId,
+    tokenized: { input_ids },
+    sampling_params: { temperature: 0, max_tokens: maxTokens, ignore_eos: true },
+    stream: true,
+  };
+}
+
+/** What became of answers. */
+export interface Tally {
+  answers: number;
+  /** Ended with an error. */
+  lost: number;
+  /** Ended well, with tokens missing, repeated or changed. */
+  wrong: number;
+  /** Why, once each. */
+  readonly problems: Set<string>;
+}
+
+export const newTally = (): Tally => ({ answers: 0, lost: 0, wrong: 0, problems: new Set() });
+
+/** Asks for answers, and knows what they have to be. */
+export class AnswerSource {
+  private readonly expected: (readonly number[])[] = [];
+  private asked = 0;
+
+  constructor(private readonly client: TestClient) {}
+
+  /** Asks for each prompt twice, before anything fails: engines whose answers differ prove nothing. */
+  async learn(): Promise<void> {
+    const [first, again] = [await this.allAnswers(), await this.allAnswers()];
+    for (const [prompt, ids] of first.entries()) {
+      if (ids.join(' ') !== again[prompt]!.join(' '))
+        throw new Error(`two undisturbed answers to prompt ${prompt} differ`);
+      if (new Set(ids).size < ANSWER_TOKENS / 8)
+        throw new Error(`the answer to prompt ${prompt} repeats itself`);
+      this.expected.push(ids);
+    }
+  }
+
+  private async allAnswers(): Promise<(readonly number[])[]> {
+    const answers = Array.from({ length: PROMPTS }, (_, prompt) => this.ask(prompt));
+    for (const answer of answers) {
+      const error = await answer.ended;
+      if (error !== undefined) throw new Error(`an undisturbed answer failed: ${error.message}`);
+    }
+    return answers.map(({ ids }) => ids);
+  }
+
+  ask(prompt = this.asked % PROMPTS, maxTokens = ANSWER_TOKENS): TimedAnswer {
+    return new TimedAnswer(this.client, prompt, `drill-${process.pid}-${this.asked++}`, maxTokens);
+  }
+
+  async judge(answer: TimedAnswer, tally: Tally): Promise<void> {
+    const error = await answer.ended;
+    tally.answers++;
+    if (error !== undefined) {
+      tally.lost++;
+      tally.problems.add(`lost: ${error.code} ${error.details}`);
+      return;
+    }
+    const expected = this.expected[answer.prompt]!;
+    const at = expected.findIndex((id, i) => id !== answer.ids[i]);
+    if (at < 0 && answer.ids.length === expected.length) return;
+    tally.wrong++;
+    tally.problems.add(
+      `wrong: ${answer.ids.length} of ${expected.length} tokens, the first other one is ${at}`,
+    );
+  }
+}

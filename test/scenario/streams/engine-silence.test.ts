@@ -1,0 +1,149 @@
+/** A language-model engine stands still for everybody, as vLLM does when its core is frozen: its health says nothing of it. */
+import assert from 'node:assert/strict';
+import type { GenerateRequest } from '../../../proto/vllm-service.js';
+import {
+  aGenerateRequest,
+  framedRequest,
+  GENERATE,
+  messagesFor,
+  readAnswer,
+  requestIn,
+  tokensFor,
+} from '../../kit/engines/scripted-engine.js';
+import { ErrorCode } from '../../kit/http2/h2-frames.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
+import { aStreamRoute } from '../../kit/stack/stack.js';
+
+const REQUEST = aGenerateRequest();
+
+describe('Scenario: a language-model engine stands still for everybody, and its pace is known', () => {
+  let stack: UpstreamStack;
+  let arrived: PeerStream[];
+
+  const start = (names = ['a', 'b', 'c']): void => {
+    stack = new UpstreamStack(names, {
+      routes: [aStreamRoute()],
+      engine: 'vllm',
+      budget: { ratio: 1, perSecond: 1_000 },
+    });
+    arrived = [];
+    stack.answers((stream) => {
+      if (stream.header(':path')?.startsWith('/vllm.')) arrived.push(stream);
+      else stream.fail(12);
+    });
+  };
+  const open = (request: GenerateRequest = REQUEST): PeerStream =>
+    stack.call({ path: GENERATE, body: framedRequest(request) });
+  const latest = (): PeerStream => arrived.at(-1)!;
+  const answer = (stream: PeerStream): Buffer[] => messagesFor(requestIn(stream.body), () => 1);
+  const finish = (stream: PeerStream): void =>
+    void stack.settle(
+      stream
+        .begin()
+        .data(Buffer.concat(answer(stream)))
+        .trailers(0),
+    );
+  const settleAfterRetry = (): void => stack.advance(300);
+  /** So many answers, a token every 20 ms, at each of the engines in turn. */
+  const learnPace = (count = 60): void => {
+    for (let i = 0; i < count; i++) {
+      const call = open(aGenerateRequest({ request_id: `learn-${i}` }));
+      const engine = latest();
+      stack.settle(engine.begin());
+      for (const message of answer(engine)) {
+        stack.settle(engine.data(message));
+        stack.advance(20);
+      }
+      stack.settle(engine.trailers(0));
+      assert.equal(call.status, 0);
+    }
+  };
+  const begun = (): { call: PeerStream; engine: PeerStream } => {
+    const call = open(aGenerateRequest({ request_id: 'begun' }));
+    const engine = latest();
+    stack.settle(engine.begin().data(Buffer.concat(answer(engine).slice(0, 4))));
+    return { call, engine };
+  };
+  /** Calls until one of them is at `engine`; the others end. */
+  const openAt = (engine: PeerStream, request = REQUEST): { call: PeerStream; waiting: PeerStream } => {
+    for (let i = 0; i < 9; i++) {
+      const call = open({ ...request, request_id: `waits-${i}` });
+      const waiting = latest();
+      if (waiting.peer === engine.peer) return { call, waiting };
+      finish(waiting);
+    }
+    throw new Error('no call went there');
+  };
+
+  it('an answer goes on elsewhere after three times its longest silence and a second', () => {
+    start();
+    learnPace();
+    const { call, engine } = begun();
+    stack.advance(1_000);
+    assert.equal(engine.resetCode, undefined);
+    stack.advance(1_400);
+    assert.equal(engine.resetCode, ErrorCode.cancel);
+    settleAfterRetry();
+    finish(latest());
+    assert.equal(call.status, 0);
+    assert.deepEqual(
+      readAnswer(call.body).ids,
+      tokensFor(REQUEST).map(({ id }) => id),
+    );
+  });
+
+  it('a call that waits for its first token there goes elsewhere, too', () => {
+    start();
+    learnPace();
+    const { engine } = begun();
+    const { call, waiting } = openAt(engine);
+    stack.advance(4_000);
+    assert.equal(waiting.resetCode, ErrorCode.cancel);
+    settleAfterRetry();
+    assert.notEqual(latest().peer, engine.peer);
+    finish(latest());
+    assert.equal(call.status, 0);
+  });
+
+  it('a call that waits long for its first token, while others get theirs, is left alone', () => {
+    start();
+    learnPace();
+    const { engine } = begun();
+    const { call, waiting } = openAt(engine);
+    const rest = answer(engine).slice(4);
+    for (const message of rest) {
+      stack.advance(900);
+      stack.settle(engine.data(message));
+    }
+    stack.settle(engine.trailers(0));
+    stack.advance(20_000);
+    assert.equal(waiting.resetCode, undefined);
+    finish(waiting);
+    assert.equal(call.status, 0);
+  });
+
+  it('a long prompt, for which all others have to wait, is left alone, and so are they', () => {
+    start();
+    learnPace();
+    const { call, engine } = begun();
+    const long = aGenerateRequest({ tokenized: { input_ids: Array.from({ length: 2_000 }, (_, i) => i) } });
+    const { call: longCall, waiting } = openAt(engine, long);
+    stack.advance(8_000);
+    assert.deepEqual([engine.resetCode, waiting.resetCode], [undefined, undefined]);
+    stack.settle(engine.data(Buffer.concat(answer(engine).slice(4))).trailers(0));
+    finish(waiting);
+    assert.deepEqual([call.status, longCall.status], [0, 0]);
+  });
+
+  it('the only engine there is is left alone', () => {
+    start(['a']);
+    learnPace(25);
+    const { call, engine } = begun();
+    const { call: other, waiting } = openAt(engine);
+    stack.advance(30_000);
+    stack.settle(engine.data(Buffer.concat(answer(engine).slice(4))).trailers(0));
+    finish(waiting);
+    assert.deepEqual([call.status, other.status], [0, 0]);
+  });
+});

@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { EngineSilence, LONGEST_SILENCE_MS } from '../../../../sidecar/core/stats/engine-silence.js';
+
+const REQUEST_BYTES = 100;
+
+describe('EngineSilence', () => {
+  let silence: EngineSilence;
+  let nowMs: number;
+
+  /** An answer of `messages` messages, `gapMs` apart. */
+  const answer = (messages = 5, gapMs = 20): void => {
+    silence.expect(REQUEST_BYTES);
+    silence.begin(REQUEST_BYTES, nowMs);
+    for (let i = 1; i < messages; i++) {
+      nowMs += gapMs;
+      silence.message(nowMs);
+    }
+    silence.end();
+  };
+  const settleAll = (): void => {
+    // The first request of an engine is larger than all before.
+    silence.settle();
+  };
+  const learn = (count = 20, gapMs = 20): void => {
+    for (let i = 0; i < count; i++) answer(5, gapMs);
+    settleAll();
+  };
+
+  beforeEach(() => {
+    silence = new EngineSilence();
+    nowMs = 1_000_000;
+  });
+
+  it('allows the longest silence until twenty answers have begun', () => {
+    learn(19);
+    assert.equal(silence.limitMs, LONGEST_SILENCE_MS);
+    answer();
+    assert.equal(silence.limitMs, 1_060);
+  });
+
+  it('allows three times the longest silence of one or two minutes', () => {
+    learn();
+    answer(2, 500);
+    assert.equal(silence.limitMs, 2_500);
+    for (let i = 0; i < 8; i++) {
+      nowMs += 20_000;
+      for (let n = 0; n < 10; n++) answer();
+    }
+    assert.equal(silence.limitMs, 1_060);
+  });
+
+  it('never allows more than the longest', () => {
+    learn();
+    answer(2, 9_000);
+    assert.equal(silence.limitMs, LONGEST_SILENCE_MS);
+  });
+
+  it('does not take idle time for a silence', () => {
+    learn();
+    nowMs += 30_000;
+    answer();
+    assert.equal(silence.limitMs, 1_060);
+  });
+
+  it('allows the longest while a prompt is read that is larger than all before', () => {
+    learn();
+    assert.equal(silence.expect(2 * REQUEST_BYTES), false);
+    assert.equal(silence.expect(2 * REQUEST_BYTES + 1), true);
+    assert.equal(silence.limitMs, LONGEST_SILENCE_MS);
+    silence.settle();
+    assert.equal(silence.limitMs, 1_060);
+  });
+
+  it('says nothing of a request that waits for its first token, unless an answer has been cut short by silence', () => {
+    learn();
+    assert.equal(silence.vainMs(nowMs), Number.POSITIVE_INFINITY);
+    silence.begin(REQUEST_BYTES, nowMs);
+    const sentMs = nowMs + 200;
+    silence.suspect(nowMs + 1_100);
+    assert.equal(silence.vainMs(sentMs), nowMs + 1_200);
+    silence.message(nowMs + 1_300);
+    assert.equal(silence.vainMs(sentMs), Number.POSITIVE_INFINITY);
+  });
+
+  it('lets requests that come later wait longer each time, for a slow engine that is well again', () => {
+    learn();
+    silence.suspect(nowMs);
+    const waits: number[] = [];
+    for (let i = 0; i < 8; i++) {
+      const sentMs = nowMs + 10;
+      waits.push((silence.vainMs(sentMs) - sentMs) / 1_000);
+      silence.leave(sentMs);
+    }
+    assert.deepEqual(waits, [10, 20, 40, 80, 160, 320, 600, 600]);
+  });
+
+  it('learns from a silence that it took for a hang', () => {
+    learn();
+    silence.begin(REQUEST_BYTES, nowMs);
+    silence.suspect(nowMs + 1_100);
+    silence.end();
+    silence.message(nowMs + 2_000);
+    assert.equal(silence.limitMs, 7_000);
+  });
+
+  it('was not ended by a request that came after its death', () => {
+    silence.begin(REQUEST_BYTES, nowMs);
+    assert.equal(silence.die(nowMs - 5, nowMs), true);
+    assert.equal(silence.die(nowMs - 3, nowMs + 100), true);
+    assert.equal(silence.die(nowMs + 50, nowMs + 60), false);
+    silence.message(nowMs + 1_000);
+    assert.equal(silence.die(nowMs + 1_200, nowMs + 1_300), true);
+  });
+});
