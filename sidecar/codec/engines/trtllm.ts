@@ -2,7 +2,7 @@ import type { EngineCodec } from './engine-codec.js';
 
 const SERVICE = '/trtllm.TrtllmService/';
 
-/** TensorRT-LLM, experimental: not compared with a real one, so that its streams are not resumed. Its ids are cumulative. */
+/** TensorRT-LLM, experimental: not compared with a real one, so that its streams are not resumed. `complete` has all ids. */
 export const TRTLLM: EngineCodec = {
   generate: `${SERVICE}Generate`,
   abort: `${SERVICE}Abort`,
