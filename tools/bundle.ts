@@ -1,18 +1,15 @@
 /**
  * `npm run build`, after the compiler: the program in a few files, `dist/bundle/`. A sidecar starts in half the time when
  * it has not 700 modules to find and read (`npm run bench -- relay --only start`). `dist/sidecar/main.js` runs it where it
- * is not older than what the compiler wrote.
+ * is not older than what the compiler wrote. Of the model server, which is not bundled, one module gets its packages inside.
  */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { build, type Plugin } from 'esbuild';
+import { inlineParsers, REQUIRE } from './inline-parsers.js';
 import { oneLanguage } from './one-language.js';
 
 const OUT = 'dist/bundle';
-
-/** CommonJS packages ask for Node's modules by `require`, which ES modules have not. */
-const REQUIRE = `import { createRequire as makeRequire } from 'node:module';
-const require = makeRequire(import.meta.url);`;
 
 /** A module knows where it lies, and finds what lies beside it, by its own address and not by that of the bundle. */
 const ownAddress: Plugin = {
@@ -63,6 +60,7 @@ const { metafile } = await build({
   banner: { js: REQUIRE },
   plugins: [ownAddress, oneLanguage],
 });
+await inlineParsers();
 // The pages: what runs in the browser is one script and one style, which go into each document.
 const page = await build({
   entryPoints: [

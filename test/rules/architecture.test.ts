@@ -51,7 +51,7 @@ const VENDORS: VendorTable = {
   ],
   consul: ['sidecar/discovery/consul/client/client.ts'],
   'onnx-proto': ['services/onnx/graph.ts'],
-  esbuild: ['tools/bundle.ts', 'tools/one-language.ts', 'tools/pack/inline-zod.ts', 'tools/pack/squeeze.ts'],
+  esbuild: ['tools/bundle.ts', 'tools/one-language.ts', 'tools/inline-parsers.ts', 'tools/pack/squeeze.ts'],
   'onnxruntime-node': ['services/model-server/network/session.ts'],
   pino: ['sidecar/runtime/log/logger.ts'],
   pngjs: ['sidecar/cli/infer/image.ts'],
@@ -63,11 +63,11 @@ const VENDORS: VendorTable = {
     'sidecar/cli/deploy/inject-yaml.ts',
     'services/fetch/card.ts',
     'services/model-server/authoring/renewed-card.ts',
-    'services/model-server/models/card.ts',
+    'services/model-server/models/parsers.ts',
     'sidecar/config/',
     'tools/observe/rules-file.ts',
   ],
-  zod: ['services/model-server/models/card.ts', 'sidecar/config/', 'tools/'],
+  zod: ['services/model-server/models/parsers.ts', 'sidecar/config/', 'tools/'],
 };
 
 /** The OpenAI service is a package of its own, with dependencies of its own. */

@@ -9,8 +9,9 @@ export interface ImportClosure {
   readonly packages: readonly string[];
 }
 
-/** An import that stands at the start of a line or in a call, as the compiler writes them; words in comments do not. */
-const IMPORT = /^(?:import|export)\s(?:[^'";]*?\sfrom\s)?'([^'\n]+)'|\bimport\('([^'\n]+)'\)/gm;
+/** An import that stands at the start of a line or in a call, as the compiler and esbuild write them; words in comments do not. */
+const IMPORT =
+  /^(?:import|export)\s(?:[^'";]*?\sfrom\s)?(?:'([^'\n]+)'|"([^"\n]+)")|\bimport\('([^'\n]+)'\)/gm;
 
 /**
  * Follows the imports of ES modules from `entries`. A relative import leads to a file, any other to a package.
@@ -26,8 +27,8 @@ export function importClosure(
   const walk = (file: string): void => {
     if (files.has(file)) return;
     files.add(file);
-    for (const [, from, called] of read(file).matchAll(IMPORT)) {
-      const target = (from ?? called)!;
+    for (const [, from, quoted, called] of read(file).matchAll(IMPORT)) {
+      const target = (from ?? quoted ?? called)!;
       if (target.startsWith('.')) walk(join(dirname(file), target));
       else if (!target.startsWith('node:')) packages.add(packageOf(target));
     }

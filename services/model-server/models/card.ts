@@ -3,10 +3,9 @@
  * Unknown keys are refused, and every problem is named; nothing here touches the model itself.
  */
 
-import { parse } from 'yaml';
-import { z } from 'zod';
 import { numbersOfBlock } from '../../../proto/golden-values.js';
 import { messageOf } from '../rpc.js';
+import { parse, z } from './parsers.js';
 
 /** What the reference and the JSON Schema say of a key of model.yaml. */
 export interface KeyDoc {

@@ -24,6 +24,11 @@ describe('importClosure', () => {
     });
   });
 
+  it('follows imports as esbuild writes them', () => {
+    const read = reader({ 'a.js': 'import { b as c } from "./b.js";\nimport "package";\n', 'b.js': '' });
+    assert.deepEqual(importClosure(['a.js'], read), { files: ['a.js', 'b.js'], packages: ['package'] });
+  });
+
   it('takes no text of a program for an import', () => {
     const text =
       "export const PREFACE = 'PRI * HTTP/2.0';\nexport const from = 'x', of = [from, 'y'];\n// from 'z'\n";
