@@ -4,12 +4,11 @@
  */
 
 import { execFile } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '../../kit/interop/programs.js';
 import { startPair } from '../../kit/process/sidecars.js';
 
 const PEER = fileURLToPath(new URL('peer.js', import.meta.url));
@@ -100,15 +99,6 @@ async function report(
   const args = ['--conf', config, '--mode', mode, '--max-servers', '1', ...known, '--', ...command];
   const output = await execute(binary, args);
   return { ...parseReport(output), elapsedMs: performance.now() - startedMs };
-}
-
-/** A port that is free now, for a program that cannot say which one it took before it is called. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
 }
 
 /** JSON is YAML. */

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { afterTest } from '../../kit/mocha/after-test.js';
 import { scratchForEach } from '../../kit/mocha/scratch.js';
 import { Mesh } from '../../kit/process/outrider.js';
-import { isRunning, processesWith, until } from '../../kit/process/processes.js';
+import { childrenOf, isRunning, processesWith, until } from '../../kit/process/processes.js';
 import { SidecarProcess, TINY_MODEL } from '../../kit/process/sidecars.js';
 
 const GONE_MS = 10_000;
@@ -93,6 +93,9 @@ describe('what a model has started', function () {
   it('goes on while a successor takes over: only that of the predecessor ends', async () => {
     const mark = `d${process.pid}`;
     const { sidecar, server } = await start('tiny', mark);
+    const guardian = await until('it has a guardian', () =>
+      childrenOf(sidecar.pid).find((pid) => processesWith('outrider-guardian tiny-').includes(pid)),
+    );
     process.kill(sidecar.pid, 'SIGUSR2');
     const successor = await until('a successor accepts', () => {
       return Number(/"successor":(\d+)/.exec(sidecar.output)?.[1]);
@@ -103,7 +106,7 @@ describe('what a model has started', function () {
     const [next, ...more] = serversOf(mark);
     assert.deepEqual(more, []);
     // The guardian of the predecessor has nothing left to do once it is gone.
-    await until('its guardian is gone', () => processesWith('outrider-guardian tiny-').length === 1);
+    await gone(guardian);
     assert.deepEqual([isRunning(successor), isRunning(next!)], [true, true]);
     process.kill(successor, 'SIGKILL');
     await gone(next!);

@@ -101,7 +101,7 @@ ${more}`;
       }
     }, 5);
     const sidecar = await starting.finally(() => clearInterval(timer));
-    assert.ok(early >= 3, `${early} came before it listened`);
+    assert.ok(early > 0, 'none came before it listened');
     writeFileSync(path, file('info').replace('"127.0.0.1:1"', '"127.0.0.1:1","127.0.0.1:2"'));
     await until('it reads the file again', () => sidecar.output.includes('configuration reloaded'), 60_000);
     await until('the edit is in force', async () => (await sidecar.report()).endpoints.length === 2);

@@ -4,13 +4,13 @@
  */
 
 import { closeSync, openSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { RestartBackoff } from '../../../core/retry/backoff.js';
 import { systemRandom } from '../../../runtime/random.js';
 import { systemClock } from '../../../runtime/time/clock.js';
 import { ChildProcessHandle } from '../../../supervise/child-process.js';
 import { CommandFailure } from '../../failure.js';
+import { PortAllocator } from '../../up/port-allocator.js';
 import { type ArmWorld, REPLICAS } from './arm.js';
 import { modelArgv } from './model-argv.js';
 
@@ -101,14 +101,10 @@ export async function untilServing({ control }: Pick<ArmWorld, 'control'>): Prom
   }
 }
 
-/** A port of loopback that is free now. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { readonly port: number };
-      server.close(() => resolve(port));
-    });
-  });
+/** A port of loopback that is free now, and that no outgoing connection takes before it is used. */
+export async function freePort(): Promise<number> {
+  const ports = new PortAllocator();
+  const port = await ports.find('127.0.0.1');
+  await ports.release();
+  return port;
 }
