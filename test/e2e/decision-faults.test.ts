@@ -26,7 +26,7 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   // On a manual clock, with more calls or for longer.
   'in-vain': ['scenario/retries/late-attempts', 'scenario/models/overload'],
   slow: ['scenario/outliers/slow-endpoint', 'scenario/outliers/gray-failures'],
-  frozen: ['scenario/outliers/replica-frozen', 'e2e/sidecar/infer-while-frozen', 'e2e/decision-faults'],
+  frozen: ['scenario/outliers/replica-frozen', 'e2e/sidecar/infer-while-frozen'],
   pair: ['scenario/outliers/max-ejection-boundary'],
   poison: ['scenario/retries/poison'],
   'client-errors': ['scenario/outliers/one-endpoint-fails', 'unit/core/retry/decide-retry'],
@@ -41,14 +41,14 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   stall: ['scenario/outliers/stalled-process'],
   fallback: ['scenario/retries/falling-back'],
   'model-gone': ['scenario/models/model-gone'],
-  // By another row: a dark line is that of `partition`, as is a replica that stands still.
-  'black-hole': ['scenario/outliers/replica-frozen', 'e2e/decision-faults'],
+  // A dark line is that of the drill `partition` of `outrider chaos`.
+  'black-hole': ['scenario/outliers/replica-frozen', 'e2e/chaos'],
   // Its goodput lies so near its bound that a short run says nothing: found 82.8 % to 89.5 % of the capacity.
   'overload-5': ['bench/overload/main'],
 };
 
 /** For their full times alone, by `npm run faults -- decisions` in .ci/nightly: a short run of each takes ten seconds and more. */
-const AT_NIGHT: readonly string[] = ['half-open', 'lossy', 'memory', 'long-streams'];
+const AT_NIGHT: readonly string[] = ['half-open', 'lossy', 'memory', 'long-streams', 'partition'];
 
 describe('faults under load', function () {
   this.timeout(240_000);

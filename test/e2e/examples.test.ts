@@ -30,10 +30,10 @@ import { requireModels } from '../kit/service/made-models.js';
 const run = promisify(execFile);
 const PARCEL = join(REPOSITORY, 'services/ocr/samples/parcel.png');
 /**
- * By night: the README's test runs demo.yaml and resilient.yaml as they are, and each model of models.yaml has tests of
- * its own in test/stack/services.
+ * By night: the README's test runs demo.yaml and resilient.yaml as they are, test/e2e/up/consul runs meshes on an agent of
+ * their own, and each model of models.yaml has tests of its own in test/stack/services.
  */
-const AT_NIGHT: ReadonlySet<string> = new Set(['demo.yaml', 'resilient.yaml', 'models.yaml']);
+const AT_NIGHT: ReadonlySet<string> = new Set(['demo.yaml', 'resilient.yaml', 'consul.yaml', 'models.yaml']);
 /** What a sidecar says once it listens. */
 const LISTENS = /^outrider \S+ \S+: .* on /m;
 
@@ -67,10 +67,6 @@ describe('the example files, as written', function () {
     const { call } = await discarded(Mesh.open('mesh-config/demo.yaml')).ready();
     assert.deepEqual(call, { digits: '127.0.0.1:8800', 'digits-lite': '127.0.0.1:8801' });
     for (const target of Object.values(call)) await infersSeven(target);
-  });
-
-  it('demo.yaml: is what `outrider up` runs where there is no clone', async () => {
-    await infersSeven((await discarded(Mesh.elsewhere()).ready()).call['digits']!);
   });
 
   example('resilient.yaml', 'the mesh answers, and all its replicas pass their checks soon', async () => {

@@ -58,7 +58,7 @@ intentions: [{ from: app, to: mine, action: allow }]
   });
   beforeEach(async () => {
     load = ModelLoad.start(client, { callers: 3 });
-    await until('calls go through', () => load.ok > 20);
+    await until('calls go through', () => load.ok > 10);
   });
   afterEach(() => load.stop());
 
@@ -73,7 +73,7 @@ intentions: [{ from: app, to: mine, action: allow }]
   /** The load goes on, and nothing of it has failed. */
   const goesOn = async (): Promise<void> => {
     const { ok } = load;
-    await until('calls go on', () => load.ok > ok + 50);
+    await until('calls go on', () => load.ok > ok + 20);
     assert.deepEqual(load.failures, []);
   };
 
@@ -110,7 +110,7 @@ intentions: [{ from: app, to: mine, action: allow }]
     writeFileSync(copy, bytes.subarray(0, 1_000));
     for (let i = 1; i <= 6; i++) {
       const { ok } = load;
-      await until('a while passes', () => load.ok > ok + 60);
+      await until('a while passes', () => load.ok > ok + 20);
       appendFileSync(copy, bytes.subarray(i * 1_000, (i + 1) * 1_000));
     }
     await until('version 4 has failed', async () => (await states()).join() === '2 ready,4 failed', 30_000);
@@ -215,7 +215,7 @@ intentions: [{ from: app, to: '*', action: allow, control_methods: [${REPOSITORY
   it('is not watched: a new version is served when it is asked for, and no call fails meanwhile', async () => {
     cpSync(version(1), version(2), { recursive: true });
     const { ok } = load;
-    await until('a while passes', () => load.ok > ok + 100);
+    await until('a while passes', () => load.ok > ok + 40);
     assert.deepEqual(load.versions, ['1']);
     await command(REPOSITORY_LOAD, 'digits');
     await until('version 2 answers', () => load.versions.includes('2'));

@@ -97,7 +97,7 @@ describe('Models of an instance in Consul', function () {
       return endpoints.some((each) => each.models?.includes('other') === true);
     });
     const others = ModelLoad.start(client, { callers: 2, model: 'other' });
-    await until('calls for it', () => others.ok > 100);
+    await until('calls for it', () => others.ok > 40);
     await others.stop();
     assert.deepEqual([others.failures, load.failures], [[], []]);
     assert.equal(await caller.metric('outrider_model_misses_total', { reason: 'unclaimed' }), 0);
@@ -108,7 +108,7 @@ describe('Models of an instance in Consul', function () {
     rmSync(models(1, 'other'), { recursive: true });
     await knownAs('digits:1 | digits:1');
     const { ok } = load;
-    await until('calls go on', () => load.ok > ok + 100);
+    await until('calls go on', () => load.ok > ok + 40);
     assert.deepEqual(load.failures, []);
   });
 

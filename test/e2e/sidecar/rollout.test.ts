@@ -48,7 +48,7 @@ intentions: [{ from: app, to: mine, action: allow }]
     facts = await mesh.ready();
     admin = facts.sidecars.filter(({ role }) => role === 'replica').map((each) => each.admin);
     client = new TestClient(facts.call['mine']!);
-    load = ModelLoad.start(client, { callers: 2, pauseMs: 3 });
+    load = ModelLoad.start(client, { callers: 2, pauseMs: 12 });
     mixed = await MixedLoad.start({ target: facts.call['mine']!, perSecond: 20 });
     await until('calls go through', () => load.ok > 20);
   });
@@ -98,10 +98,11 @@ intentions: [{ from: app, to: mine, action: allow }]
     putOddVersion(model, '1', '3', 'agrees-60');
     const { code, stdout, stderr } = await start('3');
     assert.equal(code, 1, stdout + stderr);
-    assert.match(
-      stdout,
-      /rejected · 0 of 2 replicas · mine-1: [5-7]\d(\.\d)? % of \d+ answers agree \(\d+\), expected 98 %/,
-    );
+    // How many are compared before the first wrong ones are enough, is chance.
+    const figure =
+      /rejected · 0 of 2 replicas · mine-1: (\d+(?:\.\d)?) % of \d+ answers agree \(\d+\), expected 98 %/;
+    assert.match(stdout, figure);
+    assert.ok(Number(figure.exec(stdout)![1]) < 98, stdout);
     assert.deepEqual(await served(), ['2 serving,3 rejected', '2 serving']);
     assert.deepEqual(load.versions, ['1', '2']);
     assert.deepEqual([load.failures, mixed.failures], [[], []]);

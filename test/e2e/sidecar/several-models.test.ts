@@ -176,10 +176,11 @@ intentions: [{ from: app, to: mine, action: allow }]
 
     it('are not ended by the one that does not load', async () => {
       // Longer than `start_timeout`, which ends a process that serves nothing.
-      while (performance.now() < startedMs + START_TIMEOUT_MS + 1_000) {
+      await until('that time has passed', async () => {
         await digits();
         await refused('broken');
-      }
+        return performance.now() > startedMs + START_TIMEOUT_MS + 1_000;
+      });
       const restarts = (await models()).map((model) => model.restarts);
       assert.deepEqual(restarts, [0, 0, 0]);
     });

@@ -123,9 +123,8 @@ export class Mesh {
     private readonly scratch: Scratch,
     args: readonly string[],
     env: Record<string, string> = {},
-    cwd = REPOSITORY,
   ) {
-    this.child = startOutrider(['up', '--json', ...args], { ...env, TMPDIR: scratch.path }, cwd);
+    this.child = startOutrider(['up', '--json', ...args], { ...env, TMPDIR: scratch.path });
     this.child.stdout!.setEncoding('utf8').on('data', (part: string) => this.read(part));
     this.outcome = outcomeOf(this.child);
     void this.outcome.then(() => {
@@ -142,12 +141,6 @@ export class Mesh {
   /** The same of a file as it lies there; relative paths of the command line start in the clone. */
   static open(path: string, more: readonly string[] = [], env: Record<string, string> = {}): Mesh {
     return new Mesh(new Scratch(), [path, ...more], env);
-  }
-
-  /** `up` without a file, in a folder with nothing in it. */
-  static elsewhere(): Mesh {
-    const scratch = new Scratch();
-    return new Mesh(scratch, [], {}, scratch.path);
   }
 
   get pid(): number {

@@ -2,7 +2,7 @@
  * A model service of a chain, run as a program by `outrider up`: `ADDRESS LOG [NEXT] [FAILURES]`. With NEXT it passes each
  * ModelInfer on to that upstream, by a stock client, with what is left of the deadline and the caller's trace context and
  * nothing else, and gives the answer or the status of it. Without NEXT it answers by itself, and fails: FAILURES is
- * `never`, `always` or `second` (every second one). Each call is a line of LOG: `SERVICE CALL-LEFT-MS TRACE`.
+ * `never`, `asked` (requests that say "fail") or `second` (every second one). Each call is a line of LOG: `SERVICE CALL-LEFT-MS TRACE`.
  */
 
 import { appendFileSync } from 'node:fs';
@@ -53,7 +53,8 @@ const infer = method(INFER, (call, reply) => {
   const leftMs = Number(deadline) - Date.now();
   appendFileSync(log, `${service} ${Math.round(leftMs)} ${trace.get('traceparent').join()}\n`);
   if (client === undefined) {
-    const isFailure = failures === 'always' || (failures === 'second' && calls % 2 === 0);
+    const isFailure =
+      (failures === 'asked' && String(call.request) === 'fail') || (failures === 'second' && calls % 2 === 0);
     if (isFailure) reply({ code: status.UNAVAILABLE, details: `${service} fails on purpose` });
     else reply(null, call.request);
     return;

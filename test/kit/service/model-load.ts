@@ -1,5 +1,6 @@
 /** Calls to a model one after the other, with a short pause, from several callers at once, and how they ended. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { EFFORT } from '../mocha/effort.js';
 import type { TestClient } from './model-server.js';
 
 /** The failures that are kept, at most. */
@@ -9,7 +10,7 @@ interface LoadOptions {
   readonly callers: number;
   /** Default `digits`. */
   readonly model?: string;
-  /** Between two calls of a caller. Default 10: some hundred calls a second take no core that the tested processes need. */
+  /** Between two calls of a caller. Default 30, by night 10: each call takes two milliseconds of CPU time in all processes. */
   readonly pauseMs?: number;
 }
 
@@ -30,7 +31,10 @@ export class ModelLoad {
     private readonly pauseMs: number,
   ) {}
 
-  static start(client: TestClient, { callers, model = 'digits', pauseMs = 10 }: LoadOptions): ModelLoad {
+  static start(
+    client: TestClient,
+    { callers, model = 'digits', pauseMs = EFFORT > 1 ? 10 : 30 }: LoadOptions,
+  ): ModelLoad {
     const load = new ModelLoad(client, model, pauseMs);
     load.running = Promise.all(Array.from({ length: callers }, () => load.run()));
     return load;

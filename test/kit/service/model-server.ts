@@ -19,7 +19,7 @@ import {
 import { type Method, protocols } from '../../../proto/load.js';
 import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
 import { type ModelServerOptions, startModelServer } from '../../../services/model-server/server.js';
-import { SERVER_NAMES } from '../../../services/model-server/transport/servers.js';
+import { SERVER_NAMES, type ServerName } from '../../../services/model-server/transport/servers.js';
 import { packageRoot } from '../process/package-root.js';
 
 export class TestClient {
@@ -70,11 +70,14 @@ export class TestClient {
 
 export type Harness = Awaited<ReturnType<typeof startHarness>>;
 
-/** The tests of `suite` over each server that can carry the calls; it gets `startHarness` for that one. */
-export function describeOverServers(title: string, suite: (start: typeof startHarness) => void): void {
+/** The tests of `suite` over each server that can carry the calls; it gets `startHarness` for that one, and its name. */
+export function describeOverServers(
+  title: string,
+  suite: (start: typeof startHarness, server: ServerName) => void,
+): void {
   for (const server of SERVER_NAMES)
     describe(`${title}, over ${server}`, () =>
-      suite((models, only = [], more = {}) => startHarness(models, only, { server, ...more })));
+      suite((models, only = [], more = {}) => startHarness(models, only, { server, ...more }), server));
 }
 
 /** A server over `models`, or those of them that `only` names, loaded. */

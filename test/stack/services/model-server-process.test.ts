@@ -237,7 +237,7 @@ describe('the process of a model server', () => {
     ];
     const bad = (i: number) => kinds[i % kinds.length]!().catch(() => undefined);
     const round = async () => {
-      for (let i = 0; i < 1000; i += 20) await Promise.all(Array.from({ length: 20 }, (_, n) => bad(i + n)));
+      for (let i = 0; i < 500; i += 20) await Promise.all(Array.from({ length: 20 }, (_, n) => bad(i + n)));
     };
     await round();
     const [handlesBefore, mbBefore] = [handles(), rssMb()];
