@@ -22,7 +22,7 @@ import {
   type ReaderPlan,
   type ReplicaPlan,
 } from './plan.js';
-import { DENSITIES, drawShares, MOST_SHARE } from './themes.js';
+import { DENSITIES, drawShares, type Load, MOST_SHARE } from './themes.js';
 
 /** Calls that show whether the mesh is as it was before, and how long after the faults they begin. */
 const LAST_CALLS = 30;
@@ -44,6 +44,7 @@ class Draw {
   /** Switched on by reloads only. */
   private readonly later = new Set<Feature>();
   private readonly profile: LoadProfile;
+  private readonly load: Load;
 
   constructor(
     private readonly seed: number,
@@ -51,7 +52,8 @@ class Draw {
   ) {
     this.dice = new Dice(seed, 'plan');
     this.profile = new LoadProfile(this.dice.of('profile'));
-    const { isCalm, shareOf } = drawShares(this.dice);
+    const { isCalm, shareOf, load } = drawShares(this.dice);
+    this.load = load;
     for (const name of Object.keys(FEATURES)) {
       const isOn = this.dice.of(name).chance(shareOf(name as Feature));
       if (!isOn || (only !== undefined && !only.includes(name))) continue;
@@ -77,7 +79,7 @@ class Draw {
 
   plan(): Plan {
     const { dice, seed } = this;
-    const forMs = dice.pick([4_000, 8_000, 20_000]);
+    const forMs = dice.pick(this.load === 'steady' ? [8_000, 20_000] : [4_000, 8_000, 20_000]);
     const replicas = this.replicas();
     const callers = this.callers(replicas);
     const calls = this.calls(callers, forMs);
@@ -158,7 +160,7 @@ class Draw {
 
   /** Calls that each of them runs at once. */
   private get parallel(): number {
-    return this.dice.of('replica').pick([1, 2, 4, 8]);
+    return this.dice.of('replica').pick(this.load === 'steady' ? [1, 2, 2, 4] : [1, 2, 4, 8]);
   }
 
   private replicas(): ReplicaPlan[] {
@@ -388,9 +390,9 @@ class Draw {
   private calls(callers: readonly CallerPlan[], forMs: number): CallPlan[] {
     const dice = this.dice.of('load');
     const isOverloaded = this.has('overload');
-    const perSecond = dice.pick([10, 30, 80]);
+    const perSecond = dice.pick(this.load === 'steady' ? [30, 80, 80] : [10, 30, 80]);
     const count = Math.min(
-      this.has('mixed-durations') ? 700 : isOverloaded ? 600 : 400,
+      this.has('mixed-durations') || this.load === 'steady' ? 700 : isOverloaded ? 600 : 400,
       Math.floor((forMs / 1_000) * perSecond),
     );
     const calls: CallPlan[] = [];

@@ -6,7 +6,25 @@ import type { Dice } from '../dice.js';
 import { FEATURES, type Feature } from './features.js';
 import { HARMS } from './plan.js';
 
-const THEMES: readonly (readonly Feature[])[] = [
+/** How many calls a run has. `steady`: many a second, for 8 s at least, beside few places at each replica. */
+export type Load = 'steady' | 'usual';
+
+interface Theme {
+  readonly features: readonly Feature[];
+  /** A run has all of its features, and this load: what they do together shows in no other. */
+  readonly load?: Load;
+}
+
+/** Which replica gets a call. Without its load, about one run in thirty has enough calls beside few enough long ones. */
+const OF_LOAD: readonly Theme[] = [
+  { features: ['mixed-durations'], load: 'steady' },
+  { features: ['mixed-durations', 'retry'], load: 'steady' },
+  // Too many calls for a replica, and room at another one. The retry budget is soon used up.
+  { features: ['short-queue', 'slow-model', 'round-robin', 'small-budget'], load: 'steady' },
+  { features: ['short-queue', 'mixed-durations', 'round-robin', 'small-budget', 'retry'], load: 'steady' },
+];
+
+const OTHERS: readonly (readonly Feature[])[] = [
   // Streams that another replica begins again.
   [
     ...(['retry', 'resumable', 'deterministic', 'token-streams'] as const),
@@ -27,11 +45,6 @@ const THEMES: readonly (readonly Feature[])[] = [
     ...(['large-messages', 'slow-readers', 'stopped-readers', 'deadlines', 'tiny-windows'] as const),
     ...(['small-kernels', 'streams', 'uploads', 'bidi', 'cancels', 'idle-timeout'] as const),
   ],
-  // Which replica gets a call.
-  ['mixed-durations', 'retry'],
-  // Too many calls for a replica, and room at another one.
-  ['short-queue', 'slow-model', 'round-robin', 'small-budget', 'retry'],
-  ['short-queue', 'mixed-durations', 'round-robin', 'small-budget'],
   // Who waits, and for how long.
   [
     ...(['short-queue', 'mixed-durations', 'bursts', 'several-callers', 'priority', 'fair'] as const),
@@ -46,6 +59,15 @@ const THEMES: readonly (readonly Feature[])[] = [
   [
     ...(['retry', 'hedge', 'mirror', 'fallback-upstream', 'last-good', 'attempt-timeout'] as const),
     ...(['failing-model', 'freeze-model', 'small-hold', 'small-replay', 'deadlines'] as const),
+  ],
+  // Two attempts beside each other, and long answers of either.
+  ['hedge', 'attempt-timeout', 'large-messages', 'slow-model', 'failing-model', 'mixed-durations'],
+  // Copies of requests that are still to be sent.
+  ['mirror', 'stall-connection', 'small-kernels', 'ragged-links', 'large-messages', 'slow-links', 'retry'],
+  // Requests that wait for a stream when the connection ends.
+  [
+    ...(['few-streams', 'uploads', 'bidi', 'small-replay', 'large-messages', 'bursts', 'retry'] as const),
+    ...(['break-connection', 'kill-sidecar', 'max-age'] as const),
   ],
   // Replicas that fail and come back.
   [
@@ -81,6 +103,8 @@ const THEMES: readonly (readonly Feature[])[] = [
   ],
 ];
 
+const THEMES: readonly Theme[] = [...OF_LOAD, ...OTHERS.map((features) => ({ features }))];
+
 const THEME_SHARE = 0.6;
 /** Of runs with a theme: those that have a feature of it, and what is left of the share of another one: a third are of nothing else. */
 const IN_THEME = [0.65, 0.85, 1];
@@ -93,6 +117,7 @@ export const MOST_SHARE = 0.85;
 
 export interface Shares {
   readonly isCalm: boolean;
+  readonly load: Load;
   shareOf(feature: Feature): number;
 }
 
@@ -102,12 +127,18 @@ export function drawShares(dice: Dice): Shares {
   const density = dice.of('density').pick(DENSITIES);
   const focus = dice.of('theme');
   if (!focus.chance(THEME_SHARE))
-    return { isCalm, shareOf: (feature) => Math.min(MOST_SHARE, FEATURES[feature] * density) };
-  const theme: ReadonlySet<Feature> = new Set(focus.pick(THEMES));
+    return {
+      isCalm,
+      load: 'usual',
+      shareOf: (feature) => Math.min(MOST_SHARE, FEATURES[feature] * density),
+    };
+  const { features, load = 'usual' } = focus.pick(THEMES);
+  const theme: ReadonlySet<Feature> = new Set(features);
   const beside = focus.pick(BESIDE_THEME);
-  const within = focus.of('within').pick(IN_THEME);
+  const within = load === 'steady' ? 1 : focus.of('within').pick(IN_THEME);
   return {
     isCalm: !HARMS.some((kind) => theme.has(kind)),
+    load,
     shareOf: (feature) => (theme.has(feature) ? within : FEATURES[feature] * beside),
   };
 }
