@@ -4,9 +4,9 @@ import { Status } from '../core/outcome/status.js';
 import type { MethodList } from '../core/routing/method-kinds.js';
 import { makeField } from '../http2/hpack/field.js';
 import { type HeaderBlock, StableList } from '../http2/hpack/header-list.js';
-import { NO_FIELDS, type Stream, type StreamOwner } from '../http2/stream.js';
+import { NO_FIELDS, type Stream } from '../http2/stream.js';
 import { type LocalReply, messageField, replyHeaders } from '../relay/local-reply.js';
-import { FIRST_WINDOW } from '../transport/memory-budget.js';
+import { ReadToEnd } from '../transport/read-to-end.js';
 import type { Session } from '../transport/session.js';
 
 const HEAD = StableList.of([makeField(':status', '200'), makeField('content-type', 'application/grpc')]);
@@ -63,34 +63,20 @@ export class MethodLists {
   }
 }
 
-/** The stream of one question, read to its end: nothing in it matters. */
-class ListStream implements StreamOwner {
+/** The stream of one question, read to its end: nothing in it matters. That of a peer that may not ask is answered at once. */
+class ListStream extends ReadToEnd {
   constructor(
     private readonly lists: MethodLists,
-    private readonly session: Session,
+    session: Session,
     stream: Stream,
     private readonly refusal: LocalReply | null,
     ended: boolean,
   ) {
-    stream.owner = this;
-    if (ended) this.answer(stream);
+    super(session, stream);
+    if (ended || refusal !== null) this.answer(stream);
   }
 
-  onHeaders(): void {}
-
-  onData(stream: Stream, _buffer: Buffer, start: number, end: number, ended: boolean): void {
-    if (ended) this.answer(stream);
-    else this.session.connection.credit(stream, end - start, FIRST_WINDOW);
-  }
-
-  onTrailers(stream: Stream): void {
-    this.answer(stream);
-  }
-
-  onEnding(): void {}
-  onSent(): void {}
-
-  private answer(stream: Stream): void {
+  protected reply(stream: Stream): void {
     this.lists.answer(this.session, stream, this.refusal);
   }
 }

@@ -3,8 +3,8 @@
 import type { HeaderView } from '../http2/header-view.js';
 import { makeField } from '../http2/hpack/field.js';
 import { StableList } from '../http2/hpack/header-list.js';
-import { NO_FIELDS, type Stream, type StreamOwner } from '../http2/stream.js';
-import { FIRST_WINDOW } from './memory-budget.js';
+import { NO_FIELDS, type Stream } from '../http2/stream.js';
+import { ReadToEnd } from './read-to-end.js';
 import type { Session } from './session.js';
 
 const HEADERS: StableList = StableList.of([
@@ -19,31 +19,13 @@ export function isGrpcRequest(facts: HeaderView): boolean {
 }
 
 /** A request that is not gRPC: read to its end, then answered with status 415 and a sentence. */
-export class RejectedStream implements StreamOwner {
-  constructor(
-    private readonly session: Session,
-    stream: Stream,
-    ended: boolean,
-  ) {
-    stream.owner = this;
-    if (ended) this.reply(stream);
+export class RejectedStream extends ReadToEnd {
+  constructor(session: Session, stream: Stream, ended: boolean) {
+    super(session, stream);
+    if (ended) this.answer(stream);
   }
 
-  onHeaders(): void {}
-
-  onData(stream: Stream, _buffer: Buffer, start: number, end: number, ended: boolean): void {
-    if (ended) this.reply(stream);
-    else this.session.connection.credit(stream, end - start, FIRST_WINDOW);
-  }
-
-  onTrailers(stream: Stream): void {
-    this.reply(stream);
-  }
-
-  onEnding(): void {}
-  onSent(): void {}
-
-  private reply(stream: Stream): void {
+  protected reply(stream: Stream): void {
     this.session.connection.sendHeaders(stream, HEADERS, NO_FIELDS, false);
     this.session.connection.sendData(stream, BODY, 0, BODY.length, true);
   }

@@ -38,6 +38,12 @@ describe('The methods of a model', () => {
     assert.equal(ask().status, 0, 'it has started anew, and does');
   });
 
+  it('a question of a peer that may not ask is answered before its end', () => {
+    start();
+    const question = stack.call({ path: LIST_METHODS, body: null }, stack.caller('stranger'));
+    assert.equal(question.status, 7);
+  });
+
   it('a question that is a stream of bytes is read to its end, and answered', () => {
     start();
     stack.side.inbound.state.describe(LIST);

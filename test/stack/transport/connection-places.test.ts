@@ -80,6 +80,24 @@ describe('A listener whose places are all taken', () => {
     assert.deepEqual(hits(), { connections: 1, 'displaced-connections': 1 });
   });
 
+  it('gives the place of one whose request is not gRPC and does not end', () => {
+    start();
+    const [holder] = some(1) as [Application];
+    const request = stack.settle(holder.call({ body: null, contentType: 'application/json' }).data(PART));
+    const busy = some(PLACES - 1);
+    const calls = stack.settle(busy.map((app) => app.call()));
+    stack.advance(STALLED_MS + 100);
+    assertServes(connect());
+    assert.deepEqual([holder, ...busy].map(isIn), [false, true, true]);
+    assert.equal(request.status, -1);
+    for (const each of stack.backend('a').requests) each.reply();
+    stack.run();
+    assert.deepEqual(
+      calls.map(({ status }) => status),
+      [0, 0],
+    );
+  });
+
   it('gives none of a connection with a call that waits for its model, also beside one that has stalled', () => {
     start();
     const apps = some(PLACES);
