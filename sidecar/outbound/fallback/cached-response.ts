@@ -7,11 +7,13 @@ import { markDegraded } from './step.js';
 
 /**
  * Step `last-good`: the last good response to the same request. It is looked up by all of the request, so that the call
- * waits until that is here, and the step is asked again.
+ * waits until that is here, and the step is asked again. Of a request that is longer than what is kept of one no response is stored, so
+ * that such a call is not kept waiting, nor is more of it.
  */
 export function cachedResponse(call: OutboundCall, fallback: FallbackState): Next {
   const { responseCache } = fallback.methodState;
   if (responseCache === null || responseCache.size === 0) return Next.continue;
+  if (!call.isReplayable) return Next.continue;
   if (!call.requestEnded) {
     fallback.isWaiting = true;
     fallback.step--;

@@ -56,7 +56,7 @@ export function leaveUpstream(call: OutboundCall): void {
 /** More of the request is here, or all of it: a step that waited for it is asked again. */
 export function onFallbackRequest(call: OutboundCall, fallback: FallbackState): void {
   if (!fallback.isWaiting) return;
-  if (!call.requestEnded && call.isWhole) return creditRequest(call, call.requestBytes);
+  if (!call.requestEnded && call.isReplayable) return creditRequest(call, call.requestBytes);
   fallback.isWaiting = false;
   fallback.home.nextStep(call);
 }

@@ -31,6 +31,7 @@ const NO_CALLER = {
   cannotSend: () => false,
   connection: {
     peerHeaderBytes: UNLIMITED,
+    isBehind: () => false,
     sendHeaders() {},
     sendData: take,
     passData: take,

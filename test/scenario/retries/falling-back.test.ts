@@ -334,7 +334,7 @@ describe('Scenario: a call falls back', () => {
       ];
       const traced = (n: number): CallOptions => ({
         timeout: `${10 + n}S`,
-        metadata: names.map((name) => [name, `a=${n}`]),
+        metadata: names.map((name) => [name, name.endsWith('-bin') ? `AAA${n}` : `a=${n}`]),
       });
       call(traced(1));
       bigSays(fails());
@@ -399,6 +399,18 @@ describe('Scenario: a call falls back', () => {
       const other = call({ body: null, timeout: '300m' });
       stack.advance(310);
       assert.equal(other.status, 4);
+      stack.assertIdle();
+    });
+
+    it('does not wait for a request that is longer than what is kept of one', () => {
+      start([LAST_GOOD], { replayBytes: 50_000 });
+      call();
+      stack.update(big([LAST_GOOD], { replayBytes: 50_000 }), []);
+      const stream = call({ body: null });
+      stack.settle(stream.data(Buffer.alloc(40_000)));
+      assert.equal(stream.isOver, false);
+      stack.settle(stream.data(Buffer.alloc(40_000)));
+      assert.deepEqual([stream.status, stream.reason], [14, 'no-endpoint']);
       stack.assertIdle();
     });
 

@@ -278,6 +278,16 @@ describe('Scenario: a mirror', () => {
     assert.deepEqual([copies().length, counts().sent], [2, 1]);
   });
 
+  it('ends a copy whose handling throws', () => {
+    start();
+    stack.answers(() => {}, 'b');
+    mirrored();
+    const [session] = shadow.cluster.endpoints[0]!.pool.sessions;
+    const [stream] = session!.connection.state.table.all();
+    stack.settle(stream!.owner.giveUp?.());
+    assert.deepEqual([counts().inFlight, copies()[0]!.isOver], [0, true]);
+  });
+
   it('is sent once, even where a rule of the registry asks for more', () => {
     start({ upstream: 'found' });
     const consul = { service: 'found', tags: [], meta: {}, failover: [] };
