@@ -100,6 +100,11 @@ export class Connection implements FrameReceiver {
     this.reader.framesLeft = frames;
   }
 
+  /** What just came cost as much as so many frames more: they count among those that it may have. */
+  charge(frames: number): void {
+    this.reader.framesLeft -= frames;
+  }
+
   /** Writes queued frames into `output`, up to about `room` bytes. Never throws. */
   flush(output: Output, room: number): void {
     this.state.isDirty = false;

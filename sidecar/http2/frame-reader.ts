@@ -31,6 +31,8 @@ const NO_LIMIT = 0x3fffffff;
 
 /** DATA frames up to this size are joined; the payload of larger ones is passed on where it lies, bytes. */
 const RUN_FRAME_BYTES = 1024;
+/** Payload of a run at most, bytes: as much as one frame has, so that what it costs its receiver counts before the next one. */
+const RUN_BYTES = DEFAULT_MAX_FRAME;
 
 /** Payload length of the DATA frame at `at` when it continues a run of `id`, else 0. */
 function runLength(chunk: Buffer, at: number, end: number, id: number): number {
@@ -204,7 +206,7 @@ export class FrameReader {
     let left = this.framesLeft;
     for (let next = 0; left > 0; left--) {
       next = runLength(chunk, to, end, id);
-      if (next === 0) break;
+      if (next === 0 || total + next > RUN_BYTES) break;
       total += next;
       to += 9 + next;
     }

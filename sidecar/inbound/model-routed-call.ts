@@ -6,7 +6,12 @@ import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { OwnedBuffer } from '../http2/owned-buffer.js';
 import type { Stream } from '../http2/stream.js';
 import type { CallDecisions, ResponseEvents, SilenceEvents } from '../relay/call.js';
-import { canInflate, inflatedPrefixes, MAX_INFLATED_BYTES } from '../relay/inflate-prefix.js';
+import {
+  canInflate,
+  INFLATION_FRAMES,
+  inflatedPrefixes,
+  MAX_INFLATED_BYTES,
+} from '../relay/inflate-prefix.js';
 import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
 import { NameReader, Naming, type ReadingScope } from '../relay/model-name.js';
 import { reserveWideWindow } from '../relay/request-buffer.js';
@@ -218,6 +223,7 @@ export class ModelRoutedCall extends InboundCall {
     let isRead = false;
     for (const { bytes, isWhole } of inflatedPrefixes(encoding, head, isAll)) {
       isHead = true;
+      this.session.connection.charge(INFLATION_FRAMES);
       inner.feedMessage(bytes, isWhole);
       isRead = isWhole;
       if (inner.naming !== Naming.reading && (this.scope === 'beginning' || inner.naming !== Naming.found))
@@ -277,6 +283,7 @@ export class ModelRoutedCall extends InboundCall {
       const from = at;
       at = reader.pass(buffer, from, end);
       const isRead = compressed?.add(buffer, from, at, reader.length) === true;
+      if (isRead) this.session.connection.charge(INFLATION_FRAMES);
       if (isRead && !this.mayGoOn(compressed, compressed.problem)) return false;
     }
     return true;

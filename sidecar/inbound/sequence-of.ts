@@ -1,7 +1,12 @@
 import { PREFIX_BYTES } from '../codec/grpc-message.js';
 import { readSequenceParameters } from '../codec/infer-parameter.js';
 import { headerViewOf, metadataValue } from '../http2/header-view.js';
-import { canInflate, inflatedPrefixes, MAX_INFLATED_BYTES } from '../relay/inflate-prefix.js';
+import {
+  canInflate,
+  INFLATION_FRAMES,
+  inflatedPrefixes,
+  MAX_INFLATED_BYTES,
+} from '../relay/inflate-prefix.js';
 import { MAX_SEARCHED_BYTES } from '../relay/model-name.js';
 import { prefixOf } from '../relay/request-prefix.js';
 import { type InboundCall, isInference } from './call.js';
@@ -31,6 +36,7 @@ function readCompressed(call: InboundCall, length: number, body: Buffer): Sequen
   if (!canInflate(encoding)) return null;
   const part = body.subarray(0, Math.min(length, MAX_INFLATED_BYTES));
   for (const { bytes } of inflatedPrefixes(encoding, part, part.length === length)) {
+    call.session.connection.charge(INFLATION_FRAMES);
     const found = readSequence(bytes);
     if (found !== null) return found;
   }

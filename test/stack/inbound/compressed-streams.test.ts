@@ -1,7 +1,7 @@
 /** Streams of compressed messages: what each of them names counts for limits and intentions about single models. */
 import assert from 'node:assert/strict';
 import { gzipSync } from 'node:zlib';
-import { Flag, grpcMessage } from '../../kit/http2/h2-frames.js';
+import { data, Flag, grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { anInferRequest } from '../../kit/service/infer-requests.js';
 import { assertEnd, assertUnprocessed } from '../../kit/stack/call-ends.js';
@@ -74,6 +74,24 @@ describe('Inbound, by the model of compressed messages', () => {
         if (length < 16_000) stack.close();
       }
     });
+
+    for (const length of [16_384, 1_000])
+      it(`takes no more than its share of a turn, in frames of ${length} bytes`, () => {
+        limited();
+        const stream = send(open(), [ask('small')]);
+        const body = Buffer.concat(new Array(700).fill(ask('small')));
+        const frames: Buffer[] = [];
+        for (let at = 0; at < body.length; at += length)
+          frames.push(data(stream.id, body.subarray(at, at + length)));
+        const request = stack.requests[0]!;
+        const before = request.bytes;
+        stack.peer.send(Buffer.concat(frames));
+        let most = 0;
+        for (let had = before; stack.turn(); had = request.bytes) most = Math.max(most, request.bytes - had);
+        assert.equal(request.bytes - before, body.length);
+        assert.ok(most <= 2 * 16_384, `${most} of ${body.length} bytes in one turn`);
+        assert.equal(end(stream), 0);
+      });
 
     it('counts the first message, whatever of the next ones comes in the same read', () => {
       const first = ask('large');
