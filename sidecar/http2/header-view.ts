@@ -38,6 +38,8 @@ export class HeaderView {
 
   /** gRPC over HTTP/2: content-type `application/grpc`, alone or followed by `+` or `;`. */
   isGrpc = false;
+  /** Of the fields that repeat, one of binary metadata is not one value in base64. */
+  hasOddBinary = false;
 }
 
 function isGrpcType(type: string): boolean {
@@ -117,6 +119,7 @@ function viewOfStable(list: StableList): HeaderView {
 
 function add(view: HeaderView, field: HeaderField): void {
   if (field.error !== 0) view.malformed = true;
+  if (isOddBinary(field)) view.hasOddBinary = true;
   switch (field.token) {
     case Token.method:
       view.method = once(view, view.method, field.value);
@@ -149,6 +152,17 @@ function add(view: HeaderView, field: HeaderField): void {
       view.grpcStatus = /^[0-9]{1,3}$/.test(field.value) ? Number(field.value) : 2;
       break;
   }
+}
+
+/** Binary metadata that is no value in base64, or several (gRPC over HTTP/2, "Binary-Header"). */
+export function isOddBinary(field: HeaderField): boolean {
+  return field.info.isBinary && !isBase64(field.value);
+}
+
+/** Whether a value is what an encoder makes, with or without padding. */
+export function isBase64(value: string): boolean {
+  const whole = Buffer.from(value, 'base64').toString('base64');
+  return value === whole || (whole.endsWith('=') && value === whole.slice(0, whole.indexOf('=')));
 }
 
 /** A pseudo-header of requests: malformed when it is repeated or empty. */

@@ -8,6 +8,7 @@ import type { LocalSettings } from '../http2/settings.js';
 import type { Stream } from '../http2/stream.js';
 import { ListenSockets } from '../runtime/process/listen-sockets.js';
 import { AuditKind } from '../telemetry/audit/trail.js';
+import { hasOddBinary, splitBinary } from './binary-metadata.js';
 import { type ClientHello, TLS_HANDSHAKE } from './client-hello.js';
 import { ConnectionPlaces } from './connection-places.js';
 import type { DataPlaneContext } from './context.js';
@@ -180,7 +181,8 @@ export class Listener implements SessionHandler {
   onStream(session: Session, stream: Stream, block: HeaderBlock, ended: boolean): void {
     session.lastCallMs = this.context.nowMs;
     if (block.overLimit) return refuseLongRequest(session, stream, block);
-    this.options.onStream(session, stream, block, ended);
+    const request = hasOddBinary(block) ? splitBinary(session, stream, block) : block;
+    if (request !== null) this.options.onStream(session, stream, request, ended);
   }
 
   onAlive(_session: Session): void {}

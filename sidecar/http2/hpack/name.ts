@@ -86,6 +86,8 @@ export class Name {
   readonly token: number;
   readonly pseudo: boolean;
   readonly error: number;
+  /** Its values are base64 (gRPC over HTTP/2, "Binary-Header"). */
+  readonly isBinary: boolean;
   /** Whether a table entry at the peer pays for the name alone. */
   readonly worthIndexing: boolean;
   /** Tells two Name objects apart in cache keys. */
@@ -103,6 +105,7 @@ export class Name {
     this.token = tokenOf(text);
     this.pseudo = text.charCodeAt(0) === 0x3a;
     this.error = nameFault(text, this.token);
+    this.isBinary = text.endsWith('-bin');
     this.worthIndexing = WORTH_INDEXING.has(this.token);
     this.id = ++lastId;
     this.volatility = volatilityOf(text, this.token, this.error);

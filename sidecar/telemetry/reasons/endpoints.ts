@@ -146,6 +146,7 @@ export const ENDPOINTS: ExplanationsOf<Name> = {
       'The endpoint is not a gRPC server, for example a web server on the same port.',
       'A proxy in between answers with an HTTP error.',
       'A bug in the peer.',
+      'The caller sends metadata whose name ends in `-bin` in another form than base64.',
     ],
     look: ['The message: which rule was broken.', '`outrider_protocol_errors_total`.'],
     remedy: [

@@ -61,13 +61,39 @@ describe('Outbound: a call', () => {
     it('metadata is passed on in its order, binary and repeated fields too', () => {
       start();
       const ones = ['1', '2'];
-      const traces = ['AAECAw', 'BAUG,BwgJ'];
+      const traces = ['AAECAw', 'BAUGBwg='];
       const metadata = ones.flatMap((one, i): Field[] => [
         ['x-one', one],
         ['trace-bin', traces[i]!],
       ]);
       stack.call({ metadata });
       assert.deepEqual([valuesOf('x-one'), valuesOf('trace-bin')], [ones, traces]);
+    });
+
+    it('binary metadata with several values in one field goes on in as many fields', () => {
+      start();
+      const metadata: Field[] = [
+        ['a-bin', 'AAEC'],
+        ['a-bin', 'BAUG, BwgJCg'],
+        ['a-bin', 'AA=='],
+        ['x-one', '1'],
+      ];
+      for (let n = 0; n < 4; n++) {
+        stack.call({ metadata });
+        assert.deepEqual(valuesOf('a-bin'), ['AAEC', 'BAUG', 'BwgJCg', 'AA==']);
+        assert.deepEqual(valuesOf('x-one'), ['1']);
+      }
+    });
+
+    it('binary metadata that is not base64 goes to no endpoint, which would be blamed, or end the connection', () => {
+      start();
+      for (const value of ['!', 'AAF=', 'A', 'AA-_', 'AAEC,?', 'A=', 'é'])
+        for (const body of [null, MESSAGE, MESSAGE]) {
+          const call = stack.call({ metadata: [['a-bin', value]], body });
+          assertEnd(call, [13, 'protocol-error'], { 'grpc-message': /the metadata a-bin is not base64$/ });
+        }
+      assert.equal(stack.backend('a').requests.length, 0);
+      stack.assertIdle();
     });
 
     it('a very long path and very long metadata are passed on', () => {
