@@ -172,7 +172,17 @@ export class Attempt implements StreamOwner, Waiter {
   /** It is no gRPC answer: its status is the one that HTTP's maps to, unless it has one all the same. */
   private refuseAnswer({ status, contentType, grpcStatus }: HeaderView): void {
     this.reason = `HTTP status ${status}, content-type "${contentType.slice(0, 40)}"`;
-    this.finish(AttemptEnd.trailers, grpcStatus > 0 ? grpcStatus : statusFromHttp(status));
+    this.finish(endOf(status), grpcStatus > 0 ? grpcStatus : statusFromHttp(status));
+  }
+
+  /**
+   * The headers of the request are longer than the peer accepts, and are not sent: a server may end the connection for them, and with
+   * it the calls of others.
+   */
+  refuseRequest(bytes: number, acceptedBytes: number): void {
+    this.reason = `request headers of ${bytes} bytes are over the ${acceptedBytes} bytes that it accepts (SETTINGS_MAX_HEADER_LIST_SIZE)`;
+    this.session!.connection.reset(this.stream!, ErrorCode.cancel);
+    this.finish(AttemptEnd.headersTooLong, Status.RESOURCE_EXHAUSTED);
   }
 
   /** What the caller would get is not what the endpoint said. */
@@ -187,6 +197,8 @@ export class Attempt implements StreamOwner, Waiter {
   onData(_stream: Stream, buffer: OwnedBuffer, start: number, end: number, ended: boolean): void {
     if (this.isOver) return;
     if (this.counter !== null) this.count(this.counter, buffer, start, end);
+    // Its first message may have ended the call, which holds nothing any more.
+    if (this.isOver) return;
     if (this.silence !== null) this.hear(this.silence);
     if (this.owner.isCommitted) {
       this.owner.forwardResponse(buffer, start, end);
@@ -251,16 +263,18 @@ export class Attempt implements StreamOwner, Waiter {
   onEnding(_stream: Stream, ending: number, code: number): void {
     if (this.isOver) return;
     if (ending === Ending.unprocessed && this.mayRetryTransparently) return this.retryTransparently();
+    // What has begun to answer has processed the call, whatever it says then: another attempt may repeat it.
+    const hasBegun = this.head !== null;
     if (ending === Ending.unprocessed || ending === Ending.lost) {
       this.reason = this.session!.closeReason;
-      return this.finish(
-        ending === Ending.lost ? AttemptEnd.connectionLost : AttemptEnd.goawayUnprocessed,
-        -1,
-      );
+      const isLost = ending === Ending.lost || hasBegun;
+      return this.finish(isLost ? AttemptEnd.connectionLost : AttemptEnd.goawayUnprocessed, -1);
     }
     if (ending === Ending.violation) return this.finish(AttemptEnd.protocolError, -1);
-    if (this.head === null) this.target.pool.recordRefusal(this.session!, code);
-    if (code === ErrorCode.refusedStream) return this.finish(AttemptEnd.refusedStream, -1);
+    if (!hasBegun) {
+      this.target.pool.recordRefusal(this.session!, code);
+      if (code === ErrorCode.refusedStream) return this.finish(AttemptEnd.refusedStream, -1);
+    }
     this.reason = `reset with code ${code}`;
     this.finish(AttemptEnd.reset, statusFromReset(code));
   }
@@ -340,7 +354,7 @@ export class Attempt implements StreamOwner, Waiter {
     if (grpcStatus >= 0) return this.finish(AttemptEnd.trailers, grpcStatus > 16 ? 2 : grpcStatus);
     if (httpStatus !== 200) {
       this.reason = `HTTP status ${httpStatus}`;
-      return this.finish(AttemptEnd.trailers, statusFromHttp(httpStatus));
+      return this.finish(endOf(httpStatus), statusFromHttp(httpStatus));
     }
     this.finish(AttemptEnd.missingTrailers, -1);
   }
@@ -353,4 +367,9 @@ export class Attempt implements StreamOwner, Waiter {
     // The response of a failed attempt is not used.
     if (this.heldBytes > 0) this.releaseHeld();
   }
+}
+
+/** How an answer of HTTP ends an attempt: 431 is about the headers of this request (RFC 6585 section 5), and nothing against the endpoint. */
+function endOf(httpStatus: number): AttemptEnd {
+  return httpStatus === 431 ? AttemptEnd.headersTooLong : AttemptEnd.trailers;
 }

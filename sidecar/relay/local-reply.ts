@@ -138,7 +138,9 @@ export function localReplyFor(attempt: Attempt, endpoint: string, limitMs: numbe
     case AttemptEnd.trailers:
       return text(withStatus(LocalReplyReasons.protocolError, attempt.status), { detail });
     case AttemptEnd.headersTooLong:
-      return text(LocalReplyReasons.metadataTooLarge, { detail: `${endpoint}: ${detail}` });
+      return text(withStatus(LocalReplyReasons.metadataTooLarge, attempt.status), {
+        detail: `${endpoint}: ${detail}`,
+      });
     case AttemptEnd.missingTrailers:
       return text(LocalReplyReasons.protocolError, { detail: 'the response ended without a grpc-status' });
     case AttemptEnd.protocolError:

@@ -3,6 +3,9 @@
  * and how much more the caller may send.
  */
 
+import type { HeaderField } from '../http2/hpack/field.js';
+import { listBytes } from '../http2/hpack/header-list.js';
+import { Token } from '../http2/hpack/tokens.js';
 import type { OwnedBuffer } from '../http2/owned-buffer.js';
 import type { Stream } from '../http2/stream.js';
 import { ChunkList } from '../transport/chunk-list.js';
@@ -66,13 +69,35 @@ export function writeRequest(call: Call, attempt: Attempt, { connection }: Sessi
   const own = call.resumable === null ? null : call.resumable.requestFor(call);
   const isEmpty = own === null && (buffered === null || buffered.count === 0);
   const headers = handler.requestHeaders(call, attempt);
+  const body = own ?? buffered;
+  const extras = fittingExtras(call, handler.requestExtras(call, attempt), body === null ? 0 : bytesOf(body));
+  const headerBytes = listBytes(headers, extras);
+  if (headerBytes > connection.peerHeaderBytes)
+    return attempt.refuseRequest(headerBytes, connection.peerHeaderBytes);
   // As gRPC ends a request ("Requests": EOS), also one without a message. grpc-go never answers one that its headers end.
   stream.endsByData = true;
-  connection.sendHeaders(stream, headers, handler.requestExtras(call, attempt), isEmpty && call.requestEnded);
+  connection.sendHeaders(stream, headers, extras, isEmpty && call.requestEnded);
   if (isEmpty) return;
   if (own !== null) return void connection.sendData(stream, own, 0, own.length, true);
   writeBuffered(buffered!, connection, stream, call.requestEnded);
   if (!call.isReplayable) releaseBuffer(call);
+}
+
+function bytesOf(body: Buffer | ChunkList): number {
+  return body instanceof ChunkList ? body.bytes : body.length;
+}
+
+/**
+ * Without the length that the caller told of its request where another one goes on in its place, as for an engine that continues an
+ * answer: its receiver would find it malformed (RFC 9113 section 8.1.1).
+ */
+function fittingExtras(call: Call, extras: readonly HeaderField[], bytes: number): readonly HeaderField[] {
+  if (!call.requestEnded) return extras;
+  for (const { token, value } of extras) {
+    if (token === Token.contentLength && Number(value) !== bytes)
+      return extras.filter((field) => field.token !== Token.contentLength);
+  }
+  return extras;
 }
 
 /**

@@ -7,6 +7,7 @@ import { ErrorCode } from '../http2/constants.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { type HeaderField, makeField } from '../http2/hpack/field.js';
 import { type HeaderBlock, listBytes, StableList } from '../http2/hpack/header-list.js';
+import { Token } from '../http2/hpack/tokens.js';
 import type { OwnedBuffer } from '../http2/owned-buffer.js';
 import { NO_FIELDS } from '../http2/stream.js';
 import { fitTrailers } from '../transport/header-limit.js';
@@ -159,6 +160,8 @@ function headExtras(call: Call, { extras }: HeaderBlock): readonly HeaderField[]
   const { stripsResponse, stripsReports } = call.plan;
   let kept = stripsResponse ? stripExtras(extras) : extras;
   if (stripsReports && kept.length > 0) kept = stripReports(kept);
+  // Another endpoint may complete it in other bytes.
+  if (call.resumable !== null) kept = kept.filter(({ token }) => token !== Token.contentLength);
   const edited = editedExtras(call, kept);
   return call.responseFields.length === 0 ? edited : [...edited, ...call.responseFields];
 }

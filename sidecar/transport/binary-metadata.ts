@@ -1,7 +1,7 @@
 /**
  * Binary metadata of requests: fields whose names end in `-bin`, in base64 (gRPC over HTTP/2, "Binary-Header"). What is no base64 does not
- * get further than the first sidecar: grpc-go answers it as an error of its own, and gRPC's C core ended the connection for it until 2023,
- * and with it the calls of others.
+ * get further than the first sidecar: grpc-go answers it as an error of its own, and older versions of gRPC's C core end the connection for
+ * it, and with it the calls of others.
  */
 
 import { MetadataKey } from '../core/metadata-key.js';

@@ -58,6 +58,7 @@ export class Pool implements SessionHandler {
   private readonly reconnect = new WheelTimer(() => this.onReconnect(), this);
   private readonly refusals = new RefusedStreams();
   private isStopped = false;
+  private isServing = false;
   private rationsPings: boolean;
   /** Attempts wait for a stream, as `isExhausted` says; called at each arrival. */
   onExhausted: (() => void) | null = null;
@@ -403,7 +404,18 @@ export class Pool implements SessionHandler {
     return this.backoff.isActive(this.context.clock.now());
   }
 
+  /** What gives its stream back at once makes room for the next one: that one is served here, not below. */
   private serve(): void {
+    if (this.isServing) return;
+    this.isServing = true;
+    try {
+      this.serveAll();
+    } finally {
+      this.isServing = false;
+    }
+  }
+
+  private serveAll(): void {
     while (this.waiters.size > 0) {
       const session = this.acquire();
       if (session === null) return;

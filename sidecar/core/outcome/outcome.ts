@@ -28,7 +28,10 @@ export const AttemptEnd = {
   superseded: 11,
   /** No connection was tried, or could be, for a local reason: never processed. */
   unconnected: 12,
-  /** The response's headers are longer than we accept. Its trailers never end an attempt so: their status is kept. */
+  /**
+   * Headers are longer than their receiver accepts: those of the request, or of the response. Trailers never end an attempt so: their
+   * status is kept.
+   */
   headersTooLong: 13,
 } as const;
 export type AttemptEnd = (typeof AttemptEnd)[keyof typeof AttemptEnd];

@@ -14,6 +14,9 @@ export interface TurnTaker {
 
 /** The turns of the calls that wait in the queues of one model. */
 export class QueueTurns {
+  /** Those whose turns are being given. */
+  private readonly giving = new Set<InboundQueue<Ticket>>();
+
   constructor(
     private readonly queues: BackendQueues,
     private readonly context: DataPlaneContext,
@@ -25,7 +28,18 @@ export class QueueTurns {
     for (const { queue } of this.queues.all) this.giveIn(queue);
   }
 
+  /** A call that ends as it starts gives its place back here: the next turn is not given below, but by the loop above. */
   giveIn(queue: InboundQueue<Ticket>): void {
+    if (this.giving.has(queue)) return;
+    this.giving.add(queue);
+    try {
+      this.giveTurns(queue);
+    } finally {
+      this.giving.delete(queue);
+    }
+  }
+
+  private giveTurns(queue: InboundQueue<Ticket>): void {
     const now = this.context.nowMs;
     for (;;) {
       const resumed = queue.nextResumed(now);

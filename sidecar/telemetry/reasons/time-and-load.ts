@@ -257,9 +257,10 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
   /** transport/header-limit.ts, relay/attempt.ts and relay/response.ts. */
   'metadata-too-large': {
     meaning:
-      'The headers of a request are over the limit of a sidecar, or the headers of a response are over the limit that the caller announced. Long error messages are cut and do not cause it.',
+      'The headers of a request are over the limit of a sidecar or of the model server, or the headers of a response are over the limit that the caller announced. Long error messages are cut and do not cause it.',
     causes: [
       'Large metadata, such as a token.',
+      'A model server accepts only 8 KiB (gRPC for Java, such as TorchServe). Some servers end the connection for more.',
       'A model sends much initial metadata to a client that accepts only 8 KiB (gRPC for Java) or 16 KiB (gRPC for Python).',
     ],
     look: [
@@ -268,7 +269,7 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
     ],
     remedy: [
       'Send less in metadata.',
-      'For requests: raise the limit that the message names.',
+      'For requests: raise the limit that the message names, at the sidecar or at the model server.',
       'For responses: raise the limit of the client (`grpc.absolute_max_metadata_size`, `maxInboundMetadataSize`).',
     ],
     options: ['limits.max_header_bytes', 'limits.max_header_fields'],

@@ -190,6 +190,24 @@ describe('Scenario: a language-model engine dies in the middle of an answer', ()
     assertWhole(call);
   });
 
+  it('whose caller told how long its request is: the next engine gets a longer one', () => {
+    start();
+    const body = framedRequest(REQUEST);
+    const metadata = [['content-length', String(body.length)]] as const;
+    const call = stack.call({ path: GENERATE, body, metadata });
+    const first = at('a');
+    stack.settle(first.begin([['content-length', '7777']]).data(Buffer.concat(answer(first).slice(0, 5))));
+    stack.settle(first.peer.socket.break());
+    settleAfterRetry();
+    const second = at('b');
+    assert.equal(first.header('content-length'), String(body.length));
+    assert.notEqual(second.body.length, body.length);
+    assert.equal(second.header('content-length'), undefined);
+    assert.equal(call.header('content-length'), undefined);
+    finish(second);
+    assertWhole(call);
+  });
+
   it('whose request has 70 KB of text before its ids', () => {
     start();
     const input_ids = Array.from({ length: 30_000 }, (_, i) => i + 3);
@@ -400,8 +418,10 @@ describe('Scenario: a language-model engine dies in the middle of an answer', ()
   });
 
   describe('and its client aborts it:', () => {
-    const abort = (...ids: string[]): PeerStream =>
-      stack.call({ path: ABORT, body: grpcMessage(encodeAbort(ids)) });
+    const abort = (...ids: string[]): PeerStream => {
+      const body = grpcMessage(encodeAbort(ids));
+      return stack.call({ path: ABORT, body, metadata: [['content-length', String(body.length)]] as const });
+    };
     const begin = (engine: PeerStream): void =>
       void stack.settle(engine.begin().data(Buffer.concat(answer(engine).slice(0, 3))));
 
@@ -438,6 +458,7 @@ describe('Scenario: a language-model engine dies in the middle of an answer', ()
       abort('r-1');
       assert.notEqual(at('b'), second);
       assert.deepEqual(decodeAbort(at('b').body.subarray(5)), ['r-1~1']);
+      assert.equal(at('b').header('content-length'), undefined, 'it would be another one');
       stack.settle(at('b').reply(Buffer.alloc(0)));
       stack.settle(second.trailers(14));
       assert.notEqual(call.status, 0);

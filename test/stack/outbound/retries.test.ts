@@ -150,6 +150,22 @@ describe('Outbound: another attempt', () => {
       });
     }
 
+    const contradictions: readonly [string, (stream: PeerStream) => void][] = [
+      ['REFUSED_STREAM', (stream) => stream.reset(ErrorCode.refusedStream)],
+      ['a GOAWAY that leaves its stream out', (stream) => stream.peer.goaway(0)],
+    ];
+    for (const [what, end] of contradictions)
+      it(`but none follows ${what} once the answer has begun, where the route does not allow it`, () => {
+        start(aRoute());
+        assertNotRetried(
+          failing((stream) => {
+            stack.settle(stream.begin());
+            end(stream);
+            return stream;
+          }),
+        );
+      });
+
     it('a call that is never processed goes to every endpoint once, then once more to one', () => {
       start(aRoute());
       stack.answers((stream) => stream.reset(ErrorCode.refusedStream));

@@ -1,7 +1,7 @@
 /** Header lists that are longer than somebody on the way accepts: answers of models, and requests of callers. */
 import assert from 'node:assert/strict';
 import { Outcome } from '../../../sidecar/core/outcome/outcome.js';
-import { Flag, Setting } from '../../kit/http2/h2-frames.js';
+import { Flag, grpcMessage, Setting } from '../../kit/http2/h2-frames.js';
 import type { Field } from '../../kit/http2/hpack-lite.js';
 import type { PeerOptions, PeerStream } from '../../kit/http2/scripted-peer.js';
 import { assertEnd } from '../../kit/stack/call-ends.js';
@@ -9,6 +9,7 @@ import { ModelStack } from '../../kit/stack/model-stack.js';
 import {
   anUpstream,
   aRoute,
+  aSafeRoute,
   aStreamRoute,
   MESSAGE,
   type OutboundStack,
@@ -89,6 +90,17 @@ describe('an answer with long metadata', () => {
       assert.equal(outcomes()[Outcome.fault], 0);
       stack.assertIdle();
     });
+
+  it('that waits for its first message with metadata of 20 KB leaves nothing of that in the budget', () => {
+    const retry = { attempts: 2, on: [14], backoff: { baseMs: 0, maxMs: 0 } };
+    const got = call(
+      (stream) => stream.begin([MUCH]).data(grpcMessage(Buffer.alloc(10 * KIB))),
+      accepting(16 * KIB),
+      [aStreamRoute({ idempotent: true, retry })],
+    );
+    assertEnd(got, [8, 'metadata-too-large']);
+    stack.assertIdle();
+  });
 
   it('initial metadata of more than 1 MiB are RESOURCE_EXHAUSTED, and nothing against the endpoint', () => {
     const fields = Array.from({ length: 70 }, (_, i): Field => [`x-${i}`, 'm'.repeat(16_000)]);
@@ -200,5 +212,82 @@ describe('a request with long metadata', () => {
     const got = stack.call({ metadata: [MUCH], contentType: 'application/json' });
     assert.deepEqual([got.header(':status'), got.isEnded], ['431', true]);
     assert.match(got.body.toString(), /limits\.max_header_bytes \(16384\)/);
+  });
+});
+
+describe('a request with longer metadata than an endpoint accepts', () => {
+  const SOME: Field = ['x-some', 's'.repeat(9 * KIB)];
+  const why = /: request headers of 9\d{3} bytes are over the 8192 bytes that it accepts/;
+
+  it('is not sent to it, says why, and is nothing against it', () => {
+    const stack = new Stack();
+    for (const name of ['a', 'b']) {
+      const backend = stack.backend(name);
+      backend.peerOptions = accepting(8 * KIB);
+      backend.answer = (stream) => stream.reply();
+    }
+    const out = stack.outbound(anUpstream(['a', 'b'], { routes: [aSafeRoute()] }));
+    const app = stack.app(out.listener);
+    // Their SETTINGS are known from the first call on.
+    for (let n = 0; n < 8; n++) assert.equal(stack.settle(app.call()).status, 0);
+    for (let n = 0; n < 20; n++)
+      assertEnd(stack.settle(app.call({ metadata: [SOME] })), [8, 'metadata-too-large'], {
+        'grpc-message': why,
+      });
+    const { endpoints } = out.cluster;
+    assert.deepEqual(
+      endpoints.map(({ eligible, outcomes }) => [eligible, outcomes[Outcome.fault]]),
+      [
+        [true, 0],
+        [true, 0],
+      ],
+    );
+    assert.equal(stack.backend('a').requests.length + stack.backend('b').requests.length, 8);
+    stack.assertIdle();
+  });
+
+  it('is not sent to a model, which would end the connection with the calls of others', () => {
+    const stack = new ModelStack({}, { peer: accepting(8 * KIB) });
+    stack.model.answer = (stream) => stream.reply();
+    assert.equal(stack.call().status, 0);
+    assertEnd(stack.call({ metadata: [SOME] }), [8, 'metadata-too-large'], { 'grpc-message': why });
+    assert.equal(stack.call().status, 0);
+    assert.deepEqual([stack.requests.length, stack.model.peers.length], [2, 1]);
+    stack.assertIdle();
+  });
+
+  it('ends those that wait for the model one after the other, however many', () => {
+    const queue = { concurrency: 1, maxWaiting: 1_000 };
+    const stack = new ModelStack({ queue }, { peer: accepting(600) });
+    const first = stack.call();
+    const metadata: readonly Field[] = [['x-some', 's'.repeat(300)]];
+    const calls: PeerStream[] = [];
+    for (let n = 0; n < 10; n++) {
+      const app = stack.caller('app');
+      for (let i = 0; i < 90; i++) calls.push(app.call({ metadata }));
+    }
+    stack.run();
+    assert.ok(calls.every(({ isOver }) => !isOver));
+    stack.settle(stack.model.last.reply());
+    assert.equal(first.status, 0);
+    for (const call of calls) assertEnd(call, [8, 'metadata-too-large']);
+    assert.equal(stack.context.stats.defects, 0);
+    stack.assertIdle();
+  });
+
+  it('and answered with HTTP 431 is nothing against the endpoint, here and further away', () => {
+    const answer = (stream: PeerStream) => stream.headers([[':status', '431']], Flag.endStream);
+    const inner = new ModelStack();
+    inner.model.answer = answer;
+    const got = inner.call({ metadata: [SOME] });
+    assertEnd(got, [2, 'metadata-too-large'], { 'grpc-message': /HTTP status 431/ });
+    inner.assertIdle();
+
+    const stack = new Stack();
+    const out = stack.outbound(anUpstream(['a'], { tls: 'plaintext' }));
+    stack.backend('a').answer = answer;
+    assertEnd(stack.settle(stack.app(out.listener).call()), [2, 'metadata-too-large']);
+    assert.equal(out.cluster.endpoints[0]!.outcomes[Outcome.neutral], 1);
+    stack.assertIdle();
   });
 });
