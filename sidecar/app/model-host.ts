@@ -1,4 +1,3 @@
-import { rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { Address } from '../config/model.js';
 import type { ProcessEnd } from '../core/health/process-end.js';
@@ -8,6 +7,7 @@ import { queryServerLife } from '../health/model/server-life.js';
 import type { ActivityReport } from '../inbound/model-activity.js';
 import type { ModelBackend } from '../inbound/model-backend.js';
 import type { ModelInstance, ModelState } from '../inbound/model-instance.js';
+import { removeSocket } from '../runtime/process/left-socket.js';
 import { socketProblem } from '../runtime/process/socket-trust.js';
 import type { Timer } from '../runtime/time/timers.js';
 import type { FaultHit, FaultStrike } from '../supervise/supervisor.js';
@@ -330,8 +330,7 @@ export class ModelHost {
     await this.supervisor?.stop();
     this.stop();
     const { address } = this;
-    if (address.kind === 'unix')
-      for (const path of [address.path, `${address.path}.w`]) rmSync(path, { force: true });
+    if (address.kind === 'unix') for (const path of [address.path, `${address.path}.w`]) removeSocket(path);
   }
 
   start(): void {

@@ -1,4 +1,3 @@
-import { rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { writeAddress } from '../config/codecs/address.js';
 import { versionPolicyText } from '../config/codecs/version-policy.js';
@@ -13,6 +12,7 @@ import { HealthProbe } from '../health/model/health-probe.js';
 import { requestedChange } from '../health/model/repository-query.js';
 import type { RuntimeDeps } from '../runtime/deps.js';
 import { makeDirectory } from '../runtime/process/directory.js';
+import { removeSocket } from '../runtime/process/left-socket.js';
 import { processMemory } from '../runtime/process/memory.js';
 import type { ModelReport } from '../telemetry/reports.js';
 import { ChildProcessHandle } from './child-process.js';
@@ -98,7 +98,7 @@ export function modelProcess(
     probe,
     start: (onExit) => {
       makeRoomForSocket(address);
-      if (watcherPath !== undefined) rmSync(watcherPath, { force: true });
+      if (watcherPath !== undefined) freePath(watcherPath);
       const { env } = environment();
       const { stdout, stderr, guardian } = deps;
       return new ChildProcessHandle(argv, { env, stdout, stderr, guardian, onExit });
@@ -156,7 +156,13 @@ function watcherSocket(address: Address): string | undefined {
 function makeRoomForSocket(address: Address): void {
   if (address.kind !== 'unix') return;
   makeDirectory(dirname(address.path), 0o700);
-  rmSync(address.path, { force: true });
+  freePath(address.path);
+}
+
+/** @throws Error for a file that is no socket: it is somebody's, and named here by mistake. */
+function freePath(path: string): void {
+  if (!removeSocket(path))
+    throw new Error(`${path}: found a file that is no socket; expected a socket, or nothing`);
 }
 
 /** A process that serves one of several versions says of all of them that they are served. */

@@ -1,3 +1,4 @@
+import { lstatSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { Address } from '../../config/model.js';
 import { portOwner } from '../../runtime/process/port-owner.js';
@@ -13,6 +14,8 @@ export function listenProblem(error: unknown): string {
   // Of an inherited socket the system names neither.
   if (typeof where !== 'string') return message;
   if (code === 'EADDRINUSE') {
+    if (!isTcp && lstatSync(where, { throwIfNoEntry: false })?.isSocket() === false)
+      return `cannot listen on ${where}: found a file that is no socket; expected a socket, or nothing`;
     const owner = isTcp ? portOwner(port) : undefined;
     return `cannot listen on ${where}: already taken${owner === undefined ? '' : ` by ${owner}`}`;
   }

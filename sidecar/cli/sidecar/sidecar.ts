@@ -1,4 +1,3 @@
-import { rmSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Addresses, RunningSidecar } from '../../app/running-sidecar.js';
 import { startSidecar } from '../../app/sidecar.js';
@@ -7,6 +6,7 @@ import type { Address, SidecarConfig } from '../../config/model.js';
 import type { ProxyAdoption } from '../../discovery/consul/registration/adoption.js';
 import { createLogger, type Logger } from '../../runtime/log/logger.js';
 import { descriptorLimit, firstReserved } from '../../runtime/process/descriptors.js';
+import { removeSocket } from '../../runtime/process/left-socket.js';
 import { ListenSockets } from '../../runtime/process/listen-sockets.js';
 import { processMemory } from '../../runtime/process/memory.js';
 import { tuneSidecar } from '../../runtime/process/v8-tuning.js';
@@ -147,7 +147,7 @@ async function endLeftovers({ instance }: SidecarConfig, logger: Logger): Promis
 
 /** The successor's models listen at other paths (`ofGeneration`). */
 function removeModelSockets({ hosts }: RunningSidecar): void {
-  for (const { address } of hosts) if (address.kind === 'unix') rmSync(address.path, { force: true });
+  for (const { address } of hosts) if (address.kind === 'unix') removeSocket(address.path);
 }
 
 function notifyManager(logger: Logger): void {

@@ -7,6 +7,7 @@ import {
   type NamedSocket,
   type SocketAddress,
 } from './inherited-sockets.js';
+import { removeLeftSocket } from './left-socket.js';
 import { descriptorOf, type ListenHandle, listenOnHandle, takeHandle } from './server-handle.js';
 
 /** A socket that waits for its listener. */
@@ -170,22 +171,47 @@ export class ListenSockets {
   }
 }
 
-function listenOn(server: Server, inherited: Kept | undefined, begun: Open): Promise<SocketAddress> {
+async function listenOn(server: Server, inherited: Kept | undefined, begun: Open): Promise<SocketAddress> {
   const { at } = begun;
+  if (inherited?.handle !== undefined) {
+    const { handle } = inherited;
+    await untilListening(server, (listening) =>
+      listenOnHandle(server, handle, { backlog: BACKLOG, listening }),
+    );
+  } else if (inherited !== undefined) {
+    await untilListening(server, (listening) => server.listen({ fd: inherited.fd }, BACKLOG, listening));
+  } else if (at.kind === 'unix') {
+    await listenAt(server, at.path);
+  } else {
+    const { host, port } = at;
+    await untilListening(server, (listening) => server.listen({ host, port, backlog: BACKLOG }, listening));
+  }
+  const bound = server.address();
+  if (bound !== null && typeof bound === 'object')
+    begun.at = { kind: 'tcp', host: bound.address, port: bound.port };
+  return begun.at;
+}
+
+/** A process that was killed leaves its socket, at which no other can listen before it is removed. */
+async function listenAt(server: Server, path: string): Promise<void> {
+  const listen = (): Promise<void> =>
+    untilListening(server, (listening) => server.listen({ path, backlog: BACKLOG }, listening));
+  try {
+    await listen();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    if (!(await removeLeftSocket(path).catch(() => false))) throw error;
+    await listen();
+  }
+}
+
+function untilListening(server: Server, begin: (listening: () => void) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    const listening = (): void => {
+    begin(() => {
       server.off('error', reject);
-      const bound = server.address();
-      if (bound !== null && typeof bound === 'object')
-        begun.at = { kind: 'tcp', host: bound.address, port: bound.port };
-      resolve(begun.at);
-    };
-    if (inherited?.handle !== undefined)
-      listenOnHandle(server, inherited.handle, { backlog: BACKLOG, listening });
-    else if (inherited !== undefined) server.listen({ fd: inherited.fd }, BACKLOG, listening);
-    else if (at.kind === 'unix') server.listen({ path: at.path }, listening);
-    else server.listen({ host: at.host, port: at.port, backlog: BACKLOG }, listening);
+      resolve();
+    });
   });
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, linkSync, renameSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { inheriting } from '../../../../sidecar/runtime/process/inherited-sockets.js';
@@ -15,7 +15,8 @@ describe('listening sockets by name', () => {
 
   /** A server that says its name to each connection. */
   function named(name: string): Server {
-    const server = createServer((socket) => socket.end(name));
+    // A connection that only looks whether one listens may be gone by then.
+    const server = createServer((socket) => socket.on('error', () => {}).end(name));
     afterTest(() => server.close());
     return server;
   }
@@ -53,6 +54,23 @@ describe('listening sockets by name', () => {
     assert.deepEqual(await sockets.listen('admin', server, at), at);
     assert.equal(server.listening, false);
     assert.deepEqual(sockets.names, []);
+  });
+
+  it('are made at a path where a killed process has left its own, and not where one listens', async () => {
+    const at = { kind: 'unix', path: join(scratch.path, 's') } as const;
+    const killed = named('killed');
+    await new ListenSockets().listen('admin', killed, at);
+    linkSync(at.path, `${at.path}.kept`);
+    await new Promise((resolve) => killed.close(resolve));
+    renameSync(`${at.path}.kept`, at.path);
+    await new ListenSockets().listen('admin', named('next'), at);
+    assert.equal(await answerAt(at.path), 'next');
+    const taken = { code: 'EADDRINUSE' };
+    await assert.rejects(new ListenSockets().listen('admin', named('another'), at), taken);
+    assert.equal(await answerAt(at.path), 'next');
+    writeFileSync(join(scratch.path, 'file'), 'mine');
+    const file = { kind: 'unix', path: join(scratch.path, 'file') } as const;
+    await assert.rejects(new ListenSockets().listen('admin', named('another'), file), taken);
   });
 
   it('are not taken where the listener is to be elsewhere now, unless a service manager chose', async () => {
