@@ -124,11 +124,16 @@ function signalGroup(leader: number, name: NodeJS.Signals): void {
  */
 function whyNotRunnable(command: string | undefined, path: string): string | undefined {
   if (command === undefined || command === '') return 'the command is empty';
+  if (programOf(command, path) !== undefined) return undefined;
+  return `command not found or not executable: ${command}`;
+}
+
+/** The file that a command runs; undefined: there is none. @param path the variable PATH. */
+function programOf(command: string, path: string): string | undefined {
   const candidates = command.includes('/')
     ? [command]
     : path.split(delimiter).map((folder) => join(folder, command));
-  if (candidates.some(isExecutable)) return undefined;
-  return `command not found or not executable: ${command}`;
+  return candidates.find(isExecutable);
 }
 
 function isExecutable(file: string): boolean {
@@ -140,12 +145,18 @@ function isExecutable(file: string): boolean {
   }
 }
 
-let parentDeathSignal: boolean | undefined;
+/** Empty: there is none that works. */
+let parentDeathSignal: readonly string[] | undefined;
 
-/** The prefix is used only where it works: BusyBox has a `setpriv` without this option. */
+/** The prefix is used only where it works: BusyBox has a `setpriv` without this option. It is named by its file, as the child may have another PATH. */
 function withParentDeathSignal(argv: readonly string[]): readonly string[] {
-  parentDeathSignal ??=
-    process.platform === 'linux' &&
-    spawnSync('setpriv', ['--pdeathsig', 'KILL', '--', 'true'], { stdio: 'ignore' }).status === 0;
-  return parentDeathSignal ? ['setpriv', '--pdeathsig', 'KILL', '--', ...argv] : argv;
+  parentDeathSignal ??= parentDeathPrefix();
+  return [...parentDeathSignal, ...argv];
+}
+
+function parentDeathPrefix(): readonly string[] {
+  const file = process.platform === 'linux' ? programOf('setpriv', process.env['PATH'] ?? '') : undefined;
+  if (file === undefined) return [];
+  const prefix = ['--pdeathsig', 'KILL', '--'];
+  return spawnSync(file, [...prefix, 'true'], { stdio: 'ignore' }).status === 0 ? [file, ...prefix] : [];
 }
