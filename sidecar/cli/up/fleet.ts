@@ -1,6 +1,7 @@
 import type { TakeoverAnswer } from '../../admin/view.js';
 import type { IdentityParts } from '../../identity/identity.js';
 import type { ModelReport } from '../../telemetry/reports.js';
+import { oneLine } from '../failure.js';
 import { SILENT_MS } from '../liveness.js';
 import { ownsModel } from '../sidecar/command-override.js';
 import type { SidecarEvent } from '../sidecar/parent-channel.js';
@@ -99,13 +100,19 @@ export class Fleet {
    * another option changed that a reload does not take over.
    *
    * @param write writes the sidecar file.
-   * @returns what was done, for people, such as `reloaded` or `refused: WHY`.
+   * @returns what was done, for people, such as `reloaded` or `refused: WHY`. Rejects with what `write` throws; nothing has changed then.
    */
   async update(spec: SidecarSpec, write: () => void): Promise<string> {
     const member = this.members.get(spec.name)!;
     if (!isSameListeners(member.state.spec, spec)) {
       member.process.send({ tell: 'ignore-file' });
-      write();
+      try {
+        write();
+      } catch (error) {
+        // Its file is as it was, and the next change of it counts.
+        member.process.send({ tell: 'stay', why: oneLine(error) });
+        throw error;
+      }
       return this.restart(member, spec);
     }
     const reloaded = this.reloadEvent(member);

@@ -81,15 +81,16 @@ export class MeshReload {
     const { fleet } = this.options;
     const running = new Map(fleet.states.map(({ spec }) => [spec.name, spec]));
     const changes: string[] = [];
-    for (const spec of specs.filter(({ name }) => !running.has(name))) {
-      writeSidecarFile(spec);
-      fleet.add(spec);
-      changes.push(`${spec.name}: started`);
-    }
+    for (const spec of specs.filter(({ name }) => !running.has(name)))
+      await step(changes, spec.name, 'started', () => {
+        writeSidecarFile(spec);
+        fleet.add(spec);
+        return 'started';
+      });
     const update = async (spec: SidecarSpec): Promise<void> => {
       const now = fleet.states.find((state) => state.spec.name === spec.name)?.spec;
       if (now === undefined || stringifySidecar(now.config) === stringifySidecar(spec.config)) return;
-      changes.push(`${spec.name}: ${await fleet.update(spec, () => writeSidecarFile(spec))}`);
+      await step(changes, spec.name, 'changed', () => fleet.update(spec, () => writeSidecarFile(spec)));
     };
     const move = new Move(running, specs);
     for (let moved = move.next(); moved !== undefined; moved = move.next()) {
@@ -103,6 +104,23 @@ export class MeshReload {
       changes.push(`${name}: ended`);
     }
     return changes;
+  }
+}
+
+/**
+ * Adds what was done to one sidecar. What cannot be done to it, as on a full disk, is said too, and the others are changed all the same: the
+ * next reload tries again.
+ */
+async function step(
+  changes: string[],
+  name: string,
+  done: 'started' | 'changed',
+  work: () => string | Promise<string>,
+): Promise<void> {
+  try {
+    changes.push(`${name}: ${await work()}`);
+  } catch (error) {
+    changes.push(`${name}: not ${done}: ${oneLine(error)}`);
   }
 }
 

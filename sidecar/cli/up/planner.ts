@@ -47,6 +47,8 @@ export class Planner {
     if (known !== undefined) return known;
     const paths = this.options.issuer!.add(service, instance);
     this.issued.set(instance, paths);
+    // The next plan tries again.
+    paths.catch(() => this.issued.delete(instance));
     return paths;
   }
 }

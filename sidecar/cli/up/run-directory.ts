@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -16,10 +17,13 @@ import { basename, join } from 'node:path';
 import { attempt } from '../../runtime/attempt.js';
 import { getOrInsert } from '../../runtime/get-or-insert.js';
 import { makeDirectory } from '../../runtime/process/directory.js';
+import { isGone, ownStamp } from '../../runtime/process/owned-processes.js';
 import { CommandFailure, oneLine } from '../failure.js';
 
 const PREFIX = 'outrider-up-';
 const NOTE = 'up.json';
+/** In a directory that was asked for: which process it is of, as `ownStamp` says it. */
+const OWNER = 'up.owner';
 /** A Unix socket's path must fit into 104 bytes (macOS; 108 on Linux), terminator included. */
 const LONGEST_SOCKET_PATH = 103;
 /** What is appended for one of several processes, the watcher of it, and a successor: `.32.9.w`. */
@@ -64,7 +68,7 @@ export class RunDirectory {
 
   /**
    * Makes `outrider-up-…` in the system's temporary directory, or uses `asked`, which must be empty
-   * or absent.
+   * or absent, or left by an `up` that was killed.
    *
    * @throws CommandFailure
    */
@@ -73,9 +77,12 @@ export class RunDirectory {
     try {
       if (asked === undefined) return new RunDirectory(makeOwn(), 'all');
       makeDirectory(asked, 0o700);
+      const run = new RunDirectory(asked, 'contents');
+      if (isAbandoned(asked)) run.empty();
       if (readdirSync(asked).length > 0) throw new CommandFailure(`run directory ${asked} is not empty`);
       chmodSync(asked, 0o700);
-      return new RunDirectory(asked, 'contents');
+      writeFileSync(join(asked, OWNER), [machineId(), ownStamp()].join('\n'), { mode: 0o600 });
+      return run;
     } catch (error) {
       if (error instanceof CommandFailure) throw error;
       throw new CommandFailure(`cannot make the run directory: ${oneLine(error)}`);
@@ -141,9 +148,10 @@ export class RunDirectory {
       if (path !== undefined) rmSync(path, { recursive: true, force: true });
   }
 
+  /** What says whose it is goes last: it may be cut short. */
   private empty(): void {
-    for (const name of readdirSync(this.path))
-      rmSync(join(this.path, name), { recursive: true, force: true });
+    const names = readdirSync(this.path).filter((name) => name !== OWNER);
+    for (const name of [...names, OWNER]) rmSync(join(this.path, name), { recursive: true, force: true });
   }
 }
 
@@ -158,6 +166,31 @@ function removeAbandoned(): void {
   for (const path of [...new Set([tmpdir(), ...shortPlaces()])].flatMap(runDirectories)) {
     if (!isAlive(ownerOf(path))) rmSync(path, { recursive: true, force: true });
   }
+}
+
+/**
+ * Whether an `up` that has ended has left the directory as it was, as after SIGKILL or a power cut: it would have emptied it. Of a process in
+ * another container or on another machine, with which the directory may be shared, nothing is known.
+ */
+function isAbandoned(directory: string): boolean {
+  const file = join(directory, OWNER);
+  const isOwn = isOurs(directory) && lstatSync(file, { throwIfNoEntry: false })?.uid === process.getuid?.();
+  if (!isOwn) return false;
+  const [machine = '', stamp = ''] = attempt(() => readFileSync(file, 'utf8'), '').split('\n');
+  return isGone(stamp) || (machine !== '' && machine === machineId() && isOfEarlierBoot(stamp));
+}
+
+/** Outside of containers, whose images may give many machines one id. */
+function isOfEarlierBoot(stamp: string): boolean {
+  const [ours, theirs] = [ownStamp() ?? '', stamp].map((each) => each.split('/'));
+  return [ours, theirs].every((each) => each?.[1] === INITIAL_PID_NAMESPACE) && ours?.[0] !== theirs?.[0];
+}
+
+/** Of Linux (PROC_PID_INIT_INO of include/linux/proc_ns.h). */
+const INITIAL_PID_NAMESPACE = '4026531836';
+
+function machineId(): string {
+  return attempt(() => readFileSync('/etc/machine-id', 'utf8'), '').trim();
 }
 
 function fits(path: string): boolean {
@@ -191,8 +224,11 @@ function removeOldest(most: number): void {
   for (const { path } of kept.slice(most)) rmSync(path, { recursive: true, force: true });
 }
 
+/** As a whole: a reader sees the note before or the new one, and a full disk leaves the one before. */
 function writeNote(folder: string, note: RunNote): void {
-  writeFileSync(join(folder, NOTE), JSON.stringify(note), { mode: 0o600 });
+  const next = join(folder, `${NOTE}.next`);
+  writeFileSync(next, JSON.stringify(note), { mode: 0o600 });
+  renameSync(next, join(folder, NOTE));
 }
 
 /** A directory of this process in the temporary directory, or in another place. */

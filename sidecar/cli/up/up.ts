@@ -2,12 +2,14 @@ import { freemem } from 'node:os';
 import { resolve } from 'node:path';
 import type { MeshConfig } from '../../config/model.js';
 import type { LeafRenewal } from '../../identity/ca/leaf-renewal.js';
+import { removeLeftSocket } from '../../runtime/process/left-socket.js';
 import { SYSTEM } from '../../runtime/system.js';
 import { systemClock } from '../../runtime/time/clock.js';
 import { systemTimers } from '../../runtime/time/timers.js';
 import type { Guardian } from '../../supervise/guardian/guardian.js';
 import { findConsul } from '../consul/binary.js';
 import { type DevAgent, withoutConsulVariables } from '../consul/dev-agent.js';
+import { oneLine } from '../failure.js';
 import { requireModelRuntime } from '../model-runtime.js';
 import { ownGuardian } from '../own-guardian.js';
 import { cacheFolder } from '../package-info.js';
@@ -18,7 +20,7 @@ import { type EndRequests, endRequests, hangups } from '../signals.js';
 import { paletteFor } from '../terminal.js';
 import { adminAddress, callAddresses, callerOf } from './addresses.js';
 import { Fleet } from './fleet.js';
-import { HeldSockets } from './listen-sockets.js';
+import { HeldSockets, listenersOf } from './listen-sockets.js';
 import { localIssuer } from './local-issuer.js';
 import { memoryLine, memoryNeed } from './memory-need.js';
 import { checkExternalConsul, consulOf, prepareConsul, startConsul, withoutEffect } from './mesh-consul.js';
@@ -173,7 +175,15 @@ async function runMesh(up: Up, agent?: DevAgent): Promise<number> {
         fleet,
         plan: (next) => planner.plan(next),
         check: requireRuntime,
-        onSpecs,
+        onSpecs: (all) => {
+          try {
+            onSpecs(all);
+          } catch (error) {
+            printError(
+              `commands see the mesh as it was before: its note cannot be written: ${oneLine(error)}`,
+            );
+          }
+        },
         report: (outcome) => up.report.reloaded(outcome),
       });
     return await runFleet(specs, { ...up, agent, issuer, reloadOf });
@@ -213,6 +223,7 @@ async function runFleet(specs: readonly SidecarSpec[], input: RunFleetInput): Pr
   const killAll = () => fleet.kill();
   process.on('exit', killAll);
   try {
+    await removeLeftSockets(specs);
     fleet.start();
     const ended = await Promise.race([ready.done, ends.first]);
     if (ended === undefined) {
@@ -229,6 +240,12 @@ async function runFleet(specs: readonly SidecarSpec[], input: RunFleetInput): Pr
     sockets?.releaseAll();
     process.off('exit', killAll);
   }
+}
+
+/** Of an earlier run that was killed. What cannot be removed, the sidecar of it reports. */
+async function removeLeftSockets(specs: readonly SidecarSpec[]): Promise<void> {
+  for (const { at } of specs.flatMap(({ config }) => listenersOf(config)))
+    if (at.kind === 'unix') await removeLeftSocket(at.path).catch(() => false);
 }
 
 /** Reloads the mesh file on SIGHUP and on changes, also on those that came while the mesh started, until the first request to end. */

@@ -73,6 +73,16 @@ export class LeafRenewal {
       throw new Error(`not a directory name: ${instance}`);
     if (this.names.has(instance)) throw new Error(`issued twice: ${instance}`);
     this.names.add(instance);
+    try {
+      return await this.addNew(service, instance);
+    } catch (error) {
+      // It may be asked for again, as once the disk has room.
+      this.names.delete(instance);
+      throw error;
+    }
+  }
+
+  private async addNew(service: string, instance: string): Promise<IdentityPaths> {
     const store = await CertificateDirectory.create(this.options.directory, instance);
     const leaf = await this.issue(service);
     await store.write(leaf);
@@ -110,7 +120,7 @@ export class LeafRenewal {
   }
 
   private issue(service: string): Promise<IssuedLeaf> {
-    return this.options.ca.issueLeaf(service, this.options.leafLifetimeMs ?? LEAF_LIFETIME_MS);
+    return this.options.ca.issueLeaf(service, this.validityMs);
   }
 
   /** Never rejects: a failure is reported and tried again later. */
@@ -162,9 +172,20 @@ export class LeafRenewal {
     holder.timer?.cancel();
     if (this.closed) return;
     if (holder.failures > 0) return this.renewAfter(holder, this.retryDelayMs(holder));
+    if (this.isFromTheFuture(holder.leaf)) return this.renewAfter(holder, RETRY_BASE_MS);
     const leftMs = holder.renewAtMs - this.options.clock.wallNow();
     if (leftMs <= CHECK_MS) return this.renewAfter(holder, Math.max(RETRY_BASE_MS, leftMs));
     holder.timer = this.options.timers.after(CHECK_MS, () => this.schedule(holder));
+  }
+
+  /** The clock has gone back since it was issued: peers may take it for one that is not valid yet. */
+  private isFromTheFuture({ notAfterMs }: IssuedLeaf): boolean {
+    // Certificates count in seconds.
+    return notAfterMs - this.options.clock.wallNow() > this.validityMs + 2_000;
+  }
+
+  private get validityMs(): number {
+    return this.options.leafLifetimeMs ?? LEAF_LIFETIME_MS;
   }
 
   private renewAfter(holder: RenewedLeaf, delayMs: number): void {
@@ -178,8 +199,7 @@ export class LeafRenewal {
   }
 
   private renewAtMs({ notAfterMs }: IssuedLeaf): number {
-    const validityMs = this.options.leafLifetimeMs ?? LEAF_LIFETIME_MS;
-    return notAfterMs - validityMs * (1 - RENEW_FROM - RENEW_SPREAD * this.options.random());
+    return notAfterMs - this.validityMs * (1 - RENEW_FROM - RENEW_SPREAD * this.options.random());
   }
 
   private backoffMs(failures: number): number {

@@ -61,7 +61,7 @@ function orphan(pid: number, mark: RegExp): ProcessIdentity | undefined {
 }
 
 /** Whether the process of the stamp has ended; false where that cannot be known from here. */
-function isGone(stamp: string): boolean {
+export function isGone(stamp: string): boolean {
   const [boot, namespace, pid, startTime] = stamp.split('/');
   if (boot !== bootId() || namespace !== pidNamespace() || !/^\d+$/.test(pid ?? '')) return false;
   return startTimeOf(Number(pid)) !== startTime;

@@ -79,6 +79,41 @@ describe('run directory', () => {
     assert.deepEqual(readdirSync(named), ['thesis.tex']);
   });
 
+  it('takes a named directory that a killed process has left, and none of a process that runs or is elsewhere', () => {
+    const named = join(scratch.path, 'named');
+    RunDirectory.create(named).folder('digits-1');
+    const refused = { message: `run directory ${named} is not empty` };
+    assert.throws(() => RunDirectory.create(named), refused);
+    const file = join(named, 'up.owner');
+    const [machine = '', stamp = ''] = readFileSync(file, 'utf8').split('\n');
+    const [boot, namespace, pid] = stamp.split('/');
+    const say = (...parts: (string | undefined)[]) => writeFileSync(file, `${machine}\n${parts.join('/')}`);
+    for (const elsewhere of [
+      [boot, '1', pid, '1'],
+      ['another boot', '1', pid, '1'],
+    ]) {
+      say(...elsewhere);
+      assert.throws(() => RunDirectory.create(named), refused);
+    }
+    say(boot, namespace, pid, '1');
+    const run = RunDirectory.create(named);
+    assert.deepEqual(readdirSync(named), ['up.owner']);
+    run.remove();
+    assert.deepEqual(readdirSync(named), []);
+  });
+
+  it('keeps the note that commands read where a new one cannot be written', () => {
+    const run = RunDirectory.create(undefined);
+    run.note(note(process.pid));
+    mkdirSync(join(run.path, 'up.json.next'));
+    assert.throws(() => run.note({ ...note(process.pid), meshFile: '/reloaded.yaml' }));
+    assert.deepEqual(
+      runningMeshes().map(({ meshFile }) => meshFile),
+      ['/mesh.yaml'],
+    );
+    run.remove();
+  });
+
   it('has a short private place for sockets whose path would be too long, and removes it too', () => {
     const run = RunDirectory.create(join(scratch.path, 'x'.repeat(80)));
     const folder = run.folder('digits-1');

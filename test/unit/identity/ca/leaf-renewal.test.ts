@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { LeafRenewal } from '../../../../sidecar/identity/ca/leaf-renewal.js';
-import { LocalCa } from '../../../../sidecar/identity/ca/local-ca.js';
+import { type IssuedLeaf, LocalCa } from '../../../../sidecar/identity/ca/local-ca.js';
 import type { Identity, IdentityPaths } from '../../../../sidecar/identity/identity.js';
 import { FileIdentitySource } from '../../../../sidecar/identity/sources/file-source.js';
 import { scratchForEach } from '../../../kit/mocha/scratch.js';
@@ -57,6 +57,29 @@ describe('the local issuer', () => {
     const folder = join(scratch.path, 'identity');
     assert.deepEqual([folder, join(folder, 'digits-1')].map(mode), [0o700, 0o700]);
     assert.ok(lstatSync(join(folder, 'digits-1', '..data')).isSymbolicLink());
+  });
+
+  it('issues a leaf again for which there was no place', async () => {
+    scratch.write('identity', 'a file where the directory should be');
+    await assert.rejects(issuer.add('digits', 'digits-1'), { code: 'EEXIST' });
+    rmSync(join(scratch.path, 'identity'));
+    const paths = await issuer.add('digits', 'digits-1');
+    assert.match(readFileSync(paths.cert, 'utf8'), /BEGIN CERTIFICATE/);
+    await assert.rejects(issuer.add('digits', 'digits-1'), /issued twice/);
+  });
+
+  it('renews leaves at once when the clock is set back, for they are not valid yet then', async () => {
+    await issuer.add('digits', 'digits-1');
+    const sets: number[] = [];
+    issuer.onSet((instance) => sets.push((issuer.current(instance) as IssuedLeaf).notAfterMs));
+    const ofDay = Date.UTC(2026, 0, 1);
+    clock.wallNow = () => ofDay + clock.now();
+    for (let i = 0; i < 2; i++) {
+      clock.advance(11_000);
+      await until(() => sets.length > 0);
+    }
+    assert.equal(sets.length, 1);
+    assert.ok(Math.abs(sets[0]! - ofDay - HOUR_MS) < 30_000, String(sets));
   });
 
   it('renews at 50 to 70 % of the life of a leaf, not all at once', async () => {

@@ -1,0 +1,72 @@
+/** What a fleet tells its sidecars, which are scripts here. */
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Fleet } from '../../../../sidecar/cli/up/fleet.js';
+import type { SidecarSpec } from '../../../../sidecar/cli/up/plan.js';
+import type { SidecarConfig } from '../../../../sidecar/config/model.js';
+import { parseSidecarFile } from '../../../../sidecar/config/file/parse.js';
+import { scratchForEach } from '../../../kit/mocha/scratch.js';
+import { until } from '../../../kit/process/processes.js';
+import { ManualClock } from '../../../kit/time/manual-clock.js';
+import { seeded } from '../../../kit/time/seeded-random.js';
+
+/** Writes what it is told into the file `told` beside its sidecar file. */
+const SIDECAR = `
+const { appendFileSync } = require('node:fs');
+const { dirname, join } = require('node:path');
+const told = join(dirname(process.argv.at(-1)), 'told');
+appendFileSync(told, '');
+process.stdin.on('data', (part) => appendFileSync(told, part));
+`;
+
+describe('a fleet', () => {
+  const scratch = scratchForEach();
+  let fleet: Fleet;
+
+  function configOf(port: number): SidecarConfig {
+    const parsed = parseSidecarFile(
+      `service: client
+admin: 127.0.0.1:1
+outbound:
+  upstreams: { digits: { listen: "127.0.0.1:${port}", endpoints: ["127.0.0.1:9"], tls: plaintext } }
+`,
+      'client.yaml',
+    );
+    assert.ok(parsed.ok, JSON.stringify(parsed));
+    return parsed.config;
+  }
+
+  beforeEach(() => {
+    const clock = new ManualClock();
+    const self = [process.execPath, scratch.write('sidecar.cjs', SIDECAR)];
+    const deps = { clock, timers: clock, random: seeded(1), self, env: process.env };
+    fleet = new Fleet([spec(2)], { ...deps, identityOf: () => undefined, sockets: undefined }, () => {});
+  });
+  afterEach(() => fleet.stop());
+
+  function spec(port: number): SidecarSpec {
+    const folder = join(scratch.path, 'client');
+    mkdirSync(folder, { recursive: true });
+    const admin = { kind: 'tcp', host: '127.0.0.1', port: 1 } as const;
+    const names = { name: 'client', service: 'client', role: 'caller' } as const;
+    return { ...names, folder, file: join(folder, 'sidecar.yaml'), config: configOf(port), admin };
+  }
+
+  it('has a sidecar read its file again whose next file could not be written', async () => {
+    fleet.start();
+    const file = join(scratch.path, 'client', 'told');
+    await until('it runs', () => existsSync(file));
+    const full = new Error('ENOSPC: no space left on device, write');
+    const write = (): void => {
+      throw full;
+    };
+    await assert.rejects(fleet.update(spec(3), write), full);
+    const told = (): string[] => readFileSync(file, 'utf8').split('\n').filter(Boolean);
+    await until('it is told', () => told().length === 2);
+    assert.deepEqual(
+      told().map((line) => JSON.parse(line)),
+      [{ tell: 'ignore-file' }, { tell: 'stay', why: full.message }],
+    );
+  });
+});
