@@ -13,14 +13,20 @@ export interface LocalCaOptions {
   readonly datacenter: string;
   /** Wall clock, epoch ms. */
   readonly wallNow: () => number;
-  /** Default 10 years; the key of the root lives only in this process. */
+  /** Default 100 years; the key of the root lives only in this process. */
   readonly rootLifetimeMs?: number;
 }
 
 /** Certificates begin this much in the past, for peers whose clock is behind, as Consul's do. */
 const BACKDATE_MS = 60_000;
 const ROOT_NAME = 'Outrider local CA root 1';
-const ROOT_LIFETIME_MS = 10 * 365 * 24 * 3_600_000;
+const YEAR_MS = 365 * 24 * 3_600_000;
+const ROOT_LIFETIME_MS = 100 * YEAR_MS;
+/**
+ * A machine without a battery for its clock begins in 1970, or at the time at which its image was made, and one whose clock was wrong is set
+ * back: the root cannot be replaced while the mesh runs, and has to be valid before and after.
+ */
+const ROOT_BACKDATE_MS = 50 * YEAR_MS;
 /** Default validity of a leaf. */
 export const LEAF_LIFETIME_MS = 3_600_000;
 /**
@@ -93,7 +99,7 @@ async function makeRoot(options: LocalCaOptions): Promise<Root> {
     publicKey,
     signingKey: keys.privateKey,
     issuerPublicKey: publicKey,
-    notBeforeMs: now - BACKDATE_MS,
+    notBeforeMs: Math.max(0, now - ROOT_BACKDATE_MS),
     notAfterMs: now + (options.rootLifetimeMs ?? ROOT_LIFETIME_MS),
     uris: [trustDomainUri(options.trustDomain)],
     ca: true,

@@ -45,6 +45,19 @@ describe('the local CA', () => {
     assert.deepEqual([-60_000, 240_000, 240_001, -60_001].map(accepted), [true, true, false, false]);
   });
 
+  it('has a root that is valid before and after a clock that was wrong is set', async () => {
+    for (const [from, to] of [
+      [60_000, NOW_MS],
+      [NOW_MS, Date.UTC(2001, 0, 1)],
+      [NOW_MS, Date.UTC(2070, 0, 1)],
+    ] as const) {
+      let nowMs: number = from;
+      const ca = await LocalCa.create({ trustDomain: TRUST_DOMAIN, datacenter: 'dc1', wallNow: () => nowMs });
+      nowMs = to;
+      assert.equal(verdict(await ca.issueLeaf('digits'), ca.rootsPem, to).kind, 'accepted', `${from} ${to}`);
+    }
+  });
+
   it('gives each leaf a key and a serial of its own', async () => {
     const ca = await create();
     const leaves = await Promise.all(Array.from({ length: 20 }, () => ca.issueLeaf('web')));
