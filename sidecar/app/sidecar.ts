@@ -182,7 +182,10 @@ class Sidecar implements RunningSidecar, SidecarParts {
     const { service, instance } = this.view;
     const { stateDir } = this.current;
     if (consul !== undefined) return consul.rolloutStore(service, instance);
-    return stateDir === undefined ? undefined : new FileStore(stateDir, instance, this.deps.clock);
+    const isSuccessor = (): boolean => this.deps.sockets?.isSuccessor === true;
+    return stateDir === undefined
+      ? undefined
+      : new FileStore(stateDir, instance, this.deps.clock, isSuccessor);
   }
 
   private register(): void {

@@ -19,7 +19,10 @@ export class FileStore implements RolloutStore {
   private readonly record: string;
   private readonly writing: LockFile;
   private readonly leading: LockFile;
+  private readonly name: LockFile;
   private isLeading = false;
+  private hasName = false;
+  private hasAnnounced = false;
   /** Other locks that this process has. */
   private readonly taken = new Map<string, LockFile>();
 
@@ -27,7 +30,10 @@ export class FileStore implements RolloutStore {
     private readonly directory: string,
     private readonly instance: string,
     private readonly clock: Clock,
+    /** A process before this one has the name until it has handed over. */
+    private readonly mayShareName: () => boolean = () => false,
   ) {
+    this.name = new LockFile(join(directory, `${encodeURIComponent(instance)}.name.lock`));
     this.record = join(directory, 'rollout.json');
     this.writing = new LockFile(join(directory, 'rollout.lock'));
     this.leading = new LockFile(join(directory, 'leader.lock'));
@@ -57,8 +63,16 @@ export class FileStore implements RolloutStore {
     }
   }
 
-  /** The directory is of one machine, where `up` gives each instance a name of its own. */
-  async claim(): Promise<void> {}
+  /** The directory is of one machine, on which two meshes, or two sidecars of one file, may have the same name by mistake. */
+  async claim(): Promise<void> {
+    if (this.hasName) return;
+    makeDirectory(this.directory, 0o700);
+    this.hasName = takeLock(this.name);
+    if (this.hasName || this.mayShareName()) return;
+    throw new Error(
+      `another process has the instance name ${this.instance} in ${this.directory} too; give it another \`state_dir\`, or another \`instance\``,
+    );
+  }
 
   async lead(): Promise<boolean> {
     makeDirectory(this.directory, 0o700);
@@ -91,6 +105,7 @@ export class FileStore implements RolloutStore {
     const path = join(this.directory, `${encodeURIComponent(this.instance)}${FACTS}`);
     writeFileSync(`${path}.next`, JSON.stringify(facts), { mode: 0o600 });
     renameSync(`${path}.next`, path);
+    this.hasAnnounced = true;
   }
 
   async received(): Promise<readonly unknown[]> {
@@ -105,7 +120,11 @@ export class FileStore implements RolloutStore {
   async close(): Promise<void> {
     await this.resign();
     for (const lock of this.taken.keys()) await this.give(lock);
-    rmSync(join(this.directory, `${encodeURIComponent(this.instance)}${FACTS}`), { force: true });
+    if (this.hasName) rmSync(this.name.path, { force: true });
+    this.hasName = false;
+    // What another process of this name says is its own.
+    if (this.hasAnnounced)
+      rmSync(join(this.directory, `${encodeURIComponent(this.instance)}${FACTS}`), { force: true });
   }
 
   private readNow(): Stored | undefined {

@@ -145,11 +145,11 @@ export class RolloutAgent {
   private async change(
     decide: (before: RolloutRecord | undefined) => { record: RolloutRecord } | { refused: string },
   ): Promise<RolloutAnswer> {
-    const { store } = this.deps;
+    const { store, service } = this.deps;
     try {
       for (let tries = 0; tries < MAX_TRIES; tries++) {
         const stored = await store.read();
-        const before = recordIn(stored);
+        const before = recordIn(stored, service);
         const decided = decide(before);
         if ('refused' in decided) return { kind: 'refused', why: decided.refused };
         if (!(await store.write(decided.record, stored?.index, 'command'))) continue;
@@ -195,12 +195,12 @@ export class RolloutAgent {
 
   /** True: something is to be done soon again. */
   private async look(): Promise<boolean> {
-    const { store } = this.deps;
+    const { store, service } = this.deps;
     const { commands } = this;
     const stored = await store.read();
     if (this.isClosed) return false;
     if (commands !== this.commands) return true;
-    const record = recordIn(stored);
+    const record = recordIn(stored, service);
     if (record === undefined) return false;
     await store.claim();
     if (this.isClosed) return false;
@@ -274,12 +274,16 @@ export class RolloutAgent {
   }
 }
 
-/** What is stored; undefined: nothing. @throws Error for what a later version may have stored: it may be under way. */
-function recordIn(stored: Stored | undefined): RolloutRecord | undefined {
+/** What is stored of this service; undefined: nothing. @throws Error for what may be under way of a later version, or of another service. */
+function recordIn(stored: Stored | undefined, service: string): RolloutRecord | undefined {
   const record = readRollout(stored?.value);
   if (stored !== undefined && record === undefined)
     throw new Error('the stored rollout cannot be read; it is left alone');
-  return record;
+  if (record === undefined || record.service === service) return record;
+  if (isOver(record)) return undefined; // as after a service has got another name
+  throw new Error(
+    `the stored rollout is of the service ${record.service}; expected ${service}: give each service a \`state_dir\` of its own`,
+  );
 }
 
 /** Check-and-set loses to another process only when that has stored something. */

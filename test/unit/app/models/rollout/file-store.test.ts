@@ -1,14 +1,21 @@
 /** The place that replicas on one machine agree in. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FileStore } from '../../../../../sidecar/app/models/rollout/file-store.js';
 import { scratchForEach } from '../../../../kit/mocha/scratch.js';
 
 describe('rollouts in a directory', () => {
   const scratch = scratchForEach();
-  const open = (instance: string): FileStore =>
-    new FileStore(join(scratch.path, 'mine'), instance, { now: () => 0, wallNow: () => Date.now() });
+  const clock = { now: () => 0, wallNow: () => Date.now() };
+  const open = (instance: string, mayShareName?: () => boolean): FileStore =>
+    new FileStore(join(scratch.path, 'mine'), instance, clock, mayShareName);
+
+  /** The first process of the machine runs for as long as the machine does; its mark is as in lock-file.ts. */
+  function firstProcess(): string {
+    const stat = readFileSync('/proc/1/stat', 'latin1');
+    return `1 ${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]}`;
+  }
 
   it('take a write from the one that has read the last record, and from no other', async () => {
     const [one, other] = [open('mine-1'), open('mine-2')];
@@ -27,9 +34,7 @@ describe('rollouts in a directory', () => {
     const one = open('mine-1');
     await one.announce({});
     const lock = join(scratch.path, 'mine', 'leader.lock');
-    // The first process of the machine runs for as long as the machine does; its mark is as in lock-file.ts.
-    const stat = readFileSync('/proc/1/stat', 'latin1');
-    writeFileSync(lock, `1 ${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]}`);
+    writeFileSync(lock, firstProcess());
     assert.equal(await one.lead(), false);
     assert.equal(await one.write({ step: 1 }, undefined, 'leader'), false);
     writeFileSync(lock, '1 0');
@@ -47,6 +52,25 @@ describe('rollouts in a directory', () => {
     await assert.rejects(one.write({ step: 1 }, undefined, 'command'), problem('rollout'));
     await assert.rejects(one.lead(), problem('leader'));
     await assert.rejects(one.take('recycle'), problem('recycle'));
+  });
+
+  it('have one process of each name, and of a takeover the next one as soon as the name is free', async () => {
+    const one = open('mine-1');
+    await one.claim();
+    await one.claim();
+    await open('mine-2').claim();
+    const lock = join(scratch.path, 'mine', 'mine-1.name.lock');
+    await one.close();
+    assert.equal(existsSync(lock), false);
+    writeFileSync(lock, firstProcess());
+    await assert.rejects(open('mine-1').claim(), /^Error: another process has the instance name mine-1 in /);
+    let isSuccessor = true;
+    const successor = open('mine-1', () => isSuccessor);
+    await successor.claim();
+    isSuccessor = false;
+    await assert.rejects(successor.claim(), /another process has the instance name/);
+    writeFileSync(lock, '1 0');
+    await successor.claim();
   });
 
   it('know what the replicas say that have said something of late', async () => {

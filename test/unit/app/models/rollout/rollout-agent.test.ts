@@ -113,6 +113,29 @@ describe('a replica that follows its directory', () => {
     assert.equal(agent.view().record?.state, 'aborted');
   });
 
+  it('leaves a rollout of another service alone, whose replicas share the directory by mistake, until it is over', async () => {
+    const plan = {
+      service: 'other',
+      model: 'digits',
+      version: '2',
+      from: '1',
+      instances: ['other-1'],
+      settings: SETTINGS,
+    };
+    const made = beginRollout(undefined, plan, 0);
+    assert.ok('record' in made);
+    assert.ok(await store.write(made.record, undefined, 'command'));
+    await agent.tick();
+    assert.equal(agent.view().record, undefined);
+    const why = 'the stored rollout is of the service other; expected mine';
+    assert.ok(agent.view().problem.includes(why), agent.view().problem);
+    const answer = await agent.begin('words', '2', {});
+    assert.ok(answer.kind === 'refused' && answer.why.includes(why), JSON.stringify(answer));
+    const stored = await store.read();
+    assert.ok(await store.write({ ...made.record, state: 'done' }, stored?.index, 'command'));
+    assert.equal((await agent.begin('words', '2', {})).kind, 'done');
+  });
+
   it('asks the store before it begins: at its start this replica has read nothing', async () => {
     await storeEnd('digits', '2', 'aborted');
     listed = [revision('digits', '2')];
