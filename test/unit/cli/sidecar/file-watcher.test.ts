@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { renameSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type FileWatcher, watchFile } from '../../../../sidecar/cli/sidecar/file-watcher.js';
 import { systemTimers } from '../../../../sidecar/runtime/time/timers.js';
@@ -53,6 +53,21 @@ describe('file watch', () => {
     link('..two', '..data-new');
     renameSync(join(scratch.path, '..data-new'), join(scratch.path, '..data'));
     await until('the change is seen', () => changes === 1);
+  });
+
+  it('sees what a link into another folder leads to, and follows the link when it is turned', async () => {
+    for (const folder of ['links', 'one', 'two']) mkdirSync(join(scratch.path, folder));
+    const [one, two] = [scratch.write('one/a.yaml', 'one'), scratch.write('two/a.yaml', 'two')];
+    const file = join(scratch.path, 'links', 'a.yaml');
+    symlinkSync(one, file);
+    follow(file);
+    writeFileSync(one, 'one, changed');
+    await until('the change is seen', () => changes === 1);
+    symlinkSync(two, `${file}.next`);
+    renameSync(`${file}.next`, file);
+    await until('the other file is seen', () => changes === 2);
+    writeFileSync(two, 'two, changed');
+    await until('its change is seen', () => changes === 3);
   });
 
   it('is not moved by other files, by the same content again, or by an absence', async () => {
