@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { readAddress } from '../config/codecs/address.js';
 import { CommandFailure } from './failure.js';
 import { requireModelRuntime } from './model-runtime.js';
+import { whenNpmShellEnds } from './npm-shell.js';
 import { portProblem } from './ports/listen-problem.js';
 
 export interface ServeOptions {
@@ -73,7 +74,11 @@ export async function serveCommand(options: ServeOptions): Promise<never> {
     ...(options.json ? ['--json'] : []),
   );
   process.env['ORT_DISABLE_TELEMETRY'] ??= '1'; // ONNX Runtime's telemetry
+  // As for every command that runs until a signal: npm passes none on.
+  const unwatch = whenNpmShellEnds(() => void process.kill(process.pid, 'SIGTERM'));
   await import(PROGRAM.href);
+  // A Ctrl-C ends the shell too, and a second signal would cut the drain short. Not earlier: until now a signal ends the process.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, unwatch);
   if (options.golden) process.exit();
   return new Promise<never>(() => {});
 }

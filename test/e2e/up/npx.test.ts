@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { OUTRIDER, outputOf, Scratch } from '../../kit/process/outrider.js';
+import { DIGITS_MODELS, OUTRIDER, outputOf, Scratch } from '../../kit/process/outrider.js';
 import { isRunning, processesWith, until } from '../../kit/process/processes.js';
 
 describe('outrider through npx', function () {
@@ -22,19 +22,24 @@ describe('outrider through npx', function () {
   /** The program, without npm and the shell above it. */
   const programs = () => processesWith(join(scratch.path, 'node_modules/.bin/outrider'));
 
-  /** `outrider page`, the command that needs no other process. */
-  async function page(): Promise<{ npx: number; program: number }> {
-    const args = ['outrider', 'page', '--json', '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:9'];
-    const npx = spawn('npx', args, { cwd: scratch.path, stdio: ['ignore', 'pipe', 'pipe'] });
+  async function start(...args: string[]): Promise<{ npx: number; program: number }> {
+    const npx = spawn('npx', ['outrider', ...args], { cwd: scratch.path, stdio: ['ignore', 'pipe', 'pipe'] });
     const output = outputOf(npx);
     await until('it listens', () => output.stdout.includes('"listening"'), 30_000);
     return { npx: npx.pid!, program: programs()[0]! };
   }
 
-  it('ends in order when npx gets SIGTERM, which npm does not pass on', async () => {
-    const { npx, program } = await page();
-    assert.ok(isRunning(program));
-    process.kill(npx, 'SIGTERM');
-    await until('the program has ended', () => !isRunning(program), 5_000);
-  });
+  const commands = {
+    /** The command that needs no other process. */
+    page: ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:9'],
+    /** Ends by signals that a program of its own handles. */
+    serve: ['--listen', '127.0.0.1:0', '--models', DIGITS_MODELS],
+  };
+  for (const [command, args] of Object.entries(commands))
+    it(`ends in order when npx gets SIGTERM, which npm does not pass on (${command})`, async () => {
+      const { npx, program } = await start(command, '--json', ...args);
+      assert.ok(isRunning(program));
+      process.kill(npx, 'SIGTERM');
+      await until('the program has ended', () => !isRunning(program), 5_000);
+    });
 });
