@@ -5,6 +5,7 @@
  * the difference between private and public.
  */
 import { isIP, isIPv4, isIPv6 } from 'node:net';
+import { isOfHome, NO_HOME } from './home.js';
 import { invalid, ok, type Parsed, quoted } from './parse-result.js';
 
 /** Where to listen or to connect. */
@@ -90,6 +91,7 @@ function readSocketPath(text: string): Parsed<Address> {
   const path = rest.startsWith('//') ? rest.slice(2) : rest;
   if (path === '' || path.includes('\0'))
     return invalid(`found ${quoted(text)}; expected the path of a socket after "unix:"`);
+  if (isOfHome(path)) return invalid(`found ${quoted(text)}; expected the path of a socket, ${NO_HOME}`);
   if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES)
     return invalid(
       `found a socket path of ${Buffer.byteLength(path)} bytes; expected at most ${MAX_SOCKET_PATH_BYTES}, as the kernel takes no more`,

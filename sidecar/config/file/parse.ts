@@ -3,7 +3,7 @@
  *
  * Nothing here touches the file system; load.ts does.
  */
-import { dirname } from 'node:path';
+import { dirname, isAbsolute, relative, sep } from 'node:path';
 import type { z } from 'zod';
 import { deepFreeze } from '../freeze.js';
 import { completed, meshConfig } from '../implied-caller.js';
@@ -69,7 +69,8 @@ export function parseMeshFile(
     build: (said) => {
       const file = completed(said);
       const { config, warnings } = withShipped(meshConfig(file, baseDir), shippedDirectory);
-      const problems = directoryProblem === undefined ? [] : directoryProblems(config, directoryProblem);
+      const unusable = directoryProblem === undefined ? [] : directoryProblems(config, directoryProblem);
+      const problems = [...unusable, ...inRunDirectory(config)];
       return { config, problems, warnings: [...meshWarnings(file), ...warnings] };
     },
   });
@@ -101,6 +102,25 @@ function directoryProblems(
     const message = server.kind === 'models' ? problemOf(server.dir) : undefined;
     return message === undefined ? [] : [{ path: ['services', name, 'models'], message }];
   });
+}
+
+/** What has to last lies in no directory that is emptied. */
+function inRunDirectory({ runDir, audit, stateDir }: MeshConfig): Warning[] {
+  const lasting: readonly [Path, string | undefined][] = [
+    [['audit', 'directory'], audit?.directory],
+    [['state_dir'], stateDir],
+  ];
+  return lasting.flatMap(([path, directory]) => {
+    if (runDir === undefined || directory === undefined || !isWithin(directory, runDir)) return [];
+    return [
+      { path, message: `found ${directory} in run_dir, which is emptied at the end; expected another place` },
+    ];
+  });
+}
+
+function isWithin(path: string, directory: string): boolean {
+  const way = relative(directory, path);
+  return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
 }
 
 /** A file of either kind; `kind` is absent when the text does not tell. */

@@ -11,6 +11,7 @@ import {
   writeAddress,
 } from '../codecs/address.js';
 import { DURATION_EXPECTED, DURATION_PATTERN, readDuration, writeDuration } from '../codecs/duration.js';
+import { isOfHome, NO_HOME } from '../codecs/home.js';
 import { type Parsed, quoted } from '../codecs/parse-result.js';
 import { readSize, SIZE_EXPECTED, SIZE_PATTERN, writeSize } from '../codecs/size.js';
 import { type FoundBlock, number } from './found.js';
@@ -242,13 +243,14 @@ export function trustDomainName() {
   return matching('name', /^[a-z0-9]([a-z0-9._-]{0,253}[a-z0-9])?$/, error);
 }
 
-/** A path; a relative one lies below the directory of the file. */
+/** A path; a relative one lies below the directory of the file. `~` would become a directory of that name, whose removal is a danger. */
 export function filePath(what: string) {
   const error = `the path of ${what}`;
   const schema = z
     .string({ error })
     .min(1, { error })
-    .regex(/^[^\0]*$/, { error });
+    .regex(/^[^\0]*$/, { error })
+    .refine((path) => !isOfHome(path), { error: `${error}, ${NO_HOME}` });
   return located(value(schema, { type: 'path' }), pathFrom);
 }
 

@@ -167,6 +167,41 @@ intentions: [{from: app, to: chat, action: allow}]`;
     assert.deepEqual(config.caller.upstreams[0]!.listen, { kind: 'unix', path: '/etc/mesh/a.sock' });
   });
 
+  it('keeps what lasts out of the run directory, which is emptied', () => {
+    const file = (more: string) => `${SERVICES}\nrun_dir: run\n${more}`;
+    for (const [option, more] of [
+      ['audit.directory', 'audit: {directory: run/audit}'],
+      ['audit.directory', 'audit: {directory: ./run/}'],
+      ['state_dir', 'state_dir: /etc/mesh/run/a/../state'],
+    ] as const) {
+      const problems = meshProblems(file(more));
+      assert.equal(problems.length, 1, `${problems}`);
+      assert.match(
+        problems[0]!,
+        new RegExp(
+          `${option}: found /etc/mesh/run.* in run_dir, which is emptied at the end; expected another`,
+        ),
+      );
+    }
+    meshConfig(file('audit: {directory: run.audit}\nstate_dir: ..runs'));
+  });
+
+  it('refuses paths with a home directory, which no shell has put in', () => {
+    for (const [option, more] of [
+      ['run_dir', 'run_dir: ~/run'],
+      ['state_dir', 'state_dir: "~"'],
+      ['caller.admin', 'caller: {name: app, admin: "unix:~/admin.sock"}'],
+    ] as const) {
+      const problems = meshProblems(`${SERVICES}\n${more}`);
+      assert.equal(problems.length, 1, `${problems}`);
+      assert.match(
+        problems[0]!,
+        new RegExp(`${option}: found "[^"]*~[^"]*"; expected the path of a .*"~" is not replaced`),
+      );
+    }
+    assert.equal(meshConfig(`${SERVICES}\nrun_dir: ./~/run`).runDir, '/etc/mesh/~/run');
+  });
+
   it('needs no caller: one is implied, which may call each service and has a name of its own', () => {
     const { caller, intentions, defaultIntention } = meshConfig('services: {a: {models: m}, b: {models: m}}');
     assert.deepEqual([caller.name, caller.isImplied, caller.admin], ['client', true, undefined]);
