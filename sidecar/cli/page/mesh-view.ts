@@ -5,6 +5,7 @@ import type { StatusReport } from '../../admin/status.js';
 import { present } from '../../config/present.js';
 import type { HalfHour } from '../../core/history/half-hour.js';
 import type { RolloutRecord } from '../../core/models/rollout.js';
+import { oneLine } from '../failure.js';
 import { metricTotals } from './metric-totals.js';
 import { pageSlot, SidecarHistory } from './sidecar-history.js';
 
@@ -76,18 +77,31 @@ export class MeshView {
 
   /** @param wallMs wall-clock time, by which the histories of several machines are laid side by side. */
   take(answers: readonly Answered[], wallMs: number): void {
-    this.sidecars = answers.map((each) => this.withService(each));
+    this.sidecars = answers.map((each) => this.taken(each, wallMs));
     this.services = new Map(
       this.sidecars.flatMap((each) => {
         const service = serviceOf(each);
         return service === undefined ? [] : [[each.name, service] as const];
       }),
     );
-    for (const answer of this.sidecars) this.takeOne(answer, wallMs);
     // Sidecars that are not asked any more take their histories along, so that a mesh that changes for weeks stays small.
     const names = new Set(answers.map(({ name }) => name));
     for (const known of [this.histories, this.restarts])
       for (const name of known.keys()) if (!names.has(name)) known.delete(name);
+  }
+
+  /** An answer that cannot be read, as one of another version may be, is a problem of that sidecar alone. */
+  private taken(answer: Answered, wallMs: number): Answered {
+    const known = this.withService(answer);
+    try {
+      this.takeOne(known, wallMs);
+      return known;
+    } catch (error) {
+      const problem = `its answer cannot be read: ${oneLine(error)}`;
+      const unread = this.withService({ name: answer.name, problem });
+      this.takeOne(unread, wallMs);
+      return unread;
+    }
   }
 
   private takeOne({ name, report, history, metrics, lastService }: Answered, wallMs: number): void {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { HistoryReport } from '../../../../sidecar/admin/history/history-report.js';
 import { callSources, MeshView } from '../../../../sidecar/cli/page/mesh-view.js';
 import { SLOT_MS } from '../../../../sidecar/core/history/half-hour.js';
 import { anEndpoint, aStatusReport } from '../../../kit/stack/admin-view.js';
@@ -54,6 +55,16 @@ describe('the view of a mesh', () => {
       callSources('digits', view.moment(3 * SLOT_MS)).map(({ kind }) => kind),
       ['outbound digits'],
     );
+  });
+
+  it('says of a sidecar whose history cannot be read that it cannot, and has the others', () => {
+    const view = new MeshView();
+    const history = { began: 7, later: 'versions may have another form' } as unknown as HistoryReport;
+    for (const atMs of [0, SLOT_MS])
+      view.take([{ ...answer('web-1', 0), history }, answer('web-2', 100)], atMs);
+    const [bad, good] = view.moment(SLOT_MS).sidecars;
+    assert.match(bad!.problem!, /^its answer cannot be read: /);
+    assert.deepEqual([bad!.report, good!.problem, good!.report?.instance], [undefined, undefined, 'web-2']);
   });
 
   it('knows whose sidecar it was that does not answer', () => {
