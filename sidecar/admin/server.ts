@@ -273,8 +273,8 @@ function json(value: unknown, replace?: (this: object, name: string, value: unkn
 }
 
 /**
- * Replaces secrets in `/config`: every value of a model's environment, every header for a collector of traces, and fields with a secret
- * name (`isSecretName`). `key` is secret only beside `cert`; elsewhere it is the name of a metadata
+ * Replaces secrets in `/config`: every value of a model's environment, every header for a collector of traces, words of a command that follow
+ * such a name (`--api-key KEY`), what follows the `?` of a URL, and fields with a secret name (`isSecretName`). `key` is secret only beside `cert`; elsewhere it is the name of a metadata
  * key.
  */
 function withoutSecrets(this: object, name: string, value: unknown): unknown {
@@ -282,5 +282,20 @@ function withoutSecrets(this: object, name: string, value: unknown): unknown {
   const isSecretMap = name === 'env' || (name === 'headers' && 'endpoint' in this);
   if (isSecretMap && typeof value === 'object' && value !== null)
     return Object.fromEntries(Object.keys(value).map((key) => [key, REDACTED]));
-  return typeof value === 'string' && isSecretName(name) ? REDACTED : value;
+  if (name === 'command' && Array.isArray(value)) return value.map(withoutSecretWord);
+  if (typeof value !== 'string') return value;
+  return isSecretName(name) ? REDACTED : value.replace(/^(https?:[^?]*\?).+/, `$1${REDACTED}`);
+}
+
+/** Names of options and variables whose value is secret; not `--max-tokens` or `--tokenizer`. */
+const SECRET_OPTION = /(^|[-_])(token|secret|passw(or)?d|key|credentials?)$/i;
+
+/** In `--api-key KEY`, `--api-key=KEY` and `API_KEY=KEY`. */
+function withoutSecretWord(word: unknown, i: number, words: readonly unknown[]): unknown {
+  if (typeof word !== 'string') return word;
+  const before = words[i - 1];
+  const isValue = typeof before === 'string' && before.startsWith('-') && SECRET_OPTION.test(before);
+  if (isValue && !word.startsWith('-')) return REDACTED;
+  const end = word.indexOf('=');
+  return end > 0 && SECRET_OPTION.test(word.slice(0, end)) ? `${word.slice(0, end + 1)}${REDACTED}` : word;
 }

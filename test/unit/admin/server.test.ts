@@ -117,7 +117,14 @@ describe('admin server', () => {
   it('shows the configuration without what may be secret in it', async () => {
     const config = (secret: string, language: string) => ({
       service: 'digits',
-      model: { command: ['serve'], env: { HF_TOKEN: secret, LANG: language } },
+      model: {
+        command: [
+          ...['env', `HF_TOKEN=${secret}`, 'serve', '--api-key', secret, `--ssl-key=${secret}`],
+          ...['--max-tokens', '100', '--tokenizer', 'org/t', '--token', '--model=a=b'],
+        ],
+        env: { HF_TOKEN: secret, LANG: language },
+      },
+      wake: { url: `https://wake.example/now?${secret}` },
       apiKey: secret,
       identity: { cert: 'cert.pem', key: secret },
       balance: { kind: 'ring-hash', key: 'x-session' },
