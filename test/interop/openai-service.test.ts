@@ -384,6 +384,23 @@ describe('the OpenAI service', function () {
     assert.match(metrics, /outrider_openai_requests_in_flight 0/);
   });
 
+  it('counts an answer among the failures that breaks in its middle', async () => {
+    engine.answer = async (call) => {
+      await call.send(byteTokens('half'));
+      call.fail(14, 'the engine ends');
+    };
+    const failures = async (): Promise<number> => {
+      const metrics = await (await fetch(`${service.url}/metrics`)).text();
+      const lines =
+        metrics.match(/^gen_ai_server_request_duration_seconds_count\{.*error_type="503".*$/gm) ?? [];
+      return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+    };
+    const before = await failures();
+    const text = await (await post({ model: MODEL, messages: MESSAGES, stream: true })).text();
+    assert.match(text, /the engine ends/);
+    assert.equal(await failures(), before + 1);
+  });
+
   /** Tokens of a completion's prompt, as the service sends them. */
   async function tokensOf(prompt: string): Promise<readonly number[]> {
     let ids: readonly number[] = [];

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import type { AnswerForm, Usage } from '../api/answer-form.js';
-import { ApiError, badRequest } from '../api/errors.js';
+import { type ApiError, badRequest } from '../api/errors.js';
 import type { Generation } from '../api/request.js';
 import { SSE_DONE, sseEvent } from '../api/sse.js';
 import { type AnswerEvent, readAnswer } from '../engine/answer.js';
@@ -25,10 +25,15 @@ export interface CompletionOptions {
   readonly metadata: CallMetadata;
   readonly reply: FastifyReply;
   readonly now: () => number;
+  /** What the client is told of a failure. */
+  readonly told: (error: unknown) => ApiError;
 }
 
-/** `undefined`: the client has gone away. */
-export type Completed = { readonly usage: Usage; readonly times: AnswerTimes } | undefined;
+/** `failure`: that was told within the stream; `undefined`: the client has gone away. */
+export type Completed =
+  | { readonly usage: Usage; readonly times: AnswerTimes }
+  | { readonly failure: ApiError }
+  | undefined;
 
 /**
  * Sends the answer. Throws an `ApiError` if nothing has been sent yet; a failure after that is told within the stream.
@@ -51,8 +56,10 @@ export async function complete(options: CompletionOptions): Promise<Completed> {
   }
 
   try {
-    if (generation.stream) await stream(observed(), options, gone.signal);
-    else await whole(observed(), form, reply);
+    if (generation.stream) {
+      const failure = await stream(observed(), options, gone.signal);
+      if (failure !== undefined) return { failure };
+    } else await whole(observed(), form, reply);
   } catch (error) {
     // The failure is that of the cancelled call.
     if (gone.signal.aborted) return undefined;
@@ -107,12 +114,15 @@ async function whole(
   }
 }
 
-/** The status is sent with the engine's first message: a call that fails at once has the status of its failure. */
+/**
+ * The status is sent with the engine's first message: a call that fails at once has the status of its failure. Returns a later failure, which
+ * the client has been told.
+ */
 async function stream(
   events: AsyncIterable<AnswerEvent>,
-  { form, generation, reply }: CompletionOptions,
+  { form, generation, reply, told }: CompletionOptions,
   gone: AbortSignal,
-): Promise<void> {
+): Promise<ApiError | undefined> {
   const { raw } = reply;
   try {
     for await (const event of events) {
@@ -120,16 +130,16 @@ async function stream(
       for (const written of writtenAs(event, form, generation.includeUsage))
         if (!raw.write(written)) await drained(raw, gone);
       // The answer of a client that has gone away is not read on.
-      if (gone.aborted) return;
+      if (gone.aborted) return undefined;
     }
   } catch (error) {
     if (!raw.headersSent || gone.aborted) throw error;
-    const said =
-      error instanceof ApiError ? error : new ApiError(String(error), { status: 500, type: 'server_error' });
-    raw.end(sseEvent(said.body));
-    return;
+    const failure = told(error);
+    raw.end(sseEvent(failure.body));
+    return failure;
   }
   raw.end(SSE_DONE);
+  return undefined;
 }
 
 function beginEvents(reply: FastifyReply): void {

@@ -146,10 +146,11 @@ export function createServer(options: ServerOptions): FastifyInstance {
 
 async function answer(
   kind: Kind,
-  { model, metrics, engineOf, date, now }: ServerOptions,
+  options: ServerOptions,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
+  const { model, metrics, engineOf, date, now } = options;
   const begun = now();
   const caller = callers.get(request) ?? NO_KEYS;
   try {
@@ -168,9 +169,11 @@ async function answer(
       metadata: callMetadata(request, caller),
       reply,
       now,
+      told: (error) => toldError(error as FastifyError, options),
     });
-    if (completed !== undefined)
-      metrics.answered(kind.operation, caller.name, completed.usage, completed.times);
+    if (completed === undefined) return reply;
+    if ('failure' in completed) metrics.failed(kind.operation, completed.failure.status, now() - begun);
+    else metrics.answered(kind.operation, caller.name, completed.usage, completed.times);
     return reply;
   } catch (error) {
     metrics.failed(kind.operation, error instanceof ApiError ? error.status : 500, now() - begun);
