@@ -250,7 +250,9 @@ export function filePath(what: string) {
     .string({ error })
     .min(1, { error })
     .regex(/^[^\0]*$/, { error })
-    .refine((path) => !isOfHome(path), { error: `${error}, ${NO_HOME}` });
+    .refine((path) => !isOfHome(path), {
+      error: ({ input }) => `found ${quoted(String(input))}; expected ${error}, ${NO_HOME}`,
+    });
   return located(value(schema, { type: 'path' }), pathFrom);
 }
 

@@ -190,7 +190,7 @@ intentions: [{from: app, to: chat, action: allow}]`;
     for (const [option, more] of [
       ['run_dir', 'run_dir: ~/run'],
       ['state_dir', 'state_dir: "~"'],
-      ['caller.admin', 'caller: {name: app, admin: "unix:~/admin.sock"}'],
+      ['caller.admin', `${CALLER.slice(0, -1)}, admin: "unix:~/admin.sock"}`],
     ] as const) {
       const problems = meshProblems(`${SERVICES}\n${more}`);
       assert.equal(problems.length, 1, `${problems}`);
