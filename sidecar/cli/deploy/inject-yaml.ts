@@ -112,8 +112,20 @@ function injectObject(
   const metadata = [...object, 'metadata'];
   const name =
     textAt(document, [...metadata, 'name']) ?? textAt(document, [...metadata, 'generateName']) ?? '?';
+  // A prefix ends with a dash, and the name of a ConfigMap must not.
+  const configName = name === '?' ? '' : name.replace(/[-.]+$/, '');
   const below = TEMPLATES[kind];
   if (below === undefined) return { note: `${kind} ${name}: left as it is`, has: 'none' };
+  if (options.as === 'container' && JOBS.includes(kind)) {
+    complain(
+      `${written([...object, 'kind'])}: found ${kind}, which would never end beside an ordinary container; expected another kind, or --as native`,
+    );
+    return undefined;
+  }
+  if (options.config === undefined && configName === '') {
+    complain(`${written([...metadata, 'name'])}: found none; expected the name of the workload, or --config`);
+    return undefined;
+  }
   const template = [...object, ...below];
   const podSpec = [...template, 'spec'];
   const containers = document.getIn([...podSpec, 'containers']);
@@ -133,7 +145,7 @@ function injectObject(
   }
   const parts = {
     ...options,
-    config: options.config ?? `outrider-${name}`,
+    config: options.config ?? `outrider-${configName}`,
     waitsForUpstreams: JOBS.includes(kind),
   };
   const list = options.as === 'native' ? 'initContainers' : 'containers';

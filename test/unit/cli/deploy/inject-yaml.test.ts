@@ -29,6 +29,8 @@ spec:
 const SERVICE =
   'apiVersion: v1\nkind: Service\nmetadata: {name: web}   # as it was\nspec: {ports: [{port: 80}]}\n';
 
+const JOB_POD = { spec: { containers: [{ name: 'a' }] } };
+
 const pod = (text: string) => parse(text).spec.template;
 
 describe('injectYaml', () => {
@@ -149,6 +151,28 @@ describe('injectYaml', () => {
     assert.equal(pod(injectYaml(JSON.stringify(job), NATIVE).text).spec.initContainers[0].name, 'outrider');
     const made = parse(injectYaml(JSON.stringify(cron), NATIVE).text).spec.jobTemplate.spec.template;
     assert.equal(made.spec.initContainers[0].name, 'outrider');
+  });
+
+  it('refuses an ordinary container in a Job or CronJob, which would never end', () => {
+    for (const kind of ['Job', 'CronJob']) {
+      const below = kind === 'Job' ? { template: JOB_POD } : { jobTemplate: { spec: { template: JOB_POD } } };
+      const source = JSON.stringify({ kind, metadata: { name: 'j' }, spec: below });
+      assert.deepEqual(injectYaml(source, NATIVE).problems, []);
+      assert.deepEqual(injectYaml(source, CONTAINER).problems, [
+        `document 1: kind: found ${kind}, which would never end beside an ordinary container; expected another kind, or --as native`,
+      ]);
+    }
+  });
+
+  it('names the ConfigMap by a prefix that Kubernetes makes a name of, and by nothing where there is none', () => {
+    const object = (metadata: object) =>
+      JSON.stringify({ kind: 'Job', metadata, spec: { template: JOB_POD } });
+    const { text } = injectYaml(object({ generateName: 'nightly-' }), NATIVE);
+    assert.equal(pod(text).spec.volumes[0].configMap.name, 'outrider-nightly');
+    assert.deepEqual(injectYaml(object({}), NATIVE).problems, [
+      'document 1: metadata.name: found none; expected the name of the workload, or --config',
+    ]);
+    assert.deepEqual(injectYaml(object({}), { ...NATIVE, config: 'mine' }).problems, []);
   });
 
   it('adds it to a Pod, and to the objects of a List, as `kubectl get -o yaml` prints them', () => {
