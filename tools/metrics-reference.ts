@@ -234,6 +234,21 @@ const GROUPS: readonly Group[] = [
     },
   },
   {
+    title: 'Kubernetes',
+    about: 'Of a sidecar with upstreams that are found by a Service of Kubernetes.',
+    metrics: {
+      outrider_kubernetes_failing: ['upstream'],
+      outrider_kubernetes_age_seconds: ['upstream'],
+      outrider_kubernetes_lists_total: ['upstream'],
+      outrider_kubernetes_watches_total: ['upstream'],
+      outrider_kubernetes_failures_total: ['upstream'],
+      outrider_kubernetes_endpoints: ['upstream'],
+      outrider_kubernetes_unready_endpoints: ['upstream'],
+      outrider_kubernetes_terminating_endpoints: ['upstream'],
+      outrider_kubernetes_kept_endpoints: ['upstream'],
+    },
+  },
+  {
     title: 'The process',
     about: 'As the operating system and the runtime see it, read when it is asked for.',
     metrics: {

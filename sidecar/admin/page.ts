@@ -48,7 +48,7 @@ export function renderBody(report: StatusReport, past: Past, nowMs: number): str
 /** The content alone, for the script. @param nowMs wall-clock time. */
 export function renderContent(report: StatusReport, past: Past, nowMs: number): string {
   const legend = past === undefined ? '' : stripLegend(slotsOf(past));
-  return `<main>${heading(report)}${own(report, past)}${model(report)}${lives(report.lives ?? [])}${upstreams(report, past, legend)}${past === undefined ? '' : happened(marksOf(past), nowMs)}${registry(report.registry)}${names(report.dns ?? [])}${mirrors(report.mirrors ?? [])}</main>`;
+  return `<main>${heading(report)}${own(report, past)}${model(report)}${lives(report.lives ?? [])}${upstreams(report, past, legend)}${past === undefined ? '' : happened(marksOf(past), nowMs)}${registry(report.registry)}${names(report.dns ?? [])}${services(report.kubernetes ?? [])}${mirrors(report.mirrors ?? [])}</main>`;
 }
 
 /** What the charts are drawn from. @param since the newest slot that the browser has; -1: none. */
@@ -201,6 +201,20 @@ function names(rows: readonly reports.DnsReport[]): string {
     ].join(''),
   );
   return table('DNS', ['upstream', 'name', 'state', '#addresses', '#kept', '#last answer', 'why'], lines);
+}
+
+/** The Services of Kubernetes of upstreams. */
+function services(rows: readonly reports.KubernetesReport[]): string {
+  if (rows.length === 0) return '';
+  const lines = rows.map(
+    ({ upstream, service, state: how, endpoints, unready, terminating, kept, ageMs, problem }) =>
+      [
+        ...[text(upstream), text(service), cell(state(how)), number(endpoints), number(unready)],
+        ...[number(terminating), number(kept), number(ago(ageMs)), text(problem ?? '')],
+      ].join(''),
+  );
+  const counts = ['#ready', '#not ready', '#terminating', '#kept', '#last news'];
+  return table('Kubernetes', ['upstream', 'service', 'state', ...counts, 'why'], lines);
 }
 
 /** Each upstream with its charts, and its endpoints as this sidecar sees them. */

@@ -29,6 +29,8 @@ export interface StatusReport {
   readonly registry?: reports.RegistryReport;
   /** Absent where no upstream is found by a DNS name. */
   readonly dns?: readonly reports.DnsReport[];
+  /** Absent where no upstream is found by a Service of Kubernetes. */
+  readonly kubernetes?: readonly reports.KubernetesReport[];
   readonly endpoints: readonly reports.EndpointReport[];
   /** Absent without mirrors. */
   readonly mirrors?: readonly reports.MirrorReport[];
@@ -62,6 +64,7 @@ export function statusOf(view: SidecarView): StatusReport {
     ...present('certificateEndsInS', view.certificateEndsInS()),
     ...present('registry', view.registry()),
     ...present('dns', ofLength(1, view.dns())),
+    ...present('kubernetes', ofLength(1, view.kubernetes())),
     endpoints: view.endpoints(),
     ...present('mirrors', ofLength(1, view.mirrors())),
     ...present('sizeLimits', ofLength(1, view.sizeLimits())),

@@ -53,6 +53,8 @@ export interface SidecarView {
   registry(): reports.RegistryReport | undefined;
   /** Empty where no upstream is found by a DNS name. */
   dns(): readonly reports.DnsReport[];
+  /** Empty where no upstream is found by a Service of Kubernetes. */
+  kubernetes(): readonly reports.KubernetesReport[];
   /** Shows calls as they end; undefined: too many taps are open. The function closes it. */
   readonly openTap: OpenTap;
   /** Calls that have ended since the start. */

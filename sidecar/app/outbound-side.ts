@@ -6,6 +6,9 @@ import { UpstreamFailures } from '../core/retry/upstream-failures.js';
 import { DnsDiscovery } from '../discovery/dns/dns.js';
 import { dnsQueries } from '../discovery/dns/query.js';
 import { ResolverFiles } from '../discovery/dns/resolver-files.js';
+import { ApiClient } from '../discovery/kubernetes/api-client.js';
+import { ApiFiles } from '../discovery/kubernetes/api-settings.js';
+import { KubernetesDiscovery } from '../discovery/kubernetes/kubernetes.js';
 import type { Discovery, DiscoverySubscription } from '../discovery/snapshot.js';
 import { HealthChecker } from '../health/endpoints/checker.js';
 import { headerViewOf, metadataValue } from '../http2/header-view.js';
@@ -57,6 +60,8 @@ export class OutboundSide {
   private readonly listenerOf = new Map<string, Listener>();
   /** Upstreams whose endpoints are found by a DNS name. */
   readonly dns: DnsDiscovery;
+  /** Upstreams whose endpoints are found by a Service of Kubernetes. */
+  readonly kubernetes: KubernetesDiscovery;
   private readonly followed = new Map<string, Followed>();
   private shared: Listener | undefined;
   private faults: ActiveFaults | null = null;
@@ -72,6 +77,8 @@ export class OutboundSide {
     const isAnswering = (address: Address): boolean => this.isAnswering(address);
     const query = dnsQueries(new ResolverFiles(context.deps.env, undefined, context.deps.host), context.deps);
     this.dns = new DnsDiscovery({ query, ...context.deps, isAnswering });
+    const api = new ApiClient(new ApiFiles(context.deps.env), context.deps.network);
+    this.kubernetes = new KubernetesDiscovery({ api, ...context.deps, isAnswering });
   }
 
   async start(): Promise<void> {
@@ -121,8 +128,10 @@ export class OutboundSide {
     for (const [name, outbound] of this.byName) {
       const why = outbound.state.upstream.notReady();
       if (why === undefined) continue;
-      const problem = this.dns.problemOf(name);
-      reasons.push(`upstream ${name}: ${why}${problem === undefined ? '' : ` (DNS: ${problem})`}`);
+      const dns = this.dns.problemOf(name);
+      const kubernetes = this.kubernetes.problemOf(name);
+      const said = dns === undefined ? kubernetes && ` (Kubernetes: ${kubernetes})` : ` (DNS: ${dns})`;
+      reasons.push(`upstream ${name}: ${why}${said ?? ''}`);
     }
     return reasons;
   }
@@ -230,8 +239,9 @@ export class OutboundSide {
   }
 
   /** Undefined: the file lists the endpoints. */
-  private sourceOf({ dns, consul }: UpstreamConfig): Discovery | undefined {
+  private sourceOf({ dns, kubernetes, consul }: UpstreamConfig): Discovery | undefined {
     if (dns !== undefined) return this.dns;
+    if (kubernetes !== undefined) return this.kubernetes;
     return consul === undefined ? undefined : this.deps.discovery;
   }
 

@@ -11,6 +11,7 @@ import type {
   DefectReport,
   DnsReport,
   EndpointReport,
+  KubernetesReport,
   LifeReport,
   MethodReport,
   MirrorReport,
@@ -178,6 +179,10 @@ export class SidecarReports implements SidecarView {
     return this.parts.outbound.dns.reports();
   }
 
+  kubernetes(): readonly KubernetesReport[] {
+    return this.parts.outbound.kubernetes.reports();
+  }
+
   openTap(options: TapOptions, sink: TapSink): ReturnType<OpenTap> {
     return this.parts.taps.open(options, sink);
   }
@@ -222,6 +227,7 @@ export class SidecarReports implements SidecarView {
       ...this.parts.audit.metrics(),
       ...(this.parts.consul?.metrics() ?? []),
       ...this.parts.outbound.dns.metrics(),
+      ...this.parts.outbound.kubernetes.metrics(),
       ...(this.parts.inbound?.statuses.metrics() ?? []),
       ...(this.parts.inbound === undefined ? [] : lifeMetrics(this.parts.inbound.lives)),
       ...(this.parts.inbound?.recycler === undefined ? [] : recycleMetrics(this.parts.inbound.recycler)),

@@ -221,9 +221,9 @@ export class Upstream {
   }
 }
 
-/** Whether its endpoints come from Consul or DNS, and are not known at first. */
-export function isDiscovered({ consul, dns }: UpstreamConfig): boolean {
-  return consul !== undefined || dns !== undefined;
+/** Whether its endpoints come from Consul, DNS or Kubernetes, and are not known at first. */
+export function isDiscovered({ consul, dns, kubernetes }: UpstreamConfig): boolean {
+  return consul !== undefined || dns !== undefined || kubernetes !== undefined;
 }
 
 function configOf(endpoint: Cluster['endpoints'][number]): UpstreamConfig['endpoints'][number] {

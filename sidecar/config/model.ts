@@ -39,6 +39,8 @@ export type OutboundConfig = NonNullable<SidecarConfig['outbound']>;
 export type UpstreamConfig = OutboundConfig['upstreams'][number];
 /** The DNS name whose addresses are the endpoints. */
 export type DnsConfig = NonNullable<UpstreamConfig['dns']>;
+/** The Service of Kubernetes whose pods are the endpoints. */
+export type KubernetesConfig = NonNullable<UpstreamConfig['kubernetes']>;
 /** `balance.hash_on`. */
 export type HashOn = NonNullable<
   Extract<UpstreamConfig['balance'], { readonly kind: 'ring-hash' }>['hashOn']

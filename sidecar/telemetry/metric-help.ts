@@ -207,6 +207,22 @@ export const HELP = {
   outrider_dns_kept_addresses:
     'Endpoints in use although the last answer does not have them, because too many went at once.',
 
+  // upstreams that are found by a Service of Kubernetes
+  outrider_kubernetes_failing:
+    '1 while the API of Kubernetes cannot be followed for an upstream, and what was known before stays in use.',
+  outrider_kubernetes_age_seconds:
+    'Time since the API of Kubernetes last said something of an upstream; up to about a minute while all is well.',
+  outrider_kubernetes_lists_total: 'Lists of EndpointSlices that were read.',
+  outrider_kubernetes_watches_total: 'Watches of EndpointSlices that were begun.',
+  outrider_kubernetes_failures_total: 'Lists and watches that failed.',
+  outrider_kubernetes_endpoints: 'Ready endpoints of the Service of an upstream.',
+  outrider_kubernetes_unready_endpoints:
+    'Endpoints that are not ready; they get calls only while no other can.',
+  outrider_kubernetes_terminating_endpoints:
+    'Endpoints whose pods end; they get calls only while no other can.',
+  outrider_kubernetes_kept_endpoints:
+    'Endpoints in use although the API does not list them, because too many went at once.',
+
   // the access log
   outrider_access_log_lines_total: 'Lines of the access log that were written, or handed to standard error.',
   outrider_access_log_dropped_total:

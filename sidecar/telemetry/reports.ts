@@ -197,6 +197,32 @@ export interface DnsReport {
   readonly failures: number;
 }
 
+/** The Service of Kubernetes of an upstream, and what its API says of it. */
+export interface KubernetesReport {
+  readonly upstream: string;
+  /** `NAME.NAMESPACE:PORT`, as the file has it. */
+  readonly service: string;
+  /**
+   * `waiting`: no list yet. `failing`: the API cannot be followed, what was known serves. `empty`: no endpoint is ready. `held`:
+   * endpoints are kept although the API took them away, because most went at once.
+   */
+  readonly state: 'waiting' | 'current' | 'failing' | 'empty' | 'held';
+  /** Ready ones. */
+  readonly endpoints: number;
+  readonly unready: number;
+  /** Their pods end. */
+  readonly terminating: number;
+  /** In use although the API does not list them. */
+  readonly kept: number;
+  /** Since the API last said something; absent before the first list. A quiet watch has a bookmark about each minute. */
+  readonly ageMs?: number;
+  readonly problem?: string;
+  /** Since the start. */
+  readonly lists: number;
+  readonly watches: number;
+  readonly failures: number;
+}
+
 /** A blocking query of the Consul agent in `/endpoints`. */
 export interface RegistryQueryReport {
   readonly name: string;

@@ -44,15 +44,19 @@ describe('the Helm chart', function () {
 
   it('has the objects that Kustomize has, equal but for the comments of the sidecars’ files', function () {
     const kustomize = programOrSkip(this, 'kustomize');
-    const expected = objectsOf(outputOf(kustomize, ['build', path.join(DEPLOY, 'kubernetes/native')]));
-    const found = rendered();
-    assert.deepEqual([...found.keys()].sort(), [...expected.keys()].sort());
-    for (const [name, object] of found) {
-      const other = expected.get(name)!;
-      if (object.kind !== 'ConfigMap') assert.deepEqual(object, other, name);
-      else {
-        const named = { trust_domain: 'outrider.local', datacenter: 'dc1' };
-        assert.deepEqual(fileOf(object), { ...named, ...fileOf(other) }, name);
+    for (const [overlay, found] of [
+      ['native', rendered()],
+      ['endpointslices', rendered('--set', 'discovery=endpointslices')],
+    ] as const) {
+      const expected = objectsOf(outputOf(kustomize, ['build', path.join(DEPLOY, 'kubernetes', overlay)]));
+      assert.deepEqual([...found.keys()].sort(), [...expected.keys()].sort());
+      for (const [name, object] of found) {
+        const other = expected.get(name)!;
+        if (object.kind !== 'ConfigMap') assert.deepEqual(object, other, name);
+        else {
+          const named = { trust_domain: 'outrider.local', datacenter: 'dc1' };
+          assert.deepEqual(fileOf(object), { ...named, ...fileOf(other) }, name);
+        }
       }
     }
   });
@@ -102,6 +106,7 @@ describe('the Kubernetes objects', function () {
     const kustomize = programOrSkip(this, 'kustomize');
     for (const [overlay, unknown] of [
       ['native', ['Certificate', 'Issuer', 'Issuer']],
+      ['endpointslices', ['Certificate', 'Issuer', 'Issuer']],
       ['consul', []],
     ] as const) {
       const built = outputOf(kustomize, ['build', path.join(DEPLOY, 'kubernetes', overlay)]);
@@ -109,7 +114,7 @@ describe('the Kubernetes objects', function () {
       assert.deepEqual([found.status, found.unknown.sort()], [0, unknown], found.said);
       for (const kind of ['statefulset', 'job', 'networkpolicy'])
         assert.match(found.said, new RegExp(`passed for resource ${kind}/`));
-      assert.equal(/cert-manager|outrider-identity/.test(built), overlay === 'native');
+      assert.equal(/cert-manager|outrider-identity/.test(built), overlay !== 'consul');
       const wrong = judged(built.replace('startupProbe:', 'startUpProbe:'));
       assert.equal(wrong.status, 1, wrong.said);
     }

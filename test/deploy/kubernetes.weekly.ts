@@ -1,13 +1,14 @@
 /**
  * The objects of mesh-config/deploy/kubernetes/native and of `outrider inject` in a real Kubernetes of one node, which this builds (six minutes the
  * first time), starts and removes: `npm run try:kubernetes`. cert-manager is left out, its volumes are Secrets with certificates of
- * `outrider certs`.
+ * `outrider certs`. Two deployments call all the time: `web` finds the pods by DNS, `api` by the EndpointSlices of the Kubernetes API.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
+import type { StatusReport } from '../../sidecar/admin/status.js';
 import { Cluster } from '../kit/deploy/cluster/cluster.js';
 import { Podman } from '../kit/deploy/podman.js';
 import { outrider, REPOSITORY, Scratch } from '../kit/process/outrider.js';
@@ -18,10 +19,14 @@ import { toolOrSkip } from '../kit/process/tools.js';
 const VERSION = '0.1.0';
 const NATIVE = join(REPOSITORY, 'mesh-config/deploy/kubernetes/native');
 const POD_LIMIT_MS = 120_000;
-/** Calls of the deployment `web`, in a second. */
+/** Calls of each caller, in a second. */
 const RATE = 20;
 
-/** What `web` has printed: calls so far, those that failed by their status, and the slowest, ms. */
+/** Callers, by how they find pods. */
+const CALLERS = ['web', 'api'] as const;
+type CallerName = (typeof CALLERS)[number];
+
+/** What a caller has printed: calls so far, those that failed by their status, and the slowest, ms. */
 interface Tally {
   readonly calls: number;
   readonly failed: Readonly<Record<string, number>>;
@@ -81,8 +86,10 @@ describe('Kubernetes', function () {
 
   afterEach(async function () {
     if (this.currentTest?.state !== 'failed') return;
-    const { stdout } = await cluster!.kubectl('logs', 'deployment/web', '-c', 'outrider', '--tail=60');
-    process.stderr.write(stdout);
+    for (const name of CALLERS) {
+      const { stdout } = await cluster!.kubectl('logs', `deployment/${name}`, '-c', 'outrider', '--tail=60');
+      process.stderr.write(stdout);
+    }
   });
 
   it('enforces the restricted Pod Security Standard', async () => {
@@ -90,7 +97,7 @@ describe('Kubernetes', function () {
   });
 
   it('runs the overlay: the job answers at its first attempt, on a fresh apply', async () => {
-    await writeIdentities(['digits', 'ask', 'web']);
+    await writeIdentities(['digits', 'ask', ...CALLERS]);
     writeOverlay();
     await said('apply', '-k', scratch.path);
     await said('wait', '--for=condition=Complete', 'job/ask', '--timeout=120s');
@@ -99,22 +106,28 @@ describe('Kubernetes', function () {
     await until('three pods are available', async () => (await available()) === 3, POD_LIMIT_MS);
   });
 
-  it('injects a sidecar into a deployment, which calls through it', async () => {
-    scratch.write('caller.cjs', CALLER);
-    await said('create', 'configmap', 'caller', `--from-file=${join(scratch.path, 'caller.cjs')}`);
-    const file = readFileSync(
-      join(REPOSITORY, 'mesh-config/deploy/kubernetes/base/ask.sidecar.yaml'),
-      'utf8',
-    );
-    scratch.write('sidecar.yaml', file.replace('service: ask', 'service: web'));
-    await said('create', 'configmap', 'outrider-web', `--from-file=${join(scratch.path, 'sidecar.yaml')}`);
-    const injected = await outrider(['inject', scratch.write('web.yaml', webDeployment())]);
-    assert.equal(injected.code, 0, injected.stderr);
-    await said('apply', '-f', scratch.write('web-injected.yaml', withIdentity(injected.stdout, 'web')));
-    await said('rollout', 'status', 'deployment/web', '--timeout=120s');
-    await until('calls are answered', async () => ((await tally())?.calls ?? 0) > 5 * RATE, POD_LIMIT_MS);
-    assert.deepEqual((await tally())!.failed, {});
-  });
+  const sources: readonly (readonly [CallerName, file: string, ...flags: string[]])[] = [
+    ['web', 'base/ask.sidecar.yaml'],
+    ['api', 'endpointslices/ask.sidecar.yaml', '--endpointslices'],
+  ];
+  for (const [name, sidecarFile, ...flags] of sources)
+    it(`injects a sidecar into a deployment, which calls through it: ${name}`, async () => {
+      scratch.write('caller.cjs', CALLER);
+      if (name === CALLERS[0])
+        await said('create', 'configmap', 'caller', `--from-file=${join(scratch.path, 'caller.cjs')}`);
+      const file = readFileSync(join(NATIVE, '..', sidecarFile), 'utf8');
+      scratch.write('sidecar.yaml', file.replace('service: ask', `service: ${name}`));
+      const from = `--from-file=${join(scratch.path, 'sidecar.yaml')}`;
+      await said('create', 'configmap', `outrider-${name}`, from);
+      const bare = scratch.write(`${name}.yaml`, deploymentOf(name));
+      const injected = await outrider(['inject', ...flags, bare]);
+      assert.equal(injected.code, 0, injected.stderr);
+      await said('apply', '-f', scratch.write('injected.yaml', withIdentity(injected.stdout, name)));
+      await said('rollout', 'status', `deployment/${name}`, '--timeout=120s');
+      const isAnswered = async () => ((await tally(name))?.calls ?? 0) > 5 * RATE;
+      await until('calls are answered', isAnswered, POD_LIMIT_MS);
+      assert.deepEqual((await tally(name))!.failed, {});
+    });
 
   const changes: readonly (readonly [what: string, replicas: number, ...commands: string[][]])[] = [
     [
@@ -129,46 +142,101 @@ describe('Kubernetes', function () {
     ['a pod that is killed', 3, ['delete', 'pod', 'digits-2', '--grace-period=0', '--force']],
   ];
   for (const [what, replicas, ...commands] of changes)
-    it(`loses no call by ${what}`, async function () {
-      const before = (await tally())!;
-      for (const command of commands) await said(...command);
-      await until(`${replicas} are available`, async () => (await available()) === replicas, POD_LIMIT_MS);
-      await until('calls go on', async () => (await tally())!.calls > before.calls + 10 * RATE, POD_LIMIT_MS);
-      const now = (await tally())!;
-      process.stderr.write(`      ${now.calls - before.calls} calls, slowest so far ${now.slowestMs} ms\n`);
-      assert.deepEqual(now.failed, before.failed);
-    });
+    it(`loses no call by ${what}`, () =>
+      losesNone(CALLERS, async () => {
+        for (const command of commands) await said(...command);
+        await areAvailable(replicas);
+      }));
+
+  it('tells the callers by the API of changes as fast as they come: scaling 3, 1, 5 loses no call', () =>
+    losesNone(['api'], async () => {
+      const now = { spec: { minReadySeconds: 0 } };
+      await said('patch', 'statefulset/digits', '-p', JSON.stringify(now));
+      await said('rollout', 'restart', 'statefulset/digits');
+      await said('rollout', 'status', 'statefulset/digits', '--timeout=180s');
+      // The pod that is left has just come.
+      for (const replicas of [1, 5, 1, 3]) {
+        await said('scale', 'statefulset/digits', `--replicas=${replicas}`);
+        await areAvailable(replicas);
+      }
+    }));
+
+  it('lets no caller by the API call a pod that ends, from a second after it does', async () => {
+    const ended = await said('get', 'pod', 'digits-0', '-o', 'jsonpath={.status.podIP}');
+    await said('delete', 'pod', 'digits-0', '--wait=false');
+    const isTerminating = async () => (await reportOf('api')).kubernetes![0]!.terminating > 0;
+    await until('the sidecar knows', isTerminating, 1_000);
+    const state = (await reportOf('api')).endpoints.find(({ address }) => address.startsWith(`${ended}:`));
+    if (state !== undefined) assert.equal(state.priority, 1_000);
+    await areAvailable(3);
+  });
 
   it('comes back by itself after no pod was left', async () => {
     await said('scale', 'statefulset/digits', '--replicas=0');
-    const failures = async () => Object.values((await tally())!.failed).reduce((sum, each) => sum + each, 0);
-    await until('calls fail', async () => (await failures()) > RATE, POD_LIMIT_MS);
-    for (const why of Object.keys((await tally())!.failed))
-      assert.match(why, /^(UNAVAILABLE|DEADLINE_EXCEEDED)/);
+    const failures = async () =>
+      (await Promise.all(CALLERS.map(tally)))
+        .flatMap((each) => Object.values(each!.failed))
+        .reduce((sum, each) => sum + each, 0);
+    for (const name of CALLERS) {
+      const hasFailed = async () =>
+        Object.values((await tally(name))!.failed).some((each) => each > RATE / 4);
+      await until('calls fail', hasFailed, POD_LIMIT_MS);
+      for (const why of Object.keys((await tally(name))!.failed))
+        assert.match(why, /^(UNAVAILABLE|DEADLINE_EXCEEDED)/);
+    }
+    const { state, problem } = (await reportOf('api')).kubernetes![0]!;
+    assert.equal(state, 'empty', problem);
     await said('scale', 'statefulset/digits', '--replicas=3');
-    await until('three are available', async () => (await available()) === 3, POD_LIMIT_MS);
-    // The callers learn of them within two periods of DNS.
+    await areAvailable(3);
+    // By DNS the callers learn of them within two periods.
     await until(
       'no call fails',
       async () => {
         const before = await failures();
-        await tallyAfter(5);
+        for (const name of CALLERS) await tallyAfter(name, 5);
         return (await failures()) === before;
       },
       POD_LIMIT_MS,
     );
   });
 
-  /** What `web` prints `seconds` from now. */
-  async function tallyAfter(seconds: number): Promise<Tally> {
-    const { calls } = (await tally())!;
-    await until('calls go on', async () => (await tally())!.calls >= calls + seconds * RATE, POD_LIMIT_MS);
-    return (await tally())!;
+  /** Runs what changes something; no call of these callers fails, nor in the ten seconds after it. */
+  async function losesNone(names: readonly CallerName[], change: () => Promise<void>): Promise<void> {
+    const before = new Map<CallerName, Tally>();
+    for (const name of names) before.set(name, (await tally(name))!);
+    await change();
+    for (const [name, was] of before) {
+      const now = await tallyAfter(name, 10);
+      process.stderr.write(
+        `      ${name}: ${now.calls - was.calls} calls, slowest so far ${now.slowestMs} ms\n`,
+      );
+      assert.deepEqual(now.failed, was.failed, name);
+    }
   }
 
-  async function tally(): Promise<Tally | undefined> {
-    const { stdout } = await cluster!.kubectl('logs', 'deployment/web', '-c', 'web', '--tail=1');
+  async function areAvailable(replicas: number): Promise<void> {
+    const isNow = async () => (await available()) === replicas;
+    await until(`${replicas} are available`, isNow, POD_LIMIT_MS);
+  }
+
+  /** What a caller prints `seconds` from now. */
+  async function tallyAfter(name: CallerName, seconds: number): Promise<Tally> {
+    const { calls } = (await tally(name))!;
+    const isReached = async () => (await tally(name))!.calls >= calls + seconds * RATE;
+    await until('calls go on', isReached, POD_LIMIT_MS);
+    return (await tally(name))!;
+  }
+
+  async function tally(name: CallerName): Promise<Tally | undefined> {
+    const { stdout } = await cluster!.kubectl('logs', `deployment/${name}`, '-c', name, '--tail=1');
     return stdout.startsWith('{') ? JSON.parse(stdout) : undefined;
+  }
+
+  /** What the sidecar of a caller says of itself. */
+  async function reportOf(name: CallerName): Promise<StatusReport> {
+    const asks = ['outrider', 'status', '--admin', '127.0.0.1:8890', '--json'];
+    const json = await said('exec', `deployment/${name}`, '-c', 'outrider', '--', ...asks);
+    return (JSON.parse(json) as StatusReport[])[0]!;
   }
 
   /** A Secret for each service, as a volume of cert-manager's CSI driver would have it. */
@@ -218,7 +286,8 @@ describe('Kubernetes', function () {
     const allowed = '    - { from: ask, to: digits, action: allow }\n';
     const text = readFileSync(file, 'utf8');
     assert.ok(text.includes(allowed));
-    writeFileSync(file, text.replace(allowed, allowed + allowed.replace('ask', 'web')));
+    const all = ['ask', ...CALLERS].map((name) => allowed.replace('ask', name));
+    writeFileSync(file, text.replace(allowed, all.join('')));
     scratch.write('kustomization.yaml', JSON.stringify(kustomization));
   }
 });
@@ -243,17 +312,17 @@ function withSecret(apiVersion: string, kind: string, name: string): object {
 }
 
 /** A program of somebody who knows nothing of Outrider, as restricted as the namespace wants it. */
-function webDeployment(): string {
+function deploymentOf(name: CallerName): string {
   return `apiVersion: apps/v1
 kind: Deployment
-metadata: { name: web }
+metadata: { name: ${name} }
 spec:
-  selector: { matchLabels: { app: web } }
+  selector: { matchLabels: { app: ${name} } }
   template:
-    metadata: { labels: { app: web } }
+    metadata: { labels: { app: ${name} } }
     spec:
       containers:
-        - name: web
+        - name: ${name}
           image: localhost/outrider:${VERSION}
           command: [node, /opt/caller/caller.cjs]
           volumeMounts:

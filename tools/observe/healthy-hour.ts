@@ -31,6 +31,7 @@ export const HEALTHY_HOUR: Inputs = {
   [`outrider_ejections_total{${endpoint('a')},detector="consecutive-faults"}`]: '0x20 1x40',
   [`outrider_outputs_inspected_total{${CALLER},upstream="digits",result="inOrder"}`]: '0+10x60',
   [`outrider_dns_failing{${CALLER},upstream="digits"}`]: '0x30 1x3 0x30',
+  [`outrider_kubernetes_failing{${CALLER},upstream="digits"}`]: '0x30 1x3 0x30',
   ...Object.fromEntries(REPLICAS.flatMap((name) => Object.entries(replica(name)))),
   // One replica is drained and starts anew.
   [`up{instance="digits-2:9464",job="outrider"}`]: '1x40 0x0 1x20',

@@ -128,6 +128,29 @@ export const SIDECAR_ALERTS: readonly Alert[] = [
     },
   },
   {
+    name: 'OutriderKubernetesFails',
+    severity: 'warning',
+    forMinutes: 5,
+    expr: 'outrider_kubernetes_failing == 1',
+    summary: '{{ $labels.instance }}: the Kubernetes API does not say where {{ $labels.upstream }} is',
+    description:
+      'For 5 minutes its EndpointSlices could not be listed or watched. What was known before stays in use.',
+    means:
+      'Calls go to the pods that were known before. New pods are not found, and those that are gone stay listed.',
+    steps: [
+      '`npx outrider status` has the reason, and `npx outrider check --mesh FILE` asks anew.',
+      'For 403: `kubectl auth can-i watch endpointslices --as=system:serviceaccount:NAMESPACE:NAME`.',
+      'For no connection: do a NetworkPolicy and the API server let the pod ask?',
+    ],
+    test: {
+      inputs: {
+        'outrider_kubernetes_failing{instance="caller:9464",job="outrider",upstream="digits"}': '1x60',
+        'outrider_kubernetes_failing{instance="caller:9464",job="outrider",upstream="letters"}': '0x60',
+      },
+      labels: { instance: 'caller:9464', job: 'outrider', upstream: 'digits' },
+    },
+  },
+  {
     name: 'OutriderConfigurationRefused',
     severity: 'warning',
     forMinutes: 0,

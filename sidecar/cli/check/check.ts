@@ -15,7 +15,7 @@ import { checkAsked } from './asked-sidecars.js';
 import { catalogSubject } from './catalog-subject.js';
 import { checkCertificates } from './certificates.js';
 import { checkConsul } from './consul.js';
-import { checkCollector, checkFileIntentions, checkName, checkReach } from './endpoints.js';
+import { checkCollector, checkFileIntentions, checkName, checkReach, checkService } from './endpoints.js';
 import type { Finding } from './finding.js';
 import { checkDescriptors } from './machine.js';
 import { checkModels } from './models.js';
@@ -111,6 +111,9 @@ async function withRegistration(
 async function checkFile(subject: Subject, world: CheckWorld): Promise<Finding[]> {
   const isRunning = runningMeshes().some(({ meshFile }) => meshFile === resolve(subject.file));
   const listed = subject.calls.filter(({ endpoints }) => endpoints.length > 0);
+  const services = subject.calls.flatMap(({ to, kubernetes }) =>
+    kubernetes === undefined ? [] : [{ to, kubernetes }],
+  );
   const named = subject.calls.flatMap(({ to, dns }) => (dns === undefined ? [] : [{ to, dns }]));
   return [
     ...(await checkPorts(subject)),
@@ -120,6 +123,7 @@ async function checkFile(subject: Subject, world: CheckWorld): Promise<Finding[]
     ...checkFileIntentions(subject),
     ...(await Promise.all(listed.map(({ to, endpoints }) => checkReach(to, endpoints)))),
     ...(await Promise.all(named.map(({ to, dns }) => checkName(to, dns)))).flat(),
+    ...(await Promise.all(services.map(({ to, kubernetes }) => checkService(to, kubernetes)))).flat(),
     ...(subject.collector === undefined ? [] : [await checkCollector(subject.collector)]),
   ];
 }
@@ -145,7 +149,9 @@ async function consulFindings(
     const settings = {
       services: subject.services,
       calls: subject.calls.map((call) =>
-        call.endpoints.length > 0 || call.dns !== undefined ? call : { inConsul: call.to, ...call },
+        call.endpoints.length > 0 || (call.dns ?? call.kubernetes) !== undefined
+          ? call
+          : { inConsul: call.to, ...call },
       ),
       hasConsulIdentity: subject.identity === undefined,
       hasConsulIntentions: subject.consul?.intentions !== false,

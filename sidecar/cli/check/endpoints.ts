@@ -1,12 +1,19 @@
 import { connect } from 'node:net';
 import { writeAddress } from '../../config/codecs/address.js';
-import type { Address, DnsConfig } from '../../config/model.js';
+import type { Address, DnsConfig, KubernetesConfig } from '../../config/model.js';
 import { IntentionTable } from '../../core/authorization/intentions.js';
 import { readAnswers } from '../../core/discovery/dns-answer.js';
+import { mergeSlices } from '../../core/discovery/endpoint-slices.js';
 import { otherName } from '../../core/discovery/name-search.js';
 import { ROUND_LIMIT_MS } from '../../core/discovery/round-time.js';
 import { dnsQueries } from '../../discovery/dns/query.js';
 import { ResolverFiles } from '../../discovery/dns/resolver-files.js';
+import { MAX_SERVICE_BYTES, servicePath, whyAbsent } from '../../discovery/kubernetes/absence-check.js';
+import { ApiClient } from '../../discovery/kubernetes/api-client.js';
+import { type Reply, readBody } from '../../discovery/kubernetes/api-reads.js';
+import { ApiFiles } from '../../discovery/kubernetes/api-settings.js';
+import { listSlices, placeOf, refusal, type SliceList } from '../../discovery/kubernetes/slice-list.js';
+import { messageOf } from '../../runtime/log/message-of.js';
 import { SYSTEM } from '../../runtime/system.js';
 import { type Finding, failed, ok, warning } from './finding.js';
 import type { Subject } from './subject.js';
@@ -61,6 +68,41 @@ export async function checkName(upstream: string, config: DnsConfig): Promise<Fi
     problem === undefined ? ok('upstream', found) : warning('upstream', `${found}; ${problem}`, next);
   const places = addresses.map((host): Address => ({ kind: 'tcp', host, port: config.port }));
   return [answer, await checkReach(upstream, places)];
+}
+
+/** What the Kubernetes API says of the Service of an upstream, and whether connections can be made to its ready endpoints. */
+export async function checkService(upstream: string, config: KubernetesConfig): Promise<Finding[]> {
+  const deps = { api: new ApiClient(new ApiFiles(process.env)), timers: SYSTEM.timers };
+  const what = `the Service ${config.service} of ${upstream}`;
+  const next =
+    '`kubectl get endpointslices`, and `kubectl auth can-i list endpointslices --as=system:serviceaccount:NAMESPACE:NAME`';
+  const bad = (why: string): Finding[] => [failed('upstream', `${what}: ${why}`, next)];
+  let listed: SliceList | Reply;
+  try {
+    listed = await new Promise((resolve, reject) => {
+      try {
+        listSlices(deps, config, resolve);
+      } catch (error) {
+        reject(error);
+      }
+    });
+  } catch (error) {
+    return bad(messageOf(error));
+  }
+  if ('status' in listed) return bad(refusal(listed));
+  const { endpoints, problem } = mergeSlices(listed.slices.values(), config);
+  const ready = endpoints.filter(({ condition }) => condition === 'ready');
+  if (listed.slices.size === 0) {
+    const place = placeOf(deps.api, config);
+    const reply = await new Promise<Reply>((resolve) => {
+      readBody(deps, config, { path: servicePath(place), maxBytes: MAX_SERVICE_BYTES }, resolve);
+    });
+    return bad(whyAbsent(reply, place) ?? refusal(reply));
+  }
+  if (ready.length === 0) return bad(problem ?? 'found no ready endpoint');
+  const found = ok('upstream', `${what} has ${ready.length} ready endpoint${ready.length === 1 ? '' : 's'}`);
+  const places = ready.map(({ host, port }): Address => ({ kind: 'tcp', host, port }));
+  return [found, await checkReach(upstream, places)];
 }
 
 /** Each call of a file against the intentions of the same file. A caller whose callee is described elsewhere is not judged. */

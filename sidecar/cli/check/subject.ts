@@ -11,6 +11,7 @@ import type {
   ConsulConfig,
   DiscoveryConfig,
   DnsConfig,
+  KubernetesConfig,
   MeshConfig,
   SidecarConfig,
   UpstreamConfig,
@@ -38,13 +39,15 @@ export interface Call {
   readonly from: string;
   /** Name of the upstream, which is the service that is called where Consul says nothing else. */
   readonly to: string;
-  /** Its name in the catalogue; absent: its endpoints are in the file, or in DNS. */
+  /** Its name in the catalogue; absent: its endpoints are in the file, in DNS or in Kubernetes. */
   readonly inConsul?: string;
   /** What the file asks Consul for; absent: the service of that name. */
   readonly discovery?: DiscoveryConfig;
   readonly endpoints: readonly Address[];
   /** The name whose addresses are its endpoints. */
   readonly dns?: DnsConfig;
+  /** The Service whose pods are its endpoints. */
+  readonly kubernetes?: KubernetesConfig;
 }
 
 /** What is checked, in one form for a mesh file and a sidecar file. */
@@ -176,7 +179,7 @@ function alsoNamed(
   };
 }
 
-/** A call by its upstream; one that lists its endpoints, or has them from DNS, is not looked up in Consul. */
+/** A call by its upstream; one that lists its endpoints, or has them from DNS or Kubernetes, is not looked up in Consul. */
 function callOf(
   from: string,
   {
@@ -184,15 +187,23 @@ function callOf(
     consul: query,
     endpoints = [],
     dns,
+    kubernetes,
   }: Pick<UpstreamConfig, 'name' | 'consul'> & Partial<UpstreamConfig>,
   consul: ConsulConfig | undefined,
 ): Call {
-  const isElsewhere = endpoints.length > 0 || dns !== undefined;
+  const isElsewhere = endpoints.length > 0 || (dns ?? kubernetes) !== undefined;
   const inConsul = consul === undefined || isElsewhere ? undefined : (query?.service ?? to);
   const addresses = endpoints.map(({ address }) => address);
   const discovery = inConsul === undefined ? undefined : query;
   const asked = { ...present('inConsul', inConsul), ...present('discovery', discovery) };
-  return { from, to, ...asked, endpoints: addresses, ...present('dns', dns) };
+  return {
+    from,
+    to,
+    ...asked,
+    endpoints: addresses,
+    ...present('dns', dns),
+    ...present('kubernetes', kubernetes),
+  };
 }
 
 /** A port that is fixed; port 0 takes any, and a Unix socket none. */

@@ -35,6 +35,10 @@ export function addDeployCommands(program: Command, done: (exitCode: number) => 
       '--config <NAME>',
       'ConfigMap with the key sidecar.yaml; default: outrider- and the name of the workload',
     )
+    .option(
+      '--endpointslices',
+      'the sidecar file has an upstream with `kubernetes`: give the sidecar the token of its service account, and add a Role',
+    )
     .action(async (file: string, flags: InjectFlags) => {
       const { injectCommand } = await import('./inject.js');
       done(await injectCommand(file, flags));

@@ -1,5 +1,11 @@
-import { type Document, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, type YAMLSeq } from 'yaml';
-import { type SidecarParts, sidecarContainer, sidecarVolumes, USER_ID } from './sidecar-container.js';
+import { Document, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, type YAMLSeq } from 'yaml';
+import {
+  endpointsRole,
+  type SidecarParts,
+  sidecarContainer,
+  sidecarVolumes,
+  USER_ID,
+} from './sidecar-container.js';
 
 /** Where the template of the pods stands, by kind. */
 const TEMPLATES: Readonly<Record<string, readonly string[]>> = {
@@ -55,6 +61,7 @@ export function injectYaml(source: string, options: InjectOptions): Injected {
   if (!Array.isArray(documents)) return { text: source, notes, problems: ['found an empty file'] };
   let changed = 0;
   let sidecars = 0;
+  const accounts = new Map<string, readonly object[]>();
   for (const [at, document] of documents.entries()) {
     const complain = (what: string) => problems.push(`document ${at + 1}: ${what}`);
     const [error] = document.errors;
@@ -69,6 +76,9 @@ export function injectYaml(source: string, options: InjectOptions): Injected {
       notes.push(outcome.note);
       if (outcome.has !== 'none') sidecars++;
       if (outcome.has === 'added') changed++;
+      if (outcome.has !== 'added' || options.watchesEndpoints !== true) continue;
+      const { account, namespace } = accountOf(document, object);
+      accounts.set(`${namespace} ${account}`, endpointsRole(account, namespace));
     }
   }
   if (sidecars === 0 && problems.length === 0) {
@@ -76,7 +86,11 @@ export function injectYaml(source: string, options: InjectOptions): Injected {
       notes.length === 0 ? 'an empty file' : notes.map((note) => note.split(':', 1)[0]).join(', ');
     problems.push(`found ${found}; expected one of ${KINDS}`);
   }
-  return { text: changed === 0 ? source : write(documents as Document[], source), notes, problems };
+  const roles = [...accounts.values()].flat();
+  for (const each of accounts.keys())
+    notes.push(`Role and RoleBinding of the account ${each.split(' ')[1]}: added`);
+  const all = [...(documents as Document[]), ...roles.map((role) => new Document(role))];
+  return { text: changed === 0 ? source : write(all, source), notes, problems };
 }
 
 interface Outcome {
@@ -159,6 +173,17 @@ function injectObject(
   return {
     note: `${kind} ${name}: the sidecar is added; its file is sidecar.yaml in the ConfigMap ${parts.config}${group}`,
     has: 'added',
+  };
+}
+
+/** The service account of the pods of an object, and its namespace where the file says it. */
+function accountOf(document: Document, object: Path) {
+  const kind =
+    textAt(document, [...object, 'kind']) ?? textAt(document, ['kind'])?.replace(/List$/, '') ?? '';
+  const podSpec = [...object, ...(TEMPLATES[kind] ?? []), 'spec'];
+  return {
+    account: textAt(document, [...podSpec, 'serviceAccountName']) ?? 'default',
+    namespace: textAt(document, [...object, 'metadata', 'namespace']),
   };
 }
 

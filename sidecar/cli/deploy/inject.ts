@@ -8,6 +8,7 @@ export interface InjectFlags {
   readonly as: 'native' | 'container';
   readonly image?: string;
   readonly config?: string;
+  readonly endpointslices?: boolean;
 }
 
 /** Descriptor of standard input. */
@@ -20,8 +21,13 @@ const STDIN = 0;
  * @returns 0.
  * @throws CommandFailure with every problem, one line each; nothing is written then.
  */
-export function injectCommand(file: string, { as, image, config }: InjectFlags): number {
-  const options = { as, image: image ?? `localhost/outrider:${packageVersion()}`, config };
+export function injectCommand(file: string, { as, image, config, endpointslices }: InjectFlags): number {
+  const options = {
+    as,
+    image: image ?? `localhost/outrider:${packageVersion()}`,
+    config,
+    watchesEndpoints: endpointslices === true,
+  };
   const { text, notes, problems } = injectYaml(readText(file), options);
   if (problems.length > 0)
     throw new CommandFailure(problems.map((problem) => `${file}: ${problem}`).join('\n'));

@@ -15,7 +15,7 @@ export interface Shown {
 }
 
 /**
- * The tables of `outrider status`: sidecars, models, endpoints, mirrors, size limits, methods, Consul and DNS, each only where
+ * The tables of `outrider status`: sidecars, models, endpoints, mirrors, size limits, methods, Consul, DNS and Kubernetes, each only where
  * it has rows.
  */
 export function statusTables(
@@ -34,6 +34,7 @@ export function statusTables(
     isDetailed ? methodTable(reports, palette) : '',
     registryTable(reports, palette),
     dnsTable(reports, palette),
+    kubernetesTable(reports, palette),
   ];
   const notes = reports.flatMap(({ instance, registry }) =>
     (registry?.unsupported ?? []).map((note) => `${instance}: ${note}`),
@@ -182,10 +183,7 @@ function registryTable(reports: readonly StatusReport[], palette: Palette): stri
 
 /** Each upstream that is found by a DNS name. */
 function dnsTable(reports: readonly StatusReport[], palette: Palette): string {
-  const shown = (state: string): string => {
-    if (state === 'current') return palette.green(state);
-    return state === 'waiting' || state === 'held' ? palette.yellow(state) : palette.red(state);
-  };
+  const shown = sourceState(palette);
   return tableOf(
     palette,
     rowsOf(reports, ({ dns }) => dns),
@@ -200,6 +198,35 @@ function dnsTable(reports: readonly StatusReport[], palette: Palette): string {
       { title: 'why', cell: ({ problem = '' }) => problem, isSentence: true },
     ],
   );
+}
+
+/** Each upstream that is found by a Service of Kubernetes. */
+function kubernetesTable(reports: readonly StatusReport[], palette: Palette): string {
+  const shown = sourceState(palette);
+  const unlessNone = (count: number): string => (count === 0 ? '' : String(count));
+  return tableOf(
+    palette,
+    rowsOf(reports, ({ kubernetes }) => kubernetes),
+    [
+      { title: 'caller', cell: ({ sidecar }) => sidecar },
+      { title: 'upstream', cell: ({ upstream }) => upstream },
+      { title: 'Kubernetes', cell: ({ service }) => service },
+      { title: 'state', cell: ({ state }) => shown(state) },
+      { title: 'ready', cell: ({ endpoints }) => String(endpoints) },
+      { title: 'not ready', cell: ({ unready }) => unlessNone(unready), isOptional: true },
+      { title: 'terminating', cell: ({ terminating }) => unlessNone(terminating), isOptional: true },
+      { title: 'kept', cell: ({ kept }) => unlessNone(kept), isOptional: true },
+      { title: 'why', cell: ({ problem = '' }) => problem, isSentence: true },
+    ],
+  );
+}
+
+/** How the source of an upstream's endpoints stands. */
+function sourceState(palette: Palette): (state: string) => string {
+  return (state) => {
+    if (state === 'current') return palette.green(state);
+    return state === 'waiting' || state === 'held' ? palette.yellow(state) : palette.red(state);
+  };
 }
 
 function times(ratio: number | undefined): string {

@@ -7,7 +7,7 @@ import type { Address, ConsulConfig, MeshConfig } from '../../config/model.js';
 import { plainConsul } from '../../config/options/consul/consul.js';
 import { ConsulAgent } from '../../discovery/consul/client/client.js';
 import { agentSettings } from '../../discovery/consul/client/settings.js';
-import type { Environment } from '../../discovery/consul/client/settings-files.js';
+import type { Environment } from '../../discovery/settings-files.js';
 import { systemTimers } from '../../runtime/time/timers.js';
 import type { AgentPorts } from '../consul/agent-file.js';
 import { DevAgent, type DevAgentInput } from '../consul/dev-agent.js';

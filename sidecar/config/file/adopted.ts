@@ -73,7 +73,7 @@ function withUpstreams(outbound: unknown, { upstreams }: AdoptedProxy): unknown 
   for (const { name, service, datacenter, listen, ...limits } of upstreams) {
     const own = mapping(said[name]);
     const discovery = { service, ...(datacenter === undefined ? {} : { datacenter }) };
-    const isFound = own['endpoints'] === undefined && own['dns'] === undefined;
+    const isFound = ['endpoints', 'dns', 'kubernetes'].every((source) => own[source] === undefined);
     all[name] = {
       listen: writeAddress(listen),
       ...own,

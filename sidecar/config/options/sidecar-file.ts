@@ -191,9 +191,15 @@ function complete(said: PlainOf<typeof sidecarBlock>) {
 
 /** With Consul, an upstream without endpoints is looked for by its name. */
 function discovered<
-  U extends { name: string; endpoints: readonly unknown[]; dns?: unknown; consul?: DiscoveryConfig },
+  U extends {
+    name: string;
+    endpoints: readonly unknown[];
+    dns?: unknown;
+    kubernetes?: unknown;
+    consul?: DiscoveryConfig;
+  },
 >(upstream: U): U {
-  return upstream.endpoints.length > 0 || upstream.dns !== undefined
+  return upstream.endpoints.length > 0 || (upstream.dns ?? upstream.kubernetes) !== undefined
     ? upstream
     : { consul: plainDiscovery(upstream.name), ...upstream };
 }

@@ -26,7 +26,7 @@ export const ENDPOINTS: ExplanationsOf<Name> = {
       'Each replica is critical in Consul, unhealthy, or starting.',
       'An intention is missing, and each connection was refused.',
       'A filter (tags, meta, subset of a service-resolver) matches no instance.',
-      'The DNS name of the upstream has no address: no pod of its service is ready.',
+      'The DNS name of the upstream has no address, or its Service of Kubernetes no endpoint: no pod is ready.',
     ],
     look: [
       '`outrider check`: the endpoints, Consul, and what its token may do.',
@@ -41,6 +41,7 @@ export const ENDPOINTS: ExplanationsOf<Name> = {
     options: [
       'upstreams.NAME.consul',
       'upstreams.NAME.dns',
+      'upstreams.NAME.kubernetes',
       'upstreams.NAME.endpoints',
       'upstreams.NAME.cold_start',
       'routes[].fallback',
@@ -51,18 +52,18 @@ export const ENDPOINTS: ExplanationsOf<Name> = {
     meaning:
       'The sidecar does not know the endpoints of the upstream yet, and the call could not wait longer.',
     causes: [
-      'The Consul agent or the DNS server does not answer, or answers slowly.',
-      'The token may not read the service.',
+      'The Consul agent, the DNS server or the Kubernetes API does not answer, or answers slowly.',
+      'The token may not read the service, or the service account its endpointslices.',
       'The sidecar has just started.',
     ],
     look: [
       '`outrider check`: the endpoints, Consul, and what its token may do.',
-      '`outrider status`: the tables of Consul and DNS.',
-      '`outrider_consul_up`, `outrider_consul_query_failing`, `outrider_dns_failing`.',
+      '`outrider status`: the tables of Consul, DNS and Kubernetes.',
+      '`outrider_consul_up`, `outrider_consul_query_failing`, `outrider_dns_failing`, `outrider_kubernetes_failing`.',
     ],
     remedy: [
       'Fix the agent, or its address in `consul.address`.',
-      'Give the token `service:read` and `node:read`.',
+      'Give the token `service:read` and `node:read`; give the service account the Role of DEPLOY.',
       'Set `cache`: it keeps the endpoints over a restart.',
     ],
     options: ['consul.address', 'consul.token_file', 'consul.cache', 'upstreams.NAME.breaker.max_pending'],

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, ListenOptions, Socket } from 'node:net';
 import { ConsulAgent } from '../../../sidecar/discovery/consul/client/client.js';
 import { agentSettings } from '../../../sidecar/discovery/consul/client/settings.js';
-import type { Environment } from '../../../sidecar/discovery/consul/client/settings-files.js';
+import type { Environment } from '../../../sidecar/discovery/settings-files.js';
 import { systemTimers } from '../../../sidecar/runtime/time/timers.js';
 import { CONFIG } from './scripted-agent.js';
 

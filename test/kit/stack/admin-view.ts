@@ -32,6 +32,7 @@ export class FakeView implements SidecarView {
   lifeReports: reports.LifeReport[] = [];
   registryReport: reports.RegistryReport | undefined;
   metricFamilies: Metric[] = [];
+  kubernetesReports: reports.KubernetesReport[] = [];
   mirrorReports: reports.MirrorReport[] = [];
   sizeLimitReports: reports.SizeLimitReport[] = [];
   faultDesk: FaultAdmin = {
@@ -76,6 +77,7 @@ export class FakeView implements SidecarView {
   registry = () => this.registryReport;
   dnsReports: reports.DnsReport[] = [];
   dns = () => this.dnsReports;
+  kubernetes = () => this.kubernetesReports;
   metrics = () => this.metricFamilies;
   config = (): unknown => ({ service: this.service });
   takeOver = () => Promise.resolve(this.takeoverAnswer);

@@ -111,6 +111,16 @@ describe('admin page', () => {
     assertShows(view, ['<td>d:1 (d.test)</td>']);
   });
 
+  it('shows what Kubernetes says of upstreams', () => {
+    const view = new FakeView();
+    assert.ok(!pageOf(view).includes('<h2>Kubernetes</h2>'));
+    const counts = { endpoints: 3, unready: 1, terminating: 2, kept: 0, lists: 1, watches: 1, failures: 0 };
+    const service = 'digits.models:peers';
+    const now = { ageMs: 12_000, problem: '<403>' };
+    view.kubernetesReports = [{ upstream: 'digits', service, state: 'failing', ...counts, ...now }];
+    assertShows(view, ['<h2>Kubernetes</h2>', service, '">failing', '12 s ago', '&lt;403&gt;']);
+  });
+
   it('shows which endpoints go first, and what each takes of its share', () => {
     const view = new FakeView();
     view.rows = [anEndpoint({ endpoint: 'first' })];

@@ -1,4 +1,4 @@
-{{- /* The sidecar as an init container that stays; takes root, name of the service, and `waits`: its pod begins once each upstream has been reached. */ -}}
+{{- /* The sidecar as an init container that stays; takes root, name of the service, `waits`: its pod begins once each upstream has been reached, and `account`: it watches endpoints by the API. */ -}}
 {{- define "outrider.sidecar" -}}
 initContainers:
 - name: outrider
@@ -29,6 +29,9 @@ initContainers:
   volumeMounts:
     - { name: outrider-config, mountPath: /etc/outrider, readOnly: true }
     - { name: outrider-identity, mountPath: /var/run/secrets/outrider, readOnly: true }
+    {{- if .account }}
+    - { name: outrider-account, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true }
+    {{- end }}
 volumes:
 - name: outrider-config
   configMap: { name: outrider-{{ .name }} }
@@ -42,4 +45,13 @@ volumes:
       csi.cert-manager.io/key-usages: digital signature,server auth,client auth
       csi.cert-manager.io/duration: 24h
       csi.cert-manager.io/fs-group: "10001"
+{{- if .account }}
+# The token of the service account, for the sidecar alone.
+- name: outrider-account
+  projected:
+    sources:
+      - serviceAccountToken: { path: token, expirationSeconds: 3600 }
+      - configMap: { name: kube-root-ca.crt, items: [{ key: ca.crt, path: ca.crt }] }
+      - downwardAPI: { items: [{ path: namespace, fieldRef: { fieldPath: metadata.namespace } }] }
+{{- end }}
 {{- end -}}

@@ -104,16 +104,19 @@ function requireTargets(
 ): void {
   for (const [upstream, said] of entries(upstreams)) {
     const at = [...above, upstream];
-    const { endpoints, dns, consul: discovery } = said;
-    if (dns !== undefined && (endpoints !== undefined || discovery !== undefined))
+    const { endpoints, dns, kubernetes, consul: discovery } = said;
+    const other = endpoints === undefined ? 'consul' : 'endpoints';
+    if (kubernetes !== undefined && [endpoints, dns, discovery].some((source) => source !== undefined))
       report(
-        [...at, 'dns'],
-        `found beside ${endpoints === undefined ? 'consul' : 'endpoints'}; expected only one of them`,
+        [...at, 'kubernetes'],
+        `found beside ${dns === undefined ? other : 'dns'}; expected only one of them`,
       );
+    else if (dns !== undefined && (endpoints !== undefined || discovery !== undefined))
+      report([...at, 'dns'], `found beside ${other}; expected only one of them`);
     else if (endpoints !== undefined && discovery !== undefined)
       report([...at, 'consul'], 'found beside endpoints; expected only one of them');
     else if (discovery !== undefined && consul === undefined) report([...at, 'consul'], NO_AGENT);
-    else if ([endpoints, dns, discovery, consul].every((source) => source === undefined))
+    else if ([endpoints, dns, kubernetes, discovery, consul].every((source) => source === undefined))
       report([...at, 'endpoints'], 'missing; expected at least one endpoint, or a block consul at the top');
   }
 }

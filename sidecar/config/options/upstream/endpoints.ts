@@ -126,7 +126,7 @@ export const endpoints = option(
     meaning:
       'The instances of the upstream, each an address or a block with address, weight, locality, models, versions and id.',
     otherwise:
-      'with `dns`: the addresses of its name; with a block `consul` at the top: what Consul says; else required',
+      'with `dns`: the addresses of its name; with `kubernetes`: the pods of its Service; with a block `consul` at the top: what Consul says; else required',
     why: 'Without an endpoint every call would fail.',
   },
 );

@@ -19,6 +19,7 @@ import { ejection } from './ejection.js';
 import { breaker, health, locality, slowStart } from './endpoint-policies.js';
 import { endpoints, refuseBadEndpoints } from './endpoints.js';
 import { foresight } from './foresight.js';
+import { kubernetes } from './kubernetes.js';
 
 const SECOND_MS = 1_000;
 const HOUR_MS = 3_600_000;
@@ -152,9 +153,20 @@ export const sidecarUpstream = inCode(
     dns: option(dns.optional(), {
       meaning:
         'Every address of a DNS name is an endpoint, and changes are followed, as for a headless service of Kubernetes.',
-      otherwise: 'absent: endpoints come from `endpoints` or Consul',
+      otherwise: 'absent: endpoints come from `endpoints`, `kubernetes` or Consul',
       why: 'A name in `endpoints` is one endpoint, whatever it resolves to.',
     }),
+    kubernetes: option(kubernetes.optional(), {
+      meaning:
+        'The pods of a Service of Kubernetes are the endpoints, by its API, which is watched: changes are known within a second.',
+      otherwise: 'absent: endpoints come from `endpoints`, `dns` or Consul',
+      why: 'DNS tells of new pods late, and not which pods end.',
+    }),
   }).check(rules(refuseBadRoutes, inside('endpoints', refuseBadEndpoints))),
-  (said, upstream) => ({ ...named(said, upstream), endpoints: said.endpoints, ...present('dns', said.dns) }),
+  (said, upstream) => ({
+    ...named(said, upstream),
+    endpoints: said.endpoints,
+    ...present('dns', said.dns),
+    ...present('kubernetes', said.kubernetes),
+  }),
 );

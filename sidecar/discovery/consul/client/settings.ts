@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ConsulConfig } from '../../../config/model.js';
 import { defined } from '../../../config/present.js';
-import { codeOf, type Environment, nonEmpty, readIfSmall, readSmall, wrong } from './settings-files.js';
+import { codeOf, type Environment, nonEmpty, readIfSmall, readSmall, wrong } from '../../settings-files.js';
 import { tokenSource } from './token.js';
 
 /** The part of the `consul` block that says where the agent is and how it is asked. */

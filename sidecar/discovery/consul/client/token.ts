@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import type { ConsulConfig } from '../../../config/model.js';
-import { codeOf, type Environment, nonEmpty, readSmall, wrong } from './settings-files.js';
+import { codeOf, type Environment, nonEmpty, readSmall, wrong } from '../../settings-files.js';
 
 /** Where the file says that the token is. */
 interface TokenConfig {

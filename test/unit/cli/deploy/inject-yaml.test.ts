@@ -34,6 +34,29 @@ const JOB_POD = { spec: { containers: [{ name: 'a' }] } };
 const pod = (text: string) => parse(text).spec.template;
 
 describe('injectYaml', () => {
+  it('gives the sidecar alone the token of the account, and the account a Role, where it watches endpoints', () => {
+    const source = `${DEPLOYMENT.replace('    spec:\n', '    spec:\n      serviceAccountName: shop\n')}---\n${SERVICE}`;
+    const { text, notes } = injectYaml(source, { ...NATIVE, watchesEndpoints: true });
+    assert.ok(notes.includes('Role and RoleBinding of the account shop: added'), notes.join());
+    const [deployment, service, role, binding, ...rest] = parseAllDocuments(text).map((each) => each.toJS());
+    const { spec } = deployment.spec.template;
+    assert.equal(spec.volumes[1].projected.sources.length, 3);
+    const mounts = spec.initContainers[0].volumeMounts.map(({ name }: { name: string }) => name);
+    assert.deepEqual(mounts, ['outrider-config', 'outrider-account']);
+    assert.equal(spec.containers[0].volumeMounts, undefined);
+    assert.deepEqual([service.kind, role.kind, binding.kind, rest], ['Service', 'Role', 'RoleBinding', []]);
+    assert.deepEqual(role.rules[0].verbs, ['get', 'list', 'watch']);
+    assert.equal(binding.roleRef.name, role.metadata.name);
+    assert.deepEqual(binding.subjects, [{ kind: 'ServiceAccount', name: 'shop' }]);
+    const again = injectYaml(text, { ...NATIVE, watchesEndpoints: true });
+    assert.equal(again.text, text);
+    const spaced = DEPLOYMENT.replace('  name: web', '  name: web\n  namespace: front');
+    const named = injectYaml(spaced, { ...NATIVE, watchesEndpoints: true }).text;
+    const { metadata, subjects } = parseAllDocuments(named)[2]!.toJS();
+    assert.equal(metadata.namespace, 'front');
+    assert.deepEqual(subjects, [{ kind: 'ServiceAccount', name: 'default', namespace: 'front' }]);
+  });
+
   it('adds a native sidecar before the other init containers, its volumes and annotations', () => {
     const source = DEPLOYMENT.replace(
       '      containers:',

@@ -219,6 +219,19 @@ describe('the tables of outrider status', () => {
     assert.match(completed, /digits:8443 +digits\.ns\.svc\.cluster\.local +current +3/);
   });
 
+  it('says what Kubernetes has of the Services of upstreams', () => {
+    const counts = { endpoints: 3, unready: 0, terminating: 0, kept: 0, lists: 1, watches: 1, failures: 0 };
+    const service = 'digits.models:peers';
+    view.kubernetesReports = [{ upstream: 'digits', service, state: 'current', ...counts }];
+    const text = statusTables([seen()], PLAIN);
+    assert.match(text, /Kubernetes +state +ready/);
+    assert.match(text, /digits +digits\.models:peers +current +3/);
+    assert.doesNotMatch(text, /terminating|not ready|kept/);
+    const bad = { ...counts, terminating: 2, problem: '403 forbidden' };
+    view.kubernetesReports = [{ upstream: 'digits', service, state: 'failing', ...bad }];
+    assert.match(statusTables([seen()], PLAIN), /:peers +failing +3 +2 +403 forbidden/);
+  });
+
   it('says what was too large to be seen', () => {
     const why = '3 answers longer than sample';
     view.sizeLimitReports = [{ upstream: 'digits', feature: 'inspection', why }];

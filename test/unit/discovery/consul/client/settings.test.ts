@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ConsulConfig } from '../../../../../sidecar/config/model.js';
 import { agentSettings, describeAddress } from '../../../../../sidecar/discovery/consul/client/settings.js';
-import type { Environment } from '../../../../../sidecar/discovery/consul/client/settings-files.js';
+import type { Environment } from '../../../../../sidecar/discovery/settings-files.js';
 import { CONFIG } from '../../../../kit/consul/scripted-agent.js';
 import { scratchForTest } from '../../../../kit/mocha/scratch.js';
 

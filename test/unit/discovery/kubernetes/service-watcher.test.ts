@@ -1,0 +1,491 @@
+/** The endpoints of a Service on a manual clock: the test answers each request. */
+import assert from 'node:assert/strict';
+import { writeAddress } from '../../../../sidecar/config/codecs/address.js';
+import type { EndpointConfig, KubernetesConfig } from '../../../../sidecar/config/model.js';
+import { SILENT_WATCH_MS } from '../../../../sidecar/core/discovery/list-watch.js';
+import type {
+  ApiEvents,
+  ApiRequest,
+  KubernetesApi,
+} from '../../../../sidecar/discovery/kubernetes/api-client.js';
+import { HEAD_LIMIT_MS, LIST_LIMIT_MS } from '../../../../sidecar/discovery/kubernetes/api-reads.js';
+import { GRACE_MS, ServiceWatcher } from '../../../../sidecar/discovery/kubernetes/service-watcher.js';
+import type { Logger } from '../../../../sidecar/runtime/log/logger.js';
+import { afterTest } from '../../../kit/mocha/after-test.js';
+import {
+  type ApiEndpoint,
+  type ApiSlice,
+  sliceJson,
+  statusJson,
+} from '../../../kit/process/kubernetes-api.js';
+import { ManualClock } from '../../../kit/time/manual-clock.js';
+import { constant } from '../../../kit/time/seeded-random.js';
+
+const SERVICE: KubernetesConfig = { service: 'digits.models', port: 'peers', family: 'any' };
+const A = { address: '10.0.0.1', pod: 'a', zone: 'z1' };
+const B = { address: '10.0.0.2', pod: 'b' };
+const C = { address: '10.0.0.3', pod: 'c' };
+const ending = (endpoint: ApiEndpoint) => ({ ...endpoint, terminating: true });
+
+/** One request, which the test answers. */
+class Asked implements ApiRequest {
+  isCancelled = false;
+
+  constructor(
+    readonly path: string,
+    private readonly events: ApiEvents,
+  ) {}
+
+  get kind(): string {
+    return this.path.includes('watch=1')
+      ? 'watch'
+      : this.path.includes('endpointslices')
+        ? 'list'
+        : 'service';
+  }
+
+  get revision(): string | null {
+    return new URLSearchParams(this.path.split('?')[1]).get('resourceVersion');
+  }
+
+  head(status: number, retryAfter?: string): void {
+    this.events.head(status, retryAfter);
+  }
+
+  data(text: string | Buffer): void {
+    this.events.data(Buffer.from(text));
+  }
+
+  end(problem?: string): void {
+    this.events.end(problem);
+  }
+
+  reply(status: number, body: string): void {
+    this.head(status);
+    this.data(body);
+    this.end();
+  }
+
+  cancel(): void {
+    this.isCancelled = true;
+  }
+}
+
+class Bench {
+  readonly clock = new ManualClock();
+  readonly asked: Asked[] = [];
+  readonly seen: (readonly EndpointConfig[])[] = [];
+  readonly log: string[] = [];
+  readonly silent = new Set<string>();
+  readonly watcher: ServiceWatcher;
+  missing: string | undefined;
+  private revision = 100;
+
+  constructor(config = SERVICE) {
+    const note = (_: object, text: string): void => void this.log.push(text);
+    const api: KubernetesApi = {
+      ownNamespace: () => {
+        throw new Error('no namespace');
+      },
+      get: (_, path, events) => {
+        if (this.missing !== undefined) throw new Error(this.missing);
+        const request = new Asked(path, events);
+        this.asked.push(request);
+        return request;
+      },
+    };
+    this.watcher = new ServiceWatcher(
+      'digits',
+      config,
+      {
+        ...{ clock: this.clock, timers: this.clock, random: constant(0.5), api },
+        logger: { info: note, warn: note } as unknown as Logger,
+        isAnswering: (address) => !this.silent.has(writeAddress(address)),
+      },
+      (endpoints) => void this.seen.push(endpoints),
+    );
+    afterTest(() => this.watcher.close());
+  }
+
+  get request(): Asked {
+    return this.asked.at(-1)!;
+  }
+
+  /** Answers the list that is asked for, and opens the watch that follows. */
+  list(slices: Readonly<Record<string, ApiSlice>>): void {
+    assert.equal(this.request.kind, 'list');
+    const items = Object.entries(slices).map(([name, slice]) => sliceJson(name, slice));
+    this.request.reply(200, JSON.stringify({ metadata: { resourceVersion: `${this.revision}` }, items }));
+  }
+
+  /** A list of one slice, and its watch is open. */
+  follow(...endpoints: ApiEndpoint[]): void {
+    this.list({ s: { endpoints } });
+    this.request.head(200);
+  }
+
+  line(type: string, object: object): string {
+    this.revision += 1;
+    return `${JSON.stringify({ type, object })}\n`;
+  }
+
+  /** Lets the wait pass, up to the next try. */
+  async retry(): Promise<void> {
+    const before = this.asked.length;
+    await this.clock.settle(this.clock.nextDueMs() - this.clock.now());
+    assert.equal(this.asked.length, before + 1);
+  }
+
+  /** The slice is another one now. */
+  change(...endpoints: ApiEndpoint[]): void {
+    this.request.data(this.line('MODIFIED', sliceJson('s', { endpoints }, this.revision + 1)));
+  }
+
+  get last(): string[] {
+    return (this.seen.at(-1) ?? []).map(({ id, priority = 0 }) => (priority === 0 ? id : `${id}!`));
+  }
+
+  get state(): string {
+    return this.watcher.report().state;
+  }
+
+  get problem(): string {
+    return this.watcher.report().problem ?? '';
+  }
+}
+
+describe('The endpoints of a Service of Kubernetes', () => {
+  it('are listed, then watched from the revision of the list on', () => {
+    const bench = new Bench();
+    assert.equal(bench.state, 'waiting');
+    assert.ok(
+      bench.request.path.startsWith(
+        '/apis/discovery.k8s.io/v1/namespaces/models/endpointslices?labelSelector=kubernetes.io%2Fservice-name%3Ddigits&limit=',
+      ),
+      bench.request.path,
+    );
+    bench.follow(A, B);
+    assert.deepEqual([bench.request.kind, bench.request.revision], ['watch', '100']);
+    const address = { kind: 'tcp', host: '10.0.0.1', port: 9443 };
+    assert.deepEqual(bench.seen[0]![0], { address, weight: 1, id: 'a', locality: 'z1' });
+    assert.equal(bench.state, 'current');
+    bench.change(A, B, C);
+    assert.deepEqual(bench.last, ['a', 'b', 'c']);
+  });
+
+  it('whose pod ends are kept behind all others, and gone once it is', () => {
+    const bench = new Bench();
+    bench.follow(A, B, C);
+    bench.change(A, ending(B), ending(C));
+    assert.deepEqual(bench.last, ['a', 'b!', 'c!']);
+    assert.match(bench.seen.at(-1)![1]!.critical!, /its pod ends/);
+    bench.change(A, { ...ending(B), serving: false }, ending(C));
+    assert.deepEqual(bench.last, ['a', 'c!']);
+    bench.change(A);
+    assert.deepEqual(bench.last, ['a']);
+    assert.equal(bench.state, 'current', 'nothing is kept against the API');
+  });
+
+  it('are empty after a scale to 0, and nothing is kept', () => {
+    const bench = new Bench();
+    bench.follow(A, B, C);
+    bench.change(ending(A), ending(B), ending(C));
+    assert.equal(bench.state, 'empty');
+    assert.match(bench.problem, /found 3 pods, none of which is ready; 3 of them end/);
+    bench.change();
+    assert.deepEqual(bench.last, []);
+    assert.equal(bench.state, 'empty');
+    bench.change(A);
+    assert.deepEqual([bench.last, bench.state], [['a'], 'current']);
+  });
+
+  it('that vanish together and still answer are kept for the grace time', async () => {
+    const bench = new Bench();
+    bench.follow(A, B, C);
+    bench.silent.add('10.0.0.3:9443');
+    bench.change();
+    assert.deepEqual([bench.last, bench.state], [['a', 'b'], 'held']);
+    await bench.clock.settle(GRACE_MS + 1_000);
+    assert.deepEqual([bench.last, bench.state], [[], 'empty']);
+  });
+
+  it('that are not ready are the last resort', () => {
+    const bench = new Bench();
+    bench.follow(A, { ...B, ready: false });
+    assert.deepEqual(bench.last, ['a', 'b!']);
+    assert.equal(bench.watcher.report().unready, 1);
+  });
+
+  it('stay while the API is away, and the watch goes on where it was', async () => {
+    const bench = new Bench();
+    bench.follow(A, B);
+    bench.change(A, B, C);
+    bench.request.end('api: ECONNRESET');
+    assert.deepEqual([bench.state, bench.last.length], ['failing', 3]);
+    const before = bench.asked.length;
+    const beganMs = bench.clock.now();
+    for (let i = 0; i < 9; i++) {
+      await bench.retry();
+      bench.request.end('api: ECONNREFUSED');
+    }
+    assert.equal(bench.asked.length, before + 9);
+    const ageMs = bench.clock.now() - beganMs;
+    assert.deepEqual([bench.watcher.report().ageMs, Math.round(ageMs / 1_000)], [Math.round(ageMs), 105]);
+    assert.match(bench.problem, /ECONNREFUSED/);
+    await bench.retry();
+    assert.deepEqual([bench.request.kind, bench.request.revision], ['watch', '101']);
+    bench.request.head(200);
+    assert.deepEqual([bench.state, bench.problem], ['current', '']);
+    assert.equal(
+      bench.log.filter((line) => line.includes('cannot be followed')).length,
+      2,
+      'each reason once',
+    );
+  });
+
+  it('are tried again at once when one has lost its connections while the API is away', async () => {
+    const bench = new Bench();
+    bench.follow(A, B);
+    for (let i = 0; i < 6; i++) {
+      bench.request.end('api: ECONNREFUSED');
+      await bench.retry();
+    }
+    bench.request.end('api: ECONNREFUSED');
+    const before = bench.asked.length;
+    bench.watcher.hurry();
+    await bench.clock.settle(1_000);
+    bench.watcher.hurry();
+    assert.equal(bench.asked.length, before + 1);
+    bench.request.head(200);
+    bench.watcher.hurry();
+    assert.equal(bench.asked.length, before + 1, 'a watch that is open tells by itself');
+  });
+
+  it('are listed anew where the API has forgotten the revision, at once the first time', async () => {
+    const bench = new Bench();
+    bench.follow(A, B);
+    const expired = () => bench.line('ERROR', JSON.parse(statusJson(410, 'too old')) as object);
+    bench.request.data(expired());
+    assert.equal(bench.request.kind, 'list');
+    bench.follow(A, B, C);
+    assert.deepEqual(bench.last, ['a', 'b', 'c']);
+    // Again and again: not without a pause.
+    bench.request.data(expired());
+    const asked = bench.asked.length;
+    assert.equal(bench.state, 'failing');
+    await bench.clock.settle(30_000);
+    assert.equal(bench.asked.length, asked + 1);
+    bench.follow(A);
+    bench.request.data(bench.line('BOOKMARK', { metadata: { resourceVersion: '500' } }));
+    bench.request.end();
+    assert.deepEqual(
+      [bench.request.kind, bench.request.revision],
+      ['watch', '500'],
+      'a bookmark moves it on',
+    );
+  });
+
+  it('are listed anew after a 410 to the watch itself', async () => {
+    const bench = new Bench();
+    bench.follow(A);
+    bench.request.end();
+    await bench.clock.settle(30_000);
+    bench.request.reply(410, statusJson(410, 'too old'));
+    await bench.clock.settle(30_000);
+    assert.equal(bench.request.kind, 'list');
+  });
+
+  it('come in lines that are cut anywhere', () => {
+    const bench = new Bench();
+    bench.follow(A);
+    const text = Buffer.from(
+      bench.line('MODIFIED', sliceJson('s', { endpoints: [A, { ...B, pod: 'bé' }] }, 7)) +
+        bench.line('ADDED', sliceJson('t', { endpoints: [C] }, 8)),
+    );
+    for (const byte of text) bench.request.data(Buffer.of(byte));
+    assert.deepEqual(bench.last, ['a', 'bé', 'c']);
+    bench.request.data(bench.line('DELETED', sliceJson('t', { endpoints: [C] }, 9)));
+    assert.deepEqual(bench.last, ['a', 'bé']);
+  });
+
+  it('come in pages', () => {
+    const bench = new Bench();
+    const metadata = { resourceVersion: '5', continue: 'more/+' };
+    const items = [sliceJson('s', { endpoints: [A] })];
+    bench.request.reply(200, JSON.stringify({ metadata, items }));
+    assert.ok(bench.request.path.endsWith('&continue=more%2F%2B'), bench.request.path);
+    assert.deepEqual(bench.seen, []);
+    bench.list({ t: { endpoints: [B] } });
+    assert.deepEqual(bench.last, ['a', 'b']);
+  });
+
+  it('are not followed by a watch that hangs or is silent', async () => {
+    const bench = new Bench();
+    bench.list({ s: { endpoints: [A] } });
+    const hanging = bench.request;
+    await bench.clock.settle(HEAD_LIMIT_MS);
+    assert.ok(hanging.isCancelled);
+    assert.match(bench.problem, /no response within 10 s/);
+    await bench.clock.settle(1_000);
+    const silent = bench.request;
+    silent.head(200);
+    await bench.clock.settle(SILENT_WATCH_MS - 1);
+    assert.equal(bench.state, 'current');
+    await bench.clock.settle(1);
+    assert.ok(silent.isCancelled);
+    assert.match(bench.problem, /silent for 150 s/);
+    assert.deepEqual(bench.last, ['a']);
+  });
+
+  it('are not known while a list hangs, is broken or too large', async () => {
+    const bench = new Bench();
+    await bench.clock.settle(LIST_LIMIT_MS);
+    assert.match(bench.problem, /no whole response within 30 s/);
+    await bench.clock.settle(1_000);
+    bench.request.reply(200, '{');
+    assert.match(bench.problem, /the list cannot be read/);
+    await bench.clock.settle(2_000);
+    bench.request.head(200);
+    bench.request.data('x'.repeat(17 * 1024 * 1024));
+    assert.match(bench.problem, /larger than 16777216 bytes/);
+    await bench.clock.settle(4_000);
+    bench.follow(A);
+    assert.equal(bench.state, 'current');
+  });
+
+  it('end a watch whose line is too long, once', async () => {
+    const bench = new Bench();
+    bench.follow(A);
+    const watch = bench.request;
+    watch.data('x'.repeat(5 * 1024 * 1024));
+    watch.data('x'.repeat(5 * 1024 * 1024));
+    assert.equal(bench.watcher.report().failures, 1);
+    assert.match(bench.problem, /a line of the watch is larger/);
+  });
+
+  it('do not follow a server that ends each watch at once without a pause', async () => {
+    const bench = new Bench();
+    bench.follow(A);
+    bench.request.end();
+    assert.match(bench.problem, /the watch ended after 0 ms/);
+    const before = bench.asked.length;
+    await bench.clock.settle(10_000);
+    assert.equal(bench.asked.length, before + 1);
+    bench.request.head(200);
+    await bench.clock.settle(5_000);
+    bench.request.end();
+    assert.equal(
+      bench.asked.length,
+      before + 2,
+      'one that ended in its time is followed by the next at once',
+    );
+    assert.equal(bench.problem, '');
+  });
+
+  it('say what is refused, and wait as long as the server asks for', async () => {
+    const bench = new Bench();
+    bench.request.reply(403, statusJson(403, 'endpointslices is forbidden: User "x" cannot list'));
+    assert.match(bench.problem, /^403 endpointslices is forbidden: .*; expected a Role|expected a Role/);
+    await bench.clock.settle(1_000);
+    bench.request.reply(401, statusJson(401, 'Unauthorized'));
+    assert.match(bench.problem, /401 Unauthorized: the token of the service account is not accepted/);
+    await bench.clock.settle(2_000);
+    bench.request.head(429, '20');
+    bench.request.data('slow');
+    bench.request.end();
+    const before = bench.asked.length;
+    await bench.clock.settle(19_000);
+    assert.equal(bench.asked.length, before);
+    await bench.clock.settle(1_000);
+    assert.equal(bench.asked.length, before + 1);
+  });
+
+  it('say what is missing outside of a pod, and are found once it is there', async () => {
+    const bench = new Bench({ service: 'digits', family: 'any' });
+    assert.match(bench.problem, /no namespace/);
+    bench.missing = 'found no KUBERNETES_SERVICE_HOST';
+    bench.watcher.update(SERVICE);
+    assert.match(bench.problem, /KUBERNETES_SERVICE_HOST/);
+    bench.missing = undefined;
+    await bench.clock.settle(5_000);
+    bench.follow(A);
+    assert.equal(bench.state, 'current');
+  });
+
+  const absent: readonly (readonly [string, number, string, RegExp])[] = [
+    ['no Service', 404, statusJson(404, 'not found'), /found no Service "digits" in the namespace "models"/],
+    [
+      'ExternalName',
+      200,
+      '{"spec":{"type":"ExternalName"}}',
+      /of the type ExternalName, which has no endpoints/,
+    ],
+    ['no selector', 200, '{"spec":{}}', /without a selector and without an EndpointSlice/],
+    [
+      'no right to look',
+      403,
+      statusJson(403, 'no'),
+      /found no EndpointSlice .*\(a Role with get on services would tell/,
+    ],
+    ['one that is new', 200, '{"spec":{"selector":{"a":"b"}}}', /found no EndpointSlice .* yet/],
+  ];
+  for (const [what, status, body, expected] of absent)
+    it(`say why there is no slice: ${what}`, async () => {
+      const bench = new Bench();
+      bench.list({});
+      const look = bench.asked.find(({ kind }) => kind === 'service')!;
+      assert.equal(look.path, '/api/v1/namespaces/models/services/digits');
+      look.reply(status, body);
+      bench.request.head(200);
+      assert.match(bench.problem, expected);
+      assert.equal(bench.state, 'empty');
+      bench.request.data(bench.line('ADDED', sliceJson('s', { endpoints: [A] }, 7)));
+      assert.deepEqual([bench.problem, bench.last], ['', ['a']]);
+    });
+
+  it('are listed anew when connections contradict them, at most every ten seconds', async () => {
+    const bench = new Bench();
+    bench.follow(A);
+    bench.watcher.doubt();
+    assert.equal(bench.request.kind, 'watch');
+    await bench.clock.settle(10_000);
+    bench.watcher.doubt();
+    assert.equal(bench.request.kind, 'list');
+    bench.follow(A, B);
+    assert.deepEqual(bench.last, ['a', 'b']);
+  });
+
+  it('of another port are listed anew; those before serve meanwhile', () => {
+    const bench = new Bench();
+    bench.follow(A, B);
+    const watch = bench.request;
+    bench.watcher.update({ ...SERVICE, port: 7_000 });
+    assert.ok(watch.isCancelled);
+    assert.deepEqual(bench.last, ['a', 'b']);
+    bench.follow(A);
+    assert.deepEqual(
+      bench.seen.at(-1)!.map(({ address }) => writeAddress(address)),
+      ['10.0.0.1:7000'],
+    );
+    const asked = bench.asked.length;
+    bench.watcher.update({ ...SERVICE, port: 7_000 });
+    assert.equal(bench.asked.length, asked);
+  });
+
+  it('are told once: the same again is no change', () => {
+    const bench = new Bench();
+    bench.follow(A, B);
+    bench.change(A, B);
+    assert.equal(bench.seen.length, 1);
+    bench.change({ ...A, zone: 'z2' }, B);
+    assert.equal(bench.seen.length, 2);
+  });
+
+  it('are no longer followed after the end', async () => {
+    const bench = new Bench();
+    bench.follow(A);
+    bench.watcher.close();
+    assert.ok(bench.request.isCancelled);
+    assert.equal(bench.clock.pending(), 0);
+  });
+});
