@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parse, stringify } from 'yaml';
+import { parseAllDocuments, stringify } from 'yaml';
 import type { StatusReport } from '../../sidecar/admin/status.js';
 import { Cluster } from '../kit/deploy/cluster/cluster.js';
 import { Podman } from '../kit/deploy/podman.js';
@@ -20,7 +20,9 @@ const VERSION = '0.1.0';
 const NATIVE = join(REPOSITORY, 'mesh-config/deploy/kubernetes/native');
 const POD_LIMIT_MS = 120_000;
 /** Calls of each caller, in a second. */
-const RATE = 20;
+const RATE = 5;
+/** Long: a call that is slow on a busy machine is not lost. */
+const DEADLINE_MS = 20_000;
 
 /** Callers, by how they find pods. */
 const CALLERS = ['web', 'api'] as const;
@@ -31,6 +33,11 @@ interface Tally {
   readonly calls: number;
   readonly failed: Readonly<Record<string, number>>;
   readonly slowestMs: number;
+  /** Calls with a request of 600 KB; among `calls`. */
+  readonly large: number;
+  /** Streams of a second that have ended, and those that failed: no route says that they may continue elsewhere. */
+  readonly streams: number;
+  readonly streamsFailed: Readonly<Record<string, number>>;
 }
 
 /** Calls `digits` at a steady rate and prints a `Tally` each second. */
@@ -41,15 +48,36 @@ const file = '/opt/outrider/node_modules/outrider/proto/inference.proto';
 const { inference } = grpc.loadPackageDefinition(loader.loadSync(file, { keepCase: true }));
 const client = new inference.GRPCInferenceService('127.0.0.1:8800', grpc.credentials.createInsecure());
 const request = { model_name: 'digits', inputs: [{ name: 'pixels', datatype: 'FP32', shape: [1, 784], contents: { fp32_contents: new Array(784).fill(0.5) } }] };
-const tally = { calls: 0, failed: {}, slowestMs: 0 };
-setInterval(() => {
+const large = { ...request, id: 'x'.repeat(600000) };
+const tally = { calls: 0, large: 0, failed: {}, slowestMs: 0, streams: 0, streamsFailed: {} };
+const count = (failed, error) => {
+  const why = grpc.status[error.code] + ': ' + error.details;
+  failed[why] = (failed[why] || 0) + 1;
+};
+const ask = (what) => {
   const begun = Date.now();
-  client.ModelInfer(request, { deadline: begun + 5000 }, (error) => {
+  client.ModelInfer(what, { deadline: begun + ${DEADLINE_MS} }, (error) => {
     tally.calls++;
+    if (what === large) tally.large++;
     tally.slowestMs = Math.max(tally.slowestMs, Date.now() - begun);
-    if (error) tally.failed[grpc.status[error.code] + ': ' + error.details] = (tally.failed[grpc.status[error.code] + ': ' + error.details] || 0) + 1;
+    if (error) count(tally.failed, error);
   });
-}, ${1000 / RATE});
+};
+setInterval(() => ask(request), ${1000 / RATE});
+setInterval(() => ask(large), 2000);
+// Five requests on one stream, which takes a second.
+setInterval(() => {
+  const stream = client.ModelStreamInfer({ deadline: Date.now() + ${DEADLINE_MS} });
+  let sent = 0;
+  const timer = setInterval(() => (++sent > 5 ? stream.end() : stream.write(request)), 200);
+  stream.on('data', () => {});
+  stream.on('error', () => {});
+  stream.on('status', (status) => {
+    clearInterval(timer);
+    tally.streams++;
+    if (status.code !== 0) count(tally.streamsFailed, status);
+  });
+}, 1000);
 setInterval(() => console.log(JSON.stringify(tally)), 1000);
 process.on('SIGTERM', () => process.exit());
 `;
@@ -116,7 +144,10 @@ describe('Kubernetes', function () {
       if (name === CALLERS[0])
         await said('create', 'configmap', 'caller', `--from-file=${join(scratch.path, 'caller.cjs')}`);
       const file = readFileSync(join(NATIVE, '..', sidecarFile), 'utf8');
-      scratch.write('sidecar.yaml', file.replace('service: ask', `service: ${name}`));
+      scratch.write(
+        'sidecar.yaml',
+        file.replace('service: ask', `service: ${name}`).replace('timeout: 2s', `timeout: ${DEADLINE_MS}ms`),
+      );
       const from = `--from-file=${join(scratch.path, 'sidecar.yaml')}`;
       await said('create', 'configmap', `outrider-${name}`, from);
       const bare = scratch.write(`${name}.yaml`, deploymentOf(name));
@@ -207,9 +238,9 @@ describe('Kubernetes', function () {
     await change();
     for (const [name, was] of before) {
       const now = await tallyAfter(name, 10);
-      process.stderr.write(
-        `      ${name}: ${now.calls - was.calls} calls, slowest so far ${now.slowestMs} ms\n`,
-      );
+      const calls = `${now.calls - was.calls} calls, ${now.large - was.large} of 600 KB`;
+      const streams = `${now.streams - was.streams} streams (failed so far: ${JSON.stringify(now.streamsFailed)})`;
+      process.stderr.write(`      ${name}: ${calls}, slowest so far ${now.slowestMs} ms, ${streams}\n`);
       assert.deepEqual(now.failed, was.failed, name);
     }
   }
@@ -341,11 +372,11 @@ spec:
 
 /** The volume with the certificate, which `inject` leaves to the reader. */
 function withIdentity(yaml: string, name: string): string {
-  const deployment = parse(yaml);
+  const [deployment, ...others] = parseAllDocuments(yaml).map((each) => each.toJS());
   const { spec } = deployment.spec.template;
   const mount = { name: 'outrider-identity', mountPath: '/var/run/secrets/outrider', readOnly: true };
   spec.initContainers[0].volumeMounts.push(mount);
   const { csi: _, ...volume } = secretVolume(name);
   spec.volumes.push(volume);
-  return stringify(deployment);
+  return [deployment, ...others].map((each) => stringify(each)).join('---\n');
 }
