@@ -83,6 +83,8 @@ export class ServiceWatcher {
   private finding: string | undefined;
   private logged: string | undefined;
   private failuresInARow = 0;
+  /** The revision was too old, and no watch has told anything since. */
+  private isRelisted = false;
   private provenMs: number | undefined;
   private startedMs = Number.NEGATIVE_INFINITY;
   private listedMs = Number.NEGATIVE_INFINITY;
@@ -240,6 +242,7 @@ export class ServiceWatcher {
         if (reply.status !== OK) return this.refused(reply);
         if (isShortWatch(openMs, events)) return this.fail(`the watch ended after ${Math.round(openMs)} ms`);
         this.failuresInARow = 0;
+        this.isRelisted = false;
         this.begin();
       },
     });
@@ -252,9 +255,9 @@ export class ServiceWatcher {
       if (event.kind === 'expired' || event.kind === 'failed') {
         if (isNews) this.take();
         this.revision = '';
-        // The first time that a revision is too old is ordinary; a server that says so again and again is asked ever later.
-        if (event.kind === 'expired' && this.failuresInARow === 0) {
-          this.failuresInARow = 1;
+        // As after a restart of the API, however long that was away. A server that says so again and again is asked ever later.
+        if (event.kind === 'expired' && !this.isRelisted) {
+          this.isRelisted = true;
           return this.begin();
         }
         return this.fail(event.why);
@@ -265,6 +268,7 @@ export class ServiceWatcher {
       if (event.kind !== 'bookmark') isNews = true;
     }
     this.failuresInARow = 0;
+    this.isRelisted = false;
     this.prove();
     if (isNews) this.take();
   }

@@ -285,6 +285,19 @@ describe('The endpoints of a Service of Kubernetes', () => {
     );
   });
 
+  it('are listed anew at once after the API was away and has forgotten the revision', async () => {
+    const bench = new Bench();
+    bench.follow(A, B);
+    for (let i = 0; i < 9; i++) {
+      bench.request.end('api: ECONNREFUSED');
+      await bench.retry();
+    }
+    bench.request.head(200);
+    bench.request.data(bench.line('ERROR', JSON.parse(statusJson(410, 'too old')) as object));
+    bench.follow(A, C);
+    assert.deepEqual([bench.last, bench.state], [['a', 'c'], 'current']);
+  });
+
   it('are listed anew after a 410 to the watch itself', async () => {
     const bench = new Bench();
     bench.follow(A);
