@@ -34,8 +34,8 @@ describe('the Helm chart', function () {
   this.timeout(60_000);
   const scratch = scratchForEach();
   let helm: string;
-  before(function () {
-    helm = programOrSkip(this, 'helm');
+  before(async function () {
+    helm = await toolOrSkip(this, 'helm');
   });
   const rendered = (...args: string[]) =>
     objectsOf(

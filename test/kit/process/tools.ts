@@ -169,6 +169,7 @@ const TOOLS = {
     ],
   },
   grpcurl: goProgram('grpcurl', 'github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4'),
+  helm: goProgram('helm', 'helm.sh/helm/v3/cmd/helm@v3.19.5'),
   ghz: goProgram('ghz', 'github.com/bojand/ghz/cmd/ghz@v0.93.0'),
   'go-client': {
     path: GO_CLIENT_BINARY,
