@@ -3,11 +3,11 @@ import type { GenerateRequest } from '../../../proto/vllm-service.js';
 import { EngineStream } from '../../kit/engines/engine-client.js';
 import type { TestClient } from '../../kit/service/model-server.js';
 
-const PROMPTS = 16;
+const PROMPTS = 8;
 const PROMPT_TOKENS = 48;
 /** Every vocabulary here has more. */
 const VOCABULARY = 4_000;
-export const ANSWER_TOKENS = 400;
+export const ANSWER_TOKENS = 600;
 
 /** One answer, and when its messages came. */
 export class TimedAnswer extends EngineStream {

@@ -30,6 +30,8 @@ export interface Row extends Tally {
 
 export const newRow = (name: string): Row => ({ ...newTally(), name, strikes: 0, resumed: 0, gapsMs: [] });
 
+/** Answers that are under way as an engine fails: few enough that none waits in a queue. */
+const IN_FLIGHT = SLOTS;
 /** Of an answer that is not to end by itself. */
 const LONG_TOKENS = 3_000;
 /** Answers that go on while an engine starts again. */
@@ -85,7 +87,7 @@ export class EngineDrill {
     return row;
   }
 
-  /** An engine fails while it makes `SLOTS` answers, and another one as many; then it starts again, under other answers. */
+  /** An engine fails while it and another one make answers; then it starts again, under other answers. */
   async strike(fault: Fault, row: Row): Promise<void> {
     const engine = this.engines[this.next++ % this.engines.length]!;
     const resumedBefore = await this.resumed();
@@ -156,10 +158,10 @@ export class EngineDrill {
     return row;
   }
 
-  /** As many as both engines make at once, of which each has brought some tokens. */
+  /** Each has brought some tokens. */
   private async answersUnderWay(maxTokens?: number): Promise<TimedAnswer[]> {
-    const answers = Array.from({ length: 2 * SLOTS }, () => this.source.ask(undefined, maxTokens));
-    const least = 10 + Math.floor(Math.random() * 100);
+    const answers = Array.from({ length: IN_FLIGHT }, () => this.source.ask(undefined, maxTokens));
+    const least = 5 + Math.floor(Math.random() * 60);
     await until('all are under way', () => answers.every(({ ids }) => ids.length >= least), ANSWER_LIMIT_MS);
     return answers;
   }
