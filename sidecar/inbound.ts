@@ -13,7 +13,7 @@ import type { HeaderField } from './http2/hpack/field.js';
 import type { HeaderBlock, StableList } from './http2/hpack/header-list.js';
 import { NO_FIELDS, type Stream } from './http2/stream.js';
 import { saysFirstMessage } from './inbound/admission.js';
-import { InboundCall, ServerCall } from './inbound/call.js';
+import { InboundCall, isAboutServer, Purpose } from './inbound/call.js';
 import type { Caller } from './inbound/caller.js';
 import { failedUpstreamFields } from './inbound/failed-upstream.js';
 import { type FrontMethods, MAX_FRONT_REQUEST_BYTES, messageOf } from './inbound/front-methods.js';
@@ -113,13 +113,13 @@ export class Inbound implements ModelRoutedHandler {
           call,
           this.state.authorization.modelNotAllowed(call.caller, 'this is for all of them'),
         );
-      call.isForFront = true;
+      call.purpose = Purpose.front;
       return this.answerByFront(this.state.front, call);
     }
     const { path } = headerViewOf(call.block);
     const isAboutHealth = path === HEALTH_CHECK || path === HEALTH_WATCH;
     if (this.state.health === null || !isAboutHealth) return this.chooseModel(call);
-    call.isHealthCheck = true;
+    call.purpose = Purpose.health;
     if (call.requestEnded) this.answerHealth(call);
   }
 
@@ -129,8 +129,8 @@ export class Inbound implements ModelRoutedHandler {
       const detail = `the request has more than ${MAX_FRONT_REQUEST_BYTES} bytes; files of a model are not accepted here`;
       return sendLocalReply(call, makeLocalReply(ModelReplyReasons.requestTooLarge, { detail }));
     }
-    if (!call.requestEnded || call.isOffered) return;
-    call.isOffered = true;
+    if (!call.requestEnded) return;
+    call.purpose = Purpose.asked;
     const message = messageOf(call);
     if (!Buffer.isBuffer(message)) return sendLocalReply(call, message as LocalReply);
     const { context } = this.state;
@@ -156,7 +156,7 @@ export class Inbound implements ModelRoutedHandler {
         if (known !== undefined) return sendStored(call, known);
       }
     }
-    call.isHealthCheck = false;
+    call.purpose = Purpose.model;
     this.chooseModel(call);
   }
 
@@ -191,8 +191,8 @@ export class Inbound implements ModelRoutedHandler {
   /** More of the request has come, or all of it. */
   onRequestReady(call: InboundCall): void {
     if (call.match === null || call.isUnderWay) return;
-    if (call.isForFront) return this.answerByFront(this.state.front!, call);
-    if (call.isHealthCheck) return this.answerHealth(call);
+    if (call.purpose === Purpose.front) return this.answerByFront(this.state.front!, call);
+    if (call.purpose === Purpose.health) return this.answerHealth(call);
     if (call.backend === null && !(call as ModelRoutedCall).readModel())
       return creditRequest(call, call.requestBytes);
     if (call.isUnderWay) return;
@@ -211,7 +211,7 @@ export class Inbound implements ModelRoutedHandler {
     const backend = call.backend!;
     const { activity, lostCalls, refusing, endingServer } = call.instance!;
     const { nowMs } = this.state.context;
-    if (call.ticket !== null && !call.isAnswerKept) activity.onResponse(call, nowMs);
+    if (call.ticket !== null && call.failure?.isAnswerKept !== true) activity.onResponse(call, nowMs);
     // Trailers without a grpc-status are no answer: it is the model that broke the protocol, and not this sidecar.
     if (attempt.trailers !== null && attempt.ended !== AttemptEnd.missingTrailers) {
       if (attempt.status === Status.NOT_FOUND && endingServer.holds(call, attempt, nowMs)) return;
@@ -236,8 +236,8 @@ export class Inbound implements ModelRoutedHandler {
   onFinish(call: InboundCall, status: number): void {
     call.stats?.finish(status, this.state.context.nowMs - call.startMs);
     this.state.buffers.release(call);
-    if (call.isHealthCheck) this.state.watches.leave(call);
-    if (call.serverCall !== ServerCall.none) call.backend!.onServerCallFinish(call);
+    if (call.purpose === Purpose.health) this.state.watches.leave(call);
+    else if (isAboutServer(call.purpose)) call.backend!.onServerCallFinish(call);
     if (call.ticket === null) return;
     this.state.load.onEnd(status);
     call.backend!.onFinish(call, call.ticket, status);

@@ -142,6 +142,7 @@ export class InboundAdmission implements LimitsOfCall {
   admit(call: InboundCall): LocalReply | null {
     const ticket = call.ticket ?? this.ticketOf(call);
     ticket.limits = this;
+    ticket.isOffered = true;
     const { nowMs } = this.context;
     const admission = this.queue.offer(ticket, call.requestBytes, call.deadlineMs, nowMs, this.evict);
     if (admission === Admission.waiting) {

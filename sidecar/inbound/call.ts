@@ -28,6 +28,8 @@ export interface LimitsOfCall {
 export class Ticket extends QueueEntry {
   /** Where it is among the calls that its model runs; −1: it is not. Only `ModelActivity` changes it. */
   runningAt = -1;
+  /** It has been offered to the queue, and not only asked about. */
+  isOffered = false;
   /** Since when it waits, monotonic ms; 0: it had a place at once. */
   waitsSinceMs = 0;
 
@@ -45,9 +47,28 @@ export class Ticket extends QueueEntry {
   }
 }
 
-/** What of a call about the server is counted at the model (models/server-calls.ts). */
-export const ServerCall = { none: 0, check: 1, stream: 2 } as const;
-export type ServerCall = (typeof ServerCall)[keyof typeof ServerCall];
+/**
+ * What a call is for, as far as it matters to its way. `model`: work of a model, as most are. `front`: the sidecar answers it for all
+ * models, once it is complete; `asked`: that answer is under way. `health`: a health check, or a watch, that the sidecar may answer itself.
+ * `serverCheck` and `serverStream`: the model's server answers it, beside the queue (models/server-calls.ts).
+ */
+export const Purpose = { model: 0, front: 1, asked: 2, health: 3, serverCheck: 4, serverStream: 5 } as const;
+export type Purpose = (typeof Purpose)[keyof typeof Purpose];
+export type ServerPurpose = typeof Purpose.serverCheck | typeof Purpose.serverStream;
+
+export function isAboutServer(purpose: Purpose): purpose is ServerPurpose {
+  return purpose >= Purpose.serverCheck;
+}
+
+/** Of a call that one of its model's processes failed: what came of that. */
+export class ProcessFailure {
+  /** It was sent to another process. */
+  isRepeated = false;
+  /** A process was lost with it inside, and is not known to have crashed. */
+  hasLostModel = false;
+  /** Its answer of NOT_FOUND was held, and goes to the caller as it is. */
+  isAnswerKept = false;
+}
 
 /** A model, as its calls use it; `ModelBackend` is one. */
 export interface ModelOfCall {
@@ -100,23 +121,13 @@ export class InboundCall extends RelayedCall {
   caller: Caller | null = null;
   /** The deadline of the call itself, where `deadlineMs` was shortened to the limit of one attempt; 0: it was not. */
   fullDeadlineMs = 0;
-  /** It was lost with its process, and sent to another one. */
-  isRepeated = false;
-  /** A process was lost with it inside, and it is not known to have crashed. */
-  hasLostModel = false;
-  /** Its answer of NOT_FOUND was held, and goes to the caller as it is. */
-  isAnswerKept = false;
-  /** It has been offered to the queue. */
-  isOffered = false;
+  purpose: Purpose = Purpose.model;
+  /** Null: no process has failed it. */
+  failure: ProcessFailure | null = null;
   /** Its model; null until it is known. */
   backend: ModelOfCall | null = null;
   /** The process of the model that it is sent to; null until then. */
   instance: InstanceOfCall | null = null;
-  /** A health check, or a watch, that the sidecar may answer itself. */
-  isHealthCheck = false;
-  serverCall: ServerCall = ServerCall.none;
-  /** The sidecar answers it for all models, once it is complete. */
-  isForFront = false;
   /** Its request while it is buffered beyond the first window; null: it is not. */
   place: BufferPlace | null = null;
 
@@ -139,9 +150,16 @@ export class InboundCall extends RelayedCall {
     return { deadlineMs: this.answerDeadlineMs, idleTimeoutMs: this.plan.idleTimeoutMs };
   }
 
-  /** It has been queued or forwarded, or is over. */
+  /** It has been queued, forwarded or asked for, or is over. */
   get isUnderWay(): boolean {
-    return this.isOffered || this.attempt !== null || this.isFinished;
+    const isOffered = this.ticket?.isOffered === true;
+    return isOffered || this.purpose === Purpose.asked || this.attempt !== null || this.isFinished;
+  }
+
+  /** The record of its failures, made where there is none. */
+  ensureFailure(): ProcessFailure {
+    this.failure ??= new ProcessFailure();
+    return this.failure;
   }
 }
 

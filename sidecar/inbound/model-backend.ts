@@ -18,7 +18,7 @@ import { disableReplay, holdRequest } from '../relay/request-buffer.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { Pool } from '../transport/pool.js';
 import { type InboundAdmission, isBypassed, type SharedLimits } from './admission.js';
-import { type InboundCall, type ModelOfCall, ServerCall, type Ticket } from './call.js';
+import { type InboundCall, type ModelOfCall, Purpose, type Ticket } from './call.js';
 import type { CallTap } from './call-tap.js';
 import { ModelInstance, type ModelState } from './model-instance.js';
 import { BackendQueues } from './models/backend-queues.js';
@@ -196,8 +196,8 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
 
   /** A call about the server. A stream of them is under the rate limits as well; a check is not, as peers judge the model by it. */
   private admitServerCall(call: InboundCall, path: string): LocalReply | null {
-    const kind = path === HEALTH_CHECK ? ServerCall.check : ServerCall.stream;
-    const refusal = kind === ServerCall.stream ? this.queues.of(call).check(call, path) : null;
+    const kind = path === HEALTH_CHECK ? Purpose.serverCheck : Purpose.serverStream;
+    const refusal = kind === Purpose.serverStream ? this.queues.of(call).check(call, path) : null;
     if (refusal !== null) return refusal;
     const tooMany = this.serverCalls.enter(call, kind);
     if (tooMany === null) this.start(call);
@@ -210,7 +210,7 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
 
   /** Offers the call to the queue; it starts now or when its turn comes. Returned is the reply where it is refused. */
   enqueue(call: InboundCall): LocalReply | null {
-    call.isOffered = true;
+    const limits = this.queues.of(call);
     this.recordBegin();
     if (call.requestEnded && call.plan.holdsResponse) {
       // The attempt timeout of the caller's sidecar counts from the end of the request.
@@ -220,7 +220,7 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
         setDeadline(call, untilMs);
       }
     }
-    const refusal = this.queues.of(call).admit(call);
+    const refusal = limits.admit(call);
     if (refusal === null && call.ticket!.queueState === QueueState.running) this.start(call);
     return refusal;
   }
@@ -241,9 +241,10 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
     return MODEL_CONTROL_METHODS.has(path) && this.instances.some(({ isConnected }) => isConnected);
   }
 
-  private mayRepeat({ match, requestEnded, plan, isRepeated }: InboundCall): boolean {
+  private mayRepeat({ match, requestEnded, plan, failure }: InboundCall): boolean {
     const isWhole = requestEnded && plan.holdsResponse;
-    return this.instances.length > 1 && isWhole && !isRepeated && match?.plan.config.idempotent === true;
+    const isFirst = failure?.isRepeated !== true;
+    return this.instances.length > 1 && isWhole && isFirst && match?.plan.config.idempotent === true;
   }
 
   /**
@@ -255,7 +256,7 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
     if (lost === null || !call.isReplayable || call.isCommitted || !this.mayRepeat(call)) return false;
     const instance = this.choice.otherThan(lost);
     if (instance === null) return false;
-    call.isRepeated = true;
+    call.ensureFailure().isRepeated = true;
     call.instance = instance;
     if (ticket !== null) {
       lost.activity.end(ticket);
@@ -314,7 +315,7 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
     } else {
       ticket.limits.queue.remove(ticket);
     }
-    if (call.isOffered) this.recordEnd();
+    if (ticket.isOffered) this.recordEnd();
   }
 
   /** Gives the free places in its queues away. */

@@ -58,8 +58,9 @@ export class LostCalls {
   /** The second process that is lost with the same call has crashed, as far as can be told. */
   private answer(call: InboundCall, reply: LocalReply): void {
     if (reply.reason === LocalReplyReasons.modelCrashed) return sendLocalReply(call, reply);
-    if (call.hasLostModel) return sendLocalReply(call, this.crashed('a second process was lost with it'));
-    call.hasLostModel = true;
+    const failure = call.ensureFailure();
+    if (failure.hasLostModel) return sendLocalReply(call, this.crashed('a second process was lost with it'));
+    failure.hasLostModel = true;
     if (!this.repeat(call)) sendLocalReply(call, reply);
   }
 

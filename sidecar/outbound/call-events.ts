@@ -34,7 +34,7 @@ export function makeAttempt(
   endpoint.inFlight++;
   if (call.engineCall !== null) {
     attempt.listenTo(endpoint.ensureSilence(), call.requestBytes);
-    if (call.plan.messageTimeoutMs > 0) call.messageDueMs = nowMs + SILENCE_CHECK_MS;
+    if (call.plan.messageTimeoutMs > 0) call.silence = { dueMs: nowMs + SILENCE_CHECK_MS, isLate: false };
   }
   if (attempt.isUnanswered) endpoint.unanswered++;
   endpoint.attempts++;

@@ -243,6 +243,8 @@ export class OutboundAttempt extends Attempt {
   isRefutedTrial = false;
   /** A stream that waits for its first message: it is counted so at its endpoint. */
   isUnanswered: boolean;
+  /** Bytes of the response at the end of its first message; −1: not there yet, or more than that message had come. */
+  firstMessageBytes = -1;
   /** The present sample of its pace; null: its messages are not counted. */
   pace: PaceSample | null = null;
   /** What the endpoint needed, ms, once it has ended; UNKNOWN_DURATION: it cannot be told. */

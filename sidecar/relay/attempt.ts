@@ -67,17 +67,14 @@ export class Attempt implements StreamOwner, Waiter {
 
   /** The response so far, while nothing of it has been passed on. */
   head: HeaderBlock | null = null;
+  /** Null: none of its bytes are held. */
   private held: ChunkList | null = null;
-  /** Of these, bytes in the count of what waits. */
+  /** What it has in the count of what waits, bytes: these, long headers, and what a resumed stream keeps back. */
   heldBytes = 0;
   private transparentRetries = 0;
   private isWide = false;
   /** Counts the messages of a stream, for as long as they matter; null: they do not. */
   counter: MessageCounter | null = null;
-  /** It is counted on after its first message. */
-  isCounted = false;
-  /** Bytes of the response at the end of its first message; −1: not there yet, or more than that message had come. */
-  firstMessageBytes = -1;
   trailers: HeaderBlock | null = null;
   isTrailersOnly = false;
 

@@ -1,6 +1,6 @@
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import type { Attempt } from './attempt.js';
-import { type Call, NEVER } from './call.js';
+import { type Call, NEVER, type SilenceWatch } from './call.js';
 import { stopAttempts } from './call-attempts.js';
 import { CallEvent, step } from './call-phase.js';
 import { armTimer, endpointWaitStartMs, idleSinceMs, lastActivityMs } from './call-timer.js';
@@ -21,7 +21,7 @@ export function fireTimer(call: Call): void {
   } else if (now >= call.resumeMs) {
     call.resumeMs = NEVER;
     handler.onResume(call);
-  } else if (now >= call.messageDueMs) checkSilence(call, now);
+  } else if (call.silence !== null && now >= call.silence.dueMs) checkSilence(call, call.silence, now);
   else checkActivity(call, now);
   if (!call.isFinished) armTimer(call);
 }
@@ -81,19 +81,19 @@ const GRACE_MS = 250;
 export const SILENCE_CHECK_MS = 1_000;
 
 /** Ends the attempt of a stream that has brought no message for too long, though its caller reads, and has no more to say. */
-function checkSilence(call: Call, nowMs: number): void {
+function checkSilence(call: Call, watch: SilenceWatch, nowMs: number): void {
   const { attempt, plan } = call;
-  const wasLate = call.isMessageLate;
-  call.isMessageLate = false;
-  call.messageDueMs = silenceDueMs(call, nowMs);
-  if (call.messageDueMs > nowMs) return;
+  const wasLate = watch.isLate;
+  watch.isLate = false;
+  watch.dueMs = silenceDueMs(call, nowMs);
+  if (watch.dueMs > nowMs) return;
   if (!wasLate) {
-    call.isMessageLate = true;
-    call.messageDueMs = nowMs + GRACE_MS;
+    watch.isLate = true;
+    watch.dueMs = nowMs + GRACE_MS;
     return;
   }
   const silence = attempt!.silence;
-  call.messageDueMs = nowMs + (silence === null ? plan.messageTimeoutMs : SILENCE_CHECK_MS);
+  watch.dueMs = nowMs + (silence === null ? plan.messageTimeoutMs : SILENCE_CHECK_MS);
   if (silence !== null && attempt!.isHeard) silence.suspect(nowMs);
   if (call.handler.mayLeaveSilent?.(call, attempt!) !== true) return;
   silence?.leave(attempt!.startMs);

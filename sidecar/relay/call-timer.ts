@@ -5,8 +5,9 @@ import { type Call, NEVER } from './call.js';
 
 /** Adds the call to the timing wheel. A call's entry may be early, as it is not moved back; it is never late. */
 export function armTimer(call: Call): void {
-  let due = Math.min(call.deadlineMs, call.attemptDueMs, call.resumeMs, call.messageDueMs);
+  let due = Math.min(call.deadlineMs, call.attemptDueMs, call.resumeMs);
   if (call.hedge !== null) due = Math.min(due, call.hedge.dueMs);
+  if (call.silence !== null) due = Math.min(due, call.silence.dueMs);
   const { idleTimeoutMs, quietAfterMs } = call.plan;
   if (idleTimeoutMs > 0) due = Math.min(due, idleSinceMs(call) + idleTimeoutMs);
   if (quietAfterMs > 0 && !call.isInactive) due = Math.min(due, lastActivityMs(call) + quietAfterMs);

@@ -107,7 +107,7 @@ export interface RepeatEvents {
   onRequestNotKept(call: Call, why: SizeReason): void;
   /** The buffered request is about to be freed while its last attempt runs: the last moment to read it. */
   onBufferReleased(call: Call): void;
-  /** More messages of a stream whose attempt is `isCounted` have come. */
+  /** More messages of a stream have come whose counter `goesOn`. */
   onCountedMessages(call: Call, attempt: Attempt): void;
   /** Whether a stream whose endpoint has fallen silent in the middle of it is to be taken from there. */
   mayLeaveSilent(call: Call, attempt: Attempt): boolean;
@@ -181,6 +181,14 @@ export interface Stall {
   sinceMs: number;
 }
 
+/** Of a response that has begun, and whose messages have a time limit between them. */
+export interface SilenceWatch {
+  /** When it is looked at next whether the endpoint has fallen silent. */
+  dueMs: number;
+  /** A message was late when that was looked at last, and the attempt is ended if it still is. */
+  isLate: boolean;
+}
+
 /** A second attempt that runs beside the first, and when its own timeout is due. */
 export interface HedgedAttempt {
   readonly attempt: Attempt;
@@ -191,7 +199,7 @@ export interface HedgedAttempt {
  * The record of one call from the caller's stream to its last byte, and its one entry in the timing wheel. The
  * functions that work on it are in files of one idea: request-buffer, call-attempts, call-timer, call-timeouts and
  * response. All fields are set here or in the constructor, so that the record keeps one hidden class. What only some calls
- * need is in a record of its own, which is made when that state begins: `hedge`, `resumable`, `stall`, `prefix`, `trace`, `tee`.
+ * need is in a record of its own, which is made when that state begins: `hedge`, `resumable`, `silence`, `stall`, `prefix`, `trace`, `tee`.
  * The request buffer has its fields here, as nearly every call has one, and a record would only be one more object.
  */
 export abstract class Call extends WheelEntry {
@@ -205,14 +213,12 @@ export abstract class Call extends WheelEntry {
   attemptDueMs = NEVER;
   /** When `onResume` is due. */
   resumeMs = NEVER;
-  /** When it is looked at next whether its endpoint has fallen silent; NEVER: it is not. */
-  messageDueMs = NEVER;
-  /** It was late when that was looked at last, and is ended if it still is. */
-  isMessageLate = false;
   /** When the caller last sent a frame, or the attempt began that sent it on. */
   lastRequestMs: number;
   /** When the endpoint last sent something that was forwarded. */
   lastResponseMs: number;
+  /** Null: nobody looks whether its endpoint has fallen silent. */
+  silence: SilenceWatch | null = null;
   /** Null: its idle timeout has not been due while one of its sides had something to take. */
   stall: Stall | null = null;
   /** Reads of the response in a row that came soon after the one before (stream/patience.ts). */

@@ -31,6 +31,7 @@ import { disableReplay, dropBuffer } from './request-buffer.js';
 import { MessageCounter } from './stream/message-counter.js';
 import { recordPatience } from './stream/patience.js';
 import { ResumableStream } from './stream/resumable-stream.js';
+import { sendShared } from './stream/resumed-call.js';
 import { TokenStream } from './stream/token-stream.js';
 
 /** A whole response that is sent without an attempt: from the response cache, or the sidecar's own about health. */
@@ -63,12 +64,13 @@ function continueStream(call: Call, attempt: Attempt, resumable: Resumption): vo
 
 /** The first message of a stream is complete, or its framing is not gRPC's: from here on frames are passed on unread. */
 export function onMessages(call: Call, attempt: Attempt): void {
-  const { isBroken } = attempt.counter!;
+  const counter = attempt.counter!;
+  const { isBroken } = counter;
   if (call.plan.watch === MessageWatch.described) return checkMessages(call, attempt);
   if (isBroken) attempt.counter = null;
-  else if (attempt.isCounted) return call.handler.onCountedMessages?.(call, attempt);
+  else if (counter.goesOn) return call.handler.onCountedMessages?.(call, attempt);
   else call.handler.onFirstMessage?.(call, attempt);
-  if (!attempt.isCounted) attempt.counter = null;
+  if (!counter.goesOn) attempt.counter = null;
   if (call.plan.isResumable && !isBroken && call.requestEnded && call.isReplayable && !call.isCommitted)
     call.resumable = resumptionOf(call, attempt);
   if (!call.isCommitted) commitResponse(call, attempt);
@@ -121,7 +123,7 @@ export function commitResponse(call: Call, attempt: Attempt): void {
     const { buffer, start, end } = held.at(i);
     // A message that is too large ends this in the middle of the list.
     if (call.resumable !== null) call.resumable.forward(call, attempt, buffer, start, end);
-    else sendHeld(call, buffer, start, end);
+    else sendShared(call, buffer, start, end);
   }
 }
 
@@ -130,7 +132,7 @@ function watchMessages(call: Call): void {
   // How long an engine may be silent is learned while it answers.
   const checkMs =
     engine === null || endsSilent ? messageTimeoutMs : Math.min(SILENCE_CHECK_MS, messageTimeoutMs);
-  call.messageDueMs = call.context.nowMs + checkMs;
+  call.silence = { dueMs: call.context.nowMs + checkMs, isLate: false };
   armTimer(call);
 }
 
@@ -205,11 +207,6 @@ export function forwardResponse(call: Call, buffer: OwnedBuffer, start: number, 
   if (call.resumable !== null) return call.resumable.forward(call, call.attempt!, buffer, start, end);
   call.responseBytes += end - start;
   call.session.connection.passData(call.stream, buffer, start, end, false);
-}
-
-function sendHeld(call: Call, buffer: Buffer, start: number, end: number): void {
-  call.responseBytes += end - start;
-  call.session.connection.sendData(call.stream, buffer, start, end, false);
 }
 
 /** Ends the call with the response of the endpoint, whose trailers have come. @param added fields after its own. */

@@ -47,7 +47,8 @@ export class EndingServer {
   /** The model has answered NOT_FOUND. True: the call was taken over; false: the answer stands. */
   holds(call: InboundCall, attempt: Attempt, nowMs: number): boolean {
     const { path } = headerViewOf(call.block);
-    if (call.isAnswerKept || call.isCommitted || attempt.heldBytes > 0 || !isAboutModel(path)) return false;
+    if (call.failure?.isAnswerKept === true || call.isCommitted) return false;
+    if (attempt.heldBytes > 0 || !isAboutModel(path)) return false;
     const { whyAway } = this.facts;
     if (whyAway !== null) {
       move(call, whyAway);
@@ -115,7 +116,7 @@ export class EndingServer {
 
 /** The answer goes to the caller. */
 function keep(call: InboundCall): void {
-  call.isAnswerKept = true;
+  call.ensureFailure().isAnswerKept = true;
   call.handler.onAttemptEnd(call, call.attempt!);
 }
 

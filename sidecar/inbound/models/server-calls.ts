@@ -1,6 +1,6 @@
 import { LocalReplyReasons } from '../../core/outcome/local-reply-reason.js';
 import { type LocalReply, makeLocalReply } from '../../relay/local-reply.js';
-import { type InboundCall, nameOfCaller, ServerCall } from '../call.js';
+import { type InboundCall, isAboutServer, nameOfCaller, Purpose, type ServerPurpose } from '../call.js';
 
 /** So many at once at one model: few enough for a server that has a thread for each, as Python's have. */
 export const MAX_SERVER_STREAMS = 8;
@@ -54,21 +54,23 @@ export class ServerCalls {
   constructor(private readonly service: string) {}
 
   /** Counts the call until `leave`. Returned is the reply where it is one too many. */
-  enter(call: InboundCall, kind: ServerCall): LocalReply | null {
+  enter(call: InboundCall, kind: ServerPurpose): LocalReply | null {
     const source = nameOfCaller(call);
     const detail = this.of(kind).enter(source);
     if (detail !== '')
       return makeLocalReply(LocalReplyReasons.tooManyStreams, { source, service: this.service, detail });
-    call.serverCall = kind;
+    call.purpose = kind;
     return null;
   }
 
   leave(call: InboundCall): void {
-    this.of(call.serverCall).leave(nameOfCaller(call));
-    call.serverCall = ServerCall.none;
+    const { purpose } = call;
+    if (!isAboutServer(purpose)) return;
+    this.of(purpose).leave(nameOfCaller(call));
+    call.purpose = Purpose.model;
   }
 
-  private of(kind: ServerCall): Running {
-    return kind === ServerCall.check ? this.checks : this.streams;
+  private of(kind: ServerPurpose): Running {
+    return kind === Purpose.serverCheck ? this.checks : this.streams;
   }
 }

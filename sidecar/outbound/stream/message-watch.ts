@@ -14,7 +14,7 @@ import { countPace } from './pace.js';
 export function watchFirstMessage(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
   const counter = attempt.counter!;
   if (counter.messages === 1 && counter.isBetween) attempt.firstMessageBytes = attempt.stream!.receivedBytes;
-  if (call.plan.watch === MessageWatch.single && !attempt.isCounted) countPace(attempt, nowMs);
+  if (call.plan.watch === MessageWatch.single && !counter.goesOn) countPace(attempt, nowMs);
 }
 
 /** An attempt has succeeded: its answer had one message, or it shows that the method is a stream. */

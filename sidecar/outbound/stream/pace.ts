@@ -11,8 +11,9 @@ export function beginPace(call: OutboundCall, attempt: OutboundAttempt, nowMs: n
 
 /** The messages of a stream are counted from now on. */
 export function countPace(attempt: OutboundAttempt, nowMs: number): void {
-  attempt.isCounted = true;
-  attempt.pace = new PaceSample(nowMs, attempt.counter!.messages);
+  const counter = attempt.counter!;
+  counter.goesOn = true;
+  attempt.pace = new PaceSample(nowMs, counter.messages);
 }
 
 /** More messages of a counted stream are here. While its caller does not keep up, its pace is the caller's. */

@@ -7,6 +7,8 @@ import { HIGHEST_FLAG, PREFIX_BYTES } from '../../codec/grpc-message.js';
 export class MessageCounter {
   /** Complete messages so far. */
   messages = 0;
+  /** The messages after the first one matter too. */
+  goesOn = false;
   /** A prefix had a flag that gRPC does not know: no boundary can be told from there on. */
   isBroken = false;
   /** Bytes of the present message that are still to come, once its prefix is complete. */

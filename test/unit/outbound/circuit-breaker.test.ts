@@ -26,7 +26,7 @@ describe('The circuit breaker of an upstream', () => {
       cluster: { maxPending: 0, endpoints: [] },
       hedge: null,
       deadlineMs: 0,
-      messageDueMs: Number.POSITIVE_INFINITY,
+      silence: null,
       plan: { idleTimeoutMs: 0, quietAfterMs: 0 },
       isScheduled: true,
       dueMs: 0,
