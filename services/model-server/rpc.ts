@@ -3,26 +3,10 @@
  * Handlers throw it or pass it on; everything else that is thrown is a defect and becomes INTERNAL.
  */
 
-/** The codes of gRPC. Not of its library, which a model server loads only where it calls others. */
-export const status = {
-  OK: 0,
-  CANCELLED: 1,
-  UNKNOWN: 2,
-  INVALID_ARGUMENT: 3,
-  DEADLINE_EXCEEDED: 4,
-  NOT_FOUND: 5,
-  ALREADY_EXISTS: 6,
-  PERMISSION_DENIED: 7,
-  RESOURCE_EXHAUSTED: 8,
-  FAILED_PRECONDITION: 9,
-  ABORTED: 10,
-  OUT_OF_RANGE: 11,
-  UNIMPLEMENTED: 12,
-  INTERNAL: 13,
-  UNAVAILABLE: 14,
-  DATA_LOSS: 15,
-  UNAUTHENTICATED: 16,
-} as const;
+import { Status } from '../../sidecar/core/outcome/status.js';
+
+/** The codes of gRPC. Not those of its library, which a model server loads only where it calls others. */
+export const status = Status;
 
 /** A gRPC status with its message and, optionally, trailing metadata (printable ASCII values). */
 export class RpcError extends Error {

@@ -2,24 +2,17 @@ import { MetadataKey } from '../../core/metadata-key.js';
 import { metadataValue } from '../../http2/header-view.js';
 import { type HeaderField, makeField } from '../../http2/hpack/field.js';
 import type { HeaderBlock } from '../../http2/hpack/header-list.js';
-import { ChunkList } from '../../transport/chunk-list.js';
 import type { Attempt } from '../attempt.js';
 import type { Call, Resumption } from '../call.js';
-import { CallEvent, step } from '../call-phase.js';
-import { disableReplay } from '../request-buffer.js';
+import { ForeignBytes } from './foreign-bytes.js';
 import { MessageCounter } from './message-counter.js';
-import { contentTypeOf, encodingOf } from './message-encoding.js';
+import { MessageEncoding, OTHER_ENCODING } from './message-encoding.js';
 import { MessageHash } from './message-hash.js';
-
-/**
- * A message that is larger, bytes, is passed on as it comes, and the stream is not resumed any more: held back, the beginning
- * gives the endpoint no credit, and it could not send the rest (RFC 9113 section 6.9.1).
- */
-const LARGEST_BYTES = 16 * 1024;
+import { MessageTail } from './message-tail.js';
+import { endResumption, sendShared, tellResumed } from './resumed-call.js';
 
 /** Why an endpoint does not go on with a stream, in words that follow its name. */
 const BEGINS_ANEW = 'begins anew';
-const OTHER_ENCODING = 'encodes messages otherwise';
 const OTHER_MESSAGES = 'repeated other messages';
 
 /**
@@ -42,19 +35,15 @@ export class ResumableStream implements Resumption {
   /** Of all messages that the caller has, and of those that the present endpoint has repeated; null: the service never repeats. */
   private readonly passed: MessageHash | null;
   private readonly repeats: MessageHash | null;
-  /** How messages are encoded under the head that the caller has. */
-  private readonly encoding: string;
-  private readonly contentType: string;
-  /** The beginning of a message. Bytes in it are counted as held by the attempt. */
-  private tail: ChunkList | null = null;
-  /** Bytes of endpoints before that have not gone to the caller yet: they are not the present one's to be credited. */
-  private foreignBytes = 0;
+  /** As the head says that the caller has. */
+  private readonly encoding: MessageEncoding;
+  private readonly tail = new MessageTail();
+  private readonly foreign = new ForeignBytes();
 
   constructor(head: HeaderBlock, isDeterministic: boolean) {
     this.passed = isDeterministic ? new MessageHash() : null;
     this.repeats = isDeterministic ? new MessageHash() : null;
-    this.encoding = encodingOf(head);
-    this.contentType = contentTypeOf(head);
+    this.encoding = new MessageEncoding(head);
   }
 
   get field(): HeaderField {
@@ -72,12 +61,12 @@ export class ResumableStream implements Resumption {
     this.repeated = 0;
     this.repeats?.clear();
     this.counter = new MessageCounter();
-    this.tail = null;
-    this.foreignBytes = pendingBytes;
+    this.tail.drop();
+    this.foreign.restart(pendingBytes);
   }
 
   refusalOf(head: HeaderBlock): string {
-    if (encodingOf(head) !== this.encoding || contentTypeOf(head) !== this.contentType) return OTHER_ENCODING;
+    if (!this.encoding.isSameIn(head)) return OTHER_ENCODING;
     if (this.isResumedIn(head)) return '';
     if (this.passed === null) return BEGINS_ANEW;
     this.repeated = this.messages;
@@ -121,19 +110,16 @@ export class ResumableStream implements Resumption {
 
   /** The end of the response: what is left is no whole message, and is passed on for the caller to judge. */
   flush(call: Call, attempt: Attempt): void {
-    if (this.tail !== null) this.release(call, attempt);
+    this.release(call, attempt);
   }
 
   own(bytes: number): number {
-    const foreign = Math.min(bytes, this.foreignBytes);
-    this.foreignBytes -= foreign;
-    return bytes - foreign;
+    return this.foreign.own(bytes);
   }
 
   private onResumed(call: Call): void {
     this.isResuming = false;
-    step(call, CallEvent.resume);
-    call.handler.onResumed?.(call);
+    tellResumed(call);
   }
 
   /** The caller has it. */
@@ -148,37 +134,24 @@ export class ResumableStream implements Resumption {
 
   private keep(call: Call, attempt: Attempt, buffer: Buffer, start: number, end: number): void {
     if (this.repeated > 0) return this.skip(attempt, buffer, start, end);
-    const { tail, counter } = this;
-    if (!counter.isBroken && (tail?.bytes ?? 0) + end - start <= LARGEST_BYTES) {
-      this.tail ??= new ChunkList();
-      this.tail.add(buffer, start, end);
-      return attempt.hold(end - start);
-    }
+    if (!this.counter.isBroken && this.tail.hold(attempt, buffer, start, end)) return;
     this.release(call, attempt);
-    send(call, buffer, start, end);
+    sendShared(call, buffer, start, end);
     if (this.isResuming) this.onResumed(call);
-    call.resumable = null;
-    disableReplay(call);
+    endResumption(call);
   }
 
   private release(call: Call, attempt: Attempt): void {
-    const { tail } = this;
-    if (tail === null) return;
-    this.tail = null;
-    attempt.releaseHeld();
-    for (let i = 0; i < tail.count; i++) {
-      const chunk = tail.at(i);
+    const held = this.tail.take(attempt);
+    if (held === null) return;
+    for (let i = 0; i < held.count; i++) {
+      const chunk = held.at(i);
       this.pass(call, chunk.buffer, chunk.start, chunk.end);
     }
   }
 
   private pass(call: Call, buffer: Buffer, start: number, end: number): void {
     this.passed?.add(buffer, start, end);
-    send(call, buffer, start, end);
+    sendShared(call, buffer, start, end);
   }
-}
-
-function send(call: Call, buffer: Buffer, start: number, end: number): void {
-  call.responseBytes += end - start;
-  call.session.connection.sendData(call.stream, buffer, start, end, false);
 }

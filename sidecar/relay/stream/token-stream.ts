@@ -4,21 +4,18 @@ import { ResponsePart, ResponseReader, splicedResponse } from '../../codec/engin
 import { TokenIds } from '../../codec/engines/token-ids.js';
 import { framed, PREFIX_BYTES } from '../../codec/grpc-message.js';
 import type { HeaderBlock } from '../../http2/hpack/header-list.js';
-import { ChunkList } from '../../transport/chunk-list.js';
 import type { Attempt } from '../attempt.js';
 import type { Call, Resumption } from '../call.js';
-import { CallEvent, step } from '../call-phase.js';
-import { disableReplay } from '../request-buffer.js';
 import type { EngineCall } from './engine-call.js';
+import { ForeignBytes } from './foreign-bytes.js';
 import { MessageCounter } from './message-counter.js';
-import { contentTypeOf, encodingOf } from './message-encoding.js';
+import { MessageEncoding, OTHER_ENCODING } from './message-encoding.js';
+import { MessageTail } from './message-tail.js';
+import { endResumption, sendShared, tellResumed } from './resumed-call.js';
 
-/** As in resumable-stream.ts: a larger message is passed on as it comes, and the stream is not resumed any more. */
-const LARGEST_BYTES = 16 * 1024;
 /** Bytes of token ids that are kept of one call, at most: 350,000 ids and more. */
 const MOST_ID_BYTES = 1024 * 1024;
 
-const OTHER_ENCODING = 'encodes messages otherwise';
 const UNREADABLE = 'sent what is no message of its engine';
 const OTHER_TOKENS = 'made another token where the first one of its own is known';
 const NO_TOKEN = 'ended the answer before the token that the caller has last';
@@ -51,12 +48,9 @@ export class TokenStream implements Resumption {
   /** As the first engine said. */
   private promptTokens = 0;
   private cachedTokens = 0;
-  private readonly encoding: string;
-  private readonly contentType: string;
-  /** The beginning of a message. Bytes in it are counted as held by the attempt. */
-  private tail: ChunkList | null = null;
-  /** Bytes on their way to the caller that the present engine did not send: they are not its to be credited. */
-  private foreignBytes = 0;
+  private readonly encoding: MessageEncoding;
+  private readonly tail = new MessageTail();
+  private readonly foreign = new ForeignBytes();
 
   constructor(
     head: HeaderBlock,
@@ -64,8 +58,7 @@ export class TokenStream implements Resumption {
   ) {
     this.layout = engineCall.codec.resume!;
     this.reader = new ResponseReader(this.layout);
-    this.encoding = encodingOf(head);
-    this.contentType = contentTypeOf(head);
+    this.encoding = new MessageEncoding(head);
   }
 
   /** Tokens that the caller has. */
@@ -79,8 +72,8 @@ export class TokenStream implements Resumption {
     this.isSpliced = true;
     this.dropped = 0;
     this.counter = new MessageCounter();
-    this.tail = null;
-    this.foreignBytes = call.stream.pendingBytes;
+    this.tail.drop();
+    this.foreign.restart(call.stream.pendingBytes);
     const { ids } = this;
     if (this.expected < 0 && ids.count > 0) {
       const { lastStart, count } = ids;
@@ -97,8 +90,7 @@ export class TokenStream implements Resumption {
   }
 
   refusalOf(head: HeaderBlock): string {
-    const isSame = encodingOf(head) === this.encoding && contentTypeOf(head) === this.contentType;
-    return isSame ? '' : OTHER_ENCODING;
+    return this.encoding.isSameIn(head) ? '' : OTHER_ENCODING;
   }
 
   /** One that goes on has to complete the answer. What the first one does is its own. */
@@ -114,7 +106,7 @@ export class TokenStream implements Resumption {
       at = counter.next(buffer, at, end);
       if (at < 0) break;
       this.hasSpoken = true;
-      if (this.tail !== null || this.isSpliced) {
+      if (!this.tail.isEmpty || this.isSpliced) {
         const message = this.takeMessage(attempt, buffer, to, at);
         from = at;
         to = at;
@@ -124,26 +116,27 @@ export class TokenStream implements Resumption {
       } else if (this.takeIn(call, buffer, to, at)) to = at;
       else break;
     }
-    if (call.resumable === null) return send(call, buffer, from, end);
-    if (to > from) send(call, buffer, from, to);
+    if (call.resumable === null) {
+      if (end > from) sendShared(call, buffer, from, end);
+      return;
+    }
+    if (to > from) sendShared(call, buffer, from, to);
     if (to < end) this.keep(call, attempt, buffer, to, end);
   }
 
   flush(call: Call, attempt: Attempt): void {
-    if (this.tail !== null) this.release(call, attempt);
+    this.release(call, attempt);
   }
 
   own(bytes: number): number {
-    const foreign = Math.min(bytes, this.foreignBytes);
-    this.foreignBytes -= foreign;
-    return bytes - foreign;
+    return this.foreign.own(bytes);
   }
 
   /** Of the first engine: reads a message that is passed on as it is. False: it cannot be read, and the stream is not resumed any more. */
   private takeIn(call: Call, buffer: Buffer, start: number, end: number): boolean {
     const { reader, ids } = this;
     if (buffer[start] !== 0 || !reader.read(buffer, start + PREFIX_BYTES, end, ids)) {
-      this.giveUp(call);
+      endResumption(call);
       return false;
     }
     if (this.messages++ === 0) {
@@ -158,7 +151,7 @@ export class TokenStream implements Resumption {
   private takeWhole(call: Call, attempt: Attempt, message: Buffer): boolean {
     if (!this.isSpliced) {
       this.takeIn(call, message, 0, message.length);
-      send(call, message, 0, message.length);
+      sendShared(call, message, 0, message.length);
       return true;
     }
     const refusal = this.splice(call, attempt, message);
@@ -201,46 +194,36 @@ export class TokenStream implements Resumption {
 
   /** The caller gets `out` for `taken` bytes of the engine: it is credited these, no more and no less, as its caller reads. */
   private pass(call: Call, attempt: Attempt, out: Buffer, taken: number): void {
-    if (out.length > taken) this.foreignBytes += out.length - taken;
+    if (out.length > taken) this.foreign.add(out.length - taken);
     else if (out.length < taken) attempt.credit(taken - out.length);
-    send(call, out, 0, out.length);
+    sendShared(call, out, 0, out.length);
     if (!this.isResuming) return;
     this.isResuming = false;
-    step(call, CallEvent.resume);
-    call.handler.onResumed?.(call);
+    tellResumed(call);
   }
 
   /** A message in one piece: what is held of it, and bytes `[start, end)`. */
   private takeMessage(attempt: Attempt, buffer: Buffer, start: number, end: number): Buffer {
-    const { tail } = this;
-    if (tail === null) return buffer.subarray(start, end);
-    this.tail = null;
-    attempt.releaseHeld();
-    return Buffer.concat([tail.whole(), buffer.subarray(start, end)]);
+    const held = this.tail.take(attempt);
+    const rest = buffer.subarray(start, end);
+    return held === null ? rest : Buffer.concat([held.whole(), rest]);
   }
 
   private keep(call: Call, attempt: Attempt, buffer: Buffer, start: number, end: number): void {
-    const { tail, counter } = this;
-    if (!counter.isBroken && (tail?.bytes ?? 0) + end - start <= LARGEST_BYTES) {
-      this.tail ??= new ChunkList();
-      this.tail.add(buffer, start, end);
-      return attempt.hold(end - start);
-    }
+    if (!this.counter.isBroken && this.tail.hold(attempt, buffer, start, end)) return;
     // One that goes on is not read: it would be passed on with other counts, or with a token twice.
     if (this.isSpliced) return call.handler.onNotResumed?.(call, attempt, UNREADABLE);
     this.release(call, attempt);
-    send(call, buffer, start, end);
-    this.giveUp(call);
+    sendShared(call, buffer, start, end);
+    endResumption(call);
   }
 
   private release(call: Call, attempt: Attempt): void {
-    const { tail } = this;
-    if (tail === null) return;
-    this.tail = null;
-    attempt.releaseHeld();
-    for (let i = 0; i < tail.count; i++) {
-      const chunk = tail.at(i);
-      send(call, chunk.buffer, chunk.start, chunk.end);
+    const held = this.tail.take(attempt);
+    if (held === null) return;
+    for (let i = 0; i < held.count; i++) {
+      const chunk = held.at(i);
+      sendShared(call, chunk.buffer, chunk.start, chunk.end);
     }
   }
 
@@ -251,22 +234,11 @@ export class TokenStream implements Resumption {
     if (this.ids.length > MOST_ID_BYTES || !call.context.memory.reserve(more)) {
       // One that goes on is still to be read; it cannot be resumed again.
       if (this.isSpliced) this.isSpent = true;
-      else this.giveUp(call);
+      else endResumption(call);
       return false;
     }
     this.accountedBytes += more;
     call.bufferCost += more;
     return true;
   }
-
-  private giveUp(call: Call): void {
-    call.resumable = null;
-    disableReplay(call);
-  }
-}
-
-function send(call: Call, buffer: Buffer, start: number, end: number): void {
-  if (end === start) return;
-  call.responseBytes += end - start;
-  call.session.connection.sendData(call.stream, buffer, start, end, false);
 }

@@ -53,13 +53,14 @@ export const ROOT_IMPORTS: Readonly<Record<string, readonly string[]>> = {
 /** Which files of a root may import from another, and what of it. */
 export const ROOT_EDGES: Readonly<Record<string, RootEdge>> = {
   /**
-   * A sidecar and a model server share their contract and, in one folder, the HTTP/2 engine with its sockets
+   * A sidecar and a model server share their contract, the codes of gRPC and, in one folder, the HTTP/2 engine with its sockets
    * (sidecar/decisions/0061).
    */
   'services sidecar': {
-    importers: ['services/model-server/transport/engine/'],
+    importers: ['services/model-server/rpc.ts', 'services/model-server/transport/engine/'],
     imported: [
       'sidecar/core/deadline/',
+      'sidecar/core/outcome/status.ts',
       'sidecar/http2/',
       'sidecar/runtime/random.ts',
       'sidecar/runtime/time/',

@@ -163,8 +163,7 @@ export const PLANTED: readonly Mutant[] = [
     name: 'resumable-within-a-message',
     area: 'retries and commit points',
     file: 'sidecar/relay/stream/resumable-stream.ts',
-    find: `call.resumable = null;
-    disableReplay(call);`,
+    find: 'endResumption(call);',
     replace: '',
     harm: 'Another endpoint goes on behind half of a large message, so that the caller reads garbage.',
   },
@@ -388,9 +387,8 @@ export const PLANTED: readonly Mutant[] = [
     name: 'half-message-survives-its-endpoint',
     area: 'resumption',
     file: 'sidecar/relay/stream/resumable-stream.ts',
-    find: `this.tail = null;
-    this.foreignBytes = pendingBytes;`,
-    replace: 'this.foreignBytes = pendingBytes;',
+    find: 'this.tail.drop();',
+    replace: '',
     harm: 'The beginning of a message of the dead endpoint is sent in front of those of the next one.',
   },
   {
@@ -412,8 +410,8 @@ export const PLANTED: readonly Mutant[] = [
   {
     name: 'foreign-bytes-never-paid-off',
     area: 'resumption',
-    file: 'sidecar/relay/stream/resumable-stream.ts',
-    find: 'this.foreignBytes -= foreign;',
+    file: 'sidecar/relay/stream/foreign-bytes.ts',
+    find: 'this.waiting -= foreign;',
     replace: '',
     harm: 'A stream with a slow reader that another endpoint goes on with stalls after one window.',
   },

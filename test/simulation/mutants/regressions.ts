@@ -22,7 +22,7 @@ export const REGRESSIONS: readonly Mutant[] = [
     name: 'resumption-in-another-encoding',
     area: 'resumption',
     file: 'sidecar/relay/stream/resumable-stream.ts',
-    find: 'if (encodingOf(head) !== this.encoding || contentTypeOf(head) !== this.contentType) return OTHER_ENCODING;',
+    find: 'if (!this.encoding.isSameIn(head)) return OTHER_ENCODING;',
     replace: '',
     harm: 'A stream goes on with messages of another `grpc-encoding` than its headers say.',
   },
