@@ -22,7 +22,7 @@ export interface CallDetector {
 
 /**
  * A detector of the outlier sweep, about once a second. To add one: an object of this type in a file beside this one and
- * a line in `DETECTORS` (detectors.ts); its settings are a block of `ejection.detectors` in the configuration.
+ * a line in `DETECTORS` (detectors.ts); its settings are a block in config/options/upstream/outlier-detectors.ts.
  */
 export interface SweepDetector<Signal, Settings> extends CallDetector {
   /** What it reads of an endpoint; kept only while a detector that reads it is on. */

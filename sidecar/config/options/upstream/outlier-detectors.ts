@@ -141,15 +141,11 @@ export const detectors = option(
   },
 );
 
+const ALWAYS_ON: ReadonlySet<string> = new Set(['consecutive', 'model_unavailable']);
+
 /** What a configuration without detectors means: faults in a row and what sidecars say of their models. */
 function noDetectors(): Detectors {
-  const off = { mode: 'off' } as const;
-  const file = {
-    success_ratio: off,
-    success_rate: off,
-    failure_ratio: off,
-    latency: off,
-    invalid_output: off,
-  };
+  const off = Object.keys(detectorBlock.shape).filter((name) => !ALWAYS_ON.has(name));
+  const file = Object.fromEntries(off.map((name) => [name, { mode: 'off' }]));
   return fromFile(detectorBlock, detectorBlock.parse(file), '/');
 }
