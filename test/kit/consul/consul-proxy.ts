@@ -8,9 +8,9 @@
 
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
-import type { Duplex } from 'node:stream';
+import type { ServerResponse } from 'node:http';
+import { connect } from 'node:net';
+import { type HeldRequest, HttpBetween, passOn } from '../../../sidecar/cli/chaos/faults/http-between.js';
 
 export type Fault =
   | { readonly kind: 'none' }
@@ -37,41 +37,36 @@ export interface Seen {
   readonly query: URLSearchParams;
 }
 
-interface Pending {
-  readonly incoming: IncomingMessage;
-  readonly outgoing: ServerResponse;
-  readonly url: URL;
-  readonly body: Buffer;
-  /** Takes the read off the agent, without a word to the client. */
-  withdraw(): void;
-}
-
 const LEAF = '/v1/agent/connect/ca/leaf/';
 
 export class FaultProxy {
   /** Every request so far. */
   readonly seen: Seen[] = [];
-  private readonly pending = new Set<Pending>();
-  private readonly sockets = new Set<Duplex>();
+  private readonly between: HttpBetween;
   private fault: Fault = { kind: 'none' };
   private applies: (path: string) => boolean = () => true;
   private token: string | undefined;
   private index = 1_000_000;
-  private server!: Server;
-  private port = 0;
 
-  private constructor(private readonly agent: { readonly address: string }) {}
+  private constructor(behind: { readonly address: string }) {
+    this.between = new HttpBetween({
+      behind,
+      onRequest: ({ method = '' }, { pathname: path, searchParams: query }) =>
+        void this.seen.push({ atMs: performance.now(), method, path, query }),
+      answer: (held) => this.answer(held, false),
+    });
+  }
 
   /** `agent.address` is `host:port` of an agent that speaks HTTP. */
   static async start(agent: { readonly address: string }): Promise<FaultProxy> {
     const proxy = new FaultProxy(agent);
-    await proxy.listen();
+    await proxy.between.listen();
     return proxy;
   }
 
   /** `host:port`, the same for its whole life. */
   get address(): string {
-    return `127.0.0.1:${this.port}`;
+    return this.between.address;
   }
 
   get url(): string {
@@ -80,7 +75,7 @@ export class FaultProxy {
 
   /** Reads that hang now. */
   get waiting(): number {
-    return this.pending.size;
+    return this.between.waiting;
   }
 
   /** `applies`: paths (from `/v1` on) it is about; the others pass. Default all. */
@@ -88,11 +83,9 @@ export class FaultProxy {
     const wasRefusing = this.fault.kind === 'refuse';
     this.fault = fault;
     this.applies = applies;
-    if (fault.kind === 'refuse') return this.close();
-    if (wasRefusing) await this.listen();
-    for (const pending of [...this.pending]) {
-      if (this.applies(pending.url.pathname) || fault.kind === 'none') this.again(pending);
-    }
+    if (fault.kind === 'refuse') return this.between.close();
+    if (wasRefusing) await this.between.listen();
+    this.between.again(({ url }) => this.applies(url.pathname) || fault.kind === 'none');
   }
 
   /**
@@ -101,13 +94,15 @@ export class FaultProxy {
    */
   mintLeaves(): void {
     this.token = randomUUID();
-    for (const pending of [...this.pending])
-      if (pending.url.pathname.startsWith(LEAF)) this.again(pending, true);
+    this.between.again(
+      ({ url }) => url.pathname.startsWith(LEAF),
+      (held) => this.answer(held, true),
+    );
   }
 
   /** Cuts every connection once. */
   cut(): void {
-    for (const socket of this.sockets) socket.destroy();
+    this.between.cut();
   }
 
   /** Requests whose path starts with `prefix`. */
@@ -127,60 +122,21 @@ export class FaultProxy {
     return most;
   }
 
-  async stop(): Promise<void> {
-    if (this.fault.kind !== 'refuse') await this.close();
+  stop(): Promise<void> {
+    return this.between.close();
   }
 
-  private async listen(): Promise<void> {
-    const server = createServer((incoming, outgoing) => void this.take(incoming, outgoing).catch(() => {}));
-    server.on('connection', (socket: Duplex) => {
-      this.sockets.add(socket);
-      socket.once('close', () => this.sockets.delete(socket));
-    });
-    this.server = server.listen(this.port, '127.0.0.1');
-    await once(server, 'listening');
-    this.port = (server.address() as AddressInfo).port;
-  }
-
-  private async close(): Promise<void> {
-    const closed = once(this.server, 'close');
-    this.server.close();
-    this.cut();
-    await closed;
-  }
-
-  private async take(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
-    const url = new URL(incoming.url ?? '/', `http://${this.agent.address}`);
-    const { pathname: path, searchParams: query } = url;
-    this.seen.push({ atMs: performance.now(), method: incoming.method ?? '', path, query });
-    const chunks: Buffer[] = [];
-    for await (const chunk of incoming) chunks.push(chunk as Buffer);
-    const pending: Pending = { incoming, outgoing, url, body: Buffer.concat(chunks), withdraw() {} };
-    this.pending.add(pending);
-    outgoing.once('close', () => {
-      this.pending.delete(pending);
-      pending.withdraw();
-    });
-    this.answer(pending, false);
-  }
-
-  /** The agent has not answered it yet: what holds now decides. */
-  private again(pending: Pending, afresh = false): void {
-    if (pending.outgoing.headersSent) return;
-    pending.withdraw();
-    this.answer(pending, afresh);
-  }
-
-  private answer(pending: Pending, afresh: boolean): void {
-    const { outgoing, url } = pending;
+  private answer(held: HeldRequest, afresh: boolean): void {
+    const { outgoing, url } = held;
     const fault: Fault = this.applies(url.pathname) ? this.fault : { kind: 'none' };
+    const headers = this.token === undefined ? {} : { 'x-consul-token': this.token };
     const say = (status: number, body: string | Buffer) =>
       outgoing.writeHead(status, { 'x-consul-index': String(++this.index) }).end(body);
     switch (fault.kind) {
       case 'none':
-        return forward(pending, { afresh, token: this.token });
+        return passOn(held, { afresh, headers });
       case 'index':
-        return forward(pending, { afresh: true, token: this.token, index: this.nextIndex(fault.index) });
+        return passOn(held, { afresh: true, headers }, this.nextIndex(fault.index));
       case 'status':
         return void say(fault.status, fault.body ?? 'spoiled on purpose');
       case 'garbage':
@@ -221,41 +177,6 @@ function pour(outgoing: ServerResponse, bytes: number): void {
     outgoing.end();
   };
   more();
-}
-
-interface Forwarding {
-  /** Read from index 0 on, whatever the client has. */
-  readonly afresh: boolean;
-  readonly token: string | undefined;
-  /** Replaces the agent's. */
-  readonly index?: string;
-}
-
-function forward(pending: Pending, { afresh, token, index }: Forwarding): void {
-  const { incoming, outgoing, body } = pending;
-  const url = new URL(pending.url);
-  if (afresh) {
-    url.searchParams.delete('index');
-    url.searchParams.delete('wait');
-  }
-  const headers = { ...incoming.headers, ...(token === undefined ? {} : { 'x-consul-token': token }) };
-  const upstream = request(url, { method: incoming.method ?? 'GET', headers, agent: false });
-  let withdrawn = false;
-  pending.withdraw = () => {
-    withdrawn = true;
-    upstream.destroy();
-  };
-  upstream.on('error', () => {
-    if (!withdrawn) outgoing.destroy();
-  });
-  upstream.on('response', (response) => {
-    const answer = { ...response.headers };
-    if (index !== undefined) delete answer['x-consul-index'];
-    if (index) answer['x-consul-index'] = index;
-    outgoing.writeHead(response.statusCode ?? 502, answer);
-    response.on('error', () => outgoing.destroy()).pipe(outgoing);
-  });
-  upstream.end(body);
 }
 
 /** Whether a server accepts connections there. */
