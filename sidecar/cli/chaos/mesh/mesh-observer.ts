@@ -2,6 +2,7 @@
 
 import type { MarkRecord } from '../history/record.js';
 import { changesBetween, type EndpointLook } from '../run/observer.js';
+import { RepeatedLook } from '../run/repeated-look.js';
 import type { MeshLook, ProcessView } from './control.js';
 
 /** Each look asks every sidecar for a page, which takes it a millisecond. */
@@ -40,40 +41,23 @@ export interface MeshObserverDeps {
 }
 
 /** Looks until it is stopped. */
-export class MeshObserver {
-  private last: (EndpointLook & Pick<MeshLook, 'processes'>) | undefined;
-  private timer: NodeJS.Timeout | undefined;
-  private isStopped = false;
-
-  constructor(private readonly deps: MeshObserverDeps) {}
-
-  start(): void {
-    void this.look();
-  }
-
-  stop(): void {
-    this.isStopped = true;
-    clearTimeout(this.timer);
-  }
-
-  private async look(): Promise<void> {
-    const { now, note } = this.deps;
-    const askedMs = now();
-    const seen = await this.deps.look().catch(() => undefined);
-    if (this.isStopped) return;
-    if (seen !== undefined) {
+export function observeMesh({ look, now, note }: MeshObserverDeps): RepeatedLook<MeshLook> {
+  let last: (EndpointLook & Pick<MeshLook, 'processes'>) | undefined;
+  return new RepeatedLook({
+    everyMs: POLL_MS,
+    look,
+    now,
+    seen: ({ endpoints: views, processes }, askedMs) => {
       const atMs = now();
-      const { endpoints: views, processes } = seen;
-      if (this.last !== undefined) {
-        for (const mark of changesBetween(this.last, { atMs, views })) note(mark);
-        for (const mark of processChanges(this.last.processes, processes, atMs)) note(mark);
+      if (last !== undefined) {
+        for (const mark of changesBetween(last, { atMs, views })) note(mark);
+        for (const mark of processChanges(last.processes, processes, atMs)) note(mark);
       }
-      // A later change may already have happened while the answers were on their way. A sidecar that is away says nothing.
-      const kept = (this.last?.processes ?? []).filter(
+      // A sidecar that is away says nothing.
+      const kept = (last?.processes ?? []).filter(
         ({ replica }) => !processes.some((each) => each.replica === replica),
       );
-      this.last = { atMs: askedMs, views, processes: [...processes, ...kept] };
-    }
-    this.timer = setTimeout(() => void this.look(), POLL_MS);
-  }
+      last = { atMs: askedMs, views, processes: [...processes, ...kept] };
+    },
+  });
 }

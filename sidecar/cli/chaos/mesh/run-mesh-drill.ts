@@ -13,7 +13,7 @@ import { GoldenLoad } from './golden-load.js';
 import { AvailabilityGuard } from './guard.js';
 import type { Members, Replica } from './members.js';
 import { FAULT_MS, type MeshDrill, type MeshStage } from './mesh-drill.js';
-import { MeshObserver } from './mesh-observer.js';
+import { observeMesh } from './mesh-observer.js';
 import { untilCalm, untilWhole, type Watch } from './until-whole.js';
 
 const STEADY_MS = 2_000;
@@ -53,7 +53,7 @@ export async function runMeshDrill(drill: MeshDrill, victim: Replica, ground: Me
   const load = new GoldenLoad({ drill: drill.name, client, input, perSecond, guard });
   const marks: MarkRecord[] = [];
   const note = (mark: MarkRecord) => void marks.push(mark);
-  const observer = new MeshObserver({ look: () => control.look(), now: () => load.now(), note });
+  const observer = observeMesh({ look: () => control.look(), now: () => load.now(), note });
   const mark: MeshStage['mark'] = (kind, text, replica) =>
     note({ atMs: load.now(), kind, text, ...(replica !== undefined && { replica }) });
   const sleep = (ms: number) => watched(ms, load, ground);

@@ -4,6 +4,7 @@ import type { EndpointView, Standing } from '../arms/arm.js';
 import type { ProcessEvent } from '../control/control-server.js';
 import type { MarkRecord } from '../history/record.js';
 import { replicaName } from '../protocol/behaviour.js';
+import { RepeatedLook } from './repeated-look.js';
 
 /** Ten times as often as an ejection takes to be noticed by a person; a page of `/endpoints` costs a sidecar under a millisecond. */
 const POLL_MS = 50;
@@ -38,36 +39,19 @@ export function processMark({ kind, replica, pid }: ProcessEvent, atMs: number):
 }
 
 /** Looks at the endpoints until it is stopped. */
-export class EndpointObserver {
-  private last: EndpointLook | undefined;
-  private timer: NodeJS.Timeout | undefined;
-  private isStopped = false;
-
-  constructor(
-    private readonly endpoints: NonNullable<Standing['endpoints']>,
-    private readonly now: () => number,
-    private readonly note: (mark: MarkRecord) => void,
-  ) {}
-
-  start(): void {
-    void this.look();
-  }
-
-  stop(): void {
-    this.isStopped = true;
-    clearTimeout(this.timer);
-  }
-
-  private async look(): Promise<void> {
-    const askedMs = this.now();
-    const views = await this.endpoints().catch(() => undefined); // the caller's sidecar restarts
-    if (this.isStopped) return;
-    if (views !== undefined) {
-      const look = { atMs: this.now(), views };
-      if (this.last !== undefined) for (const mark of changesBetween(this.last, look)) this.note(mark);
-      // A later change may already have happened while the answer was on its way.
-      this.last = { ...look, atMs: askedMs };
-    }
-    this.timer = setTimeout(() => void this.look(), POLL_MS);
-  }
+export function observeEndpoints(
+  endpoints: NonNullable<Standing['endpoints']>,
+  now: () => number,
+  note: (mark: MarkRecord) => void,
+): RepeatedLook<readonly EndpointView[]> {
+  let last: EndpointLook | undefined;
+  return new RepeatedLook({
+    everyMs: POLL_MS,
+    look: endpoints,
+    now,
+    seen: (views, askedMs) => {
+      if (last !== undefined) for (const mark of changesBetween(last, { atMs: now(), views })) note(mark);
+      last = { atMs: askedMs, views };
+    },
+  });
 }

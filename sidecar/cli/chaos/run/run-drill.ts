@@ -17,7 +17,7 @@ import type { Picture } from '../load/pictures.js';
 import { readExecutions } from '../models/execution-log.js';
 import { replicaName } from '../protocol/behaviour.js';
 import { CpuMeter } from './cpu.js';
-import { EndpointObserver, processMark } from './observer.js';
+import { observeEndpoints, processMark } from './observer.js';
 
 const CPU_LOOK_MS = 500;
 
@@ -54,7 +54,7 @@ export async function runDrill(drill: Drill, ground: Ground): Promise<ArmRun> {
   const marks: MarkRecord[] = [];
   const observer =
     standing.endpoints &&
-    new EndpointObserver(
+    observeEndpoints(
       standing.endpoints,
       () => load.now(),
       (mark) => void marks.push(mark),

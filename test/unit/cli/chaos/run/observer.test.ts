@@ -3,7 +3,7 @@ import type { EndpointView } from '../../../../../sidecar/cli/chaos/arms/arm.js'
 import type { MarkRecord } from '../../../../../sidecar/cli/chaos/history/record.js';
 import {
   changesBetween,
-  EndpointObserver,
+  observeEndpoints,
   processMark,
 } from '../../../../../sidecar/cli/chaos/run/observer.js';
 
@@ -48,7 +48,7 @@ describe('the marks of a drill', () => {
         if (look === undefined) throw new Error('the sidecar restarts');
         return look;
       };
-      const observer: EndpointObserver = new EndpointObserver(
+      const observer = observeEndpoints(
         ask,
         () => 10 * looks.length,
         (mark) => {
