@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import { keyDocs } from '../services/model-server/models/card.js';
 import { DRAFT, schemaText } from './json-schema.js';
+import { markdownTable } from './markdown-table.js';
 
 /** A node of the JSON Schema, with the texts of `keyDocs` in it. */
 interface Node {
@@ -43,16 +44,8 @@ export function withKeyTable(page: string, card: z.ZodType): string {
   if (begin < 0 || end < begin) throw new Error(`MODEL.md: the lines ${BEGIN} and ${END} are missing`);
   const root = schemaOf(card);
   requireTexts(root, '');
-  const table = aligned([['key', 'meaning', 'default'], ...rows(root, '')]);
+  const table = markdownTable([['key', 'meaning', 'default'], ...rows(root, '')]);
   return `${page.slice(0, begin + BEGIN.length)}\n\n${table}\n\n${page.slice(end)}`;
-}
-
-/** As the formatter of the page wants it. */
-function aligned(cells: readonly (readonly string[])[]): string {
-  const widths = cells[0]!.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)));
-  const lines = cells.map((row) => row.map((cell, column) => cell.padEnd(widths[column]!)).join(' | '));
-  lines.splice(1, 0, widths.map((width) => '-'.repeat(width)).join(' | '));
-  return lines.map((line) => `| ${line} |`).join('\n');
 }
 
 function schemaOf(card: z.ZodType): Node {

@@ -6,6 +6,7 @@ import { ARM_TITLES } from '../sidecar/cli/chaos/report/figures/arm-title.js';
 import { type ArmFigures, badCalls } from '../sidecar/cli/chaos/report/figures/figures.js';
 import { count, duration } from '../sidecar/cli/chaos/report/figures/format.js';
 import type { Summary } from '../sidecar/cli/chaos/report/report.js';
+import { markdownTable } from './markdown-table.js';
 
 const BEGIN = '<!-- Made by `npm run generate` from docs/chaos/figures.json -->';
 const END = '<!-- End of what is made -->';
@@ -62,7 +63,7 @@ export function withSurvivalTable(page: string, summary: Summary): string {
       ...README_ARMS.map((arm) => lost(figures.find((one) => one.drill === name && one.arm === arm))),
     ]);
   const head = ['Fault', ...README_ARMS.map((arm) => ARM_TITLES[arm])];
-  return replaced(page, [aligned([head, ...rows]), '', `Printed by ${ranOn(summary)}.`]);
+  return replaced(page, [markdownTable([head, ...rows]), '', `Printed by ${ranOn(summary)}.`]);
 }
 
 /**
@@ -118,7 +119,10 @@ function table({ figures }: Summary, drills: Summary['drills']): string {
     title,
     ...arms.map((arm) => cell(figures.find((one) => one.drill === name && one.arm === arm))),
   ]);
-  return aligned([['Fault', ...arms.map((arm) => ARM_TITLES[arm])], ...rows.map((row) => row.map(escaped))]);
+  return markdownTable([
+    ['Fault', ...arms.map((arm) => ARM_TITLES[arm])],
+    ...rows.map((row) => row.map(escaped)),
+  ]);
 }
 
 function cell(figures: ArmFigures | undefined): string {
@@ -140,11 +144,4 @@ function escaped(text: string): string {
   return text.replace(/[|\\<&]/g, (found) =>
     found === '<' ? '&lt;' : found === '&' ? '&amp;' : `\\${found}`,
   );
-}
-
-function aligned(cells: readonly (readonly string[])[]): string {
-  const widths = cells[0]!.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)));
-  const lines = cells.map((row) => row.map((text, column) => text.padEnd(widths[column]!)).join(' | '));
-  lines.splice(1, 0, widths.map((width) => '-'.repeat(width)).join(' | '));
-  return lines.map((line) => `| ${line} |`).join('\n');
 }

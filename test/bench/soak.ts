@@ -3,7 +3,7 @@
  * of the calls is reset. What must hold: resident memory stays below the bound and does not grow with the calls.
  */
 
-import { residentBytes } from './load/cpu.js';
+import { residentBytes } from '../kit/process/processes.js';
 import { type LoadSpec, SMALL_MESSAGE_BYTES } from './load/protocol.js';
 import type { LoadProcess } from './load-process.js';
 import { type BenchOptions, chosen } from './options.js';

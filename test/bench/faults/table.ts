@@ -1,5 +1,6 @@
 /** The comparison of faults as text, ready to be put into a document. */
 
+import { markdownTable } from '../../../tools/markdown-table.js';
 import { compare, type FaultSpreads, MEASURES, type Measure, verdictOf } from './figures.js';
 import type { FaultReport } from './main.js';
 
@@ -16,10 +17,6 @@ const SHOWN: Readonly<Record<Measure, (value: number) => string>> = {
 export function renderFaults(report: FaultReport): string {
   const { machine, versions, runs, rows } = report;
   const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
-  const lines = [HEAD, HEAD.map(() => '---'), ...rows.flatMap(rowsOf)];
-  const widths = HEAD.map((_, i) => Math.max(...lines.map((line) => line[i]!.length)));
-  const rule = (line: readonly string[]): string =>
-    `| ${line.map((cell, i) => (cell === '---' ? '-'.repeat(widths[i]!) : cell.padEnd(widths[i]!))).join(' | ')} |`;
   const problems = rows.flatMap(({ name, subjects }) =>
     subjects.flatMap((subject) =>
       subject.problems.map((problem) => `INVALID ${name}, ${subject.name}: ${problem}`),
@@ -29,7 +26,7 @@ export function renderFaults(report: FaultReport): string {
     `${report.date}: ${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, node ${machine.node}`,
     `${named.join(' · ')}; medians of ${runs} interleaved runs`,
     '',
-    ...lines.map(rule),
+    markdownTable([HEAD, ...rows.flatMap(rowsOf)]),
     ...(problems.length === 0 ? [] : ['', ...problems]),
   ].join('\n');
 }

@@ -25,16 +25,6 @@ function threadsOf(pid: number): string[] {
   }
 }
 
-/** Resident bytes now, or at most so far (`VmHWM`), summed over the processes. */
-export function residentBytes(pids: readonly number[], field: 'VmRSS' | 'VmHWM'): number {
-  let kib = 0;
-  for (const pid of pids) {
-    const found = new RegExp(`${field}:\\s+(\\d+) kB`).exec(readIfThere(`/proc/${pid}/status`));
-    kib += Number(found?.[1] ?? 0);
-  }
-  return kib * 1024;
-}
-
 /** The process and everything it started. */
 export function withChildren(pid: number): number[] {
   const all = [pid];

@@ -4,7 +4,8 @@
  * counts from the intended start, so that a stall is seen by every call it delays).
  */
 
-import { cpuNs, residentBytes } from './cpu.js';
+import { residentBytes } from '../../kit/process/processes.js';
+import { cpuNs } from './cpu.js';
 import { Histogram } from './histogram.js';
 import { type ConnectionEvents, LoadConnection } from './load-connection.js';
 import { type LoadSpec, messageOf } from './protocol.js';

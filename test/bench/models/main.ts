@@ -5,12 +5,13 @@
  */
 
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { packageRoot } from '../../kit/process/package-root.js';
+import { residentBytes } from '../../kit/process/processes.js';
 import { runModels } from '../../kit/service/made-models.js';
 import { spawnService, TestClient, untilServing } from '../../kit/service/model-server.js';
 import { SUBJECTS } from './subjects.js';
@@ -44,8 +45,7 @@ async function processMb(name: string): Promise<number> {
   const client = new TestClient(`unix:${socket}`);
   try {
     await untilServing(client, name);
-    const status = readFileSync(`/proc/${service.child.pid}/status`, 'utf8');
-    return (Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1024) / 1e6;
+    return residentBytes([service.child.pid!]) / 1e6;
   } finally {
     client.close();
     service.child.kill();

@@ -4,8 +4,8 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import { residentBytes } from '../../kit/process/processes.js';
 import { writeCertificates } from '../certs.js';
-import { residentBytes } from '../load/cpu.js';
 import { LARGE_MESSAGE_BYTES } from '../load/protocol.js';
 import type { LoadProcess } from '../load-process.js';
 import { type BenchOptions, chosen } from '../options.js';

@@ -1,7 +1,6 @@
 /** What processes cost over a stretch of time: CPU and memory. Linux. */
 
-import { readFileSync } from 'node:fs';
-import { cpuTimeNs, isRunning } from '../../kit/process/processes.js';
+import { cpuTimeNs, residentBytes } from '../../kit/process/processes.js';
 
 /** CPU, percent of one core, and memory of a process. */
 export type Usage = ReturnType<ReturnType<typeof startUsage>>;
@@ -18,7 +17,5 @@ export function startUsage(pid: number) {
 
 /** Resident memory of a process, MB; 0 when it does not run. */
 export function rssMb(pid: number): number {
-  if (!isRunning(pid)) return 0;
-  const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  return Number(kilobytes ?? 0) / 1024;
+  return residentBytes([pid]) / 2 ** 20;
 }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { markdownTable } from '../../../tools/markdown-table.js';
 import {
   blocksOf,
   FIRST_MESH,
@@ -119,9 +120,4 @@ const cells = [
   ...rows.map(({ page, what, seconds }) => [`[${page}](${page})`, what, `${seconds.toFixed(1)} s`]),
   ['', 'all commands', `${total.toFixed(0)} s`],
 ];
-const widths = ['page', 'what', 'time'].map((head, i) =>
-  Math.max(head.length, ...cells.map((row) => row[i]!.length)),
-);
-const line = (row: readonly string[]) => `| ${row.map((cell, i) => cell.padEnd(widths[i]!)).join(' | ')} |`;
-const head = [line(['page', 'what', 'time']), `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`];
-process.stdout.write(`${[...head, ...cells.map(line)].join('\n')}\n`);
+process.stdout.write(`${markdownTable([['page', 'what', 'time'], ...cells])}\n`);

@@ -41,6 +41,24 @@ export function coreTimeOf(pid: number): { readonly ranNs: number; readonly wait
   return { ranNs: ranNs!, waitedNs: waitedNs! };
 }
 
+/** Resident bytes now, or at most so far (`VmHWM`), summed over the processes; of one that has ended 0. */
+export function residentBytes(pids: readonly number[], field: 'VmRSS' | 'VmHWM' = 'VmRSS'): number {
+  let kib = 0;
+  for (const pid of pids) {
+    const found = new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(readIfThere(`/proc/${pid}/status`));
+    kib += Number(found?.[1] ?? 0);
+  }
+  return kib * 1024;
+}
+
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return '';
+  }
+}
+
 export function childrenOf(pid: number): number[] {
   return allProcesses().filter((other) => Number(statOf(other)[1]) === pid);
 }
