@@ -4,6 +4,7 @@
  */
 
 import type { Client } from '@grpc/grpc-js';
+import { ListedPace, PacedLoop } from '../../../sidecar/cli/chaos/load/paced-loop.js';
 import { callUnary, clientOf, STOCK_CHANNEL } from '../../drills/faults/call.js';
 import { ONCE } from '../../drills/faults/model-protocol.js';
 import { answerRequests } from '../../kit/process/asked-process.js';
@@ -47,19 +48,19 @@ function send(client: Client, schedule: Schedule): Promise<Calls> {
   let sent = 0;
   let open = dueMs.length;
   return new Promise((resolve) => {
-    const timer = setInterval(() => {
-      for (; sent < dueMs.length && dueMs[sent]! <= performance.now() - beganMs; sent++) {
-        const i = sent;
-        void call(client, `call-${i}`, deadlineMs).then((code) => {
-          tookMs[i] = performance.now() - beganMs - dueMs[i]!;
-          status[i] = code;
-          open -= 1;
-          if (open > 0) return;
-          clearInterval(timer);
-          resolve({ dueMs, tookMs, status });
-        });
-      }
-    }, 1);
+    const make = (): void => {
+      const i = sent++;
+      void call(client, `call-${i}`, deadlineMs).then((code) => {
+        tookMs[i] = performance.now() - beganMs - dueMs[i]!;
+        status[i] = code;
+        open -= 1;
+        if (open > 0) return;
+        loop.stop();
+        resolve({ dueMs, tookMs, status });
+      });
+    };
+    const loop = new PacedLoop<'call'>(() => performance.now() - beganMs, make, 1);
+    loop.start([['call', new ListedPace(dueMs)]]);
   });
 }
 

@@ -3,6 +3,7 @@
 import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { reasonIn } from '../../../sidecar/cli/chaos/load/noted-call.js';
 import { DIGITS_MODELS, reportOf, Scratch } from '../../kit/process/outrider.js';
 import { failure, TestClient } from '../../kit/service/model-server.js';
 import { putLoopModel } from '../../kit/service/tiny-models.js';
@@ -30,7 +31,7 @@ async function askBroken(target: string, forMs: number): Promise<{ asked: number
   while (performance.now() < untilMs) {
     counts.asked++;
     const { details } = await failure(client.infer({ model_name: 'broken', inputs: [] }));
-    const reason = client.trailers?.get('outrider-reason')[0];
+    const reason = reasonIn(client.trailers);
     if (reason === 'model-not-ready' && /sha256/.test(details)) counts.refused++;
     await delay(50);
   }

@@ -5,6 +5,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
+import { reasonIn } from '../../../sidecar/cli/chaos/load/noted-call.js';
 import { ProgressLine, paletteFor, table } from '../../../sidecar/cli/terminal.js';
 import { reportEnd } from '../../kit/process/command-line.js';
 import { admin, Mesh, type UpFacts } from '../../kit/process/outrider.js';
@@ -60,7 +61,7 @@ async function play(mesh: UpFacts, progress: ProgressLine) {
       return undefined;
     },
     describe: ({ code, details, metadata }) =>
-      `${status[code]}: ${details} (outrider-reason: ${metadata?.get('outrider-reason')[0] ?? 'none'})`,
+      `${status[code]}: ${details} (outrider-reason: ${reasonIn(metadata) ?? 'none'})`,
   });
   right = 0; // the first call is not counted
   const beganMs = performance.now();

@@ -9,6 +9,7 @@ import {
   type requestCallback,
 } from '@grpc/grpc-js';
 import type { Method } from '../../../proto/load.js';
+import { reasonIn } from '../../../sidecar/cli/chaos/load/noted-call.js';
 
 /** No retries, and no connection shared with other clients of this process. */
 export const LOCAL_CHANNEL: ChannelOptions = {
@@ -20,13 +21,6 @@ export const LOCAL_CHANNEL: ChannelOptions = {
 
 /** As it comes, but for a connection of its own. */
 export const STOCK_CHANNEL: ChannelOptions = { 'grpc.use_local_subchannel_pool': 1 };
-
-const asIs = (bytes: Buffer): Buffer => bytes;
-
-/** Of a method whose messages are bytes. */
-export const RAW = {
-  ...{ requestSerialize: asIs, requestDeserialize: asIs, responseSerialize: asIs, responseDeserialize: asIs },
-};
 
 /** Default: without any resilience. */
 export function clientOf(target: string, channel = LOCAL_CHANNEL): Client {
@@ -55,6 +49,5 @@ export function callUnary<Request, Response>(
 
 /** The sidecar's reason for an answer of its own; `without a reason`: it came from elsewhere. */
 export function reasonOf(metadata: Metadata | undefined): string {
-  const [reason] = metadata?.get('outrider-reason') ?? [];
-  return reason === undefined ? 'without a reason' : String(reason);
+  return reasonIn(metadata) ?? 'without a reason';
 }

@@ -16,6 +16,8 @@ import {
 } from '@grpc/grpc-js';
 import { protocols } from '../../../proto/load.js';
 import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
+import { degradedIn } from '../../../sidecar/cli/chaos/load/noted-call.js';
+import { EvenPace, PacedLoop } from '../../../sidecar/cli/chaos/load/paced-loop.js';
 import { until } from '../../kit/process/processes.js';
 import { callUnary, clientOf, LOCAL_CHANNEL, reasonOf, STOCK_CHANNEL } from './call.js';
 import { quantile } from './times.js';
@@ -62,8 +64,11 @@ const VALUES = 64;
 export class Load {
   private readonly calls: SentCall[] = [];
   private readonly client: Client;
-  private timer: NodeJS.Timeout | undefined;
-  private dueMs = 0;
+  private readonly loop = new PacedLoop<'call'>(
+    () => performance.now(),
+    () => void this.calls.push(this.call()),
+    TICK_MS,
+  );
   private next = 0;
 
   private constructor(private readonly options: LoadOptions) {
@@ -101,14 +106,12 @@ export class Load {
 
   /** Sends nothing until `resume`. */
   pause(): void {
-    clearInterval(this.timer);
-    this.timer = undefined;
+    this.loop.stop();
   }
 
   resume(): void {
-    if (this.timer !== undefined) return;
-    this.dueMs = performance.now();
-    this.timer = setInterval(() => this.sendWhatIsDue(), TICK_MS);
+    if (this.loop.isRunning) return;
+    this.loop.start([['call', new EvenPace(this.options.perSecond, performance.now())]]);
   }
 
   /** Waits until every call has ended. */
@@ -146,11 +149,6 @@ export class Load {
     await until('every call has ended', () => !open(), this.options.deadlineMs + 5_000);
   }
 
-  private sendWhatIsDue(): void {
-    const nowMs = performance.now();
-    for (; this.dueMs <= nowMs; this.dueMs += 1_000 / this.options.perSecond) this.calls.push(this.call());
-  }
-
   private readonly infer: NonNullable<LoadOptions['ask']> = (client, n, done) => {
     const said = { ...this.options, request: this.options.request?.(n) ?? REQUEST };
     return callUnary(client, protocols().inference.ModelInfer, said, done);
@@ -165,8 +163,8 @@ export class Load {
       call.failure = error ? describe(error) : judge?.(answer as ModelInferResponse, n);
     });
     (sent as ClientUnaryCall).once('metadata', (headers: Metadata) => {
-      const [degraded] = headers.get('outrider-degraded');
-      if (degraded !== undefined) call.degraded = String(degraded);
+      const degraded = degradedIn(headers);
+      if (degraded !== undefined) call.degraded = degraded;
     });
     return call;
   }

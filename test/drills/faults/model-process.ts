@@ -19,6 +19,7 @@ import {
 } from '@grpc/grpc-js';
 import { protocols } from '../../../proto/load.js';
 import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
+import { Places } from '../../../sidecar/cli/chaos/models/places.js';
 import { answerRequests } from '../../kit/process/asked-process.js';
 import { callUnary, clientOf } from './call.js';
 import { reportTrailers } from './load-lies.js';
@@ -46,8 +47,7 @@ class ModelServer {
   private behaviour: Behaviour = WELL;
   private behavesSinceMs = 0;
   private asked: Client | undefined;
-  private busy = 0;
-  private readonly line: (() => void)[] = [];
+  private readonly places = new Places(() => this.plan.places ?? Number.POSITIVE_INFINITY);
   private count = 0;
 
   constructor(private readonly plan: ModelPlan) {}
@@ -79,21 +79,14 @@ class ModelServer {
 
   /** Works on a call when there is a place for it. */
   private take(call: Call, id: string, reply: Reply, answer: () => unknown): void {
-    if (this.busy >= (this.plan.places ?? Number.POSITIVE_INFINITY))
-      return void this.line.push(() => this.take(call, id, reply, answer));
-    if (call.cancelled) return setImmediate(() => this.next()) && undefined;
-    this.busy += 1;
-    this.note('ran', id);
-    if (id.startsWith(POISON)) process.kill(process.pid, 'SIGKILL');
-    this.work(call, id, reply, answer, () => {
-      if (call.cancelled) this.note('cancelled', id);
-      this.busy -= 1;
-      this.next();
+    this.places.take(call, (done) => {
+      this.note('ran', id);
+      if (id.startsWith(POISON)) process.kill(process.pid, 'SIGKILL');
+      this.work(call, id, reply, answer, () => {
+        if (call.cancelled) this.note('cancelled', id);
+        done();
+      });
     });
-  }
-
-  private next(): void {
-    this.line.shift()?.();
   }
 
   private work(call: Call, id: string, reply: Reply, answer: () => unknown, done: () => void): void {
@@ -113,7 +106,7 @@ class ModelServer {
   /** Trailers with a load report, where the model is to report: it is a sidecar of a kind then. */
   private trailers(behaviour: Behaviour): Metadata | undefined {
     if (behaviour.does !== 'report') return undefined;
-    const calls = Math.max(0, this.busy - 1) + this.line.length;
+    const calls = Math.max(0, this.places.busy - 1) + this.places.waiting;
     const { places: concurrency = 1, serviceMs } = this.plan;
     return reportTrailers(behaviour.says, { calls, concurrency, runSeconds: serviceMs / 1_000 });
   }

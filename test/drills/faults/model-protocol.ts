@@ -1,7 +1,6 @@
 /** How a model of the drills behaves, what it is asked, and what it writes down. */
 
-import type { MethodDefinition } from '@grpc/grpc-js';
-import { RAW } from './call.js';
+import { rawMethod } from '../../../sidecar/cli/chaos/protocol/raw-method.js';
 import type { Lie } from './load-lies.js';
 
 /** `trailers`: headers go first, and the status comes after the work, where a proxy that reads headers misses it. */
@@ -60,10 +59,7 @@ export interface ModelEvent {
 }
 
 /** A unary method that no route calls idempotent; its request is the call's id. */
-export const ONCE: MethodDefinition<Buffer, Buffer> = {
-  ...{ path: '/faults.Model/Once', requestStream: false, responseStream: false },
-  ...RAW,
-};
+export const ONCE = rawMethod('/faults.Model/Once');
 
 /** Said on a held stream: from then on it sends as fast as it is read. */
 export const FLOOD = 'flood';

@@ -1,15 +1,11 @@
 /** A stream of raw messages, and callers that keep some of them open and note how each one ends. */
 
-import { type Client, type ClientDuplexStream, Metadata, type MethodDefinition, status } from '@grpc/grpc-js';
+import { type Client, type ClientDuplexStream, Metadata, status } from '@grpc/grpc-js';
+import { rawMethod } from '../../../sidecar/cli/chaos/protocol/raw-method.js';
 import { until } from '../../kit/process/processes.js';
-import { clientOf, RAW, reasonOf } from './call.js';
+import { clientOf, reasonOf } from './call.js';
 
-export const HOLD: MethodDefinition<Buffer, Buffer> = {
-  path: '/faults.Model/Hold',
-  requestStream: true,
-  responseStream: true,
-  ...RAW,
-};
+export const HOLD = rawMethod('/faults.Model/Hold', { requestStream: true, responseStream: true });
 
 /** Opens one stream of `HOLD`. */
 export function hold(client: Client): ClientDuplexStream<Buffer, Buffer> {

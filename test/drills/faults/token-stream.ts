@@ -4,18 +4,14 @@ import {
   type Client,
   type ClientReadableStream,
   Metadata,
-  type MethodDefinition,
   type requestCallback,
   type ServiceError,
   status,
 } from '@grpc/grpc-js';
-import { RAW } from './call.js';
+import { rawMethod } from '../../../sidecar/cli/chaos/protocol/raw-method.js';
 
 /** The request says how many messages, and ms between them: `20 10`. Message i is the text of i. */
-export const TELL: MethodDefinition<Buffer, Buffer> = {
-  ...{ path: '/faults.Model/Tell', requestStream: false, responseStream: true },
-  ...RAW,
-};
+export const TELL = rawMethod('/faults.Model/Tell', { responseStream: true });
 
 /** What a stream is asked for. */
 export interface Telling {

@@ -16,12 +16,12 @@ import {
   type ServiceError,
   status,
 } from '@grpc/grpc-js';
+import { asIs, rawMethod } from '../../../sidecar/cli/chaos/protocol/raw-method.js';
 import { variableOf } from '../../../sidecar/config/upstream-variable.js';
 
 const INFER = '/inference.GRPCInferenceService/ModelInfer';
 const [service = '', address = '', log = '', next = '', failures = 'never'] = process.argv.slice(2);
 const TRACE = ['traceparent', 'tracestate'];
-const asIs = (bytes: Buffer): Buffer => bytes;
 let calls = 0;
 
 const client =
@@ -30,17 +30,7 @@ const client =
 const server = new Server();
 const method = (path: string, handle: handleUnaryCall<Buffer, Buffer>) => ({
   service: {
-    call: {
-      path,
-      requestStream: false,
-      responseStream: false,
-      ...{
-        requestSerialize: asIs,
-        requestDeserialize: asIs,
-        responseSerialize: asIs,
-        responseDeserialize: asIs,
-      },
-    },
+    call: rawMethod(path),
   },
   handlers: { call: handle },
 });

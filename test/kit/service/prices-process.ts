@@ -12,6 +12,7 @@ import {
 } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
+import { rawMethod } from '../../../sidecar/cli/chaos/protocol/raw-method.js';
 import { testFile } from '../process/tools.js';
 
 const [address = '', log = ''] = process.argv.slice(2);
@@ -46,19 +47,8 @@ server.addService(shop.Prices.service, {
     call.end();
   },
 });
-const asIs = (bytes: Buffer): Buffer => bytes;
 server.addService(
-  {
-    Check: {
-      path: '/grpc.health.v1.Health/Check',
-      requestStream: false,
-      responseStream: false,
-      requestSerialize: asIs,
-      requestDeserialize: asIs,
-      responseSerialize: asIs,
-      responseDeserialize: asIs,
-    },
-  },
+  { Check: rawMethod('/grpc.health.v1.Health/Check') },
   {
     Check: (_: unknown, reply: (error: null, answer: Buffer) => void) => reply(null, Buffer.from([0x08, 1])),
   },

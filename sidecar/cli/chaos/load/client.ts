@@ -8,30 +8,23 @@
 
 import {
   Client,
-  type ClientDuplexStream,
   type ClientUnaryCall,
   credentials,
   Metadata,
-  type ServiceError,
   type StatusObject,
   status,
 } from '@grpc/grpc-js';
-import type {
-  ModelInferRequest,
-  ModelInferResponse,
-  ModelStreamInferResponse,
-} from '../../../../proto/messages.js';
+import type { ModelInferResponse, ModelStreamInferResponse } from '../../../../proto/messages.js';
 import type { ClientPlan } from '../arms/arm.js';
-import type { CallRecord } from '../history/record.js';
 import {
   inferMethods,
   JOB,
   numberIn,
   POISON_PREFIX,
-  REPLICA_KEY,
   STREAM_MESSAGES,
   streamRequest,
 } from '../protocol/service.js';
+import { beginNote, type Noted, noteEnd, noteMetadata, type OpenCall } from './noted-call.js';
 import { classIn, digitsRequest, markedPicture, type Picture } from './pictures.js';
 
 /** How long a call of each model may take in most drills, ms. */
@@ -43,14 +36,8 @@ export type ModelName = keyof typeof USUAL_DEADLINES;
 /** How long a call of each model may take, ms. */
 export type Deadlines = Readonly<Record<ModelName, number>>;
 
-/** A call that was made; what is not known yet is filled in at its end. */
-export type OpenCall = { -readonly [Key in keyof CallRecord]: CallRecord[Key] };
-
-/** What all kinds of calls have in common: headers, and a status with trailers. */
-type AnyCall = ClientUnaryCall | ClientDuplexStream<ModelInferRequest, ModelStreamInferResponse>;
-
 /** What is said of a call before it is made. */
-type Noted = Pick<OpenCall, 'id' | 'drill' | 'arm' | 'client' | 'isFault'> & { readonly model: ModelName };
+type AskedCall = Pick<Noted, 'id' | 'drill' | 'arm' | 'isFault'> & { readonly model: ModelName };
 
 /** What a client shares with the others of its load. */
 export interface ClientDeps {
@@ -78,21 +65,16 @@ export class DrillClient {
   }
 
   /** Makes a call; the record is complete once `isOpen` says no. */
-  call(about: Omit<Noted, 'client'>): OpenCall {
+  call(about: AskedCall): OpenCall {
     const startMs = this.deps.now();
-    const call: OpenCall = {
+    const call = beginNote({
       ...about,
       client: this.name,
       startMs,
-      endMs: Number.NaN,
       deadlineMs: startMs + this.deps.deadlines[about.model],
       // The long model stands for work that costs money or changes something.
       idempotent: about.model !== 'long',
-      status: status.UNKNOWN,
-      answer: 'none',
-      degraded: false,
-      answers: 0,
-    };
+    });
     this[about.model](call);
     return call;
   }
@@ -121,13 +103,13 @@ export class DrillClient {
       this.options('digits'),
       (error, value) => {
         answer = value;
-        this.end(call, error);
+        noteEnd(call, error, this.deps.now());
         if (answer === undefined || error !== null) return;
         call.answeredId = answer.id === sentId ? call.id : answer.id;
         call.answer = classIn(answer) === picture.label ? 'right' : 'wrong';
       },
     );
-    this.watch(call, made);
+    noteMetadata(call, made as ClientUnaryCall);
   }
 
   /** A job, which must not be done twice. */
@@ -140,13 +122,13 @@ export class DrillClient {
       new Metadata(),
       this.options('long'),
       (error, value) => {
-        this.end(call, error);
+        noteEnd(call, error, this.deps.now());
         if (value === undefined || error !== null) return;
         call.answeredId = value.toString();
         call.answer = 'right';
       },
     );
-    this.watch(call, made);
+    noteMetadata(call, made as ClientUnaryCall);
   }
 
   /** A stream of numbers; right only where each is there once and in order. */
@@ -167,13 +149,13 @@ export class DrillClient {
     // The status says the same, and comes in any case.
     made.on('error', () => {});
     made.on('status', (ended: StatusObject) => {
-      this.end(call, ended.code === status.OK ? null : ended);
+      noteEnd(call, ended.code === status.OK ? null : ended, this.deps.now());
       call.messages = numbers.length;
       if (ended.code !== status.OK) return;
       const isWhole = numbers.length === STREAM_MESSAGES && numbers.every((number, i) => number === i);
       call.answer = isWhole ? 'right' : 'wrong';
     });
-    this.watch(call, made);
+    noteMetadata(call, made as ClientUnaryCall);
     made.write(streamRequest(call.id));
     made.end();
   }
@@ -181,30 +163,4 @@ export class DrillClient {
   private options(model: ModelName): { deadline: number } {
     return { deadline: Date.now() + this.deps.deadlines[model] };
   }
-
-  /** A second end of the same call is counted, and changes nothing. */
-  private end(call: OpenCall, error: Pick<ServiceError, 'code'> | null): void {
-    call.answers += 1;
-    if (call.answers > 1) return;
-    call.endMs = this.deps.now();
-    call.status = error?.code ?? status.OK;
-  }
-
-  /** What the arm says beside the answer. */
-  private watch(call: OpenCall, made: AnyCall): void {
-    (made as ClientUnaryCall).on('metadata', (headers: Metadata) => {
-      if (headers.get('outrider-degraded').length > 0) call.degraded = true;
-    });
-    (made as ClientUnaryCall).on('status', ({ metadata }: StatusObject) => {
-      const [reason] = metadata.get('outrider-reason');
-      if (reason !== undefined) call.reason = String(reason);
-      const [replica] = metadata.get(REPLICA_KEY);
-      if (replica !== undefined) call.endpoint = String(replica);
-    });
-  }
-}
-
-/** Whether the client has not been told the end of the call. */
-export function isOpen({ answers }: Pick<CallRecord, 'answers'>): boolean {
-  return answers === 0;
 }

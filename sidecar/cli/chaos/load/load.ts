@@ -8,7 +8,8 @@
 import type { Standing } from '../arms/arm.js';
 import type { ArmName } from '../history/record.js';
 import { machineNow } from '../protocol/run-clock.js';
-import { type Deadlines, DrillClient, isOpen, type ModelName, type OpenCall } from './client.js';
+import { type Deadlines, DrillClient, type ModelName } from './client.js';
+import { isOpen, type OpenCall } from './noted-call.js';
 import { type EndedLoad, OpenLoop } from './open-loop.js';
 import type { Picture } from './pictures.js';
 

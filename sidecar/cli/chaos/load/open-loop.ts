@@ -1,8 +1,8 @@
 import type { CallRecord } from '../history/record.js';
 import { machineNow } from '../protocol/run-clock.js';
-import { isOpen, type OpenCall } from './client.js';
 import { LagMeter } from './lag.js';
-import { Pace } from './pace.js';
+import { isOpen, type OpenCall } from './noted-call.js';
+import { EvenPace, PacedLoop } from './paced-loop.js';
 
 const TICK_MS = 5;
 /** Between two looks at whether the last calls have ended. */
@@ -26,12 +26,16 @@ export class OpenLoop<Model extends CallRecord['model']> {
   zeroMs = machineNow();
   readonly calls: OpenCall[] = [];
   private readonly lag = new LagMeter(() => this.now());
-  /** One for each model, replaced as a whole when the rates change. */
-  private paces: readonly Pace<Model>[] = [];
-  private timer: NodeJS.Timeout | undefined;
+  private readonly loop: PacedLoop<Model>;
 
   /** @param make makes a call that is due; undefined: it is left out. */
-  constructor(private readonly make: (model: Model) => OpenCall | undefined) {}
+  constructor(make: (model: Model) => OpenCall | undefined) {
+    const add = (model: Model): void => {
+      const call = make(model);
+      if (call !== undefined) this.calls.push(call);
+    };
+    this.loop = new PacedLoop(() => this.now(), add, TICK_MS);
+  }
 
   /** Ms since the begin of the load. */
   now(): number {
@@ -42,22 +46,25 @@ export class OpenLoop<Model extends CallRecord['model']> {
   start(rates: Readonly<Partial<Record<Model, number>>>): void {
     this.zeroMs = machineNow();
     this.calls.length = 0;
-    this.change(rates);
     this.lag.start();
-    this.timer = setInterval(() => this.sendWhatIsDue(), TICK_MS);
+    this.loop.start(this.pacesOf(rates));
   }
 
   /** Calls at these rates from now on. What was due before is already sent; the new distances begin now. */
   change(rates: Readonly<Partial<Record<Model, number>>>): void {
+    this.loop.change(this.pacesOf(rates));
+  }
+
+  private pacesOf(rates: Readonly<Partial<Record<Model, number>>>): (readonly [Model, EvenPace])[] {
     const nowMs = this.now();
-    this.paces = Object.entries(rates).map(
-      ([model, perSecond]) => new Pace(model as Model, perSecond as number, nowMs),
+    return Object.entries(rates).map(
+      ([model, perSecond]) => [model as Model, new EvenPace(perSecond as number, nowMs)] as const,
     );
   }
 
   /** Ends: no more calls. Resolves with all of them once each has ended. @param limitMs then those that have not count as ended. */
   async stop(limitMs: number): Promise<EndedLoad> {
-    clearInterval(this.timer);
+    this.loop.stop();
     const seconds = this.now() / 1_000;
     const endMs = this.now() + limitMs;
     while (this.calls.some(isOpen) && this.now() < endMs)
@@ -70,16 +77,7 @@ export class OpenLoop<Model extends CallRecord['model']> {
 
   /** Stops at once. */
   close(): void {
-    clearInterval(this.timer);
+    this.loop.stop();
     this.lag.stop();
-  }
-
-  private sendWhatIsDue(): void {
-    const nowMs = this.now();
-    for (const pace of this.paces)
-      for (let due = pace.take(nowMs); due > 0; due--) {
-        const call = this.make(pace.model);
-        if (call !== undefined) this.calls.push(call);
-      }
   }
 }

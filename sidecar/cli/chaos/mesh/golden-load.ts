@@ -3,10 +3,11 @@
  * that wait are at most {@link MOST_OPEN}, and beyond that the drill stops, as calls that are not made would hide what is lost.
  */
 
-import { type Client, Metadata, type ServiceError, type StatusObject, status } from '@grpc/grpc-js';
+import { type Client, Metadata, status } from '@grpc/grpc-js';
 import { MODEL_INFER } from '../../../codec/inference.js';
-import { isOpen, type OpenCall } from '../load/client.js';
+import { beginNote, isOpen, noteEnd, noteMetadata, type OpenCall } from '../load/noted-call.js';
 import { type EndedLoad, OpenLoop } from '../load/open-loop.js';
+import { asIs } from '../protocol/raw-method.js';
 import type { GoldenInput } from './golden-input.js';
 import type { AvailabilityGuard } from './guard.js';
 
@@ -103,37 +104,24 @@ export class GoldenLoad {
     const { client, input, drill, guard } = this.plan;
     this.count += 1;
     const startMs = this.now();
-    const call: OpenCall = {
+    const call = beginNote({
       ...{ id: `call-${drill}-${this.count}`, drill, arm: 'outrider', client: 'client-1', model: 'golden' },
-      ...{ startMs, endMs: Number.NaN, deadlineMs: startMs + this.deadlineMs, idempotent: true },
-      ...{ status: status.UNKNOWN, answer: 'none', degraded: false, answers: 0 },
-    };
+      ...{ startMs, deadlineMs: startMs + this.deadlineMs, idempotent: true },
+    });
     const made = client.makeUnaryRequest(
       MODEL_INFER,
-      (request: Buffer) => request,
-      (answer: Buffer) => answer,
+      asIs,
+      asIs,
       input.request(call.id),
       new Metadata(),
       { deadline: Date.now() + this.deadlineMs },
       (error, answer) => {
-        this.end(call, error);
+        noteEnd(call, error, this.now());
         if (error === null && answer !== undefined) Object.assign(call, input.judge(answer));
         guard.note(call.answer === 'right' || call.degraded, call.endMs);
       },
     );
-    made.on('metadata', (headers: Metadata) => {
-      if (headers.get('outrider-degraded').length > 0) call.degraded = true;
-    });
-    made.on('status', ({ metadata }: StatusObject) => {
-      const [reason] = metadata.get('outrider-reason');
-      if (reason !== undefined) call.reason = String(reason);
-    });
+    noteMetadata(call, made);
     return call;
-  }
-
-  private end(call: OpenCall, error: ServiceError | null): void {
-    call.answers += 1;
-    call.endMs = this.now();
-    call.status = error?.code ?? status.OK;
   }
 }

@@ -34,6 +34,7 @@ import {
 } from '../protocol/service.js';
 import type { Digits } from './digits.js';
 import type { ExecutionLog } from './execution-log.js';
+import { Places } from './places.js';
 
 const MB = 1 << 20;
 const HOARD_EVERY_MS = 100;
@@ -46,9 +47,9 @@ export class DrillModelServer {
   /** As many calls at once as clients send: what bounds them is `PLACES`, as in a server with a thread pool. */
   private readonly server = new Server({ 'grpc.max_concurrent_streams': 0xffff_ffff });
   private behaviour: Behaviour = WELL;
-  private busy = 0;
-  /** Calls that wait for a place, first come first served. */
-  private readonly line: (() => void)[] = [];
+  private readonly places = new Places(() =>
+    this.behaviour.does === 'narrow' ? this.behaviour.places : PLACES,
+  );
   /** Memory that `hoard` holds and never gives back before it is told to. */
   private readonly hoard: Buffer[] = [];
 
@@ -110,18 +111,15 @@ export class DrillModelServer {
 
   /** Works on a call when there is a place for it. */
   private unary<Answer>(call: Call, job: Job<Answer>, reply: sendUnaryData<Answer>): void {
+    this.places.take(call, (done) => this.work(call, job, reply, done));
+  }
+
+  private work<Answer>(call: Call, job: Job<Answer>, reply: sendUnaryData<Answer>, done: () => void): void {
     const { behaviour } = this;
-    const places = behaviour.does === 'narrow' ? behaviour.places : PLACES;
-    if (this.busy >= places) return void this.line.push(() => this.unary(call, job, reply));
-    // Its caller has gone while it waited: a server that works on it all the same only wastes the place.
-    if (call.cancelled) return void setImmediate(() => this.line.shift()?.());
-    if (behaviour.does === 'fail' && behaviour.form === 'early')
-      return reply({ code: behaviour.code, details: 'as the drill says', metadata: this.trailers() });
-    this.busy += 1;
-    const done = () => {
-      this.busy -= 1;
-      this.line.shift()?.();
-    };
+    if (behaviour.does === 'fail' && behaviour.form === 'early') {
+      reply({ code: behaviour.code, details: 'as the drill says', metadata: this.trailers() });
+      return done();
+    }
     this.log.began(job.id);
     // As native code does that is led astray by its input. SIGKILL would say that something outside ended the process.
     if (behaviour.does === 'choke' && job.id.startsWith(POISON_PREFIX)) process.kill(process.pid, 'SIGSEGV');

@@ -5,21 +5,13 @@
 
 import { protocols } from '../../../../proto/load.js';
 import type { ModelInferRequest, ModelInferResponse } from '../../../../proto/messages.js';
+import { rawMethod } from './raw-method.js';
 
-const asIs = (bytes: Buffer): Buffer => bytes;
-
-/** A method whose messages are bytes: the request is the id of the call, the answer is the id again. */
-const RAW = {
-  requestStream: false,
-  responseStream: false,
-  requestSerialize: asIs,
-  requestDeserialize: asIs,
-  responseSerialize: asIs,
-  responseDeserialize: asIs,
-} as const;
-
-/** The long-running model: a job that must not be done twice, so that no route and no policy calls it idempotent. */
-export const JOB = { path: '/outrider.chaos.Jobs/Run', ...RAW } as const;
+/**
+ * The long-running model: a job that must not be done twice, so that no route and no policy calls it idempotent. The request is the id of
+ * the call, the answer is the id again.
+ */
+export const JOB = rawMethod('/outrider.chaos.Jobs/Run');
 
 /** Trailer that names the replica which answered. */
 export const REPLICA_KEY = 'chaos-replica';

@@ -12,21 +12,15 @@ import {
 import { RpcError } from '../../../../../../services/model-server/rpc.js';
 import { startEngine } from '../../../../../../services/model-server/transport/engine/start.js';
 import type { Transport } from '../../../../../../services/model-server/transport/transport.js';
+import { rawMethod } from '../../../../../../sidecar/cli/chaos/protocol/raw-method.js';
 import { grpcMessage } from '../../../../../kit/http2/h2-frames.js';
 import { until } from '../../../../../kit/process/processes.js';
 import { framedCall } from '../../../../../kit/service/framed-client.js';
 
 const MIB = 1024 * 1024;
-const asIs = (bytes: Buffer): Buffer => bytes;
 
 function method(path: string, requestStream: boolean, responseStream: boolean): Method<Buffer, Buffer> {
-  const codec = {
-    requestSerialize: asIs,
-    requestDeserialize: asIs,
-    responseSerialize: asIs,
-    responseDeserialize: asIs,
-  };
-  return { path, requestStream, responseStream, ...codec };
+  return rawMethod(path, { requestStream, responseStream });
 }
 
 describe('the engine as the server of a model service', () => {
