@@ -43,7 +43,6 @@ export interface SidecarView {
   faults(): FaultAdmin;
   /** All models together. */
   model(): reports.ModelReport | undefined;
-  /** Each model. */
   models(): readonly reports.ModelReport[];
   /** Undefined: versions of this service do not change by rollouts. */
   rollouts(): RolloutAdmin | undefined;

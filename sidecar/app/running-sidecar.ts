@@ -13,7 +13,6 @@ export interface Addresses {
   readonly observe?: Address;
 }
 
-/** Result of a reload. */
 export interface ReloadResult {
   /** Changed options that take effect at the next start, as paths in the file. */
   readonly needsRestart: readonly string[];

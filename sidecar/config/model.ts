@@ -13,7 +13,6 @@ export type { ModelServerConfig } from './options/mesh/service.js';
 export type { IdentityConfig } from './options/sidecar-file.js';
 export type { EndpointConfig } from './options/upstream/endpoints.js';
 
-/** A sidecar file. */
 export type SidecarConfig = CodeOf<typeof sidecarFile>;
 /** One line for each call, or for a share of the successful ones. */
 export type AccessLogConfig = NonNullable<SidecarConfig['accessLog']>;

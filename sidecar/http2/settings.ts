@@ -110,7 +110,6 @@ export function applySettings(
   }
 }
 
-/** Payload of SETTINGS. */
 export function settingsPayload(...settings: readonly (readonly [id: number, value: number])[]): Buffer {
   const payload = Buffer.alloc(settings.length * 6);
   settings.forEach(([id, value], i) => {

@@ -26,7 +26,6 @@ import { InstanceChoice } from './models/instance-choice.js';
 import { QueueTurns, type TurnTaker } from './models/queue-turns.js';
 import { ServerCalls } from './models/server-calls.js';
 
-/** Where a model is served. */
 export interface ServedModel {
   /** Empty: the only server, whatever models it has; calls are not read for a model name. */
   readonly name: string;

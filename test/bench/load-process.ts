@@ -17,7 +17,6 @@ export async function startLoad() {
     pid: child.pid,
     /** Where the backends listen. */
     ports: child.ready,
-    /** One run of the load. */
     run: (spec: LoadSpec): Promise<LoadResult> => child.ask({ do: 'run', spec }),
     /** Calls that the counted backends have executed so far. */
     executions: (): Promise<number> => child.ask({ do: 'executions' }),

@@ -38,7 +38,6 @@ export interface Variable {
   readonly where?: string;
 }
 
-/** A board. */
 export interface Board {
   /** File name, and part of its id: `mesh`, `service` … */
   readonly name: string;

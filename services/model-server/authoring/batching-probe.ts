@@ -8,7 +8,6 @@ import { type ProvableSession, proveBatching } from '../models/golden.js';
 import { messageOf } from '../rpc.js';
 import { combine } from '../runs/stacking.js';
 
-/** What was found. */
 export interface BatchingFound {
   /** 1: requests run alone. */
   readonly maxBatch: number;

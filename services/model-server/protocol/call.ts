@@ -6,7 +6,6 @@
 import type { Method } from '../../../proto/load.js';
 import type { RpcError } from '../rpc.js';
 
-/** One call. */
 export interface Call {
   /** Epoch ms; Infinity when the caller set no deadline. */
   readonly deadlineMs: number;
@@ -58,7 +57,6 @@ export interface StreamReceiver<Request> {
 /** Opens a call with many responses. */
 export type StreamHandler<Request, Response> = (call: StreamCall<Response>) => StreamReceiver<Request>;
 
-/** One method that is served. */
 export type ServedMethod =
   | {
       readonly kind: 'unary';

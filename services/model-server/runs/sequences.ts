@@ -6,7 +6,6 @@
 
 import { invalidArgument, RpcError, status } from '../rpc.js';
 
-/** One sequence. */
 export interface Sequence {
   readonly id: string;
   readonly caller: string;

@@ -10,7 +10,6 @@ export interface OutlinePoint {
   readonly onCurve: boolean;
 }
 
-/** One glyph. */
 export interface Glyph {
   /** Closed contours; none for a blank. */
   readonly contours: readonly (readonly OutlinePoint[])[];

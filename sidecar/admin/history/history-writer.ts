@@ -6,7 +6,6 @@ import { endpointKey, endpointStateOf, happenedBetween, ownState, type Seen } fr
 /** The name of a sidecar's own state among those of its endpoints, whose keys have two parts. */
 export const SELF = 'self';
 
-/** The gauges of the queue. */
 export const QUEUE_GAUGES = ['running', 'waiting', 'concurrency'] as const;
 
 /** Writes readings of one sidecar into its half hour: of this process, or of one that is asked. */

@@ -9,7 +9,6 @@ export interface SidecarState {
   process: ModelReport;
   /** All models together; undefined until the sidecar has reported. */
   model: ModelReport | undefined;
-  /** Each model. */
   models: readonly ModelReport[];
   /** Reasons against readiness, empty when ready; undefined until the sidecar has reported. */
   notReady: readonly string[] | undefined;

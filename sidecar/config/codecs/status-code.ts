@@ -18,7 +18,6 @@ const BY_NAME = Object.fromEntries(
 /** All statuses but `ok`, in the order of their codes. */
 export const ANY_STATUSES = Object.keys(BY_NAME) as [AnyStatus, ...AnyStatus[]];
 
-/** The code of a status. */
 export function statusCode(name: AnyStatus): Status {
   return BY_NAME[name];
 }

@@ -100,7 +100,6 @@ export function inCode<S extends z.ZodType, R>(
 /** Notes a problem at a path below the value being checked. The message is a whole sentence. */
 export type Report = (path: (string | number)[], message: string) => void;
 
-/** Reports below this path. */
 export function below(path: (string | number)[], report: Report): Report {
   return (inner, message) => report([...path, ...inner], message);
 }

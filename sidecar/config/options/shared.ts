@@ -18,14 +18,12 @@ import {
   yesOrNo,
 } from './values.js';
 
-/** `trust_domain`. */
 export const trustDomain = option(trustDomainName().optional(), {
   meaning: 'The authority part of every SPIFFE id; peers of another trust domain are refused.',
   otherwise: `\`${DEFAULT_TRUST_DOMAIN}\`; with certificates from Consul, what its cluster says`,
   why: 'A name that cannot be mistaken for a public one.',
 });
 
-/** `datacenter`. */
 export const datacenter = option(name('a datacenter').optional(), {
   meaning: 'The datacenter part of every SPIFFE id.',
   otherwise: `\`${DEFAULT_DATACENTER}\`; with certificates from Consul, what its agent says`,
@@ -63,7 +61,6 @@ export const drainTimeout = option(duration({ min: 0, max: 3_600_000 }).prefault
   why: 'Twice the default timeout of a unary call, and what orchestrators wait before they kill.',
 });
 
-/** `log`. */
 export const log = option(
   block({
     level: option(choice(['debug', 'info', 'warn', 'error']).prefault('info'), {
@@ -82,7 +79,6 @@ export const admin = option(listenAddress().optional(), {
   why: 'Keep it on loopback: a client that reaches it can drain the sidecar.',
 });
 
-/** `admin_token_file`. */
 export const adminTokenFile = option(filePath('a file with a token').optional(), {
   meaning:
     'File with a token, 16 to 512 characters on one line. Requests that change something (`POST /drain`, `POST /takeover`, `POST` and `DELETE /faults`) then need the header `Authorization: Bearer TOKEN`. The file is read for each request, so a new token applies at once. If it cannot be read, they are refused.',

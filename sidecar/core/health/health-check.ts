@@ -6,7 +6,6 @@ export interface HealthSettings extends Required<HysteresisSettings> {
   readonly intervalMs: number;
 }
 
-/** Result of one check. */
 export type CheckResult =
   | 'passed'
   /** The endpoint answered that it does not serve. */

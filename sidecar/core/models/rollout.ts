@@ -39,7 +39,6 @@ export type RolloutState = (typeof ROLLOUT_STATES)[number];
 /** How a rollout ends that does not go through. */
 export type RolloutFailure = Extract<RolloutState, 'rejected' | 'rolled-back' | 'aborted'>;
 
-/** The place of one replica. */
 export interface ReplicaPlace {
   readonly instance: string;
   readonly phase: RolloutPhase;

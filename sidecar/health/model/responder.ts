@@ -78,7 +78,6 @@ function serviceIn(question: ChunkList | null): string | undefined {
 export const YES: StoredResponse = messageResponse(Buffer.from([0x08, 1]));
 export const NO: StoredResponse = messageResponse(Buffer.alloc(0));
 
-/** A response with this message. */
 export function messageResponse(message: Buffer): StoredResponse {
   return storedResponse(framed(message));
 }

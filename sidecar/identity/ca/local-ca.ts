@@ -59,7 +59,6 @@ export class LocalCa {
     return new LocalCa(options, await makeRoot(options));
   }
 
-  /** PEM of the root. */
   get rootsPem(): string {
     return this.root.pem;
   }

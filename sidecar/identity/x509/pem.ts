@@ -14,7 +14,6 @@ export function certificatesFromPem(pem: string): Buffer[] {
   return found;
 }
 
-/** PEM of one certificate. */
 export function certificateToPem(der: Uint8Array): string {
   const lines =
     Buffer.from(der)

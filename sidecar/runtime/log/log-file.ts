@@ -29,7 +29,6 @@ export interface LogFileSystem {
   identityOf(path: string): Promise<string>;
 }
 
-/** An open file. */
 export interface OpenLogFile {
   readonly identity: string;
   /** Resolves with the bytes written, at least one. */

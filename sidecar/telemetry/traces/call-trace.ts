@@ -40,7 +40,6 @@ export interface TracedCall {
   readonly attempts: number;
 }
 
-/** That attempt. */
 export interface TracedAttempt {
   spanId: string;
   readonly isHedge: boolean;

@@ -27,7 +27,6 @@ export interface Stream {
 const PER_MS = 100;
 const BASE = 36;
 
-/** Writes the file of a stream. */
 export function writeStream(file: string, { seconds, ...header }: Stream): void {
   const lines = seconds.map(({ latencies, faults, queue, residentMib }) =>
     [
@@ -40,7 +39,6 @@ export function writeStream(file: string, { seconds, ...header }: Stream): void 
   writeFileSync(file, `${[JSON.stringify(header), ...lines].join('\n')}\n`);
 }
 
-/** Reads it. */
 export function readStream(file: string): Stream {
   const [header = '', ...lines] = readFileSync(file, 'utf8').trimEnd().split('\n');
   const seconds = lines.map((line) => {

@@ -22,7 +22,6 @@ const OK = 0;
 /** What callers noticed of one fault in one run. */
 export type FaultFigures = ReturnType<typeof figuresOf>;
 
-/** The figures of one run. */
 export function figuresOf(row: FaultRow, times: Times, { calls, runs }: Observed) {
   const fromMs = times.steadyMs;
   const toMs = fromMs + times.faultMs;

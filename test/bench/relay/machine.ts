@@ -5,7 +5,6 @@ import { arch, cpus, release, totalmem } from 'node:os';
 /** What a figure depends on beside the code. */
 export type Machine = ReturnType<typeof describeMachine>;
 
-/** This machine. */
 export function describeMachine() {
   const cores = cpus();
   return {

@@ -142,7 +142,6 @@ export function inboundBlocks(port: number, local: number, decisions: Decisions)
   return { ...asked(PROCESS_BLOCKS, decisions), inbound };
 }
 
-/** The `identity` block. */
 export function identityBlock(certs: string, service: string): object {
   const [cert, key] = [`${certs}/${service}.crt`, `${certs}/${service}.key`];
   return { identity: { cert, key, roots: `${certs}/roots.crt` } };

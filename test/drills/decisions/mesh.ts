@@ -285,7 +285,6 @@ export function targetOf(sidecar: SidecarProcess, listener = `upstream ${MODEL}`
   return writeAddress(sidecar.address(listener));
 }
 
-/** The sum of counts. */
 export function sumOf(counts: readonly number[]): number {
   return counts.reduce((sum, count) => sum + count, 0);
 }

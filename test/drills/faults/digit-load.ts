@@ -12,7 +12,6 @@ export function digitOf(n: number): Digit {
   return digits[n % digits.length]!;
 }
 
-/** The request for it. */
 export function digitRequest(n: number): ModelInferRequest {
   const { buffer, byteOffset, byteLength } = digitOf(n).pixels;
   return {

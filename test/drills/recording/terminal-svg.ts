@@ -1,6 +1,5 @@
 /** A terminal session as one SVG that plays by itself: CSS only, so that it moves in a README too. */
 
-/** A line of the session. */
 export interface SessionLine {
   readonly kind: 'typed' | 'printed' | 'remark';
   readonly text: string;

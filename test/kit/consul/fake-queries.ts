@@ -31,7 +31,6 @@ export class FakeQueries implements Queries {
     };
   }
 
-  /** The only query there is. */
   get only(): QuerySpec<unknown> {
     const [query, ...others] = this.open.values();
     if (query === undefined || others.length > 0) throw new Error(`there are ${this.open.size} queries`);

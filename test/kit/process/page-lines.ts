@@ -3,14 +3,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { REPOSITORY } from './outrider.js';
 
-/** The text of a page of `docs/`. */
 export const pageText = (name: string): string => readFileSync(join(REPOSITORY, 'docs', name), 'utf8');
 
 /** The lines of every shell block, in their order. */
 export const shellLines = (text: string): string[] =>
   [...text.matchAll(/^```sh\n(.*?)^```/gms)].flatMap(([, block]) => block!.trim().split('\n'));
 
-/** The blocks of a language. */
 export const blocksOf = (text: string, language: string): string[] =>
   [...text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].map(([, block]) => block!);
 

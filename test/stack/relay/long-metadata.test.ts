@@ -17,7 +17,6 @@ import {
 } from '../../kit/stack/stack.js';
 
 const KIB = 1024;
-/** A traceback. */
 const TRACE = 'Traceback: line\n'.repeat(1250);
 const LONG: Field = ['grpc-message', encodeURIComponent(TRACE)];
 const MUCH: Field = ['x-much', 'm'.repeat(20 * KIB)];

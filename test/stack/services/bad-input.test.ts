@@ -49,7 +49,6 @@ const raws = (...each: number[][]): ModelInferRequest =>
   pair({ raw_input_contents: each.map((values) => floats(...values)) });
 const outputs = (...each: NonNullable<ModelInferRequest['outputs']>): ModelInferRequest =>
   pair({ outputs: each });
-/** With a parameter. */
 const saying = (name: string, value: InferParameter): ModelInferRequest =>
   pair({ parameters: { [name]: value } });
 const text = (over: Partial<InferTensor>, raw?: Buffer | number[], model = 'text'): ModelInferRequest => ({

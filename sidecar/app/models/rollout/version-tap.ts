@@ -129,7 +129,6 @@ interface Sample {
   readonly bytes: number;
 }
 
-/** Where a tap counts. */
 export interface TapCounts {
   /** Of the version whose calls these are. */
   readonly own: Latencies;

@@ -36,7 +36,6 @@ export const USUAL_TIMES: Times = { steadyMs: 1_500, faultMs: 4_500, healedMs: 4
 /** What `--quick` allows each part at most: a look, and no measurement. */
 export const QUICK_TIMES: Times = { steadyMs: 500, faultMs: 1_500, healedMs: 1_500 };
 
-/** The times of a drill. */
 export function timesOf({ times = {} }: Pick<Drill, 'times'>, pace: 'usual' | 'quick'): Times {
   const usual = { ...USUAL_TIMES, ...times };
   if (pace === 'usual') return usual;
@@ -47,7 +46,6 @@ export function timesOf({ times = {} }: Pick<Drill, 'times'>, pace: 'usual' | 'q
   };
 }
 
-/** One drill. */
 export interface Drill {
   /** As on the command line. */
   readonly name: string;

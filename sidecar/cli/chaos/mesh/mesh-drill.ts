@@ -22,7 +22,6 @@ export interface MeshStage {
   untilWhole(): Promise<void>;
 }
 
-/** One drill. */
 export interface MeshDrill {
   /** As on the command line, and as the drill of the same kind on a mesh of our own. */
   readonly name: string;

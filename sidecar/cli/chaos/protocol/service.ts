@@ -19,7 +19,6 @@ export const REPLICA_KEY = 'chaos-replica';
 /** Time of one run of each model without a fault, ms: on top of the network for digits; waited only for the others. */
 export const RUN_MS = { digits: 10, long: 400, streamPause: 50 } as const;
 
-/** Messages of one stream. */
 export const STREAM_MESSAGES = 20;
 
 /** Runs that a model process does at once; more line up inside it, as in most servers. */
@@ -31,7 +30,6 @@ export const POISON_PREFIX = 'poison-';
 /** Ids of calls of a run begin so; other calls, such as golden probes, are not written down. */
 export const ID_PREFIX = 'call-';
 
-/** The request for a stream. */
 export function streamRequest(id: string): ModelInferRequest {
   return {
     model_name: 'stream',

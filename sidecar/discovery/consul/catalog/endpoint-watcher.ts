@@ -107,7 +107,6 @@ export class EndpointWatcher {
   }
 }
 
-/** One target. */
 class WatchedTarget {
   private readonly title: string;
   /** Of the cache file. */

@@ -12,7 +12,6 @@ class Slow implements Writing {
   private pending: (() => void) | undefined;
   /** What waits for its time. */
   private later: (() => void)[] = [];
-  /** Slept in all. */
   sleptMs = 0;
 
   write(...[buffer, start, done]: Parameters<Writing['write']>): void {

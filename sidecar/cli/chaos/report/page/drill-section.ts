@@ -12,7 +12,6 @@ const MOST_MARKS = 60;
 /** Classes of what a comparison says. */
 const TONES = { better: 'tag-good', level: '', worse: 'tag-bad' } as const;
 
-/** The section. */
 export function drillSection({ text, arms }: PageDrill, { verdict, skipped }: PageReport): Markup {
   const scales = scalesOf(arms.map(({ timeline }) => timeline));
   const pictures = arms.map(({ arm, figures, timeline }) => {
