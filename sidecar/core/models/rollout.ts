@@ -218,9 +218,13 @@ export function commandRollout(
     return { record: { ...record, state: 'paused', why: 'paused by command' } };
   }
   if (state !== 'paused') return { refused: 'it is not paused' };
+  return { record: { ...timedAnew(record, nowMs), state: 'running', why: 'resumed by command' } };
+}
+
+/** The time in each phase counts from now: while it was paused, or the clock was set, none was spent there. */
+export function timedAnew(record: RolloutRecord, nowMs: number): RolloutRecord {
   const { absentSinceMs: _, ...rest } = record;
-  const replicas = record.replicas.map((each) => ({ ...each, sinceMs: nowMs }));
-  return { record: { ...rest, replicas, state: 'running', why: 'resumed by command' } };
+  return { ...rest, replicas: record.replicas.map((each) => ({ ...each, sinceMs: nowMs })) };
 }
 
 /** Replicas return to the version before; then `end` is the state. */

@@ -11,6 +11,7 @@ import {
   type RolloutRecord,
   type RolloutSettings,
   type RolloutView,
+  timedAnew,
 } from '../../../core/models/rollout.js';
 import { readFacts, readRollout } from '../../../core/models/rollout-format.js';
 import { nextStep } from '../../../core/models/rollout-step.js';
@@ -26,6 +27,8 @@ import type { RolloutStore, Stored } from './store.js';
 /** Between two looks at the store, ms: while something is rolled out, and while nothing is. */
 const ACTIVE_MS = 500;
 const IDLE_MS = 5_000;
+/** By so much the wall clock may differ from the time that has passed between two looks. */
+const CLOCK_SLACK_MS = 2_000;
 
 export interface RolloutAgentDeps extends CandidateDeps {
   readonly context: AppContext;
@@ -56,6 +59,11 @@ export class RolloutAgent {
   private record: RolloutRecord | undefined;
   /** What the replicas have said at the last look. */
   private known: readonly ReplicaFacts[] = [];
+
+  /** The wall clock less the monotonic one at the last look, ms; undefined: there was none. */
+  private epochMs: number | undefined;
+  /** The wall clock was set, or the machine has slept, and the record has still the times of before. */
+  private isClockSet = false;
 
   constructor(private readonly deps: RolloutAgentDeps) {
     this.notes = new RolloutNotes(deps.context, deps.store.where);
@@ -197,6 +205,7 @@ export class RolloutAgent {
   private async look(): Promise<boolean> {
     const { store, service } = this.deps;
     const { commands } = this;
+    this.readClock();
     const stored = await store.read();
     if (this.isClosed) return false;
     if (commands !== this.commands) return true;
@@ -215,10 +224,31 @@ export class RolloutAgent {
     }
     const received = (await store.received()).flatMap((each) => readFacts(each) ?? []);
     this.known = received;
-    if (!(await store.lead()) || this.isClosed) return true;
+    if (!(await store.lead()) || this.isClosed) {
+      this.isClockSet = false; // the leader has seen it too
+      return true;
+    }
+    if (this.isClockSet) return this.timeAnew(record, stored?.index);
     const facts = new Map(received.map((each) => [each.instance, each]));
     const next = nextStep(record, facts, this.deps.context.deps.clock.wallNow());
     if (next !== undefined && (await store.write(next, stored?.index, 'leader'))) this.note(next, record);
+    return true;
+  }
+
+  private readClock(): void {
+    const { clock } = this.deps.context.deps;
+    const epochMs = clock.wallNow() - clock.now();
+    if (Math.abs(epochMs - (this.epochMs ?? epochMs)) > CLOCK_SLACK_MS) this.isClockSet = true;
+    this.epochMs = epochMs;
+  }
+
+  /** A replica has not loaded for an hour because the clock was set by one. */
+  private async timeAnew(record: RolloutRecord, index: string | undefined): Promise<true> {
+    const anew = timedAnew(record, this.deps.context.deps.clock.wallNow());
+    if (await this.deps.store.write(anew, index, 'leader')) {
+      this.isClockSet = false;
+      this.note(anew, record);
+    }
     return true;
   }
 

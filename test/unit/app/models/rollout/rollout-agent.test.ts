@@ -1,6 +1,7 @@
 /** What begins a rollout by itself, and what does not. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { LifeLog } from '../../../../../sidecar/app/models/life/life-log.js';
 import type { ModelRepository } from '../../../../../sidecar/app/models/model-repository.js';
 import { FileStore } from '../../../../../sidecar/app/models/rollout/file-store.js';
@@ -38,6 +39,7 @@ describe('a replica that follows its directory', () => {
       newcomer: (isRejected: (each: Revision) => boolean) => listed.find((each) => !isRejected(each)),
       listed: (name: string) => listed.filter((each) => each.name === name),
       policy: LATEST,
+      loaded: { held: () => undefined },
       pins: { versions: {}, servedOf: (name: string) => revision(name, '1'), candidateOf: () => undefined },
     } as unknown as ModelRepository;
     agent = new RolloutAgent({
@@ -135,6 +137,47 @@ describe('a replica that follows its directory', () => {
     assert.ok(await store.write({ ...made.record, state: 'done' }, stored?.index, 'command'));
     assert.equal((await agent.begin('words', '2', {})).kind, 'done');
   });
+
+  for (const byMs of [3_600_000, -3_600_000])
+    it(`takes a clock that is set by ${byMs / 3_600_000} h for no time that a replica has spent`, async () => {
+      const { clock } = stack;
+      let setMs = 0;
+      const wallNow = clock.wallNow.bind(clock);
+      clock.wallNow = () => wallNow() + setMs;
+      const plan = {
+        service: 'mine',
+        model: 'digits',
+        version: '2',
+        from: '1',
+        instances: ['mine-2', 'mine-1'],
+      };
+      const made = beginRollout(undefined, { ...plan, settings: SETTINGS }, clock.wallNow());
+      assert.ok('record' in made);
+      const [other, own] = made.record.replicas;
+      const record = { ...made.record, replicas: [{ ...other!, phase: 'loading' as const }, own!] };
+      assert.ok(await store.write(record, undefined, 'command'));
+      const peer = new FileStore(join(scratch.path, 'rollouts'), 'mine-2', clock);
+      const none = { calls: 0, errors: 0, medianMs: 0 };
+      await peer.announce({
+        ...{ instance: 'mine-2', id: record.id, serving: '1', candidate: 'loading', why: '', compared: 0 },
+        ...{ agreed: 0, difference: '', before: none, after: none },
+      });
+      await agent.tick();
+      setMs = byMs;
+      for (let looks = 0; looks < 2; looks++) {
+        stack.clock.advance(500);
+        await agent.tick();
+        await setImmediate();
+      }
+      const now = agent.view().record!;
+      assert.equal(now.state, 'running', now.why);
+      assert.ok(Math.abs(clock.wallNow() - now.replicas[0]!.sinceMs) <= 1_000);
+      stack.clock.advance(SETTINGS.loadMs + 1_000);
+      await agent.tick();
+      await setImmediate();
+      assert.equal(agent.view().record!.state, 'rolling-back', 'it was too slow');
+      await peer.close();
+    });
 
   it('asks the store before it begins: at its start this replica has read nothing', async () => {
     await storeEnd('digits', '2', 'aborted');
