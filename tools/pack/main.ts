@@ -8,10 +8,9 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { PARSERS } from '../inline-parsers.js';
 import { importClosure } from './import-closure.js';
 import { modelsPackage, modelsReadme, programPackage, type TreePackage } from './packages.js';
-import { squeeze, squeezeFolder, squeezeSchemas } from './squeeze.js';
+import { squeezeFolder, squeezeSchemas } from './squeeze.js';
 
 /** Loaded by path and not imported: the program, and the thread that reads Consul's answers. */
 const MAIN = 'dist/sidecar/main.js';
@@ -44,7 +43,6 @@ async function stageProgram(): Promise<string> {
   const { files, packages } = importClosure([THREAD, ...servers]);
   const kept = new Set([MAIN, ...files]);
   for (const path of listed) if (!path.startsWith('dist/sidecar/') || kept.has(path)) copy(path, folder);
-  await squeeze(join(folder, PARSERS));
   await squeezeFolder(join(folder, 'dist/bundle'));
   squeezeSchemas(join(folder, 'mesh-config'));
   const needed = new Set([...BESIDE_THE_BUNDLE, ...packages.filter((name) => name !== 'onnxruntime-node')]);

@@ -6,19 +6,16 @@ import { transform } from 'esbuild';
  * How a program loses the whitespace that nothing but a reader of its text needs, a third of the bundle. Names stay, and lines are
  * short, so that the trace of an error says where it comes from and Node prints no page of text beside it.
  */
-const SQUEEZE = { minifyWhitespace: true, lineLimit: 160 } as const;
+export const SQUEEZE = { minifyWhitespace: true, lineLimit: 160 } as const;
 
 /** Rewrites each `.js` file in `folder`, an ES module, by `SQUEEZE`. Source maps of it are of no use afterwards. */
 export async function squeezeFolder(folder: string): Promise<void> {
-  for (const name of readdirSync(folder).filter((each) => each.endsWith('.js')))
-    await squeeze(join(folder, name));
-}
-
-/** The same of one file. */
-export async function squeeze(file: string): Promise<void> {
-  const how = { ...SQUEEZE, format: 'esm', platform: 'node', target: 'node20' } as const;
-  const { code } = await transform(readFileSync(file, 'utf8'), how);
-  writeFileSync(file, code);
+  for (const name of readdirSync(folder).filter((each) => each.endsWith('.js'))) {
+    const file = join(folder, name);
+    const how = { ...SQUEEZE, format: 'esm', platform: 'node', target: 'node20' } as const;
+    const { code } = await transform(readFileSync(file, 'utf8'), how);
+    writeFileSync(file, code);
+  }
 }
 
 /** Rewrites each JSON Schema in `folder` without the whitespace between its parts, a third of it. Editors read it, and people the reference. */
