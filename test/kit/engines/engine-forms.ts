@@ -51,17 +51,18 @@ export async function formsOf(target: string): Promise<Record<string, AnswerForm
   const client = new TestClient(target);
   try {
     const forms: Record<string, AnswerForm> = {};
-    for (const [name, over] of Object.entries(REQUESTS)) {
+    const ask = (name: string, over: Partial<GenerateRequest>) => {
       const base = {
         request_id: `form-${name}`,
         tokenized: { input_ids: [9, 8, 7] },
         sampling_params: GREEDY,
       };
-      forms[name] = (await answerTo(client, aGenerateRequest({ ...base, ...over }))).form;
-    }
-    const { ids } = await answerTo(client, aGenerateRequest({ sampling_params: GREEDY }));
+      return answerTo(client, aGenerateRequest({ ...base, ...over }));
+    };
+    for (const [name, over] of Object.entries(REQUESTS)) forms[name] = (await ask(name, over)).form;
+    const { ids } = await ask('to stop', {});
     const stops = { ...GREEDY, stop_token_ids: [ids[4]!] };
-    forms['a stop token'] = (await answerTo(client, aGenerateRequest({ sampling_params: stops }))).form;
+    forms['a stop token'] = (await ask('stop', { sampling_params: stops })).form;
     return forms;
   } finally {
     client.client.close();
