@@ -18,10 +18,10 @@ import {
   refuse,
 } from './outbound/call-end.js';
 import * as events from './outbound/call-events.js';
+import { awaitModel, namesModel, readModel } from './outbound/called-model/called-model.js';
 import { leaveUpstream, onFallbackRequest } from './outbound/fallback/chain.js';
 import { divert } from './outbound/fallback/primary.js';
 import * as hedging from './outbound/hedging.js';
-import { awaitModel, namesModel, readModel } from './outbound/models/called-model.js';
 import { KEY_UNREAD } from './outbound/parameter-key.js';
 import { pickEndpoint } from './outbound/pick.js';
 import { limitTo } from './outbound/traffic-shift.js';

@@ -3,6 +3,8 @@
  * the same weights and the same bytes on every machine.
  */
 
+import { seededChance } from '../seeded-chance.js';
+
 /** A generator with a state of its own: what it gives next depends on what it gave before. */
 export interface Random {
   /** Uniform in [0, 1), 32 bits of it. */
@@ -13,15 +15,8 @@ export interface Random {
   shuffle<T extends { length: number; [index: number]: number }>(values: T): T;
 }
 
-/** Mulberry32: 32 bits of state, period 2^32, plenty for some million draws. */
 export function seededRandom(seed: number): Random {
-  let state = seed >>> 0;
-  const next = () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
+  const next = seededChance(seed);
   const normal = () => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
   const shuffle = <T extends { length: number; [index: number]: number }>(values: T): T => {
     for (let i = values.length - 1; i > 0; i--) {

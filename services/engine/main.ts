@@ -7,6 +7,7 @@
  */
 
 import { parseArgs } from 'node:util';
+import { seededChance } from '../seeded-chance.js';
 import { PROTOCOLS } from './dialects.js';
 import { EngineCore } from './engine-core.js';
 import { startEngine } from './server.js';
@@ -37,7 +38,7 @@ if (values.listen === undefined || protocol === undefined) {
 
 const core = new EngineCore({
   slots: Number(values.slots),
-  random: chanceOf(Number(values.seed)),
+  random: seededChance(Number(values.seed)),
   killer: values.killer === undefined ? undefined : Number(values.killer),
   crash: () => process.abort(),
 });
@@ -47,14 +48,3 @@ process.on('SIGUSR1', () => {
 process.on('SIGUSR2', () => core.die());
 setInterval(() => core.step(), Number(values.step));
 await startEngine(core, { listen: values.listen, warmupMs: Number(values.warmup), protocol });
-
-/** Mulberry32. */
-function chanceOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}

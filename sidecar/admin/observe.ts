@@ -4,7 +4,7 @@ import type { Address } from '../config/model.js';
 import { ListenSockets, SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
 import type { Clock } from '../runtime/time/clock.js';
 import { type Answer, live, metrics, pathOf, ready, started, text, writeAnswer } from './answers.js';
-import { ConnectionPlaces } from './connection-places.js';
+import { ConnectionPlaces } from './http-connection-places.js';
 import type { AdminServer } from './server.js';
 import type { SidecarView } from './view.js';
 

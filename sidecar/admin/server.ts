@@ -5,10 +5,10 @@ import { ListenSockets, SOCKET_NAMES } from '../runtime/process/listen-sockets.j
 import type { Clock } from '../runtime/time/clock.js';
 import type { Timers } from '../runtime/time/timers.js';
 import { type Answer, live, metrics, ready, started, text, writeAnswer } from './answers.js';
-import { ConnectionPlaces } from './connection-places.js';
 import { addFault, clearFaults, type FaultAdmin, listFaults } from './faults.js';
 import { refusal } from './guard.js';
 import { HistorySampler } from './history/history-sampler.js';
+import { ConnectionPlaces } from './http-connection-places.js';
 import type { Reply } from './reply.js';
 import { changeRollout, showRollout } from './rollouts.js';
 import { statusOf } from './status.js';

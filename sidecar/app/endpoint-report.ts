@@ -8,7 +8,7 @@ import { FORESIGHT_DETECTORS } from '../core/foresight/endpoint-foresight.js';
 import { Outcome } from '../core/outcome/outcome.js';
 import { EjectionState } from '../core/outlier/ejection.js';
 import type { OutcomeWindow } from '../core/outlier/outcome-window.js';
-import { MAX_CRASHES, type PoisonTable, REMEMBERED_MS } from '../core/retry/poison-requests.js';
+import { MAX_CRASHES, type PoisonTable, REMEMBERED_MS } from '../core/retry/poison-table.js';
 import { Readiness } from '../http2/constants.js';
 import type { InboundAdmission } from '../inbound/admission.js';
 import { shownFingerprint } from '../relay/response-cache/request-key.js';

@@ -1,7 +1,7 @@
 import type { Dial } from '../cluster/cluster.js';
 import { makeCluster } from '../cluster/membership.js';
 import type { Address, OutboundConfig, UpstreamConfig } from '../config/model.js';
-import { PoisonTable } from '../core/retry/poison-requests.js';
+import { PoisonTable } from '../core/retry/poison-table.js';
 import { UpstreamFailures } from '../core/retry/upstream-failures.js';
 import { DnsDiscovery } from '../discovery/dns/dns.js';
 import { dnsQueries } from '../discovery/dns/query.js';

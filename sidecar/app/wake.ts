@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import type { WakeFacts, WakeTarget } from '../outbound/models/cold-start.js';
+import type { WakeFacts, WakeTarget } from '../outbound/cold-start.js';
 import { messageOf } from '../runtime/log/message-of.js';
 
 /** A start is only asked for: what takes longer to answer is not waited for, ms. */

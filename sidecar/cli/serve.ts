@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { readAddress } from '../config/codecs/address.js';
 import { CommandFailure } from './failure.js';
+import { portProblem } from './listen-problem.js';
 import { requireModelRuntime } from './model-runtime.js';
 import { whenNpmShellEnds } from './npm-shell.js';
-import { portProblem } from './ports/listen-problem.js';
 
 export interface ServeOptions {
   /** Directory of models: `DIR/<name>/<version>/model.onnx`. */

@@ -10,11 +10,11 @@ import type { DataPlaneContext } from '../transport/context.js';
 import { balancerFor } from './balancer-for.js';
 import { ConnectionWarmer } from './connection-warmer.js';
 import type { Endpoint, Peer } from './endpoint.js';
-import type { ModelClaims, ModelMisses } from './models/model-claims.js';
-import { UnservedModels } from './models/unserved-models.js';
 import type { OutlierSweep } from './outlier-sweep.js';
 import { PrioritySet } from './priority-set.js';
 import { ReportCounts } from './report-counts.js';
+import type { ModelClaims, ModelMisses } from './served-models/model-claims.js';
+import { UnservedModels } from './served-models/unserved-models.js';
 import { StaleDiscovery } from './stale-discovery.js';
 
 /** Opens a socket to an endpoint; undefined while there is no identity to present. */

@@ -10,7 +10,7 @@ import { dialTo, isStarted, mayOpen, onConnectionChange } from './connections.js
 import { refreshEligible } from './eligibility.js';
 import { Endpoint } from './endpoint.js';
 import { setHealthy } from './endpoint-health.js';
-import { ModelClaims } from './models/model-claims.js';
+import { ModelClaims } from './served-models/model-claims.js';
 import { configureSweep } from './sweep-config.js';
 
 /** A cluster that connects to the endpoints of `config`. @param clusterName among the clusters of the upstream. */

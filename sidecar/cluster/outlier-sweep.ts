@@ -15,9 +15,9 @@ import type { ChunkList } from '../transport/chunk-list.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { Endpoint } from './endpoint.js';
 import { ForesightSweep } from './foresight/foresight-sweep.js';
-import { ModelView } from './model-key.js';
 import { OutputInspector } from './output-check/sampler.js';
 import type { PriorityLevel } from './priority-level.js';
+import { ModelView } from './served-models/model-key.js';
 
 const EVERY_MS = 1_000;
 /** After what is certain of an endpoint the next sweep comes earlier, and no sooner after the last one than this, ms. */

@@ -3,7 +3,7 @@ import type { Ejection } from '../core/outlier/ejection.js';
 import type { Cluster } from './cluster.js';
 import { refreshEligible } from './eligibility.js';
 import type { Endpoint, EndpointEjection } from './endpoint.js';
-import type { ModelGroup } from './models/model-claims.js';
+import type { ModelGroup } from './served-models/model-claims.js';
 
 /** Whether `takeProbe` would find one. */
 export function isProbeDue(cluster: Cluster, nowMs: number): boolean {

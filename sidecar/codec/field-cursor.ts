@@ -23,8 +23,8 @@ export type Step = (typeof Step)[keyof typeof Step];
 
 /**
  * The fields of a message that lies in a body, one after the other: their places, and no content. Nothing is made for a field, and nothing
- * thrown but by `next`. Two others go their own way: what arrives byte by byte (relay/model-name.ts), and what is asked at nearly every call
- * (cluster/model-key.ts).
+ * thrown but by `next`. Two others go their own way: what arrives byte by byte (relay/named-model/model-name.ts), and what is asked at nearly every call
+ * (cluster/served-models/model-key.ts).
  */
 export class FieldCursor {
   /** Of the present field: its number and wire type, as one and each. */

@@ -1,6 +1,6 @@
 /**
  * Protocol Buffers for the few small messages that the sidecar itself sends and reads, on @bufbuild/protobuf/wire, of which
- * this is the only importer. What the data plane reads per call has readers of its own (relay/model-name.ts).
+ * this is the only importer. What the data plane reads per call has readers of its own (relay/named-model/model-name.ts).
  */
 
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';

@@ -297,7 +297,7 @@ export function saysFirstMessage({ block }: InboundCall): boolean {
   return attemptTimeoutIn(block) !== NEVER;
 }
 
-/** Services about the server rather than the model: their calls are not queued, and have limits of their own (models/server-calls.ts). */
+/** Services about the server rather than the model: their calls are not queued, and have limits of their own (backend/server-calls.ts). */
 const BYPASS_SERVICES = [
   '/grpc.health.v1.Health/',
   '/grpc.reflection.v1.ServerReflection/',

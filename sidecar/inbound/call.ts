@@ -11,8 +11,8 @@ import type { BufferPlace } from '../relay/buffer-admission.js';
 import type { LocalReply } from '../relay/local-reply.js';
 import { RelayedCall } from '../relay/relayed-call.js';
 import type { Match } from '../relay/route-table.js';
+import type { RefusingModel } from './backend/refusing-model.js';
 import { type Caller, serviceOf } from './caller.js';
-import type { RefusingModel } from './models/refusing-model.js';
 
 /** The limits that a call is under, as it uses them; `InboundAdmission` is them. */
 export interface LimitsOfCall {
@@ -50,7 +50,7 @@ export class Ticket extends QueueEntry {
 /**
  * What a call is for, as far as it matters to its way. `model`: work of a model, as most are. `front`: the sidecar answers it for all
  * models, once it is complete; `asked`: that answer is under way. `health`: a health check, or a watch, that the sidecar may answer itself.
- * `serverCheck` and `serverStream`: the model's server answers it, beside the queue (models/server-calls.ts).
+ * `serverCheck` and `serverStream`: the model's server answers it, beside the queue (backend/server-calls.ts).
  */
 export const Purpose = { model: 0, front: 1, asked: 2, health: 3, serverCheck: 4, serverStream: 5 } as const;
 export type Purpose = (typeof Purpose)[keyof typeof Purpose];

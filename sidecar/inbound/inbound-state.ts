@@ -11,7 +11,7 @@ import { BufferAdmission } from '../relay/buffer-admission.js';
 import type { ActiveFaults } from '../relay/fault-injection.js';
 import { inboundProfile } from '../relay/header-rewrite.js';
 import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
-import type { ReadingScope } from '../relay/model-name.js';
+import type { ReadingScope } from '../relay/named-model/model-name.js';
 import { messageBytes } from '../relay/request-prefix.js';
 import { Routes } from '../relay/route-table.js';
 import type { DataPlaneContext } from '../transport/context.js';

@@ -15,9 +15,9 @@ import { SERVER_ERRORS } from '../core/outcome/status.js';
 import { type HeaderField, makeField } from '../http2/hpack/field.js';
 import { NO_FIELDS } from '../http2/stream.js';
 import { hasReport } from '../relay/header-rewrite.js';
+import type { NamedQueue } from './backend/backend-queues.js';
 import type { InboundCall } from './call.js';
 import type { ModelBackend } from './model-backend.js';
-import type { NamedQueue } from './models/backend-queues.js';
 
 /** A report in trailers is made anew after this time, ms. */
 const TRAILER_EVERY_MS = 10;

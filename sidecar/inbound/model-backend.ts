@@ -18,13 +18,13 @@ import { disableReplay, holdRequest } from '../relay/request-buffer.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { Pool } from '../transport/pool.js';
 import { type InboundAdmission, isBypassed, type SharedLimits } from './admission.js';
+import { BackendQueues } from './backend/backend-queues.js';
+import { InstanceChoice } from './backend/instance-choice.js';
+import { QueueTurns, type TurnTaker } from './backend/queue-turns.js';
+import { ServerCalls } from './backend/server-calls.js';
 import { type InboundCall, type ModelOfCall, Purpose, type Ticket } from './call.js';
 import type { CallTap } from './call-tap.js';
 import { ModelInstance, type ModelState } from './model-instance.js';
-import { BackendQueues } from './models/backend-queues.js';
-import { InstanceChoice } from './models/instance-choice.js';
-import { QueueTurns, type TurnTaker } from './models/queue-turns.js';
-import { ServerCalls } from './models/server-calls.js';
 
 export interface ServedModel {
   /** Empty: the only server, whatever models it has; calls are not read for a model name. */

@@ -6,10 +6,10 @@ import { makeLocalReply } from '../relay/local-reply.js';
 import { failCall } from '../relay/response.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { Pool } from '../transport/pool.js';
+import { EndingServer } from './backend/ending-server.js';
+import { RefusingModel } from './backend/refusing-model.js';
 import type { InboundCall, Ticket } from './call.js';
 import { ModelActivity } from './model-activity.js';
-import { EndingServer } from './models/ending-server.js';
-import { RefusingModel } from './models/refusing-model.js';
 import { LostCalls } from './process-end-wait.js';
 
 /** Whether a model takes calls. */

@@ -13,15 +13,15 @@ import {
   MAX_INFLATED_BYTES,
 } from '../relay/inflate-prefix.js';
 import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
-import { NameReader, Naming, type ReadingScope } from '../relay/model-name.js';
+import { NameReader, Naming, type ReadingScope } from '../relay/named-model/model-name.js';
 import { reserveWideWindow } from '../relay/request-buffer.js';
 import { prefixOf } from '../relay/request-prefix.js';
 import { sendLocalReply } from '../relay/response.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { Session } from '../transport/session.js';
 import { InboundCall } from './call.js';
+import { CompressedMessages } from './compressed-messages.js';
 import type { NamedMethod } from './model-methods.js';
-import { CompressedMessages } from './models/compressed-messages.js';
 import {
   NO_MESSAGE,
   notEncoded,
@@ -30,7 +30,7 @@ import {
   TOO_LATE,
   TOO_LONG,
   UNCLEAR,
-} from './models/name-problems.js';
+} from './name-problems.js';
 
 /** The handler of such calls. */
 export interface ModelRoutedHandler extends CallDecisions, ResponseEvents, SilenceEvents {

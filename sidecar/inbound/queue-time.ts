@@ -2,7 +2,7 @@
 
 import type { HeaderField } from '../http2/hpack/field.js';
 import { NO_FIELDS } from '../http2/stream.js';
-import { queueTimeFields } from '../relay/queue-time.js';
+import { queueTimeFields } from '../relay/queue-time-field.js';
 import type { InboundCall } from './call.js';
 
 /** A shorter wait is told to no one, ms. */

@@ -7,7 +7,7 @@ import {
   inflatedPrefixes,
   MAX_INFLATED_BYTES,
 } from '../relay/inflate-prefix.js';
-import { MAX_SEARCHED_BYTES } from '../relay/model-name.js';
+import { MAX_SEARCHED_BYTES } from '../relay/named-model/model-name.js';
 import { prefixOf } from '../relay/request-prefix.js';
 import { type InboundCall, isInference } from './call.js';
 

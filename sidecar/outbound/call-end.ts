@@ -29,7 +29,7 @@ import {
 } from './call.js';
 import { onResumed } from './call-events.js';
 import { leaveEngineCalls } from './engine-calls.js';
-import { recordFailure } from './failed-upstream.js';
+import { recordFailure } from './failure-note.js';
 import { onFallbackFinish, runFallback } from './fallback/chain.js';
 import { fallBack, recordPrimaryDeadline, recordPrimaryResponse } from './fallback/primary.js';
 import { finalFields } from './final-failure.js';

@@ -4,7 +4,7 @@ import type { Endpoint } from '../cluster/endpoint.js';
 import { hasUntried } from '../cluster/picking.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { NO_PROBE } from '../core/outlier/ejection.js';
-import { MAX_ATTEMPTS } from '../core/retry/retry.js';
+import { MAX_ATTEMPTS } from '../core/retry/retry-state.js';
 import { headerViewOf } from '../http2/header-view.js';
 import type { HeaderField } from '../http2/hpack/field.js';
 import type { StableList } from '../http2/hpack/header-list.js';

@@ -1,10 +1,10 @@
 import type { Cluster } from '../cluster/cluster.js';
 import type { Endpoint } from '../cluster/endpoint.js';
 import { CallKind } from '../core/balancing/balancer.js';
-import type { CircuitBreakerLimits } from '../core/retry/circuit-breaker.js';
-import type { RequestFingerprint } from '../core/retry/poison-requests.js';
+import type { CircuitBreakerLimits } from '../core/retry/breaker-limits.js';
+import type { RequestFingerprint } from '../core/retry/poison-table.js';
 import type { PrimaryRoute } from '../core/retry/primary-breaker.js';
-import type { RetryState } from '../core/retry/retry.js';
+import type { RetryState } from '../core/retry/retry-state.js';
 import type { CalledModel } from '../core/routing/traffic-split.js';
 import type { HeaderField } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
@@ -148,7 +148,7 @@ export class OutboundCall extends RelayedCall {
   wait: CallWait | null = null;
   /** What its request names; null: that has not been read. */
   called: CalledModel | null = null;
-  /** The model that it names (cluster/model-key.ts), where that was noted before the request was let go. */
+  /** The model that it names (cluster/served-models/model-key.ts), where that was noted before the request was let go. */
   model: Uint8Array | null = null;
   /** Null: no model process was lost with it, and nothing is known of its request. */
   crash: CrashRecord | null = null;

@@ -2,7 +2,7 @@ import type { Cluster } from '../cluster/cluster.js';
 import type { Upstream } from '../cluster/upstream.js';
 import type { UpstreamConfig } from '../config/model.js';
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
-import { CircuitBreakerLimits } from '../core/retry/circuit-breaker.js';
+import { CircuitBreakerLimits } from '../core/retry/breaker-limits.js';
 import type { Call } from '../relay/call.js';
 import { resumeAt } from '../relay/call-timer.js';
 import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';

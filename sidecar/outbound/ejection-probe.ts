@@ -8,7 +8,7 @@ import { areReadOnly } from '../core/routing/method.js';
 import { resumeAt } from '../relay/call-timer.js';
 import { Next } from '../relay/next.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
-import { groupFor } from './models/called-model.js';
+import { groupFor } from './called-model/called-model.js';
 
 /** How long a probe that is due waits for a call of the highest rank, ms. */
 const PREFERRED_PROBE_WAIT_MS = 5_000;

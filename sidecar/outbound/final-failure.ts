@@ -1,5 +1,5 @@
 import { type AttemptEnd, isNeverProcessed } from '../core/outcome/outcome.js';
-import { NoRetry } from '../core/retry/retry.js';
+import { NoRetry } from '../core/retry/retry-state.js';
 import { fieldValue } from '../http2/header-view.js';
 import type { HeaderField } from '../http2/hpack/field.js';
 import { Token } from '../http2/hpack/tokens.js';

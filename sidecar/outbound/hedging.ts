@@ -1,7 +1,7 @@
 import type { Endpoint } from '../cluster/endpoint.js';
 import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
-import { RetryState, recordFailure } from '../core/retry/retry.js';
+import { RetryState, recordFailure } from '../core/retry/retry-state.js';
 import { NEVER } from '../relay/call.js';
 import { dropAttempt } from '../relay/call-attempts.js';
 import { endpointWaitStartMs } from '../relay/call-timer.js';
@@ -33,7 +33,7 @@ export function postponeHedge(call: OutboundCall, first: OutboundAttempt, nowMs:
   return true;
 }
 
-/** The endpoint for a hedge of a late attempt, taken from the budgets (core/retry/hedging.ts); undefined: none may be sent. */
+/** The endpoint for a hedge of a late attempt, taken from the budgets (core/retry/hedge.ts); undefined: none may be sent. */
 export function takeHedge(call: OutboundCall, first: OutboundAttempt, nowMs: number): Endpoint | undefined {
   const { cluster } = call;
   const breaker = call.breaker === null ? null : call.breaker.limits;

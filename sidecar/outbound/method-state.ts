@@ -1,6 +1,6 @@
 import type { Cluster } from '../cluster/cluster.js';
 import type { FallbackConfig, HedgeConfig, RouteConfig } from '../config/model.js';
-import { Hedge } from '../core/retry/hedging.js';
+import { Hedge } from '../core/retry/hedge.js';
 import { PrimaryBreaker } from '../core/retry/primary-breaker.js';
 import { Percentile } from '../core/stats/percentile.js';
 import { ResponseCache } from '../relay/response-cache/response-cache.js';

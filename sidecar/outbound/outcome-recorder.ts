@@ -11,7 +11,7 @@ import { EjectionEvent, Evidence, NO_PROBE } from '../core/outlier/ejection.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { Attempt } from '../relay/attempt.js';
 import { NEVER } from '../relay/call.js';
-import { type QueueTime, readQueueTime } from '../relay/queue-time.js';
+import { type QueueTime, readQueueTime } from '../relay/queue-time-field.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { factsOf } from './attempt-facts.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';

@@ -7,7 +7,7 @@ import { hashNumbers, hashText } from '../core/balancing/hash.js';
 import { Next } from '../relay/next.js';
 import { prefixOf } from '../relay/request-prefix.js';
 import type { OutboundCall } from './call.js';
-import { awaitBytes, awaitModel } from './models/called-model.js';
+import { awaitBytes, awaitModel } from './called-model/called-model.js';
 
 /** Key of a call that sticks by something in its request which has not been read yet. */
 export const KEY_UNREAD = -2;

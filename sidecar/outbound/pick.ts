@@ -1,7 +1,7 @@
 import type { Endpoint } from '../cluster/endpoint.js';
 import { hasUntried, pick, pickAgain } from '../cluster/picking.js';
 import type { OutboundCall } from './call.js';
-import { countMiss, groupFor } from './models/called-model.js';
+import { countMiss, groupFor } from './called-model/called-model.js';
 
 /**
  * The endpoint for the next attempt of a call: one it has not tried, where there is any; undefined: there is none. Of a model

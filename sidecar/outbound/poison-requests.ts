@@ -6,7 +6,7 @@ import {
   type PoisonTable,
   REMEMBERED_MS,
   type RequestFingerprint,
-} from '../core/retry/poison-requests.js';
+} from '../core/retry/poison-table.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { NEVER } from '../relay/call.js';
 import { resumeAt } from '../relay/call-timer.js';
@@ -15,14 +15,14 @@ import { Next } from '../relay/next.js';
 import { creditRequest } from '../relay/request-buffer.js';
 import { fingerprintOf } from '../relay/response-cache/request-key.js';
 import { CrashRecord, type OutboundAttempt, type OutboundCall } from './call.js';
-import { contentOf, type RequestContent } from './models/request-content.js';
+import { contentOf, type RequestContent } from './called-model/request-content.js';
 
 /** Messages that an answer has to get on by at one engine, before the loss of that engine says nothing of it. */
 const MESSAGES_ON = 16;
 
 /**
  * Recognises the requests of one upstream that crash models: notes crashes, and refuses what has crashed too many. Unary
- * requests are recognised by a fingerprint of their content (models/request-content.ts); while nothing is on record, a call
+ * requests are recognised by a fingerprint of their content (called-model/request-content.ts); while nothing is on record, a call
  * costs one comparison.
  */
 export class PoisonWatch {

@@ -3,7 +3,7 @@ import { hasRoom, hasUntried } from '../cluster/picking.js';
 import { AttemptTrait } from '../core/outcome/classify-attempt.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { decideRetry } from '../core/retry/decide-retry.js';
-import { NO_PUSHBACK, parsePushback, type RetryFacts, RetryState } from '../core/retry/retry.js';
+import { NO_PUSHBACK, parsePushback, type RetryFacts, RetryState } from '../core/retry/retry-state.js';
 import { fieldValue } from '../http2/header-view.js';
 import { Token } from '../http2/hpack/tokens.js';
 import type { DataPlaneContext } from '../transport/context.js';

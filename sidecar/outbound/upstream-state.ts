@@ -3,7 +3,7 @@ import { expireConnections, refreshConnections } from '../cluster/connections.js
 import { retireCluster, stopCluster } from '../cluster/membership.js';
 import { isDiscovered, type MakeCluster, Upstream } from '../cluster/upstream.js';
 import type { UpstreamConfig } from '../config/model.js';
-import { PoisonTable } from '../core/retry/poison-requests.js';
+import { PoisonTable } from '../core/retry/poison-table.js';
 import type { UpstreamFailures } from '../core/retry/upstream-failures.js';
 import { MethodKinds, type MethodList } from '../core/routing/method-kinds.js';
 import type { UpstreamSnapshot } from '../discovery/snapshot.js';
@@ -13,12 +13,12 @@ import { type RequestProfile, requestProfile } from '../relay/header-rewrite.js'
 import { TRACES_FIELD } from '../telemetry/trace-context.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { OutboundCall, UpstreamHandler } from './call.js';
+import { modelsThatMatter } from './called-model/models-that-matter.js';
 import { CircuitBreaker } from './circuit-breaker.js';
+import { ColdStart, type Wake } from './cold-start.js';
 import { EjectionProbes } from './ejection-probe.js';
 import { EngineCalls } from './engine-calls.js';
 import { MethodStates } from './method-state.js';
-import { ColdStart, type Wake } from './models/cold-start.js';
-import { modelsThatMatter } from './models/models-that-matter.js';
 import { ParameterKeys } from './parameter-key.js';
 import { PoisonWatch } from './poison-requests.js';
 import { Router } from './router.js';

@@ -1,6 +1,7 @@
 import { statusName } from '../core/outcome/status.js';
 import type { LogFields } from '../runtime/log/logger.js';
 import type { Random } from '../runtime/random.js';
+import type { EndedAttempt, EndedCall, Recorder } from './call-record.js';
 import {
   endedName,
   identityOf,
@@ -9,8 +10,7 @@ import {
   methodOf,
   peerReason,
   reasonOf,
-} from './call-facts.js';
-import type { EndedAttempt, EndedCall, Recorder } from './call-record.js';
+} from './ended-call.js';
 import { requestIdOf, traceIdOf } from './trace-context.js';
 
 /** Of more attempts the last ones are in the line. */

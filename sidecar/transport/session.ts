@@ -101,7 +101,7 @@ export class Session implements ConnectionHandler, Flushable, Patient, Postponed
   /** Set by the handler: the peer watches our load, and the report that it was told last. */
   isToldLoad = false;
   toldLoad: object | null = null;
-  /** `outrider-queue-ms` has gone over it (relay/queue-time.ts): a call without it has not waited. */
+  /** `outrider-queue-ms` has gone over it (relay/queue-time-field.ts): a call without it has not waited. */
   tellsQueueTime = false;
   /** The peer's SPIFFE id; empty where it has none. */
   subject = '';

@@ -5,6 +5,7 @@
 
 import type { Datatype, Tensor, TensorSpec } from '../../../proto/datatypes.js';
 import { fromValues } from '../../../proto/tensors.js';
+import { seededChance } from '../../seeded-chance.js';
 
 /** One way to fill the inputs. */
 export interface Attempt {
@@ -52,7 +53,7 @@ export function seededInputs(
   { sizes, attempt, seed }: { sizes: Readonly<Record<string, number>>; attempt: Attempt; seed: number },
 ): Tensor[] {
   const rows = new Set(inputs.flatMap(({ shape, symbols }) => (shape.length > 1 ? (symbols[0] ?? []) : [])));
-  const random = chance(seed);
+  const random = seededChance(seed);
   return inputs.map(({ name, datatype, shape, symbols }) => {
     const dims = shape.map((d, i) => {
       const symbol = symbols[i];
@@ -74,15 +75,4 @@ function elementOf(datatype: Datatype, attempt: Attempt, random: () => number, c
   const max = datatype === 'UINT8' ? attempt.maxByte : attempt.maxInteger;
   if (INTEGERS.has(datatype)) return Math.floor(random() * (max + 1));
   return Number(random().toFixed(count > MANY ? 2 : 3));
-}
-
-/** Mulberry32: numbers from 0 to 1, the same for the same seed. */
-function chance(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -1,7 +1,7 @@
 import type { RateCount } from '../../core/admission/rate-limit.js';
+import type { NamedQueue } from '../../inbound/backend/backend-queues.js';
 import type { QueueCounts } from '../../inbound/ended-queues.js';
 import type { InboundState } from '../../inbound/inbound-state.js';
-import type { NamedQueue } from '../../inbound/models/backend-queues.js';
 import { getOrInsert } from '../../runtime/get-or-insert.js';
 import type { Metric, Sample } from '../../telemetry/metric.js';
 import { metric, metricsOver, one } from '../../telemetry/metric-rows.js';

@@ -1,5 +1,5 @@
 import type { Cluster } from '../../cluster/cluster.js';
-import { MISS_REASONS } from '../../cluster/models/model-claims.js';
+import { MISS_REASONS } from '../../cluster/served-models/model-claims.js';
 import { OUTCOME_NAMES } from '../../core/outcome/outcome.js';
 import { statusName } from '../../core/outcome/status.js';
 import { DETECTOR_NAMES } from '../../core/outlier/detectors.js';

@@ -3,7 +3,7 @@ import { present } from '../../config/present.js';
 import { systemClock } from '../../runtime/time/clock.js';
 import { systemTimers } from '../../runtime/time/timers.js';
 import { CommandFailure } from '../failure.js';
-import { listenProblem } from '../ports/listen-problem.js';
+import { listenProblem } from '../listen-problem.js';
 import { endRequests } from '../signals.js';
 import { type Changed, changeSidecar } from './change.js';
 import { MeshView } from './mesh-view.js';

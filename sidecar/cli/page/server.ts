@@ -1,8 +1,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type Answer, pathOf, text, writeAnswer } from '../../admin/answers.js';
-import { ConnectionPlaces } from '../../admin/connection-places.js';
 import { refusal } from '../../admin/guard.js';
+import { ConnectionPlaces } from '../../admin/http-connection-places.js';
 import { documentAnswer, sinceOf, updateAnswer } from '../../admin/look/document.js';
 import type { Changed } from './change.js';
 import type { MeshMoment } from './mesh-view.js';

@@ -26,7 +26,7 @@ import {
   meshStateDir,
   trustDomain,
 } from './shared.js';
-import { meshTraces } from './telemetry/traces.js';
+import { meshTraces } from './traces.js';
 import { meshUpstream } from './upstream/upstream.js';
 import { sharedListener, upstreamsOf, upstreamsRules } from './upstream/upstreams.js';
 import { duration, filePath, name } from './values.js';

@@ -31,7 +31,7 @@ import {
   trustDomain,
 } from './shared.js';
 import { sidecarRules } from './sidecar-rules.js';
-import { traces } from './telemetry/traces.js';
+import { traces } from './traces.js';
 import { sidecarUpstream } from './upstream/upstream.js';
 import { sharedListener, upstreamsOf, upstreamsRules } from './upstream/upstreams.js';
 import {

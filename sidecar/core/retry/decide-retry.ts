@@ -1,5 +1,5 @@
 import { isNeverProcessed } from '../outcome/outcome.js';
-import { NoRetry, PASS, type RetryQuestion, type RetryRule } from './retry.js';
+import { NoRetry, PASS, type RetryQuestion, type RetryRule } from './retry-state.js';
 import { finalEnd } from './rules/final-end.js';
 import { neverProcessed } from './rules/never-processed.js';
 import { refutedTrial } from './rules/refuted-trial.js';

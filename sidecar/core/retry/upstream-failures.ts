@@ -1,4 +1,4 @@
-import { NoRetry } from './retry.js';
+import { NoRetry } from './retry-state.js';
 
 /** A failed call of a model to an upstream, for which this sidecar has done what retries can do. */
 export interface UpstreamFailure {

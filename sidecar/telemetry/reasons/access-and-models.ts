@@ -144,7 +144,7 @@ export const ACCESS_AND_MODELS: ExplanationsOf<Name> = {
     ],
     options: ['model.restart', 'inbound.queue.concurrency'],
   },
-  /** outbound/poison-requests.ts; the numbers are in core/retry/poison-requests.ts. */
+  /** outbound/poison-requests.ts; the numbers are in core/retry/poison-table.ts. */
   poison: {
     meaning:
       'The same request was in several model processes when they crashed. It is refused for some minutes, so that it cannot end all replicas.',

@@ -216,7 +216,7 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
     remedy: ['Close streams that are not used.', 'Raise the number of streams that the model server allows.'],
     options: ['limits.max_concurrent_streams', 'inbound.queue'],
   },
-  /** inbound/health-watches.ts and inbound/models/server-calls.ts. */
+  /** inbound/health-watches.ts and inbound/backend/server-calls.ts. */
   'too-many-streams': {
     meaning:
       'The caller, or all callers together, have as many health watches, reflection streams or health checks open as the sidecar allows.',

@@ -1,7 +1,7 @@
 import { Status } from '../../core/outcome/status.js';
 import { headerViewOf } from '../../http2/header-view.js';
-import { reasonOf } from '../call-facts.js';
 import type { EndedCall } from '../call-record.js';
+import { reasonOf } from '../ended-call.js';
 
 /** Which calls a tap shows; each part that is given must fit. */
 export interface TapFilter {

@@ -4,9 +4,9 @@ import { AttemptEnd, OUTCOME_NAMES, Outcome } from '../../core/outcome/outcome.j
 import { SERVER_ERRORS, Status, statusName } from '../../core/outcome/status.js';
 import { getOrInsert } from '../../runtime/get-or-insert.js';
 import type { Random } from '../../runtime/random.js';
-import { endedName, identityOf, MAX_TEXT, methodOf, peerReason, reasonOf } from '../call-facts.js';
 import type { EndedAttempt, EndedCall } from '../call-record.js';
 import type { CallStats } from '../call-stats.js';
+import { endedName, identityOf, MAX_TEXT, methodOf, peerReason, reasonOf } from '../ended-call.js';
 import { traceStateOf } from '../trace-context.js';
 import type { CallTrace } from './call-trace.js';
 import { newSpanId } from './ids.js';

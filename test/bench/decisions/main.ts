@@ -3,8 +3,8 @@
  * must stay far below what one call costs the relay.
  */
 
-import { ModelView } from '../../../sidecar/cluster/model-key.js';
 import { ANSWER_READERS } from '../../../sidecar/cluster/output-check/answer-readers.js';
+import { ModelView } from '../../../sidecar/cluster/served-models/model-key.js';
 import { MODEL_INFER } from '../../../sidecar/codec/inference.js';
 import { AdaptiveLimit } from '../../../sidecar/core/admission/gradient-limit.js';
 import { MemoryPressure } from '../../../sidecar/core/admission/memory-pressure.js';

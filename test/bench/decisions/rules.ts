@@ -1,6 +1,6 @@
 /** What rules of the registry, detectors, second copies, breakers, fallbacks and the access log add to a call. */
 
-import { ModelView } from '../../../sidecar/cluster/model-key.js';
+import { ModelView } from '../../../sidecar/cluster/served-models/model-key.js';
 import { type Permission, PermissionList } from '../../../sidecar/core/authorization/permissions.js';
 import { EndpointLoad } from '../../../sidecar/core/balancing/balancer.js';
 import { hashText } from '../../../sidecar/core/balancing/hash.js';
@@ -15,12 +15,12 @@ import { activeDetectors, signalsOf } from '../../../sidecar/core/outlier/detect
 import { Latencies } from '../../../sidecar/core/outlier/latency.js';
 import { OutcomeWindow } from '../../../sidecar/core/outlier/outcome-window.js';
 import { findSuspects } from '../../../sidecar/core/outlier/sweep.js';
-import { CircuitBreakerLimits } from '../../../sidecar/core/retry/circuit-breaker.js';
+import { CircuitBreakerLimits } from '../../../sidecar/core/retry/breaker-limits.js';
 import { decideRetry } from '../../../sidecar/core/retry/decide-retry.js';
-import { Hedge } from '../../../sidecar/core/retry/hedging.js';
+import { Hedge } from '../../../sidecar/core/retry/hedge.js';
 import { PrimaryBreaker } from '../../../sidecar/core/retry/primary-breaker.js';
-import { NO_PUSHBACK, RetryState } from '../../../sidecar/core/retry/retry.js';
 import { RetryBudget } from '../../../sidecar/core/retry/retry-budget.js';
+import { NO_PUSHBACK, RetryState } from '../../../sidecar/core/retry/retry-state.js';
 import { drawLeg, matchRoute, type TrafficRoute } from '../../../sidecar/core/routing/route-match.js';
 import { Percentile } from '../../../sidecar/core/stats/percentile.js';
 import { compileRe2, type Re2Pattern } from '../../../sidecar/discovery/re2-pattern.js';

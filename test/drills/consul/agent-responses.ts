@@ -4,7 +4,7 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Fault } from '../../kit/consul/consul-proxy.js';
+import type { Fault } from '../../kit/consul/fault-proxy.js';
 import type { Row, Trial } from '../faults/row.js';
 import { measure, seconds } from '../faults/times.js';
 import { startUsage, type Usage } from '../faults/usage.js';

@@ -1,6 +1,6 @@
 /** How often sidecars ask, counted at the proxy that each has before its agent. */
 
-import type { FaultProxy } from '../../kit/consul/consul-proxy.js';
+import type { FaultProxy } from '../../kit/consul/fault-proxy.js';
 import type { SidecarNode } from './sidecar-node.js';
 
 /** The query that one sidecar read most often, and how often. Times are of `performance.now()`. */

@@ -6,7 +6,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StatusReport } from '../../../sidecar/admin/status.js';
-import { FaultProxy } from '../../kit/consul/consul-proxy.js';
+import { FaultProxy } from '../../kit/consul/fault-proxy.js';
 import { until } from '../../kit/process/processes.js';
 import type { SidecarBench, SidecarFile, SidecarProcess } from '../../kit/process/sidecars.js';
 import { Model } from '../faults/model.js';

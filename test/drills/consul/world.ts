@@ -8,7 +8,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ConsulServer } from '../../kit/consul/consul.js';
 import { ConsulCluster } from '../../kit/consul/consul-cluster.js';
-import type { Fault } from '../../kit/consul/consul-proxy.js';
+import type { Fault } from '../../kit/consul/fault-proxy.js';
 import { SidecarBench } from '../../kit/process/sidecars.js';
 import type { Load } from '../faults/load.js';
 import { ConsulMesh } from './mesh.js';

@@ -9,8 +9,8 @@ import { Status } from '../../../sidecar/core/outcome/status.js';
 import { Ejection, EjectionEvent, Evidence, NO_PROBE } from '../../../sidecar/core/outlier/ejection.js';
 import { EjectionPool } from '../../../sidecar/core/outlier/ejection-pool.js';
 import { decideRetry } from '../../../sidecar/core/retry/decide-retry.js';
-import { NO_PUSHBACK, type RetryRoute, RetryState } from '../../../sidecar/core/retry/retry.js';
 import { RetryBudget } from '../../../sidecar/core/retry/retry-budget.js';
+import { NO_PUSHBACK, type RetryRoute, RetryState } from '../../../sidecar/core/retry/retry-state.js';
 import { EJECTION_SETTINGS } from '../core/ejections.js';
 import { seeded } from '../time/seeded-random.js';
 

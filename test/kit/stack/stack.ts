@@ -19,7 +19,7 @@ import { Caller as Identity } from '../../../sidecar/inbound/caller.js';
 import type { ModelBackend } from '../../../sidecar/inbound/model-backend.js';
 import type { ModelInstance } from '../../../sidecar/inbound/model-instance.js';
 import { Inbound } from '../../../sidecar/inbound.js';
-import type { WakeFacts } from '../../../sidecar/outbound/models/cold-start.js';
+import type { WakeFacts } from '../../../sidecar/outbound/cold-start.js';
 import { Outbound } from '../../../sidecar/outbound.js';
 import type { Logger } from '../../../sidecar/runtime/log/logger.js';
 import { TimingWheel } from '../../../sidecar/runtime/time/timing-wheel.js';

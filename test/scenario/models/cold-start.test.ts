@@ -1,6 +1,6 @@
 /** Calls while every replica is away or loading: they wait within their deadline, bounded in number and time; others never do. */
 import assert from 'node:assert/strict';
-import type { ColdStartConfig } from '../../../sidecar/outbound/models/cold-start.js';
+import type { ColdStartConfig } from '../../../sidecar/outbound/cold-start.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { resultOf } from '../../kit/scenario/counts.js';
 import { DiscoveredUpstream } from '../../kit/scenario/discovered-upstream.js';

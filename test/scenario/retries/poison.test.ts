@@ -7,7 +7,7 @@ import { poisonReports } from '../../../sidecar/app/endpoint-report.js';
 import { MODEL_INFER } from '../../../sidecar/codec/inference.js';
 import { MessageWriter } from '../../../sidecar/codec/protobuf.js';
 import type { FallbackConfig, RouteConfig } from '../../../sidecar/config/model.js';
-import { PoisonTable, REMEMBERED_MS } from '../../../sidecar/core/retry/poison-requests.js';
+import { PoisonTable, REMEMBERED_MS } from '../../../sidecar/core/retry/poison-table.js';
 import { grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { Field } from '../../kit/http2/hpack-lite.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';

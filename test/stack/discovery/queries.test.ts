@@ -12,7 +12,7 @@ import {
 } from '../../../sidecar/discovery/consul/query/query-spec.js';
 import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
 import type { ConsulOptions } from '../../kit/consul/consul-config.js';
-import { FaultProxy } from '../../kit/consul/consul-proxy.js';
+import { FaultProxy } from '../../kit/consul/fault-proxy.js';
 import { type RealKit, realKit } from '../../kit/consul/real-agent.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
 import { scratchForTest } from '../../kit/mocha/scratch.js';

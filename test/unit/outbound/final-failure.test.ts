@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { AttemptEnd } from '../../../sidecar/core/outcome/outcome.js';
-import { NoRetry } from '../../../sidecar/core/retry/retry.js';
+import { NoRetry } from '../../../sidecar/core/retry/retry-state.js';
 import { makeField } from '../../../sidecar/http2/hpack/field.js';
 import { StableList } from '../../../sidecar/http2/hpack/header-list.js';
 import type { Failure, OutboundCall } from '../../../sidecar/outbound/call.js';

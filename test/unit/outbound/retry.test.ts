@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Status } from '../../../sidecar/core/outcome/status.js';
 import { RETRY_RULES } from '../../../sidecar/core/retry/decide-retry.js';
-import { PASS, type RetryRule } from '../../../sidecar/core/retry/retry.js';
+import { PASS, type RetryRule } from '../../../sidecar/core/retry/retry-state.js';
 import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 
 /** What a new rule takes: its function, and its line in the table. */

@@ -1,7 +1,7 @@
 /** What an arm is: something between the clients and the models of a drill, started for a run of drills and ended after it. */
 
 import type { ChannelOptions } from '@grpc/grpc-js';
-import type { ControlServer } from '../control/control-server.js';
+import type { ControlServer } from '../control-server.js';
 import type { DrillIssuer } from '../faults/drill-issuer.js';
 import type { OwnConsul } from '../faults/own-consul.js';
 import type { Equipment, Tools } from '../faults/tools.js';

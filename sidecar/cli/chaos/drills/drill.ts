@@ -1,7 +1,7 @@
 /** What a drill is: one thing that goes wrong while calls are made, and what is done to bring it about. */
 
 import type { Standing } from '../arms/arm.js';
-import type { ControlServer } from '../control/control-server.js';
+import type { ControlServer } from '../control-server.js';
 import type { Equipment, Tools } from '../faults/tools.js';
 import type { ArmName, MarkKind } from '../history/record.js';
 import type { Deadlines } from '../load/client.js';

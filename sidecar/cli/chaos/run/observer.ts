@@ -1,7 +1,7 @@
 /** Watches what happens meanwhile: endpoints that leave and enter the choice of the caller's side, and processes of models. */
 
 import type { EndpointView, Standing } from '../arms/arm.js';
-import type { ProcessEvent } from '../control/control-server.js';
+import type { ProcessEvent } from '../control-server.js';
 import type { MarkRecord } from '../history/record.js';
 import { replicaName } from '../protocol/behaviour.js';
 import { RepeatedLook } from './repeated-look.js';

@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { attempt } from '../../../runtime/attempt.js';
 import { REPLICAS, type Standing, VICTIM } from '../arms/arm.js';
-import type { ControlServer } from '../control/control-server.js';
+import type { ControlServer } from '../control-server.js';
 import { type Drill, type Stage, timesOf } from '../drills/drill.js';
 import type { Tools } from '../faults/tools.js';
 import type { ArmName, ArmRun, MarkRecord } from '../history/record.js';

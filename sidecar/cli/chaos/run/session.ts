@@ -8,7 +8,7 @@ import { systemClock } from '../../../runtime/time/clock.js';
 import { RunDirectory } from '../../up/run-directory.js';
 import type { Arm, ArmWorld, Standing } from '../arms/arm.js';
 import { REPLICAS, VICTIM } from '../arms/arm.js';
-import { ControlServer } from '../control/control-server.js';
+import { ControlServer } from '../control-server.js';
 import { openTools, type Tools } from '../faults/tools.js';
 import { CONTROL_SOCKET, WELL } from '../protocol/behaviour.js';
 

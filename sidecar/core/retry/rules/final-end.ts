@@ -1,6 +1,6 @@
 import { AttemptEnd, isDeadlineReset } from '../../outcome/outcome.js';
 import { Status } from '../../outcome/status.js';
-import { NoRetry, PASS, type RetryQuestion } from '../retry.js';
+import { NoRetry, PASS, type RetryQuestion } from '../retry-state.js';
 
 /**
  * No attempt follows an end that is the call's own: the response has begun to reach the caller, it was a success, its headers are

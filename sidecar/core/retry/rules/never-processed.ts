@@ -1,6 +1,6 @@
 import { isNeverProcessed } from '../../outcome/outcome.js';
 import { fullJitterMs } from '../backoff.js';
-import { isOverBreaker, MAX_ATTEMPTS, NoRetry, PASS, type RetryQuestion } from '../retry.js';
+import { isOverBreaker, MAX_ATTEMPTS, NoRetry, PASS, type RetryQuestion } from '../retry-state.js';
 
 /** Wait before a never-processed call goes back to the only endpoint there is, ms: time to make a new connection. */
 const SAME_ENDPOINT_BASE_MS = 25;

@@ -1,4 +1,4 @@
-import { isOverBreaker, MAX_ATTEMPTS, NoRetry, PASS, type RetryQuestion } from '../retry.js';
+import { isOverBreaker, MAX_ATTEMPTS, NoRetry, PASS, type RetryQuestion } from '../retry-state.js';
 
 /**
  * The trial of an endpoint that is ejected for invalid answers has brought another one. Its status is OK, and the answer is still held:

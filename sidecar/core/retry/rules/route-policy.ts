@@ -1,7 +1,7 @@
 import { AttemptEnd } from '../../outcome/outcome.js';
 import { fullJitterMs } from '../backoff.js';
-import type { RetryQuestion } from '../retry.js';
-import { isOverBreaker, LONGEST_PUSHBACK_MS, MAX_ATTEMPTS, NO_PUSHBACK, NoRetry } from '../retry.js';
+import type { RetryQuestion } from '../retry-state.js';
+import { isOverBreaker, LONGEST_PUSHBACK_MS, MAX_ATTEMPTS, NO_PUSHBACK, NoRetry } from '../retry-state.js';
 
 /**
  * A failure that may have been processed: the route has to be idempotent and to ask for retries of this status, within its

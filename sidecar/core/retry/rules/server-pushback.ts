@@ -1,4 +1,4 @@
-import { NoRetry, PASS, type RetryQuestion } from '../retry.js';
+import { NoRetry, PASS, type RetryQuestion } from '../retry-state.js';
 
 /** The server asked for no other attempt: a negative or malformed `grpc-retry-pushback-ms` (gRFC A6). */
 export function serverPushback({ state, facts }: RetryQuestion): number {

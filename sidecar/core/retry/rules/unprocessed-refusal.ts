@@ -1,5 +1,5 @@
 import { AttemptEnd } from '../../outcome/outcome.js';
-import { isOverBreaker, MAX_ATTEMPTS, NoRetry, PASS, type RetryQuestion } from '../retry.js';
+import { isOverBreaker, MAX_ATTEMPTS, NoRetry, PASS, type RetryQuestion } from '../retry-state.js';
 
 /**
  * The sidecar at the endpoint is full or not ready and says that the model did nothing: another endpoint gets the call, on any route. Where one

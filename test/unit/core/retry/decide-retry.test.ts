@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { AttemptEnd } from '../../../../sidecar/core/outcome/outcome.js';
 import { Status } from '../../../../sidecar/core/outcome/status.js';
-import { CircuitBreakerLimits } from '../../../../sidecar/core/retry/circuit-breaker.js';
+import { CircuitBreakerLimits } from '../../../../sidecar/core/retry/breaker-limits.js';
 import { decideRetry } from '../../../../sidecar/core/retry/decide-retry.js';
+import { RetryBudget } from '../../../../sidecar/core/retry/retry-budget.js';
 import {
   LONGEST_PUSHBACK_MS,
   MAX_ATTEMPTS,
@@ -12,8 +13,7 @@ import {
   type RetryFacts,
   type RetryRoute,
   RetryState,
-} from '../../../../sidecar/core/retry/retry.js';
-import { RetryBudget } from '../../../../sidecar/core/retry/retry-budget.js';
+} from '../../../../sidecar/core/retry/retry-state.js';
 import { constant } from '../../../kit/time/seeded-random.js';
 
 const PLAIN: RetryRoute = { idempotent: false };

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { NoRetry } from '../../../../sidecar/core/retry/retry.js';
+import { NoRetry } from '../../../../sidecar/core/retry/retry-state.js';
 import { isSpent, UpstreamFailures } from '../../../../sidecar/core/retry/upstream-failures.js';
 
 const failure = (trace: string, atMs: number, upstream = 'c', status = 14) => ({

@@ -1,0 +1,124 @@
+import { type AttemptEnd, isNeverProcessed } from '../outcome/outcome.js';
+import type { CircuitBreakerLimits } from './breaker-limits.js';
+import type { RetryBudget } from './retry-budget.js';
+
+/** Attempts of one call in all, whatever their kind. */
+export const MAX_ATTEMPTS = 8;
+/**
+ * Longest wait, ms, that a server may ask for by pushback of a call without a deadline, which holds its place among the
+ * calls in flight meanwhile.
+ */
+export const LONGEST_PUSHBACK_MS = 60_000;
+
+/** No `grpc-retry-pushback-ms` came with the answer. */
+export const NO_PUSHBACK = Number.POSITIVE_INFINITY;
+
+/** Why there is no further attempt. Negative, so that a decision is one number. */
+export const NoRetry = {
+  /** The end is not one that another attempt could better, or the route does not allow it. */
+  notRetryable: -1,
+  /** Bytes of the response have reached the caller. */
+  committed: -2,
+  /** The request is no longer held in full. */
+  notHeld: -3,
+  /** As many attempts as are allowed were made. */
+  exhausted: -4,
+  /** The budget of the upstream is spent. */
+  overBudget: -5,
+  /** The wait would pass the deadline. */
+  noTime: -6,
+  /** The server asked not to be tried again, or not before a call without a deadline may wait. */
+  pushback: -7,
+  /** The breaker lets no more extra attempts through. */
+  overBreaker: -8,
+} as const;
+export type NoRetry = (typeof NoRetry)[keyof typeof NoRetry];
+
+/** The route's part in it. Without `retry` only never-processed calls and marked refusals are tried again. */
+export interface RetryRoute {
+  readonly idempotent: boolean;
+  readonly retry?: {
+    /** Attempts in all, the first included. */
+    readonly attempts: number;
+    readonly on: readonly number[];
+    readonly backoff: { readonly baseMs: number; readonly maxMs: number };
+  };
+}
+
+/** What is true of the call and the attempt that just ended. The relay's own objects may carry it: nothing here is kept. */
+export interface RetryFacts {
+  readonly ended: AttemptEnd;
+  /** Final status of the attempt; for resets the one its code maps to. */
+  readonly status: number;
+  /** `parsePushback` of the trailer, NO_PUSHBACK without one. */
+  readonly pushbackMs: number;
+  /** The answer carried `outrider-unprocessed`: it was refused before any work. */
+  readonly isMarkedUnprocessed: boolean;
+  /** The trial of an endpoint that is ejected for invalid answers, with another one of these under the status OK. Absent: it is not. */
+  readonly isRefutedTrial?: boolean;
+  /** Bytes of the response (or its headers) have been given to the caller. */
+  readonly isCommitted: boolean;
+  /** For how long the endpoint had a stream that it has got on with, and which another may resume, ms. Absent or 0: it is no such stream. */
+  readonly streamMs?: number;
+  /** The whole request so far can be sent again. */
+  readonly isRequestHeld: boolean;
+  /** An eligible endpoint is left that this call has not tried. */
+  readonly isOtherAvailable: boolean;
+  /** One of these reports that it has room for the call. Absent: none says so. */
+  readonly isOtherFree?: boolean;
+  /** Until the call's deadline; Infinity without one. */
+  readonly timeLeftMs: number;
+  /** Bounds extra attempts; asked last, so that it counts only what it prevents. Null or absent: no bound. */
+  readonly breaker?: CircuitBreakerLimits | null;
+}
+
+/** What a call remembers of its attempts. One per call; may be reused after `reset`. */
+export class RetryState {
+  /** Attempts begun, the first included. */
+  attempts = 0;
+  /** Attempts that may have been processed. Only these count against the route's limit. */
+  processed = 0;
+  /** Marked refusals followed by another attempt. */
+  refusals = 0;
+  /** Returns to the same, only endpoint after never-processed ends. */
+  returns = 0;
+  /** A hedged attempt that failed while the other ran asked not to be tried again (`grpc-retry-pushback-ms`). */
+  isForbidden = false;
+  /** What was decided last: the wait in ms, or a `NoRetry`. */
+  decision = 0;
+}
+
+/** One of two hedged attempts failed while the other runs: nothing is decided, but the failure counts. */
+export function recordFailure(state: RetryState, { ended, pushbackMs }: RetryFacts): void {
+  if (isNeverProcessed(ended)) return;
+  state.processed += 1;
+  if (!(pushbackMs >= 0)) state.isForbidden = true;
+}
+
+/** Milliseconds in a `grpc-retry-pushback-ms` trailer; NaN when malformed or negative, which both mean never (gRFC A6). */
+export function parsePushback(value: string): number {
+  return /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
+}
+
+/** What a rule decides by: the attempt that just ended, and what is left of budgets and time. */
+export interface RetryQuestion {
+  /** Of the call; `attempts` includes the attempt that just ended. */
+  readonly state: RetryState;
+  readonly facts: RetryFacts;
+  readonly route: RetryRoute;
+  /** Of the cluster. A rule withdraws from it when it grants an attempt that needs it. */
+  readonly budget: RetryBudget;
+  readonly random: () => number;
+  readonly nowMs: number;
+}
+
+/** The rule has nothing to say of this end: the next one in the table decides. */
+export const PASS = Number.NEGATIVE_INFINITY;
+
+/** One rule of the table in decide-retry.ts: a wait in ms (0 = at once), a `NoRetry` below zero, or `PASS`. */
+export type RetryRule = (question: RetryQuestion) => number;
+
+/** Whether the circuit breaker lets no more extra attempts through; counts what it prevents, so ask last. */
+export function isOverBreaker({ breaker }: RetryFacts): boolean {
+  return breaker?.mayRetry() === false;
+}
