@@ -11,8 +11,8 @@ import { admin, reportOf } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
 import { exampleOnFreePorts, SuiteMesh } from '../../kit/process/suite-mesh.js';
 
-/** What belongs to sidecars that read Consul, or whose peers ask how the model is in general. */
-const ELSEWHERE = /^outrider_(?:consul_|dns_|model_|audit_|trace|spans_)/;
+/** What belongs to sidecars that read Consul, DNS or Kubernetes, or whose peers ask how the model is in general. */
+const ELSEWHERE = /^outrider_(?:consul_|dns_|kubernetes_|model_|audit_|trace|spans_)/;
 
 describe('mesh-config/resilient.yaml', function () {
   this.timeout(120_000);

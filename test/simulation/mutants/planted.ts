@@ -131,8 +131,8 @@ export const PLANTED: readonly Mutant[] = [
     name: 'loss-before-an-answer-taken-for-unprocessed',
     area: 'retries and commit points',
     file: 'sidecar/relay/attempt.ts',
-    find: 'ending === Ending.lost ? AttemptEnd.connectionLost',
-    replace: 'ending === Ending.lost && this.head !== null ? AttemptEnd.connectionLost',
+    find: 'const isLost = ending === Ending.lost || hasBegun;',
+    replace: 'const isLost = hasBegun;',
     harm: 'A call that is not idempotent is executed twice when its connection breaks.',
   },
   {
@@ -452,9 +452,9 @@ export const PLANTED: readonly Mutant[] = [
     name: 'stopped-attempt-keeps-its-response',
     area: 'memory accounting',
     file: 'sidecar/relay/attempt.ts',
-    find: `this.ended = ended;
-    if (this.heldBytes > 0) this.releaseHeld();`,
-    replace: 'this.ended = ended;',
+    find: `if (this.heldBytes > 0) this.releaseHeld();
+    if (this.stream !== null) this.session!.connection.reset`,
+    replace: 'if (this.stream !== null) this.session!.connection.reset',
     harm: 'Attempts that are stopped in the middle of a held response take memory of the budget for good.',
   },
   {
