@@ -69,8 +69,9 @@ export function writeRequest(call: Call, attempt: Attempt, { connection }: Sessi
   const own = call.resumable === null ? null : call.resumable.requestFor(call);
   const isEmpty = own === null && (buffered === null || buffered.count === 0);
   const headers = handler.requestHeaders(call, attempt);
-  const body = own ?? buffered;
-  const extras = fittingExtras(call, handler.requestExtras(call, attempt), body === null ? 0 : bytesOf(body));
+  let extras = handler.requestExtras(call, attempt);
+  // Only such requests are written anew.
+  if (call.plan.engine !== null) extras = fittingExtras(call, extras, own ?? buffered);
   const headerBytes = listBytes(headers, extras);
   if (headerBytes > connection.peerHeaderBytes)
     return attempt.refuseRequest(headerBytes, connection.peerHeaderBytes);
@@ -83,21 +84,20 @@ export function writeRequest(call: Call, attempt: Attempt, { connection }: Sessi
   if (!call.isReplayable) releaseBuffer(call);
 }
 
-function bytesOf(body: Buffer | ChunkList): number {
-  return body instanceof ChunkList ? body.bytes : body.length;
-}
-
 /**
  * Without the length that the caller told of its request where another one goes on in its place, as for an engine that continues an
  * answer: its receiver would find it malformed (RFC 9113 section 8.1.1).
  */
-function fittingExtras(call: Call, extras: readonly HeaderField[], bytes: number): readonly HeaderField[] {
-  if (!call.requestEnded) return extras;
-  for (const { token, value } of extras) {
-    if (token === Token.contentLength && Number(value) !== bytes)
-      return extras.filter((field) => field.token !== Token.contentLength);
-  }
-  return extras;
+function fittingExtras(
+  { requestEnded }: Call,
+  extras: readonly HeaderField[],
+  body: Buffer | ChunkList | null,
+): readonly HeaderField[] {
+  if (!requestEnded) return extras;
+  const bytes = body instanceof ChunkList ? body.bytes : (body?.length ?? 0);
+  const isOther = ({ token, value }: HeaderField): boolean =>
+    token === Token.contentLength && Number(value) !== bytes;
+  return extras.some(isOther) ? extras.filter((field) => !isOther(field)) : extras;
 }
 
 /**

@@ -21,8 +21,11 @@ const NAME_CHARS = 100;
 
 /** Whether binary metadata of a gRPC request is to be looked at closely: it is no base64, or has several values in one field. */
 export function hasOddBinary(block: HeaderBlock): boolean {
-  const view = headerViewOf(block);
-  return view.isGrpc && (view.hasOddBinary || block.extras.some(isOddBinary));
+  const { isGrpc, hasOddBinary: isStableOdd } = headerViewOf(block);
+  if (!isGrpc || isStableOdd) return isGrpc;
+  const { extras } = block;
+  for (let at = 0; at < extras.length; at++) if (isOddBinary(extras[at]!)) return true;
+  return false;
 }
 
 /**
