@@ -3,14 +3,13 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { protocols } from '../../../proto/load.js';
 import type { ModelInferRequest, ModelStreamInferResponse } from '../../../proto/messages.js';
-import { runs } from '../../kit/mocha/effort.js';
 import { sumOfSamples } from '../../kit/process/metrics-page.js';
 import { admin, REPOSITORY } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
 import { SuiteMesh } from '../../kit/process/suite-mesh.js';
 import { TestClient } from '../../kit/service/model-server.js';
 
-const STREAMS = Math.min(12, runs(6));
+const STREAMS = 12;
 /** More than the windows on the way hold, so that no stream is over before its caller goes on reading. */
 const CHARACTERS = 2_000;
 /** So many characters are read before a replica is killed. */
