@@ -173,7 +173,7 @@ export class Upstream {
     return balance.hashOn;
   }
 
-  /** Calls stick by a parameter of their requests. */
+  /** Calls stick by something in their requests. */
   get hasHashParameter(): boolean {
     const { balance } = this.config;
     return balance.kind === 'ring-hash' && balance.hashOn !== undefined;
