@@ -11,7 +11,7 @@ export function listenProblem(error: unknown): string {
   };
   const isTcp = port !== undefined && port >= 0;
   const where = isTcp ? `${address}:${port}` : address;
-  // Of an inherited socket the system names neither.
+  // Not every error of the system names one.
   if (typeof where !== 'string') return message;
   if (code === 'EADDRINUSE') {
     if (!isTcp && lstatSync(where, { throwIfNoEntry: false })?.isSocket() === false)

@@ -223,7 +223,7 @@ async function freePorts(): Promise<{ listen: string; admin: string }> {
   try {
     return { listen: await next(CALL_PORT), admin: await next(ADMIN_PORT) };
   } finally {
-    await ports.release();
+    await ports.close();
   }
 }
 

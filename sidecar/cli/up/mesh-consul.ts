@@ -13,7 +13,7 @@ import type { AgentPorts } from '../consul/agent-file.js';
 import { DevAgent, type DevAgentInput } from '../consul/dev-agent.js';
 import { writeIntentions } from '../consul/write-intentions.js';
 import { CommandFailure, oneLine } from '../failure.js';
-import { PortAllocator } from './port-allocator.js';
+import type { PortAllocator } from './port-allocator.js';
 import type { RunDirectory } from './run-directory.js';
 
 const HOST = '127.0.0.1';
@@ -89,19 +89,18 @@ export interface StartConsulInput extends Omit<DevAgentInput, 'folder' | 'ports'
   readonly run: RunDirectory;
 }
 
-/** Starts the agent of `--consul dev`. It is not ready when this resolves: see `prepareConsul`. */
-export async function startConsul(input: StartConsulInput): Promise<DevAgent> {
+/**
+ * Starts the agent of `--consul dev`. It is not ready when this resolves: see `prepareConsul`.
+ *
+ * @param allocator keeps the agent's ports reserved until it is closed.
+ */
+export async function startConsul(input: StartConsulInput, allocator: PortAllocator): Promise<DevAgent> {
   const { mesh, run } = input;
-  const allocator = new PortAllocator();
-  try {
-    const ports = await agentPorts(mesh, allocator);
-    const agent = new DevAgent({ ...input, folder: run.folder(FOLDER), ports, datacenter: mesh.datacenter });
-    await allocator.release();
-    agent.start();
-    return agent;
-  } finally {
-    await allocator.release();
-  }
+  const ports = await agentPorts(mesh, allocator);
+  const agent = new DevAgent({ ...input, folder: run.folder(FOLDER), ports, datacenter: mesh.datacenter });
+  await allocator.release();
+  agent.start();
+  return agent;
 }
 
 /**

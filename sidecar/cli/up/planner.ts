@@ -25,7 +25,7 @@ export class Planner {
   }
 
   /**
-   * Ports are released when this resolves: the sidecars have to bind them soon.
+   * Ports are released when this resolves, and reserved until a plan no longer has them.
    *
    * @throws CommandFailure for a port in use; the plan before it stays valid.
    */
@@ -33,13 +33,20 @@ export class Planner {
     const { ports, options } = this;
     try {
       const issue = (service: string, instance: string) => this.issue(service, instance);
-      return await planMesh({ ...options, mesh, ports, issue });
+      const specs = await planMesh({ ...options, mesh, ports, issue });
+      ports.commit();
+      return specs;
     } catch (error) {
       ports.discard();
       throw error;
     } finally {
       await ports.release();
     }
+  }
+
+  /** Gives up all ports, once no sidecar runs. */
+  close(): Promise<void> {
+    return this.ports.close();
   }
 
   private issue(service: string, instance: string): Promise<IdentityPaths> {

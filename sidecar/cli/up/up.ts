@@ -27,6 +27,7 @@ import { checkExternalConsul, consulOf, prepareConsul, startConsul, withoutEffec
 import { MeshReload, writeSidecarFile } from './mesh-reload.js';
 import type { SidecarSpec } from './plan.js';
 import { Planner } from './planner.js';
+import { PortAllocator } from './port-allocator.js';
 import { startLimitMs, untilReady } from './readiness.js';
 import { UpReport } from './report.js';
 import { RunDirectory } from './run-directory.js';
@@ -107,7 +108,13 @@ async function up(
     const up: Up = { file, mesh, run, ends, requests, report, guardian, externalConsul, freePorts };
     if (binary === undefined) return await runMesh(up);
     const onChange = report.consul.bind(report);
-    return await runWithAgent(up, await startConsul({ binary, mesh, run, guardian, ...SYSTEM, onChange }));
+    const ports = new PortAllocator();
+    try {
+      const agent = await startConsul({ binary, mesh, run, guardian, ...SYSTEM, onChange }, ports);
+      return await runWithAgent(up, agent);
+    } finally {
+      await ports.close();
+    }
   } finally {
     ends.release();
     removeRun();
@@ -149,14 +156,14 @@ async function runMesh(up: Up, agent?: DevAgent): Promise<number> {
   const { file, mesh, run } = up;
   const consul = consulOf(mesh, agent?.url);
   const issuer = consul === undefined ? await localIssuer(mesh, run, printError) : undefined;
+  const planner = new Planner({
+    run,
+    issuer,
+    self: SELF,
+    freePorts: up.freePorts,
+    ...(consul === undefined ? {} : { consul }),
+  });
   try {
-    const planner = new Planner({
-      run,
-      issuer,
-      self: SELF,
-      freePorts: up.freePorts,
-      ...(consul === undefined ? {} : { consul }),
-    });
     const specs = await planner.plan(mesh);
     for (const spec of specs) writeSidecarFile(spec);
     const onSpecs = (all: readonly SidecarSpec[]) =>
@@ -188,6 +195,7 @@ async function runMesh(up: Up, agent?: DevAgent): Promise<number> {
       });
     return await runFleet(specs, { ...up, agent, issuer, reloadOf });
   } finally {
+    await planner.close();
     await issuer?.close();
   }
 }

@@ -179,7 +179,15 @@ async function listenOn(server: Server, inherited: Kept | undefined, begun: Open
       listenOnHandle(server, handle, { backlog: BACKLOG, listening }),
     );
   } else if (inherited !== undefined) {
-    await untilListening(server, (listening) => server.listen({ fd: inherited.fd }, BACKLOG, listening));
+    await untilListening(server, (listening) =>
+      server.listen({ fd: inherited.fd }, BACKLOG, listening),
+    ).catch((error: Error) => {
+      // The system names no address with a descriptor.
+      throw Object.assign(
+        error,
+        at.kind === 'tcp' ? { address: at.host, port: at.port } : { address: at.path },
+      );
+    });
   } else if (at.kind === 'unix') {
     await listenAt(server, at.path);
   } else {

@@ -6,7 +6,7 @@
 
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
 import { ONCE } from '../../drills/faults/model-protocol.js';
-import { freePort } from '../../kit/interop/programs.js';
+import { freePort } from '../../kit/process/free-port.js';
 import { SidecarBench } from '../../kit/process/sidecars.js';
 import { ENVOY_VERSION, startEnvoy } from '../subjects/native.js';
 import { OPEN_INBOUND, type Version } from '../subjects/subject.js';

@@ -3,7 +3,8 @@
 import { join } from 'node:path';
 import { MODEL_V8_FLAGS } from '../../../sidecar/runtime/process/v8-tuning.js';
 import { prepareMlserver } from '../../kit/interop/mlserver.js';
-import { freePort, loopback } from '../../kit/interop/programs.js';
+import { loopback } from '../../kit/interop/programs.js';
+import { freePort } from '../../kit/process/free-port.js';
 import { packageRoot } from '../../kit/process/package-root.js';
 import { startPair } from '../../kit/process/sidecars.js';
 import { testFile, tool } from '../../kit/process/tools.js';

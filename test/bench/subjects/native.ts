@@ -1,6 +1,6 @@
 /** nginx, HAProxy and Envoy, started with the committed configuration in `../peers/`. */
 
-import { freePort } from '../../kit/interop/programs.js';
+import { freePort } from '../../kit/process/free-port.js';
 import { fillTemplate, pairOf, type Running, type Subject, scratch, startProcess } from './subject.js';
 import { findEnvoy, findTool, toolEnvironment, versionOf } from './tools.js';
 

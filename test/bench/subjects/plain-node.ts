@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '../../kit/interop/programs.js';
+import { freePort } from '../../kit/process/free-port.js';
 import { ROOT } from '../../kit/process/tools.js';
 import { type Subject, scratch, startProcess } from './subject.js';
 

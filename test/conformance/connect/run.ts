@@ -8,7 +8,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '../../kit/interop/programs.js';
+import { freePort } from '../../kit/process/free-port.js';
 import { startPair } from '../../kit/process/sidecars.js';
 
 const PEER = fileURLToPath(new URL('peer.js', import.meta.url));

@@ -1,6 +1,6 @@
 /** Two replicas of a service and a caller of it, each with a sidecar that knows everything from Consul; and load for them. */
 
-import { PortAllocator } from '../../../sidecar/cli/up/port-allocator.js';
+import { freePort } from '../../kit/process/free-port.js';
 import { Load } from '../faults/load.js';
 import { type NodePlan, SidecarNode, untilCurrent } from './sidecar-node.js';
 
@@ -58,11 +58,8 @@ export class ConsulMesh {
 /** The caller first. */
 async function plansOf({ caller, ...common }: MeshPlan): Promise<NodePlan[]> {
   const { service } = common;
-  const ports = new PortAllocator();
-  const find = () => ports.find('127.0.0.1');
-  const callerPort = await find();
-  const inboundPorts = await Promise.all(Array.from({ length: REPLICAS }, find));
-  await ports.release();
+  const callerPort = await freePort();
+  const inboundPorts = await Promise.all(Array.from({ length: REPLICAS }, () => freePort()));
   const called = { service: caller, instance: `${caller}-1`, upstreams: { [service]: callerPort } };
   const replicas = inboundPorts.map((inboundPort, i) => {
     const named = { instance: `${service}-${i + 1}`, keepsKeys: i === 0 };

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AskedProcess } from '../../kit/process/asked-process.js';
+import { freePort } from '../../kit/process/free-port.js';
 import { Scratch } from '../../kit/process/outrider.js';
 import {
   type Behaviour,
@@ -17,15 +18,14 @@ import { measure } from './times.js';
 export class Model {
   private constructor(
     public process: AskedProcess<Behaviour, number>,
-    /** With the port that it listens at. */
     private readonly plan: ModelPlan,
   ) {}
 
   /** Resolves when it listens. */
   static async start(wanted: Omit<ModelPlan, 'port' | 'log'>): Promise<Model> {
-    const plan = { ...wanted, log: join(new Scratch().path, 'model.log') };
-    const process = await launch({ ...plan, port: 0 });
-    return new Model(process, { ...plan, port: process.ready });
+    // Nothing else gets the port while the model is away.
+    const plan = { ...wanted, port: await freePort(), log: join(new Scratch().path, 'model.log') };
+    return new Model(await launch(plan), plan);
   }
 
   get port(): number {

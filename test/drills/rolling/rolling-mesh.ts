@@ -6,8 +6,8 @@ import { spawn } from 'node:child_process';
 import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { StatusReport } from '../../../sidecar/admin/status.js';
-import { PortAllocator } from '../../../sidecar/cli/up/port-allocator.js';
 import { ConsulServer } from '../../kit/consul/consul.js';
+import { freePort } from '../../kit/process/free-port.js';
 import {
   admin,
   DIGITS_MODELS,
@@ -169,15 +169,13 @@ export class RollingMesh {
     await this.consul.api('POST', '/connect/intentions', {
       ...{ SourceName: 'app', DestinationName: SERVICE, SourceType: 'consul', Action: 'allow' },
     });
-    const ports = new PortAllocator();
-    const address = async () => `${HOST}:${await ports.find(HOST)}`;
+    const address = async () => `${HOST}:${await freePort()}`;
     const files: (() => Place)[] = [];
     for (let i = 1; i <= replicas; i++) {
       const [inbound, adminAt] = [await address(), await address()];
       files.push(() => this.replica(`${SERVICE}-${i}`, { inbound, adminAt, options, build: replicaBuild }));
     }
     const [adminAt, target] = [await address(), await address()];
-    await ports.release();
     this.target = target;
     for (const make of files) this.replicas.push(make());
     await Promise.all(this.replicas.map((each) => each.start()));

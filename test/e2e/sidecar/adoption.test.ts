@@ -4,11 +4,10 @@ import { once } from 'node:events';
 import { renameSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { PortAllocator } from '../../../sidecar/cli/up/port-allocator.js';
 import { Load } from '../../drills/faults/load.js';
 import { Model } from '../../drills/faults/model.js';
 import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
-import { freePort } from '../../kit/interop/programs.js';
+import { freePort } from '../../kit/process/free-port.js';
 import { httpAsk } from '../../kit/process/http-ask.js';
 import { until } from '../../kit/process/processes.js';
 import { SidecarBench, type SidecarFile, SidecarProcess } from '../../kit/process/sidecars.js';
@@ -43,10 +42,12 @@ describe('An adopted registration', function () {
     consul = await open(ConsulServer.start(), (it) => it.stop());
     bench = await open(SidecarBench.open(), (it) => it.close());
     model = await open(Model.start({ serviceMs: 2 }), (it) => it.kill());
-    const book = new PortAllocator();
-    const find = () => book.find('127.0.0.1');
-    ports = { peers: await find(), moved: await find(), digits: await find(), again: await find() };
-    await book.release();
+    ports = {
+      peers: await freePort(),
+      moved: await freePort(),
+      digits: await freePort(),
+      again: await freePort(),
+    };
     await registerDigits(ports.peers);
     await registerWeb([{ DestinationName: 'digits', LocalBindPort: ports.digits }]);
     digits = await bench.start('digits', { ...adopting('d1'), inbound: {} });

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { PortAllocator } from '../../../sidecar/cli/up/port-allocator.js';
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
 import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
+import { freePort } from '../../kit/process/free-port.js';
 import { DIGITS_MODELS, OUTRIDER, Scratch } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
 import { SidecarBench, type SidecarProcess } from '../../kit/process/sidecars.js';
@@ -39,10 +39,8 @@ describe('Models of an instance in Consul', function () {
     consul = await open(ConsulServer.start(), (it) => it.stop());
     const bench = await open(SidecarBench.open(), (it) => it.close());
     scratch = await open(new Scratch(), (it) => it.remove());
-    const ports = new PortAllocator();
-    const inbound = [await ports.find('127.0.0.1'), await ports.find('127.0.0.1')];
-    const target = await ports.find('127.0.0.1');
-    await ports.release();
+    const inbound = [await freePort(), await freePort()];
+    const target = await freePort();
     const registry = { address: consul.url };
     for (const [i, port] of inbound.entries()) {
       cpSync(join(DIGITS_MODELS, 'digits'), models(i, 'digits'), { recursive: true });

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { buildOpenAiService } from '../../kit/engines/openai-service.js';
-import { freePort } from '../../kit/interop/programs.js';
+import { freePort } from '../../kit/process/free-port.js';
 import { Mesh, REPOSITORY, type SidecarFacts } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
 import { toolOrSkip } from '../../kit/process/tools.js';

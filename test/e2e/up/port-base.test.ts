@@ -5,8 +5,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { digitLoad } from '../../drills/faults/digit-load.js';
 import { meshFile } from '../../kit/config/mesh-file.js';
-import { freePort } from '../../kit/interop/programs.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
+import { freePort } from '../../kit/process/free-port.js';
 import { Mesh, reportOf } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
 
@@ -14,7 +14,8 @@ describe('outrider up, when the ports of a service change', function () {
   this.timeout(120_000);
 
   it('tells callers of each replica before the next one moves, and no call fails', async () => {
-    const base = await freePort();
+    // Two for each replica, and two more for the move.
+    const base = await freePort(6);
     const text = (port: number): string =>
       meshFile({ replicas: 2, attemptTimeout: '4s' }).replace(
         'replicas: 2',

@@ -14,8 +14,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type ConsulBinary, findConsul } from '../../../sidecar/cli/consul/binary.js';
 import { withoutConsulVariables } from '../../../sidecar/cli/consul/dev-agent.js';
-import { PortAllocator } from '../../../sidecar/cli/up/port-allocator.js';
 import { ChildProcessHandle } from '../../../sidecar/supervise/child-process.js';
+import { freePort } from '../process/free-port.js';
 import { until } from '../process/processes.js';
 import { ROOT } from '../process/tools.js';
 import {
@@ -301,11 +301,10 @@ interface Restart {
 }
 
 async function freePorts(): Promise<AgentPorts> {
-  const book = new PortAllocator();
-  try {
-    const find = () => book.find(HOST);
-    return { api: await find(), serfLan: await find(), serfWan: await find(), rpc: await find() };
-  } finally {
-    await book.release();
-  }
+  return {
+    api: await freePort(),
+    serfLan: await freePort(),
+    serfWan: await freePort(),
+    rpc: await freePort(),
+  };
 }

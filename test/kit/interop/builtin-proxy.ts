@@ -4,8 +4,9 @@
  */
 
 import type { Address } from '../../../sidecar/config/model.js';
+import { freePort } from '../process/free-port.js';
 import type { ConnectMesh } from './mesh.js';
-import { accepts, freePort, loopback, Program, portOf } from './programs.js';
+import { accepts, loopback, Program, portOf } from './programs.js';
 
 /** `address`: where it listens, for its own application in the client role, for peers in the server role. */
 export type BuiltinProxy = Awaited<ReturnType<typeof start>>;

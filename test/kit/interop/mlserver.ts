@@ -2,8 +2,8 @@
 
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { freePort } from '../process/free-port.js';
 import { testFile } from '../process/tools.js';
-import { freePort } from './programs.js';
 
 /** One ONNX file under a name, served from `directory`, which is its own. */
 export interface MlserverModel {

@@ -2,7 +2,6 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import net from 'node:net';
-import { PortAllocator } from '../../../sidecar/cli/up/port-allocator.js';
 import type { Address } from '../../../sidecar/config/model.js';
 import { until } from '../process/processes.js';
 
@@ -66,22 +65,6 @@ export class Program {
     await this.exited;
     clearTimeout(timer);
   }
-}
-
-/** What `freePort` has returned. */
-const drawn = new Set<number>();
-
-/**
- * A loopback port that was free a moment ago, for programs that cannot choose one themselves. It lies below the ephemeral range:
- * no outgoing connection can take it before the program does.
- */
-export async function freePort(): Promise<number> {
-  const ports = new PortAllocator();
-  const port = await ports.find('127.0.0.1');
-  await ports.release();
-  if (drawn.has(port)) return freePort();
-  drawn.add(port);
-  return port;
 }
 
 /** Does something accept connections there? */

@@ -3,7 +3,8 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { accepts, freePort, Program } from './programs.js';
+import { freePort } from '../process/free-port.js';
+import { accepts, Program } from './programs.js';
 
 const CONFIG = `name: "echo"
 backend: "python"

@@ -3,7 +3,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { freePort } from '../interop/programs.js';
+import { freePort } from '../process/free-port.js';
 import { outputOf, Scratch } from '../process/outrider.js';
 import { until } from '../process/processes.js';
 

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { freePort } from './free-port.js';
 
 /** One endpoint of a slice, in short. */
 export interface ApiEndpoint {
@@ -83,7 +83,7 @@ export class KubernetesApiServer {
   static async start(tls?: { readonly key: string; readonly cert: string }): Promise<KubernetesApiServer> {
     const server = tls === undefined ? createServer() : createTlsServer(tls);
     const api = new KubernetesApiServer(server, tls === undefined ? 'http' : 'https');
-    await api.listen(0);
+    await api.listen(await freePort());
     return api;
   }
 
@@ -97,7 +97,7 @@ export class KubernetesApiServer {
   async listen(port = this.port): Promise<void> {
     this.server.listen(port, '127.0.0.1');
     await once(this.server, 'listening');
-    this.port = (this.server.address() as AddressInfo).port;
+    this.port = port;
   }
 
   /** Ends every connection and listens no more. */

@@ -6,13 +6,13 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { DevAgent } from '../../../sidecar/cli/consul/dev-agent.js';
 import { writeIntentions } from '../../../sidecar/cli/consul/write-intentions.js';
-import { PortAllocator } from '../../../sidecar/cli/up/port-allocator.js';
 import { systemRandom } from '../../../sidecar/runtime/random.js';
 import { systemClock } from '../../../sidecar/runtime/time/clock.js';
 import { systemTimers } from '../../../sidecar/runtime/time/timers.js';
 import { consulBinary, consulOrSkip } from '../../kit/consul/consul.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
 import { scratchForEach } from '../../kit/mocha/scratch.js';
+import { freePort } from '../../kit/process/free-port.js';
 import { isRunning, until } from '../../kit/process/processes.js';
 
 describe('a Consul agent beside a mesh', function () {
@@ -35,10 +35,7 @@ describe('a Consul agent beside a mesh', function () {
   });
 
   async function start(http?: number): Promise<DevAgent> {
-    const book = new PortAllocator();
-    const find = () => book.find('127.0.0.1');
-    const ports = { http: http ?? (await find()), serfLan: await find(), rpc: await find() };
-    await book.release();
+    const ports = { http: http ?? (await freePort()), serfLan: await freePort(), rpc: await freePort() };
     const folder = join(scratch.path, '_consul');
     mkdirSync(folder);
     const onChange = ({ state }: { state: string }) => states.push(state);

@@ -101,10 +101,12 @@ export async function untilServing({ control }: Pick<ArmWorld, 'control'>): Prom
   }
 }
 
-/** A port of loopback that is free now, and that no outgoing connection takes before it is used. */
+/** Reserves them until this process ends. */
+const freePorts = new PortAllocator();
+
+/** A port of loopback that is free, and that no other mesh on this machine takes. */
 export async function freePort(): Promise<number> {
-  const ports = new PortAllocator();
-  const port = await ports.find('127.0.0.1');
-  await ports.release();
+  const port = await freePorts.find('127.0.0.1');
+  await freePorts.release();
   return port;
 }

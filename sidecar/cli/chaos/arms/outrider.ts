@@ -109,10 +109,11 @@ interface Ground {
 async function startFleet(world: ArmWorld, ground: Ground): Promise<Standing> {
   const { run, mesh, consul, renewal } = ground;
   const found = consulOf(mesh, consul?.proxy.url);
-  const planned = await new Planner({
+  const planner = new Planner({
     ...{ run, issuer: renewal, self: world.self, freePorts: false },
     ...(found !== undefined && { consul: found }),
-  }).plan(mesh);
+  });
+  const planned = await planner.plan(mesh);
   const replicas = planned.filter(({ role }) => role === 'replica');
   const inbound = replicas.map(({ config }) => writeAddress(config.inbound!.listen));
   const wires = world.path === 'wired' ? await openWires(inbound) : [];
@@ -130,7 +131,7 @@ async function startFleet(world: ArmWorld, ground: Ground): Promise<Standing> {
   const fleet: Fleet = new Fleet(specs, options, () => ready.check(fleet.states));
   renewal?.onSet((name, parts) => fleet.sendIdentity(name, parts));
   fleet.start();
-  const standing = standingOf({ ...ground, fleet, specs, wires, sockets });
+  const standing = standingOf({ ...ground, fleet, specs, wires, sockets, planner });
   try {
     await ready.done;
     await untilServing(world);
@@ -165,11 +166,12 @@ interface Running extends Ground {
   readonly specs: readonly SidecarSpec[];
   readonly wires: readonly Wire[];
   readonly sockets: HeldSockets | undefined;
+  readonly planner: Planner;
 }
 
 /** What the drills use of the running mesh. */
 function standingOf(running: Running): Standing {
-  const { run, consul, authority, renewal, fleet, specs, wires, sockets } = running;
+  const { run, consul, authority, renewal, fleet, specs, wires, sockets, planner } = running;
   const caller = callerOf(specs);
   const target = callAddresses(caller)[SERVICE]!;
   const pids = () => fleet.states.flatMap(({ process: { pid } }) => pid ?? []);
@@ -183,6 +185,7 @@ function standingOf(running: Running): Standing {
   // In this order: what still runs may use what is released later.
   const release = async () => {
     sockets?.releaseAll();
+    await planner.close();
     await renewal?.close();
     await Promise.all(wires.map((wire) => wire.close()));
     run.remove();

@@ -28,6 +28,7 @@ export class OwnConsul {
   private constructor(
     private readonly agent: DevAgent,
     private readonly data: string,
+    private readonly ports: PortAllocator,
     readonly proxy: ConsulProxy,
   ) {}
 
@@ -45,7 +46,8 @@ export class OwnConsul {
     await found.release();
     const { datacenter } = mesh;
     const agent = new DevAgent({ binary, folder, ports, datacenter, ...SYSTEM, onChange: () => {} });
-    const consul = new OwnConsul(agent, join(folder, 'data'), await ConsulProxy.open(ports.http));
+    const proxy = await ConsulProxy.open(ports.http);
+    const consul = new OwnConsul(agent, join(folder, 'data'), found, proxy);
     agent.start();
     try {
       await prepareConsul(agent, mesh);
@@ -87,11 +89,13 @@ export class OwnConsul {
   async stop(): Promise<void> {
     await this.agent.stop();
     this.proxy.close();
+    await this.ports.close();
   }
 
   /** From an `exit` handler, where nothing can be waited for. */
   kill(): void {
     this.agent.kill();
     this.proxy.close();
+    void this.ports.close();
   }
 }

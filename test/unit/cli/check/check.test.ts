@@ -15,6 +15,7 @@ import { LoopbackAgent } from '../../../kit/consul/loopback-agent.js';
 import { TestAuthority, TRUST_DOMAIN } from '../../../kit/identity/certificates.js';
 import { afterTest } from '../../../kit/mocha/after-test.js';
 import { scratchForEach } from '../../../kit/mocha/scratch.js';
+import { freePort } from '../../../kit/process/free-port.js';
 import { anEndpoint, FakeView } from '../../../kit/stack/admin-view.js';
 
 const GOLDEN = 'golden:\n  inputs: { x: { shape: [1], values: [1] } }\n  outputs: { y: { values: [2] } }\n';
@@ -76,20 +77,6 @@ describe('outrider check', () => {
     afterTest(() => server.close());
     await once(server, 'listening');
     return (server.address() as AddressInfo).port;
-  }
-
-  const drawn = new Set<number>();
-
-  /** A port that nothing listens on, and that was not drawn before. */
-  async function freePort(): Promise<number> {
-    const server = createServer().listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const { port } = server.address() as AddressInfo;
-    server.close();
-    await once(server, 'close');
-    if (drawn.has(port)) return freePort();
-    drawn.add(port);
-    return port;
   }
 
   async function adminOf(view: FakeView): Promise<string> {

@@ -18,6 +18,11 @@ describe('the Consul of a mesh', () => {
     return parsed.config;
   }
   const mesh = (options: Parameters<typeof meshFile>[0] = {}) => parse(meshFile(options));
+  const allocator = (): PortAllocator => {
+    const made = new PortAllocator();
+    afterTest(() => made.close());
+    return made;
+  };
   const implied = () => parse('services: { digits: { models: m } }\nconsul: {}');
 
   it('is none unless the file or the command line says otherwise', () => {
@@ -48,8 +53,7 @@ describe('the Consul of a mesh', () => {
   });
 
   it('gets ports that the mesh does not want itself', async () => {
-    const book = new PortAllocator();
-    afterTest(() => book.release());
+    const book = allocator();
     const { http, serfLan, rpc } = await agentPorts(mesh({ listen: '127.0.0.1:8500' }), book);
     assert.notEqual(http, 8500);
     assert.equal(new Set([http, serfLan, rpc]).size, 3);
@@ -57,18 +61,17 @@ describe('the Consul of a mesh', () => {
   });
 
   it('takes port 8500 when it is free, and another when it is not', async () => {
-    const first = new PortAllocator();
-    const second = new PortAllocator();
-    afterTest(() => second.release());
-    afterTest(() => first.release());
+    const first = allocator();
     await first.tryClaim('127.0.0.1', 8500);
-    const { http } = await agentPorts(mesh(), second);
+    // Its agent does not listen yet.
+    await first.release();
+    const { http } = await agentPorts(mesh(), allocator());
     assert.notEqual(http, 8500);
-    await second.release();
-    await first.release();
-    const isFree = await first.tryClaim('127.0.0.1', 8500);
-    await first.release();
-    assert.equal((await agentPorts(mesh(), second)).http === 8500, isFree);
+    await first.close();
+    const again = allocator();
+    const isFree = await again.tryClaim('127.0.0.1', 8500);
+    await again.close();
+    assert.equal((await agentPorts(mesh(), allocator())).http === 8500, isFree);
   });
 
   it('is brought into the clone', () => assert.ok(existsSync(join(dirname(cacheFolder()), 'package.json'))));

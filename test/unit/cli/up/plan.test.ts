@@ -17,6 +17,7 @@ import { stringifySidecar } from '../../../../sidecar/config/stringify.js';
 import { MODEL_V8_FLAGS } from '../../../../sidecar/runtime/process/v8-tuning.js';
 import { meshFile } from '../../../kit/config/mesh-file.js';
 import { scratchForEach } from '../../../kit/mocha/scratch.js';
+import { freePort } from '../../../kit/process/free-port.js';
 import { DIGITS_MODELS } from '../../../kit/process/outrider.js';
 
 const FOREIGN = `
@@ -36,19 +37,8 @@ function takenByUs(start: string): RegExp {
 async function usualPortsFree(): Promise<{ call: boolean; admin: boolean }> {
   const book = new PortAllocator();
   const [call, admin] = [await book.tryClaim('127.0.0.1', 8800), await book.tryClaim('127.0.0.1', 8890)];
-  await book.release();
+  await book.close();
   return { call, admin };
-}
-
-/** The first of so many ports in a row that nothing has. */
-async function freeRow(count: number): Promise<number> {
-  for (let base = 17_000; ; base += count) {
-    const book = new PortAllocator();
-    const free = [];
-    for (let i = 0; i < count; i++) free.push(await book.tryClaim('127.0.0.1', base + i));
-    await book.release();
-    if (free.every((each) => each)) return base;
-  }
 }
 
 function assertReadsBack({ config, file }: SidecarSpec): void {
@@ -65,7 +55,7 @@ describe('plan of a mesh', () => {
     ports = new PortAllocator();
   });
 
-  afterEach(() => ports.release());
+  afterEach(() => ports.close());
 
   function plan(text: string, agentUrl?: string): Promise<SidecarSpec[]> {
     const parsed = parseMeshFile(text, 'mesh.yaml');
@@ -112,7 +102,7 @@ intentions: [{ from: "*", to: "*", action: allow }]
   });
 
   it('gives each sidecar the next port from that of observe on, which it keeps when the file changes', async () => {
-    const base = await freeRow(4);
+    const base = await freePort(4);
     const file = (replicas: number) => meshFile({ replicas, more: `observe: 127.0.0.1:${base}\n` });
     const portsOf = (specs: readonly SidecarSpec[]) =>
       Object.fromEntries(
@@ -276,7 +266,7 @@ intentions: [{ from: "*", to: "*", action: allow }]
   });
 
   it('gives fixed ports in order when the file names a base', async () => {
-    const base = await freePair();
+    const base = await freePort(2);
     const text = meshFile().replace('replicas: 1', `replicas: 1, port_base: ${base}`);
     const [spec] = await plan(text);
     assert.equal(inboundAddress(spec!), `127.0.0.1:${base}`);
@@ -288,20 +278,4 @@ intentions: [{ from: "*", to: "*", action: allow }]
     const start = `upstream digits: cannot listen on 127.0.0.1:${port}: the port is already taken`;
     await assert.rejects(plan(meshFile({ listen: `127.0.0.1:${port}` })), { message: takenByUs(start) });
   });
-
-  /** A free port whose neighbour is free too. */
-  async function freePair(): Promise<number> {
-    for (;;) {
-      const book = new PortAllocator();
-      try {
-        const port = await book.find('127.0.0.1');
-        await book.claim('127.0.0.1', port + 1, 'test');
-        return port;
-      } catch {
-        // taken: try another pair
-      } finally {
-        await book.release();
-      }
-    }
-  }
 });

@@ -1,8 +1,9 @@
 /** Ports of a mesh, some of which something else has. */
 import assert from 'node:assert/strict';
-import { createServer } from 'node:net';
+import net, { createServer } from 'node:net';
 import { PortAllocator } from '../../../../sidecar/cli/up/port-allocator.js';
 import { afterTest } from '../../../kit/mocha/after-test.js';
+import { freePort } from '../../../kit/process/free-port.js';
 
 const HOST = '127.0.0.1';
 
@@ -16,7 +17,7 @@ describe('the ports of a mesh', () => {
   };
   const allocator = (...how: ConstructorParameters<typeof PortAllocator>): PortAllocator => {
     const ports = new PortAllocator(...how);
-    afterTest(() => ports.release());
+    afterTest(() => ports.close());
     return ports;
   };
 
@@ -44,5 +45,89 @@ describe('the ports of a mesh', () => {
     const probe = await taken();
     assert.notEqual(probe, free);
     await assert.rejects(ports.claim('192.0.2.1', probe, 'admin'), /no such address/);
+  });
+
+  describe('after their release, before a sidecar listens', () => {
+    const onLinux = (name: string, test: () => Promise<void>) =>
+      process.platform === 'linux' ? it(name, test) : it.skip(name, test);
+
+    /** Bound and not listening, as `up` holds the socket of a sidecar that has just been started. */
+    function bindOnly(port: number): void {
+      const bind = (net as unknown as { _createServerHandle(...at: unknown[]): unknown })._createServerHandle;
+      const handle = bind(HOST, port, 4) as { close(): void };
+      afterTest(() => handle.close());
+    }
+
+    onLinux('are not found by another mesh', async () => {
+      const first = allocator();
+      const port = await first.find(HOST, 'digits-1');
+      await first.release();
+      bindOnly(port);
+      const draws = [port, await freePort()];
+      const second = new PortAllocator('exact', () => draws.shift()!);
+      afterTest(() => second.close());
+      assert.notEqual(await second.find(HOST), port);
+      assert.deepEqual(draws, []);
+    });
+
+    onLinux('are not claimed by another mesh, whose user is told why', async () => {
+      const port = await freePort();
+      const first = allocator();
+      await first.claim(HOST, port, 'digits-1');
+      await first.release();
+      bindOnly(port);
+      const second = allocator();
+      assert.equal(await second.tryClaim(HOST, port), false);
+      await assert.rejects(
+        second.claim(HOST, port, 'upstream digits'),
+        /: the port is already taken by a mesh that is starting; .* or start with --ports free$/,
+      );
+      assert.notEqual(await allocator('replace-taken').claim(HOST, port, 'upstream digits'), port);
+    });
+
+    it('are claimed by the next mesh once this one has ended', async () => {
+      const port = await freePort();
+      const first = allocator();
+      await first.claim(HOST, port, 'digits-1');
+      await first.close();
+      assert.equal(await allocator().claim(HOST, port, 'digits-1'), port);
+    });
+
+    it('are claimed by another mesh once a new plan no longer has them', async () => {
+      const [kept, dropped] = [await freePort(), await freePort()];
+      const first = allocator();
+      for (const port of [kept, dropped]) await first.claim(HOST, port, `at ${port}`);
+      first.commit();
+      await first.release();
+      await first.claim(HOST, kept, `at ${kept}`);
+      first.commit();
+      await first.release();
+      const second = allocator();
+      assert.equal(await second.claim(HOST, dropped, 'digits-1'), dropped);
+      if (process.platform === 'linux') {
+        assert.equal(await second.tryClaim(HOST, kept), false);
+        await assert.rejects(first.claim(HOST, dropped, 'digits-1'), /already taken/);
+      }
+    });
+
+    it('are free again where their plan failed', async () => {
+      const port = await freePort();
+      const first = allocator();
+      await first.claim(HOST, port, 'digits-1');
+      first.discard();
+      await first.release();
+      assert.equal(await allocator().tryClaim(HOST, port), true);
+    });
+  });
+
+  it('that are the usual ones stay the same in the next plan, while a sidecar listens there', async () => {
+    const port = await freePort();
+    const ports = allocator();
+    assert.equal(await ports.tryClaim(HOST, port), true);
+    await ports.release();
+    const sidecar = net.createServer();
+    afterTest(() => sidecar.close());
+    await new Promise<void>((resolve) => sidecar.listen(port, HOST, resolve));
+    assert.equal(await ports.tryClaim(HOST, port), true);
   });
 });

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { existsSync, linkSync, renameSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type Server } from 'node:net';
+import net, { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { inheriting } from '../../../../sidecar/runtime/process/inherited-sockets.js';
 import { ListenSockets } from '../../../../sidecar/runtime/process/listen-sockets.js';
-import { freePort } from '../../../kit/interop/programs.js';
 import { afterTest } from '../../../kit/mocha/after-test.js';
 import { scratchForEach } from '../../../kit/mocha/scratch.js';
+import { freePort } from '../../../kit/process/free-port.js';
 
 const ANY = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
 
@@ -54,6 +54,19 @@ describe('listening sockets by name', () => {
     assert.deepEqual(await sockets.listen('admin', server, at), at);
     assert.equal(server.listening, false);
     assert.deepEqual(sockets.names, []);
+  });
+
+  it('say where they are when another program listens there first', async () => {
+    const port = await freePort();
+    const at = { ...ANY, port };
+    const bind = (net as unknown as { _createServerHandle(...at: unknown[]): unknown })._createServerHandle;
+    const { fd } = bind(at.host, port, 4) as { fd: number };
+    const other = createServer();
+    afterTest(() => other.close());
+    await new Promise<void>((resolve) => other.listen(port, at.host, resolve));
+    const sockets = new ListenSockets({ holdBack: false, sockets: { admin: { fd, at } } });
+    const taken = { code: 'EADDRINUSE', address: at.host, port };
+    await assert.rejects(sockets.listen('admin', named('a'), at), taken);
   });
 
   it('are made at a path where a killed process has left its own, and not where one listens', async () => {
