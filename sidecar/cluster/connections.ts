@@ -60,6 +60,7 @@ export function onConnectionChange(cluster: Cluster, endpoint: Endpoint): void {
   if (isReady && !wasReady && !endpoint.isNew) onRecovered(cluster, endpoint);
   if (isReady || endpoint.pool.failures > 0) endpoint.isNew = false;
   const isOnProbation = readiness === Readiness.probation && endpoint.readiness !== readiness;
+  const isNewProcess = isConnected && isStartedAnew(endpoint.readiness, readiness);
   recordReadiness(cluster, endpoint, readiness);
   if (endpoint.isConnected !== isConnected) {
     endpoint.isConnected = isConnected;
@@ -71,11 +72,19 @@ export function onConnectionChange(cluster: Cluster, endpoint: Endpoint): void {
     if (!isConnected && !endpoint.isGone) cluster.onDisconnected?.();
   }
   updateAvailable(cluster, endpoint);
+  // What ejected it was the process before: the next call that may be its probe is, as after a health check that passes again.
+  if (isNewProcess) endpoint.ejections.members.probeNow(endpoint.ejection, cluster.context.clock.now());
   // Admitted and held back, it is there for a call whose replica dies. One that is not held back has its trial first.
   if (isOnProbation && endpoint.ejection.isHeld) readmitServing(cluster, endpoint);
   if (!isConnected && mostConnections(cluster) > 0) connectStarved(cluster);
   if (isConnected || endpoint.isGone) return;
   if (endpoint.pool.failures > 0 && endpoint.critical === '') reportUnreachable(cluster, endpoint);
+}
+
+/** Whether the model process that serves now is another one than before. */
+function isStartedAnew(before: Readiness, now: Readiness): boolean {
+  if (before === now) return false;
+  return now === Readiness.probation || (now === Readiness.serving && before === Readiness.loading);
 }
 
 const SAID: Readonly<Record<Readiness, string>> = {

@@ -9,12 +9,14 @@ import { type AnswerForm, formsOf } from '../kit/engines/engine-forms.js';
 import { Mesh } from '../kit/process/outrider.js';
 import { toolOrSkip } from '../kit/process/tools.js';
 
-/** Of each kind. */
+/** Of the front, and of the core; each takes as long as an engine takes to start. */
+const KILLS = Number(process.env['OUTRIDER_ENGINE_KILLS'] ?? 20);
+const STOPS = Math.ceil(KILLS / 10);
 const TIMES: Readonly<Record<Fault, number>> = {
-  'front-killed': 20,
-  'core-killed': 20,
-  'front-stopped': 2,
-  'core-frozen': 2,
+  'front-killed': KILLS,
+  'core-killed': KILLS,
+  'front-stopped': STOPS,
+  'core-frozen': STOPS,
 };
 const START_LIMIT_MS = 600_000;
 const STRIKE_LIMIT_MS = 300_000;

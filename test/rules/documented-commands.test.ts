@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { USAGE as BENCH_USAGE, readOptions as readBench } from '../bench/options.js';
+import { readOptions as readEngines } from '../drills/engines/options.js';
 import { readOptions as readFaults } from '../drills/faults/options.js';
 import { packageRoot } from '../kit/process/package-root.js';
 import { type Form, refusalOf, type ScriptReaders, shellWords } from '../kit/source-tree/command-parsers.js';
@@ -31,6 +32,7 @@ const SCRIPTS: ScriptReaders = {
     const isKnown = new RegExp(`(?:bench -- |\\| )${command}\\b`).test(BENCH_USAGE);
     if (!isKnown) throw new Error(`there is no benchmark "${command}"`);
   },
+  engines: (args) => readEngines(args),
   faults: (args) => readFaults(args, FAULT_SUITES),
 };
 
@@ -112,6 +114,7 @@ describe('the parsers of documented commands', () => {
     ['outrider explain no-endpiont', /nothing is known/],
     ['npm run bench -- relais', /no benchmark "relais"/],
     ['npm run bench -- relay --only idel', /--only: found idel/],
+    ['npm run engines -- --kils 3', /Unknown option '--kils'/],
     ['npm run faults -- network', /expected a suite/],
   ];
   for (const [line, why] of refused)

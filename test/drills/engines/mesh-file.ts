@@ -18,7 +18,11 @@ services:
     engine: vllm
     replicas: 2
     queue: { concurrency: ${SLOTS}, max_waiting: ${SLOTS} }
-    model: { env: ${JSON.stringify(program.env)}, start_timeout: 10m, restart: { base: 100ms, max: 1s } }
+    model:
+      env: ${JSON.stringify(program.env)}
+      start_timeout: 10m
+      not_serving_timeout: 2s
+      restart: { base: 100ms, max: 1s }
 caller:
   name: app
   admin: "127.0.0.1:0"
@@ -37,8 +41,10 @@ function vllm(home: string): Program {
   const options = ['--dtype', 'float32', '--max-model-len', '4096', '--max-num-seqs', String(SLOTS)];
   return {
     command: [
-      ...[join(home, 'bin/vllm'), 'serve', join(home, 'model'), '--grpc', '--host', '127.0.0.1'],
-      ...['--port', '{port}', ...options, '--enforce-eager', '--distributed-executor-backend', 'uni'],
+      // `bin/vllm` names the folder that it was installed in, which may have been moved since.
+      ...[join(home, 'bin/python'), '-m', 'vllm.entrypoints.cli.main', 'serve', join(home, 'model')],
+      ...['--grpc', '--host', '127.0.0.1', '--port', '{port}', ...options],
+      ...['--enforce-eager', '--distributed-executor-backend', 'uni'],
     ],
     env: {
       LD_LIBRARY_PATH: join(home, 'stubs'),

@@ -4,7 +4,7 @@ import { sumOfSamples } from '../../kit/process/metrics-page.js';
 import { admin, type Mesh, reportOf, type SidecarFacts, type UpFacts } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
 import { TestClient } from '../../kit/service/model-server.js';
-import { AnswerSource, newTally, type Tally, type TimedAnswer } from './answers.js';
+import { ANSWER_TOKENS, AnswerSource, newTally, type Tally, type TimedAnswer } from './answers.js';
 import { EngineProcesses } from './engine-processes.js';
 import { type Engine, meshFile, SLOTS } from './mesh-file.js';
 
@@ -42,8 +42,6 @@ const ANSWER_LIMIT_MS = 60_000;
 export class EngineDrill {
   private readonly engines: readonly EngineProcesses[];
   private readonly source: AnswerSource;
-  private next = 0;
-
   private constructor(
     private readonly mesh: Mesh,
     private readonly facts: UpFacts,
@@ -88,10 +86,10 @@ export class EngineDrill {
   }
 
   /** An engine fails while it and another one make answers; then it starts again, under other answers. */
-  async strike(fault: Fault, row: Row): Promise<void> {
-    const engine = this.engines[this.next++ % this.engines.length]!;
+  async strike(fault: Fault, row: Row, say: (text: string) => void = () => {}): Promise<void> {
     const resumedBefore = await this.resumed();
     const answers = await this.answersUnderWay();
+    const engine = await this.busiest();
     const front = await engine.front();
     await engine[STRIKES[fault]]();
     const struckMs = performance.now();
@@ -99,9 +97,11 @@ export class EngineDrill {
     for (const answer of answers) await within(ANSWER_LIMIT_MS, this.source.judge(answer, row), answer);
     const resumed = (await this.resumed()) - resumedBefore;
     row.resumed += resumed;
+    if (resumed === 0) row.problems.add('a fault that cut no answer shows nothing');
     // Those that were cut have the longest gaps.
     const gaps = answers.map((answer) => gapAfter(answer, struckMs)).sort((a, b) => b - a);
     row.gapsMs.push(...gaps.slice(0, resumed));
+    say(`${resumed} of ${answers.length} answers went on elsewhere, ${row.lost} lost, ${row.wrong} wrong`);
     let isBack = false;
     const meanwhile = Array.from({ length: MEANWHILE }, async () => {
       do {
@@ -112,7 +112,9 @@ export class EngineDrill {
     if (fault === 'core-frozen') await engine.end(front);
     try {
       await engine.restarted(front);
+      say('the engine serves again');
       await until('all get calls again', () => this.areAllEligible(), READY_LIMIT_MS);
+      say('and gets calls again');
     } finally {
       isBack = true;
     }
@@ -158,12 +160,25 @@ export class EngineDrill {
     return row;
   }
 
-  /** Each has brought some tokens. */
+  /** Each has brought some tokens, and none is over: one of a slow engine may begin when the others end. */
   private async answersUnderWay(maxTokens?: number): Promise<TimedAnswer[]> {
-    const answers = Array.from({ length: IN_FLIGHT }, () => this.source.ask(undefined, maxTokens));
-    const least = 5 + Math.floor(Math.random() * 60);
-    await until('all are under way', () => answers.every(({ ids }) => ids.length >= least), ANSWER_LIMIT_MS);
-    return answers;
+    for (;;) {
+      const answers = Array.from({ length: IN_FLIGHT }, () => this.source.ask(undefined, maxTokens));
+      const least = 5 + Math.floor(Math.random() * 60);
+      const areUnderWay = (): boolean => answers.every(({ ids }) => ids.length >= least);
+      await until('all are under way', areUnderWay, ANSWER_LIMIT_MS);
+      if (answers.every(({ ids }) => ids.length < ANSWER_TOKENS / 2)) return answers;
+      for (const { ended } of answers) await ended;
+    }
+  }
+
+  /** The engine that makes most of the answers. */
+  private async busiest(): Promise<EngineProcesses> {
+    const { endpoints } = await reportOf(this.caller.admin);
+    const [most] = endpoints.toSorted((a, b) => b.inFlight - a.inFlight);
+    const engine = this.engines.find(({ sidecar }) => sidecar.inbound === most?.address);
+    if (engine === undefined) throw new Error(`no replica listens at ${most?.address}`);
+    return engine;
   }
 
   private get caller(): SidecarFacts {

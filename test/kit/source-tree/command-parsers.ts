@@ -6,6 +6,7 @@ import { named } from '../../../sidecar/cli/chaos/options.js';
 import { lookUp } from '../../../sidecar/cli/explain/lookup.js';
 import { build } from '../../../sidecar/cli/program.js';
 import { type TapBounds, tapQuery } from '../../../sidecar/cli/tap/tap-query.js';
+import { HelpRequested } from '../process/command-line.js';
 
 /** What reads the words after `--` of a script of package.json, and throws for what it does not take; by the name of the script. */
 export type ScriptReaders = Readonly<Record<string, (args: readonly string[]) => unknown>>;
@@ -70,7 +71,9 @@ function refusalBy(read: () => unknown, form: Form = 'typed'): string | undefine
     return undefined;
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    const isAsked = error instanceof CommanderError && error.exitCode === 0; // help, version
+    // help, version
+    const isAsked =
+      error instanceof HelpRequested || (error instanceof CommanderError && error.exitCode === 0);
     const isLeftOut = error instanceof CommanderError && form === 'named' && LEFT_OUT.test(error.code);
     return isAsked || isLeftOut ? undefined : error.message;
   }

@@ -3,6 +3,7 @@
  * probation, and callers leave it alone while enough others take the calls, and at no other time.
  */
 import assert from 'node:assert/strict';
+import type { Endpoint } from '../../../sidecar/cluster/endpoint.js';
 import { HEALTH_CHECK } from '../../../sidecar/codec/health.js';
 import { MinimumUptime } from '../../../sidecar/core/health/minimum-uptime.js';
 import { EjectionState } from '../../../sidecar/core/outlier/ejection.js';
@@ -188,6 +189,60 @@ describe('Scenario: a replica whose model has died of late', () => {
     assert.ok(loop.calls > before);
     assert.deepEqual(mesh.failures(from), {});
     mesh.close();
+  });
+
+  describe('and was ejected for its faults:', () => {
+    /** Its process answers as a language-model engine does whose core has died. */
+    const ejected = (): readonly [Mesh, ShortLived, Endpoint] => {
+      const mesh = begin({ balance: 'round-robin', ejection: { baseMs: 30_000 } });
+      const { model } = mesh.replicas[0]!;
+      const { answer } = model;
+      model.answer = (stream) => stream.fail(13);
+      const loop = new ShortLived(mesh);
+      mesh.load(1_000);
+      model.answer = answer;
+      const endpoint = mesh.endpoint(0);
+      assert.deepEqual([endpoint.ejection.state, endpoint.ejection.isDown], [EjectionState.ejected, false]);
+      return [mesh, loop, endpoint];
+    };
+
+    it('a new process need not wait for the end of the ejection: a call probes it once it has stayed up', () => {
+      const [mesh, loop, endpoint] = ejected();
+      loop.dies();
+      mesh.load(AWAY_MS);
+      loop.isBack();
+      mesh.load(500);
+      assert.equal(endpoint.ejection.state, EjectionState.ejected);
+      loop.staysUp();
+      mesh.load(500);
+      assert.equal(endpoint.ejection.state, EjectionState.admitted);
+      mesh.close();
+    });
+
+    it('a model that has loaded anew, too', () => {
+      const [mesh, , endpoint] = ejected();
+      const { instance } = mesh.replicas[0]!.side;
+      instance.setState({ kind: 'starting' });
+      mesh.load(AWAY_MS);
+      instance.setState({ kind: 'ready' });
+      mesh.load(500);
+      assert.equal(endpoint.ejection.state, EjectionState.admitted);
+      mesh.close();
+    });
+
+    it('the same process waits for it, and so does one whose probe fails', () => {
+      const [mesh, , endpoint] = ejected();
+      mesh.load(5_000);
+      assert.equal(endpoint.ejection.state, EjectionState.ejected);
+      const { side, model } = mesh.replicas[0]!;
+      model.answer = (stream) => stream.fail(13);
+      side.instance.setState({ kind: 'starting' });
+      mesh.load(AWAY_MS);
+      side.instance.setState({ kind: 'ready' });
+      mesh.load(5_000);
+      assert.deepEqual([endpoint.ejection.state, endpoint.ejection.failedProbes], [EjectionState.ejected, 1]);
+      mesh.close();
+    });
   });
 
   it('says nothing where another model behind the same sidecar is ready and has not died', () => {

@@ -1,0 +1,58 @@
+/** The command line of the engine drill. */
+
+import { HelpRequested, parseCommandLine, readOnly, UsageError } from '../../kit/process/command-line.js';
+import type { Engine } from './mesh-file.js';
+import { FAULTS, type Fault } from './rounds.js';
+
+/** Kinds of rounds: the faults, and what clients do. */
+export const ROUNDS = [...FAULTS, 'aborted', 'cancelled'] as const;
+export type Round = (typeof ROUNDS)[number];
+
+const USAGE = `usage: npm run engines -- [options]     engines fail in the middle of answers; what their clients notice
+
+Two engines run under \`outrider up\`. Each fault strikes one of them while both make answers. The answers are compared with
+those of an undisturbed run. The first run installs vLLM for the CPU into .cache/ (3 GB, some minutes).
+
+  --fake         fake engines (services/engine) in place of vLLM: no Python, some four minutes
+  --kills N      how often the front is killed, and the core (default 2)
+  --stops N      how often the front is stopped, and the core frozen (default 1)
+  --only NAME,…  only these rounds: ${ROUNDS.join(', ')}
+  -h, --help     this text
+
+Exit codes: 0 every client got every token once, or help; 1 not so; 2 the command line was wrong, or vLLM cannot be installed.`;
+
+/** What the command line asks for. */
+export interface DrillOptions {
+  readonly engine: Engine;
+  /** By fault. */
+  readonly times: Readonly<Record<Fault, number>>;
+  readonly rounds: readonly Round[];
+}
+
+/** @throws HelpRequested, UsageError */
+export function readOptions(args: readonly string[]): DrillOptions {
+  const { values, positionals } = parseCommandLine(args, {
+    fake: { type: 'boolean', default: false },
+    kills: { type: 'string', default: '2' },
+    stops: { type: 'string', default: '1' },
+    only: { type: 'string' },
+    help: { type: 'boolean', short: 'h', default: false },
+  });
+  if (values.help) throw new HelpRequested(USAGE);
+  if (positionals.length > 0)
+    throw new UsageError(`found ${positionals[0]}; expected options only\n${USAGE}`);
+  const kills = countOf('--kills', values.kills);
+  const stops = countOf('--stops', values.stops);
+  const only = readOnly(values.only, ROUNDS);
+  return {
+    engine: values.fake ? 'fake' : 'vllm',
+    times: { 'front-killed': kills, 'core-killed': kills, 'front-stopped': stops, 'core-frozen': stops },
+    rounds: ROUNDS.filter((round) => only.size === 0 || only.has(round)),
+  };
+}
+
+function countOf(name: string, text: string): number {
+  if (!/^\d{1,4}$/.test(text))
+    throw new UsageError(`${name}: found ${text}; expected a whole number from 0 to 9999`);
+  return Number(text);
+}
