@@ -1,52 +1,17 @@
-import type { EndpointConfig, UpstreamConfig } from '../../config/model.js';
+import type { DnsConfig, EndpointConfig, UpstreamConfig } from '../../config/model.js';
 import type { Metric } from '../../telemetry/metric.js';
 import { metricsOver } from '../../telemetry/metric-rows.js';
 import type { DnsReport } from '../../telemetry/reports.js';
-import {
-  type Discovery,
-  type DiscoverySubscription,
-  MAIN_CLUSTER,
-  type UpstreamSnapshot,
-} from '../snapshot.js';
+import { WatchedSource } from '../watched-source.js';
 import { type NameDeps, NameWatcher } from './name-watcher.js';
 
 /**
  * Endpoints by DNS: the addresses of a name, each of them an endpoint, as with Envoy's STRICT_DNS and gRPC's `dns:` names. A
  * headless service of Kubernetes has such a name.
  */
-export class DnsDiscovery implements Discovery {
-  private readonly watchers = new Map<string, NameWatcher>();
-
-  constructor(private readonly deps: NameDeps) {}
-
-  /** Of an upstream without `dns` nothing is followed. */
-  watchUpstream(
-    config: UpstreamConfig,
-    onSnapshot: (snapshot: UpstreamSnapshot) => void,
-  ): DiscoverySubscription {
-    const { name, dns } = config;
-    if (dns === undefined) return { update: () => {}, doubt: () => {}, close: () => {} };
-    const watcher = new NameWatcher(name, dns, this.deps, (endpoints) => onSnapshot(snapshotOf(endpoints)));
-    this.watchers.set(name, watcher);
-    return {
-      update: (next) => next.dns && watcher.update(next.dns),
-      doubt: () => watcher.doubt(),
-      hurry: () => watcher.hurry(),
-      close: () => {
-        watcher.close();
-        if (this.watchers.get(name) === watcher) this.watchers.delete(name);
-      },
-    };
-  }
-
-  /** Why there are no endpoints of this upstream, or perhaps old ones; undefined: nothing is wrong. */
-  problemOf(upstream: string): string | undefined {
-    return this.watchers.get(upstream)?.report().problem;
-  }
-
-  /** One for each upstream with `dns`. */
-  reports(): readonly DnsReport[] {
-    return [...this.watchers.values()].map((watcher) => watcher.report());
+export class DnsDiscovery extends WatchedSource<DnsConfig, DnsReport> {
+  constructor(private readonly deps: NameDeps) {
+    super();
   }
 
   /** Empty where no upstream is found by DNS. */
@@ -65,12 +30,16 @@ export class DnsDiscovery implements Discovery {
       each.metric('outrider_dns_kept_addresses', ({ kept }) => kept),
     ];
   }
-}
 
-/** DNS knows no traffic rules: one cluster, to which every call goes. */
-function snapshotOf(endpoints: readonly EndpointConfig[]): UpstreamSnapshot {
-  return {
-    routes: [{ split: [{ weight: 1, cluster: MAIN_CLUSTER }] }],
-    clusters: new Map([[MAIN_CLUSTER, { endpoints }]]),
-  };
+  protected override settingsOf({ dns }: UpstreamConfig): DnsConfig | undefined {
+    return dns;
+  }
+
+  protected override watch(
+    upstream: string,
+    settings: DnsConfig,
+    onEndpoints: (endpoints: readonly EndpointConfig[]) => void,
+  ): NameWatcher {
+    return new NameWatcher(upstream, settings, this.deps, onEndpoints);
+  }
 }
