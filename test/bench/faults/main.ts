@@ -4,8 +4,8 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import { WELL } from '../../../sidecar/cli/chaos/protocol/behaviour.js';
 import { Model } from '../../drills/faults/model.js';
-import { WELL } from '../../drills/faults/model-protocol.js';
 import { AskedProcess } from '../../kit/process/asked-process.js';
 import { type BenchOptions, chosen } from '../options.js';
 import { describeMachine } from '../relay/machine.js';
@@ -134,7 +134,7 @@ async function measure({ models, load, times }: World, { row, seed }: Run, { cli
   await Promise.all(victims.map(heal));
   const calls = await load.ask<Calls>('calls');
   const used = models.slice(0, row.replicas);
-  const runs = used.map((model) => model.events('ran', beganMs).map(({ atMs }) => atMs - beganMs));
+  const runs = used.map((model) => model.runs(beganMs).map(({ startMs }) => startMs - beganMs));
   return figuresOf(row, times, { calls, runs });
 }
 

@@ -3,7 +3,7 @@
  * subject. Every replica does four calls at once, 20 ms each, and lines up more inside itself.
  */
 
-import { type Behaviour, fails } from '../../drills/faults/model-protocol.js';
+import { type Behaviour, fails } from '../../../sidecar/cli/chaos/protocol/behaviour.js';
 
 export const SERVICE_MS = 20;
 export const PLACES = 4;
@@ -54,7 +54,7 @@ export const ROWS: readonly FaultRow[] = [
   row('late-errors', 'one of 3 fails, status in trailers', { ...ONE_OF_3, fault: fails('trailers') }),
   row('half', 'one of 3 fails every second call, status in headers', {
     ...ONE_OF_3,
-    fault: fails('trailers-only', 14, 0.5),
+    fault: fails('trailers-only', { share: 0.5 }),
   }),
   row('pair', 'one of 2 fails, status in headers', { ...TWO, ...ONE_LEFT, fault: fails('trailers-only') }),
   row('overload-2', 'twice what 2 can serve', { ...TWO, ...NO_VICTIM, faultPerSecond: 2 * 2 * CAPACITY }),
@@ -66,7 +66,7 @@ export const ROWS: readonly FaultRow[] = [
   row('flapping', 'one of 3 fails and answers in turn, 0.5 s each', {
     ...THREE,
     ...ONE_STAYS,
-    fault: { does: 'flap', everyMs: 500, form: 'trailers-only' },
+    fault: fails('trailers-only', { turnMs: 500 }),
   }),
   row('all-fail', 'all fail, and then none', { ...THREE, ...ALL_STAY, fault: fails('trailers-only') }),
 ];

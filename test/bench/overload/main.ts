@@ -113,7 +113,7 @@ async function measure(
   const before = await phase({ forMs: times.easyMs, perSecond: EASY * perSecond });
   const fromMs = performance.now();
   const overload = await phase({ forMs: times.overloadMs, perSecond: OVERLOAD * perSecond });
-  const [ran, lost] = [model.events('ran', fromMs), model.events('cancelled', fromMs)];
+  const [ran, lost] = [model.runs(fromMs), model.cancelled(fromMs)];
   const concurrency = await sidecar.metric('outrider_queue_concurrency');
   const after = await phase({ forMs: times.afterMs, perSecond: EASY * perSecond });
   const runs = { runs: ran.length, unanswered: lost.length };

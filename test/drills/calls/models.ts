@@ -198,9 +198,7 @@ const modelOnSome = drillRow({
 
 /** Runs of a model at each replica. */
 function sharesOf(mesh: Drill['mesh'], model: string, fromMs: number): readonly number[] {
-  return mesh.models.map(
-    (each) => each.events('ran', fromMs).filter(({ id }) => id.startsWith(model)).length,
-  );
+  return mesh.models.map((each) => each.runs(fromMs).filter(({ callId }) => callId.startsWith(model)).length);
 }
 
 /** A replica that has the model gets a twentieth of its calls or more, as it may have others too, one that has not gets none; undefined: either. */

@@ -1,10 +1,10 @@
 /** Streams whose replica is slow in its first message, or dies before it, or after it. */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import { fails } from '../../../sidecar/cli/chaos/protocol/behaviour.js';
 import { type DecisionRow, type DrillSpec, drillRow, percentOf } from '../decisions/drill.js';
 import { sumOf } from '../decisions/mesh.js';
 import type { LoadOptions } from '../faults/load.js';
-import { fails } from '../faults/model-protocol.js';
 import { TELL, type Telling, tell } from '../faults/token-stream.js';
 
 const STREAM = { methods: [TELL.path], kind: 'streaming', idempotent: true, retry: { attempts: 2 } } as const;

@@ -1,8 +1,8 @@
 /** Hedging, fallback and health checks: what helps a call beside retries. */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import { fails, WELL } from '../../../sidecar/cli/chaos/protocol/behaviour.js';
 import type { SentCall } from '../faults/load.js';
-import { fails, WELL } from '../faults/model-protocol.js';
 import { measure } from '../faults/times.js';
 import { type DecisionRow, drillRow, percentOf } from './drill.js';
 import { IMPATIENT, RETRIED, STAND_IN, sinceNow } from './mesh.js';
@@ -20,7 +20,7 @@ const hedge = drillRow({
   plan: { serviceMs: SERVICE_MS, upstream: { routes: [HEDGED] } },
   work: async ({ trial, mesh, load }) => {
     await delay(trial.pick(1_000, 3_000));
-    await mesh.behave({ does: 'lag', every: 40, factor: 10 });
+    await mesh.behave({ does: 'slow', factor: 10, every: 40 });
     const sent = await sinceNow(() => mesh.caller.metric('outrider_hedges_total'));
     const won = await sinceNow(() => mesh.caller.metric('outrider_hedges_won_total'));
     const fromMs = performance.now();

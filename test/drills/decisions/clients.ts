@@ -44,9 +44,9 @@ const clientDies = drillRow({
     const client = await AskedProcess.start(new URL('client-process.js', import.meta.url), { args });
     const fromMs = performance.now();
     client.signal('SIGKILL');
-    const cancelled = () => mesh.models.flatMap((model) => model.events('cancelled', fromMs));
+    const cancelled = () => mesh.models.flatMap((model) => model.cancelled(fromMs));
     await measure(() => cancelled().length >= STREAMS, 3_000, fromMs);
-    const last = Math.max(...cancelled().map(({ atMs }) => atMs - fromMs));
+    const last = Math.max(...cancelled().map((atMs) => atMs - fromMs));
     const isAll = cancelled().length === STREAMS;
     trial.within('the models see every stream cancelled', 200, isAll ? last : undefined);
     load.pause();

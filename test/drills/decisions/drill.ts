@@ -74,6 +74,6 @@ export const ONCE_LOAD: Partial<LoadOptions> = {
 /** Ids that more than one run was for. */
 export function repeated(mesh: DecisionMesh): string[] {
   const seen = new Set<string>();
-  const ids = mesh.models.flatMap((model) => model.events('ran').map(({ id }) => id));
+  const ids = mesh.models.flatMap((model) => model.runs().map(({ callId }) => callId));
   return ids.filter((id) => id.startsWith('once-') && (seen.has(id) || !seen.add(id)));
 }

@@ -32,12 +32,12 @@ const memory: DecisionRow = {
         const critical = await sinceNow(entered);
         const easyMs = await fill(0.8);
         trial.expectAvailable(await load.during(easyMs, trial.pick(1_000, 4_000)), 100);
-        const runs = model.events('ran', easyMs).length;
+        const runs = model.runs(easyMs).length;
         trial.expect(`at 80 % it goes on working (${round})`, runs > 20, `${runs} runs`);
         const fullMs = await fill(0.95);
         const calls = await load.during(fullMs, trial.pick(2_000, 5_000));
         trial.expectAvailable(calls, 99.9);
-        const left = model.events('ran', fullMs + 500, fullMs + 1_500).length;
+        const left = model.runs(fullMs + 500, fullMs + 1_500).length;
         trial.none('at 95 % it refuses what is new, and others serve it', left, 'runs');
         const hits = await critical();
         trial.expect('and says so', hits > 0, `${hits} times`);

@@ -15,7 +15,7 @@ import { SidecarBench, type SidecarFile, type SidecarProcess } from '../../kit/p
 import { seeded } from '../../kit/time/seeded-random.js';
 import { Load, type LoadOptions } from '../faults/load.js';
 import { Model } from '../faults/model.js';
-import { type Behaviour, SINGLE_MS } from '../faults/model-protocol.js';
+import { type ModelBehaviour, SINGLE_MS } from '../faults/model-protocol.js';
 import { measure } from '../faults/times.js';
 
 export const INFER = '/inference.GRPCInferenceService/ModelInfer';
@@ -117,7 +117,7 @@ export class DecisionMesh {
   }
 
   /** Tells every model. */
-  async behave(behaviour: Behaviour): Promise<void> {
+  async behave(behaviour: ModelBehaviour): Promise<void> {
     await Promise.all(this.models.map((model) => model.behave(behaviour)));
   }
 
@@ -207,7 +207,7 @@ export class DecisionMesh {
 
   /** Runs of each model in a stretch of time. */
   shares(fromMs: number, toMs = Number.POSITIVE_INFINITY): readonly number[] {
-    return this.models.map((model) => model.events('ran', fromMs, toMs).length);
+    return this.models.map((model) => model.runs(fromMs, toMs).length);
   }
 
   /** Runs of all models in a stretch of time. */

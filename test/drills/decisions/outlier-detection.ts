@@ -2,8 +2,8 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ModelInferResponse } from '../../../proto/messages.js';
+import { fails } from '../../../sidecar/cli/chaos/protocol/behaviour.js';
 import { REQUEST, summarize } from '../faults/load.js';
-import { fails } from '../faults/model-protocol.js';
 import { measure } from '../faults/times.js';
 import { type DecisionRow, drillRow, percentOf } from './drill.js';
 import { IMPATIENT, sinceNow, targetOf } from './mesh.js';
@@ -17,8 +17,8 @@ const clientErrors = drillRow({
   work: async ({ trial, mesh, load }) => {
     const detections = await mesh.detections();
     const [fromMs, before] = [performance.now(), load.sent];
-    await mesh.models[0]!.behave(fails('trailers-only', INVALID_ARGUMENT));
-    await mesh.models[1]!.behave(fails('trailers', NOT_FOUND));
+    await mesh.models[0]!.behave(fails('trailers-only', { code: INVALID_ARGUMENT }));
+    await mesh.models[1]!.behave(fails('trailers', { code: NOT_FOUND }));
     const calls = await load.during(fromMs, trial.pick(1_000, 10_000));
     // The load goes on: runs and calls are counted at one instant.
     const [all, asked] = [mesh.runs(fromMs), load.sent - before];
@@ -35,8 +35,8 @@ const flapping = drillRow({
   work: async ({ trial, mesh, load }) => {
     const forMs = trial.pick(3_000, 60_000);
     const fromMs = performance.now();
-    const everyMs = trial.pick(500, 2_000);
-    await mesh.models[0]!.behave({ does: 'flap', everyMs, form: 'trailers' });
+    const turnMs = trial.pick(500, 2_000);
+    await mesh.models[0]!.behave(fails('trailers', { turnMs }));
     trial.expectAvailable(await load.during(fromMs, forMs), 99);
     const ejections = await mesh.ejections();
     trial.expect('it is ejected at most five times', ejections <= 5, `${ejections} ejections`);

@@ -1,8 +1,8 @@
 /** More calls than the models can serve, all at once, over and over again, or for longer than memory lasts. */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import { fails } from '../../../sidecar/cli/chaos/protocol/behaviour.js';
 import { summarize } from '../faults/load.js';
-import { fails } from '../faults/model-protocol.js';
 import { failuresOf, type Trial } from '../faults/row.js';
 import { type DecisionRow, drill, drillRow, percentOf, recoveryMs } from './drill.js';
 import { DecisionMesh, INFER, RETRIED, sumOf } from './mesh.js';
@@ -86,7 +86,7 @@ const inVain = drillRow({
     trial.figure('served', `${served} of ${calls.length}`);
     trial.expect('goodput is at least 90 % of the capacity', goodput >= 0.9, percentOf(goodput, 1));
     const runs = mesh.runs(fromMs, endMs);
-    const vain = sumOf(mesh.models.map((model) => model.events('cancelled', fromMs, endMs).length));
+    const vain = sumOf(mesh.models.map((model) => model.cancelled(fromMs, endMs).length));
     const promise = 'fewer than 5 % of the runs are for callers that have gone';
     trial.expect(promise, vain < 0.05 * runs, `${vain} of ${runs}`);
     trial.figure('ejections', `${await mesh.ejections()}`);

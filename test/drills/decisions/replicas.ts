@@ -1,9 +1,14 @@
 /** Replicas that die, hang, are slow or fail. */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import {
+  type FailureForm,
+  fails,
+  POISON_PREFIX,
+  WELL,
+} from '../../../sidecar/cli/chaos/protocol/behaviour.js';
 import type { EndpointReport } from '../../../sidecar/telemetry/reports.js';
 import { REQUEST, summarize } from '../faults/load.js';
-import { type Form, fails, POISON, WELL } from '../faults/model-protocol.js';
 import { measure, seconds } from '../faults/times.js';
 import {
   type DecisionRow,
@@ -103,7 +108,7 @@ const slow = row({
   },
 });
 
-function burst(name: string, form: Form, fault: string): DecisionRow {
+function burst(name: string, form: FailureForm, fault: string): DecisionRow {
   return row({
     name,
     fault,
@@ -169,12 +174,13 @@ const poison = row({
   fault: 'one request kills every model that works on it',
   load: {
     request: (n) => {
-      const id = isDue ? POISON : `call-${n}`;
+      const id = isDue ? `${POISON_PREFIX}${n}` : `call-${n}`;
       isDue = false;
       return { ...REQUEST, id };
     },
   },
   work: async ({ trial, mesh, load }) => {
+    await mesh.behave({ does: 'choke' });
     const fromMs = performance.now();
     isDue = true;
     const calls = await load.during(fromMs, trial.pick(2_000, 10_000));

@@ -2,22 +2,19 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ExecutionRecord } from '../../../sidecar/cli/chaos/history/record.js';
+import { readExecutions } from '../../../sidecar/cli/chaos/models/execution-log.js';
+import { machineNow } from '../../../sidecar/cli/chaos/protocol/run-clock.js';
 import { AskedProcess } from '../../kit/process/asked-process.js';
 import { freePort } from '../../kit/process/free-port.js';
 import { Scratch } from '../../kit/process/outrider.js';
-import {
-  type Behaviour,
-  type EventKind,
-  type ModelEvent,
-  type ModelPlan,
-  untilSingle,
-} from './model-protocol.js';
+import { type ModelBehaviour, type ModelPlan, untilSingle } from './model-protocol.js';
 import { measure } from './times.js';
 
 /** A model process of a drill. */
 export class Model {
   private constructor(
-    public process: AskedProcess<Behaviour, number>,
+    public process: AskedProcess<ModelBehaviour, number>,
     private readonly plan: ModelPlan,
   ) {}
 
@@ -38,7 +35,7 @@ export class Model {
   }
 
   /** Resolves when it does. */
-  behave(behaviour: Behaviour): Promise<void> {
+  behave(behaviour: ModelBehaviour): Promise<void> {
     return this.process.ask(behaviour);
   }
 
@@ -58,26 +55,35 @@ export class Model {
    * Undefined when that does not happen before `toMs`.
    */
   untilSingleRuns(fromMs: number, toMs: number): number | undefined {
-    const runs = this.events('ran', fromMs, toMs).map(({ atMs }) => atMs);
-    return untilSingle(runs, fromMs, toMs);
+    const starts = this.runs(fromMs, toMs).map(({ startMs }) => startMs);
+    return untilSingle(starts, fromMs, toMs);
   }
 
   /** Time until it has begun with so many calls; undefined when it does not within the limit. */
   untilRuns(fromMs: number, limitMs: number, count = 21): Promise<number | undefined> {
-    return measure(() => this.events('ran', fromMs).length >= count, limitMs, fromMs);
+    return measure(() => this.runs(fromMs).length >= count, limitMs, fromMs);
   }
 
-  /** What it wrote down in a stretch of time; `performance.now()`. Also of processes that were killed. */
-  events(kind: EventKind, fromMs = Number.NEGATIVE_INFINITY, toMs = Number.POSITIVE_INFINITY): ModelEvent[] {
-    const lines = readFileSync(this.plan.log, 'utf8').split('\n').slice(0, -1);
-    const events = lines.map((line): ModelEvent => {
-      const [at, what, ...id] = line.split(' ');
-      return { atMs: Number(at) - performance.timeOrigin, kind: what as EventKind, id: id.join(' ') };
-    });
-    return events.filter((event) => event.kind === kind && event.atMs >= fromMs && event.atMs <= toMs);
+  /** Its runs that began in a stretch of time; times are of `performance.now()`. Also of processes that were killed. */
+  runs(fromMs = Number.NEGATIVE_INFINITY, toMs = Number.POSITIVE_INFINITY): readonly ExecutionRecord[] {
+    return this.executions().filter(({ startMs }) => startMs >= fromMs && startMs <= toMs);
+  }
+
+  /** When runs were over whose caller had gone, in a stretch of time. */
+  cancelled(fromMs: number, toMs = Number.POSITIVE_INFINITY): readonly number[] {
+    const times = this.executions().flatMap(({ cancelledMs }) => cancelledMs ?? []);
+    return times.filter((atMs) => atMs >= fromMs && atMs <= toMs);
+  }
+
+  private executions(): readonly ExecutionRecord[] {
+    return readExecutions(
+      readFileSync(this.plan.log, 'utf8'),
+      this.address,
+      machineNow() - performance.now(),
+    );
   }
 }
 
-function launch(plan: ModelPlan): Promise<AskedProcess<Behaviour, number>> {
+function launch(plan: ModelPlan): Promise<AskedProcess<ModelBehaviour, number>> {
   return AskedProcess.start(new URL('model-process.js', import.meta.url), { args: [JSON.stringify(plan)] });
 }

@@ -1,10 +1,11 @@
 /** Two replicas behind sidecars and a caller's sidecar before them, all with traces: what the tests of collectors share. */
 import type { Client } from '@grpc/grpc-js';
+import { fails, WELL } from '../../../sidecar/cli/chaos/protocol/behaviour.js';
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
 import { SidecarBench, type SidecarProcess } from '../../kit/process/sidecars.js';
 import { callUnary, clientOf } from './call.js';
 import { Model } from './model.js';
-import { fails, ONCE, WELL } from './model-protocol.js';
+import { ONCE } from './model-protocol.js';
 
 /** The first replica fails every call, until told otherwise; the second answers. */
 export class TracedMesh {

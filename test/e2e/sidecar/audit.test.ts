@@ -81,7 +81,7 @@ describe('The audit log of a sidecar', function () {
   const verify = (...args: readonly string[]) => outrider(['audit', 'verify', ...args]);
 
   it('has what the sidecars decided under load, signed with their keys, and Consul has its end', async () => {
-    await models[1]!.behave({ does: 'fail', code: 14, form: 'trailers-only', ratio: 1 });
+    await models[1]!.behave({ does: 'fail', code: 14, form: 'trailers-only' });
     await until('one is ejected', () => kinds('app').includes('endpoint-ejected'), 20_000);
     const path = '/faults?upstream=models&delay=1ms&ratio=0.01&for=1s';
     const { status, text } = await httpAsk(app.address('admin'), { path, method: 'POST' });

@@ -90,7 +90,7 @@ describe('Two datacenters, joined over the WAN', function () {
     byResolver = await load('vision');
     calls = () => {
       const fromMs = performance.now() - 1_000;
-      return { here: here.events('ran', fromMs).length, there: away.events('ran', fromMs).length };
+      return { here: here.runs(fromMs).length, there: away.runs(fromMs).length };
     };
   });
 

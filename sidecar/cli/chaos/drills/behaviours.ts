@@ -1,16 +1,26 @@
-/** Drills in which one replica is told to behave badly for a while. */
+/** Drills in which one replica, or every replica, is told to behave badly for a while. */
 
-import { status } from '@grpc/grpc-js';
-import { type Behaviour, WELL } from '../protocol/behaviour.js';
+import { REPLICAS } from '../arms/arm.js';
+import type { ControlServer } from '../control-server.js';
+import { type Behaviour, fails, WELL } from '../protocol/behaviour.js';
 import type { Drill } from './drill.js';
 
-/** The victim behaves so while the fault lasts, and well after it. */
-function behaviourDrill(about: Omit<Drill, 'begin' | 'end'>, behaviour: Behaviour): Drill {
-  return {
-    ...about,
-    begin: ({ control, victim }) => control.behave(victim, behaviour),
-    end: ({ control, victim }) => control.behave(victim, WELL),
-  };
+/** Every replica behaves so from now on. */
+export async function behaveEverywhere(control: ControlServer, behaviour: Behaviour): Promise<void> {
+  await Promise.all(REPLICAS.map((replica) => control.behave(replica, behaviour)));
+}
+
+/** The victim, or every replica, behaves so while the fault lasts, and well after it. */
+function behaviourDrill(
+  about: Omit<Drill, 'begin' | 'end'>,
+  behaviour: Behaviour,
+  whose: 'victim' | 'all' = 'victim',
+): Drill {
+  const tell = (what: Behaviour): Drill['begin'] =>
+    whose === 'all'
+      ? ({ control }) => behaveEverywhere(control, what)
+      : ({ control, victim }) => control.behave(victim, what);
+  return { ...about, begin: tell(behaviour), end: tell(WELL) };
 }
 
 /**
@@ -24,7 +34,7 @@ export const errorBurst = behaviourDrill(
     does: 'One replica of three answers every call with UNAVAILABLE at once, for 4.5 s.',
     set: 'standard',
   },
-  { does: 'fail', code: status.UNAVAILABLE, form: 'early' },
+  fails('at-once'),
 );
 
 /** A proxy that takes the status from headers has passed the call on as a good one when the failure comes. */
@@ -35,7 +45,7 @@ export const lateErrors = behaviourDrill(
     does: 'One replica of three sends headers, works as long as usual and then ends every call with UNAVAILABLE in trailers, for 4.5 s.',
     set: 'full',
   },
-  { does: 'fail', code: status.UNAVAILABLE, form: 'late' },
+  fails('trailers'),
 );
 
 /** Throttled, swapping or with a busy neighbour: nothing fails, and everything waits. */
@@ -103,4 +113,55 @@ export const memoryHog = behaviourDrill(
     set: 'full',
   },
   { does: 'hoard', mbPerSecond: 64, mostMb: 256 },
+);
+
+/**
+ * Well whenever it is looked at, and broken whenever it is used: each recovery invites calls for the next failure, unless an
+ * ejection lasts longer each time.
+ */
+export const flapping = behaviourDrill(
+  {
+    name: 'flapping',
+    title: 'One replica fails and recovers in turn',
+    does: 'One replica of three fails every call for 0.5 s and answers for 0.5 s, in turn, for 6 s.',
+    set: 'full',
+    times: { faultMs: 6_000 },
+  },
+  fails('at-once', { turnMs: 500 }),
+);
+
+/**
+ * Nothing can be saved while it lasts; what counts is that nothing holds it up afterwards: neither ejections of all replicas nor
+ * retries that go on.
+ */
+export const allFail = behaviourDrill(
+  {
+    name: 'all-fail',
+    title: 'Every replica fails, and then none',
+    does: 'All three replicas answer every call with UNAVAILABLE, for 2 s.',
+    set: 'full',
+    times: { faultMs: 2_000, healedMs: 6_000 },
+  },
+  fails('at-once'),
+  'all',
+);
+
+/**
+ * Nothing is wrong, and it looks as if: a model that thinks for long, well within its deadline, answers nothing meanwhile. What ends
+ * such runs, restarts such a process or takes such an endpoint out does harm, and its figures show it.
+ */
+export const longRun = behaviourDrill(
+  {
+    name: 'long-run',
+    title: 'Runs take many seconds, as they may',
+    does: 'Every job takes 6 s in the place of 0.4 s, at all three replicas and under a deadline of 15 s, for 6 s: nothing is to be done about it.',
+    set: 'full',
+    isHarmless: true,
+    // Four jobs at each replica at a time: half of what it does at once.
+    rates: { digits: 60, long: 2, stream: 3 },
+    deadlines: { long: 15_000 },
+    times: { faultMs: 6_000, healedMs: 6_000 },
+  },
+  { does: 'labour', ms: 6_000 },
+  'all',
 );

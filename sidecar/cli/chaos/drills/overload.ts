@@ -5,6 +5,7 @@ import { USUAL_DEADLINES } from '../load/client.js';
 import { USUAL_RATES } from '../load/load.js';
 import { WELL } from '../protocol/behaviour.js';
 import { PLACES } from '../protocol/service.js';
+import { behaveEverywhere } from './behaviours.js';
 import type { Drill } from './drill.js';
 
 /** How long each run of the digits model takes while the fault lasts, ms: 50 calls a second of each replica. */
@@ -21,15 +22,14 @@ function overload(times: number, set: Drill['set']): Drill {
     set,
     rates: BEFORE,
     begin: async ({ control, load }) => {
-      const narrow = { does: 'narrow', places: PLACES, runMs: RUN_MS } as const;
-      await Promise.all(REPLICAS.map((replica) => control.behave(replica, narrow)));
+      await behaveEverywhere(control, { does: 'narrow', places: PLACES, runMs: RUN_MS });
       load.change({ ...BEFORE, digits: times * CAPACITY });
     },
     end: async ({ control, load, sleep }) => {
       load.change(BEFORE);
       // What waits has its deadline before the models are fast again: else the longest queue would win in the moment of healing.
       await sleep(USUAL_DEADLINES.digits);
-      await Promise.all(REPLICAS.map((replica) => control.behave(replica, WELL)));
+      await behaveEverywhere(control, WELL);
     },
   };
 }

@@ -1,5 +1,5 @@
-import { REPLICAS } from '../arms/arm.js';
 import { WELL } from '../protocol/behaviour.js';
+import { behaveEverywhere } from './behaviours.js';
 import type { Drill } from './drill.js';
 
 const CALLS = 6;
@@ -16,12 +16,11 @@ export const poison: Drill = {
   set: 'full',
   times: { faultMs: 500 },
   begin: async ({ control, load, sleep }) => {
-    await Promise.all(REPLICAS.map((replica) => control.behave(replica, { does: 'choke' })));
+    await behaveEverywhere(control, { does: 'choke' });
     for (let i = 0; i < CALLS; i++) {
       load.sendFault('digits', 'poison');
       await sleep(EVERY_MS);
     }
   },
-  end: async ({ control }) =>
-    void (await Promise.all(REPLICAS.map((replica) => control.behave(replica, WELL)))),
+  end: ({ control }) => behaveEverywhere(control, WELL),
 };

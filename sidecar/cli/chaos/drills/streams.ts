@@ -1,5 +1,5 @@
-import { REPLICAS } from '../arms/arm.js';
 import { WELL } from '../protocol/behaviour.js';
+import { behaveEverywhere } from './behaviours.js';
 import type { Drill } from './drill.js';
 import { untilBack } from './rolling-restart.js';
 
@@ -40,13 +40,12 @@ export const streamDiesEarly: Drill = {
   rates: { digits: 30, long: 2, stream: 8 },
   times: { faultMs: 500 },
   begin: async ({ control, victim, sleep }) => {
-    await Promise.all(REPLICAS.map((replica) => control.behave(replica, { does: 'ponder', ms: 350 })));
+    await behaveEverywhere(control, { does: 'ponder', ms: 350 });
     for (let i = 0; i < EARLY_DEATHS; i++) {
       await sleep(BACK_MS);
       const pid = control.signal(victim, 'SIGKILL');
       await untilBack({ control, sleep }, victim, pid);
     }
   },
-  end: async ({ control }) =>
-    void (await Promise.all(REPLICAS.map((replica) => control.behave(replica, WELL)))),
+  end: ({ control }) => behaveEverywhere(control, WELL),
 };

@@ -1,11 +1,20 @@
-import { allFail } from './all-fail.js';
-import { crashLoop, errorBurst, hang, lateErrors, memoryHog, nan, slow, wrongShape } from './behaviours.js';
+import {
+  allFail,
+  crashLoop,
+  errorBurst,
+  flapping,
+  hang,
+  lateErrors,
+  longRun,
+  memoryHog,
+  nan,
+  slow,
+  wrongShape,
+} from './behaviours.js';
 import { corruptModel } from './corrupt-model.js';
 import type { Drill } from './drill.js';
-import { flapping } from './flapping.js';
 import { freeze } from './freeze.js';
 import { kill } from './kill.js';
-import { longRun } from './long-run.js';
 import { badNeighbour } from './machine/bad-neighbour.js';
 import { clockStep } from './machine/clock-step.js';
 import { diskFull } from './machine/disk-full.js';

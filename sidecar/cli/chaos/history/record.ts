@@ -70,6 +70,8 @@ export interface ExecutionRecord {
   readonly startMs: number;
   /** Undefined where the process ended or the call was cancelled first. */
   readonly endMs?: number;
+  /** When the run was over, of a call whose caller had gone by then. */
+  readonly cancelledMs?: number;
   /** True where the caller's side marked the attempt as a probe of an ejected endpoint. */
   readonly isProbe?: true;
 }

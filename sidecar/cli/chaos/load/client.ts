@@ -16,14 +16,8 @@ import {
 } from '@grpc/grpc-js';
 import type { ModelInferResponse, ModelStreamInferResponse } from '../../../../proto/messages.js';
 import type { ClientPlan } from '../arms/arm.js';
-import {
-  inferMethods,
-  JOB,
-  numberIn,
-  POISON_PREFIX,
-  STREAM_MESSAGES,
-  streamRequest,
-} from '../protocol/service.js';
+import { POISON_PREFIX } from '../protocol/behaviour.js';
+import { inferMethods, JOB, numberIn, STREAM_MESSAGES, streamRequest } from '../protocol/service.js';
 import { beginNote, type Noted, noteEnd, noteMetadata, type OpenCall } from './noted-call.js';
 import { classIn, digitsRequest, markedPicture, type Picture } from './pictures.js';
 

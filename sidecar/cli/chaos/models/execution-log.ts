@@ -1,11 +1,10 @@
 /**
  * The log that a model writes of its runs: one line at the begin and one at the end of each, written at once, so that it
- * outlives a process that is killed. `b` or `e`, the machine's monotonic time, the id of the call.
+ * outlives a process that is killed. `b`, `e` or `c`, the machine's monotonic time, the id of the call.
  */
 import { openSync, writeSync } from 'node:fs';
 import type { ExecutionRecord } from '../history/record.js';
 import { machineNow } from '../protocol/run-clock.js';
-import { ID_PREFIX } from '../protocol/service.js';
 
 /**
  * Writes one log. Each line is one `write` of its own: buffered lines would be lost with the process, and with them the proof
@@ -29,10 +28,18 @@ export class ExecutionLog {
     this.write('e', id);
   }
 
-  private write(kind: 'b' | 'e', id: string): void {
-    if (id.startsWith(ID_PREFIX)) writeSync(this.file, `${kind} ${machineNow()} ${id}\n`);
+  /** A run for the call is over whose caller has gone. */
+  cancelled(id: string): void {
+    this.write('c', id);
+  }
+
+  private write(kind: 'b' | 'e' | 'c', id: string): void {
+    writeSync(this.file, `${kind} ${machineNow()} ${id}\n`);
   }
 }
+
+/** An execution that is being read. */
+type OpenExecution = { -readonly [Key in keyof ExecutionRecord]: ExecutionRecord[Key] };
 
 /**
  * The executions in the text of one replica's log. An end belongs to the last begin of the same call that has none.
@@ -40,20 +47,22 @@ export class ExecutionLog {
  * @param zeroMs the machine's time that is 0 in the records.
  */
 export function readExecutions(text: string, replica: string, zeroMs: number): ExecutionRecord[] {
-  const found: { callId: string; replica: string; startMs: number; endMs?: number }[] = [];
-  const open = new Map<string, (typeof found)[number]>();
-  for (const line of text.split('\n')) {
-    const [kind, at, callId] = line.split(' ');
-    if (callId === undefined) continue; // a line that a killed process began
+  const found: OpenExecution[] = [];
+  const open = new Map<string, OpenExecution[]>();
+  // What follows the last line end is empty, or a line that a killed process began.
+  for (const line of text.split('\n').slice(0, -1)) {
+    const [kind, at, ...id] = line.split(' ');
+    const callId = id.join(' ');
     const atMs = Number(at) - zeroMs;
+    const runs = open.get(callId) ?? [];
     if (kind === 'b') {
       const run = { callId, replica, startMs: atMs };
       found.push(run);
-      open.set(callId, run);
+      runs.push(run);
+      open.set(callId, runs);
     } else {
-      const run = open.get(callId);
-      if (run !== undefined) run.endMs = atMs;
-      open.delete(callId);
+      const run = runs.pop();
+      if (run !== undefined) run[kind === 'e' ? 'endMs' : 'cancelledMs'] = atMs;
     }
   }
   return found;

@@ -1,15 +1,28 @@
 /** How a model of a drill behaves, and what it and the command say to each other about it. */
 
+/**
+ * How a call fails. `at-once`: without a run, with the status in the place of headers. `trailers-only`: after the run, in the
+ * place of headers. `trailers`: headers first, then the run, then the status, where a proxy that reads headers misses it.
+ */
+export type FailureForm = 'at-once' | 'trailers-only' | 'trailers';
+
+/** Calls end with a gRPC status. */
+export interface Failure {
+  readonly does: 'fail';
+  readonly code: number;
+  readonly form: FailureForm;
+  /** So many of the calls, from 0 to 1. Absent: all. */
+  readonly share?: number;
+  /** It fails for so long and answers for so long, in turn, ms. Absent: it fails all the time. */
+  readonly turnMs?: number;
+}
+
 /** What a model does with its calls. It is told while it runs, and again at each of its starts. */
 export type Behaviour =
   | { readonly does: 'answer' }
-  /** Each run takes so many times as long. */
-  | { readonly does: 'slow'; readonly factor: number }
-  /**
-   * Every call ends with this gRPC status. `early`: at once, in the place of headers. `late`: headers first, then the time of
-   * the work, then the status in trailers.
-   */
-  | { readonly does: 'fail'; readonly code: number; readonly form: 'early' | 'late' }
+  /** A run takes so many times as long: each, or one in so many. */
+  | { readonly does: 'slow'; readonly factor: number; readonly every?: number }
+  | Failure
   /** Answers are OK, and each number in them is NaN. */
   | { readonly does: 'nan' }
   /** Answers are OK, and have one number less than they should. */
@@ -31,11 +44,22 @@ export type Behaviour =
   /** Crashes (SIGSEGV) in a call with the id of a poison request. */
   | { readonly does: 'choke' };
 
+/** Ids of requests which end models begin so; no record has such an id, so that their runs are in no history. */
+export const POISON_PREFIX = 'poison-';
+
 /** Name of the control socket in the folder of a run: models connect to it. */
 export const CONTROL_SOCKET = 'control.sock';
 
 /** As a model is that nothing is wrong with. */
 export const WELL: Behaviour = { does: 'answer' };
+
+/** Fails calls. UNAVAILABLE unless said. */
+export function fails(
+  form: FailureForm,
+  more: Partial<Pick<Failure, 'code' | 'share' | 'turnMs'>> = {},
+): Failure {
+  return { does: 'fail', code: 14, form, ...more };
+}
 
 /** First line of a model to the command. */
 export interface Hello {

@@ -24,12 +24,6 @@ export const STREAM_MESSAGES = 20;
 /** Runs that a model process does at once; more line up inside it, as in most servers. */
 export const PLACES = 8;
 
-/** Ids of requests which end models begin so; no record has such an id, so that their runs are in no history. */
-export const POISON_PREFIX = 'poison-';
-
-/** Ids of calls of a run begin so; other calls, such as golden probes, are not written down. */
-export const ID_PREFIX = 'call-';
-
 export function streamRequest(id: string): ModelInferRequest {
   return {
     model_name: 'stream',
