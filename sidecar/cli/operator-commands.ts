@@ -148,14 +148,4 @@ export function addOperatorCommands(program: Command, done: (exitCode: number) =
       const { auditVerifyCommand } = await import('./audit/audit-verify.js');
       done(await auditVerifyCommand(files, options));
     });
-  program
-    .command('bench')
-    .description('compare with other proxies, side by side; needs a clone')
-    .argument('[ARGS...]', 'which measurement, and its options')
-    .allowUnknownOption()
-    .helpOption(false)
-    .action(async (args: string[]) => {
-      const { benchCommand } = await import('./bench.js');
-      done(await benchCommand(args));
-    });
 }

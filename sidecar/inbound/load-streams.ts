@@ -27,6 +27,10 @@ const CHANGE_MS = 250;
 const LOOK_MS = 1_000;
 /** Interval of a stream that asks for none, ms (gRFC A51). */
 const DEFAULT_INTERVAL_MS = 30_000;
+/** A caller cannot act on more than ten reports a second. */
+const MIN_INTERVAL_MS = 100;
+/** Of all callers together; one caller may have half of them. As many as there may be connections by default. */
+const MAX_STREAMS = 1_024;
 const MAX_REQUEST_BYTES = 4 * 1024;
 /** In which a request has to be all here: a stream without one keeps the place of another. */
 const REQUEST_MS = 10_000;
@@ -71,10 +75,9 @@ export class LoadStreams {
 
   /** One caller has half of them at most. That there are no more of them says nothing about the load here. */
   private refusal(source: string): LocalReply | null {
-    const { maxStreams } = this.config;
     const own = this.countOf(source);
-    const isShareUsed = own >= Math.ceil(maxStreams / 2);
-    if (this.open.size < maxStreams && !isShareUsed) return null;
+    const isShareUsed = own >= MAX_STREAMS / 2;
+    if (this.open.size < MAX_STREAMS && !isShareUsed) return null;
     this.refused++;
     const detail = isShareUsed
       ? `it has ${own} streams of load reports, the most that one caller may have`
@@ -172,8 +175,7 @@ class LoadStream extends WheelEntry implements StreamOwner {
     if (asked === undefined) return this.unreadable('it is no OrcaLoadReportRequest');
     this.isBegun = true;
     this.request = new ChunkList();
-    const { config } = this.streams;
-    this.intervalMs = Math.max(asked > 0 ? asked : DEFAULT_INTERVAL_MS, config.minIntervalMs);
+    this.intervalMs = Math.max(asked > 0 ? asked : DEFAULT_INTERVAL_MS, MIN_INTERVAL_MS);
     if (this.watches) this.session.isToldLoad = true;
     this.session.connection.sendHeaders(this.stream, HEAD, NO_FIELDS, false);
     this.send(this.streams.deps.context.clock.now());

@@ -87,7 +87,8 @@ export const HELP = {
   outrider_suspicions_not_enforced_total:
     'Seconds in which a suspect kept all of its calls, by reason: observed (foresight.mode), shared (so many are suspect that they share the cause), full (the others refuse calls).',
   outrider_load_streams: 'Open streams of load reports to callers.',
-  outrider_load_streams_refused_total: 'Streams of load reports that were refused because of max_streams.',
+  outrider_load_streams_refused_total:
+    'Streams of load reports that were refused because there were too many.',
   outrider_model_load_report_faults_total:
     'Values in load reports of the local model that were wrong and ignored, by the same reasons.',
 

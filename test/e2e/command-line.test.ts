@@ -23,7 +23,7 @@ describe('command line', function () {
   it('lists its commands when asked, and that is a success', async () => {
     const { code, stdout } = await outrider(['--help']);
     assert.equal(code, 0);
-    for (const command of ['up', 'sidecar', 'serve', 'infer', 'validate', 'status', 'bench'])
+    for (const command of ['up', 'sidecar', 'serve', 'infer', 'validate', 'status'])
       assert.match(stdout, new RegExp(`^ +${command} `, 'm'));
   });
 

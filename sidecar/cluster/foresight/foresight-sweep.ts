@@ -91,7 +91,7 @@ export class ForesightSweep {
     let hasChanged = false;
     for (const endpoint of endpoints) {
       const { value } = endpoint.foresight!.suspicion;
-      const trust = why === undefined && isSuspect(endpoint) ? trustOf(value, this.config!.minShare) : 1;
+      const trust = why === undefined && isSuspect(endpoint) ? trustOf(value) : 1;
       hasChanged = lower(endpoint, trust, target.feelsLoad) || hasChanged;
     }
     if (hasChanged && ejections.members.size > 0) target.onReweighed();

@@ -2,7 +2,7 @@
  * Load reports (ORCA, gRFC A51): what the inbound side tells of the model's load, and what the outbound side asks of its endpoints.
  */
 import { block, option } from './option.js';
-import { duration, durationOrNone, wholeNumber, yesOrNo } from './values.js';
+import { durationOrNone, yesOrNo } from './values.js';
 
 const MINUTE_MS = 60_000;
 
@@ -16,17 +16,8 @@ export const loadReport = option(
     }),
     out_of_band: option(yesOrNo().prefault(true), {
       meaning:
-        '`xds.service.orca.v3.OpenRcaService/StreamCoreMetrics` is answered by the sidecar, for every caller that the intentions allow: a stream of reports at the interval that it asks for. `false`: such calls go to the model.',
+        '`xds.service.orca.v3.OpenRcaService/StreamCoreMetrics` is answered by the sidecar, for every caller that the intentions allow: a stream of reports at the interval that it asks for, 100 ms at least. There may be 1,024 streams, half of them of one caller; one more is refused with RESOURCE_EXHAUSTED (`too-many-streams`). `false`: such calls go to the model.',
       why: 'Callers that know the load wait less; a report a second costs nothing.',
-    }),
-    min_interval: option(duration({ min: 10, max: MINUTE_MS }).prefault('100ms'), {
-      meaning: 'A shorter interval that a caller asks for becomes this one.',
-      why: 'Ten reports a second show more than a caller can act on.',
-    }),
-    max_streams: option(wholeNumber({ min: 1, max: 100_000 }).prefault(1_024), {
-      meaning:
-        'Streams of reports at once, of all callers together. One caller may have half of them. One more is refused with RESOURCE_EXHAUSTED (`too-many-streams`).',
-      why: 'As many as connections by default.',
     }),
   }).prefault({}),
   {

@@ -32,10 +32,10 @@ export function mayLower({
   return isFull ? 'full' : undefined;
 }
 
-/**
- * Share of its calls that a suspect keeps, 0 to 1.
- * @param leastShare what it keeps at the highest suspicion; it never gets less, so that it can show that it is well.
- */
-export function trustOf(suspicion: number, leastShare: number): number {
-  return 1 - Math.min(1, Math.max(0, suspicion)) * (1 - leastShare);
+/** What a suspect keeps at the highest suspicion. It never gets less, so that it can show that it is well. */
+const LEAST_SHARE = 0.2;
+
+/** Share of its calls that a suspect keeps, 0 to 1. */
+export function trustOf(suspicion: number): number {
+  return 1 - Math.min(1, Math.max(0, suspicion)) * (1 - LEAST_SHARE);
 }

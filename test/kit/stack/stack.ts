@@ -115,7 +115,7 @@ export function anInbound(over: InboundOptions = {}): InboundConfig {
     local: addressOf('model'),
     intentions: [{ from: 'app', to: 'digits', action: 'allow' }],
     defaultIntention: 'deny',
-    loadReport: { trailers: false, outOfBand: true, minIntervalMs: 100, maxStreams: 1024 },
+    loadReport: { trailers: false, outOfBand: true },
     reflection: false,
     routes: [aRoute()],
     ...over,

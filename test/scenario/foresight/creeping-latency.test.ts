@@ -10,7 +10,7 @@ import { seeded } from '../../kit/time/seeded-random.js';
 const USUAL_MS = 20;
 /** Of callers: 99 % of the calls of ten seconds. */
 const SLO_MS = 50;
-const ENFORCE: ForesightConfig = { mode: 'enforce', minShare: 0.2 };
+const ENFORCE: ForesightConfig = { mode: 'enforce' };
 const RAMP_S = 200;
 
 /** Replicas of an upstream that has no detector but foresight, under a steady load. */
@@ -93,7 +93,7 @@ describe('Scenario: foresight', () => {
   });
 
   it('leaves it all of its calls with observe, and says what it suspects', () => {
-    const watched = new Watched('round-robin', { mode: 'observe', minShare: 0.2 });
+    const watched = new Watched('round-robin', { mode: 'observe' });
     watched.calls(40);
     watched.slowBy['a'] = 2;
     const { share } = watched.calls(30);

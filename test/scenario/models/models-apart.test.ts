@@ -115,7 +115,7 @@ describe('Scenario: a slow model at one replica, a quick one at the other', () =
       'it is full, and passes calls on',
     );
 
-    const foresight = { mode: 'enforce', minShare: 0.2 } as const;
+    const foresight = { mode: 'enforce' } as const;
     const idle = new OneAtATime({ upstream: { ...BY_MODEL, foresight } });
     const load = (forMs: number) => shareOfB(idle, () => idle.callers({ slow: 1, quick: 1 }, forMs, 100));
     assert.ok(load(40_000) > 0.4, 'it is the home of a model, and never full');

@@ -3,18 +3,13 @@
  */
 import type { CodeOf } from '../../names.js';
 import { block, inCode, option } from '../option.js';
-import { choice, ratio } from '../values.js';
+import { choice } from '../values.js';
 
 const foresightBlock = block({
   mode: option(choice(['observe', 'enforce', 'off']).prefault('observe'), {
     meaning:
-      '`observe`: suspicions are shown, counted and logged. `enforce`: a suspect also gets fewer calls; it is never ejected for that. `off`: nothing is kept.',
+      '`observe`: suspicions are shown, counted and logged. `enforce`: a suspect also gets fewer calls, a fifth of its share at the highest suspicion; it is never ejected for that. `off`: nothing is kept.',
     why: 'What acts on a suspicion has to earn it first, on your own calls.',
-  }),
-  min_share: option(ratio({ min: 0.05, max: 1 }).prefault(0.2), {
-    meaning:
-      'With `enforce`: share of its calls that an endpoint keeps at the highest suspicion; with a lower one it keeps more.',
-    why: 'Calls have to show that it is well again.',
   }),
 });
 
@@ -26,7 +21,7 @@ export const foresight = option(
   inCode(
     foresightBlock.prefault({}),
     (said): Active | undefined => (isActive(said) ? said : undefined),
-    (config) => config ?? { mode: 'off' as const, minShare: 0.2 },
+    (config) => config ?? { mode: 'off' as const },
   ),
   {
     meaning:

@@ -129,7 +129,7 @@ intentions: [{from: app, to: chat, action: allow}]`;
         server: { kind: 'models', dir: '/etc/models', isolation: 'process', instances: 1 },
         replicas: 1,
         queue: { concurrency: 2, fair: true, maxWaiting: 128, maxWaitingBytes: 67_108_864 },
-        loadReport: { trailers: false, outOfBand: true, minIntervalMs: 100, maxStreams: 1_024 },
+        loadReport: { trailers: false, outOfBand: true },
         routes: ['unary', 'auto'],
         tags: [],
         meta: {},

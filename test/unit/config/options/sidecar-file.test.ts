@@ -29,7 +29,7 @@ describe('a sidecar file', () => {
         intentions: [],
         defaultIntention: 'deny',
         queue: { concurrency: 2, fair: true, maxWaiting: 128, maxWaitingBytes: 67_108_864 },
-        loadReport: { trailers: false, outOfBand: true, minIntervalMs: 100, maxStreams: 1_024 },
+        loadReport: { trailers: false, outOfBand: true },
         routes: defaultRoutes('inbound'),
       },
       limits: {
@@ -80,7 +80,7 @@ describe('a sidecar file', () => {
           invalidOutput: { mode: 'off', above: 0.5, minSamples: 5, sampleRatio: 0.05 },
         },
       },
-      foresight: { mode: 'observe', minShare: 0.2 },
+      foresight: { mode: 'observe' },
       pool: {
         maxEndpoints: 128,
         connections: 1,

@@ -122,7 +122,7 @@ describe('what decisions leave unsaid', () => {
   });
 
   it('observes what endpoints are about to do, unless that is off', () => {
-    assert.deepEqual(upstreamOf('foresight: {}').foresight, { mode: 'observe', minShare: 0.2 });
+    assert.deepEqual(upstreamOf('foresight: {}').foresight, { mode: 'observe' });
     assert.equal(upstreamOf('foresight: {mode: off}').foresight, undefined);
   });
 
@@ -310,8 +310,6 @@ describe('contradictions of an upstream', () => {
     .because(/health: found "grpc"; .*; did you mean \{ kind: grpc \}\?/)
     .also('a breaker that lets nothing through', 'breaker: {max_in_flight: 0}')
     .because(/max_in_flight: found 0; expected a whole number from 1 to 1000000, or none/)
-    .also('a share of nothing', 'foresight: {mode: enforce, min_share: 0}')
-    .because(/min_share: found 0; expected a ratio from 0\.05 to 1/)
     .also('foresight that ejects', 'foresight: {mode: eject}')
     .because(/mode: found "eject"; expected one of observe, enforce, off/)
     .also('a mode that is none', 'ejection: {detectors: {latency: {mode: on}}}')
