@@ -16,10 +16,10 @@ export class AccessLogSink {
   private config: AccessLogConfig | undefined;
   private destination: LineDestination | undefined;
   /**
-   * Former destinations that still write their last lines; `written` and `dropped` have the counts
+   * Former destinations that still write their last lines, and their ends; `written` and `dropped` have the counts
    * of closed ones.
    */
-  private readonly closing = new Set<LineDestination>();
+  private readonly closing = new Map<LineDestination, Promise<void>>();
   private written = 0;
   private dropped = 0;
 
@@ -62,7 +62,7 @@ export class AccessLogSink {
   metrics(): Metric[] {
     const { destination, closing } = this;
     if (this.config === undefined && closing.size === 0 && this.written === 0) return [];
-    const all = [...closing, ...(destination === undefined ? [] : [destination])];
+    const all = [...closing.keys(), ...(destination === undefined ? [] : [destination])];
     const sum = (field: 'written' | 'dropped') =>
       one(all.reduce((total, each) => total + each[field], this[field]));
     return [
@@ -71,21 +71,26 @@ export class AccessLogSink {
     ];
   }
 
-  /** Writes buffered lines, as far as the destination takes them quickly. */
+  /** Writes buffered lines, also those of former destinations, as far as they are taken quickly. */
+  async flush(): Promise<void> {
+    await Promise.all([this.destination?.flush(), ...this.closing.values()]);
+  }
+
+  /** The same, and takes no more. */
   async close(): Promise<void> {
     this.recorders.set('log', null);
-    await this.destination?.close();
+    await Promise.all([this.destination?.close(), ...this.closing.values()]);
   }
 
   private retireDestination(): void {
     const { destination } = this;
     if (destination === undefined) return;
     this.destination = undefined;
-    this.closing.add(destination);
-    void destination.close().then(() => {
+    const end = destination.close().then(() => {
       this.closing.delete(destination);
       this.written += destination.written;
       this.dropped += destination.dropped;
     });
+    this.closing.set(destination, end);
   }
 }

@@ -317,6 +317,7 @@ class Sidecar implements RunningSidecar, SidecarParts {
     await new CallDrain(listeners, { service: this.view.service, drainTimeoutMs, timers, clock }).end(
       drained,
     );
+    await this.accessLog.flush();
     if (!this.isHandedOver) await this.consul?.deregister();
   }
 

@@ -32,6 +32,7 @@ export function makeAttempt(
 ): OutboundAttempt {
   const attempt = new OutboundAttempt(call, endpoint, nowMs);
   endpoint.inFlight++;
+  if (call.resumable !== null) attempt.resumedAfter = call.resumable.messages;
   if (call.engineCall !== null) {
     attempt.listenTo(endpoint.ensureSilence(), call.requestBytes);
     if (call.plan.messageTimeoutMs > 0) call.silence = { dueMs: nowMs + SILENCE_CHECK_MS, isLate: false };

@@ -99,6 +99,8 @@ export class Attempt implements StreamOwner, Waiter {
   isHeard = false;
   /** It was begun beside another one. */
   isHedge = false;
+  /** It goes on with a stream of which the caller has so many messages; −1: it begins one. */
+  resumedAfter = -1;
   /** What its endpoint was told is the span above its own, 16 hexadecimal digits; empty: nothing. */
   spanId = '';
   /** The probe number when this is the one call that probes an ejected endpoint. */

@@ -80,6 +80,7 @@ function attemptOf(attempt: EndedAttempt, { startMs, plan }: EndedCall, nowMs: n
     endpoint: label,
     // Where the file or the registry names none, it is the address.
     name: id === label ? undefined : id,
+    resumedAfter: attempt.resumedAfter < 0 ? undefined : attempt.resumedAfter,
     ended: endedName(attempt),
     status: attempt.status < 0 ? undefined : statusName(attempt.status),
     reason: plan.stripsResponse ? undefined : peerReason(attempt),

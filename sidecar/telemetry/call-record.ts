@@ -40,6 +40,10 @@ export interface EndedAttempt {
   spanId: string;
   /** It was begun beside another one. */
   readonly isHedge: boolean;
+  /** It brought no further message in time. */
+  readonly isSilent: boolean;
+  /** It goes on with a stream of which the caller has so many messages; −1: it begins one. */
+  readonly resumedAfter: number;
   readonly startMs: number;
   /** 0: with the call. */
   readonly endedMs: number;

@@ -15,8 +15,9 @@ const ENDED_NAMES = Object.keys(AttemptEnd).map((name) =>
   name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
 );
 
-/** How an attempt ended; `unfinished`: it ended with its call. */
-export function endedName({ ended }: Pick<EndedAttempt, 'ended'>): string {
+/** How an attempt ended; `unfinished`: with its call; `message-timeout`: it was left as no message came. */
+export function endedName({ ended, isSilent }: Pick<EndedAttempt, 'ended' | 'isSilent'>): string {
+  if (isSilent) return 'message-timeout';
   return ended < 0 ? 'unfinished' : ENDED_NAMES[ended]!;
 }
 

@@ -24,6 +24,7 @@ interface TappedAttempt {
   /** Its address, and the name of its instance where it has one. */
   readonly endpoint: string;
   readonly name?: string;
+  readonly resumedAfter?: number;
   readonly ended: string;
   readonly status?: string;
   readonly reason?: string;
@@ -70,8 +71,10 @@ function attemptsText(attempts: readonly TappedAttempt[]): string[] {
   if (attempts.length === 1 && first.status === 'OK')
     return [first.endpoint === 'local' ? '' : placeOf(first)].filter(Boolean);
   return attempts.map((attempt) => {
-    const { ended, status = ended, reason, atMs, ms } = attempt;
-    const how = reason === undefined ? status : `${status}, ${reason}`;
+    const { ended, status = ended, reason, resumedAfter, atMs, ms } = attempt;
+    const how = [status, reason, resumedAfter === undefined ? undefined : `resumed after ${resumedAfter}`]
+      .filter((word) => word !== undefined)
+      .join(', ');
     return `[${placeOf(attempt)} ${how}, ${ms} ms from ${atMs}]`;
   });
 }

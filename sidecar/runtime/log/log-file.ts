@@ -15,8 +15,8 @@ const REST_MS = 1_000;
 const BUSY_MS = 50;
 /** How often it is looked whether the path still leads to the open file. */
 const MOVED_MS = 2_000;
-/** What is still held when the process ends gets this long. */
-const CLOSE_MS = 1_000;
+/** Who waits for what is held waits no longer: the end of a drain, and of the process. */
+const FLUSH_MS = 1_000;
 /** Problems are named once per this, however often they come and go. */
 const NAMED_MS = 60_000;
 const NEWLINE = 10;
@@ -103,17 +103,22 @@ export class LogFile implements LineDestination {
     this.isMoved = true;
   }
 
-  /** Writes what is held, for 1 s at most, and closes the file. */
-  async close(): Promise<void> {
-    if (this.isClosed) return;
-    this.isClosed = true;
+  /** Writes what is held, for 1 s at most; nothing after a failure, as then the file rests. */
+  async flush(): Promise<void> {
     let limit: Timer | undefined;
     const late = new Promise<void>((resolve) => {
-      limit = this.options.timers.after(CLOSE_MS, resolve);
+      limit = this.options.timers.after(FLUSH_MS, resolve);
     });
     if (!this.isPaused) this.pump();
     await Promise.race([this.isPumping ?? Promise.resolve(), late]);
     limit?.cancel();
+  }
+
+  /** Writes what is held, for 1 s at most, and closes the file. */
+  async close(): Promise<void> {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    await this.flush();
     this.timer?.cancel();
     for (const { lines } of this.chunks.splice(0)) this.dropped += lines;
     if (this.torn !== undefined) this.dropped++;

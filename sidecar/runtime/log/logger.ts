@@ -104,6 +104,8 @@ export interface LineDestination extends LogDestination {
   readonly dropped: number;
   /** The file behind it was moved away. */
   reopen(): void;
+  /** Resolves when what was taken so far has been written, or cannot be for now. */
+  flush(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -123,6 +125,8 @@ export class StandardErrorLines implements LineDestination {
   }
 
   reopen(): void {}
+
+  async flush(): Promise<void> {}
 
   async close(): Promise<void> {}
 }

@@ -53,6 +53,25 @@ describe('the access log', () => {
       stack.settle(last(name).fail(status, trailers));
     };
 
+    it('a line says which attempt went on with a stream, after how many messages, and that the one before fell silent', () => {
+      const route = {
+        idempotent: true,
+        retry: aSafeRoute().retry!,
+        resumable: true,
+        messageTimeoutMs: 2_000,
+      };
+      start([aStreamRoute(route)]);
+      stack.settle(app.call());
+      stack.settle(last('a').begin().data(MESSAGE).data(MESSAGE));
+      stack.advance(4_000);
+      const goOn = last('b').begin([['outrider-resumed-from', '2']]);
+      stack.settle(goOn.data(MESSAGE).trailers(0));
+      const [first, second] = only().attempts as readonly Record<string, unknown>[];
+      const { ms: _first, ...silent } = first!;
+      assert.deepEqual(silent, { endpoint: 'a:1', name: 'a', ended: 'message-timeout', atMs: 0 });
+      assert.deepEqual([second!['name'], second!['resumedAfter'], second!['status']], ['b', 2, 'OK']);
+    });
+
     it('a line has caller, method, status, duration and sizes', () => {
       start();
       app.call({ timeout: '2S', metadata: [['traceparent', `00-${TRACE}-b7ad6b7169203331-01`]] });

@@ -45,6 +45,17 @@ describe('a line of outrider tap', () => {
     );
   });
 
+  it('says which attempt went on with a stream, and after how many messages', () => {
+    const attempts = [
+      { endpoint: 'a:1', ended: 'message-timeout', atMs: 0, ms: 900 },
+      { endpoint: 'b:1', resumedAfter: 40, ended: 'trailers', status: 'OK', atMs: 900, ms: 100 },
+    ];
+    assert.match(
+      line({ attempts }),
+      /\[a:1 message-timeout, 900 ms from 0\] {2}\[b:1 OK, resumed after 40, 100 ms from 900\]$/,
+    );
+  });
+
   it('names endpoints as outrider status does, where they have a name', () => {
     const attempt = { name: 'digits-2', endpoint: 'a:1', ended: 'trailers', status: 'OK', atMs: 0, ms: 3 };
     assert.match(line({ attempts: [attempt] }), / {2}digits-2$/);

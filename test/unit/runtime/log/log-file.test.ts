@@ -109,6 +109,36 @@ describe('LogFile', () => {
     assert.deepEqual(counts(), [3, 0]);
   });
 
+  it('a log file writes what it has when it is asked, and takes more', async () => {
+    file.write('one\n');
+    let isDone = false;
+    void file.flush().then(() => {
+      isDone = true;
+    });
+    await settle();
+    assert.deepEqual([disk.content, isDone], ['one\n', true]);
+    await put('two');
+    assert.equal(disk.content, 'one\ntwo\n');
+    await pass(1_000);
+    assert.equal(clock.pending(), 0);
+  });
+
+  it('a log file keeps nobody waiting for longer than a second while the disk hangs', async () => {
+    disk.isStuck = true;
+    file.write('one\n');
+    let isDone = false;
+    void file.flush().then(() => {
+      isDone = true;
+    });
+    await pass(999);
+    assert.equal(isDone, false);
+    await pass(1);
+    assert.equal(isDone, true);
+    disk.release();
+    await settle();
+    assert.deepEqual([disk.content, ...counts()], ['one\n', 1, 0]);
+  });
+
   it('a log file writes at once when much has come', async () => {
     for (let i = 0; i < 700; i++) file.write(`${'x'.repeat(99)}\n`);
     await settle();
