@@ -153,6 +153,7 @@ class Sidecar implements RunningSidecar, SidecarParts {
     if (this.identity === undefined && source !== undefined)
       this.identity = new TlsIdentity(source, this.context);
     this.identity ??= TlsIdentity.fromFiles(this.current, this.context);
+    this.identity ??= TlsIdentity.fromSpire(this.current, this.context);
     this.audit.signBy(() => this.identity?.current);
     this.identity?.onRotated(() => this.outbound.refreshConnections());
     this.identity?.onExpiry(() => this.outbound.expireConnections());

@@ -6,6 +6,8 @@ import type { Address, SidecarConfig } from '../config/model.js';
 import type { Identity, IdentitySource } from '../identity/identity.js';
 import { MappedIds } from '../identity/mapped-ids.js';
 import { FileIdentitySource } from '../identity/sources/file-source.js';
+import { SpireIdentitySource } from '../identity/spire/spire-source.js';
+import { WorkloadSocket } from '../identity/spire/workload-api.js';
 import { verifyPeerSocket } from '../identity/tls/peer-verification.js';
 import { TlsRotation } from '../identity/tls/rotation.js';
 import { serverTlsOptions } from '../identity/tls/tls-options.js';
@@ -21,7 +23,7 @@ import type { ListenerSecurity, MeshIdentity } from './mesh-identity.js';
 /**
  * The sidecar's TLS identity: new outbound connections present the current certificate, the inbound
  * listener verifies its peers, and both follow each rotation. The certificate comes from an
- * `IdentitySource`: files or Consul.
+ * `IdentitySource`: files, a SPIRE agent or Consul.
  */
 export class TlsIdentity implements MeshIdentity {
   private readonly rotation: TlsRotation;
@@ -59,6 +61,23 @@ export class TlsIdentity implements MeshIdentity {
     const ids = identity.ids && new MappedIds(identity.ids);
     const from = { paths: identity, feed: identityFeed, trustDomain, service, ids };
     return new TlsIdentity(new FileIdentitySource({ ...from, clock, timers, onProblem }), context);
+  }
+
+  /** The identity from a SPIRE agent; undefined without `identity.spire` in the configuration. */
+  static fromSpire(config: SidecarConfig, context: AppContext): TlsIdentity | undefined {
+    const { identity, trustDomain, service } = config;
+    if (identity.kind !== 'spire' || identity.spire.kind !== 'unix') return undefined;
+    const { clock, timers, random, logger } = context.deps;
+    const { spire, spireOwner, hint } = identity;
+    const source = new SpireIdentitySource({
+      ...{ api: new WorkloadSocket(spire.path, spireOwner), where: writeAddress(spire) },
+      ...{ trustDomain, service, hint, ids: identity.ids && new MappedIds(identity.ids) },
+      ...{ clock, timers, random },
+      onProblem: (problem) => logger.error({ problem }, 'no new identity from SPIRE'),
+      onRecovery: () =>
+        logger.info({ agent: writeAddress(spire) }, 'the SPIRE agent gives an identity again'),
+    });
+    return new TlsIdentity(source, context);
   }
 
   /**

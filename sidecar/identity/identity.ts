@@ -7,7 +7,12 @@ export interface IdentityParts {
   readonly certChainPem: string;
   readonly keyPem: string;
   readonly rootsPem: string;
+  /** Roots of other trust domains in PEM, by name of the domain; absent: peers of others are refused. */
+  readonly federatedPem?: FederatedRoots | undefined;
 }
+
+/** Roots in PEM by trust domain, in lower case. */
+export type FederatedRoots = ReadonlyMap<string, string>;
 
 /** A certificate with its key and roots, checked as a whole by `assembleIdentity`. */
 export interface Identity extends IdentityParts {
@@ -20,7 +25,7 @@ export interface Identity extends IdentityParts {
   readonly serial: string;
 }
 
-/** Where the identity of a sidecar comes from: certificate files, or Consul's agent. */
+/** Where the identity of a sidecar comes from: certificate files, a SPIRE agent, or Consul's agent. */
 export interface IdentitySource {
   /**
    * Undefined until the first identity has arrived. An expired one stays current: peers refuse it,
@@ -49,6 +54,17 @@ export interface IdentityFeed {
   /** The newest so far. */
   current(): IdentityParts | undefined;
   subscribe(listener: (parts: IdentityParts) => void): void;
+}
+
+/** All roots of an identity as one text: its own, then those of other trust domains. */
+export function allRootsPem({ rootsPem, federatedPem }: IdentityParts): string {
+  return federatedPem === undefined ? rootsPem : [rootsPem, ...federatedPem.values()].join('\n');
+}
+
+/** Whether two identities trust the same roots for the same trust domains. */
+export function hasSameRoots(a: IdentityParts, b: IdentityParts): boolean {
+  const others = ({ federatedPem }: IdentityParts) => JSON.stringify([...(federatedPem ?? [])].sort());
+  return a.rootsPem === b.rootsPem && others(a) === others(b);
 }
 
 /** Paths of the three PEM files of an identity. */

@@ -1,10 +1,15 @@
+import type { IdParts } from './spiffe.js';
+
 /** A whole segment of this matches any one segment. */
 const ANY = '*';
 /** SPIFFE-ID section 2.2: letters, digits, `.`, `-`, `_`; no percent-encoding, no empty, `.` or `..` segment. */
 const SEGMENT = /^(?!\.{1,2}$)[A-Za-z0-9._-]+$/;
 
+const SCHEME_CHARACTERS = 'spiffe://'.length;
+
 /** One id or pattern. */
 interface MappedId {
+  readonly trustDomain: string;
   readonly segments: readonly string[];
   readonly service: string;
 }
@@ -19,12 +24,13 @@ export class MappedIds {
 
   private readonly services: ReadonlySet<string>;
 
-  /** @param ids from `spiffe://TRUST DOMAIN/PATH` to service; the trust domain of each has been compared by then. */
+  /** @param ids from `spiffe://TRUST DOMAIN/PATH` to service. */
   constructor(ids: Readonly<Record<string, string>>) {
-    this.entries = Object.entries(ids).map(([id, service]) => ({
-      segments: segmentsOf(pathOf(id)),
-      service,
-    }));
+    this.entries = Object.entries(ids).map(([id, service]) => {
+      const slash = id.indexOf('/', SCHEME_CHARACTERS);
+      const trustDomain = id.slice(SCHEME_CHARACTERS, slash);
+      return { trustDomain, segments: segmentsOf(id.slice(slash)), service };
+    });
     this.services = new Set(this.entries.map(({ service }) => service));
   }
 
@@ -34,25 +40,22 @@ export class MappedIds {
   }
 
   /**
-   * The service of an id with this path. An entry with fewer wildcards wins. Undefined: there is no entry, the best of them name
+   * The service of an id of this trust domain, with this path. An entry with fewer wildcards wins. Undefined: there is no entry, the best of them name
    * different services, or the path is none that SPIFFE allows.
    */
-  serviceOf(path: string): string | undefined {
+  serviceOf({ trustDomain, path }: IdParts): string | undefined {
     if (!path.startsWith('/')) return undefined;
     const segments = segmentsOf(path);
     if (!segments.every((segment) => SEGMENT.test(segment))) return undefined;
-    const matching = this.entries.filter((entry) => matches(entry.segments, segments));
+    const matching = this.entries.filter(
+      (entry) => entry.trustDomain === trustDomain && matches(entry.segments, segments),
+    );
     const fewest = Math.min(...matching.map(wildcardsOf));
     const services = new Set(
       matching.filter((entry) => wildcardsOf(entry) === fewest).map(({ service }) => service),
     );
     return services.size === 1 ? [...services][0] : undefined;
   }
-}
-
-/** The part of an id after its trust domain, with the slash. */
-function pathOf(id: string): string {
-  return id.slice(id.indexOf('/', 'spiffe://'.length));
 }
 
 function segmentsOf(path: string): string[] {

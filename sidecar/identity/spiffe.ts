@@ -17,6 +17,13 @@ export interface SpiffeId {
   readonly uri: string;
 }
 
+/** A SPIFFE id in its two parts; the path has its first slash. */
+export interface IdParts {
+  /** In lower case. */
+  readonly trustDomain: string;
+  readonly path: string;
+}
+
 /** A value in place of an exception: what is wrong, for a log. Never contains key material. */
 export interface IdentityProblem {
   readonly problem: string;
@@ -47,7 +54,7 @@ const OTHER_KINDS: ReadonlyArray<readonly [RegExp, string]> = [
  * Splits `spiffe://<trust domain><path>` and checks its syntax (SPIFFE-ID section 2), without
  * reading the path.
  */
-export function splitSpiffeUri(uri: string): { trustDomain: string; path: string } | IdentityProblem {
+export function splitSpiffeUri(uri: string): IdParts | IdentityProblem {
   if (uri.length > MAX_ID_BYTES) return { problem: `longer than ${MAX_ID_BYTES} bytes` };
   if (!uri.startsWith(SCHEME)) return { problem: 'the scheme is not "spiffe"' };
   const slash = uri.indexOf('/', SCHEME.length);

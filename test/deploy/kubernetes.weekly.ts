@@ -94,7 +94,7 @@ describe('Kubernetes', function () {
   before(async function () {
     await toolOrSkip(this, 'podman');
     podman = Podman.orSkip(this);
-    cluster = await Cluster.orSkip(this);
+    cluster = await Cluster.orSkip(this, [podman.folder, scratch.path]);
     this.timeout(400_000);
     const images = join(scratch.path, 'images');
     const program = [join(REPOSITORY, 'dist/tools/image/main.js'), '--out', images];

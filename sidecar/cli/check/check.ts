@@ -23,6 +23,7 @@ import { checkNamedFiles } from './named-files.js';
 import { checkPorts } from './ports.js';
 import { checkText } from './report.js';
 import { checkRunning } from './running.js';
+import { checkSpire } from './spire.js';
 import { readSubject, type Subject } from './subject.js';
 
 export interface CheckOptions {
@@ -118,6 +119,7 @@ async function checkFile(subject: Subject, world: CheckWorld): Promise<Finding[]
   return [
     ...(await checkPorts(subject)),
     ...checkCertificates(subject, world.wallNow()),
+    ...(await checkSpire(subject, world.wallNow())),
     ...checkNamedFiles(subject.files),
     ...(await checkModels(subject, { isRunning })),
     ...checkFileIntentions(subject),
@@ -153,7 +155,7 @@ async function consulFindings(
           ? call
           : { inConsul: call.to, ...call },
       ),
-      hasConsulIdentity: subject.identity === undefined,
+      hasConsulIdentity: (subject.identity ?? subject.spire) === undefined,
       hasConsulIntentions: subject.consul?.intentions !== false,
     };
     return asked(AskedAgent.open(address, subject.consul), (agent) => checkConsul(agent, settings, wallNow));

@@ -89,7 +89,8 @@ function endpointFindings({ instance, endpoints }: StatusReport): Finding[] {
 /** The certificate in use, which may be another than the one on disk: a file that cannot be read leaves the old one in force. */
 function certificateFindings({ instance, certificateEndsInS: seconds }: StatusReport): Finding[] {
   if (seconds === undefined || seconds > SOON_S) return [];
-  const next = 'find out why it is not renewed: Consul, or what writes the files of `identity`';
+  const next =
+    'find out why it is not renewed: Consul, the SPIRE agent, or what writes the files of `identity`';
   if (seconds <= 0) return [failed('certificate', `the certificate of ${instance} has expired`, next)];
   return [
     warning('certificate', `the certificate of ${instance} ends in ${timeText(seconds * 1_000)}`, next),

@@ -61,6 +61,8 @@ export interface Subject {
   readonly models: readonly { readonly service: string; readonly dir: string }[];
   /** Absent: certificates come from Consul or from `up`. */
   readonly identity?: Extract<SidecarConfig['identity'], { kind: 'files' }>;
+  /** Absent: certificates come from elsewhere. */
+  readonly spire?: Extract<SidecarConfig['identity'], { kind: 'spire' }>;
   readonly trustDomain: string;
   readonly files: NamedFiles;
   /** Where spans go; absent: nowhere. */
@@ -155,6 +157,7 @@ function ofSidecar(file: string, adopted?: AdoptedProxy): Subject | undefined {
     ],
     models: golden === undefined ? [] : [{ service, dir: golden.models }],
     ...(identity.kind === 'files' ? { identity } : {}),
+    ...(identity.kind === 'spire' ? { spire: identity } : {}),
     trustDomain,
     ...alsoNamed(read.config, audit === undefined ? undefined : dirname(audit.path)),
     ...present('consul', consul),

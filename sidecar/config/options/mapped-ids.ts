@@ -27,7 +27,7 @@ export const mappedIds = option(
     .optional(),
   {
     meaning:
-      "Maps SPIFFE ids that name no service, such as those that SPIRE issues by default, to services. `*` stands for one whole segment; an id without it wins. Callers and servers with an id in the map are that service, in any datacenter; this service's own certificate may have such an id too. A service in the map has these ids only: an id that names it in its path is refused (`unmapped-id`) unless the map lists it too, as `…/dc/*/svc/digits: digits` during a migration. Other ids that name no service are refused. All ids must be of the trust domain.",
+      "Maps SPIFFE ids that name no service, such as those that SPIRE issues by default, to services. `*` stands for one whole segment; an id without it wins. Callers and servers with an id in the map are that service, in any datacenter; this service's own certificate may have such an id too. A service in the map has these ids only: an id that names it in its path is refused (`unmapped-id`) unless the map lists it too, as `…/dc/*/svc/digits: digits` during a migration. Other ids that name no service are refused. All ids must be of the trust domain; with `identity.spire` they may be of one that it is federated with. An id of such a domain is a service only by an entry here, whatever its path says.",
     otherwise: 'absent: an id has to name its service, `…/ns/default/dc/DATACENTER/svc/SERVICE`',
     why: 'A service account of another namespace may have any name; only the operator knows which is which.',
   },
@@ -42,16 +42,17 @@ export function mappedIdRules(file: FoundBlock, report: Report): void {
     report(['identity', 'ids'], `found ${ids.length} ids; expected at most ${MAX_IDS}`);
   for (const [i, [each, service]] of ids.slice(0, MAX_IDS).entries()) {
     const { domain, path } = partsOf(each);
-    if (domain !== trustDomain)
+    const isForeign = domain !== trustDomain;
+    if (isForeign && mapping(file['identity'])['spire'] === undefined)
       report(
         at(each),
         `found an id of the trust domain ${domain}; expected one of ${trustDomain}, whose roots are trusted`,
       );
-    if (SPOKEN_FOR.test(path) && !namesItself(path, service))
+    if (!isForeign && SPOKEN_FOR.test(path) && !namesItself(path, service))
       report(at(each), 'found an id that says what it is; expected one that names no service of its own');
     const rival = ids
       .slice(0, i)
-      .find(([other, its]) => its !== service && isAmbiguous(path, partsOf(other).path));
+      .find(([other, its]) => its !== service && isAmbiguous(partsOf(each), partsOf(other)));
     if (rival !== undefined)
       report(
         at(each),
@@ -65,15 +66,20 @@ function namesItself(path: string, service: unknown): boolean {
   return /^\/ns\/default\/dc\/[^/]+\/svc\/([^/*]+)$/.exec(path)?.[1] === service;
 }
 
-function partsOf(each: string): { readonly domain: string; readonly path: string } {
+interface Parts {
+  readonly domain: string;
+  readonly path: string;
+}
+
+function partsOf(each: string): Parts {
   const slash = each.indexOf('/', 'spiffe://'.length);
   return { domain: each.slice('spiffe://'.length, slash), path: each.slice(slash) };
 }
 
 /** Whether some id matches both patterns, and neither has fewer wildcards. */
-function isAmbiguous(one: string, other: string): boolean {
-  const [a, b] = [one.split('/'), other.split('/')];
-  if (a.length !== b.length || wildcards(a) !== wildcards(b)) return false;
+function isAmbiguous(one: Parts, other: Parts): boolean {
+  const [a, b] = [one.path.split('/'), other.path.split('/')];
+  if (one.domain !== other.domain || a.length !== b.length || wildcards(a) !== wildcards(b)) return false;
   return a.every((part, at) => part === b[at] || part === '*' || b[at] === '*');
 }
 

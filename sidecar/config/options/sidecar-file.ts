@@ -2,6 +2,7 @@
  * The whole of a sidecar file; sidecar-rules.ts has the rules between its parts.
  */
 import type { z } from 'zod';
+import type { Address } from '../codecs/address.js';
 import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from '../defaults.js';
 import type { PlainOf } from '../names.js';
 import { present } from '../present.js';
@@ -11,6 +12,7 @@ import { sidecarConsul } from './consul/consul.js';
 import { type DiscoveryConfig, plainDiscovery } from './consul/discovery.js';
 import { limits } from './limits.js';
 import { loadReport } from './load-reports.js';
+import { IDENTITY_FILES } from './identity-rules.js';
 import { mappedIds } from './mapped-ids.js';
 import { sidecarModelProcess } from './model-process.js';
 import { block, blockAs, inCode, inside, option, rules } from './option.js';
@@ -42,21 +44,44 @@ import {
   name,
   peerAddress,
   shortText,
+  socketAddress,
   userOrAny,
 } from './values.js';
 
-const identity = block({
-  cert: option(filePath('a certificate chain'), {
+const WITH_SPIRE = 'absent: with `spire`, which gives it';
+
+const identity = blockAs('a block with cert, key and roots, or with spire', {
+  cert: option(filePath(IDENTITY_FILES.cert).optional(), {
     meaning: 'PEM file with the leaf and any intermediates; the leaf carries the SPIFFE id.',
+    otherwise: WITH_SPIRE,
     why: 'Peers refuse a sidecar without a certificate.',
   }),
-  key: option(filePath('a private key'), {
+  key: option(filePath(IDENTITY_FILES.key).optional(), {
     meaning: 'PEM file with the private key; readable by its owner only.',
+    otherwise: WITH_SPIRE,
     why: 'The certificate cannot be used without it.',
   }),
-  roots: option(filePath('the root certificates'), {
+  roots: option(filePath(IDENTITY_FILES.roots).optional(), {
     meaning: 'PEM file with the roots that peers are verified against.',
+    otherwise: WITH_SPIRE,
     why: 'Without them no peer could be verified.',
+  }),
+  spire: option(socketAddress('the socket of a SPIRE agent').optional(), {
+    meaning:
+      'Socket of the SPIFFE Workload API of a SPIRE agent, in place of the files. The agent gives certificate, key and roots, and new ones before they end. Nothing is written to disk. While the agent is away or refuses, the certificate is used until it ends.',
+    otherwise: 'absent: the files',
+    why: 'The agent knows this process by its attestation, so that no secret has to be brought to it.',
+  }),
+  spire_owner: option(userOrAny().optional(), {
+    meaning:
+      'Id of another user who may own the socket in `spire` and its directory, by the same rule as `inbound.local_owner`.',
+    otherwise: 'absent: this user and root',
+    why: 'Whoever can put a socket there says who is trusted.',
+  }),
+  hint: option(shortText('the hint of a registration entry').optional(), {
+    meaning: 'Which SVID to use where the agent gives several: the first with this hint.',
+    otherwise: 'absent: the first one that is this service',
+    why: 'Most processes have one SVID.',
   }),
   ids: mappedIds,
 });
@@ -124,7 +149,8 @@ const sidecarBlock = blockAs('a sidecar file', {
   trust_domain: trustDomain,
   datacenter,
   identity: option(identity.optional(), {
-    meaning: 'The certificate files of this service. Changed files are used for new connections.',
+    meaning:
+      'The certificate files of this service, or the SPIRE agent that issues its certificate. Changed ones are used for new connections.',
     otherwise:
       "with a block `consul`: certificates of Connect's authority; else no identity, so every leg has to be plaintext",
     why: 'Certificates come from somewhere: Consul, `outrider up`, cert-manager, SPIRE.',
@@ -204,17 +230,26 @@ function discovered<
     : { consul: plainDiscovery(upstream.name), ...upstream };
 }
 
+type SaidIdentity = NonNullable<PlainOf<typeof sidecarBlock>['identity']>;
+
 /**
- * `files`: PEM files, watched, reloaded when they change. `consul`: leaf and roots of Connect's CA, which say the trust
+ * `files`: PEM files, watched, reloaded when they change. `spire`: an SVID from the Workload API of a SPIRE agent. `consul`: leaf and roots of Connect's CA, which say the trust
  * domain too. `none`: no mesh identity; mesh legs must be plaintext.
  */
 export type IdentityConfig =
-  | ({ readonly kind: 'files' } & NonNullable<PlainOf<typeof sidecarBlock>['identity']>)
+  | ({ readonly kind: 'files' } & Pick<SaidIdentity, 'ids'> & Record<keyof typeof IDENTITY_FILES, string>)
+  | ({ readonly kind: 'spire'; readonly spire: Address } & Pick<SaidIdentity, 'ids' | 'spireOwner' | 'hint'>)
   | { readonly kind: 'consul' }
   | { readonly kind: 'none' };
 
 function identityOf(said: PlainOf<typeof sidecarBlock>): IdentityConfig {
-  if (said.identity !== undefined) return { kind: 'files', ...said.identity };
+  if (said.identity !== undefined) {
+    const { cert = '', key = '', roots = '', spire, ...others } = said.identity;
+    const { ids } = others;
+    return spire === undefined
+      ? { kind: 'files', cert, key, roots, ...present('ids', ids) }
+      : { kind: 'spire', spire, ...others };
+  }
   return { kind: said.consul === undefined ? 'none' : 'consul' };
 }
 
@@ -224,7 +259,7 @@ function withoutImplied(config: ReturnType<typeof complete>): PlainOf<typeof sid
   const { intentions, defaultIntention, ...open } = inbound ?? {};
   return {
     ...rest,
-    ...(identity.kind === 'files' ? { identity } : {}),
+    ...(identity.kind === 'files' || identity.kind === 'spire' ? { identity } : {}),
     ...(identity.kind === 'consul' ? {} : { trustDomain, datacenter }),
     ...present('inbound', config.consul?.intentions ? inbound && (open as typeof inbound) : inbound),
   };

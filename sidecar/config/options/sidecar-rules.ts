@@ -2,6 +2,7 @@
 import { sidecarConsulRules } from './consul/rules.js';
 import { requireEngine } from './engine.js';
 import { address, entries, type FoundBlock, list, mapping, texts } from './found.js';
+import { identityRules } from './identity-rules.js';
 import { callListeners, listeners, refuseCallingItself, refuseSharedPlaces } from './listener-conflicts.js';
 import { mappedIdRules } from './mapped-ids.js';
 import { refuseOtherControl } from './model-process.js';
@@ -36,6 +37,7 @@ export function sidecarRules(file: FoundBlock, report: Report): void {
       ['admin_token_file'],
       'found without admin; expected the address of the port that asks for the token',
     );
+  identityRules(file, report);
   mappedIdRules(file, report);
   if (file['model'] !== undefined)
     refuseSharedVariables(mapping(file['outbound'])['upstreams'], ['outbound', 'upstreams'], report);
@@ -101,13 +103,13 @@ function requireIdentity(file: FoundBlock, report: Report): void {
   if (mtls === 'strict' || mtls === 'permissive')
     report(
       ['inbound', 'mtls'],
-      `found ${mtls} without an identity; expected a block identity with cert, key and roots, a block consul, or mtls off`,
+      `found ${mtls} without an identity; expected a block identity, a block consul, or mtls off`,
     );
   for (const [upstream, { tls }] of entries(mapping(file['outbound'])['upstreams'])) {
     if (tls !== 'mesh') continue;
     report(
       ['outbound', 'upstreams', upstream, 'tls'],
-      'found mesh without an identity; expected a block identity with cert, key and roots, a block consul, or tls plaintext',
+      'found mesh without an identity; expected a block identity, a block consul, or tls plaintext',
     );
   }
 }

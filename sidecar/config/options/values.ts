@@ -12,7 +12,7 @@ import {
 } from '../codecs/address.js';
 import { DURATION_EXPECTED, DURATION_PATTERN, readDuration, writeDuration } from '../codecs/duration.js';
 import { isOfHome, NO_HOME } from '../codecs/home.js';
-import { type Parsed, quoted } from '../codecs/parse-result.js';
+import { invalid, type Parsed, quoted } from '../codecs/parse-result.js';
 import { readSize, SIZE_EXPECTED, SIZE_PATTERN, writeSize } from '../codecs/size.js';
 import { type FoundBlock, number } from './found.js';
 import { inCode, located, type Report, type Rule, value, withUnit } from './option.js';
@@ -97,6 +97,18 @@ export function size(bounds: Bounds) {
 function address(read: (text: string) => Parsed<Address>) {
   const schema = codec(ADDRESS_EXPECTED, ADDRESS_PATTERN, read, writeAddress);
   return located(value(schema, { type: 'address' }), addressFrom);
+}
+
+/** A Unix socket to connect to. @param what it is, such as `the socket of a SPIRE agent`. */
+export function socketAddress(what: string) {
+  const expected = `${what}, such as "unix:///run/spire/agent.sock"`;
+  const read = (text: string): Parsed<Address> => {
+    const result = readAddress(text);
+    return result.ok && result.value.kind === 'unix'
+      ? result
+      : invalid(`found ${quoted(text)}; expected ${expected}`);
+  };
+  return located(value(codec(expected, '^unix:.+', read, writeAddress), { type: 'address' }), addressFrom);
 }
 
 /** The address with the path of a socket below `baseDir`. */

@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { attempt } from '../../runtime/attempt.js';
-import type { Identity, IdentityParts } from '../identity.js';
+import { allRootsPem, type Identity, type IdentityParts } from '../identity.js';
 import type { MappedIds } from '../mapped-ids.js';
 import { type IdentityProblem, isProblem } from '../spiffe.js';
 import { createPeerTrust, verifyPeer } from '../tls/peer-verification.js';
@@ -21,7 +21,7 @@ export function assembleIdentity(
   expected: { readonly trustDomain: string; readonly service: string; readonly ids?: MappedIds | undefined },
   wallNowMs: number,
 ): Identity | IdentityProblem {
-  const trust = createPeerTrust(expected.trustDomain, parts.rootsPem, expected.ids);
+  const trust = createPeerTrust(expected.trustDomain, parts.rootsPem, { ...parts, ...expected });
   if (isProblem(trust)) return { problem: `roots: ${trust.problem}` };
   const [leafDer, ...chainDer] = certificatesFromPem(parts.certChainPem);
   if (!leafDer) return { problem: 'certificate: no certificate found; expected PEM' };
@@ -38,6 +38,7 @@ export function assembleIdentity(
   return {
     id: own.id,
     ...(expected.ids === undefined ? {} : { ids: expected.ids }),
+    ...(parts.federatedPem === undefined ? {} : { federatedPem: parts.federatedPem }),
     certChainPem: inIssuingOrder(parts.certChainPem),
     ...{ keyPem: parts.keyPem, rootsPem: parts.rootsPem },
     ...{ notBeforeMs: facts.notBeforeMs, notAfterMs: facts.notAfterMs, serial: facts.serial },
@@ -53,7 +54,7 @@ function readKey(pem: string): KeyObject | IdentityProblem {
 /** Finds keys and signatures that are too weak for OpenSSL's security level. */
 function refusedByOpenSsl(parts: IdentityParts): IdentityProblem | undefined {
   try {
-    createSecureContext({ cert: parts.certChainPem, key: parts.keyPem, ca: parts.rootsPem });
+    createSecureContext({ cert: parts.certChainPem, key: parts.keyPem, ca: allRootsPem(parts) });
     return undefined;
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';

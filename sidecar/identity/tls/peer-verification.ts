@@ -1,7 +1,15 @@
 import type { DetailedPeerCertificate, TLSSocket } from 'node:tls';
 import { attempt } from '../../runtime/attempt.js';
+import type { FederatedRoots } from '../identity.js';
 import type { MappedIds } from '../mapped-ids.js';
-import { type IdentityProblem, isProblem, parseSpiffeId, type SpiffeId, splitSpiffeUri } from '../spiffe.js';
+import {
+  type IdentityProblem,
+  type IdParts,
+  isProblem,
+  parseSpiffeId,
+  type SpiffeId,
+  splitSpiffeUri,
+} from '../spiffe.js';
 import { type CertificateFacts, ExtendedKeyUsage, KeyUsage } from '../x509/certificate.js';
 import {
   findPath,
@@ -55,21 +63,33 @@ export interface ExpectedPeer {
 }
 
 /** Trust domain and parsed roots. Made once for each set of roots, because parsing costs time. */
-export interface PeerTrust {
+export interface PeerTrust extends AlsoTrusted {
   readonly trustDomain: string;
   readonly roots: readonly ParsedCertificate[];
+  /** Roots of other trust domains, by their names. What they issue is a service only by `ids`. */
+  readonly federated?: ReadonlyMap<string, readonly ParsedCertificate[]> | undefined;
+}
+
+interface AlsoTrusted {
   /** The services of ids that name none. Absent: such ids are refused. */
   readonly ids?: MappedIds | undefined;
 }
 
-/** Parses roots in PEM for a trust domain. */
+/** Parses roots in PEM for a trust domain, and those of others. */
 export function createPeerTrust(
   trustDomain: string,
   rootsPem: string,
-  ids?: MappedIds,
+  { ids, federatedPem }: AlsoTrusted & { readonly federatedPem?: FederatedRoots | undefined } = {},
 ): PeerTrust | IdentityProblem {
   const roots = parseRoots(trustDomain, certificatesFromPem(rootsPem));
-  return isProblem(roots) ? roots : { trustDomain: trustDomain.toLowerCase(), roots, ids };
+  if (isProblem(roots)) return roots;
+  const federated = new Map<string, readonly ParsedCertificate[]>();
+  for (const [domain, pem] of federatedPem ?? []) {
+    const theirs = parseRoots(domain, certificatesFromPem(pem));
+    if (isProblem(theirs)) return { problem: `of ${domain}: ${theirs.problem}` };
+    federated.set(domain, theirs);
+  }
+  return { trustDomain: trustDomain.toLowerCase(), roots, ids, federated };
 }
 
 /**
@@ -94,12 +114,20 @@ export function verifyPeer(
   if ('kind' in id) return id;
   const validity = checkValidity(leaf.facts, wallNowMs);
   if (validity) return validity;
-  const path = checkPath(leaf, chain.chainDer, trust, wallNowMs);
+  const path = checkPath(leaf, chain.chainDer, authorityOf(id, trust), wallNowMs);
   if (path) return path;
   const other = expected === undefined ? undefined : checkExpected(id, expected);
   if (other) return other;
   return { kind: 'accepted', id, notAfterMs: leaf.facts.notAfterMs };
 }
+
+/** The authority that may issue an id: that of its trust domain, and no other. */
+function authorityOf({ trustDomain }: SpiffeId, trust: PeerTrust): Authority {
+  if (trustDomain === trust.trustDomain.toLowerCase()) return trust;
+  return { trustDomain, roots: trust.federated?.get(trustDomain) ?? [] };
+}
+
+type Authority = Pick<PeerTrust, 'trustDomain' | 'roots'>;
 
 function checkExpected(id: SpiffeId, expected: ExpectedPeer | string): PeerVerification | undefined {
   const { service, datacenter } =
@@ -175,24 +203,30 @@ function checkPurpose(facts: CertificateFacts): PeerVerification | undefined {
   return undefined;
 }
 
-const SCHEME_BYTES = 'spiffe://'.length;
-
-function checkId(facts: CertificateFacts, { trustDomain, ids }: PeerTrust): SpiffeId | Rejected {
+function checkId(facts: CertificateFacts, { trustDomain, ids, federated }: PeerTrust): SpiffeId | Rejected {
   if (facts.uris.length === 0) return reject('no-uri', 'it has no URI name');
   if (facts.uris.length > 1)
     return reject('several-uris', `it has ${facts.uris.length} URI names, exactly one is allowed`);
   const uri = facts.uris[0]!;
+  const split = splitSpiffeUri(uri);
+  if (
+    !isProblem(split) &&
+    split.trustDomain !== trustDomain.toLowerCase() &&
+    federated?.has(split.trustDomain)
+  )
+    return mappedId(uri, split, ids);
   const id = parseSpiffeId(uri);
-  if (isProblem(id))
-    return ids === undefined
-      ? reject('bad-spiffe-id', `${quote(uri)}: ${id.problem}`)
-      : mappedId(uri, trustDomain, ids);
-  if (id.trustDomain !== trustDomain.toLowerCase())
-    return reject('wrong-trust-domain', `${quote(uri)} is not of the trust domain ${trustDomain}`);
+  if (isProblem(id)) {
+    if (ids === undefined || isProblem(split)) return reject('bad-spiffe-id', `${quote(uri)}: ${id.problem}`);
+    return split.trustDomain === trustDomain.toLowerCase()
+      ? mappedId(uri, split, ids)
+      : wrongTrustDomain(uri, trustDomain);
+  }
+  if (id.trustDomain !== trustDomain.toLowerCase()) return wrongTrustDomain(uri, trustDomain);
   if (id.namespace !== 'default' || id.partition !== 'default')
     return reject('wrong-namespace', `${quote(uri)} is not of the default namespace and partition`);
   const { service } = id;
-  if (ids?.binds(service) === true && ids.serviceOf(uri.slice(uri.indexOf('/', SCHEME_BYTES))) !== service)
+  if (ids?.binds(service) === true && !isProblem(split) && ids.serviceOf(split) !== service)
     return reject(
       'unmapped-id',
       `${quote(uri)} names ${quote(service)}, whose ids identity.ids lists, and is not one of them`,
@@ -200,17 +234,23 @@ function checkId(facts: CertificateFacts, { trustDomain, ids }: PeerTrust): Spif
   return id;
 }
 
-/** The id of a workload whose path names no service. The trust domain comes first: the map is about ids of our own. */
-function mappedId(uri: string, trustDomain: string, ids: MappedIds): SpiffeId | Rejected {
-  const split = splitSpiffeUri(uri);
-  if (isProblem(split)) return reject('bad-spiffe-id', `${quote(uri)}: ${split.problem}`);
-  if (split.trustDomain !== trustDomain.toLowerCase())
-    return reject('wrong-trust-domain', `${quote(uri)} is not of the trust domain ${trustDomain}`);
-  const service = ids.serviceOf(split.path);
+/**
+ * The id of a workload that is a service only because the operator says so: its path names none, or its trust domain is another one,
+ * whose names are not ours.
+ */
+function mappedId(uri: string, split: IdParts, ids: MappedIds | undefined): SpiffeId | Rejected {
+  const service = ids?.serviceOf(split);
   if (service === undefined)
-    return reject('unmapped-id', `${quote(uri)} names no service, and identity.ids has no entry for it`);
-  const { trustDomain: domain } = split;
-  return { trustDomain: domain, partition: 'default', namespace: 'default', datacenter: '', service, uri };
+    return reject(
+      'unmapped-id',
+      `${quote(uri)} names no service of ours, and identity.ids has no entry for it`,
+    );
+  const { trustDomain } = split;
+  return { trustDomain, partition: 'default', namespace: 'default', datacenter: '', service, uri };
+}
+
+function wrongTrustDomain(uri: string, trustDomain: string): Rejected {
+  return reject('wrong-trust-domain', `${quote(uri)} is not of the trust domain ${trustDomain}`);
 }
 
 function checkValidity(facts: CertificateFacts, wallNowMs: number): PeerVerification | undefined {
@@ -228,7 +268,7 @@ function checkValidity(facts: CertificateFacts, wallNowMs: number): PeerVerifica
 function checkPath(
   leaf: ParsedCertificate,
   chainDer: readonly Uint8Array[],
-  trust: PeerTrust,
+  { trustDomain, roots }: Authority,
   wallNowMs: number,
 ): PeerVerification | undefined {
   if (chainDer.length > MAX_CHAIN_CERTIFICATES)
@@ -237,7 +277,7 @@ function checkPath(
   const intermediates = chainDer
     .map(parseCertificate)
     .filter((parsed): parsed is ParsedCertificate => !isProblem(parsed));
-  const path = findPath(leaf, { ...trust, intermediates, wallNowMs });
+  const path = findPath(leaf, { trustDomain, roots, intermediates, wallNowMs });
   switch (path.kind) {
     case 'trusted':
       return undefined;

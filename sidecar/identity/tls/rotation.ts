@@ -1,7 +1,7 @@
 import type { ConnectionOptions, Server, TLSSocket } from 'node:tls';
 import { messageOf } from '../../runtime/log/message-of.js';
 import type { Timer, Timers } from '../../runtime/time/timers.js';
-import type { Identity, IdentitySource } from '../identity.js';
+import { hasSameRoots, type Identity, type IdentitySource } from '../identity.js';
 import type { PeerRejection, PeerTrust } from './peer-verification.js';
 import {
   type ClientCredentials,
@@ -162,7 +162,7 @@ export class TlsRotation {
     this.lastProblem = undefined;
     this.watchExpiry();
     if (before) this.count++;
-    const rootsChanged = before?.identity.rootsPem !== identity.rootsPem;
+    const rootsChanged = before === undefined || !hasSameRoots(before.identity, identity);
     const change = { identity, trust: next.trust, rootsChanged };
     for (const listener of [...this.listeners]) listener(change);
   }

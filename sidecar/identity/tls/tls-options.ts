@@ -1,6 +1,6 @@
 import { constants } from 'node:crypto';
 import tls from 'node:tls';
-import type { Identity } from '../identity.js';
+import { allRootsPem, type Identity } from '../identity.js';
 import { isProblem } from '../spiffe.js';
 import {
   chainOf,
@@ -53,7 +53,7 @@ export class PeerRejectedError extends Error {
  * checked.
  */
 export function trustOf(identity: Identity): PeerTrust {
-  const trust = createPeerTrust(identity.id.trustDomain, identity.rootsPem, identity.ids);
+  const trust = createPeerTrust(identity.id.trustDomain, identity.rootsPem, identity);
   if (isProblem(trust)) throw new Error(`roots: ${trust.problem}`);
   return trust;
 }
@@ -72,7 +72,7 @@ function contextOptions(identity: Identity | undefined): tls.SecureContextOption
   return {
     ...(identity === undefined
       ? { ca: [] }
-      : { cert: identity.certChainPem, key: identity.keyPem, ca: identity.rootsPem }),
+      : { cert: identity.certChainPem, key: identity.keyPem, ca: allRootsPem(identity) }),
     minVersion: 'TLSv1.2',
     ciphers: CIPHERS,
     ecdhCurve: CURVES,

@@ -59,6 +59,13 @@ export class DerReader {
     return { tag, content: new DerReader(this.bytes, start, start + length) };
   }
 
+  /** The whole of one value of that tag, its header included; a view, not a copy. */
+  whole(tag: number): Uint8Array {
+    const start = this.position;
+    this.enter(tag);
+    return this.bytes.subarray(start, this.position);
+  }
+
   /** Every content byte that is left; a view, not a copy. */
   rest(): Uint8Array {
     return this.bytes.subarray(this.position, this.end);

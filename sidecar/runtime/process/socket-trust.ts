@@ -28,13 +28,15 @@ const STICKY = 0o1000;
  * none yet. Both have to belong to this user, to root or to the user `owner`, the directory because who owns it can replace the socket. For the
  * same reason nobody else may write into it, unless it is sticky, as /tmp is. (sshd checks its files so, and tmux the directory of its
  * socket.) Symbolic links are followed: what they lead to counts.
+ *
+ * @param option that says who `owner` is, for the message.
  */
-export function socketProblem(path: string, owner?: number): string | undefined {
+export function socketProblem(path: string, owner?: number, option = 'local_owner'): string | undefined {
   if (owner === ANY_OWNER) return undefined;
   const why = askOf(path, (directory, socket, asker) => whyNotTrusted(directory, socket, asker, owner));
   return why === undefined
     ? undefined
-    : `${path} is not connected to: ${why}. Use a private directory, or say in local_owner whose socket it is`;
+    : `${path} is not connected to: ${why}. Use a private directory, or say in ${option} whose socket it is`;
 }
 
 /**

@@ -96,6 +96,10 @@ const KUBERNETES_FACTS = {
   buildDate: '2026-01-01T00:00:00Z',
 };
 
+/** A module of its own, whose go.sum pins all that SPIRE is built from. */
+const SPIRE_SOURCES = testFile('deploy', 'spire');
+const SPIRE = path.join(CACHE, 'spire-1.13.3');
+
 /** A virtual environment exists long before it is complete, hence the mark that its last step leaves. */
 const markOf = (directory: string): string => path.join(directory, '.installed');
 
@@ -358,6 +362,30 @@ const TOOLS = {
       ['touch', markOf(CLUSTER)],
     ],
   },
+  /** A folder with the server and the agent of SPIRE. Takes ten minutes: for .ci/weekly. */
+  spire: {
+    path: SPIRE,
+    mark: markOf(SPIRE),
+    needs: 'Go 1.25.3 or newer, and gcc',
+    timeoutMs: 1_800_000,
+    steps: [
+      [
+        ...([
+          'go',
+          '-C',
+          SPIRE_SOURCES,
+          'build',
+          '-trimpath',
+          '-ldflags',
+          '-s -w',
+          '-o',
+          `${SPIRE}/`,
+        ] as const),
+        ...['server', 'agent'].map((part) => `github.com/spiffe/spire/cmd/spire-${part}`),
+      ],
+      ['touch', markOf(SPIRE)],
+    ],
+  },
   containerd: debian(
     'containerd',
     ...['containerd', 'runc', 'containernetworking-plugins', 'iptables', 'conntrack', 'iproute2', 'openssl'],
@@ -392,7 +420,7 @@ function linkedFacts(facts: Readonly<Record<string, string>>): string {
 export type ToolName = keyof typeof TOOLS;
 
 /** They take many minutes, and `npm test` does not use them. */
-const RARE: readonly ToolName[] = ['jaeger', 'kubernetes-cluster', 'containerd', 'podman', 'vllm'];
+const RARE: readonly ToolName[] = ['jaeger', 'kubernetes-cluster', 'containerd', 'podman', 'spire', 'vllm'];
 
 /** Those that `npm test` uses. */
 export const TOOL_NAMES = (Object.keys(TOOLS) as ToolName[]).filter((name) => !RARE.includes(name));

@@ -32,7 +32,7 @@ export const LAYER_RULES: LayerRules = {
   foundations: {
     admin: ['telemetry', 'config', 'runtime', 'core'],
     config: ['core'],
-    identity: ['runtime'],
+    identity: ['codec', 'core', 'runtime'],
     codec: [],
     core: [],
     runtime: [],

@@ -10,19 +10,19 @@ import {
   mkdtempSync,
   openSync,
   readFileSync,
-  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { type Ran, run } from '../../process/packed-package.js';
 import { until } from '../../process/processes.js';
 import { toolOrSkip } from '../../process/tools.js';
 import { CLIENTS, makeCertificates } from './certificates.js';
 import * as files from './files.js';
+import { NAMESPACE, type Remains, remainsOf, removeRemains } from './remains.js';
 
-const NAMESPACE = 'outrider-cluster';
 const VETH = 'outrider-node0';
 const PARTS = [
   'etcd',
@@ -33,10 +33,7 @@ const PARTS = [
   'kube-proxy',
   'kubectl',
 ];
-/** Settings of the kernel that a kubelet changes for the whole machine. */
-const SYSCTLS = ['vm/overcommit_memory', 'kernel/panic', 'kernel/panic_on_oops'].map(
-  (name) => `/proc/sys/${name}`,
-);
+const GUARD = fileURLToPath(new URL('./guard.js', import.meta.url));
 const STEP_LIMIT_MS = 120_000;
 
 export class Cluster {
@@ -44,19 +41,33 @@ export class Cluster {
   private readonly paths = files.pathsIn(this.folder);
   private readonly bin = join(this.folder, 'bin');
   private readonly started: { readonly name: string; readonly child: ChildProcess }[] = [];
-  private readonly sysctls = SYSCTLS.map((path) => readFileSync(path, 'utf8').trim());
+  private readonly remains: Remains;
+  private readonly guard: ChildProcess;
 
-  private constructor(private readonly programs: string) {}
+  /** @param folders what else is removed with the cluster. */
+  private constructor(
+    private readonly programs: string,
+    folders: readonly string[],
+  ) {
+    this.remains = remainsOf(this.folder, ...folders);
+    // A session of its own: Ctrl-C in a terminal goes to all processes of this one's.
+    const args = [GUARD, JSON.stringify(this.remains)];
+    this.guard = spawn(process.execPath, args, { detached: true, stdio: ['pipe', 'ignore', 'inherit'] });
+    this.guard.unref();
+  }
 
-  /** For `before` hooks: starts one; the suite is skipped, said loudly, where none can be had. */
-  static async orSkip(context: Mocha.Context): Promise<Cluster> {
+  /**
+   * For `before` hooks: starts one; the suite is skipped, said loudly, where none can be had. However this process ends, the cluster is
+   * removed, and these folders with it.
+   */
+  static async orSkip(context: Mocha.Context, folders: readonly string[] = []): Promise<Cluster> {
     if (process.getuid?.() !== 0) {
       process.stderr.write('\nSKIPPING KUBERNETES: a cluster is tried as root only\n');
       return context.skip();
     }
     await toolOrSkip(context, 'containerd');
     const programs = await toolOrSkip(context, 'kubernetes-cluster');
-    const cluster = new Cluster(programs);
+    const cluster = new Cluster(programs, folders);
     try {
       await cluster.start();
     } catch (error) {
@@ -287,18 +298,8 @@ export class Cluster {
     for (const name of ['proxy', 'coredns', 'controllers', 'scheduler']) await this.stop(name);
     this.removeContainers();
     for (const name of ['apiserver', 'etcd', 'containerd']) await this.stop(name);
-    const mounts = readFileSync('/proc/mounts', 'utf8')
-      .split('\n')
-      .map((line) => line.split(' ')[1] ?? '');
-    for (const mount of mounts.filter((each) => each.startsWith(`${this.folder}/`)).reverse())
-      spawnSync('umount', ['-l', mount]);
-    spawnSync('ip', ['netns', 'del', NAMESPACE]);
-    for (const [i, value] of this.sysctls.entries()) writeFileSync(SYSCTLS[i]!, value);
-    spawnSync('sh', [
-      '-c',
-      'for each in /sys/fs/cgroup/*/kubepods /sys/fs/cgroup/kubepods; do [ ! -d "$each" ] || find "$each" -depth -type d -exec rmdir {} +; done',
-    ]);
-    rmSync(this.folder, { recursive: true, force: true });
+    removeRemains({ ...this.remains, folders: [this.folder] });
+    this.guard.stdin!.end('removed');
   }
 
   private removeContainers(): void {
