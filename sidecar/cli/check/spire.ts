@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { writeAddress } from '../../config/codecs/address.js';
 import { MappedIds } from '../../identity/mapped-ids.js';
+import { isProblem } from '../../identity/spiffe.js';
 import { chooseSvid } from '../../identity/spire/choose-svid.js';
 import { whyEnded } from '../../identity/spire/spire-source.js';
 import { WorkloadSocket } from '../../identity/spire/workload-api.js';
-import { isProblem } from '../../identity/spiffe.js';
 import { messageOf } from '../../runtime/log/message-of.js';
 import { timeText } from './certificates.js';
 import { type Finding, failed, ok, warning } from './finding.js';

@@ -27,6 +27,8 @@ const RETRY_MS = 500;
 const RETRY_MAX_MS = 10_000;
 /** The wall clock may jump, so the age of the certificate is looked at this often at least. */
 const CHECK_MS = 60_000;
+/** As `isoTime` writes it. */
+const TIME = /\d{4}-\d\d-\d\dT[\d:.]+Z/g;
 
 /**
  * The identity from the Workload API of a SPIRE agent: an open call tells each change. What cannot be used changes nothing: the last SVID that
@@ -125,8 +127,8 @@ export class SpireIdentitySource implements IdentitySource {
   private keepOn(why: string): void {
     this.failure = why;
     const { identity } = this;
-    const kept =
-      identity === undefined ? '' : `; the certificate stays in use until ${isoTime(identity.notAfterMs)}`;
+    const isValid = identity !== undefined && this.options.clock.wallNow() <= identity.notAfterMs;
+    const kept = isValid ? `; the certificate stays in use until ${isoTime(identity.notAfterMs)}` : '';
     this.reportFailure(why, `${why}${kept}`);
     this.scheduleCheck();
   }
@@ -177,10 +179,11 @@ export class SpireIdentitySource implements IdentitySource {
 
   // ---- log ----
 
-  /** Once for as long as it is the same. */
+  /** Once for as long as it is the same, whatever time it tells. */
   private reportFailure(why: string, text = why): void {
-    if (this.reportedFailure === why) return;
-    this.reportedFailure = why;
+    const key = why.replaceAll(TIME, '');
+    if (this.reportedFailure === key) return;
+    this.reportedFailure = key;
     this.options.onProblem(text);
   }
 

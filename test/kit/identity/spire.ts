@@ -167,6 +167,7 @@ export class Spire {
   data_dir = "${folder}/server"
   log_level = "INFO"
   ca_ttl = "24h"
+  agent_ttl = "1h"
   default_x509_svid_ttl = "${ttlS}s"
 }
 plugins {

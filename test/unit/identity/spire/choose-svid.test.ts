@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { chooseSvid } from '../../../../sidecar/identity/spire/choose-svid.js';
 import { isProblem } from '../../../../sidecar/identity/spiffe.js';
+import { chooseSvid } from '../../../../sidecar/identity/spire/choose-svid.js';
 
 describe('chooseSvid', () => {
   it('finds no identity in bytes out of chance, and does not throw', () => {

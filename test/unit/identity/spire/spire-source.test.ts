@@ -203,6 +203,16 @@ describe('SpireIdentitySource', () => {
 
   const foreign = () => TestAuthority.root({ ...LONG, uris: ['spiffe://evil'] });
 
+  it('says once that the agent gives an SVID that has ended, whatever the time is', async () => {
+    const { api, clock, problems } = rig();
+    const old = response(await leafOf(-1));
+    for (let i = 0; i < 5; i++) {
+      api.events!.message(old);
+      clock.advance(1_000);
+    }
+    assert.equal(problems.length, 1, problems.join('\n'));
+  });
+
   it('says why the socket may not be used, and tries again', () => {
     const { api, clock, source } = rig();
     api.unusable = 'it belongs to user 7';
