@@ -2,9 +2,10 @@
  * `outrider chaos`: breaks a mesh on purpose, with and without Outrider, and says what its callers noticed.
  *
  * The parts, from the top: `run/` takes one arm after another and one drill after another; `arms/` are what stands between the
- * clients and the models; `drills/` say what goes wrong and when; `load/` are the clients with their calls; `models/` is the
- * process that is called; `control/` tells it how to behave; `faults/` are faults that are no matter of a process;
- * `protocol/` is what clients, models and command agree on; `history/` is what was seen, with its checker; `report/` shows it.
+ * clients and the models; `drills/` say what goes wrong and when, `mesh/` the same of a mesh that runs already; `load/` are the
+ * clients with their calls; `models/` is the process that is called, with what it does wrong; `faults/` are faults that are no
+ * matter of a process; `protocol/` is what clients, models and command agree on; `history/` is what was seen, with its checker;
+ * `report/` shows it. The drills of the tests (test/drills) have their load, models, faults and records from the same folders.
  */
 
 import { availableParallelism, loadavg } from 'node:os';
@@ -31,26 +32,11 @@ import { type RunPlan, runAll } from './run/run-all.js';
 import { runnableOf } from './run/runnable.js';
 import type { Session } from './run/session.js';
 
-/** The command line of `outrider chaos`. */
-export interface ChaosOptions extends Partial<MeshChaosOptions> {
-  /** Names of drills; empty: the standard set. */
-  readonly scenarios: readonly string[];
-  /** Names of arms; absent: all that can be run here. */
-  readonly arms?: readonly string[];
+/** The command line of `outrider chaos`. Without `mesh` a scenario has a mesh of its own. */
+export interface ChaosOptions extends Omit<MeshChaosOptions, 'mesh'> {
+  readonly mesh?: MeshChaosOptions['mesh'];
   /** Another setting of the arm with Envoy, by its name in `envoy-settings.ts`. */
   readonly envoyVariant?: string;
-  /** All drills. */
-  readonly full?: true;
-  /** Short drills: a look, and no measurement. */
-  readonly quick?: true;
-  /** How often each drill is run with each arm. Default: once. */
-  readonly runs?: number;
-  /** Print JSON. */
-  readonly json?: true;
-  /** List the drills, and end. */
-  readonly list?: true;
-  /** Folder that the report is written to. */
-  readonly report?: string;
   /** A stored history that the report is made from, in place of a run. */
   readonly render?: string;
 }

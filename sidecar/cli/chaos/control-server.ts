@@ -58,11 +58,6 @@ export class ControlServer {
     return this.members.get(replica)?.hello.pid;
   }
 
-  /** `host:port` at which the replica listens; undefined while it has no process. */
-  addressOf(replica: number): string | undefined {
-    return this.members.get(replica)?.hello.address;
-  }
-
   /**
    * The replica behaves so from now on, its later processes included. Resolves when the process says so; also after 5 s, or
    * when it ends, because a frozen or dying process does not answer.
@@ -80,14 +75,9 @@ export class ControlServer {
     return pid;
   }
 
-  /** Kills what is left of the model processes, frozen ones too. */
-  killAll(): void {
-    for (const replica of this.members.keys()) this.signal(replica, 'SIGKILL');
-  }
-
-  /** Ends the channel; models end with it. */
+  /** Ends the channel, and kills what is left of the model processes, frozen ones too. */
   close(): void {
-    this.killAll();
+    for (const replica of this.members.keys()) this.signal(replica, 'SIGKILL');
     for (const { socket } of this.members.values()) socket.destroy();
     this.server.close();
   }

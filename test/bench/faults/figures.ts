@@ -1,10 +1,11 @@
 /** From the calls of one run to its figures, and from the figures of all runs to which was better. Pure. */
 
+import type { Times } from '../../../sidecar/cli/chaos/drills/drill.js';
 import { untilSingle } from '../../drills/faults/model-protocol.js';
 import { quantile } from '../../drills/faults/times.js';
 import type { Spread, Spreads } from '../relay/results.js';
 import type { Calls } from './protocol.js';
-import { CAPACITY, type FaultRow, type Times } from './rows.js';
+import { CAPACITY, type FaultRow } from './rows.js';
 
 export const MEASURES = ['served', 'p99Ms', 'attempts', 'leftAfterMs', 'wellAfterMs'] as const;
 export type Measure = (typeof MEASURES)[number];
@@ -25,16 +26,15 @@ export type FaultFigures = ReturnType<typeof figuresOf>;
 export function figuresOf(row: FaultRow, times: Times, { calls, runs }: Observed) {
   const fromMs = times.steadyMs;
   const toMs = fromMs + times.faultMs;
-  const indices = calls.dueMs.map((_, i) => i);
   const isWithin = (atMs: number): boolean => atMs >= fromMs && atMs < toMs;
-  const sent = indices.filter((i) => isWithin(calls.dueMs[i]!));
-  const ok = sent.filter((i) => calls.status[i] === OK);
+  const sent = calls.filter(({ startMs }) => isWithin(startMs));
+  const ok = sent.filter(({ status }) => status === OK);
   const servable = (CAPACITY * row.replicas * times.faultMs) / 1_000;
   // Where not all can be served, what was served after the end is not goodput of this time.
-  const ended = ok.filter((i) => calls.dueMs[i]! + calls.tookMs[i]! < toMs);
+  const ended = ok.filter(({ endMs }) => endMs < toMs);
   const began = runs.flat().filter(isWithin).length;
-  const bad = indices.filter((i) => calls.dueMs[i]! >= toMs && calls.status[i] !== OK);
-  const tookMs = ok.map((i) => calls.tookMs[i]!);
+  const bad = calls.filter(({ startMs, status }) => startMs >= toMs && status !== OK);
+  const tookMs = ok.map(({ startMs, endMs }) => endMs - startMs);
   const left = row.isToBeLeft ? untilSingle(runs[0]!.filter(isWithin), fromMs, toMs) : 0;
   return {
     /** OK in the time of the fault, as a share of what was sent then, or of what could be served if that is less. */
@@ -46,7 +46,7 @@ export function figuresOf(row: FaultRow, times: Times, { calls, runs }: Observed
     /** Until the victim got single calls at most: one in half a second. Infinity: it never came to that. */
     leftAfterMs: left ?? Number.POSITIVE_INFINITY,
     /** From the end of the fault to the end of the last call after it that failed; 0: none did. */
-    wellAfterMs: Math.max(0, ...bad.map((i) => calls.dueMs[i]! + calls.tookMs[i]! - toMs)),
+    wellAfterMs: Math.max(0, ...bad.map(({ endMs }) => endMs - toMs)),
   };
 }
 

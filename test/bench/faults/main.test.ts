@@ -8,6 +8,7 @@ import { CAPACITY, ROWS } from './rows.js';
 import { renderFaults } from './table.js';
 
 const TIMES = { steadyMs: 1_000, faultMs: 1_000, healedMs: 1_000 };
+const call = (startMs: number, tookMs: number, status = 0) => ({ startMs, endMs: startMs + tookMs, status });
 const errors = ROWS.find(({ name }) => name === 'errors')!;
 
 describe('the comparison of faults', () => {
@@ -24,11 +25,10 @@ describe('the comparison of faults', () => {
   });
 
   it('counts what was sent while the fault lasted, and what failed after it', () => {
-    const calls = {
-      dueMs: [500, 1_100, 1_200, 1_300, 1_400, 2_100, 2_200],
-      tookMs: [900, 20, 30, 40, 10, 50, 20],
-      status: [4, 0, 0, 14, 0, 14, 0],
-    };
+    const calls = [
+      ...[call(500, 900, 4), call(1_100, 20), call(1_200, 30), call(1_300, 40, 14), call(1_400, 10)],
+      ...[call(2_100, 50, 14), call(2_200, 20)],
+    ];
     const runs = [
       [1_150, 1_160, 1_170, 1_300],
       [1_100, 1_180, 1_400],
@@ -41,11 +41,7 @@ describe('the comparison of faults', () => {
 
   it('asks for the capacity when more is sent than can be served, and says when a victim is never left alone', () => {
     const often = Array.from({ length: 2_000 }, (_, i) => 1_000 + i / 2);
-    const calls = {
-      dueMs: often,
-      tookMs: often.map(() => 5),
-      status: often.map((_, i) => (i % 8 === 0 ? 0 : 8)),
-    };
+    const calls = often.map((atMs, i) => call(atMs, 5, i % 8 === 0 ? 0 : 8));
     const { served, leftAfterMs, attempts } = figuresOf(errors, TIMES, { calls, runs: [often] });
     assert.ok(Math.abs(served - 250 / (3 * CAPACITY)) < 0.01, String(served));
     assert.equal(leftAfterMs, Number.POSITIVE_INFINITY);

@@ -4,6 +4,7 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Times } from '../../../sidecar/cli/chaos/drills/drill.js';
 import { WELL } from '../../../sidecar/cli/chaos/protocol/behaviour.js';
 import { Model } from '../../drills/faults/model.js';
 import { AskedProcess } from '../../kit/process/asked-process.js';
@@ -13,7 +14,7 @@ import { spreadsOf } from '../relay/results.js';
 import { LOAD_CORE, PROXY_CORE, pin, versionsOf } from '../subjects/subject.js';
 import { type FaultFigures, figuresOf, MEASURES } from './figures.js';
 import type { Calls, LoadRequest } from './protocol.js';
-import type { FaultRow, Times } from './rows.js';
+import type { FaultRow } from './rows.js';
 import { DEADLINE_MS, FULL, MOST_REPLICAS, PLACES, QUICK, ROWS, SEED, SERVICE_MS } from './rows.js';
 import { type FaultSubject, type Standing, SUBJECTS } from './subjects.js';
 

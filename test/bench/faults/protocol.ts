@@ -1,5 +1,6 @@
 /** What the comparison of faults and its load, a process of its own, say to each other. */
 
+import type { NotedCall } from '../../../sidecar/cli/chaos/history/record.js';
 import { seeded } from '../../kit/time/seeded-random.js';
 
 /** What the load is asked for. */
@@ -14,15 +15,8 @@ export interface Schedule {
   readonly seed: number;
 }
 
-/** One entry for each call, in the order in which they were due. */
-export interface Calls {
-  /** Since the beginning. */
-  readonly dueMs: readonly number[];
-  /** Since it was due. */
-  readonly tookMs: readonly number[];
-  /** gRPC status. */
-  readonly status: readonly number[];
-}
+/** In the order in which they were due, which is when a call counts as begun; times are since the begin of the schedule. */
+export type Calls = readonly Pick<NotedCall, 'startMs' | 'endMs' | 'status'>[];
 
 /** What the load is asked for: to begin with a schedule (it says when it has, ms since 1970); then what became of it (`Calls`). */
 export type LoadRequest = Schedule | 'calls';

@@ -3,6 +3,7 @@
  * subject. Every replica does four calls at once, 20 ms each, and lines up more inside itself.
  */
 
+import type { Times } from '../../../sidecar/cli/chaos/drills/drill.js';
 import { type Behaviour, fails } from '../../../sidecar/cli/chaos/protocol/behaviour.js';
 
 export const SERVICE_MS = 20;
@@ -71,12 +72,6 @@ export const ROWS: readonly FaultRow[] = [
   row('all-fail', 'all fail, and then none', { ...THREE, ...ALL_STAY, fault: fails('trailers-only') }),
 ];
 
-/** Lengths of the three parts of a row, ms. */
-export interface Times {
-  readonly steadyMs: number;
-  readonly faultMs: number;
-  readonly healedMs: number;
-}
-
+/** Lengths of the three parts of a row. */
 export const FULL: Times = { steadyMs: 800, faultMs: 3_000, healedMs: 1_200 };
 export const QUICK: Times = { steadyMs: 400, faultMs: 1_500, healedMs: 700 };

@@ -1,8 +1,9 @@
 /** Requests of half a megabyte and answers of 300 KB, more than any sidecar holds: what is wrong in them is found all the same. */
 
-import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
+import type { ModelInferRequest } from '../../../proto/messages.js';
 import { type DecisionRow, type Drill, drillRow } from '../decisions/drill.js';
 import { summarize } from '../faults/load.js';
+import { judgeNumbers } from '../faults/number-answers.js';
 import { measure } from '../faults/times.js';
 
 const REQUEST_BYTES = 588_000;
@@ -21,22 +22,14 @@ const REQUEST: ModelInferRequest = {
   inputs: [{ name: 'x', datatype: 'FP32', shape: ['1', String(REQUEST_BYTES / 4)] }],
   raw_input_contents: [new Uint8Array(REQUEST_BYTES)],
 };
-const NAN = Buffer.alloc(ANSWER_BYTES);
-for (let i = 0; i < NAN.length; i += 4) NAN.writeFloatLE(Number.NaN, i);
-const NUMBERS = Buffer.alloc(ANSWER_BYTES);
-
-/** The model sends either zeros, or NaN; NaN is counted as what it is. */
-function judge(answer: ModelInferResponse): string | undefined {
-  const bytes = Buffer.from(answer.raw_output_contents?.[0] ?? []);
-  if (bytes.equals(NUMBERS)) return undefined;
-  return bytes.equals(NAN) ? 'NaN' : ALTERED;
-}
-
-const ALTERED = 'altered';
-
 const SHAPE = {
   plan: { serviceMs: 5, answerBytes: ANSWER_BYTES, upstream: INSPECTED },
-  load: { perSecond: RATE, deadlineMs: 10_000, request: () => REQUEST, judge },
+  load: {
+    perSecond: RATE,
+    deadlineMs: 10_000,
+    request: () => REQUEST,
+    judge: judgeNumbers(Buffer.alloc(ANSWER_BYTES)),
+  },
 } as const;
 
 const inspected = ({ mesh }: Drill, result: string): Promise<number> =>

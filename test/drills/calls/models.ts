@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type DecisionRow, type Drill, drill, drillRow } from '../decisions/drill.js';
 import { mostOf, RETRIED, sinceNow, sumOf } from '../decisions/mesh.js';
-import { type LoadOptions, REQUEST, type SentCall, summarize } from '../faults/load.js';
+import { type LoadOptions, REQUEST, summarize } from '../faults/load.js';
 import type { Trial } from '../faults/row.js';
 import { seconds } from '../faults/times.js';
 
@@ -137,12 +137,8 @@ async function startCold({ mesh, trial, load }: Drill, hook: WakeHook, loadMs: n
   return {
     ...{ calls, waited: await waited(), refused: await refused(), most: await most },
     runs: mesh.runs(fromMs, fromMs + spanMs),
-    lateMs: lastEndMs(calls.filter(({ sentMs }) => sentMs < upMs)) - upMs,
+    lateMs: Math.max(...calls.filter(({ startMs }) => startMs < upMs).map(({ endMs }) => endMs)) - upMs,
   };
-}
-
-function lastEndMs(calls: readonly SentCall[]): number {
-  return Math.max(...calls.map(({ sentMs, tookMs }) => sentMs + (tookMs ?? Number.POSITIVE_INFINITY)));
 }
 
 const ALL = 'all-have-it';
@@ -175,8 +171,7 @@ const modelOnSome = drillRow({
     judgeShares(trial, 'at first', before[SOME], [true, true, false]);
     judgeShares(trial, 'at first, the other model', before[ALL], [true, true, true]);
     const killedMs = performance.now();
-    process.kill(mesh.replicas[0]!.sidecar.pid, 'SIGKILL');
-    await mesh.models[0]!.kill();
+    await mesh.kill(mesh.replicas[0]!);
     const without = await phase('one is killed');
     const later = sharesOf(mesh, SOME, killedMs + 500);
     judgeShares(trial, 'one is killed', later, [false, true, false]);

@@ -49,8 +49,7 @@ const diesEarly = row({
     const [victim] = mesh.replicas;
     await victim!.model.behave(fails('trailers'));
     await delay(trial.pick(1_000, 5_000));
-    process.kill(victim!.sidecar.pid, 'SIGKILL');
-    await victim!.model.kill();
+    await mesh.kill(victim!);
     const calls = await load.during(fromMs, trial.pick(2_500, 15_000));
     trial.figure('sent again', String(await mesh.retries()));
     // A kill finds streams in the middle, which this route does not resume.
@@ -78,8 +77,7 @@ const diesLate = row({
     await delay(trial.pick(1_500, 3_000));
     const fromMs = performance.now();
     const [victim] = mesh.replicas;
-    process.kill(victim!.sidecar.pid, 'SIGKILL');
-    await victim!.model.kill();
+    await mesh.kill(victim!);
     await delay(trial.pick(1_500, 10_000));
     const calls = await load.between(fromMs - 1_500);
     const moved = await resumed();

@@ -3,9 +3,12 @@
  * an hour at least. Everything else is the agent's answer.
  */
 
-import { once } from 'node:events';
-import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import {
+  type HeldRequest,
+  HttpBetween,
+  hold,
+  passOn,
+} from '../../../sidecar/cli/chaos/faults/http-between.js';
 import { type IssuedLeaf, LocalCa } from '../../../sidecar/identity/ca/local-ca.js';
 
 const ROOTS = '/v1/agent/connect/ca/roots';
@@ -18,28 +21,27 @@ const HOUR_MS = 3_600_000;
 /** A proxy before an agent that issues short-lived leaves. */
 export class ShortLivedAuthority {
   private readonly leaves = new Map<string, Promise<IssuedLeaf>>();
-  private readonly waiting = new Set<() => void>();
   private lifetimeMs = HOUR_MS;
   private index = 10;
-  private readonly server = createServer(
-    (incoming, outgoing) => void this.take(incoming, outgoing).catch(() => outgoing.destroy()),
-  );
+  private readonly between: HttpBetween;
 
   private constructor(
-    private readonly agent: { readonly address: string },
+    behind: { readonly address: string },
     private readonly ca: LocalCa,
-  ) {}
+  ) {
+    const answer = (held: HeldRequest) => void this.answer(held).catch(() => held.outgoing.destroy());
+    this.between = new HttpBetween({ behind, answer });
+  }
 
   static async start(agent: { readonly address: string }): Promise<ShortLivedAuthority> {
     const options = { trustDomain: TRUST_DOMAIN, datacenter: 'dc1', wallNow: () => Date.now() };
     const authority = new ShortLivedAuthority(agent, await LocalCa.create(options));
-    authority.server.listen(0, '127.0.0.1');
-    await once(authority.server, 'listening');
+    await authority.between.listen();
     return authority;
   }
 
   get address(): string {
-    return `127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+    return this.between.address;
   }
 
   /** Issues a new leaf to every service, which is told at once. Default lifetime: 1 h. */
@@ -47,7 +49,7 @@ export class ShortLivedAuthority {
     this.lifetimeMs = lifetimeMs;
     this.leaves.clear();
     this.index += 1;
-    for (const wake of this.waiting) wake();
+    this.between.again(({ url }) => url.pathname.startsWith(LEAF));
   }
 
   /** When the leaf that a service has now ends; epoch ms. */
@@ -55,10 +57,8 @@ export class ShortLivedAuthority {
     return (await this.leaf(service)).notAfterMs;
   }
 
-  async stop(): Promise<void> {
-    this.server.closeAllConnections();
-    this.server.close();
-    await once(this.server, 'close');
+  stop(): Promise<void> {
+    return this.between.close();
   }
 
   private leaf(service: string): Promise<IssuedLeaf> {
@@ -67,28 +67,18 @@ export class ShortLivedAuthority {
     return known;
   }
 
-  private async take(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
-    const { pathname, searchParams } = new URL(incoming.url ?? '/', 'http://localhost');
+  private async answer(held: HeldRequest): Promise<void> {
+    const { pathname, searchParams } = held.url;
     const isLeaf = pathname.startsWith(LEAF);
-    if (!isLeaf && pathname !== ROOTS) return this.forward(incoming, outgoing);
+    if (!isLeaf && pathname !== ROOTS) return passOn(held, { afresh: false });
     // Roots never change here.
-    const index = () => String(isLeaf ? this.index : 10);
-    if (searchParams.get('index') === index()) await this.change(outgoing);
+    const index = String(isLeaf ? this.index : 10);
     const body = isLeaf ? await this.leafAnswer(pathname.slice(LEAF.length)) : this.rootsAnswer();
-    outgoing.writeHead(200, { 'x-consul-index': index() }).end(JSON.stringify(body));
-  }
-
-  private change(outgoing: ServerResponse): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        clearTimeout(timer);
-        this.waiting.delete(wake);
-        resolve();
-      };
-      const timer = setTimeout(wake, WAIT_MS);
-      this.waiting.add(wake);
-      outgoing.once('close', wake);
-    });
+    const say = () => held.outgoing.writeHead(200, { 'x-consul-index': index }).end(JSON.stringify(body));
+    // A leaf may have been issued meanwhile, and the request answered with that.
+    if (held.outgoing.headersSent) return;
+    if (searchParams.get('index') === index) hold(held, WAIT_MS, say);
+    else say();
   }
 
   private rootsAnswer(): object {
@@ -99,17 +89,5 @@ export class ShortLivedAuthority {
   private async leafAnswer(service: string): Promise<object> {
     const { certChainPem, keyPem } = await this.leaf(service);
     return { CertPEM: certChainPem, PrivateKeyPEM: keyPem, Service: service };
-  }
-
-  private forward(incoming: IncomingMessage, outgoing: ServerResponse): void {
-    const { method = 'GET', headers, url = '/' } = incoming;
-    const upstream = request(`http://${this.agent.address}${url}`, { method, headers, agent: false });
-    outgoing.once('close', () => upstream.destroy());
-    upstream.on('error', () => outgoing.destroy());
-    upstream.on('response', (response) => {
-      outgoing.writeHead(response.statusCode ?? 502, response.headers);
-      response.on('error', () => outgoing.destroy()).pipe(outgoing);
-    });
-    incoming.pipe(upstream);
   }
 }

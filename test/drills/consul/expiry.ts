@@ -72,19 +72,19 @@ async function expired(trial: Trial, { authority, mesh, load }: Scene): Promise<
 }
 
 function judge(trial: Trial, calls: readonly SentCall[], endMs: number, healedMs: number): void {
-  const early = calls.filter(({ sentMs }) => sentMs < endMs - MARGIN_MS);
+  const early = calls.filter(({ startMs }) => startMs < endMs - MARGIN_MS);
   trial.noneFailed('no call fails while the certificates last', early);
-  const away = calls.filter(({ sentMs }) => sentMs >= endMs && sentMs < healedMs);
+  const away = calls.filter(({ startMs }) => startMs >= endMs && startMs < healedMs);
   const lastServed = away.findLast(({ failure }) => failure === undefined);
   const isClosed = away.some(({ failure }) => failure !== undefined);
-  const closedMs = isClosed ? (lastServed?.sentMs ?? endMs) - endMs : undefined;
+  const closedMs = isClosed ? (lastServed?.startMs ?? endMs) - endMs : undefined;
   trial.within('after that calls are refused', CLOSED_MS, closedMs);
   const kinds = summarize(away).failures.map(({ what, count }) => `${count} ${what}`);
   const isClear = kinds.length > 0 && kinds.every((what) => / UNAVAILABLE (?!without)/.test(what));
   trial.expect('with UNAVAILABLE and a reason', isClear, kinds.join(', '));
   const lastFailed = calls.findLast(({ failure }) => failure !== undefined);
-  const recovered = calls.some(({ sentMs, failure }) => sentMs > healedMs && failure === undefined);
-  const tookMs = lastFailed === undefined ? 0 : Math.max(0, lastFailed.sentMs - healedMs);
+  const recovered = calls.some(({ startMs, failure }) => startMs > healedMs && failure === undefined);
+  const tookMs = lastFailed === undefined ? 0 : Math.max(0, lastFailed.startMs - healedMs);
   const promise = 'once there are certificates again, every call is served';
   trial.within(promise, RECOVERY_MS, recovered ? tookMs : undefined);
 }

@@ -112,14 +112,14 @@ async function emptied(world: ConsulWorld, trial: Trial, scene: ForeignScene): P
   const failed = calls.filter(({ failure }) => failure !== undefined);
   trial.noneFailed(
     `no call fails for the grace time of ${grace}`,
-    calls.filter(({ sentMs }) => sentMs <= goneMs + graceMs),
+    calls.filter(({ startMs }) => startMs <= goneMs + graceMs),
   );
-  const honouredMs = failed[0] && failed[0].sentMs - goneMs - graceMs;
+  const honouredMs = failed[0] && failed[0].startMs - goneMs - graceMs;
   trial.within('then the registry is honoured, and calls are refused,', NOTICE_MS, honouredMs);
   const odd = [...new Set(failed.map(({ failure }) => failure!))].filter((what) => what !== NO_ENDPOINT);
   trial.expect(`with ${NO_ENDPOINT} only`, odd.length === 0, odd.join(', ') || 'no other');
   const last = failed.at(-1);
-  const healedMs = last && Math.max(0, last.sentMs - backMs);
+  const healedMs = last && Math.max(0, last.startMs - backMs);
   trial.within('registered again, they get every call', NOTICE_MS, healedMs);
   trial.figure('grace', grace);
 }

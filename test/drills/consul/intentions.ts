@@ -58,26 +58,26 @@ function judge(trial: Trial, calls: readonly SentCall[], flips: readonly Flip[])
   trial.only(`with ${REFUSED} only`, ended, REFUSED);
   const failures = calls.flatMap(({ failure }) => failure ?? []);
   trial.only(`calls too are refused with ${REFUSED} only`, failures, REFUSED);
-  const outside = calls.filter(({ sentMs }) => !flips.some((one) => isDuring(sentMs, one)));
+  const outside = calls.filter(({ startMs }) => !flips.some((one) => isDuring(startMs, one)));
   trial.noneFailed('no call fails at another time', outside);
 }
 
 /** Until the last call that was served although it should not have been. */
 function untilRefused(calls: readonly SentCall[], { deniedMs, allowedMs }: Flip): number | undefined {
-  const during = calls.filter(({ sentMs }) => sentMs >= deniedMs && sentMs < allowedMs);
+  const during = calls.filter(({ startMs }) => startMs >= deniedMs && startMs < allowedMs);
   const last = during.findLast(({ failure }) => failure === undefined);
   if (!during.some(({ failure }) => failure !== undefined)) return undefined;
-  return last === undefined ? 0 : last.sentMs - deniedMs;
+  return last === undefined ? 0 : last.startMs - deniedMs;
 }
 
 /** Until the last call that was refused although it should not have been. */
 function untilServed(calls: readonly SentCall[], { allowedMs }: Flip, next: Flip | undefined): number {
   const endMs = next === undefined ? Number.POSITIVE_INFINITY : next.deniedMs - EARLY_MS;
-  const after = calls.filter(({ sentMs }) => sentMs >= allowedMs && sentMs < endMs);
+  const after = calls.filter(({ startMs }) => startMs >= allowedMs && startMs < endMs);
   const last = after.findLast(({ failure }) => failure !== undefined);
-  return last === undefined ? 0 : last.sentMs - allowedMs;
+  return last === undefined ? 0 : last.startMs - allowedMs;
 }
 
-function isDuring(sentMs: number, { deniedMs, allowedMs }: Flip): boolean {
-  return sentMs >= deniedMs - EARLY_MS && sentMs <= allowedMs + NOTICE_MS;
+function isDuring(startMs: number, { deniedMs, allowedMs }: Flip): boolean {
+  return startMs >= deniedMs - EARLY_MS && startMs <= allowedMs + NOTICE_MS;
 }

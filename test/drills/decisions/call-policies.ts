@@ -66,8 +66,8 @@ const fallback = drillRow({
     const backMs = await measure(isBack, limitMs, healMs);
     const after = await load.during(healMs, (backMs ?? limitMs) + trial.pick(1_000, 3_000));
     const own = after.find(isOwn);
-    trial.within('the replicas answer again', limitMs, own && own.sentMs - healMs);
-    const late = after.filter(({ sentMs, degraded }) => degraded && own && sentMs > own.sentMs + 250);
+    trial.within('the replicas answer again', limitMs, own && own.startMs - healMs);
+    const late = after.filter(({ startMs, degraded }) => degraded && own && startMs > own.startMs + 250);
     const isOver = own !== undefined && late.length === 0;
     trial.expect('and from then on only they', isOver, `${late.length} calls`);
     trial.expectAvailable(after, 99.9);

@@ -1,5 +1,6 @@
 /** What the rows of the table of decisions have in common: a mesh under load that is broken and judged. */
 
+import { executionsBeyondFirst } from '../../../sidecar/cli/chaos/report/figures/counts.js';
 import { callUnary } from '../faults/call.js';
 import type { Load, LoadOptions, SentCall } from '../faults/load.js';
 import { ONCE } from '../faults/model-protocol.js';
@@ -56,7 +57,7 @@ export async function drill(
 /** Time from `fromMs` to the end of the last of these calls that failed, ms; 0 when none did. */
 export function recoveryMs(calls: readonly SentCall[], fromMs: number): number {
   const failed = calls.filter(({ failure }) => failure !== undefined);
-  return Math.max(0, ...failed.map(({ sentMs, tookMs }) => sentMs + (tookMs ?? 0) - fromMs));
+  return Math.max(0, ...failed.map(({ endMs }) => endMs - fromMs));
 }
 
 /** A share as text, such as `12.5 %`. */
@@ -64,16 +65,18 @@ export function percentOf(part: number, whole: number): string {
   return `${((100 * part) / Math.max(1, whole)).toFixed(1)} %`;
 }
 
+const ONCE_PREFIX = 'once-';
+
 /** Load of calls that must not be made twice, each with an id of its own. */
 export const ONCE_LOAD: Partial<LoadOptions> = {
   perSecond: 50,
   ask: (client, n, done) =>
-    callUnary(client, ONCE, { request: Buffer.from(`once-${n}`), deadlineMs: 1_000 }, done),
+    callUnary(client, ONCE, { request: Buffer.from(`${ONCE_PREFIX}${n}`), deadlineMs: 1_000 }, done),
 };
 
-/** Ids that more than one run was for. */
-export function repeated(mesh: DecisionMesh): string[] {
-  const seen = new Set<string>();
-  const ids = mesh.models.flatMap((model) => model.runs().map(({ callId }) => callId));
-  return ids.filter((id) => id.startsWith('once-') && (seen.has(id) || !seen.add(id)));
+/** Runs of such calls beyond the first one of each. */
+export function repeatedRuns(mesh: DecisionMesh): number {
+  const executions = mesh.models.flatMap((model) => model.runs());
+  const ids = executions.map(({ callId }) => callId).filter((id) => id.startsWith(ONCE_PREFIX));
+  return executionsBeyondFirst({ executions }, new Set(ids));
 }

@@ -121,6 +121,12 @@ export class DecisionMesh {
     await Promise.all(this.models.map((model) => model.behave(behaviour)));
   }
 
+  /** SIGKILL to a replica: its sidecar and its model. */
+  async kill({ sidecar, model }: Replica): Promise<void> {
+    process.kill(sidecar.pid, 'SIGKILL');
+    await model.kill();
+  }
+
   /** Where an application calls. */
   get target(): string {
     return this.targets[0]!;

@@ -1,9 +1,9 @@
 /** What counts as a fault of an endpoint and ejects it, and what does not. */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ModelInferResponse } from '../../../proto/messages.js';
 import { fails } from '../../../sidecar/cli/chaos/protocol/behaviour.js';
 import { REQUEST, summarize } from '../faults/load.js';
+import { ALTERED, judgeNumbers } from '../faults/number-answers.js';
 import { measure } from '../faults/times.js';
 import { type DecisionRow, drillRow, percentOf } from './drill.js';
 import { IMPATIENT, sinceNow, targetOf } from './mesh.js';
@@ -49,7 +49,7 @@ const nan = drillRow({
   name: 'nan',
   fault: 'one replica of three answers OK with NaN',
   plan: { upstream: { ejection: INSPECTED } },
-  load: { judge },
+  load: { judge: judgeNumbers(Buffer.from(REQUEST.raw_input_contents![0]!)) },
   work: async ({ trial, mesh, load }) => {
     const fromMs = performance.now();
     await mesh.models[0]!.behave({ does: 'nan' });
@@ -64,18 +64,6 @@ const nan = drillRow({
     trial.within('it gets single calls at most', 5_000, out);
   },
 });
-
-const ALTERED = 'altered';
-const NUMBERS = Buffer.from(REQUEST.raw_input_contents![0]!);
-const NAN = Buffer.alloc(NUMBERS.length);
-for (let i = 0; i < NAN.length; i += 4) NAN.writeFloatLE(Number.NaN, i);
-
-/** The model sends either what it was asked, or NaN; NaN is counted as what it is. */
-function judge(answer: ModelInferResponse): string | undefined {
-  const bytes = Buffer.from(answer.raw_output_contents?.[0] ?? []);
-  if (bytes.equals(NUMBERS)) return undefined;
-  return bytes.equals(NAN) ? 'NaN' : ALTERED;
-}
 
 const stall = drillRow({
   name: 'stall',

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { meshFile } from '../../kit/config/mesh-file.js';
 import { admin, type Mesh } from '../../kit/process/outrider.js';
 import { isRunning } from '../../kit/process/processes.js';
+import { STOCK_CHANNEL } from '../faults/call.js';
 import { digitRequest } from '../faults/digit-load.js';
 import { type SentCall, summarize } from '../faults/load.js';
 import { failuresOf, type Trial } from '../faults/row.js';
@@ -25,7 +26,12 @@ const callerRestart: DecisionRow = {
   run: async (_, trial) => {
     // Attempts may take long: what is shown is not how fast this machine is.
     const file = meshFile({ replicas: 3, attemptTimeout: '4s' });
-    const load = { perSecond: PER_SECOND, deadlineMs: DEADLINE_MS, isStock: true, request: digitRequest };
+    const load = {
+      perSecond: PER_SECOND,
+      deadlineMs: DEADLINE_MS,
+      channel: STOCK_CHANNEL,
+      request: digitRequest,
+    };
     await upDrill(trial, { file, service: 'digits', ...load }, async (drill) => {
       await planned(trial, drill, trial.pick(2, 10));
       await killed(trial, drill, trial.pick(1, 5));

@@ -87,8 +87,8 @@ async function play(mesh: UpFacts, progress: ProgressLine) {
   const { p50Ms, p99Ms, slowestMs } = summarize(calls.filter(({ failure }) => failure === undefined));
   const accuracy = ok === 0 ? 0 : right / ok;
   const broken = happenings.flatMap((happening) => happening.broken ?? []);
-  for (const { sentMs, failure } of load.failures.slice(0, 10))
-    broken.push(`a call failed at ${seconds(sentMs - beganMs)}: ${failure}`);
+  for (const { startMs, failure } of load.failures.slice(0, 10))
+    broken.push(`a call failed at ${seconds(startMs - beganMs)}: ${failure}`);
   if (accuracy < LEAST_ACCURACY)
     broken.push(`accuracy ${percent(accuracy)} is below ${percent(LEAST_ACCURACY)}`);
   if (perSecond < LEAST_PER_SECOND) broken.push(`only ${perSecond.toFixed(0)} calls per second were sent`);

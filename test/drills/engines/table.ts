@@ -1,3 +1,4 @@
+import { quantile } from '../faults/times.js';
 import type { Row } from './rounds.js';
 
 const HEADS = [
@@ -26,7 +27,5 @@ export function tableOf(rows: readonly Row[]): string {
 }
 
 function share(valuesMs: readonly number[], part: number): string {
-  if (valuesMs.length === 0) return '–';
-  const sorted = valuesMs.toSorted((a, b) => a - b);
-  return `${Math.round(sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))]!)} ms`;
+  return valuesMs.length === 0 ? '–' : `${Math.round(quantile(valuesMs, part))} ms`;
 }

@@ -24,6 +24,7 @@ import { answerRequests } from '../../kit/process/asked-process.js';
 import { callUnary, clientOf } from './call.js';
 import { reportTrailers } from './load-lies.js';
 import { FLOOD, type ModelBehaviour, type ModelPlan, ONCE, type OwnBehaviour } from './model-protocol.js';
+import { notANumber } from './number-answers.js';
 import { HOLD } from './open-streams.js';
 import { TELL } from './token-stream.js';
 
@@ -116,7 +117,8 @@ class ModelServer {
         ...input,
         shape: answerBytes === undefined ? shape : [1, answerBytes / 4],
       })),
-      raw_output_contents: this.model.behaviour.does === 'nan' ? raw.map(notANumber) : raw,
+      raw_output_contents:
+        this.model.behaviour.does === 'nan' ? raw.map(({ length }) => notANumber(length)) : raw,
     };
   }
 
@@ -157,12 +159,6 @@ function askedFor(client: Client, request: ModelInferRequest): Promise<ModelInfe
       error ? reject(error) : resolve(answer!),
     ),
   );
-}
-
-function notANumber(bytes: Uint8Array): Buffer {
-  const floats = Buffer.alloc(bytes.length);
-  for (let i = 0; i + 4 <= floats.length; i += 4) floats.writeFloatLE(Number.NaN, i);
-  return floats;
 }
 
 const model = new ModelServer(JSON.parse(process.argv[2]!) as ModelPlan);

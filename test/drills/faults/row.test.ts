@@ -5,7 +5,9 @@ import { disturbance } from './control.js';
 import type { Load, SentCall } from './load.js';
 import { Trial } from './row.js';
 
-const call = (tookMs: number, failure?: string): SentCall => ({ sentMs: 0, tookMs, failure });
+const call = (endMs: number, failure?: string): SentCall => ({
+  ...{ startMs: 0, endMs, status: 0, answers: 1, degraded: false, failure },
+});
 
 describe('a trial of the fault drills', () => {
   it('is excused by calls that go without the mesh, and late or failed', () => {

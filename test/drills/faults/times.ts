@@ -1,6 +1,7 @@
 /** Times: how long something takes, which share of several is below which, and how they are written. */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import { quantile as nearestRank } from '../../../sidecar/cli/chaos/report/figures/latency.js';
 
 /** Time until `happened`; undefined when it does not within the limit. */
 export async function measure(
@@ -25,8 +26,8 @@ export function seconds(ms: number): string {
   return `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1)} s`;
 }
 
-/** The value below which a share of all values lies, from 0 to 1; `none` when there are no values. */
+/** As the report of `outrider chaos` has it; `none` when there are no values. */
 export function quantile(values: readonly number[], share: number, none = 0): number {
   const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? none;
+  return nearestRank(sorted, share) ?? none;
 }

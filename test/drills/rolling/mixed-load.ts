@@ -64,7 +64,7 @@ export class MixedLoad {
   static async start(options: MixedLoadOptions): Promise<MixedLoad> {
     const load = new MixedLoad(options.target);
     const { target, perSecond = 200, request = digitRequest } = options;
-    const common = { target, deadlineMs: DEADLINE_MS, isStock: true };
+    const common = { target, deadlineMs: DEADLINE_MS, channel: STOCK_CHANNEL };
     load.unary = await Load.start({ ...common, perSecond, request, judge: load.judge(1) });
     load.large = await Load.start({
       ...{ ...common, perSecond: LARGE_PER_SECOND },
@@ -81,7 +81,7 @@ export class MixedLoad {
   /** What did not end well so far, a line each. */
   get failures(): readonly string[] {
     const line = (kind: string) => (call: SentCall) =>
-      `${kind} after ${Math.round(call.tookMs ?? 0)} ms: ${call.failure}`;
+      `${kind} after ${Math.round(call.endMs - call.startMs)} ms: ${call.failure}`;
     return [
       ...this.unary.failures.map(line('unary')),
       ...this.large.failures.map(line('600 KB')),

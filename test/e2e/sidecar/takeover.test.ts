@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { Client, credentials } from '@grpc/grpc-js';
 import { protocols } from '../../../proto/load.js';
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
+import { STOCK_CHANNEL } from '../../drills/faults/call.js';
 import { Load, REQUEST, type SentCall } from '../../drills/faults/load.js';
 import { Model } from '../../drills/faults/model.js';
 import { HOLD } from '../../drills/faults/open-streams.js';
@@ -99,7 +100,7 @@ ${more}`,
   };
 
   const begin = async (target: string): Promise<Load> => {
-    load = await Load.start({ target, perSecond: PER_SECOND, deadlineMs: 10_000, isStock: true });
+    load = await Load.start({ target, perSecond: PER_SECOND, deadlineMs: 10_000, channel: STOCK_CHANNEL });
     return load;
   };
 
@@ -305,6 +306,6 @@ function assertNoneFailed(calls: readonly SentCall[]): void {
   const failed = calls.filter(({ failure }) => failure !== undefined);
   const first = failed
     .slice(0, 3)
-    .map(({ failure, sentMs, tookMs }) => `${failure} at ${sentMs} after ${tookMs}`);
+    .map(({ failure, startMs, endMs }) => `${failure} at ${startMs} after ${endMs - startMs}`);
   assert.equal(failed.length, 0, `${failed.length} of ${calls.length} failed: ${first.join('; ')}`);
 }

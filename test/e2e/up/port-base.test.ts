@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { STOCK_CHANNEL } from '../../drills/faults/call.js';
 import { digitLoad } from '../../drills/faults/digit-load.js';
 import { meshFile } from '../../kit/config/mesh-file.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
@@ -25,7 +26,7 @@ describe('outrider up, when the ports of a service change', function () {
     afterTest(() => mesh.discard());
     const facts = await mesh.ready();
     const target = facts.call['digits']!;
-    const load = await digitLoad({ target, perSecond: 20, deadlineMs: 8_000, isStock: true });
+    const load = await digitLoad({ target, perSecond: 20, deadlineMs: 8_000, channel: STOCK_CHANNEL });
     afterTest(() => load.stop());
     // By one replica: the first gets the port that the second one has.
     writeFileSync(join(mesh.temporary, 'mesh.yaml'), text(base + 2));

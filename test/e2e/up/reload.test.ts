@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { STOCK_CHANNEL } from '../../drills/faults/call.js';
 import { digitLoad } from '../../drills/faults/digit-load.js';
 import { meshFile } from '../../kit/config/mesh-file.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
@@ -19,7 +20,12 @@ describe('outrider up, when its file changes', function () {
 
   /** Calls at a steady rate while `act` runs: none of them fails. */
   async function unnoticed(act: () => Promise<void>): Promise<void> {
-    const load = await digitLoad({ target: running.target, perSecond: 20, deadlineMs: 5_000, isStock: true });
+    const load = await digitLoad({
+      target: running.target,
+      perSecond: 20,
+      deadlineMs: 5_000,
+      channel: STOCK_CHANNEL,
+    });
     afterTest(() => load.stop());
     await act();
     await load.stop();

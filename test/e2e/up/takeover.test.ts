@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { STOCK_CHANNEL } from '../../drills/faults/call.js';
 import { digitLoad } from '../../drills/faults/digit-load.js';
 import type { Load } from '../../drills/faults/load.js';
 import { meshFile } from '../../kit/config/mesh-file.js';
@@ -22,7 +23,12 @@ describe('outrider up, when the sidecar of the caller ends', function () {
   let load: Load;
 
   beforeEach(async () => {
-    load = await digitLoad({ target: running.target, perSecond: 40, deadlineMs: 10_000, isStock: true });
+    load = await digitLoad({
+      target: running.target,
+      perSecond: 40,
+      deadlineMs: 10_000,
+      channel: STOCK_CHANNEL,
+    });
   });
   afterEach(() => load?.stop());
   const noneFailed = async (): Promise<void> => {
@@ -87,9 +93,9 @@ describe('outrider up, when the sidecar of the caller ends', function () {
     await until('calls are answered again', () => load.answered > answered + 80);
     await load.stop();
     // From the first failure on the client knows that its connection is gone: all calls on it fail at that moment.
-    const ends = load.failures.map(({ sentMs, tookMs }) => sentMs + tookMs!);
+    const ends = load.failures.map(({ endMs }) => endMs);
     const seenMs = Math.min(...ends);
-    const late = load.failures.filter(({ sentMs }) => sentMs > seenMs);
+    const late = load.failures.filter(({ startMs }) => startMs > seenMs);
     assert.deepEqual(late, [], `of ${load.sent}`);
     assert.ok(Math.max(...ends) - seenMs < 1_000, ends.join(', '));
   });

@@ -1,6 +1,7 @@
 /** What an arm is: something between the clients and the models of a drill, started for a run of drills and ended after it. */
 
 import type { ChannelOptions } from '@grpc/grpc-js';
+import type { EndpointReport } from '../../../telemetry/reports.js';
 import type { ControlServer } from '../control-server.js';
 import type { DrillIssuer } from '../faults/drill-issuer.js';
 import type { OwnConsul } from '../faults/own-consul.js';
@@ -43,6 +44,12 @@ export interface EndpointView {
   /** It takes its share of calls. */
   readonly isReady: boolean;
   readonly why: string;
+}
+
+/** What the sidecar of a caller says of a replica. One that drains or restarts is out as well: its connections are gone. */
+export function viewOf(replica: string, { state, why }: Pick<EndpointReport, 'state' | 'why'>): EndpointView {
+  const isIn = state === 'eligible' || state === 'standby' || state === 'probing';
+  return { replica, isIn, isReady: state === 'eligible', why: why || state };
 }
 
 /** Where certificates come from. */

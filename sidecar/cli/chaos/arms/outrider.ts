@@ -32,7 +32,7 @@ import { DrillIssuer } from '../faults/drill-issuer.js';
 import { OwnConsul } from '../faults/own-consul.js';
 import type { Wire } from '../faults/wire.js';
 import { replicaName } from '../protocol/behaviour.js';
-import type { Arm, ArmWorld, EndpointView, Standing } from './arm.js';
+import { type Arm, type ArmWorld, type EndpointView, type Standing, viewOf } from './arm.js';
 import { untilServing } from './keeper.js';
 import { meshFileText, SERVICE } from './mesh-file.js';
 import { modelArgv } from './model-argv.js';
@@ -233,13 +233,11 @@ export function viewsOf(
   endpoints: readonly Pick<EndpointReport, 'endpoint' | 'state' | 'why'>[],
 ): EndpointView[] {
   const views = new Map<string, EndpointView>();
-  for (const { endpoint, state, why } of endpoints) {
-    const replica = replicaName(replicaOf(endpoint));
-    const known = views.get(replica);
-    // A replica that drains or restarts is out as well: its connections are gone.
-    const isIn = state === 'eligible' || state === 'standby' || state === 'probing';
-    if (known?.isReady || (known?.isIn && state !== 'eligible')) continue;
-    views.set(replica, { replica, isIn, isReady: state === 'eligible', why: why || state });
+  for (const each of endpoints) {
+    const view = viewOf(replicaName(replicaOf(each.endpoint)), each);
+    const known = views.get(view.replica);
+    if (known?.isReady || (known?.isIn && !view.isReady)) continue;
+    views.set(view.replica, view);
   }
   return [...views.values()];
 }

@@ -3,6 +3,7 @@
 import type { Standing } from '../arms/arm.js';
 import type { ControlServer } from '../control-server.js';
 import type { Equipment, Tools } from '../faults/tools.js';
+import type { Wire } from '../faults/wire.js';
 import type { ArmName, MarkKind } from '../history/record.js';
 import type { Deadlines } from '../load/client.js';
 import type { Load, Rates } from '../load/load.js';
@@ -21,6 +22,11 @@ export interface Stage {
   later(undo: () => Promise<void>): void;
   /** Rejects when the command was asked to end. */
   sleep(ms: number): Promise<void>;
+}
+
+/** The wires that a fault is about. */
+export function wiresOf({ standing: { wires }, victim }: Stage, whose: 'victim' | 'all'): readonly Wire[] {
+  return whose === 'all' ? wires : [wires[victim - 1]!];
 }
 
 /** Lengths of the three parts of a drill, ms. */

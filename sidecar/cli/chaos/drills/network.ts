@@ -4,9 +4,7 @@
  */
 
 import type { Fault } from '../faults/wire.js';
-import type { Drill, Stage } from './drill.js';
-
-const NONE: Fault = { kind: 'none' };
+import { type Drill, type Stage, wiresOf } from './drill.js';
 
 /** The wires that a fault is about get it, and are well after it. */
 function wireDrill(
@@ -14,18 +12,10 @@ function wireDrill(
   fault: Fault,
   whose: 'victim' | 'all',
 ): Drill {
-  const each = (stage: Stage) =>
-    whose === 'all' ? stage.standing.wires : [stage.standing.wires[stage.victim - 1]!];
-  return {
-    ...about,
-    path: 'wired',
-    begin: async (stage) => {
-      for (const wire of each(stage)) wire.set(fault);
-    },
-    end: async (stage) => {
-      for (const wire of each(stage)) wire.set(NONE);
-    },
+  const set = (what: Fault) => async (stage: Stage) => {
+    for (const wire of wiresOf(stage, whose)) wire.set(what);
   };
+  return { ...about, path: 'wired', begin: set(fault), end: set({ kind: 'none' }) };
 }
 
 /** A firewall that forgot a rule, a switch that died: connections stay open, and nothing passes. */

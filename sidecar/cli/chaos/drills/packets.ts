@@ -5,14 +5,13 @@
 
 import { whyNoOwnNetwork } from '../faults/own-network.js';
 import { dropNoPackets, dropPackets } from '../faults/packets.js';
-import type { Drill, Stage } from './drill.js';
+import { type Drill, wiresOf } from './drill.js';
 
 function packetDrill(
   about: Pick<Drill, 'name' | 'title' | 'does'>,
   share: number,
   whose: 'victim' | 'all',
 ): Drill {
-  const each = ({ standing: { wires }, victim }: Stage) => (whose === 'all' ? wires : [wires[victim - 1]!]);
   return {
     ...about,
     set: 'full',
@@ -21,7 +20,7 @@ function packetDrill(
     missing: async () => whyNoOwnNetwork(),
     begin: async (stage) => {
       stage.later(() => dropNoPackets());
-      for (const { port } of each(stage)) await dropPackets(port, share);
+      for (const { port } of wiresOf(stage, whose)) await dropPackets(port, share);
     },
   };
 }

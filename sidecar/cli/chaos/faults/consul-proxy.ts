@@ -3,7 +3,7 @@
  * queries included. A new lie reaches queries that wait: they are answered by it at once.
  */
 
-import { ask, type HeldRequest, HttpBetween, passOn } from './http-between.js';
+import { ask, type HeldRequest, HttpBetween, hold, passOn } from './http-between.js';
 
 /** Of a query for what the reader has been told already. A sidecar would ask for five minutes. */
 const WAIT_MS = 10_000;
@@ -67,13 +67,8 @@ export class ConsulProxy {
     if (lie.kind === 'status') return void outgoing.writeHead(lie.status).end('rpc error');
     if (!url.pathname.startsWith(INSTANCES)) return passOn(held, truth);
     const index = String(lie.kind === 'none' ? lie.index : FIRST_LIED + this.version);
-    // An agent holds what a reader knows already.
-    if (told === index) {
-      const timer = setTimeout(() => say(held, lie, index), WAIT_MS);
-      held.withdraw = () => clearTimeout(timer);
-      return;
-    }
-    say(held, lie, index);
+    if (told === index) hold(held, WAIT_MS, () => say(held, lie, index));
+    else say(held, lie, index);
   }
 }
 

@@ -107,6 +107,12 @@ export class HttpBetween {
   }
 }
 
+/** Answers after so long, as an agent does whose reader has what there is; unless it is answered anew or given up before. */
+export function hold(held: HeldRequest, ms: number, answer: () => void): void {
+  const timer = setTimeout(answer, ms);
+  held.withdraw = () => clearTimeout(timer);
+}
+
 /** How the server behind is asked. */
 export interface Asking {
   /** A blocking query is not to wait: it is read from index 0 on, whatever the client has. */

@@ -55,7 +55,7 @@ export function findSentToEjected(run: ArmRun, index: CallIndex, bounds: CheckBo
   return ejections.flatMap((ejection) => {
     const late = run.executions.filter((execution) => {
       const call = index.calls.get(execution.callId);
-      if (call === undefined || execution.isProbe || execution.replica !== ejection.replica) return false;
+      if (call === undefined || execution.replica !== ejection.replica) return false;
       if (!isLate(execution, call, ejection, bounds)) return false;
       return !isPanic(run, away, execution.startMs, bounds);
     });

@@ -6,7 +6,7 @@
  * that clock (`CLOCK_MONOTONIC`, which is what `process.hrtime` reads). A time before the load is negative.
  */
 
-/** The arms of a drill: what stands between the clients and the models. */
+/** The arms of a drill, in the order of reports: what stands between the clients and the models. */
 export const ARM_NAMES = ['outrider', 'pick-first', 'round-robin', 'envoy'] as const;
 
 /**
@@ -18,43 +18,47 @@ export type ArmName = (typeof ARM_NAMES)[number];
 /** Length of one interval of {@link ArmRun.clientLagMs}, in milliseconds. */
 export const LAG_INTERVAL_MS = 100;
 
+/** What any client notes of one call, whatever it asks. */
+export interface NotedCall {
+  /** When the client made the call. */
+  readonly startMs: number;
+  /** When its status reached the client; for a call without one, when the client gave it up. */
+  readonly endMs: number;
+  /** gRPC status code; 0 is OK. */
+  readonly status: number;
+  /** How often the client was told the end of this call; 1 is right, 0 is a call that hung until it was given up. */
+  readonly answers: number;
+  /** The answer says itself that it comes from a fallback (`outrider-degraded`). */
+  readonly degraded: boolean;
+  /** `outrider-reason` of the answer: why a sidecar answered by itself. */
+  readonly reason?: string;
+  /** Name of the replica that answered, as the model echoed it. */
+  readonly endpoint?: string;
+}
+
 /** One call as its client saw it. */
-export interface CallRecord {
+export interface CallRecord extends NotedCall {
   /** Unique in the run; sent with the request, echoed in the answer and logged by each model that executes the call. */
   readonly id: string;
   readonly drill: string;
   readonly arm: ArmName;
   /** Name of the client that made it. */
   readonly client: string;
-  /** When the client made the call. */
-  readonly startMs: number;
-  /** When its status reached the client; for a call without one, when the client gave it up. */
-  readonly endMs: number;
   /** The moment (not the length) by which it must be answered; undefined without a deadline. */
   readonly deadlineMs: number | undefined;
   /** `golden`: the golden input of a model of a running mesh. */
   readonly model: 'digits' | 'long' | 'stream' | 'golden';
   /** False for a call that a model must not execute twice. */
   readonly idempotent: boolean;
-  /** gRPC status code; 0 is OK. */
-  readonly status: number;
   /**
    * `right`: status 0 and the content that was expected, all messages of it. `wrong`: status 0 and other content. `none`: any
    * other status.
    */
   readonly answer: 'right' | 'wrong' | 'none';
-  /** The answer says itself that it comes from a fallback (`outrider-degraded`). */
-  readonly degraded: boolean;
-  /** `outrider-reason` of the answer: why a sidecar answered by itself. */
-  readonly reason?: string;
   /** The id that the model echoed. Another one than `id` is an answer to the wrong caller; undefined where none was echoed. */
   readonly answeredId?: string;
-  /** How often the client was told the end of this call; 1 is right, 0 is a call that hung until it was given up. */
-  readonly answers: number;
   /** Messages of the answer, of a stream. */
   readonly messages?: number;
-  /** Name of the replica that answered, as the model echoed it. */
-  readonly endpoint?: string;
   /**
    * True for a call that is itself the fault, such as a poison request: it has to keep the invariants, and is no part of
    * availability, latency and the other figures of the load.
@@ -72,8 +76,6 @@ export interface ExecutionRecord {
   readonly endMs?: number;
   /** When the run was over, of a call whose caller had gone by then. */
   readonly cancelledMs?: number;
-  /** True where the caller's side marked the attempt as a probe of an ejected endpoint. */
-  readonly isProbe?: true;
 }
 
 /**

@@ -18,7 +18,7 @@ import type { ModelInferResponse, ModelStreamInferResponse } from '../../../../p
 import type { ClientPlan } from '../arms/arm.js';
 import { POISON_PREFIX } from '../protocol/behaviour.js';
 import { inferMethods, JOB, numberIn, STREAM_MESSAGES, streamRequest } from '../protocol/service.js';
-import { beginNote, type Noted, noteEnd, noteMetadata, type OpenCall } from './noted-call.js';
+import { beginNote, noteEnd, noteMetadata, type OpenCall } from './noted-call.js';
 import { classIn, digitsRequest, markedPicture, type Picture } from './pictures.js';
 
 /** How long a call of each model may take in most drills, ms. */
@@ -31,7 +31,7 @@ export type ModelName = keyof typeof USUAL_DEADLINES;
 export type Deadlines = Readonly<Record<ModelName, number>>;
 
 /** What is said of a call before it is made. */
-type AskedCall = Pick<Noted, 'id' | 'drill' | 'arm' | 'isFault'> & { readonly model: ModelName };
+type AskedCall = Pick<OpenCall, 'id' | 'drill' | 'arm' | 'isFault'> & { readonly model: ModelName };
 
 /** What a client shares with the others of its load. */
 export interface ClientDeps {
@@ -61,8 +61,9 @@ export class DrillClient {
   /** Makes a call; the record is complete once `isOpen` says no. */
   call(about: AskedCall): OpenCall {
     const startMs = this.deps.now();
-    const call = beginNote({
+    const call: OpenCall = beginNote({
       ...about,
+      answer: 'none' as const,
       client: this.name,
       startMs,
       deadlineMs: startMs + this.deps.deadlines[about.model],

@@ -6,37 +6,30 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { MetadataKey } from '../../../core/metadata-key.js';
-import type { CallRecord } from '../history/record.js';
+import type { CallRecord, NotedCall } from '../history/record.js';
 import { REPLICA_KEY } from '../protocol/service.js';
 
-/** A call that was made; what is not known yet is filled in at its end. */
-export type OpenCall = { -readonly [Key in keyof CallRecord]: CallRecord[Key] };
+/** A record that is filled in until the call is over. */
+export type Open<Call> = { -readonly [Key in keyof Call]: Call[Key] };
 
-/** What is said of a call before it is made. */
-export type Noted = Pick<
-  OpenCall,
-  'id' | 'drill' | 'arm' | 'client' | 'model' | 'isFault' | 'startMs' | 'deadlineMs' | 'idempotent'
->;
+export type OpenCall = Open<CallRecord>;
 
-/** The record of a call that has just begun. */
-export function beginNote(about: Noted): OpenCall {
-  const unknown = {
-    endMs: Number.NaN,
-    status: status.UNKNOWN,
-    answer: 'none',
-    degraded: false,
-    answers: 0,
-  } as const;
-  return { ...about, ...unknown };
+/** What is known of a call that has just begun. */
+export function beginNote<About extends Pick<NotedCall, 'startMs'>>(about: About) {
+  return { ...about, endMs: Number.NaN, status: status.UNKNOWN as number, degraded: false, answers: 0 };
 }
 
 /** Whether the client has not been told the end of the call. */
-export function isOpen({ answers }: Pick<CallRecord, 'answers'>): boolean {
+export function isOpen({ answers }: Pick<NotedCall, 'answers'>): boolean {
   return answers === 0;
 }
 
 /** The client is told its end. A second one is counted, and changes nothing. */
-export function noteEnd(call: OpenCall, error: Pick<ServiceError, 'code'> | null, nowMs: number): void {
+export function noteEnd(
+  call: Open<NotedCall>,
+  error: Pick<ServiceError, 'code'> | null,
+  nowMs: number,
+): void {
   call.answers += 1;
   if (call.answers > 1) return;
   call.endMs = nowMs;
@@ -44,9 +37,9 @@ export function noteEnd(call: OpenCall, error: Pick<ServiceError, 'code'> | null
 }
 
 /** Notes what an arm says beside the answer. */
-export function noteMetadata(call: OpenCall, made: Pick<ClientUnaryCall, 'on'>): void {
+export function noteMetadata(call: Open<NotedCall>, made: Pick<ClientUnaryCall, 'on'>): void {
   made.on('metadata', (headers: Metadata) => {
-    if (degradedIn(headers) !== undefined) call.degraded = true;
+    if (valueIn(headers, MetadataKey.degraded) !== undefined) call.degraded = true;
   });
   made.on('status', ({ metadata }: StatusObject) => {
     const reason = reasonIn(metadata);
@@ -59,11 +52,6 @@ export function noteMetadata(call: OpenCall, made: Pick<ClientUnaryCall, 'on'>):
 /** Why the answer is one of a sidecar; undefined: it is none. */
 export function reasonIn(trailers: Metadata | undefined): string | undefined {
   return valueIn(trailers, MetadataKey.reason);
-}
-
-/** Why the answer is not quite what was asked for, and where it is from; undefined: it is. */
-export function degradedIn(headers: Metadata): string | undefined {
-  return valueIn(headers, MetadataKey.degraded);
 }
 
 function valueIn(metadata: Metadata | undefined, name: string): string | undefined {

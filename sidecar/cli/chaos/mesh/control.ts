@@ -10,7 +10,7 @@ import type { Address } from '../../../config/model.js';
 import { attempt } from '../../../runtime/attempt.js';
 import { askAdmin } from '../../admin-client.js';
 import { CommandFailure } from '../../failure.js';
-import type { EndpointView } from '../arms/arm.js';
+import { type EndpointView, viewOf } from '../arms/arm.js';
 import type { ReplicaFacts } from './guard.js';
 import type { MemberReport, Members, Replica } from './members.js';
 
@@ -23,6 +23,9 @@ const METHODS = '/inference.GRPCInferenceService/*';
 const UNAUTHORIZED = 401;
 /** A fault that is not ended, as what asked for it was killed, ends by itself so long after it should have. */
 const OVERTIME_MS = 2_000;
+
+/** Of a replica that the caller's sidecar does not know. */
+const AWAY = { state: 'disconnected', why: '' } as const;
 
 /** A sidecar does not do what a drill asks for; the drill is left out. */
 export class Refused extends CommandFailure {}
@@ -132,11 +135,7 @@ export class MeshControl {
         notReady: own[i]?.notReady ?? ['its admin port does not answer'],
         getsCalls: rowOf(name)?.state === 'eligible',
       })),
-      endpoints: replicas.map(({ name }) => {
-        const { state = 'disconnected', why = '' } = rowOf(name) ?? {};
-        const isIn = state === 'eligible' || state === 'standby' || state === 'probing';
-        return { replica: name, isIn, isReady: state === 'eligible', why: why || state };
-      }),
+      endpoints: replicas.map(({ name }) => viewOf(name, rowOf(name) ?? AWAY)),
       processes: replicas.flatMap(({ name }, i) => {
         // Where there are several models, the first one: that is the one which a sidecar strikes.
         const model = own[i]?.models?.[0] ?? own[i]?.model;

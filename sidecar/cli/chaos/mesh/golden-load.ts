@@ -104,9 +104,9 @@ export class GoldenLoad {
     const { client, input, drill, guard } = this.plan;
     this.count += 1;
     const startMs = this.now();
-    const call = beginNote({
+    const call: OpenCall = beginNote({
       ...{ id: `call-${drill}-${this.count}`, drill, arm: 'outrider', client: 'client-1', model: 'golden' },
-      ...{ startMs, deadlineMs: startMs + this.deadlineMs, idempotent: true },
+      ...{ startMs, deadlineMs: startMs + this.deadlineMs, idempotent: true, answer: 'none' as const },
     });
     const made = client.makeUnaryRequest(
       MODEL_INFER,

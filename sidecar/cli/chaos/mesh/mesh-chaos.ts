@@ -25,7 +25,7 @@ import { type MeshTargets, meshTargets } from './targets.js';
 
 /** The options of `outrider chaos` that are about a running mesh, and those it shares. */
 export interface MeshChaosOptions {
-  /** Names of drills; empty: all that can be held on a running mesh. */
+  /** Names of drills; empty: the standard set, or all that can be held on a running mesh. */
   readonly scenarios: readonly string[];
   /** A file, or admin addresses; `true`: the one mesh that runs here. */
   readonly mesh: string | true;
@@ -38,13 +38,17 @@ export interface MeshChaosOptions {
   readonly tokenFile?: string;
   /** List the drills, and end. */
   readonly list?: true;
-  /** Of drills on a mesh of our own, and refused here. */
+  /** Names of arms; absent: all that can be run here. Refused with a running mesh. */
   readonly arms?: readonly string[];
+  /** All drills. Refused with a running mesh. */
   readonly full?: true;
+  /** Short drills: a look, and no measurement. */
   readonly quick?: true;
-  /** How often each drill is held. Default: once. */
+  /** How often each drill is run with each arm. Default: once. */
   readonly runs?: number;
+  /** Print JSON. */
   readonly json?: true;
+  /** Folder that the report is written to. */
   readonly report?: string;
 }
 

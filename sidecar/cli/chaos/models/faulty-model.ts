@@ -52,7 +52,7 @@ interface Sink<Message> {
 export interface FaultyModelPlan {
   /** Calls that it works on at once; more line up inside it, as in most servers. */
   readonly places: number;
-  readonly log: ExecutionLog;
+  readonly log: Pick<ExecutionLog, 'began' | 'ended' | 'cancelled'>;
   /** Go with every end of a call. Absent: none. */
   trailers?(): Metadata | undefined;
 }

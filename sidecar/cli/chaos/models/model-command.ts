@@ -23,7 +23,7 @@ const DRAIN_MS = 2_000;
 /** Runs until it is stopped by a signal or the command is gone. @returns never. */
 export async function modelCommand({ dir, replica, listen }: ModelOptions): Promise<never> {
   const n = Number(replica);
-  const control = await ControlledModel.connect(dir, { replica: n, pid: process.pid, address: listen });
+  const control = await ControlledModel.connect(dir, { replica: n, pid: process.pid });
   // As a process whose model file is damaged: it starts, finds that out, and ends.
   if (control.behaviour.does === 'refuse-to-start') process.exit(1);
   const log = new ExecutionLog(join(dir, `${replicaName(n)}.log`));

@@ -66,8 +66,6 @@ export interface Hello {
   /** From 1. */
   readonly replica: number;
   readonly pid: number;
-  /** `host:port` at which it will listen. */
-  readonly address: string;
 }
 
 /** What the command says to a model: at once after its hello, and with each change. */

@@ -1,6 +1,6 @@
 /** Everything that is computed from a history, once, for the page, the files, the terminal and the README. */
 import { checkRun } from '../history/check.js';
-import type { ArmName, ArmRun, ChaosHistory, DrillText } from '../history/record.js';
+import { ARM_NAMES, type ArmRun, type ChaosHistory, type DrillText } from '../history/record.js';
 import type { Violation } from '../history/violation.js';
 import { type ArmFigures, figuresOf } from './figures/figures.js';
 import type { PageReport } from './page/page-report.js';
@@ -17,14 +17,12 @@ export interface Summary extends Pick<ChaosHistory, 'about' | 'skipped' | 'drill
 
 /** Examples of one invariant, drill and arm. */
 const MOST_EXAMPLES = 3;
-/** The order of columns. */
-const ARM_ORDER: readonly ArmName[] = ['outrider', 'pick-first', 'round-robin', 'envoy'];
 
 /** Computes a report. Drills without a run are left out; those without a text get their name as title. */
 export function buildReport(history: ChaosHistory): PageReport {
   const { about, skipped, runs } = history;
   const figures = figuresOf(runs);
-  const arms = ARM_ORDER.filter((arm) => figures.some((one) => one.arm === arm));
+  const arms = ARM_NAMES.filter((arm) => figures.some((one) => one.arm === arm));
   const drills = textsOf(history).map((text) => ({
     text,
     arms: arms.flatMap((arm) => {

@@ -95,7 +95,10 @@ const CALL = keys(
   },
   { deadlineMs: number, reason: text, answeredId: text, messages: number, endpoint: text, isFault: flag },
 );
-const EXECUTION = keys({ callId: text, replica: text, startMs: number }, { endMs: number, isProbe: flag });
+const EXECUTION = keys(
+  { callId: text, replica: text, startMs: number },
+  { endMs: number, cancelledMs: number },
+);
 const MARK = keys({ atMs: number, kind: oneOf(MARK_KINDS), text }, { replica: text });
 const RUN = keys(
   {

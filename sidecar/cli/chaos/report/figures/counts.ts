@@ -67,7 +67,10 @@ export function extraAttemptsIn(
 }
 
 /** How many executions of these calls are not the first one of their call. */
-function executionsBeyondFirst({ executions }: Pick<ArmRun, 'executions'>, ids: ReadonlySet<string>): number {
+export function executionsBeyondFirst(
+  { executions }: Pick<ArmRun, 'executions'>,
+  ids: ReadonlySet<string>,
+): number {
   const seen = new Set<string>();
   let beyond = 0;
   for (const { callId } of executions) {
