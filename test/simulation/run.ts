@@ -68,8 +68,6 @@ export async function run(plan: Plan, options: { readonly trace?: boolean } = {}
     const key = isCancelled ? 'cancelled' : status >= 0 ? `${status}` : `reset ${resetCode}`;
     byStatus[key] = (byStatus[key] ?? 0) + 1;
     world.note(`call ${call.id} ${key}`);
-    if (options.trace === true)
-      world.trace.push(describe(world.records.find(({ plan: each }) => each === call)!));
   }
   return {
     plan,
@@ -78,18 +76,49 @@ export async function run(plan: Plan, options: { readonly trace?: boolean } = {}
     byStatus,
     turns: world.turns,
     traceHash: `${world.traceHash.toString(16)}-${world.net.readHash.toString(16)}`,
-    trace: world.trace,
+    trace: options.trace === true ? traceOf(world) : [],
   };
 }
 
+/** What happened, in the order of time, then each call. All times are those of the lines: ms since the begin of the run. */
+function traceOf(world: World): string[] {
+  const ends = world.records
+    .filter(({ endMs }) => endMs >= 0)
+    .map(({ plan, endMs, status, reason, resetCode, isCancelled }) => {
+      const how = isCancelled
+        ? 'cancelled'
+        : status >= 0
+          ? `status ${status} ${reason}`
+          : `reset ${resetCode}`;
+      return `${(endMs - world.beginMs).toFixed(2)} call ${plan.id} ends: ${how}`;
+    });
+  const lines = [...world.trace, ...ends];
+  const byTime = lines.map((line, i) => ({ line, i, atMs: Number.parseFloat(line) }));
+  byTime.sort((a, b) => a.atMs - b.atMs || a.i - b.i);
+  return [
+    `features: ${world.plan.features.join(' ')}`,
+    ...byTime.map(({ line }) => line),
+    ...world.records.map((record) => describe(record, world)),
+  ];
+}
+
 /** A call of the trace, with what models saw of it. */
-function describe({ plan, executions, ...rest }: CallRecord): string {
-  const { request, response, ...what } = plan;
+function describe({ plan, executions, ...rest }: CallRecord, { beginMs, originMs }: World): string {
+  const { request, response, atMs, ...what } = plan;
+  const inRun = <T extends object>(record: T): T =>
+    Object.fromEntries(
+      Object.entries(record).map(([name, value]) =>
+        /^(?:startMs|runStartMs|endMs|lastDataMs)$/.test(name) && value >= 0
+          ? [name, Math.round((value - beginMs) * 100) / 100]
+          : [name, value],
+      ),
+    ) as T;
   return JSON.stringify({
     ...what,
     requests: request.length,
     responses: response.length,
-    ...rest,
-    executions,
+    plannedMs: originMs - beginMs + atMs,
+    ...inRun(rest),
+    executions: executions.map(inRun),
   });
 }

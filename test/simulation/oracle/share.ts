@@ -1,6 +1,7 @@
 /** Work goes where there is room: no healthy replica is left out, and none is taken out without a reason. */
 import { EjectionState } from '../../../sidecar/core/outlier/ejection.js';
 import type { Plan } from '../plan/plan.js';
+import type { CallRecord } from '../world/records.js';
 import type { Watch, World } from '../world/world.js';
 import { type Evidence, isGood, replicasOf } from './evidence.js';
 
@@ -144,19 +145,23 @@ export function judgeShares(world: World, evidence: Evidence): void {
 
 function starving(world: World, evidence: Evidence, caller: number, service: string, replica: string): void {
   const { plan } = world;
+  const inRun = (ms: number): string => (ms - world.beginMs).toFixed(0);
   const runs = replicasOf(plan, service)
     .flatMap((each) => evidence.runsOf(each))
     .filter(({ record }) => record.plan.caller === caller)
     .sort((a, b) => a.execution.startMs - b.execution.startMs);
-  let without = 0;
-  for (const { execution } of runs) {
-    if (execution.replica === replica || !evidence.isClean(replica, execution.startMs)) without = 0;
-    else if (evidence.hasRoom(replica, execution.startMs)) without++;
-    if (without < MOST_PICKS_WITHOUT) continue;
+  let without: CallRecord[] = [];
+  for (const { record, execution } of runs) {
+    if (execution.replica === replica || !evidence.isClean(replica, execution.startMs)) without = [];
+    else if (evidence.hasRoom(replica, execution.startMs)) without.push(record);
+    if (without.length < MOST_PICKS_WITHOUT) continue;
     // One that is so much slower gets a call so much later.
     const slowness = evidence.slowness(replica, caller, execution.startMs);
-    if (without < MOST_PICKS_WITHOUT * Math.min(slowness, MOST_SLOWER)) continue;
+    if (without.length < MOST_PICKS_WITHOUT * Math.min(slowness, MOST_SLOWER)) continue;
     const which = `${plan.callers[caller]!.name} of ${replica}`;
-    return world.find('shares', `${which}: ${without} calls in a row went to others while it had room`);
+    const calls = without.map(({ plan: { id } }) => id);
+    const span = `from call ${calls[0]} to call ${calls.at(-1)}, ${inRun(without[0]!.startMs)} to ${inRun(execution.startMs)} ms`;
+    const what = `${calls.length} calls in a row went to others while it had room (${span})`;
+    return world.find('shares', `${which}: ${what}`, calls);
   }
 }

@@ -113,7 +113,7 @@ export class SimSidecar {
         this.events.log(this.name, level, fields, message);
     return {
       debug: () => {},
-      info: () => {},
+      info: at('info'),
       warn: at('warn'),
       error: at('error'),
       setLevel: () => {},

@@ -74,7 +74,8 @@ export class World {
   readonly ejectionsSeen: { readonly sidecar: string; readonly label: string; readonly atMs: number }[] = [];
   private readonly out = new Set<string>();
   private readonly dice: Dice;
-  private readonly beginMs: number;
+  /** By the clock: what the trace counts from. */
+  readonly beginMs: number;
 
   constructor(
     plan: Plan,
@@ -142,6 +143,10 @@ export class World {
     if (this.keepsTrace) this.trace.push(text);
   }
 
+  private tell(line: string): void {
+    this.trace.push(`${this.nowMs.toFixed(2)} ${line}`);
+  }
+
   async run(): Promise<void> {
     await this.build();
     await this.until(this.warmUpMs);
@@ -191,6 +196,11 @@ export class World {
         if (plan.features.includes('power-loss')) this.disk.losePower(name);
       },
       log: (sidecar: string, level: string, fields: object, message: string) => {
+        // For a reader: they are many, and no hash needs them.
+        if (level === 'info') {
+          if (this.keepsTrace) this.tell(`${sidecar}: ${message} ${JSON.stringify(fields)}`);
+          return;
+        }
         const error = (fields as { error?: unknown }).error;
         const why = error instanceof Error ? error.stack : JSON.stringify(fields);
         if (level === 'error' && message.startsWith('defect'))
