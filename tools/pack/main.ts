@@ -10,7 +10,7 @@ import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { importClosure } from './import-closure.js';
 import { modelsPackage, modelsReadme, programPackage, type TreePackage } from './packages.js';
-import { squeezeFolder, squeezeSchemas } from './squeeze.js';
+import { squeezeFolder } from './squeeze.js';
 
 /** Loaded by path and not imported: the program, and the thread that reads Consul's answers. */
 const MAIN = 'dist/sidecar/main.js';
@@ -44,7 +44,6 @@ async function stageProgram(): Promise<string> {
   const kept = new Set([MAIN, ...files]);
   for (const path of listed) if (!path.startsWith('dist/sidecar/') || kept.has(path)) copy(path, folder);
   await squeezeFolder(join(folder, 'dist/bundle'));
-  squeezeSchemas(join(folder, 'mesh-config'));
   const needed = new Set([...BESIDE_THE_BUNDLE, ...packages.filter((name) => name !== 'onnxruntime-node')]);
   write(folder, 'package.json', programPackage(tree, [...needed].sort(), values.repository));
   return folder;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { squeezeFolder, squeezeSchemas } from '../../../../tools/pack/squeeze.js';
+import { squeezeFolder } from '../../../../tools/pack/squeeze.js';
 import { scratchForEach } from '../../../kit/mocha/scratch.js';
 
 describe('squeezeFolder', () => {
@@ -25,18 +25,5 @@ describe('squeezeFolder', () => {
     const module = await import(pathToFileURL(join(scratch.path, 'sums.js')).href);
     assert.deepEqual([module.sumOf59(1, 2), module.sumOf59.name, module.umlaut], [3, 'sumOf59', 'ü']);
     assert.equal(readFileSync(join(scratch.path, 'sums.txt'), 'utf8'), text);
-  });
-});
-
-describe('squeezeSchemas', () => {
-  const scratch = scratchForEach();
-
-  it('takes whitespace from JSON Schemas, and leaves what they say and other files', () => {
-    scratch.write('mesh.schema.json', '{\n  "title": "a  b",\n  "items": [1, 2]\n}\n');
-    scratch.write('other.json', '{ }\n');
-    squeezeSchemas(scratch.path);
-    const read = (name: string) => readFileSync(join(scratch.path, name), 'utf8');
-    assert.equal(read('mesh.schema.json'), '{"title":"a  b","items":[1,2]}\n');
-    assert.equal(read('other.json'), '{ }\n');
   });
 });
