@@ -154,17 +154,20 @@ describe('golden probe of a real model service', function () {
     afterTest(() => service.stop());
     const client = new TestClient(`unix:${service.socket}`);
     afterTest(() => client.close());
-    const run = async (): Promise<number> => {
-      const startMs = performance.now();
+    let startMs = performance.now();
+    let longestMs = 0;
+    const nowMs = () => Math.max(longestMs, performance.now() - startMs);
+    const run = async (): Promise<void> => {
+      startMs = performance.now();
       const n = { name: 'n', datatype: 'INT64', shape: [], contents: { int64_contents: [500_000] } };
       await client.infer({ model_name: 'loop', inputs: [n] });
-      return performance.now() - startMs;
+      longestMs = nowMs();
     };
-    const usualMs = await run();
+    await run();
     const verdicts: ModelStatusReport[] = [];
     const health = startHealth(probes(models, service.socket), {
       // As if none of them ended well: only the golden input can speak for the model.
-      activity: () => ({ ...IDLE, inFlight: 1, usualMs }),
+      activity: () => ({ ...IDLE, inFlight: 1, usualMs: nowMs() }),
       onChange: (verdict) => verdicts.push(verdict),
     });
     for (let i = 0; i < 3; i++) await run();
