@@ -1,7 +1,7 @@
 /**
  * The reference of model.yaml: its JSON Schema, and the table of MODEL.md, both from the schema that the model server reads by.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { keyDocs } from '../services/model-server/models/card.js';
 import { DRAFT, schemaText } from './json-schema.js';
 import { markdownTable } from './markdown-table.js';

@@ -1,7 +1,7 @@
 /**
  * The reference page: every option with its meaning, its values, its default and the reason for that default.
  */
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { type OptionEntry, optionsOf, type ValueShape } from './option-tree.js';
 
 export interface ReferenceFile {

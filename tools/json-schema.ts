@@ -3,7 +3,7 @@
  *
  * They describe spelling, so that an editor can complete and explain; rules between options only the parser knows.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { optionDocs, valueDocs } from '../sidecar/config/options/option.js';
 
 /** What a schema is called, and what it says before its options. */

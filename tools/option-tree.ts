@@ -1,7 +1,7 @@
 /**
  * Reading the declared options back out of a schema: what zod wraps, this unwraps.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { type OptionDoc, optionDocs, type ValueDoc, valueDocs } from '../sidecar/config/options/option.js';
 
 /** One option of a block, as the reference shows it. */

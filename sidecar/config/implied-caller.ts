@@ -3,7 +3,7 @@
  * of the file; without a word of intentions the caller and each service
  * may call their upstreams, and nothing else is let in.
  */
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from './defaults.js';
 import { fromFile } from './names-codec.js';
 import { plainDiscovery } from './options/consul/discovery.js';

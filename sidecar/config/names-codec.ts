@@ -9,7 +9,7 @@
  *
  * names.ts says the same of types.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { CodeOf } from './names.js';
 import { codeForms, locators, units, valueDocs } from './options/option.js';
 

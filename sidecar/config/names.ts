@@ -1,5 +1,5 @@
 /** The types in code of what schemas describe: how names in code follow from names in files. names-codec.ts does the same with values. */
-import type { z } from 'zod';
+import type * as z from 'zod';
 
 declare const unit: unique symbol;
 declare const code: unique symbol;

@@ -5,7 +5,8 @@
 
 import { numbersOfBlock } from '../../../proto/golden-values.js';
 import { messageOf } from '../rpc.js';
-import { parse, z } from './parsers.js';
+import * as z from './parsers.js';
+import { parseYaml } from './parsers.js';
 
 /** What the reference and the JSON Schema say of a key of model.yaml. */
 export interface KeyDoc {
@@ -212,7 +213,7 @@ export function parseDraft(text: string): CardDraft {
 function parseBy<S extends z.ZodType>(schema: S, text: string): z.output<S> {
   let document: unknown;
   try {
-    document = parse(text);
+    document = parseYaml(text);
   } catch (error) {
     throw new Error(`model.yaml is not YAML: ${messageOf(error)}`);
   }
@@ -241,7 +242,7 @@ export interface GoldenSoFar {
 
 /** What a card that need not be complete yet says of its golden inputs and their tolerance. Throws for what is wrong there. */
 export function goldenSoFar(text: string): GoldenSoFar {
-  const document = parse(text) as {
+  const document = parseYaml(text) as {
     code?: unknown;
     sequence?: { state?: unknown } | null;
     golden?: { inputs?: Record<string, unknown>; tolerance?: unknown };

@@ -1,7 +1,7 @@
 /**
  * From the schema's issues to problems: what was found (read from the file), what was expected, what was perhaps meant.
  */
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { quoted } from '../codecs/parse-result.js';
 import { formatPath, type Path, type Problem } from '../problem.js';
 import { didYouMean } from '../suggest.js';

@@ -5,7 +5,7 @@
 
 import { readFileSync, statSync } from 'node:fs';
 import { parse } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { numbersOfBlock } from '../../../proto/golden-values.js';
 
 /** A golden image of 1,000 × 1,000 with three channels fits. */

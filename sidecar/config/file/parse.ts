@@ -4,7 +4,7 @@
  * Nothing here touches the file system; load.ts does.
  */
 import { dirname, isAbsolute, relative, sep } from 'node:path';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { deepFreeze } from '../freeze.js';
 import { completed, meshConfig } from '../implied-caller.js';
 import { meshWarnings, sidecarWarnings } from '../lint/warnings.js';

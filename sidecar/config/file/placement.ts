@@ -1,5 +1,5 @@
 /** Where an option belongs that stands where it is none: below a block, or in the other kind of file. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Path } from '../problem.js';
 
 /** Blocks deeper than this are not searched: names there (`kind`, `max`) mean too many things. */

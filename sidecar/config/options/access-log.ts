@@ -1,7 +1,7 @@
 /**
  * What is written of single calls, and whether drills may be held.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { block, inCode, option, value } from './option.js';
 import { filePath, ratio } from './values.js';
 

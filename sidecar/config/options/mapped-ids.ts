@@ -1,5 +1,5 @@
 /** `identity.ids`: which service a SPIFFE id that names none is. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { DEFAULT_TRUST_DOMAIN } from '../defaults.js';
 import { type FoundBlock, mapping, text } from './found.js';
 import { option, type Report } from './option.js';

@@ -1,7 +1,7 @@
 /**
  * The whole of a mesh file, and the rules between its parts.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { faultInjection, meshAccessLog } from './access-log.js';
 import { meshAudit } from './audit.js';
 import { meshConsul } from './consul/consul.js';

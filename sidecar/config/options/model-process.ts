@@ -1,7 +1,7 @@
 /**
  * The life of a model process that the sidecar owns.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { VersionPolicy } from '../../core/models/version-policy.js';
 import {
   readVersionPolicy,

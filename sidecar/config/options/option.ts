@@ -5,7 +5,7 @@
  * cannot disagree. Convention for every message given to zod here: it is the "expected" half of a sentence; explain.ts
  * writes the other half from what the file holds. Only custom issues carry whole sentences.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Coded, PlainOf, Unit, WithUnit } from '../names.js';
 import { type FoundBlock, markWrong } from './found.js';
 

@@ -1,7 +1,7 @@
 /**
  * The whole of a sidecar file; sidecar-rules.ts has the rules between its parts.
  */
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { Address } from '../codecs/address.js';
 import { DEFAULT_DATACENTER, DEFAULT_TRUST_DOMAIN } from '../defaults.js';
 import type { PlainOf } from '../names.js';

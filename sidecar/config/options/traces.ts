@@ -1,5 +1,5 @@
 /** Where spans of calls go, and of which calls. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { COLLECTOR_EXPECTED, COLLECTOR_PATTERN, readCollectorUrl } from '../codecs/collector-url.js';
 import { type FoundBlock, text } from './found.js';
 import { block, option, type Report, rules, value } from './option.js';

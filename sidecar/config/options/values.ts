@@ -2,7 +2,7 @@
  * The kinds of values that options are made of. Each reads the spelling of the file into what model.ts holds.
  */
 import { isAbsolute, join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import {
   ADDRESS_EXPECTED,
   ADDRESS_PATTERN,

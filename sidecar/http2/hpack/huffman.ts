@@ -19,7 +19,8 @@ const STEP = new Int32Array(256 * 256);
 const LAST_FINAL_STATE = 7;
 
 buildCodes();
-buildAutomaton(buildTree());
+const TREE = buildTree();
+for (let state = 0; state < 256; state++) fillSteps(state << 8, 8, state, 0);
 
 function buildCodes(): void {
   for (let symbol = 0; symbol <= EOS; symbol++) LENGTH[symbol] = LENGTHS.charCodeAt(symbol) - 97 + 5;
@@ -47,26 +48,28 @@ function buildTree(): Int32Array {
   return tree;
 }
 
-function buildAutomaton(tree: Int32Array): void {
-  for (let state = 0; state < 256; state++) {
-    for (let byte = 0; byte < 256; byte++) STEP[(state << 8) | byte] = step(tree, state, byte);
+/**
+ * Enters the steps of all bytes that begin with the bits in `at`, of which `bits` are open. Bytes with the same first bits share that
+ * work, because every process does it at its start.
+ */
+function fillSteps(at: number, bits: number, node: number, entry: number): void {
+  if (bits === 0) {
+    STEP[at] = entry | (node << 8);
+    return;
+  }
+  for (let bit = 0; bit < 2; bit++) {
+    const child = TREE[node * 2 + bit]!;
+    const next = at | (bit << (bits - 1));
+    if (child >= 0) fillSteps(next, bits - 1, child, entry);
+    else fillSteps(next, bits - 1, 0, withSymbol(entry, ~child));
   }
 }
 
-function step(tree: Int32Array, state: number, byte: number): number {
-  let node = state;
-  let entry = 0;
-  let count = 0;
-  for (let bit = 7; bit >= 0; bit--) {
-    node = tree[node * 2 + ((byte >>> bit) & 1)]!;
-    if (node >= 0) continue;
-    const symbol = ~node;
-    node = 0;
-    if (symbol === EOS) entry |= FAIL;
-    else entry |= symbol << (16 * count++);
-    if (symbol === 0 || symbol === 10 || symbol === 13) entry |= UNSAFE;
-  }
-  return entry | (count << 24) | (node << 8);
+function withSymbol(entry: number, symbol: number): number {
+  if (symbol === EOS) return entry | FAIL;
+  const count = (entry >>> 24) & 3;
+  const added = (entry | (symbol << (16 * count))) + (1 << 24);
+  return symbol === 0 || symbol === 10 || symbol === 13 ? added | UNSAFE : added;
 }
 
 let scratch = Buffer.allocUnsafeSlow(1024);

@@ -2,7 +2,7 @@
  * The block `consul`: how the agent is reached, what is read from it, how this instance is registered, and what
  * outlives the process.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { fromFile } from '../../names-codec.js';
 import { type FoundBlock, mapping, text } from '../found.js';
 import { block, blockAs, inCode, option, type Report, rules } from '../option.js';

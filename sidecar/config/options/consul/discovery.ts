@@ -1,7 +1,7 @@
 /**
  * What Consul is asked for an upstream: a service of the catalogue, which of its instances, and where else to look.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { CodeOf } from '../../names.js';
 import { type FoundBlock, list, mapping, texts, WRONG } from '../found.js';
 import { block, option, type Report } from '../option.js';

@@ -2,7 +2,7 @@
  * Values as Consul takes them. Its limits are checked here, so that a file is refused when it is read, and not by an agent
  * at the time of a registration.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { isReachableHost } from '../../codecs/address.js';
 import { AGENT_URL_EXPECTED, AGENT_URL_PATTERN, readAgentUrl } from '../../codecs/agent-url.js';
 import { invalid, ok, type Parsed, quoted } from '../../codecs/parse-result.js';

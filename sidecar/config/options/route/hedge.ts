@@ -1,5 +1,5 @@
 /** A second copy of a call that is late. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { block, option, value } from '../option.js';
 import { duration, ratio } from '../values.js';
 

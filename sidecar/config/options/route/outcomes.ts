@@ -1,7 +1,7 @@
 /**
  * What the statuses of a service count as on one route, where it means something else by them than gRPC does.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Declarable, whyNotDeclarable } from '../../../core/outcome/outcome.js';
 import { ANY_STATUSES, type AnyStatus, statusCode, statusSpelling } from '../../codecs/status-code.js';
 import { type FoundBlock, list, mapping, texts } from '../found.js';

@@ -1,5 +1,5 @@
 /** Which share of the calls goes to another upstream, for canaries and comparisons. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { mapping, number } from '../found.js';
 import { metadataKey } from '../metadata-key.js';
 import { block, inCode, option, type Report, rules, value } from '../option.js';

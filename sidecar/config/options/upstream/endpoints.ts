@@ -1,5 +1,5 @@
 /** The endpoints of an upstream that a file lists. */
-import { z } from 'zod';
+import * as z from 'zod';
 import {
   ADDRESS_EXPECTED,
   ADDRESS_PATTERN,

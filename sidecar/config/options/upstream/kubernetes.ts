@@ -1,7 +1,7 @@
 /** The Service of Kubernetes whose endpoints are those of an upstream. */
 
 import { isIP } from 'node:net';
-import { z } from 'zod';
+import * as z from 'zod';
 import { readAddress, writeAddress } from '../../codecs/address.js';
 import { invalid, ok, type Parsed, quoted } from '../../codecs/parse-result.js';
 import { block, option, value } from '../option.js';

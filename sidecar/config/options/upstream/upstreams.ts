@@ -1,7 +1,7 @@
 /**
  * The set of upstreams by name, and the one listener they may share.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { entries, type FoundBlock } from '../found.js';
 import { metadataKey } from '../metadata-key.js';
 import { block, inCode, option, type Report, rules } from '../option.js';
