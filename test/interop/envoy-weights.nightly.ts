@@ -40,23 +40,13 @@ describe('Load reports, read by Envoy', function () {
     binary = await toolOrSkip(this, 'envoy');
     scratch = new Scratch();
     bench = await SidecarBench.open();
-    const identity = await bench.identity('model');
     models = await Promise.all(
       Array.from({ length: 4 }, () => Model.start({ serviceMs: SERVICE_MS, places: PLACES })),
     );
-    const sidecars = await Promise.all(
-      models.map(({ address }, i) =>
-        bench.start(`model-${i}`, {
-          ...{ service: 'model', identity },
-          inbound: {
-            ...{ listen: '127.0.0.1:0', local: address, queue: { concurrency: PLACES, max_waiting: 1_000 } },
-            intentions: [{ from: 'app', to: 'model', action: 'allow' }],
-            load_report: { trailers: true },
-          },
-        }),
-      ),
+    const sidecars = await bench.startReplicas(
+      models.map(({ address }) => address),
+      { queue: { concurrency: PLACES, max_waiting: 1_000 }, load_report: { trailers: true } },
     );
-    await Promise.all(sidecars.map((each) => each.ready()));
     peers = sidecars.map((each) => each.address('inbound'));
     await models[0]!.behave({ does: 'slow', factor: SLOW });
     const { ca, key, cert } = await bench.material('app');

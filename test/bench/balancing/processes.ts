@@ -71,21 +71,13 @@ export async function runPairs(
 }
 
 async function startReplicas(bench: SidecarBench, models: readonly Model[]): Promise<readonly string[]> {
-  const identity = await bench.identity('model');
-  const sidecars = await Promise.all(
-    models.map(({ address }, i) =>
-      bench.start(`model-${i}`, {
-        service: 'model',
-        identity,
-        inbound: {
-          ...{ listen: '127.0.0.1:0', local: address, queue: { concurrency: PLACES, max_waiting: 10_000 } },
-          intentions: [{ from: 'app', to: 'model', action: 'allow' }],
-          routes: [{ methods: [ONCE.path], kind: 'unary', timeout: '30s' }],
-        },
-      }),
-    ),
+  const sidecars = await bench.startReplicas(
+    models.map(({ address }) => address),
+    {
+      queue: { concurrency: PLACES, max_waiting: 10_000 },
+      routes: [{ methods: [ONCE.path], kind: 'unary', timeout: '30s' }],
+    },
   );
-  await Promise.all(sidecars.map((each) => each.ready()));
   return sidecars.map((each) => writeAddress(each.address('inbound')));
 }
 

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { Load } from '../../drills/faults/load.js';
 import { Model } from '../../drills/faults/model.js';
 import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
+import { closingAfterSuite } from '../../kit/mocha/after-suite.js';
 import { freePort } from '../../kit/process/free-port.js';
 import { httpAsk } from '../../kit/process/http-ask.js';
 import { until } from '../../kit/process/processes.js';
@@ -19,12 +20,7 @@ interface Check {
 
 describe('An adopted registration', function () {
   this.timeout(120_000);
-  const closers: (() => unknown)[] = [];
-  const open = async <T>(made: Promise<T>, close: (it: T) => unknown): Promise<T> => {
-    const it = await made;
-    closers.unshift(() => close(it));
-    return it;
-  };
+  const open = closingAfterSuite();
   let consul: ConsulServer;
   let bench: SidecarBench;
   let model: Model;
@@ -53,10 +49,6 @@ describe('An adopted registration', function () {
     digits = await bench.start('digits', { ...adopting('d1'), inbound: {} });
     web = await bench.start('web', adopting('w1'));
     await Promise.all([digits.ready(), web.ready()]);
-  });
-
-  after(async () => {
-    for (const close of closers) await close();
   });
 
   const adopting = (service: string) => ({

@@ -3,6 +3,7 @@ import { writeAddress } from '../../../sidecar/config/codecs/address.js';
 import { Load } from '../../drills/faults/load.js';
 import { Model } from '../../drills/faults/model.js';
 import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
+import { closingAfterSuite } from '../../kit/mocha/after-suite.js';
 import { until } from '../../kit/process/processes.js';
 import { SidecarBench, type SidecarProcess } from '../../kit/process/sidecars.js';
 
@@ -24,12 +25,7 @@ function failuresOf(calls: readonly { readonly failure: string | undefined }[]):
 
 describe('Two datacenters, joined over the WAN', function () {
   this.timeout(240_000);
-  const closers: (() => unknown)[] = [];
-  const open = async <T>(made: Promise<T>, close: (it: T) => unknown): Promise<T> => {
-    const it = await made;
-    closers.unshift(() => close(it));
-    return it;
-  };
+  const open = closingAfterSuite();
   let bench: SidecarBench;
   let caller: SidecarProcess;
   let home: readonly SidecarProcess[];
@@ -92,10 +88,6 @@ describe('Two datacenters, joined over the WAN', function () {
       const fromMs = performance.now() - 1_000;
       return { here: here.runs(fromMs).length, there: away.runs(fromMs).length };
     };
-  });
-
-  after(async () => {
-    for (const close of closers) await close();
   });
 
   /** Every call since `fromMs` was answered. */

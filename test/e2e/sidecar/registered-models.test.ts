@@ -4,6 +4,7 @@ import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
 import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
+import { closingAfterSuite } from '../../kit/mocha/after-suite.js';
 import { freePort } from '../../kit/process/free-port.js';
 import { DIGITS_MODELS, OUTRIDER, Scratch } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
@@ -18,12 +19,7 @@ interface Registered {
 
 describe('Models of an instance in Consul', function () {
   this.timeout(120_000);
-  const closers: (() => unknown)[] = [];
-  const open = async <T>(made: T | Promise<T>, close: (it: T) => unknown): Promise<T> => {
-    const it = await made;
-    closers.unshift(() => close(it));
-    return it;
-  };
+  const open = closingAfterSuite();
   let consul: ConsulServer;
   let scratch: Scratch;
   let caller: SidecarProcess;
@@ -68,10 +64,6 @@ describe('Models of an instance in Consul', function () {
     client = await open(new TestClient(writeAddress(caller.address('upstream mine'))), (it) => it.close());
     load = await open(ModelLoad.start(client, { callers: 3 }), (it) => it.stop());
     await until('calls go through', () => load.ok > 20);
-  });
-
-  after(async () => {
-    for (const close of closers) await close();
   });
 
   /** The list of each instance. */

@@ -210,6 +210,28 @@ export class SidecarBench {
     return SidecarProcess.start(where, { name, before, env, onStart: (each) => this.processes.push(each) });
   }
 
+  /**
+   * A sidecar before each of the models at these addresses: replicas of the service `model`, which `app` may call. `inbound`: of the
+   * block of each. Resolves when all are ready.
+   */
+  async startReplicas(
+    addresses: readonly string[],
+    inbound: SidecarFile,
+  ): Promise<readonly SidecarProcess[]> {
+    const identity = await this.identity('model');
+    const intentions = [{ from: 'app', to: 'model', action: 'allow' }];
+    const sidecars = await Promise.all(
+      addresses.map((local, i) =>
+        this.start(`model-${i}`, {
+          ...{ service: 'model', identity },
+          inbound: { listen: '127.0.0.1:0', local, intentions, ...inbound },
+        }),
+      ),
+    );
+    await Promise.all(sidecars.map((each) => each.ready()));
+    return sidecars;
+  }
+
   /** Writes the file of a sidecar, with an admin listener; one that runs follows it. Where it lies. */
   async write(name: string, file: SidecarFile): Promise<string> {
     const where = path.join(this.directory, `${name}.yaml`);
