@@ -9,6 +9,9 @@ import { judgeLogs } from './oracle/logs.js';
 import { judgeRest } from './oracle/rest.js';
 import { judgeRollout, RolloutHistory } from './oracle/rollout.js';
 import { ejections, judgeEjections, judgeShares, judgeWaits } from './oracle/share.js';
+import { judgeTurns } from './oracle/turns.js';
+import { windows } from './oracle/windows.js';
+import { LEAST_PAUSE_MS } from './plan/draw-load.js';
 import type { Plan } from './plan/plan.js';
 import type { CallRecord } from './world/records.js';
 import { seal } from './world/seal.js';
@@ -32,6 +35,7 @@ export async function run(plan: Plan, options: { readonly trace?: boolean } = {}
     ejections,
     ...(plan.consul === undefined ? [] : [hearing()]),
     ...(plan.rollout === undefined ? [] : [rollout]),
+    ...(plan.calls.some(({ requestGapMs }) => requestGapMs >= LEAST_PAUSE_MS) ? [windows()] : []),
   ];
   const world = new World(plan, watches);
   world.keepsTrace = options.trace === true;
@@ -47,6 +51,7 @@ export async function run(plan: Plan, options: { readonly trace?: boolean } = {}
     judge(world, evidence);
     judgeShares(world, evidence);
     judgeWaits(world, evidence);
+    judgeTurns(world, evidence);
     judgeEjections(world, evidence);
     judgeConsul(world);
     judgeEndpoints(world);

@@ -7,6 +7,8 @@ import { isHarm } from './harm.js';
 const PERMISSION_DENIED = 7;
 /** What Consul says is in force by then, ms: a read is made a second at most, and intentions are read in three steps. */
 const BOUND_MS = 3_000;
+/** A model hears by then that a call has ended for it, ms. */
+const ENDED_MS = BOUND_MS + 1_000;
 /** A sidecar that could not read Consul asks again within 30 s, and reads what is new within the bound. */
 const RETRY_MS = 31_000 + BOUND_MS;
 /** Faults through which nobody may hear what Consul has to say. */
@@ -26,7 +28,9 @@ export function judgeConsul(world: World): void {
   if (plan.consul === undefined) return;
   for (const fault of plan.faults) {
     if (fault.kind === 'deregister' || fault.kind === 'maintenance') judgeRemoved(world, fault);
-    if (fault.kind === 'deny-intention') judgeDenied(world, fault);
+    if (fault.kind !== 'deny-intention') continue;
+    judgeDenied(world, fault);
+    judgeEnded(world, fault);
   }
   judgeAllowed(world);
   judgeRead(world);
@@ -82,6 +86,25 @@ function judgeDenied(world: World, { atMs, untilMs, target }: FaultPlan): void {
     );
     if (done.length > 0)
       world.find('intentions', `call ${call.id} was done at ${done[0]!.replica}, and its caller is denied`, [
+        call.id,
+      ]);
+  }
+}
+
+/** Calls of a caller that is denied end, also those that had begun before. */
+function judgeEnded(world: World, { atMs, untilMs, target }: FaultPlan): void {
+  const { plan, originMs } = world;
+  if (untilMs < atMs + ENDED_MS || !isHeard(plan, atMs, untilMs)) return;
+  for (const { plan: call, executions } of world.records) {
+    if (plan.callers[call.caller]!.name !== target || call.atMs > atMs) continue;
+    const going = executions.find(
+      ({ replica, startMs, endMs }) =>
+        startMs < originMs + atMs &&
+        (endMs < 0 || endMs > originMs + atMs + ENDED_MS) &&
+        plan.replicas.some(({ name, service }) => name === replica && service === plan.consul!.destination),
+    );
+    if (going !== undefined)
+      world.find('intentions', `call ${call.id} went on at ${going.replica}, and its caller is denied`, [
         call.id,
       ]);
   }

@@ -1,7 +1,8 @@
 /** What must hold where replicas are found by DNS. */
-import type { Plan } from '../plan/plan.js';
+import { DNS_FAULTS, type FaultKind, fewNameOf, type Plan } from '../plan/plan.js';
 import type { World } from '../world/world.js';
 import { replicasOf } from './evidence.js';
+import { upstreamsOf } from './harm.js';
 
 /** The longest period of the plans, by a tenth more, and the time of an answer, ms. */
 const BOUND_MS = 3_500;
@@ -10,7 +11,9 @@ const LEAST = 4;
 
 export function judgeDns(world: World): void {
   const { plan } = world;
-  if (!plan.features.includes('dns') || plan.faults.some(({ kind }) => kind === 'reload')) return;
+  if (!plan.features.includes('dns')) return;
+  judgeOtherName(world);
+  if (plan.faults.some(({ kind }) => kind === 'reload')) return;
   for (const { name, insides, process } of world.sidecars) {
     if (insides === undefined || process.isDead) continue;
     for (const { name: upstream, clusters } of insides.outbound.upstreams) {
@@ -23,6 +26,37 @@ export function judgeDns(world: World): void {
     }
   }
   judgeLost(world);
+}
+
+/** After a reload to another name calls go to what that has, once it has been answered. */
+function judgeOtherName(world: World): void {
+  const { plan, records, originMs } = world;
+  const { faults, replicas, callers } = plan;
+  const trouble: readonly FaultKind[] = [...DNS_FAULTS, 'freeze-caller', 'kill-sidecar'];
+  if (faults.some(({ kind }) => trouble.includes(kind))) return;
+  const { service } = replicas[0]!;
+  for (const { kind, target, atMs, file } of faults) {
+    if (kind !== 'reload' || upstreamsOf(file)[service]?.dns?.name !== fewNameOf(service)) continue;
+    const next = faults.find((each) => each.kind === 'reload' && each.target === target && each.atMs > atMs);
+    const untilMs = next?.atMs ?? Number.POSITIVE_INFINITY;
+    const late = records.find(
+      ({ plan: call, executions }) =>
+        callers[call.caller]!.name === target &&
+        call.atMs > atMs + BOUND_MS &&
+        executions.some(
+          ({ replica, startMs }) =>
+            startMs < originMs + untilMs &&
+            replica !== replicas[0]!.name &&
+            replicasOf(plan, service).includes(replica),
+        ),
+    );
+    if (late !== undefined)
+      world.find(
+        'registry',
+        `call ${late.plan.id} went by the name of before, which ${target} asks for no more`,
+        [late.plan.id],
+      );
+  }
 }
 
 /** A replica that has left the answers gets no new call. */

@@ -1,14 +1,13 @@
-/** After a reload calls go to the endpoints of the new file only. */
+/** After a reload calls go to the endpoints of the new file only, and to none whose weight is 0. */
 import type { CallerPlan, Plan } from '../plan/plan.js';
 import type { World } from '../world/world.js';
+import { type EndpointsOfFile, usableOf } from './harm.js';
 
 /** A reload is in force after this, ms. */
 const BOUND_MS = 200;
 
 interface File {
-  readonly outbound: {
-    readonly upstreams: Readonly<Record<string, { readonly endpoints?: readonly string[] }>>;
-  };
+  readonly outbound: { readonly upstreams: Readonly<Record<string, EndpointsOfFile>> };
 }
 
 export function judgeEndpoints(world: World): void {
@@ -16,7 +15,7 @@ export function judgeEndpoints(world: World): void {
   if (plan.faults.some(({ kind }) => kind === 'freeze-caller')) return;
   for (const [index, caller] of plan.callers.entries())
     for (const { fromMs, toMs, file } of filesOf(plan, caller)) {
-      const listed = Object.values(file.outbound.upstreams).flatMap(({ endpoints }) => endpoints ?? []);
+      const listed = Object.values(file.outbound.upstreams).flatMap(usableOf);
       if (listed.length === 0) continue;
       for (const { plan: call, executions } of world.records) {
         if (call.caller !== index || call.atMs < fromMs + BOUND_MS || call.atMs >= toMs) continue;
@@ -26,7 +25,7 @@ export function judgeEndpoints(world: World): void {
           ({ replica, startMs }) => startMs < byMs && !listed.includes(addressOf(plan, replica)),
         );
         if (other !== undefined)
-          world.find('registry', `call ${call.id} went to ${other.replica}, which a reload had left out`, [
+          world.find('registry', `call ${call.id} went to ${other.replica}, which a reload had taken out`, [
             call.id,
           ]);
       }

@@ -3,6 +3,7 @@ import {
   DISK_FAULTS,
   DNS_FAULTS,
   type FaultPlan,
+  fewNameOf,
   isConsulFault,
   type Plan,
   ROOT_FAULTS,
@@ -39,11 +40,29 @@ function isAlone({ faults, callers, replicas }: Plan, { atMs, target }: FaultPla
     return true;
   const service = replicas.find(({ name }) => name === target)?.service ?? '';
   const files = [...callers.map(({ file }) => file), ...faults.map(({ file }) => file)];
-  return files.some((file) => upstreamsOf(file)[service]?.endpoints?.length === 1);
+  return files.some((file) => {
+    const upstream = upstreamsOf(file)[service];
+    if (upstream === undefined) return false;
+    return upstream.dns?.name === fewNameOf(service) || usableOf(upstream).length === 1;
+  });
 }
 
-type Upstreams = Readonly<Record<string, { readonly endpoints?: readonly string[] }>>;
+/** An upstream, as far as it says which endpoints it has. */
+export interface EndpointsOfFile {
+  readonly endpoints?: readonly (string | { readonly address: string; readonly weight: number })[];
+  readonly dns?: { readonly name: string };
+}
 
-function upstreamsOf(file: object | undefined): Upstreams {
+/** Addresses that get calls. */
+export function usableOf({ endpoints = [] }: EndpointsOfFile): string[] {
+  return endpoints.flatMap((each) => {
+    if (typeof each === 'string') return [each];
+    return each.weight > 0 ? [each.address] : [];
+  });
+}
+
+type Upstreams = Readonly<Record<string, EndpointsOfFile>>;
+
+export function upstreamsOf(file: object | undefined): Upstreams {
   return (file as { outbound?: { upstreams: Upstreams } } | undefined)?.outbound?.upstreams ?? {};
 }

@@ -39,7 +39,7 @@ const IDLE_MS = 1_000;
 /** Features under which a replica with room may not be picked. */
 const PICKED_OTHERWISE = [
   ...['ring-hash', 'overload', 'little-memory', 'few-streams', 'short-queue', 'breaker', 'cold-start'],
-  ...['slow-start', 'split', 'adaptive', 'rate-limit'],
+  ...['slow-start', 'split', 'adaptive', 'rate-limit', 'weights'],
 ];
 
 /** Faults that hold up what was sent long before. */
@@ -56,6 +56,9 @@ const MAY_REFUSE_ALL = [
   'split',
   'rate-limit',
 ];
+/** The two GOAWAYs of a drain come within this, and so many delays of the network, ms. */
+const GOAWAY_MS = 4_000;
+const DELAYED = 10;
 /** A caller knows what a replica has to do after this, ms. */
 const KNOWN_MS = 50;
 /** A request of this size is kept for another attempt, bytes: where a route keeps 1 KiB, and by default. */
@@ -149,9 +152,14 @@ class Verdict {
     if (record.endMs < 0 || this.faults.length > 0) return;
     const slackMs = WORK_SLACK_MS + 8 * (links.local.delayMs + links.mesh.delayMs);
     if (
-      ['small-kernels', 'tiny-windows', 'large-messages', 'little-memory'].some((each) =>
-        features.includes(each),
-      )
+      [
+        'small-kernels',
+        'tiny-windows',
+        'large-messages',
+        'large-tokens',
+        'little-memory',
+        'late-credit',
+      ].some((each) => features.includes(each))
     )
       return;
     for (const { replica, endMs } of record.executions) {
@@ -176,7 +184,8 @@ class Verdict {
       const isOwn = (name: string): boolean => isOf(this.world.plan, name, this.record.plan.upstream);
       if (!isOwn(replica)) continue;
       const seenMs = endMs + mesh.delayMs + 2 * local.delayMs;
-      const waitMs = Number(pushback) < 0 ? Number.POSITIVE_INFINITY : Number(pushback);
+      // What is no number asks for no other attempt (gRFC A6).
+      const waitMs = Number(pushback) >= 0 ? Number(pushback) : Number.POSITIVE_INFINITY;
       const early = executions.find(
         (each) =>
           (waitMs === Number.POSITIVE_INFINITY ? isOwn(each.replica) : each.replica === replica) &&
@@ -221,7 +230,7 @@ class Verdict {
     const last = record.executions.findLast(({ replica }) => names.includes(replica));
     if (last === undefined || last.ended === 'reset' || isGood(last) || last.endMs < 0) return;
     const idleMs = record.endMs - last.endMs;
-    const pushbackMs = Math.max(0, Number(last.pushback));
+    const pushbackMs = Math.max(0, Number(last.pushback) || 0);
     if (idleMs < IDLE_MS + pushbackMs + 10 * plan.links.mesh.delayMs) return;
     if (record.executions.some(({ endMs }) => endMs < 0 || endMs > last.endMs)) return;
     const free = names.find(
@@ -311,7 +320,7 @@ class Verdict {
     if (status === DEADLINE_EXCEEDED && this.hasTimeouts() && this.mayBeLate()) return;
     if (status === RESOURCE_EXHAUSTED && this.hasAttemptLimits() && this.mayBeLate()) return;
     if (status === -4) return;
-    if (status === UNAVAILABLE && this.outlivedDrain()) return;
+    if (status === UNAVAILABLE && (this.outlivedDrain() || this.crossedDrain())) return;
     if (status === UNAVAILABLE && record.reason === 'upstream-reset' && this.mayBeCutOff()) return;
     if (FAULTY.has(status) && isBadServed(this.world)) return;
     if (
@@ -336,6 +345,21 @@ class Verdict {
   private hasSlowReaders(): boolean {
     const { features } = this.world.plan;
     return features.includes('slow-readers') || features.includes('stopped-readers');
+  }
+
+  /** Its request is larger than what is kept for another attempt, and met the GOAWAY of a sidecar that drains (decision 40). */
+  private crossedDrain(): boolean {
+    const { world, record } = this;
+    const { links, features, faults } = world.plan;
+    const { request } = record.plan;
+    const kept = MOST_KEPT_BYTES[features.includes('small-replay') ? 'small' : 'usual'];
+    if (record.executions.length > 0 || request.reduce((sum, size) => sum + size, 0) <= kept) return false;
+    const slackMs = GOAWAY_MS + DELAYED * links.mesh.delayMs;
+    return faults.some(
+      ({ kind, atMs }) =>
+        (kind === 'drain' || kind === 'takeover') &&
+        Math.abs(record.endMs - world.originMs - atMs) <= slackMs,
+    );
   }
 
   /** A sidecar that drains waits so long for the calls under way. */
@@ -399,10 +423,14 @@ class Verdict {
       'tiny-windows',
       'odd-peers',
       'large-messages',
+      'large-tokens',
+      'pauses',
+      'late-credit',
       'bursts',
       'ragged-links',
       'few-streams',
       'fewer-endpoints',
+      'weights',
       'drain',
       'takeover',
     ];

@@ -12,7 +12,10 @@ const MOST_SLOWER = 16;
 const LOOK_MS = 50;
 
 /** Features under which a call may go past a replica that has room. */
-const SHARED_OTHERWISE = ['ring-hash', 'overload', 'little-memory', 'few-streams', 'breaker', 'slow-start'];
+const SHARED_OTHERWISE = [
+  ...['ring-hash', 'overload', 'little-memory', 'few-streams', 'breaker', 'slow-start'],
+  ...['fewer-endpoints', 'weights'],
+];
 
 /** Notes when an endpoint is ejected: the history says later whether there was a reason. */
 export const ejections: Watch = {
@@ -94,6 +97,7 @@ const KNOWN_MS = 50;
 const WAITS_OTHERWISE = [
   ...['round-robin', 'short-queue', 'cold-start', 'split', 'adaptive', 'rate-limit', 'large-messages'],
   ...['small-kernels', 'tiny-windows', 'slow-links', 'odd-peers', 'slow-readers', 'stopped-readers'],
+  ...['large-tokens', 'late-credit', 'pauses'],
 ];
 
 function roomOf({ replicas }: Plan, replica: string): number {
@@ -103,7 +107,7 @@ function roomOf({ replicas }: Plan, replica: string): number {
 /** Work conservation: no call waits at a replica while another one has room. */
 export function judgeWaits(world: World, evidence: Evidence): void {
   const { plan } = world;
-  if (plan.rollout !== undefined || plan.features.includes('fewer-endpoints')) return;
+  if (plan.rollout !== undefined) return;
   if (plan.faults.some(({ kind }) => OF_SHARES.includes(kind))) return;
   if ([...SHARED_OTHERWISE, ...WAITS_OTHERWISE].some((each) => plan.features.includes(each))) return;
   for (const { plan: call, startMs, executions } of world.records) {
@@ -136,7 +140,6 @@ export function judgeWaits(world: World, evidence: Evidence): void {
 export function judgeShares(world: World, evidence: Evidence): void {
   const { plan } = world;
   if (plan.faults.some(({ kind }) => OF_SHARES.includes(kind))) return;
-  if (plan.features.includes('fewer-endpoints')) return;
   if (SHARED_OTHERWISE.some((each) => plan.features.includes(each))) return;
   for (const service of new Set(plan.replicas.map((each) => each.service)))
     for (const caller of plan.callers.keys())

@@ -1,6 +1,13 @@
 /** The part of a plan that is about what sidecars write, and about where they read names. */
 import type { Dice } from '../dice.js';
-import { type CallerPlan, DISK_FAULTS, DNS_FAULTS, type FaultPlan, type ReplicaPlan } from './plan.js';
+import {
+  type CallerPlan,
+  DISK_FAULTS,
+  DNS_FAULTS,
+  type FaultPlan,
+  fewNameOf,
+  type ReplicaPlan,
+} from './plan.js';
 
 type Has = (feature: string) => boolean;
 
@@ -15,9 +22,10 @@ export function logsOf(has: Has, name: string): object {
   };
 }
 
-/** Where an upstream has its endpoints by DNS. */
-export function dnsOf(dice: Dice, service: string): object {
-  return { dns: { name: `${service}.sim`, port: 9_443, refresh: dice.pick(['1s', '1s', '3s']) } };
+/** Where an upstream has its endpoints by DNS. `isFew`: by the name that has one of them. */
+export function dnsOf(dice: Dice, service: string, isFew: boolean): object {
+  const name = isFew ? fewNameOf(service) : `${service}.sim`;
+  return { dns: { name, port: 9_443, refresh: dice.pick(['1s', '1s', '3s']) } };
 }
 
 const FAILURES = ['ESERVFAIL', 'EREFUSED', 'silent'];

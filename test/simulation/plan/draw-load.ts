@@ -2,6 +2,25 @@
 import type { Dice } from '../dice.js';
 import type { FaultPlan } from './plan.js';
 
+/** A stream whose application pauses: so many messages, and so long between them, ms. */
+export const MOST_PAUSES = 4;
+export const LEAST_PAUSE_MS = 1_600;
+export const MOST_PAUSE_MS = 3_000;
+
+/** Of the tokens of a stream together, bytes. */
+const MOST_TOKEN_BYTES = 300_000;
+
+/** Tokens of a stream, and of some streams their size: from messages of one token to those that do not fit into a first window. */
+export function tokensOf(
+  dice: Dice,
+  mayBeLarge: boolean,
+): { readonly tokens: number; readonly tokenBytes?: number } {
+  const tokens = dice.of('tokens').logBetween(1, 300);
+  if (!mayBeLarge || !dice.of('large tokens').chance(0.4)) return { tokens };
+  const tokenBytes = dice.of('token bytes').pick([200, 2_000, 5_000, 12_000]);
+  return { tokens: Math.min(tokens, Math.ceil(MOST_TOKEN_BYTES / tokenBytes)), tokenBytes };
+}
+
 /** What the calls of a run have in common. */
 export class LoadProfile {
   readonly timeoutsMs: readonly number[];
@@ -40,6 +59,6 @@ export function metadataOf(dice: Dice): Record<string, string> {
 export function failureOf(dice: Dice): Pick<FaultPlan, 'share' | 'pushback'> {
   return {
     ...(dice.chance(0.5) ? { share: dice.pick([0.1, 0.3]) } : {}),
-    ...(dice.chance(0.5) ? { pushback: dice.pick(['-1', '-1', '200']) } : {}),
+    ...(dice.chance(0.5) ? { pushback: dice.pick(['-1', '-1', '200', 'later']) } : {}),
   };
 }

@@ -2,8 +2,18 @@
 import { Dice } from '../dice.js';
 import { consulBlock, consulFaults, drawConsul } from './draw-consul.js';
 import { diskAndDnsFaults, dnsOf, logsOf } from './draw-disk.js';
-import { failureOf, LoadProfile, metadataOf } from './draw-load.js';
+import {
+  failureOf,
+  LEAST_PAUSE_MS,
+  LoadProfile,
+  MOST_PAUSE_MS,
+  MOST_PAUSES,
+  metadataOf,
+  tokensOf,
+} from './draw-load.js';
 import { operations } from './draw-operations.js';
+import { DETECTORS, type Reachable, SMALL_BUDGETS } from './draw-options.js';
+import { PeerDraw } from './draw-peers.js';
 import { drawRollout, INFER, INFERENCE_ROUTES, modelOf, rolloutFile, STREAM_INFER } from './draw-rollout.js';
 import { FEATURES, type Feature, NEEDS, OF_CONSUL, OPTIONS } from './features.js';
 import { AT_STREAMS, inMidStream, LASTING } from './mid-stream.js';
@@ -16,9 +26,7 @@ import {
   type FaultPlan,
   GENERATE,
   HARMS,
-  type LinkPlan,
   type Plan,
-  type QuirksPlan,
   type ReaderPlan,
   type ReplicaPlan,
 } from './plan.js';
@@ -28,7 +36,6 @@ import { DENSITIES, drawShares, type Load, MOST_SHARE } from './themes.js';
 const LAST_CALLS = 30;
 const LAST_CALLS_MS = 25_000;
 const LONGEST_USUAL_MS = 300;
-const LEAST_LINK_BYTES_PER_MS = 1_000;
 const SERVICE = 'digits';
 const SHADOW = 'shadow';
 const PACKAGE = '/sim.Model';
@@ -45,6 +52,7 @@ class Draw {
   private readonly later = new Set<Feature>();
   private readonly profile: LoadProfile;
   private readonly load: Load;
+  private readonly peers: PeerDraw;
 
   constructor(
     private readonly seed: number,
@@ -52,6 +60,7 @@ class Draw {
   ) {
     this.dice = new Dice(seed, 'plan');
     this.profile = new LoadProfile(this.dice.of('profile'));
+    this.peers = new PeerDraw(this.dice, this.hasAny, this.profile.mostBytes);
     const { isCalm, shareOf, load } = drawShares(this.dice);
     this.load = load;
     for (const name of Object.keys(FEATURES)) {
@@ -89,8 +98,8 @@ class Draw {
       features: [...new Set([...this.features, ...this.later])],
       forMs,
       links: {
-        local: this.link(0.02),
-        mesh: this.link(this.has('slow-links') ? dice.pick([2, 10, 40]) : 0.1),
+        local: this.peers.link(0.02),
+        mesh: this.peers.link(this.has('slow-links') ? dice.pick([2, 10, 40]) : 0.1),
       },
       replicas,
       callers,
@@ -103,53 +112,6 @@ class Draw {
       ...(this.has('rollout') ? { rollout: drawRollout(dice.of('rollout'), forMs) } : {}),
       isOverloaded: this.has('overload'),
     };
-  }
-
-  private link(delayMs: number): LinkPlan {
-    const dice = this.dice.of(`link ${delayMs}`);
-    const isSmall = this.has('small-kernels');
-    return {
-      delayMs,
-      kernelBytes: isSmall ? Math.max(dice.logBetween(4_096, 65_536), this.leastKernel(delayMs)) : 262_144,
-      takeBytes: isSmall ? dice.logBetween(1_024, 65_536) : 262_144,
-      readBytes: this.has('ragged-links') ? dice.logBetween(2_048, 131_072) : 65_536,
-      isRagged: this.has('ragged-links'),
-    };
-  }
-
-  /** As much as is under way in a delay: large messages would otherwise take longer than the run. */
-  private leastKernel(delayMs: number): number {
-    return this.has('large-messages') ? LEAST_LINK_BYTES_PER_MS * delayMs : 0;
-  }
-
-  private quirks(name: string): QuirksPlan {
-    const dice = this.dice.of(`quirks ${name}`);
-    const isOdd = this.has('odd-peers') && dice.chance(0.7);
-    const isTiny = this.has('tiny-windows') && dice.chance(0.5);
-    return {
-      initialWindow: isTiny ? dice.pick([0, 1_000, 16_384]) : dice.pick([65_535, 262_144, 2_147_483_647]),
-      ...(isTiny && dice.of('raises').chance(0.5) ? { raisesBySettings: true } : {}),
-      connectionCredit: dice.pick([0, 1_000_000, 16_000_000]),
-      maxConcurrentStreams: this.has('few-streams') && dice.chance(0.7) ? dice.pick([2, 4, 16]) : null,
-      frameBytes: isOdd ? dice.pick([this.leastFrame, 10 * this.leastFrame, 4_096, 16_384]) : 16_384,
-      padding: isOdd && dice.chance(0.5) ? 0.3 : 0,
-      headerPart: isOdd && dice.chance(0.5) ? dice.pick([40, 64, 100]) : 16_384,
-      settingsEvery: isOdd && dice.chance(0.5) ? dice.between(200, 2_000) : 0,
-      emptyFrames: isOdd && dice.chance(0.3) ? 0.002 : 0,
-      ...this.tables(dice.of('tables')),
-    };
-  }
-
-  /** So small that a run has many thousand frames, and not a million. */
-  private get leastFrame(): number {
-    if (this.has('large-messages')) return 1_000;
-    return this.profile.mostBytes <= 500 ? 8 : 200;
-  }
-
-  private tables(dice: Dice): Pick<QuirksPlan, 'indexing' | 'tableBytes'> {
-    if (!this.has('header-tables')) return {};
-    const sizes = Array.from({ length: 3 }, () => dice.pick([0, 100, 300, 1_000, 4_096, 65_536]));
-    return { indexing: dice.pick([0, 0.5, 1]), ...(dice.chance(0.6) ? { tableBytes: sizes } : {}) };
   }
 
   // ---- models and their sidecars ----
@@ -173,7 +135,7 @@ class Draw {
   private replica(name: string, service: string): ReplicaPlan {
     const dice = this.dice.of(`replica ${name}`);
     const shared = this.dice.of('replica');
-    const quirks = this.quirks(name);
+    const quirks = this.peers.quirks(name);
     const { parallel } = this;
     return {
       name,
@@ -217,7 +179,7 @@ class Draw {
         queue: {
           concurrency: parallel + dice.pick([0, 0, 1, 4]),
           max_waiting: this.has('short-queue') || isOverloaded ? dice.pick([1, 4, 16]) : 4_096,
-          ...(this.has('fair') ? { fair: true } : {}),
+          fair: this.has('fair'),
           ...(this.has('adaptive') ? { adaptive: {} } : {}),
           ...(this.has('priority')
             ? { priority: { key: 'x-class', classes: ['interactive', 'batch'] } }
@@ -259,27 +221,35 @@ class Draw {
       return {
         name,
         service: `app${i + 1}`,
-        quirks: this.quirks(name),
+        quirks: this.peers.quirks(name),
         connections: this.dice.of(name).between(1, 3),
-        file: this.callerFile(name, i, replicas, this.dice.of(`caller file ${name}`)),
+        file: this.callerFile(name, i, { replicas }, this.dice.of(`caller file ${name}`)),
       };
     });
   }
 
-  private callerFile(name: string, index: number, replicas: readonly ReplicaPlan[], dice: Dice): object {
+  private callerFile(
+    name: string,
+    index: number,
+    { replicas, idle = '', isFew = false }: Reachable,
+    dice: Dice,
+  ): object {
     const upstream = (service: string, port: number): object => ({
       listen: `10.0.1.${index + 1}:${port}`,
       ...(this.has('consul')
         ? {}
         : this.has('dns')
-          ? dnsOf(this.dice.of('dns'), service)
+          ? dnsOf(this.dice.of('dns'), service, isFew && service === SERVICE)
           : {
               endpoints: replicas
                 .filter((each) => each.service === service)
-                .map((each) => `10.0.0.${hostNumber(each.name)}:9443`),
+                .map((each) => {
+                  const address = `10.0.0.${hostNumber(each.name)}:9443`;
+                  return each.name === idle ? { address, weight: 0 } : address;
+                }),
             }),
       ...(this.has('engines') && service === SERVICE ? { engine: 'vllm' } : {}),
-      balance: this.balance(dice.of('balance')),
+      balance: this.balance(dice.of('balance'), service),
       pool: {
         ...(this.has('two-connections') ? { connections: 2 } : {}),
         ...(this.has('max-age') ? { max_age: '5s' } : {}),
@@ -316,7 +286,9 @@ class Draw {
     };
   }
 
-  private balance(dice: Dice): object {
+  private balance(dice: Dice, service: string): object {
+    if (this.has('ring-hash') && this.has('prompt-hash') && service === SERVICE)
+      return { kind: 'ring-hash', hash_on: { prompt: { tokens: dice.of('prompt').pick([1, 4, 256]) } } };
     if (this.has('ring-hash')) return { kind: 'ring-hash', key: 'x-session' };
     if (this.has('round-robin') && dice.chance(0.85)) return { kind: 'round-robin' };
     return { kind: 'least-loaded' };
@@ -415,7 +387,12 @@ class Draw {
 
   /** A small call of a plain kind, from each application in turn. */
   private lastCall(id: number, atMs: number, dice: Dice, callers: number): CallPlan {
-    const { tokens: _tokens, ...plain } = this.call(id, atMs, dice, callers, 10);
+    const {
+      tokens: _tokens,
+      tokenBytes: _bytes,
+      isInPieces: _pieces,
+      ...plain
+    } = this.call(id, atMs, dice, callers, 10);
     const isVersioned = this.has('rollout');
     const kind = isVersioned ? 'Infer' : dice.pick(['Unary', 'Safe', 'Upload']);
     return {
@@ -460,8 +437,12 @@ class Draw {
     const isBidi = kind === 'Bidi' || kind === 'StreamInfer';
     const isTokens = kind === 'Tokens' || kind === 'Generate';
     const isStream = kind === 'Stream' || isBidi || isTokens;
-    const request = kind === 'Upload' || isBidi ? many() : [size()];
+    const isPaused = isBidi && this.has('pauses') && dice.of('pauses').chance(0.3 * this.intensity('pauses'));
+    const sent = kind === 'Upload' || isBidi ? many() : [size()];
+    const request = isPaused ? sent.slice(0, MOST_PAUSES) : sent;
     const response = isTokens ? [] : isStream ? many() : [size()];
+    const tokens = tokensOf(dice, kind === 'Tokens' && this.has('large-tokens'));
+    const pauseMs = dice.of('pause').between(LEAST_PAUSE_MS, MOST_PAUSE_MS);
     const hasError = this.has('own-errors') && dice.chance(0.1 * this.intensity('own-errors'));
     return {
       id,
@@ -478,8 +459,9 @@ class Draw {
       },
       request,
       response: hasError ? [] : response,
-      ...(isTokens && !hasError ? { tokens: dice.logBetween(1, 300) } : {}),
-      requestGapMs: request.length > 1 ? dice.pick([0, 0, 5]) : 0,
+      ...(isTokens && !hasError ? tokens : {}),
+      ...(this.has('pieces') && dice.of('pieces').chance(0.5) ? { isInPieces: true } : {}),
+      requestGapMs: isPaused ? pauseMs : request.length > 1 ? dice.pick([0, 0, 5]) : 0,
       responseGapMs: isStream ? dice.pick([0, 1, 10]) : 0,
       serviceMs: this.serviceMs(dice, perSecond),
       status: hasError ? dice.pick([3, 5, 9]) : 0,
@@ -490,7 +472,10 @@ class Draw {
           : 0,
       cancelAfterMs:
         this.has('cancels') && dice.chance(0.15 * this.intensity('cancels')) ? dice.logBetween(1, 2_000) : 0,
-      reader: this.reader(dice, response),
+      reader: this.reader(
+        dice,
+        isTokens && !hasError ? [tokens.tokens * (tokens.tokenBytes ?? 0)] : response,
+      ),
       modelReader: this.reader(dice, request),
       isIdempotent: kind === 'Safe' || isTokens || (kind === 'Infer' && this.isInferSafe),
     };
@@ -599,7 +584,7 @@ class Draw {
         ? this.callerFile(
             target,
             callers.findIndex(({ name }) => name === target),
-            this.fewer(replicas, dice.of('endpoints')),
+            this.reachable(replicas, dice),
             dice,
           )
         : this.replicaFile(replica.name, replica.service, dice.pick([1, 2, 8]));
@@ -620,6 +605,19 @@ class Draw {
     return features;
   }
 
+  /** What a caller may reach from a reload on. */
+  private reachable(all: readonly ReplicaPlan[], dice: Dice): Reachable {
+    const replicas = this.fewer(all, dice.of('endpoints'));
+    const served = replicas.filter(({ service }) => service === SERVICE);
+    const own = dice.of('weights');
+    const isIdle = this.has('weights') && served.length > 1 && own.chance(0.5);
+    return {
+      replicas,
+      ...(isIdle ? { idle: own.pick(served).name } : {}),
+      isFew: this.has('fewer-endpoints') && dice.of('name').chance(0.4),
+    };
+  }
+
   /** Without one of the replicas, sometimes. */
   private fewer(replicas: readonly ReplicaPlan[], dice: Dice): readonly ReplicaPlan[] {
     if (!this.has('fewer-endpoints') || dice.chance(0.4)) return replicas;
@@ -627,20 +625,6 @@ class Draw {
     return replicas.filter((each) => each !== gone);
   }
 }
-
-/** Of extra attempts: soon used up. */
-const SMALL_BUDGETS = [
-  { ratio: 0, per_second: 1 },
-  { ratio: 0.05, per_second: 0.1 },
-  { ratio: 0.2, per_second: 0 },
-];
-
-const DETECTORS = {
-  success_ratio: { mode: 'enforce' },
-  success_rate: { mode: 'enforce' },
-  failure_ratio: { mode: 'enforce' },
-  latency: { mode: 'enforce' },
-};
 
 /** The last part of the address of a replica: `r1` is 11, `s1` is 101. */
 function hostNumber(name: string): number {

@@ -32,7 +32,7 @@ export const FEATURES = {
   'quick-pings': 0.15,
   // Configuration of models' sidecars.
   'short-queue': 0.2,
-  fair: 0.3,
+  fair: 0.5,
   priority: 0.2,
   adaptive: 0.15,
   'rate-limit': 0.1,
@@ -46,6 +46,8 @@ export const FEATURES = {
   // Some replicas compress their messages.
   encodings: 0.25,
   'tiny-windows': 0.2,
+  // Some peers give credit for half of a window at once, as most implementations do.
+  'late-credit': 0.4,
   'ragged-links': 0.5,
   'slow-links': 0.3,
   'small-kernels': 0.3,
@@ -63,7 +65,15 @@ export const FEATURES = {
   uploads: 0.3,
   streams: 0.5,
   'token-streams': 0.5,
+  // Tokens of some streams have up to 12,000 bytes.
+  'large-tokens': 0.3,
+  // Messages are sent in pieces with a pause between them.
+  pieces: 0.25,
+  // Streams whose applications say nothing for seconds.
+  pauses: 0.2,
   engines: 0.25,
+  // Calls of an engine are placed by the beginning of their prompts.
+  'prompt-hash': 0.5,
   // Faults.
   'kill-model': 0.2,
   'freeze-model': 0.15,
@@ -102,6 +112,8 @@ export const FEATURES = {
   // A reload brings other options, or fewer endpoints.
   'other-options': 0.6,
   'fewer-endpoints': 0.3,
+  // Or one of them without new calls.
+  weights: 0.3,
   // Consul: where it is, replicas are found through it, and intentions are its own.
   consul: 0.35,
   'self-registration': 0.5,
@@ -148,5 +160,6 @@ export const OF_CONSUL: ReadonlySet<string> = new Set([...CONSUL_FAULTS, 'self-r
 export const NEEDS: Readonly<Record<string, readonly string[]>> = {
   ...Object.fromEntries(DNS_FAULTS.map((kind) => [kind, ['dns']])),
   'identity-expires': ['certificates'],
+  'prompt-hash': ['engines', 'ring-hash'],
   'roots-change': ['certificates'],
 };

@@ -25,6 +25,7 @@ export interface QuirksPlan {
   readonly raisesBySettings?: boolean;
   readonly indexing?: number;
   readonly tableBytes?: readonly number[];
+  readonly creditsLate?: boolean;
 }
 
 /** A `grpc-encoding` of the simulation: lengths stay, bytes do not. */
@@ -85,6 +86,10 @@ export interface CallPlan {
   readonly response: readonly number[];
   /** A token stream: the response is so many tokens, in messages as the replica likes. */
   readonly tokens?: number;
+  /** Of each token of a stream; absent: 12. */
+  readonly tokenBytes?: number;
+  /** Some of its messages are sent in two pieces, with a pause between them. */
+  readonly isInPieces?: boolean;
   readonly requestGapMs: number;
   readonly responseGapMs: number;
   /** Work of the model before its first message. */
@@ -171,6 +176,11 @@ export const DISK_FAULTS = ['disk-full', 'disk-slow', 'disk-ragged'] as const;
 
 /** What name servers answer. `dns-empty`: that there is no such name, or no address. */
 export const DNS_FAULTS = ['dns-fails', 'dns-empty', 'dns-loses'] as const;
+
+/** The name of DNS that has the first replica of a service only. */
+export function fewNameOf(service: string): string {
+  return `${service}-few.sim`;
+}
 
 /** A root certificate takes the place of another: both are believed for a while. */
 export const ROOT_FAULTS = ['roots-change'] as const;

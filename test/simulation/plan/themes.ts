@@ -27,32 +27,53 @@ const OF_LOAD: readonly Theme[] = [
 const OTHERS: readonly (readonly Feature[])[] = [
   // Streams that another replica begins again.
   [
-    ...(['retry', 'resumable', 'deterministic', 'token-streams'] as const),
+    ...(['retry', 'resumable', 'deterministic', 'token-streams', 'large-tokens', 'pieces'] as const),
     ...(['slow-readers', 'kill-model', 'kill-sidecar', 'break-connection'] as const),
   ],
   // Streams that another replica goes on with, or cannot.
   [
     ...(['retry', 'resumable', 'deterministic', 'resuming-models', 'encodings', 'token-streams'] as const),
-    ...(['kill-model', 'freeze-model', 'break-connection'] as const),
+    ...([
+      'kill-model',
+      'freeze-model',
+      'break-connection',
+      'large-tokens',
+      'pieces',
+      'slow-readers',
+    ] as const),
   ],
   // Answers of engines, which another one goes on with.
   [
     ...(['retry', 'engines', 'kill-model', 'freeze-model', 'kill-sidecar'] as const),
-    ...(['break-connection', 'slow-readers', 'encodings'] as const),
+    ...(['break-connection', 'slow-readers', 'encodings', 'pieces'] as const),
   ],
+  // Answers of engines that are placed by their prompts.
+  ['engines', 'ring-hash', 'prompt-hash', 'retry', 'kill-model', 'break-connection', 'pieces', 'reload'],
   // Windows that fill up.
   [
     ...(['large-messages', 'slow-readers', 'stopped-readers', 'deadlines', 'tiny-windows'] as const),
-    ...(['small-kernels', 'streams', 'uploads', 'bidi', 'cancels', 'idle-timeout'] as const),
+    ...(['small-kernels', 'streams', 'uploads', 'bidi', 'cancels', 'idle-timeout', 'late-credit'] as const),
   ],
   // Who waits, and for how long.
   [
     ...(['short-queue', 'mixed-durations', 'bursts', 'several-callers', 'priority', 'fair'] as const),
     ...(['deadlines', 'cancels', 'adaptive', 'rate-limit'] as const),
   ],
+  // Callers and classes that take turns, and streams that give their places away for a while.
+  [
+    'several-callers',
+    'priority',
+    'fair',
+    'bursts',
+    'mixed-durations',
+    'bidi',
+    'pauses',
+    'pieces',
+    'short-queue',
+  ],
   // Frames and header tables.
   [
-    ...(['odd-peers', 'header-tables', 'metadata', 'tiny-windows', 'ragged-links'] as const),
+    ...(['odd-peers', 'header-tables', 'metadata', 'tiny-windows', 'ragged-links', 'pauses'] as const),
     ...(['small-kernels', 'uploads', 'bidi', 'own-errors', 'cancels'] as const),
   ],
   // Several attempts of a call.
@@ -77,7 +98,15 @@ const OTHERS: readonly (readonly Feature[])[] = [
   // What Consul says, in mid-stream.
   [
     ...(['consul', 'self-registration', 'deregister', 'maintenance', 'flapping-check'] as const),
-    ...(['deny-intention', 'consul-lags', 'consul-breaks', 'streams', 'bidi', 'cold-start'] as const),
+    ...([
+      'deny-intention',
+      'consul-lags',
+      'consul-breaks',
+      'streams',
+      'bidi',
+      'cold-start',
+      'pauses',
+    ] as const),
   ],
   // Versions of a model, and what calls ask of them.
   [
@@ -92,8 +121,10 @@ const OTHERS: readonly (readonly Feature[])[] = [
   // Other rules in mid-load.
   [
     ...(['reload', 'other-options', 'fewer-endpoints', 'bursts', 'mixed-durations', 'streams'] as const),
-    ...(['retry', 'round-robin', 'ring-hash', 'drain'] as const),
+    ...(['retry', 'round-robin', 'ring-hash', 'drain', 'weights'] as const),
   ],
+  // Other numbers in mid-load: places at a model, endpoints, names.
+  ['reload', 'mixed-durations', 'bursts', 'fewer-endpoints', 'weights', 'dns', 'streams', 'several-callers'],
   // Certificates and clocks.
   ['certificates', 'identity-expires', 'clock-jump', 'bidi', 'streams', 'mixed-durations', 'quick-pings'],
   // Memory.

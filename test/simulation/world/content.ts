@@ -27,7 +27,7 @@ export const REQUEST = 'request';
 export const RESPONSE = 'response';
 export type Direction = typeof REQUEST | typeof RESPONSE;
 
-/** Of a token stream: bytes of one token. */
+/** Of a token stream: bytes of one token, where its call says nothing else. */
 export const TOKEN_BYTES = 12;
 
 const startOf = (call: number, direction: Direction, index: number): number =>
@@ -50,11 +50,26 @@ export function messageOf(call: number, direction: Direction, index: number, siz
   return bytes;
 }
 
-/** Tokens `[from, to)` of a call, one after the other. */
-export function tokensOf(call: number, from: number, to: number): Buffer {
+/** Tokens `[from, to)` of a call, each of so many bytes, one after the other. */
+export function tokensOf(call: number, from: number, to: number, tokenBytes: number): Buffer {
   return Buffer.concat(
-    Array.from({ length: to - from }, (_, i) => messageOf(call, RESPONSE, from + i, TOKEN_BYTES)),
+    Array.from({ length: to - from }, (_, i) => messageOf(call, RESPONSE, from + i, tokenBytes)),
   );
+}
+
+/** Between the two pieces of a message, ms. */
+export const PIECE_MS = 8;
+
+/** Where the first piece of a message ends; its size: it is sent whole. */
+export function cutOf(
+  { id, isInPieces }: { readonly id: number; readonly isInPieces?: boolean },
+  direction: Direction,
+  index: number,
+  size: number,
+): number {
+  if (isInPieces !== true) return size;
+  const chance = hashOf(`${id} ${direction} ${index} in pieces`);
+  return chance % 3 > 0 ? size : 1 + ((chance >>> 8) % size);
 }
 
 const XOR = 0x5a;
@@ -93,6 +108,8 @@ export interface Expected {
   /** Sizes of the messages in order; of a token stream the number of tokens, in messages of any size. */
   readonly sizes: readonly number[];
   readonly tokens?: number;
+  /** Bytes of each. */
+  readonly tokenBytes?: number;
   /** Absent: a message is its content. */
   readonly head?: Head | undefined;
 }
@@ -112,8 +129,11 @@ export class ContentCheck {
   private at = 0;
   /** Of the message that comes. */
   private head: Buffer = NO_HEAD;
+  private readonly tokenBytes: number;
 
-  constructor(private readonly expected: Expected) {}
+  constructor(private readonly expected: Expected) {
+    this.tokenBytes = expected.tokenBytes ?? TOKEN_BYTES;
+  }
 
   /** Whether all has arrived, and nothing else. */
   get isComplete(): boolean {
@@ -147,8 +167,8 @@ export class ContentCheck {
     if (this.prefix[0]! > (mayBeEncoded ? 1 : 0))
       this.problem = `message ${this.messages}: flag ${this.prefix[0]}`;
     else if (tokens !== undefined) {
-      const most = (tokens - this.received) * TOKEN_BYTES;
-      if (this.size > most || this.size % TOKEN_BYTES !== 0)
+      const most = (tokens - this.received) * this.tokenBytes;
+      if (this.size > most || this.size % this.tokenBytes !== 0)
         this.problem = `message ${this.messages}: ${this.size} bytes, at most ${most} are to come`;
     } else if (this.size !== this.head.length + (sizes[this.messages] ?? Number.NaN))
       this.problem = `message ${this.messages}: ${this.size} bytes, expected ${sizes[this.messages] ?? 'no more'}`;
@@ -156,30 +176,39 @@ export class ContentCheck {
   }
 
   private takeContent(bytes: Buffer, at: number): number {
-    const { call, direction, tokens } = this.expected;
     if (this.at < this.head.length) return this.takeHead(bytes, at);
     const size = Math.min(this.size - this.at, bytes.length - at);
-    const mask = this.prefix[0] === 0 ? 0 : XOR;
-    if (tokens === undefined) {
-      const start = startOf(call, direction, this.messages);
-      const offset = this.at - this.head.length;
-      pieces(start, offset, offset + size, (piece, from) => {
-        const here = at + from - offset;
-        const expected = mask === 0 ? piece : encoded(piece);
-        if (this.problem === '' && expected.compare(bytes, here, here + piece.length) !== 0)
-          this.problem = `message ${this.messages}: other bytes between ${from} and ${from + piece.length}`;
-      });
-    } else {
-      for (let i = 0; i < size && this.problem === ''; i++) {
-        const offset = this.at + i;
-        const token = this.received + Math.floor(offset / TOKEN_BYTES);
-        const start = startOf(call, direction, token);
-        if ((NOISE[start + (offset % TOKEN_BYTES)]! ^ mask) !== bytes[at + i])
-          this.problem = `message ${this.messages}: not token ${token} at byte ${offset}`;
-      }
-    }
+    const offset = this.at - this.head.length;
+    if (this.expected.tokens === undefined) this.compare(this.messages, offset, bytes, at, at + size);
+    else this.compareTokens(offset, bytes, at, at + size);
     this.at += size;
     return at + size;
+  }
+
+  /** Bytes of tokens, from this offset in the message on. */
+  private compareTokens(offset: number, bytes: Buffer, from: number, to: number): void {
+    const { tokenBytes } = this;
+    for (let at = from; at < to && this.problem === ''; ) {
+      const within = (offset + at - from) % tokenBytes;
+      const token = this.received + Math.floor((offset + at - from) / tokenBytes);
+      const end = Math.min(to, at + tokenBytes - within);
+      this.compare(token, within, bytes, at, end);
+      at = end;
+    }
+  }
+
+  /** Bytes `[from, to)` are to be those of message or token `index` from `offset` on. */
+  private compare(index: number, offset: number, bytes: Buffer, from: number, to: number): void {
+    const { call, direction, tokens } = this.expected;
+    const isEncoded = this.prefix[0] !== 0;
+    pieces(startOf(call, direction, index), offset, offset + to - from, (piece, at) => {
+      if (this.problem !== '') return;
+      const here = from + at - offset;
+      const expected = isEncoded ? encoded(piece) : piece;
+      if (expected.compare(bytes, here, here + piece.length) === 0) return;
+      const what = tokens === undefined ? 'other bytes' : `not token ${index}`;
+      this.problem = `message ${this.messages}: ${what} between ${at} and ${at + piece.length}`;
+    });
   }
 
   private takeHead(bytes: Buffer, at: number): number {
@@ -192,7 +221,7 @@ export class ContentCheck {
   }
 
   private endMessage(): void {
-    this.received += this.expected.tokens === undefined ? 1 : this.size / TOKEN_BYTES;
+    this.received += this.expected.tokens === undefined ? 1 : this.size / this.tokenBytes;
     this.messages++;
     this.size = -1;
     this.prefixBytes = 0;

@@ -6,8 +6,11 @@ import { hashOf } from '../dice.js';
 import { ENCODING, GENERATE } from '../plan/plan.js';
 import { encoded, framedMessage } from './content.js';
 
-/** Tokens of a prompt. */
+/** Tokens of a prompt, and of these its own. */
 const PROMPT = 5;
+const OWN_PROMPT = 2;
+/** Beginnings of prompts that there are. */
+const PROMPTS = 4;
 const LAST = 'length';
 
 interface Generated {
@@ -21,7 +24,11 @@ export const isGenerate = ({ path }: { readonly path: string }): boolean => path
 const tokenOf = (call: number, index: number): number => 3 + (hashOf(`${call} token ${index}`) % 100_000);
 const tokensIn = (call: number, from: number, to: number): number[] =>
   Array.from({ length: to - from }, (_, i) => tokenOf(call, from + i));
-const promptOf = (call: number): number[] => tokensIn(call, -PROMPT, 0);
+/** Of several calls the first tokens are the same, as with a system prompt. */
+const promptOf = (call: number): number[] => [
+  ...tokensIn(-1 - (call % PROMPTS), -PROMPT, -OWN_PROMPT),
+  ...tokensIn(call, -OWN_PROMPT, 0),
+];
 
 function varint(value: number): number[] {
   return value < 128 ? [value] : [(value % 128) + 128, ...varint(Math.floor(value / 128))];

@@ -22,8 +22,12 @@ export interface Execution {
   /** The `grpc-retry-pushback-ms` of its answer; empty: none. */
   pushback: string;
   problem: string;
+  /** Whole messages of the request that have come. */
+  received: number;
   /** Who called, as the sidecar of the model says. */
   readonly caller: string;
+  /** When it went on after it had been silent for so long that its place was given away. */
+  readonly wokenMs: number[];
 }
 
 export interface CallRecord {
@@ -42,6 +46,8 @@ export interface CallRecord {
   isCancelled: boolean;
   /** How often it ended. */
   ends: number;
+  /** Messages of the request that its application has sent. */
+  sent: number;
   received: number;
   /** When part of the response last came; −1: none has. */
   lastDataMs: number;
@@ -66,6 +72,7 @@ export function recordOf(plan: CallPlan): CallRecord {
     resetCode: -1,
     isCancelled: false,
     ends: 0,
+    sent: 0,
     received: 0,
     lastDataMs: -1,
     isComplete: false,

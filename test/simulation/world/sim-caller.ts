@@ -4,7 +4,17 @@ import type { Address } from '../../../sidecar/config/model.js';
 import type { Field } from '../../kit/http2/hpack-lite.js';
 import type { Dice } from '../dice.js';
 import type { CallerPlan } from '../plan/plan.js';
-import { ContentCheck, framedMessage, type Head, messageOf, REQUEST, RESPONSE } from './content.js';
+import {
+  ContentCheck,
+  cutOf,
+  framedMessage,
+  type Head,
+  messageOf,
+  PIECE_MS,
+  REQUEST,
+  RESPONSE,
+  TOKEN_BYTES,
+} from './content.js';
 import { AnswerCheck, generateRequest, isGenerate } from './engine.js';
 import { headsOf } from './inference.js';
 import { Reader } from './reader.js';
@@ -101,7 +111,7 @@ class CallerCall implements StreamOwner {
     readonly record: CallRecord,
   ) {
     const { plan } = record;
-    const { id, response, tokens } = plan;
+    const { id, response, tokens, tokenBytes = TOKEN_BYTES } = plan;
     const heads = headsOf(plan);
     this.head = heads?.request;
     this.check = isGenerate(plan)
@@ -111,7 +121,7 @@ class CallerCall implements StreamOwner {
           direction: RESPONSE,
           sizes: response,
           head: heads?.response,
-          ...(tokens === undefined ? {} : { tokens }),
+          ...(tokens === undefined ? {} : { tokens, tokenBytes }),
         });
     this.reader = new Reader(plan.reader, caller.process);
     if (plan.cancelAfterMs > 0) caller.process.after(plan.cancelAfterMs, () => this.cancel());
@@ -158,11 +168,25 @@ class CallerCall implements StreamOwner {
       const size = plan.request[this.sent]!;
       const content = messageOf(plan.id, REQUEST, this.sent, size);
       this.sent++;
+      this.record.sent = this.sent;
       const isLast = this.sent === plan.request.length;
-      stream.data(isGenerate(plan) ? generateRequest(plan) : framedMessage(content, this.head), isLast);
-      if (!isLast && plan.requestGapMs > 0)
-        return void this.caller.process.after(plan.requestGapMs, () => this.send());
+      const bytes = isGenerate(plan) ? generateRequest(plan) : framedMessage(content, this.head);
+      const cut = cutOf(plan, REQUEST, this.sent, bytes.length);
+      const isWhole = cut === bytes.length;
+      stream.data(bytes.subarray(0, cut), isLast && isWhole);
+      if (!isWhole) return this.sendLater(stream, PIECE_MS, () => stream.data(bytes.subarray(cut), isLast));
+      if (!isLast && plan.requestGapMs > 0) return this.sendLater(stream, plan.requestGapMs);
     }
+  }
+
+  /** Goes on with what this stream is still to get. */
+  private sendLater(stream: SimStream, afterMs: number, first: () => void = () => {}): void {
+    this.caller.process.after(afterMs, () => {
+      // It may have been refused, and begun once more.
+      if (this.stream !== stream || this.isOver) return;
+      first();
+      this.send();
+    });
   }
 
   onHeaders(fields: readonly Field[], ended: boolean): void {

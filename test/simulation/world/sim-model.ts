@@ -4,13 +4,16 @@ import type { Dice } from '../dice.js';
 import { type CallPlan, ENCODING, type ReplicaPlan, type RolloutPlan } from '../plan/plan.js';
 import {
   ContentCheck,
+  cutOf,
   encoded,
   framedMessage,
   type Head,
   messageOf,
+  PIECE_MS,
   prefixOf,
   REQUEST,
   RESPONSE,
+  TOKEN_BYTES,
   tokensOf,
   withHead,
 } from './content.js';
@@ -31,6 +34,9 @@ const SERVING = Buffer.from([8, 1]);
 
 /** A run that a fault makes slower takes so long at most, ms: a long call would otherwise outlast the simulation. */
 const MOST_SLOWED_MS = 10_000;
+
+/** A stream that has been silent for so long has given its place in the queue to others, ms (`inbound.queue.concurrency`: 1 s). */
+const SILENT_MS = 1_500;
 
 /** One version of a model of several. */
 export interface ModelVersion {
@@ -257,6 +263,8 @@ class ModelCall implements StreamOwner {
   private isOver = false;
   private readonly plan: CallPlan;
   private sent = 0;
+  /** When part of the request last came. */
+  private heardMs: number;
   /** Messages that the caller has already. */
   private readonly resumeAfter: number;
   private readonly head: Head | undefined;
@@ -270,6 +278,7 @@ class ModelCall implements StreamOwner {
   ) {
     const { plan } = record;
     this.plan = plan;
+    this.heardMs = model.process.now();
     stream.owner = this;
     this.resumeAfter = Number(fields.find(([name]) => name === RESUME_AFTER)?.[1] ?? 0);
     const heads = headsOf(plan);
@@ -292,7 +301,9 @@ class ModelCall implements StreamOwner {
       status: -1,
       pushback: '',
       problem: '',
+      received: 0,
       caller,
+      wokenMs: [],
     };
     for (const [name, value] of Object.entries(plan.metadata))
       if (fields.find(([key]) => key === name)?.[1] !== value)
@@ -305,7 +316,11 @@ class ModelCall implements StreamOwner {
   }
 
   onData(bytes: Buffer, ended: boolean): void {
+    const nowMs = this.model.process.now();
+    if (nowMs - this.heardMs >= SILENT_MS) this.execution.wokenMs.push(nowMs);
+    this.heardMs = nowMs;
     this.check.take(bytes);
+    this.execution.received = this.check.received;
     if (this.check.problem !== '') this.execution.problem ||= `request: ${this.check.problem}`;
     this.reader.onData(this.stream, bytes.length);
     if (ended) this.requestDone();
@@ -380,20 +395,33 @@ class ModelCall implements StreamOwner {
     }
     if (this.sent < total) {
       const bytes = this.message();
-      stream.data(bytes);
-      const wait = plan.responseGapMs * model.slowFactor;
-      // A model that waits for its reader holds one message at most.
-      const again = (): void => {
+      const cut = cutOf(plan, RESPONSE, this.sent, bytes.length);
+      stream.data(bytes.subarray(0, cut));
+      if (cut === bytes.length) return this.afterMessage();
+      const rest = (): void => {
         if (this.isOver) return;
-        if (stream.waiting > 0) return void model.process.after(Math.max(1, wait), again);
-        this.next();
+        stream.data(bytes.subarray(cut));
+        this.afterMessage();
       };
-      if (this.sent < total && (wait > 0 || stream.waiting > 0))
-        return void model.process.after(Math.max(1, wait), again);
-      return this.next();
+      return void model.process.after(PIECE_MS, rest);
     }
     stream.headers(trailersOf(plan, plan.status), true);
     this.done(plan.status);
+  }
+
+  private afterMessage(): void {
+    const { plan, stream, model } = this;
+    const wait = plan.responseGapMs * model.slowFactor;
+    // A model that waits for its reader holds one message at most.
+    const again = (): void => {
+      if (this.isOver) return;
+      if (stream.waiting > 0) return void model.process.after(Math.max(1, wait), again);
+      this.next();
+    };
+    const isLast = this.sent === (plan.tokens ?? plan.response.length);
+    if (!isLast && (wait > 0 || stream.waiting > 0))
+      return void model.process.after(Math.max(1, wait), again);
+    this.next();
   }
 
   private message(): Buffer {
@@ -415,7 +443,7 @@ class ModelCall implements StreamOwner {
     this.sent += this.tokensNow();
     this.lastFrom = from;
     if (this.check instanceof AskedCheck) return chunkMessage(plan, from, this.sent, this.check.prompt);
-    return tokensOf(plan.id, from, this.sent);
+    return tokensOf(plan.id, from, this.sent, plan.tokenBytes ?? TOKEN_BYTES);
   }
 
   /** Tokens of the next message. The same replica cuts the same stream in the same way; another one need not. */

@@ -32,6 +32,8 @@ export interface Quirks {
   readonly indexing?: number;
   /** Sizes of the table that it allows the other side, one after the other, each with the SETTINGS in mid-stream. */
   readonly tableBytes?: readonly number[];
+  /** It gives credit once half of a window is due, and not for each read. */
+  readonly creditsLate?: boolean;
 }
 
 export const PLAIN: Quirks = {
@@ -51,6 +53,11 @@ const DEFAULT_TABLE = 4_096;
 const MOST_WINDOW = 2 ** 31 - 1;
 /** More than a sidecar lets any stream send ahead of its reader, bytes: credit was given twice. */
 const MOST_AHEAD = 4 * 1024 * 1024;
+/** Below it a reader would move by less than a frame at a time, bytes. */
+const LEAST_WINDOW = 16_384;
+/** Credit that is due is given from here on by a peer that gives it late, bytes: half of the smallest window of a connection, and of a stream. */
+const LATE_CREDIT = 32_767;
+const LATE_STREAM_CREDIT = LEAST_WINDOW / 2;
 /** SETTINGS of a connection: more in a short time are an attack. */
 const MOST_SETTINGS = 50;
 /** Empty frames of a connection: more in a short time are an attack. */
@@ -58,8 +65,6 @@ const MOST_EMPTY = 50;
 /** SETTINGS_MAX_FRAME_SIZE where nothing else is said (RFC 9113 section 6.5.2). */
 const MOST_FRAME = 16_384;
 const RAISED_WINDOW = 65_535;
-/** Below it a reader would move by less than a frame at a time, bytes. */
-const LEAST_WINDOW = 16_384;
 
 /** Gets what arrives on a stream. */
 export interface StreamOwner {
@@ -82,8 +87,10 @@ export class SimStream {
   isOpen = true;
   hasEnded = false;
   peerEnded = false;
-  /** Bytes received for which no credit was given back. */
+  /** Bytes received that its reader has not taken. */
   owed = 0;
+  /** Of what it has taken: credit that is still to be given. */
+  due = 0;
 
   constructor(
     readonly peer: SimPeer,
@@ -138,6 +145,8 @@ export class SimPeer {
   /** A broken rule of the other side; the first. */
   problem = '';
   private window = 65_535;
+  /** Credit of the connection that is still to be given. */
+  private due = 0;
   private emptySent = 0;
   private nextId = 1;
   private readonly reader: FrameReader;
@@ -211,8 +220,19 @@ export class SimPeer {
   }
 
   giveBack(stream: SimStream, bytes: number): void {
-    this.send(h2.windowUpdate(0, bytes));
-    if (stream.isOpen && !stream.peerEnded) this.send(h2.windowUpdate(stream.id, bytes));
+    this.creditConnection(bytes);
+    if (!stream.isOpen || stream.peerEnded) return;
+    stream.due += bytes;
+    if (this.quirks.creditsLate === true && stream.due < LATE_STREAM_CREDIT) return;
+    this.send(h2.windowUpdate(stream.id, stream.due));
+    stream.due = 0;
+  }
+
+  private creditConnection(bytes: number): void {
+    this.due += bytes;
+    if (this.quirks.creditsLate === true && this.due < LATE_CREDIT) return;
+    this.send(h2.windowUpdate(0, this.due));
+    this.due = 0;
   }
 
   forget(stream: SimStream): void {
@@ -221,7 +241,7 @@ export class SimPeer {
     stream.out.length = 0;
     this.streams.delete(stream.id);
     // What it had not read is read now, for the connection.
-    if (stream.owed > 0) this.send(h2.windowUpdate(0, stream.owed));
+    if (stream.owed > 0) this.creditConnection(stream.owed);
     stream.owed = 0;
   }
 
@@ -384,7 +404,7 @@ export class SimPeer {
     const cost = frame.payload.length;
     if (frame.streamId === 0) this.problem ||= 'DATA on stream 0';
     if (stream === undefined) {
-      if (cost > 0) this.send(h2.windowUpdate(0, cost));
+      if (cost > 0) this.creditConnection(cost);
       return;
     }
     const ended = (frame.flags & Flag.endStream) !== 0;

@@ -4,6 +4,7 @@ import { ManualClock } from '../../kit/time/manual-clock.js';
 import { Dice } from '../dice.js';
 import {
   type FaultPlan,
+  fewNameOf,
   isConsulFault,
   type Plan,
   type ReplicaPlan,
@@ -92,11 +93,11 @@ export class World {
     this.records = plan.calls.map(recordOf);
     this.disk = new SimDisk(this.clock, this.dice.of('disk'));
     this.dns = new SimDns(this.clock, this.dice.of('dns'));
-    for (const service of new Set(plan.replicas.map((each) => each.service)))
-      this.dns.records.set(
-        `${service}.sim`,
-        plan.replicas.filter((each) => each.service === service).map(hostOf),
-      );
+    for (const service of new Set(plan.replicas.map((each) => each.service))) {
+      const hosts = plan.replicas.filter((each) => each.service === service).map(hostOf);
+      this.dns.records.set(`${service}.sim`, hosts);
+      this.dns.records.set(fewNameOf(service), hosts.slice(0, 1));
+    }
   }
 
   /** Since the begin of the run, ms. */
