@@ -11,6 +11,7 @@
 import { AttemptTrait } from '../core/outcome/classify-attempt.js';
 import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
+import { RetryState } from '../core/retry/retry-state.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { MessageWatch, NEVER } from '../relay/call.js';
 import { settleOn, stopAttempts } from '../relay/call-attempts.js';
@@ -120,8 +121,7 @@ function retry(way: CallWay, call: OutboundCall, attempt: OutboundAttempt): Next
     refuse(way, call, refusal);
     return Next.handled;
   }
-  // A stream that got on has its attempts anew.
-  if (resumable !== null && !resumable.isResuming) call.retry = null;
+  if (resumable !== null && !resumable.isResuming) renewAttempts(call, attempt);
   const waitMs = retryWaitMs(call, attempt, state.context);
   if (waitMs < 0) return Next.continue;
   resumable?.restart(call);
@@ -131,6 +131,13 @@ function retry(way: CallWay, call: OutboundCall, attempt: OutboundAttempt): Next
   if (waitMs === 0) way.attempt(call);
   else resumeAt(call, now + waitMs);
   return Next.handled;
+}
+
+/** A stream that got on has its attempts anew, at every endpoint but the one that it was at last. */
+function renewAttempts(call: OutboundCall, attempt: OutboundAttempt): void {
+  call.retry = new RetryState();
+  call.retry.before = call.attemptsHere - 1;
+  call.tried = [attempt.endpoint];
 }
 
 // ---- failure ----

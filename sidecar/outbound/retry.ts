@@ -17,7 +17,7 @@ import type { OutboundAttempt, OutboundCall } from './call.js';
 export function retryWaitMs(call: OutboundCall, attempt: OutboundAttempt, context: DataPlaneContext): number {
   const { nowMs, random } = context;
   call.retry ??= new RetryState();
-  call.retry.attempts = call.attemptsHere;
+  call.retry.attempts = call.attemptsHere - call.retry.before;
   call.retry.decision = decideRetry({
     state: call.retry,
     facts: retryFacts(call, attempt, nowMs),

@@ -3,7 +3,8 @@
  * faults in the middle of answers. It is installed the first time, and each engine takes up to two minutes to start.
  */
 import assert from 'node:assert/strict';
-import { EngineDrill, FAULTS, type Fault, newRow } from '../drills/engines/rounds.js';
+import { FAULTS, type Fault } from '../drills/engines/engine-processes.js';
+import { EngineDrill, newRow } from '../drills/engines/rounds.js';
 import { tableOf } from '../drills/engines/table.js';
 import { type AnswerForm, formsOf } from '../kit/engines/engine-forms.js';
 import { Mesh } from '../kit/process/outrider.js';

@@ -2,7 +2,7 @@ import { type AttemptEnd, isNeverProcessed } from '../outcome/outcome.js';
 import type { CircuitBreakerLimits } from './breaker-limits.js';
 import type { RetryBudget } from './retry-budget.js';
 
-/** Attempts of one call in all, whatever their kind. */
+/** Attempts of one call in all, whatever their kind; of a stream, since it last got on. */
 export const MAX_ATTEMPTS = 8;
 /**
  * Longest wait, ms, that a server may ask for by pushback of a call without a deadline, which holds its place among the
@@ -74,8 +74,10 @@ export interface RetryFacts {
 
 /** What a call remembers of its attempts. One per call; may be reused after `reset`. */
 export class RetryState {
-  /** Attempts begun, the first included. */
+  /** Attempts begun, the first included, without those before. */
   attempts = 0;
+  /** Attempts that a stream had before it got on last: they no longer count. */
+  before = 0;
   /** Attempts that may have been processed. Only these count against the route's limit. */
   processed = 0;
   /** Marked refusals followed by another attempt. */

@@ -7,7 +7,7 @@ const PROMPTS = 8;
 const PROMPT_TOKENS = 48;
 /** Every vocabulary here has more. */
 const VOCABULARY = 4_000;
-export const ANSWER_TOKENS = 1_000;
+export const ANSWER_TOKENS = 1_500;
 
 /** One answer, and when its messages came. */
 export class TimedAnswer extends EngineStream {

@@ -3,7 +3,17 @@ import { readFileSync } from 'node:fs';
 import { admin, reportOf, type SidecarFacts } from '../../kit/process/outrider.js';
 import { childrenOf, isRunning, until } from '../../kit/process/processes.js';
 
+export const FAULTS = ['front-killed', 'core-killed', 'front-stopped', 'core-frozen'] as const;
+export type Fault = (typeof FAULTS)[number];
+
 const START_LIMIT_MS = 400_000;
+
+/** A fault that is ready to strike an engine. */
+export interface Aim {
+  /** The process that the sidecar has started. */
+  readonly front: number;
+  strike(): void;
+}
 
 export class EngineProcesses {
   constructor(
@@ -18,30 +28,25 @@ export class EngineProcesses {
   }
 
   /** Of vLLM: the process that makes the tokens. A fake engine has its core inside. */
-  async core(): Promise<number> {
+  private async core(): Promise<number> {
     const front = await this.front();
     const found = childrenOf(front).find((pid) => titleOf(pid).includes('EngineCore'));
     if (found === undefined) throw new Error(`process ${front} has no EngineCore`);
     return found;
   }
 
-  async killFront(): Promise<void> {
-    process.kill(await this.front(), 'SIGKILL');
-  }
-
-  async killCore(): Promise<void> {
-    if (this.isReal) process.kill(await this.core(), 'SIGKILL');
-    else process.kill(await this.front(), 'SIGUSR2');
-  }
-
-  async stopFront(): Promise<void> {
-    process.kill(await this.front(), 'SIGSTOP');
-  }
-
-  /** Health goes on as before. */
-  async freezeCore(): Promise<void> {
-    if (this.isReal) process.kill(await this.core(), 'SIGSTOP');
-    else process.kill(await this.front(), 'SIGUSR1');
+  /** Finds the processes before, so that the fault strikes at once. */
+  async aim(fault: Fault): Promise<Aim> {
+    const front = await this.front();
+    const core = this.isReal ? await this.core() : front;
+    const [pid, signal] = {
+      'front-killed': [front, 'SIGKILL'],
+      'core-killed': [core, this.isReal ? 'SIGKILL' : 'SIGUSR2'],
+      'front-stopped': [front, 'SIGSTOP'],
+      // Health goes on as before.
+      'core-frozen': [core, this.isReal ? 'SIGSTOP' : 'SIGUSR1'],
+    }[fault] as [number, NodeJS.Signals];
+    return { front, strike: () => void process.kill(pid, signal) };
   }
 
   /** Another process serves than `before`. */

@@ -5,8 +5,10 @@
 import { reportEnd } from '../../kit/process/command-line.js';
 import { Mesh } from '../../kit/process/outrider.js';
 import { install, installed } from '../../kit/process/tools.js';
+import { FAULTS } from './engine-processes.js';
 import { type DrillOptions, readOptions } from './options.js';
-import { EngineDrill, FAULTS, newRow, type Row } from './rounds.js';
+import { isKept, killQuickly, quickTable } from './quick-kills.js';
+import { EngineDrill, newRow, type Row } from './rounds.js';
 import { tableOf } from './table.js';
 
 const startMs = performance.now();
@@ -16,7 +18,12 @@ const say = (text: string): void =>
 /** Exit code. */
 async function main(args: readonly string[]): Promise<number> {
   const options = readOptions(args);
-  const { engine } = options;
+  const { engine, quickKills, seed } = options;
+  if (quickKills > 0) {
+    const result = await killQuickly(quickKills, seed, say);
+    process.stdout.write(quickTable(result));
+    return isKept(result) ? 0 : 1;
+  }
   if (engine === 'vllm' && installed('vllm') === undefined) {
     say('installing vLLM into .cache/ (3 GB, some minutes)');
     const problem = await install('vllm');

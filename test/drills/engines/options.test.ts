@@ -8,6 +8,8 @@ describe('the command line of the engine drill', () => {
       engine: 'vllm',
       times: { 'front-killed': 2, 'core-killed': 2, 'front-stopped': 1, 'core-frozen': 1 },
       rounds: ROUNDS,
+      quickKills: 0,
+      seed: 1,
     });
   });
 

@@ -1,8 +1,8 @@
 /** The command line of the engine drill. */
 
 import { HelpRequested, parseCommandLine, readOnly, UsageError } from '../../kit/process/command-line.js';
+import { FAULTS, type Fault } from './engine-processes.js';
 import type { Engine } from './mesh-file.js';
-import { FAULTS, type Fault } from './rounds.js';
 
 /** Kinds of rounds: the faults, and what clients do. */
 export const ROUNDS = [...FAULTS, 'aborted', 'cancelled'] as const;
@@ -16,6 +16,9 @@ those of an undisturbed run. The first run installs vLLM for the CPU into .cache
   --fake         fake engines (services/engine) in place of vLLM: no Python, some four minutes
   --kills N      how often the front is killed, and the core (default 2)
   --stops N      how often the front is stopped, and the core frozen (default 1)
+  --quick-kills N
+                 in place of all else: fake engines in this process are killed N times, at any byte of an answer
+  --seed N       of the chance by which they are killed (default 1)
   --only NAME,…  only these rounds: ${ROUNDS.join(', ')}
   -h, --help     this text
 
@@ -27,6 +30,9 @@ export interface DrillOptions {
   /** By fault. */
   readonly times: Readonly<Record<Fault, number>>;
   readonly rounds: readonly Round[];
+  /** 0: two engines under `outrider up`. */
+  readonly quickKills: number;
+  readonly seed: number;
 }
 
 /** @throws HelpRequested, UsageError */
@@ -36,6 +42,8 @@ export function readOptions(args: readonly string[]): DrillOptions {
     kills: { type: 'string', default: '2' },
     stops: { type: 'string', default: '1' },
     only: { type: 'string' },
+    'quick-kills': { type: 'string', default: '0' },
+    seed: { type: 'string', default: '1' },
     help: { type: 'boolean', short: 'h', default: false },
   });
   if (values.help) throw new HelpRequested(USAGE);
@@ -48,11 +56,13 @@ export function readOptions(args: readonly string[]): DrillOptions {
     engine: values.fake ? 'fake' : 'vllm',
     times: { 'front-killed': kills, 'core-killed': kills, 'front-stopped': stops, 'core-frozen': stops },
     rounds: ROUNDS.filter((round) => only.size === 0 || only.has(round)),
+    quickKills: countOf('--quick-kills', values['quick-kills']),
+    seed: countOf('--seed', values.seed),
   };
 }
 
 function countOf(name: string, text: string): number {
-  if (!/^\d{1,4}$/.test(text))
-    throw new UsageError(`${name}: found ${text}; expected a whole number from 0 to 9999`);
+  if (!/^\d{1,6}$/.test(text))
+    throw new UsageError(`${name}: found ${text}; expected a whole number from 0 to 999999`);
   return Number(text);
 }

@@ -5,18 +5,8 @@ import { admin, type Mesh, reportOf, type SidecarFacts, type UpFacts } from '../
 import { until } from '../../kit/process/processes.js';
 import { TestClient } from '../../kit/service/model-server.js';
 import { ANSWER_TOKENS, AnswerSource, newTally, type Tally, type TimedAnswer } from './answers.js';
-import { EngineProcesses } from './engine-processes.js';
+import { type Aim, EngineProcesses, type Fault } from './engine-processes.js';
 import { type Engine, meshFile, SLOTS } from './mesh-file.js';
-
-export const FAULTS = ['front-killed', 'core-killed', 'front-stopped', 'core-frozen'] as const;
-export type Fault = (typeof FAULTS)[number];
-
-const STRIKES = {
-  'front-killed': 'killFront',
-  'core-killed': 'killCore',
-  'front-stopped': 'stopFront',
-  'core-frozen': 'freezeCore',
-} as const satisfies Record<Fault, keyof EngineProcesses>;
 
 /** What befell the answers that were under way, and those that began while the engine was away. */
 export interface Row extends Tally {
@@ -88,10 +78,12 @@ export class EngineDrill {
   /** An engine fails while it and another one make answers; then it starts again, under other answers. */
   async strike(fault: Fault, row: Row, say: (text: string) => void = () => {}): Promise<void> {
     const resumedBefore = await this.resumed();
+    const aims = new Map<EngineProcesses, Aim>();
+    for (const each of this.engines) aims.set(each, await each.aim(fault));
     const answers = await this.answersUnderWay();
     const engine = await this.busiest();
-    const front = await engine.front();
-    await engine[STRIKES[fault]]();
+    const { front, strike } = aims.get(engine)!;
+    strike();
     const struckMs = performance.now();
     row.strikes++;
     for (const answer of answers) await within(ANSWER_LIMIT_MS, this.source.judge(answer, row), answer);

@@ -58,6 +58,8 @@ process.on('exit', () => {
 export class SidecarProcess {
   /** Everything it wrote, newest last. */
   output = '';
+  /** By listener, as they were read: the output that had them may be gone. */
+  private readonly addresses = new Map<string, Address>();
   readonly exited: Promise<number | null>;
 
   constructor(
@@ -97,10 +99,13 @@ export class SidecarProcess {
 
   /** `inbound`, `upstream NAME`, `upstreams` (the shared one) or `admin`. */
   address(listener: string): Address {
+    const known = this.addresses.get(listener);
+    if (known !== undefined) return known;
     const found = new RegExp(`(?:[ :]${listener} on |"${listener}":")([^",\\s]+)`).exec(this.output)?.[1];
     const read = found === undefined ? undefined : readAddress(found);
     if (read === undefined || !read.ok)
       throw new Error(`${this.name} announced no ${listener}:\n${this.output}`);
+    this.addresses.set(listener, read.value);
     return read.value;
   }
 

@@ -176,6 +176,38 @@ describe('Scenario: a language-model engine dies in the middle of an answer', ()
     }
   });
 
+  it('as often as that happens, if each engine brings a token; it goes to the one that did not die last', () => {
+    start({ ejection: { mode: 'observe' } }, ['a', 'b']);
+    const request = aGenerateRequest({
+      sampling_params: { temperature: 0, max_tokens: 90, ignore_eos: true },
+    });
+    const call = open(request);
+    for (let deaths = 0; deaths < 20; deaths++) {
+      const engine = latest();
+      assert.equal(engine.peer, stack.backend(deaths % 2 === 0 ? 'a' : 'b').last.peer, `death ${deaths}`);
+      stack.settle(engine.begin().data(Buffer.concat(answer(engine).slice(0, 3))));
+      stack.settle(engine.trailers(14));
+      settleAfterRetry();
+      assert.equal(call.isOver, false, `after ${deaths + 1} deaths: ${call.reason}`);
+    }
+    finish(latest());
+    assertWhole(call, request);
+  });
+
+  it('and a call whose engines bring nothing is tried a few times', () => {
+    start({ routes: [aStreamRoute({ retry: PATIENT })], ejection: { mode: 'observe' } }, ['a', 'b']);
+    const call = open();
+    const first = latest();
+    stack.settle(first.begin().data(Buffer.concat(answer(first).slice(0, 3))));
+    stack.settle(first.trailers(14));
+    for (let seen = 1; seen < 20 && !call.isOver; seen++) {
+      settleAfterRetry();
+      if (arrived.length > seen) stack.settle(latest().fail(14));
+    }
+    assert.deepEqual([call.status, call.reason], [14, 'not-resumed']);
+    assert.ok(arrived.length <= 9, `${arrived.length} attempts`);
+  });
+
   it('while its caller reads nothing: what waits is neither lost nor credited to the next engine', () => {
     start();
     const caller = stack.app(stack.out.listener, undefined, { settings: [[4, 100]], replenishes: false });
