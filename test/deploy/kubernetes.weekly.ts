@@ -7,8 +7,10 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { parseAllDocuments, stringify } from 'yaml';
 import type { StatusReport } from '../../sidecar/admin/status.js';
+import { LocalCa } from '../../sidecar/identity/ca/local-ca.js';
 import { Cluster } from '../kit/deploy/cluster/cluster.js';
 import { Podman } from '../kit/deploy/podman.js';
 import { outrider, REPOSITORY, Scratch } from '../kit/process/outrider.js';
@@ -87,13 +89,18 @@ describe('Kubernetes', function () {
   const scratch = new Scratch();
   let podman: Podman | undefined;
   let cluster: Cluster | undefined;
+  let authority: LocalCa;
+  let helm: string;
   const said = (...args: string[]) => cluster!.said(...args);
   const available = async () =>
     Number((await said('get', 'statefulset/digits', '-o', 'jsonpath={.status.availableReplicas}')) || '0');
 
   before(async function () {
     await toolOrSkip(this, 'podman');
+    helm = await toolOrSkip(this, 'helm');
     podman = Podman.orSkip(this);
+    const from = { trustDomain: 'outrider.local', datacenter: 'dc1', wallNow: () => Date.now() };
+    authority = await LocalCa.create(from);
     cluster = await Cluster.orSkip(this, [podman.folder, scratch.path]);
     this.timeout(400_000);
     const images = join(scratch.path, 'images');
@@ -231,6 +238,120 @@ describe('Kubernetes', function () {
     );
   });
 
+  it('loses no call by a model without memory, which the kernel kills', () =>
+    losesNone(CALLERS, async () => {
+      const status = (field: string) =>
+        said('get', 'pod', 'digits-1', '-o', `jsonpath={.status.containerStatuses[0].${field}}`);
+      cluster!.starve((await status('containerID')).replace('containerd://', ''));
+      const isKilled = async () => (await status('lastState.terminated.reason')) === 'OOMKilled';
+      await until('it is killed', isKilled, POD_LIMIT_MS);
+      await areAvailable(3);
+    }));
+
+  it('takes over a changed ConfigMap: a caller is refused, and let in again', async () => {
+    const name = 'outrider-digits';
+    const text = await said('get', 'configmap', name, '-o', 'jsonpath={.data.sidecar\\.yaml}');
+    const change = (data: string) =>
+      said('patch', 'configmap', name, '-p', JSON.stringify({ data: { 'sidecar.yaml': data } }));
+    const allowed = '{ from: web, to: digits, action: allow }';
+    assert.ok(text.includes(allowed));
+    const refused = async () =>
+      Object.entries((await tally('web'))!.failed).reduce(
+        (sum, [why, count]) => sum + (why.startsWith('PERMISSION_DENIED') ? count : 0),
+        0,
+      );
+    await losesNone(['api'], async () => {
+      await change(text.replace(allowed, allowed.replace('allow }', 'deny }')));
+      await until('web is refused', async () => (await refused()) > 3 * RATE, POD_LIMIT_MS);
+      await change(text);
+      const isLetIn = async () => {
+        const before = await refused();
+        await tallyAfter('web', 5);
+        return (await refused()) === before;
+      };
+      await until('web is let in', isLetIn, POD_LIMIT_MS);
+    });
+  });
+
+  it('takes over certificates of changed Secrets, and loses no call', () =>
+    losesNone(CALLERS, async () => {
+      const endsInS = async () => (await reportOf('web')).certificateEndsInS!;
+      const before = await endsInS();
+      await writeIdentities(['digits', 'ask', ...CALLERS]);
+      await until('they have them', async () => (await endsInS()) > before, POD_LIMIT_MS);
+    }));
+
+  for (const [what, part] of [
+    ['an API server', 'apiserver'],
+    ['a CoreDNS', 'coredns'],
+  ] as const)
+    it(`loses no call by ${what} that is away for a minute`, () =>
+      losesNone(CALLERS, async () => {
+        await cluster!.stopPart(part);
+        await delay(60_000);
+        cluster!.startPart(part);
+        const answers = async () => (await cluster!.kubectl('get', '--raw', '/readyz')).code === 0;
+        await until('it answers', answers, POD_LIMIT_MS);
+      }));
+
+  it('loses no call by an image that does not start, nor by the way back', () =>
+    losesNone(CALLERS, async () => {
+      await said('set', 'image', 'statefulset/digits', 'model=localhost/none:1');
+      const waits = "jsonpath={.items[*].status.containerStatuses[?(@.name=='model')].state.waiting.reason}";
+      const isStuck = async () =>
+        /ErrImage|ImagePull/.test(await said('get', 'pods', '-l', 'app=digits', '-o', waits));
+      await until('a pod cannot start', isStuck, POD_LIMIT_MS);
+      await tallyAfter('web', 10);
+      await said('rollout', 'undo', 'statefulset/digits');
+      await areAvailable(3);
+    }));
+
+  describe('by Helm', () => {
+    const chart = join(REPOSITORY, 'mesh-config/deploy/helm');
+    const values = ['--set', `identity.secretPrefix=identity-,callers={${CALLERS.join(',')}}`];
+    const run = async (...args: string[]) => {
+      const { code, stdout, stderr } = await cluster!.runAsAdmin(helm, ...args);
+      assert.equal(code, 0, `helm ${args.join(' ')}: ${stdout}${stderr}`);
+    };
+    const isDone = async (revision: number) => {
+      await said('wait', '--for=condition=Complete', `job/ask-${revision}`, '--timeout=120s');
+      assert.match(await said('logs', `job/ask-${revision}`, '-c', 'ask'), /^7 /);
+    };
+
+    it('the chart is installed in the place of the overlay, and its job answers', async () => {
+      await said('delete', '-k', scratch.path, '--ignore-not-found');
+      await run('install', 'digits', chart, ...values, '--wait', '--timeout', '180s');
+      await areAvailable(3);
+      await isDone(1);
+      const settled = async () => {
+        const before = JSON.stringify((await Promise.all(CALLERS.map(tally))).map((each) => each!.failed));
+        for (const name of CALLERS) await tallyAfter(name, 5);
+        return before === JSON.stringify((await Promise.all(CALLERS.map(tally))).map((each) => each!.failed));
+      };
+      await until('no call fails', settled, POD_LIMIT_MS);
+    });
+
+    it('an upgrade and a rollback lose no call, though the job is another one each time', () =>
+      losesNone(CALLERS, async () => {
+        const more = ['--set', 'model.resources.requests.cpu=90m,sidecar.resources.requests.cpu=40m'];
+        await run('upgrade', 'digits', chart, ...values, ...more, '--wait', '--timeout', '240s');
+        await isDone(2);
+        await run('rollback', 'digits', '1', '--wait', '--timeout', '240s');
+        // A rollback brings back what the first revision was, with its job.
+        await isDone(1);
+        await areAvailable(3);
+      }));
+
+    it('is uninstalled without a trace', async () => {
+      await run('uninstall', 'digits', '--wait', '--timeout', '120s');
+      const kinds = 'statefulset,job,service,configmap,networkpolicy';
+      const left = (await said('get', kinds, '-o', 'name'))
+        .split('\n')
+        .filter((each) => /digits|ask/.test(each));
+      assert.deepEqual(left, []);
+    });
+  });
+
   /** Runs what changes something; no call of these callers fails, nor in the ten seconds after it. */
   async function losesNone(names: readonly CallerName[], change: () => Promise<void>): Promise<void> {
     const before = new Map<CallerName, Tally>();
@@ -270,24 +391,17 @@ describe('Kubernetes', function () {
     return (JSON.parse(json) as StatusReport[])[0]!;
   }
 
-  /** A Secret for each service, as a volume of cert-manager's CSI driver would have it. */
+  /** A Secret for each service with a fresh certificate, as a volume of cert-manager's CSI driver would have it. */
   async function writeIdentities(services: readonly string[]): Promise<void> {
-    const certs = join(scratch.path, 'certs');
-    assert.equal((await outrider(['certs', ...services, '--out', certs])).code, 0);
-    for (const name of services) {
-      const from = [
-        `tls.crt=${certs}/${name}.crt`,
-        `tls.key=${certs}/${name}.key`,
-        `ca.crt=${certs}/roots.crt`,
-      ];
-      await said(
-        'create',
-        'secret',
-        'generic',
-        `identity-${name}`,
-        ...from.map((each) => `--from-file=${each}`),
-      );
-    }
+    const secrets = await Promise.all(
+      services.map(async (name) => {
+        const { certChainPem, keyPem, rootsPem } = await authority.issueLeaf(name, 86_400_000);
+        const stringData = { 'tls.crt': certChainPem, 'tls.key': keyPem, 'ca.crt': rootsPem };
+        return { apiVersion: 'v1', kind: 'Secret', metadata: { name: `identity-${name}` }, stringData };
+      }),
+    );
+    const file = scratch.write('secrets.yaml', secrets.map((each) => stringify(each)).join('---\n'));
+    await said('apply', '-f', file);
   }
 
   function writeOverlay(): void {

@@ -36,6 +36,9 @@ volumes:
 - name: outrider-config
   configMap: { name: outrider-{{ .name }} }
 - name: outrider-identity
+  {{- if .root.Values.identity.secretPrefix }}
+  secret: { secretName: {{ .root.Values.identity.secretPrefix }}{{ .name }}, defaultMode: 0440 }
+  {{- else }}
   csi:
     driver: csi.cert-manager.io
     readOnly: true
@@ -45,6 +48,7 @@ volumes:
       csi.cert-manager.io/key-usages: digital signature,server auth,client auth
       csi.cert-manager.io/duration: 24h
       csi.cert-manager.io/fs-group: "10001"
+  {{- end }}
 {{- if .account }}
 # The token of the service account, for the sidecar alone.
 - name: outrider-account

@@ -35,12 +35,20 @@ const PARTS = [
 ];
 const GUARD = fileURLToPath(new URL('./guard.js', import.meta.url));
 const STEP_LIMIT_MS = 120_000;
+/** Of a container that is to run out of memory. */
+const SPARE_BYTES = 2 * 1024 * 1024;
+
+interface Started {
+  readonly name: string;
+  readonly command: readonly string[];
+  child: ChildProcess;
+}
 
 export class Cluster {
   readonly folder = mkdtempSync(join(tmpdir(), 'outrider-cluster-'));
   private readonly paths = files.pathsIn(this.folder);
   private readonly bin = join(this.folder, 'bin');
-  private readonly started: { readonly name: string; readonly child: ChildProcess }[] = [];
+  private readonly started: Started[] = [];
   private readonly remains: Remains;
   private readonly guard: ChildProcess;
 
@@ -79,7 +87,41 @@ export class Cluster {
 
   /** Runs kubectl to its end. */
   kubectl(...args: string[]): Promise<Ran> {
-    return this.inside(join(this.bin, 'kubectl'), '--kubeconfig', join(this.folder, 'admin.conf'), ...args);
+    return this.runAsAdmin(join(this.bin, 'kubectl'), ...args);
+  }
+
+  /** Runs a program that takes `--kubeconfig`, such as Helm, to its end. */
+  runAsAdmin(program: string, ...args: string[]): Promise<Ran> {
+    return this.inside(program, '--kubeconfig', join(this.folder, 'admin.conf'), ...args);
+  }
+
+  /** Ends one part of the cluster, such as `apiserver` or `coredns`. */
+  async stopPart(name: string): Promise<void> {
+    await this.stop(name);
+  }
+
+  /** Starts a part again that was ended. */
+  startPart(name: string): void {
+    const part = this.started.find((each) => each.name === name)!;
+    part.child = this.spawnPart(name, part.command);
+  }
+
+  /**
+   * Leaves a container no more memory than it has now, and a little: with the next that it takes, the kernel kills its largest process. The
+   * next container of the pod has the limit of its manifest.
+   */
+  starve(container: string): void {
+    const find = `find /sys/fs/cgroup -type d -name '${container}' -path '*kubepods*'`;
+    const folders = execFileSync('sh', ['-c', find], { encoding: 'utf8' }).split('\n').filter(Boolean);
+    for (const folder of folders)
+      for (const [usage, limit] of [
+        ['memory.usage_in_bytes', 'memory.limit_in_bytes'],
+        ['memory.current', 'memory.max'],
+      ] as const) {
+        if (!existsSync(join(folder, limit))) continue;
+        const bytes = Number(readFileSync(join(folder, usage), 'utf8')) + SPARE_BYTES;
+        writeFileSync(join(folder, limit), String(bytes));
+      }
   }
 
   /** Standard output of a kubectl that succeeds. @throws with what it said otherwise. */
@@ -272,12 +314,13 @@ export class Cluster {
   }
 
   private spawn(name: string, ...command: string[]): void {
+    this.started.push({ name, command, child: this.spawnPart(name, command) });
+  }
+
+  private spawnPart(name: string, command: readonly string[]): ChildProcess {
     const log = openSync(join(this.folder, `${name}.log`), 'a');
     const args = [`--net=/run/netns/${NAMESPACE}`, ...command];
-    this.started.push({
-      name,
-      child: spawn('nsenter', args, { stdio: ['ignore', log, log], cwd: this.folder }),
-    });
+    return spawn('nsenter', args, { stdio: ['ignore', log, log], cwd: this.folder });
   }
 
   private async until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
