@@ -95,6 +95,7 @@ export class Stream {
   closed = false;
   /** `content-length` of the peer's body, bytes; −1: absent, not checked. */
   expectedBytes = -1;
+  /** Payload of DATA so far, without padding. */
   receivedBytes = 0;
   /** Interim (1xx) responses received. */
   informational = 0;

@@ -17,8 +17,10 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
+import { clientOf } from '../../drills/faults/call.js';
 import { Load, summarize } from '../../drills/faults/load.js';
 import { Model } from '../../drills/faults/model.js';
+import { admin } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
 import { SidecarBench, type SidecarProcess } from '../../kit/process/sidecars.js';
 
@@ -126,6 +128,30 @@ describe('the access log of a sidecar', function () {
       return existsSync(path) && lines(path).length > 5;
     });
     await allWell(startMs);
+  });
+
+  it('has each line in the file once a drain has ended', async () => {
+    const file = join(bench.directory, 'drained.log');
+    const drained = await bench.start('drained', {
+      service: 'app',
+      access_log: { path: file },
+      outbound: {
+        upstreams: { digits: { listen: '127.0.0.1:0', tls: 'plaintext', endpoints: [model.address] } },
+      },
+    });
+    const client = clientOf(writeAddress(drained.address('upstream digits')));
+    try {
+      // It answers UNIMPLEMENTED, which is a line as well.
+      await new Promise((resolve) => {
+        const bytes = (value: Buffer): Buffer => value;
+        client.makeUnaryRequest('/no.Service/Method', bytes, bytes, Buffer.alloc(0), resolve);
+      });
+      assert.equal((await admin(drained.adminAddress, '/drain?wait', 'POST')).status, 200);
+      assert.equal(lines(file).length, 1);
+    } finally {
+      client.close();
+      await drained.stop();
+    }
   });
 });
 
