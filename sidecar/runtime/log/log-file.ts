@@ -31,6 +31,8 @@ export interface LogFileSystem {
 
 export interface OpenLogFile {
   readonly identity: string;
+  /** It ends in the middle of a line: of a process that was killed, or that a slow disk kept too long. */
+  readonly isTorn: boolean;
   /** Resolves with the bytes written, at least one. */
   write(buffer: Buffer, start: number): Promise<number>;
   close(): Promise<void>;
@@ -62,6 +64,7 @@ export class LogFile implements LineDestination {
   /** The end of a line whose begin is already in the file of this identity. */
   private torn: { readonly rest: Buffer; readonly of: string } | undefined;
   private isPumping: Promise<void> | undefined;
+  private isAfterTorn = false;
   private isPaused = false;
   private isFailing = false;
   private isMoved = false;
@@ -150,8 +153,7 @@ export class LogFile implements LineDestination {
     try {
       while (this.chunks.length > 0) {
         await this.followRotation();
-        this.file ??= await this.system.open(this.path);
-        await this.writeNext(this.file);
+        await this.writeNext(this.file ?? (await this.open()));
       }
     } catch (error) {
       await this.fail(error as Error);
@@ -162,7 +164,9 @@ export class LogFile implements LineDestination {
     const { text, lines } = this.chunks.shift()!;
     this.held -= text.length;
     const torn = this.takeTorn(file);
-    const body = Buffer.from(text);
+    // A line that another process has left unfinished costs no other one.
+    const body = Buffer.from(torn === undefined && this.isAfterTorn ? `\n${text}` : text);
+    this.isAfterTorn = false;
     const buffer = torn === undefined ? body : Buffer.concat([torn, body]);
     const all = torn === undefined ? lines : lines + 1;
     let at = 0;
@@ -215,6 +219,13 @@ export class LogFile implements LineDestination {
       await this.closeFile();
   }
 
+  private async open(): Promise<OpenLogFile> {
+    const file = await this.system.open(this.path);
+    this.isAfterTorn = file.isTorn;
+    this.file = file;
+    return file;
+  }
+
   private async closeFile(): Promise<void> {
     const { file } = this;
     this.file = undefined;
@@ -253,6 +264,16 @@ function countLines(buffer: Buffer, from: number): number {
   return lines;
 }
 
+async function lastByteOf(path: string, size: number): Promise<number> {
+  const handle = await open(path, 'r');
+  try {
+    const { buffer } = await handle.read(Buffer.alloc(1), 0, 1, size - 1);
+    return buffer[0]!;
+  } finally {
+    await handle.close();
+  }
+}
+
 /** Opening must not wait for the reader of a pipe: without one it fails with ENXIO. */
 const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
 
@@ -260,9 +281,10 @@ const SYSTEM: LogFileSystem = {
   async open(path) {
     const handle = await open(path, FLAGS, 0o640);
     try {
-      const { dev, ino } = await handle.stat();
+      const stats = await handle.stat();
       return {
-        identity: `${dev}:${ino}`,
+        identity: `${stats.dev}:${stats.ino}`,
+        isTorn: stats.isFile() && stats.size > 0 && (await lastByteOf(path, stats.size)) !== NEWLINE,
         write: async (buffer, start) => (await handle.write(buffer, start)).bytesWritten,
         close: () => handle.close(),
       };

@@ -42,7 +42,9 @@ function hasFault(world: World, name: string, kinds: readonly FaultKind[]): bool
 }
 
 function linesOf<T>(world: World, name: string, path: string): T[] {
-  const isWhole = !hasFault(world, name, ['kill-sidecar']);
+  // Who waits for a slow disk waits a second: what it has taken of a line by then stays.
+  const isCut = hasFault(world, name, ['disk-slow']) && hasFault(world, name, ['disk-ragged']);
+  const isWhole = !isCut && !hasFault(world, name, ['kill-sidecar']);
   return world.disk
     .text(path)
     .split('\n')

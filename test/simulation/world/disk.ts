@@ -262,6 +262,8 @@ export class SimDisk {
     return {
       fd,
       stat: () => slowly(() => this.fstatSync(fd)),
+      read: (into: Buffer, offset: number, length: number, from: number) =>
+        slowly(() => ({ bytesRead: this.readSync(fd, into, offset, length, from), buffer: into })),
       write: (bytes: Buffer, at = 0) =>
         slowly((): Written => ({ bytesWritten: this.writeSome(fd, bytes.subarray(at)) })),
       writeFile: (content: string | Uint8Array) => slowly(() => this.writeFileSync(fd, content)),

@@ -27,6 +27,7 @@ class Disk implements LogFileSystem {
   opened = 0;
   closed = 0;
   isStuck = false;
+  isTorn = false;
   openFault: string | undefined;
   fault = 'ENOSPC';
   private readonly stuck: (() => void)[] = [];
@@ -37,6 +38,7 @@ class Disk implements LogFileSystem {
     const { identity } = this;
     return {
       identity,
+      isTorn: this.isTorn,
       write: (buffer: Buffer, start: number) => this.write(buffer, start),
       close: async () => {
         this.closed++;
@@ -186,6 +188,14 @@ describe('LogFile', () => {
     assert.deepEqual(counts(), [2, 1]);
   });
 
+  it('a log file begins a new line after one that another process has left unfinished', async () => {
+    disk.isTorn = true;
+    disk.content = 'half';
+    await put('one', 'two');
+    assert.equal(disk.content, 'half\none\ntwo\n');
+    assert.deepEqual(counts(), [2, 0]);
+  });
+
   it('a log file holds no more than its bound while the disk hangs', async () => {
     disk.isStuck = true;
     const line = `${'x'.repeat(1_023)}\n`;
@@ -296,6 +306,12 @@ describe('LogFile', () => {
       real.write('new\n');
       await until('it is written', () => content() === 'new\n');
       assert.equal(statSync(path).mode & 0o027, 0);
+    });
+
+    it('a log file begins a new line after half a one', async () => {
+      writeFileSync(path, 'half');
+      real.write('one\n');
+      await until('it is written', () => content() === 'half\none\n');
     });
 
     it('a log file follows a rotation by itself', async () => {
