@@ -70,7 +70,7 @@ export class TlsIdentity implements MeshIdentity {
     const { clock, timers, random, logger } = context.deps;
     const { spire, spireOwner, hint } = identity;
     const source = new SpireIdentitySource({
-      ...{ api: new WorkloadSocket(spire.path, spireOwner), where: writeAddress(spire) },
+      ...{ api: new WorkloadSocket(spire.path, spireOwner, timers), where: writeAddress(spire) },
       ...{ trustDomain, service, hint, ids: identity.ids && new MappedIds(identity.ids) },
       ...{ clock, timers, random },
       onProblem: (problem) => logger.error({ problem }, 'no new identity from SPIRE'),

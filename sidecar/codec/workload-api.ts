@@ -9,8 +9,8 @@ export const FETCH_X509_SVID = '/SpiffeWorkloadAPI/FetchX509SVID';
 /** Metadata without which a Workload API refuses a call (SPIFFE_Workload_Endpoint.md, section 3). */
 export const SECURITY_HEADER = 'workload.spiffe.io';
 
-/** SVIDs and bundles of one response that are read. */
-const MAX_ENTRIES = 100;
+/** SVIDs and bundles of one response that are read: this many of each. */
+export const MAX_ENTRIES = 100;
 
 /** One X.509-SVID: concatenated certificates, leaf first, and a PKCS#8 key. */
 export interface WorkloadSvid {
@@ -26,22 +26,33 @@ export interface WorkloadSvid {
 /** All that the caller has now. */
 export interface WorkloadSvids {
   readonly svids: readonly WorkloadSvid[];
-  /** Concatenated roots of other trust domains, by their SPIFFE ids. */
+  /** Concatenated roots of other trust domains, by their SPIFFE ids, in the order of these. */
   readonly federated: ReadonlyMap<string, Buffer>;
+  /** How many the response has beyond `MAX_ENTRIES`; they are not read. */
+  readonly unread: { readonly svids: number; readonly federated: number };
 }
 
 /** Reads an X509SVIDResponse. @throws RangeError when the bytes are no message. */
 export function readSvids(bytes: Buffer): WorkloadSvids {
-  const svids: WorkloadSvid[] = [];
+  const svids: Buffer[] = [];
   const federated = new Map<string, Buffer>();
   for (const { number, type, value } of fieldsOf(bytes)) {
     if (type !== 'bytes') continue;
-    if (number === 1 && svids.length < MAX_ENTRIES) svids.push(readSvid(value));
-    if (number !== 3 || federated.size >= MAX_ENTRIES) continue;
+    if (number === 1) svids.push(value);
+    if (number !== 3) continue;
     const entry = byNumber(value);
     federated.set(textOf(entry.get(1)), bytesOf(entry.get(2)));
   }
-  return { svids, federated };
+  // The order of a map is random on the wire: the same bundles have to count each time.
+  const sorted = [...federated].sort(([a], [b]) => (a < b ? -1 : 1));
+  return {
+    svids: svids.slice(0, MAX_ENTRIES).map(readSvid),
+    federated: new Map(sorted.slice(0, MAX_ENTRIES)),
+    unread: {
+      svids: Math.max(0, svids.length - MAX_ENTRIES),
+      federated: Math.max(0, federated.size - MAX_ENTRIES),
+    },
+  };
 }
 
 function readSvid(bytes: Buffer): WorkloadSvid {

@@ -6,6 +6,7 @@ import { chooseSvid } from '../../identity/spire/choose-svid.js';
 import { whyEnded } from '../../identity/spire/spire-source.js';
 import { WorkloadSocket } from '../../identity/spire/workload-api.js';
 import { messageOf } from '../../runtime/log/message-of.js';
+import { systemTimers } from '../../runtime/time/timers.js';
 import { timeText } from './certificates.js';
 import { type Finding, failed, ok, warning } from './finding.js';
 import type { Subject } from './subject.js';
@@ -27,7 +28,7 @@ export async function checkSpire(
   const { path } = spire.spire;
   const where = writeAddress(spire.spire);
   if (!existsSync(path)) return [failed('certificate', `${where}: no such socket`, NOT_THERE)];
-  const found = await firstResponse(new WorkloadSocket(path, spire.spireOwner), where);
+  const found = await firstResponse(new WorkloadSocket(path, spire.spireOwner, systemTimers), where);
   if (typeof found === 'string') return [failed('certificate', found, NO_SVID)];
   const ids = spire.ids && new MappedIds(spire.ids);
   const wanted = { trustDomain, service: services[0] ?? '', ids, hint: spire.hint };

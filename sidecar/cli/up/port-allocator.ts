@@ -35,6 +35,8 @@ export class PortAllocator {
   private readonly fresh = new Set<string>();
   /** `host port` of ports that the current plan has, assigned by it or by one before. */
   private readonly planned = new Set<string>();
+  /** `host port` of ports that the current plan has taken back after a plan that did not have them. */
+  private readonly renewed = new Set<string>();
   /** By `host port`. */
   private readonly reserved = new Map<string, PortReservation>();
 
@@ -103,9 +105,12 @@ export class PortAllocator {
   private async keep(host: string, port: number): Promise<boolean> {
     const key = keyOf(host, port);
     if (!this.assigned.has(key)) return false;
-    const reservation = this.reserved.get(key) ?? (await reservePort(host, port));
-    if (reservation === undefined) return false;
-    this.reserved.set(key, reservation);
+    if (!this.reserved.has(key)) {
+      const reservation = await reservePort(host, port);
+      if (reservation === undefined) return false;
+      this.reserved.set(key, reservation);
+      this.renewed.add(key);
+    }
     this.planned.add(key);
     return true;
   }
@@ -145,10 +150,11 @@ export class PortAllocator {
     throw new CommandFailure(`no free port found on ${host} between ${LOWEST} and ${end}`);
   }
 
-  /** Forgets the ports assigned since the last release: their plan failed. */
+  /** Forgets the ports assigned since the last release, and gives up those taken back: their plan failed. */
   discard(): void {
-    for (const key of this.fresh) this.unreserve(key);
+    for (const key of [...this.fresh, ...this.renewed]) this.unreserve(key);
     this.fresh.clear();
+    this.renewed.clear();
     this.planned.clear();
   }
 
@@ -156,6 +162,7 @@ export class PortAllocator {
   commit(): void {
     for (const key of [...this.reserved.keys()]) if (!this.planned.has(key)) this.unreserve(key);
     this.planned.clear();
+    this.renewed.clear();
   }
 
   /** Closes all bound ports, so that the sidecars can bind them. They stay reserved. */
@@ -184,7 +191,7 @@ function keyOf(host: string, port: number): string {
 function bind(host: string, port: number): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer();
-    server.once('error', reject);
+    server.on('error', reject);
     server.listen({ host, port, exclusive: true }, () => resolve(server));
   });
 }

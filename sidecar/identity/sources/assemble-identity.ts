@@ -1,11 +1,11 @@
-import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { attempt } from '../../runtime/attempt.js';
 import { allRootsPem, type Identity, type IdentityParts } from '../identity.js';
 import type { MappedIds } from '../mapped-ids.js';
 import { type IdentityProblem, isProblem } from '../spiffe.js';
 import { createPeerTrust, verifyPeer } from '../tls/peer-verification.js';
-import { readCertificate } from '../x509/certificate.js';
+import { parseCertificate } from '../x509/chain.js';
 import { inIssuingOrder } from '../x509/chain-order.js';
 import { certificatesFromPem } from '../x509/pem.js';
 
@@ -25,15 +25,18 @@ export function assembleIdentity(
   if (isProblem(trust)) return { problem: `roots: ${trust.problem}` };
   const [leafDer, ...chainDer] = certificatesFromPem(parts.certChainPem);
   if (!leafDer) return { problem: 'certificate: no certificate found; expected PEM' };
-  const facts = readCertificate(leafDer);
-  if (isProblem(facts)) return { problem: `certificate: ${facts.problem}` };
+  const leaf = parseCertificate(leafDer);
+  if (isProblem(leaf)) return { problem: `certificate: ${leaf.problem}` };
+  const { facts, x509 } = leaf;
   const key = readKey(parts.keyPem);
   if (isProblem(key)) return key;
-  if (!new X509Certificate(leafDer).checkPrivateKey(key))
+  if (!attempt(() => x509.checkPrivateKey(key), false))
     return { problem: 'key: does not belong to the certificate' };
   const refusal = refusedByOpenSsl(parts);
   if (refusal) return refusal;
-  const own = verifyPeer({ leafDer, chainDer }, trust, wallNowMs, expected.service);
+  // Federated roots are for peers. An identity of another domain would also change the domain that peers are checked against.
+  const ownDomain = { ...trust, federated: undefined };
+  const own = verifyPeer({ leafDer, chainDer }, ownDomain, wallNowMs, expected.service);
   if (own.kind === 'rejected') return { problem: `certificate: ${own.detail} (${own.reason})` };
   return {
     id: own.id,

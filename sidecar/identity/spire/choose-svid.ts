@@ -1,4 +1,4 @@
-import { readSvids, type WorkloadSvid, type WorkloadSvids } from '../../codec/workload-api.js';
+import { MAX_ENTRIES, readSvids, type WorkloadSvid, type WorkloadSvids } from '../../codec/workload-api.js';
 import { attempt } from '../../runtime/attempt.js';
 import type { Identity, IdentityParts } from '../identity.js';
 import type { MappedIds } from '../mapped-ids.js';
@@ -39,14 +39,20 @@ export function chooseSvid(
   if (svids.length === 0) return { problem: 'the response has no SVID' };
   const { hint } = wanted;
   const meant = hint === undefined ? svids : svids.filter((each) => each.hint === hint).slice(0, 1);
-  if (meant.length === 0) return { problem: `no SVID has the hint ${quote(hint!)}; found ${listOf(svids)}` };
+  const { unread } = response;
+  const cap =
+    unread.svids === 0 ? '' : ` (${unread.svids} SVIDs after the first ${MAX_ENTRIES} are not read)`;
+  if (meant.length === 0)
+    return { problem: `no SVID has the hint ${quote(hint!)}; found ${listOf(svids)}${cap}` };
   const { federatedPem, leftOut } = readFederated(response, wanted.trustDomain);
-  const tried = meant.map((svid) => made(svid, { federatedPem }, wanted, wallNowMs));
-  const identity = tried.find((each) => !isProblem(each));
-  if (identity !== undefined && !isProblem(identity)) return { identity, leftOut };
-  const [first] = tried as [IdentityProblem];
+  let first: string | undefined;
+  for (const svid of meant) {
+    const identity = made(svid, { federatedPem }, wanted, wallNowMs);
+    if (!isProblem(identity)) return { identity, leftOut };
+    first ??= identity.problem;
+  }
   return {
-    problem: tried.length === 1 ? first.problem : `none of ${listOf(svids)} can be used: ${first.problem}`,
+    problem: (meant.length === 1 ? first! : `none of ${listOf(svids)} can be used: ${first!}`) + cap,
   };
 }
 
@@ -76,7 +82,7 @@ function made(
 }
 
 /** One bundle that is wrong must not take the others away, nor the SVID. */
-function readFederated({ federated }: WorkloadSvids, ownTrustDomain: string) {
+function readFederated({ federated, unread }: WorkloadSvids, ownTrustDomain: string) {
   const federatedPem = new Map<string, string>();
   const leftOut: string[] = [];
   for (const [uri, der] of federated) {
@@ -91,6 +97,10 @@ function readFederated({ federated }: WorkloadSvids, ownTrustDomain: string) {
       else federatedPem.set(id.trustDomain, ders.map(certificateToPem).join(''));
     }
   }
+  if (unread.federated > 0)
+    leftOut.push(
+      `${unread.federated} bundles of other trust domains are left out: at most ${MAX_ENTRIES} are read`,
+    );
   return { leftOut, federatedPem: federatedPem.size === 0 ? undefined : federatedPem };
 }
 

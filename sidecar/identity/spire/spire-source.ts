@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { Status, statusName } from '../../core/outcome/status.js';
 import { exponentialMs, halfJitterMs } from '../../core/retry/backoff.js';
 import type { RuntimeDeps } from '../../runtime/deps.js';
@@ -20,20 +21,24 @@ export interface SpireIdentityOptions extends WantedSvid, RuntimeDeps {
   readonly onRecovery?: () => void;
 }
 
-/** An agent sends its first response at once; without one for so long, the call is begun anew, ms. */
-const RESPONSE_LIMIT_MS = 10_000;
+/** Without a first response for so long, the call is begun anew, ms. SPIRE's attestor for Kubernetes may ask the kubelet for this long. */
+const RESPONSE_LIMIT_MS = 30_000;
 /** Waits between calls that failed, ms: with half jitter, so that the sidecars of a machine do not all come at once. */
 const RETRY_MS = 500;
 const RETRY_MAX_MS = 10_000;
+/** A call that stays open for so long after a good response is a recovery, ms: what ends sooner counts as one more failure. */
+const STEADY_MS = RETRY_MAX_MS;
 /** The wall clock may jump, so the age of the certificate is looked at this often at least. */
 const CHECK_MS = 60_000;
+/** Bundles that one line of the log names at most. */
+const MAX_NAMED = 10;
 /** As `isoTime` writes it. */
 const TIME = /\d{4}-\d\d-\d\dT[\d:.]+Z/g;
 
 /**
  * The identity from the Workload API of a SPIRE agent: an open call tells each change. What cannot be used changes nothing: the last SVID that
  * could be used serves until it expires, also while the agent is away or refuses. An agent whose call is open and says nothing when a new
- * SVID is due is asked anew: it may hang.
+ * SVID is due is asked anew: it may hang. So is one whose response cannot be used: the clock of this machine may have been wrong.
  */
 export class SpireIdentitySource implements IdentitySource {
   private identity: Identity | undefined;
@@ -42,13 +47,20 @@ export class SpireIdentitySource implements IdentitySource {
   /** What is wrong, and how old the certificate is, as last reported. */
   private reportedFailure: string | undefined;
   private reportedAge: string | undefined;
+  private reportedLeftOut = '';
+  /** Failed calls and unusable responses since a call was last steady. */
   private failuresInARow = 0;
   private cancelCall: (() => void) | undefined;
+  /** Whether the open call has given a response. */
+  private hasResponse = false;
   private responseLimit: Timer | undefined;
+  private steadyTimer: Timer | undefined;
   private retryTimer: Timer | undefined;
   private checkTimer: Timer | undefined;
   /** When the call is begun anew although it is open, on the monotonic clock. */
   private nextCallMs = Number.POSITIVE_INFINITY;
+  /** Digest of the response that `identity` is from. */
+  private usedDigest: string | undefined;
   private readonly listeners = new Set<(identity: Identity) => void>();
   private isClosed = false;
 
@@ -94,7 +106,6 @@ export class SpireIdentitySource implements IdentitySource {
     this.hangUp();
     if (this.isClosed) return;
     const { api, timers, where } = this.options;
-    this.nextCallMs = Number.POSITIVE_INFINITY;
     try {
       this.cancelCall = api.fetch({
         message: (bytes) => this.onMessage(bytes),
@@ -110,17 +121,24 @@ export class SpireIdentitySource implements IdentitySource {
   private hangUp(): void {
     this.cancelCall?.();
     this.cancelCall = undefined;
+    this.hasResponse = false;
+    this.nextCallMs = Number.POSITIVE_INFINITY;
     this.responseLimit?.cancel();
     this.retryTimer?.cancel();
+    this.endSteadyTimer();
   }
 
   private fail(why: string): void {
     this.hangUp();
-    this.failuresInARow += 1;
-    const { timers, random } = this.options;
-    const waitMs = halfJitterMs(exponentialMs(this.failuresInARow, RETRY_MS, RETRY_MAX_MS), random);
-    this.retryTimer = timers.after(waitMs, () => this.call(), { unref: true });
+    const waitMs = this.nextWaitMs(RETRY_MAX_MS);
+    this.retryTimer = this.options.timers.after(waitMs, () => this.call(), { unref: true });
     this.keepOn(why);
+  }
+
+  /** Counts a failure. */
+  private nextWaitMs(maxMs: number): number {
+    this.failuresInARow += 1;
+    return halfJitterMs(exponentialMs(this.failuresInARow, RETRY_MS, maxMs), this.options.random);
   }
 
   /** What was known stays in use. */
@@ -133,24 +151,53 @@ export class SpireIdentitySource implements IdentitySource {
     this.scheduleCheck();
   }
 
+  private validIdentity(): Identity | undefined {
+    const { identity } = this;
+    const now = this.options.clock.wallNow();
+    return identity !== undefined && identity.notBeforeMs <= now && now <= identity.notAfterMs
+      ? identity
+      : undefined;
+  }
+
   private onMessage(bytes: Buffer): void {
     this.responseLimit?.cancel();
+    this.hasResponse = true;
+    const digest = createHash('sha256').update(bytes).digest('hex');
+    if (digest === this.usedDigest && this.validIdentity() !== undefined) return this.onUsable();
     const { where, clock } = this.options;
     const chosen = chooseSvid(bytes, this.options, clock.wallNow());
     if (isProblem(chosen))
-      return this.keepOn(`the SPIRE agent at ${where} gives no usable SVID: ${chosen.problem}`);
-    this.failuresInARow = 0;
-    this.failure = undefined;
-    const [leftOut] = chosen.leftOut;
-    if (leftOut !== undefined) this.reportFailure(leftOut);
-    else this.recovered();
-    this.take(chosen.identity);
+      return this.onUnusable(`the SPIRE agent at ${where} gives no usable SVID: ${chosen.problem}`);
+    this.usedDigest = digest;
+    this.reportLeftOut(chosen.leftOut);
+    const before = this.identity;
+    this.identity = chosen.identity;
+    this.onUsable();
+    this.tell(chosen.identity, before);
   }
 
-  private take(next: Identity): void {
-    const before = this.identity;
-    this.identity = next;
+  /** The call stays open, and is begun anew after a while: less often while there is an SVID. */
+  private onUnusable(why: string): void {
+    this.endSteadyTimer();
+    const waitMs = this.nextWaitMs(this.validIdentity() === undefined ? RETRY_MAX_MS : CHECK_MS);
+    this.nextCallMs = this.options.clock.now() + waitMs;
+    this.keepOn(why);
+  }
+
+  private onUsable(): void {
+    this.failure = undefined;
+    this.nextCallMs = Number.POSITIVE_INFINITY;
     this.scheduleCheck();
+    if (this.failuresInARow === 0) return;
+    this.steadyTimer ??= this.options.timers.after(STEADY_MS, () => this.recovered(), { unref: true });
+  }
+
+  private endSteadyTimer(): void {
+    this.steadyTimer?.cancel();
+    this.steadyTimer = undefined;
+  }
+
+  private tell(next: Identity, before: Identity | undefined): void {
     const isSame = before?.certChainPem === next.certChainPem && hasSameRoots(before, next);
     if (!isSame) for (const listener of [...this.listeners]) listener(next);
   }
@@ -160,20 +207,25 @@ export class SpireIdentitySource implements IdentitySource {
   /** Arms the timer for the next event: a new phase of the certificate's life, or another call. */
   private scheduleCheck(): void {
     this.checkTimer?.cancel();
+    if (this.isClosed) return;
     const { identity } = this;
-    if (this.isClosed || identity === undefined) return;
     const { clock, timers, random } = this.options;
     const now = clock.now();
-    const dueMs = nextCheckMs(identity, validityPhase(identity, clock.wallNow()), random);
-    this.nextCallMs = Math.min(this.nextCallMs, now + dueMs);
-    const delayMs = Math.min(this.nextCallMs - now, phaseEndsInMs(identity, clock.wallNow()), CHECK_MS);
-    this.checkTimer = timers.after(Math.max(1, delayMs), () => this.check(identity), { unref: true });
+    let delayMs = CHECK_MS;
+    if (identity !== undefined) {
+      const phase = validityPhase(identity, clock.wallNow());
+      // A call that waits for its turn, or for its first response, has a timer of its own.
+      if (this.hasResponse)
+        this.nextCallMs = Math.min(this.nextCallMs, now + nextCheckMs(identity, phase, random));
+      delayMs = Math.min(delayMs, phaseEndsInMs(identity, clock.wallNow()));
+    } else if (this.nextCallMs === Number.POSITIVE_INFINITY) return;
+    delayMs = Math.max(1, Math.min(delayMs, this.nextCallMs - now));
+    this.checkTimer = timers.after(delayMs, () => this.check(), { unref: true });
   }
 
-  private check(identity: Identity): void {
-    this.reportAge(identity);
-    // A call that waits for its turn comes by itself.
-    if (this.options.clock.now() >= this.nextCallMs && this.cancelCall !== undefined) this.call();
+  private check(): void {
+    if (this.identity !== undefined) this.reportAge(this.identity);
+    if (this.options.clock.now() >= this.nextCallMs) this.call();
     this.scheduleCheck();
   }
 
@@ -187,6 +239,15 @@ export class SpireIdentitySource implements IdentitySource {
     this.options.onProblem(text);
   }
 
+  /** Once for as long as they are the same. */
+  private reportLeftOut(leftOut: readonly string[]): void {
+    const more = leftOut.length > MAX_NAMED ? `; and ${leftOut.length - MAX_NAMED} more` : '';
+    const key = leftOut.join('; ').replaceAll(TIME, '');
+    if (this.reportedLeftOut === key) return;
+    this.reportedLeftOut = key;
+    if (leftOut.length > 0) this.options.onProblem(leftOut.slice(0, MAX_NAMED).join('; ') + more);
+  }
+
   /** Once in each phase of each certificate. */
   private reportAge(identity: Identity): void {
     const problem = this.ageProblem(identity);
@@ -197,6 +258,7 @@ export class SpireIdentitySource implements IdentitySource {
   }
 
   private recovered(): void {
+    this.failuresInARow = 0;
     if (this.reportedFailure !== undefined) this.options.onRecovery?.();
     this.reportedFailure = undefined;
   }

@@ -3,10 +3,14 @@ import { connect as connectSocket } from 'node:net';
 import { PREFIX_BYTES } from '../../codec/grpc-message.js';
 import { FETCH_X509_SVID, SECURITY_HEADER } from '../../codec/workload-api.js';
 import { attempt } from '../../runtime/attempt.js';
+import { messageOf } from '../../runtime/log/message-of.js';
 import { socketProblem } from '../../runtime/process/socket-trust.js';
+import type { Timer, Timers } from '../../runtime/time/timers.js';
 
 /** The default limit of gRPC clients for one message. */
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+/** Longest time from the first byte of a message to its last, ms. The agent is on this machine. */
+const MESSAGE_LIMIT_MS = 10_000;
 /** What is kept of the agent's own words. */
 const MAX_DETAILS = 200;
 const HTTP_OK = 200;
@@ -46,6 +50,7 @@ export class WorkloadSocket implements WorkloadApi {
   constructor(
     private readonly path: string,
     private readonly owner: number | undefined,
+    private readonly timers: Timers,
   ) {}
 
   fetch(events: WorkloadEvents): () => void {
@@ -53,14 +58,19 @@ export class WorkloadSocket implements WorkloadApi {
     if (problem !== undefined) throw new Error(problem);
     const session = connect('http://localhost', { createConnection: () => connectSocket(this.path) });
     session.unref();
-    const call = new SvidCall(session, events);
+    const call = new SvidCall(session, events, this.timers);
     return () => call.cancel();
   }
 }
 
 /** One call of FetchX509SVID: frames of HTTP/2 in, messages out. */
 class SvidCall {
-  private received = Buffer.alloc(0);
+  /** What has come of the messages that are not complete. */
+  private chunks: Buffer[] = [];
+  private bufferedBytes = 0;
+  /** Buffered bytes at which there is something to read: a prefix, then the message behind it. */
+  private neededBytes = PREFIX_BYTES;
+  private messageLimit: Timer | undefined;
   private status: number | undefined;
   private details = '';
   private isOver = false;
@@ -68,6 +78,7 @@ class SvidCall {
   constructor(
     private readonly session: ClientHttp2Session,
     private readonly events: WorkloadEvents,
+    private readonly timers: Timers,
   ) {
     session.on('error', (error) => this.end(error.message));
     session.on('close', () => this.end('the connection ended'));
@@ -90,6 +101,7 @@ class SvidCall {
 
   cancel(): void {
     this.isOver = true;
+    this.messageLimit?.cancel();
     this.session.destroy();
   }
 
@@ -104,17 +116,48 @@ class SvidCall {
   }
 
   private onData(chunk: Buffer): void {
-    this.received = Buffer.concat([this.received, chunk]);
-    while (!this.isOver && this.received.length >= PREFIX_BYTES) {
-      const length = this.received.readUInt32BE(1);
-      if (this.received[0] !== 0) return this.end('a message is compressed, which was not asked for');
+    if (this.isOver) return;
+    this.chunks.push(chunk);
+    this.bufferedBytes += chunk.length;
+    let hasEnded = false;
+    while (this.bufferedBytes >= this.neededBytes) {
+      const bytes = this.chunks.length === 1 ? this.chunks[0]! : Buffer.concat(this.chunks);
+      if (bytes[0] !== 0) return this.end('a message is compressed, which was not asked for');
+      const length = bytes.readUInt32BE(1);
       if (length > MAX_MESSAGE_BYTES)
         return this.end(`a message has ${length} bytes; expected at most ${MAX_MESSAGE_BYTES}`);
-      if (this.received.length < PREFIX_BYTES + length) return;
-      const message = this.received.subarray(PREFIX_BYTES, PREFIX_BYTES + length);
-      this.received = this.received.subarray(PREFIX_BYTES + length);
-      this.events.message(message);
+      const endsAt = PREFIX_BYTES + length;
+      const isWhole = bytes.length >= endsAt;
+      const rest = isWhole ? bytes.subarray(endsAt) : bytes;
+      this.chunks = rest.length === 0 ? [] : [rest];
+      this.bufferedBytes = rest.length;
+      this.neededBytes = isWhole ? PREFIX_BYTES : endsAt;
+      if (!isWhole) continue;
+      hasEnded = true;
+      this.tell(bytes.subarray(PREFIX_BYTES, endsAt));
+      if (this.isOver) return;
     }
+    this.limitMessage(hasEnded);
+  }
+
+  /** What a listener throws must not end the process: the bytes are the agent's. */
+  private tell(message: Buffer): void {
+    try {
+      this.events.message(message);
+    } catch (error) {
+      this.end(`its response cannot be used: ${messageOf(error)}`);
+    }
+  }
+
+  /** The time of a message counts from its first byte. @param hasEnded the message before it has ended with this chunk. */
+  private limitMessage(hasEnded: boolean): void {
+    if (hasEnded || this.bufferedBytes === 0) {
+      this.messageLimit?.cancel();
+      this.messageLimit = undefined;
+    }
+    if (this.bufferedBytes === 0) return;
+    const stalled = `a message has not ended within ${MESSAGE_LIMIT_MS / 1_000} s`;
+    this.messageLimit ??= this.timers.after(MESSAGE_LIMIT_MS, () => this.end(stalled), { unref: true });
   }
 
   /** @param why counts where the agent has sent no status. */

@@ -110,6 +110,26 @@ describe('the ports of a mesh', () => {
       }
     });
 
+    it('are free again where the plan that took them back failed', async () => {
+      const [kept, dropped] = [await freePort(), await freePort()];
+      const first = allocator();
+      const plan = async (...ports: readonly number[]): Promise<void> => {
+        for (const port of ports) await first.claim(HOST, port, `at ${port}`);
+      };
+      await plan(kept, dropped);
+      first.commit();
+      await first.release();
+      await plan(kept);
+      first.commit();
+      await first.release();
+      await plan(kept, dropped);
+      first.discard();
+      await first.release();
+      const second = allocator();
+      assert.equal(await second.tryClaim(HOST, dropped), true);
+      if (process.platform === 'linux') assert.equal(await second.tryClaim(HOST, kept), false, 'in use');
+    });
+
     it('are free again where their plan failed', async () => {
       const port = await freePort();
       const first = allocator();
@@ -118,6 +138,13 @@ describe('the ports of a mesh', () => {
       await first.release();
       assert.equal(await allocator().tryClaim(HOST, port), true);
     });
+  });
+
+  it('may be the same at two addresses', async () => {
+    const port = await freePort();
+    const ports = allocator();
+    assert.equal(await ports.claim(HOST, port, 'digits'), port);
+    assert.equal(await ports.claim('127.0.0.2', port, 'web'), port);
   });
 
   it('that are the usual ones stay the same in the next plan, while a sidecar listens there', async () => {

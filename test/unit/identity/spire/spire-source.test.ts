@@ -3,6 +3,7 @@ import { createPrivateKey } from 'node:crypto';
 import { MessageWriter } from '../../../../sidecar/codec/protobuf.js';
 import { Status } from '../../../../sidecar/core/outcome/status.js';
 import type { Identity } from '../../../../sidecar/identity/identity.js';
+import { MappedIds } from '../../../../sidecar/identity/mapped-ids.js';
 import { SpireIdentitySource } from '../../../../sidecar/identity/spire/spire-source.js';
 import type { WorkloadApi, WorkloadEvents } from '../../../../sidecar/identity/spire/workload-api.js';
 import { certificatesFromPem } from '../../../../sidecar/identity/x509/pem.js';
@@ -35,24 +36,37 @@ class ScriptedAgent implements WorkloadApi {
 }
 
 /** An X509SVIDResponse with one SVID. */
-function response(leaf: TestLeaf, spiffeId = spiffeUri('web')): Buffer {
+function response(leaf: TestLeaf, spiffeId = spiffeUri('web'), broken: readonly string[] = []): Buffer {
   const der = (pem: string) => Buffer.concat(certificatesFromPem(pem));
   const svid = new MessageWriter()
     .text(1, spiffeId)
     .bytes(2, der(leaf.certChainPem))
     .bytes(3, createPrivateKey(leaf.keyPem).export({ format: 'der', type: 'pkcs8' }))
     .bytes(4, der(leaf.rootsPem));
-  return new MessageWriter().message(1, svid).finish();
+  const writer = new MessageWriter().message(1, svid);
+  for (const id of broken)
+    writer.message(3, new MessageWriter().text(1, id).bytes(2, Buffer.from('garbage')));
+  return writer.finish();
+}
+
+/** Counts how often a certificate is judged. */
+class CountingIds extends MappedIds {
+  judged = 0;
+
+  override binds(service: string): boolean {
+    this.judged++;
+    return super.binds(service);
+  }
 }
 
 /** Closed after the test. */
-function rig() {
+function rig(ids?: MappedIds) {
   const clock = new ManualClock(0);
   const api = new ScriptedAgent();
   const problems: string[] = [];
   const recoveries: number[] = [];
   const source = new SpireIdentitySource({
-    ...{ api, where: 'unix:/agent.sock', trustDomain: TRUST_DOMAIN, service: 'web' },
+    ...{ api, where: 'unix:/agent.sock', trustDomain: TRUST_DOMAIN, service: 'web', ids },
     ...{ clock, timers: clock, random: seeded(1) },
     onProblem: (problem) => problems.push(problem),
     onRecovery: () => recoveries.push(clock.now()),
@@ -109,7 +123,114 @@ describe('SpireIdentitySource', () => {
     assert.equal(problems.length, 1, 'said once');
     clock.advance(10_000);
     api.events!.message(response(await leafOf(90)));
+    clock.advance(9_000);
+    assert.equal(recoveries.length, 0, 'it may be gone again at once');
+    clock.advance(1_000);
     assert.equal(recoveries.length, 1);
+  });
+
+  /** Moves on event by event; the agent answers each new call by `answer`. Returns how often something was due. */
+  function run(
+    { clock, api }: Pick<ReturnType<typeof rig>, 'clock' | 'api'>,
+    ms: number,
+    answer: (events: WorkloadEvents) => void,
+  ): number {
+    const untilMs = clock.now() + ms;
+    let wakeUps = 0;
+    for (let calls = api.calls; clock.step(untilMs); wakeUps++) {
+      assert.ok(wakeUps < 5_000, `${wakeUps} wake-ups by ${clock.now()} ms`);
+      if (api.calls !== calls && api.events !== undefined) answer(api.events);
+      calls = api.calls;
+    }
+    clock.advance(untilMs - clock.now());
+    return wakeUps;
+  }
+  const away = (events: WorkloadEvents) =>
+    events.end({ status: undefined, message: 'connect ENOENT /agent.sock' });
+
+  it('wakes up for each retry and not between them while the agent is away, also past the expiry', async () => {
+    const { api, clock } = rig();
+    api.events!.message(response(await leafOf(60)));
+    away(api.events!);
+    const { calls } = api;
+    const wakeUps = run({ api, clock }, 70 * MINUTE, away);
+    // One check a minute, and one for each phase.
+    assert.ok(wakeUps <= api.calls - calls + 80, `${wakeUps} wake-ups for ${api.calls - calls} calls`);
+  });
+
+  it('looks again at a first SVID that is not valid yet, for the clock may be behind', async () => {
+    const { api, clock, source } = rig();
+    const early = await root.leaf({ notBeforeMs: START + MINUTE, notAfterMs: START + 60 * MINUTE });
+    const answer = (events: WorkloadEvents) => events.message(response(early));
+    answer(api.events!);
+    assert.match(source.status().problem!, /clock-not-yet-valid/);
+    run({ api, clock }, MINUTE + 10_000, answer);
+    assert.equal(source.current()?.certChainPem, early.certChainPem);
+    assert.ok(api.calls < 20, `${api.calls} calls`);
+    const { calls } = api;
+    run({ api, clock }, 10 * MINUTE, answer);
+    assert.equal(api.calls, calls, 'then the call stays open');
+  });
+
+  it('looks again at a next SVID that is not valid yet, while the one before is fresh', async () => {
+    const { api, clock, source } = rig();
+    api.events!.message(response(await leafOf(60)));
+    const next = await root.leaf({ notBeforeMs: START + MINUTE, notAfterMs: START + 90 * MINUTE });
+    const answer = (events: WorkloadEvents) => events.message(response(next));
+    answer(api.events!);
+    run({ api, clock }, 3 * MINUTE, answer);
+    assert.equal(source.current()!.certChainPem, next.certChainPem);
+    assert.ok(api.calls < 20, `${api.calls} calls`);
+  });
+
+  it('waits for the answer of a slow agent, also when the certificate has expired', async () => {
+    const { api, clock, source } = rig();
+    api.events!.message(response(await leafOf(1)));
+    clock.advance(2 * MINUTE);
+    const { calls } = api;
+    while (api.calls === calls) clock.advance(100);
+    const { events } = api;
+    clock.advance(25_000);
+    assert.equal(api.events, events, 'the call is still open');
+    const second = await leafOf(20);
+    events!.message(response(second));
+    assert.equal(source.current()!.certChainPem, second.certChainPem);
+  });
+
+  it('backs off from an agent that answers and ends the call at once, and tells it once', async () => {
+    const { api, clock, problems, recoveries } = rig();
+    const same = response(await leafOf(60));
+    const answer = (events: WorkloadEvents) => {
+      events.message(same);
+      events.end({ status: Status.UNAVAILABLE, message: 'restarting' });
+    };
+    answer(api.events!);
+    run({ api, clock }, 10 * MINUTE, answer);
+    assert.ok(api.calls < 140, `${api.calls} calls`);
+    assert.deepEqual([problems.length, recoveries.length], [1, 0]);
+    run({ api, clock }, 20_000, (events) => events.message(same));
+    assert.deepEqual([problems.length, recoveries.length], [1, 1]);
+  });
+
+  it('does not judge a response again that is the same as the last good one', async () => {
+    const ids = new CountingIds({});
+    const { api } = rig(ids);
+    const same = response(await leafOf(60));
+    api.events!.message(same);
+    const { judged } = ids;
+    assert.ok(judged > 0);
+    api.events!.message(Buffer.from(same));
+    assert.equal(ids.judged, judged);
+  });
+
+  it('names each bundle that it leaves out, and tells it once', async () => {
+    const { api, problems } = rig();
+    const broken = ['spiffe://one.example', 'spiffe://two.example'];
+    const leaf = await leafOf(60);
+    api.events!.message(response(leaf, spiffeUri('web'), broken));
+    api.events!.message(response(leaf, spiffeUri('web'), broken.toReversed()));
+    assert.equal(problems.length, 1, problems.join('\n'));
+    for (const id of broken) assert.ok(problems[0]!.includes(id), problems[0]);
   });
 
   it('keeps the SVID when the agent refuses, until it ends, and says why it has no other', async () => {
@@ -139,11 +260,11 @@ describe('SpireIdentitySource', () => {
   it('gives up a call that is silent, and makes another', () => {
     const { api, clock, source, problems } = rig();
     const { events } = api;
-    clock.advance(9_900);
+    clock.advance(29_900);
     assert.equal(api.events, events);
-    clock.advance(11_000);
+    clock.advance(1_000);
     assert.notEqual(api.events, events);
-    assert.deepEqual(problems, ['the SPIRE agent at unix:/agent.sock has not answered within 10 s']);
+    assert.deepEqual(problems, ['the SPIRE agent at unix:/agent.sock has not answered within 30 s']);
     assert.equal(source.status().problem, problems[0]);
   });
 
@@ -187,13 +308,15 @@ describe('SpireIdentitySource', () => {
     ],
   ] as const)
     it(`does not take an SVID that ${what}, and keeps the one before`, async () => {
-      const { api, source, problems, told } = rig();
+      const { api, clock, source, problems, recoveries, told } = rig();
       const good = await leafOf(10);
       api.events!.message(await bytes());
       assert.equal(source.current(), undefined);
       assert.match(source.status().problem!, problem);
       api.events!.message(response(good));
       assert.deepEqual(source.status(), { notAfterMs: good.notAfterMs });
+      clock.advance(10_000);
+      assert.equal(recoveries.length, 1);
       api.events!.message(await bytes());
       assert.equal(source.current()!.certChainPem, good.certChainPem);
       assert.equal(told.length, 1);
