@@ -37,7 +37,7 @@ import { finalFields } from './final-failure.js';
 import * as hedging from './hedging.js';
 import { recordOutcome } from './outcome-recorder.js';
 import { deadlineReply, failureOf, notResumedReply } from './replies.js';
-import { isServedNowhere, lacksIdentity, retryWaitMs } from './retry.js';
+import { countAttempts, isServedNowhere, lacksIdentity, retryWaitMs } from './retry.js';
 import { recordAnswer } from './stream/message-watch.js';
 import type { UpstreamState } from './upstream-state.js';
 
@@ -133,10 +133,14 @@ function retry(way: CallWay, call: OutboundCall, attempt: OutboundAttempt): Next
   return Next.handled;
 }
 
-/** A stream that got on has its attempts anew, at every endpoint but the one that it was at last. */
+/**
+ * A stream that got on has the attempts of its route anew, at every endpoint but the one that it was at last. All of its attempts still
+ * count, unless it got far there: what ends each endpoint after a few messages ends no more of them.
+ */
 function renewAttempts(call: OutboundCall, attempt: OutboundAttempt): void {
+  const before = call.attemptsHere - countAttempts(call, attempt);
   call.retry = new RetryState();
-  call.retry.before = call.attemptsHere - 1;
+  call.retry.before = before;
   call.tried = [attempt.endpoint];
 }
 
@@ -176,11 +180,10 @@ function sendFailure({ failures, name, poison }: UpstreamState, call: OutboundCa
   const { reply, attempt } = failure;
   if (failures !== null) recordFailure(failures, name, call, failure);
   if (call.resumable?.isResuming)
-    return sendLocalReply(call, notResumedReply(call, reply?.message ?? `status ${attempt!.status}`));
+    return sendLocalReply(call, notResumedReply(call, whyCutOff(call, failure)));
   if (call.engineCall !== null && call.hasCrashed && reply === null)
     return sendLocalReply(call, poison.reply());
-  if (isCutOff(call, attempt))
-    return sendLocalReply(call, notResumedReply(call, call.engineCall!.request.obstacle));
+  if (isCutOff(call, attempt)) return sendLocalReply(call, notResumedReply(call, whyCutOff(call, failure)));
   const added = finalFields(call, failure);
   if (reply === null) finishWith(call, attempt!, added);
   else sendLocalReply(call, added.length === 0 ? reply : { ...reply, metadata: added[0]! });
@@ -193,14 +196,20 @@ function hasLostEngine({ engineCall }: OutboundCall, attempt: OutboundAttempt, n
   return silence === null || silence.die(startMs, nowMs);
 }
 
-/** Whether the engine broke in the middle of an answer that no other one could go on with. */
+/** Whether the engine broke in the middle of an answer that no other one could, or may, go on with. */
 function isCutOff(call: OutboundCall, attempt: OutboundAttempt | null): boolean {
   const { engineCall, resumable, match } = call;
-  if (engineCall === null || resumable !== null || attempt === null || !call.isCommitted) return false;
-  if (engineCall.request.obstacle === '') return false;
+  if (engineCall === null || attempt === null || !call.isCommitted) return false;
+  // What its route says of silence is the better reason.
+  if (resumable === null ? engineCall.request.obstacle === '' : attempt.isSilent) return false;
   return (
     attempt.ended !== AttemptEnd.trailers || match.plan.config.retry?.on.includes(attempt.status) === true
   );
+}
+
+function whyCutOff({ engineCall, resumable }: OutboundCall, { reply, attempt }: Failure): string {
+  if (resumable === null) return engineCall!.request.obstacle;
+  return reply?.message ?? `status ${attempt!.status}`;
 }
 
 /** The endpoint that was to go on with a stream does not. @param why in words that follow its name. */

@@ -2,7 +2,7 @@
 
 import type { Endpoint } from '../cluster/endpoint.js';
 import { hasUntried } from '../cluster/picking.js';
-import { AttemptEnd } from '../core/outcome/outcome.js';
+import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
 import { NO_PROBE } from '../core/outlier/ejection.js';
 import { MAX_ATTEMPTS } from '../core/retry/retry-state.js';
 import { headerViewOf } from '../http2/header-view.js';
@@ -19,9 +19,12 @@ import { OutboundAttempt, type OutboundCall } from './call.js';
 import { recordPrimaryStream } from './fallback/primary.js';
 import * as hedging from './hedging.js';
 import { recordFirstMessage, recordOutcome } from './outcome-recorder.js';
+import { countAttempts } from './retry.js';
 import { watchFirstMessage } from './stream/message-watch.js';
 import { beginPace, recordPace } from './stream/pace.js';
 import type { UpstreamState } from './upstream-state.js';
+
+const NO_ENDPOINTS: readonly Endpoint[] = [];
 
 /** One more attempt of the call, counted where it goes to. */
 export function makeAttempt(
@@ -134,15 +137,19 @@ export function onCountedMessages(state: UpstreamState, call: OutboundCall, atte
  * no option says that this takes too long.
  */
 export function mayLeaveSilent(call: OutboundCall, attempt: OutboundAttempt): boolean {
-  const { resumable, cluster, tried } = call;
+  const { resumable, cluster } = call;
   const isWaiting = attempt.silence !== null && !attempt.isHeard;
   if (call.plan.endsSilent && !isWaiting) return true;
-  if (call.attemptsHere >= MAX_ATTEMPTS) return false;
+  if (countAttempts(call, attempt) >= MAX_ATTEMPTS) return false;
   if (resumable === null ? call.isCommitted || !isWaiting || !call.isWhole : resumable.isSpent) return false;
-  return hasUntried(cluster, [...(tried as Endpoint[]), attempt.endpoint]);
+  // One that got on may go back to those that it was at before.
+  const tried = resumable !== null && !resumable.isResuming ? NO_ENDPOINTS : (call.tried as Endpoint[]);
+  return hasUntried(cluster, [...tried, attempt.endpoint]);
 }
 
 export function onResumed(state: UpstreamState, call: OutboundCall): void {
   call.giveExtra();
+  // What becomes of the endpoint later says nothing against this attempt.
+  call.cluster.budget.recordOutcome(Outcome.success, state.context.nowMs);
   state.resumed++;
 }

@@ -15,6 +15,7 @@ import { type QueueTime, readQueueTime } from '../relay/queue-time-field.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { factsOf } from './attempt-facts.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
+import { messagesBy } from './retry.js';
 
 /**
  * Classifies the end of an attempt, once, and tells everything that learns from it: counters, the retry budget, latency,
@@ -41,7 +42,8 @@ export function recordOutcome(
   const outcome = outcomeIn(attempt.traits);
   attempt.outcome = outcome;
   endpoint.outcomes[outcome]!++;
-  if (attempt.number > 0) call.cluster.budget.recordOutcome(outcome, now);
+  if (attempt.number > 0 && (outcome === Outcome.success || messagesBy(call, attempt) === 0))
+    call.cluster.budget.recordOutcome(outcome, now);
   const tookMs = call.kind === CallKind.unary ? attempt.tookMs : UNKNOWN_DURATION;
   if (outcome === Outcome.success && tookMs !== UNKNOWN_DURATION) recordRun(call, attempt, now);
   if ((attempt.traits & AttemptTrait.doubtful) === 0) {

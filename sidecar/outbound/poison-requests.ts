@@ -7,6 +7,7 @@ import {
   REMEMBERED_MS,
   type RequestFingerprint,
 } from '../core/retry/poison-table.js';
+import { MESSAGES_FAR } from '../core/retry/retry-state.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { NEVER } from '../relay/call.js';
 import { resumeAt } from '../relay/call-timer.js';
@@ -16,9 +17,6 @@ import { creditRequest } from '../relay/request-buffer.js';
 import { fingerprintOf } from '../relay/response-cache/request-key.js';
 import { CrashRecord, type OutboundAttempt, type OutboundCall } from './call.js';
 import { contentOf, type RequestContent } from './called-model/request-content.js';
-
-/** Messages that an answer has to get on by at one engine, before the loss of that engine says nothing of it. */
-const MESSAGES_ON = 16;
 
 /**
  * Recognises the requests of one upstream that crash models: notes crashes, and refuses what has crashed too many. Unary
@@ -128,7 +126,7 @@ export class PoisonWatch {
 function hasGotOn({ resumable, engineCall }: OutboundCall, { messagesAtLoss }: CrashRecord): boolean {
   if (resumable === null) return false;
   if (engineCall === null) return !resumable.isResuming;
-  return resumable.messages - messagesAtLoss >= MESSAGES_ON;
+  return resumable.messages - messagesAtLoss >= MESSAGES_FAR;
 }
 
 function crashOf(call: OutboundCall): CrashRecord {

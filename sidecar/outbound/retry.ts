@@ -3,7 +3,13 @@ import { hasRoom, hasUntried } from '../cluster/picking.js';
 import { AttemptTrait } from '../core/outcome/classify-attempt.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { decideRetry } from '../core/retry/decide-retry.js';
-import { NO_PUSHBACK, parsePushback, type RetryFacts, RetryState } from '../core/retry/retry-state.js';
+import {
+  MESSAGES_FAR,
+  NO_PUSHBACK,
+  parsePushback,
+  type RetryFacts,
+  RetryState,
+} from '../core/retry/retry-state.js';
 import { fieldValue } from '../http2/header-view.js';
 import { Token } from '../http2/hpack/tokens.js';
 import type { DataPlaneContext } from '../transport/context.js';
@@ -27,6 +33,17 @@ export function retryWaitMs(call: OutboundCall, attempt: OutboundAttempt, contex
     nowMs,
   });
   return call.retry.decision;
+}
+
+/** Messages of a stream that this attempt, its last one, has passed on; 0 where nothing counts them. */
+export function messagesBy({ resumable }: OutboundCall, { resumedAfter }: OutboundAttempt): number {
+  return resumable === null ? 0 : resumable.messages - Math.max(0, resumedAfter);
+}
+
+/** Attempts that count against the most that there may be, the present one included. */
+export function countAttempts(call: OutboundCall, attempt: OutboundAttempt): number {
+  if (messagesBy(call, attempt) >= MESSAGES_FAR) return 1;
+  return call.attemptsHere - (call.retry?.before ?? 0);
 }
 
 /** What is true of a call and of the attempt that just ended, for the decision whether another follows. */

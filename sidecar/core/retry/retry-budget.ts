@@ -75,7 +75,7 @@ export class RetryBudget {
     this.deposited += attempts;
   }
 
-  /** The end of an extra attempt. Neutral and cancelled ones do not count. */
+  /** What an extra attempt came to: its end, unless that of a stream that got on, or that a stream gets on. Neutral and cancelled ones do not count. */
   recordOutcome(outcome: Outcome, nowMs: number): void {
     if (outcome === Outcome.success) this.futile = 0;
     else if (outcome !== Outcome.neutral && outcome !== Outcome.cancelled) {

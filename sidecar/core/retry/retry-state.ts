@@ -2,8 +2,10 @@ import { type AttemptEnd, isNeverProcessed } from '../outcome/outcome.js';
 import type { CircuitBreakerLimits } from './breaker-limits.js';
 import type { RetryBudget } from './retry-budget.js';
 
-/** Attempts of one call in all, whatever their kind; of a stream, since it last got on. */
+/** Attempts of one call in all, whatever their kind; of a stream, since it last got far at an endpoint. */
 export const MAX_ATTEMPTS = 8;
+/** A stream has got far at an endpoint that brought so many messages: the end of that endpoint says nothing of it. */
+export const MESSAGES_FAR = 16;
 /**
  * Longest wait, ms, that a server may ask for by pushback of a call without a deadline, which holds its place among the
  * calls in flight meanwhile.
@@ -76,7 +78,7 @@ export interface RetryFacts {
 export class RetryState {
   /** Attempts begun, the first included, without those before. */
   attempts = 0;
-  /** Attempts that a stream had before it got on last: they no longer count. */
+  /** Attempts that a stream had before the last one at which it got far: they no longer count. */
   before = 0;
   /** Attempts that may have been processed. Only these count against the route's limit. */
   processed = 0;

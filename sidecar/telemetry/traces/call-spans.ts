@@ -211,8 +211,8 @@ export class CallSpans {
 
   /** One of a few dozen: every end with every outcome. */
   private end(attempt: EndedAttempt): Buffer {
-    const { ended, outcome } = attempt;
-    return getOrInsert(this.ends, ended * 16 + outcome, () =>
+    const { ended, outcome, isSilent } = attempt;
+    return getOrInsert(this.ends, ended * 32 + outcome * 2 + (isSilent ? 1 : 0), () =>
       this.blob((writer) => {
         writer.text(Key.ended, endedName(attempt));
         if (outcome >= 0) writer.text(Key.outcome, OUTCOME_NAMES[outcome]!);

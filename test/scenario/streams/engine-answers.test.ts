@@ -62,7 +62,6 @@ describe('Scenario: a language-model engine dies in the middle of an answer', ()
         .trailers(0),
     );
   const settleAfterRetry = (): void => stack.advance(300);
-
   const assertWhole = (call: PeerStream, request: GenerateRequest = REQUEST): ReadAnswer => {
     const read = readAnswer(call.body);
     const all = tokensFor(request);
@@ -174,38 +173,6 @@ describe('Scenario: a language-model engine dies in the middle of an answer', ()
       assertWhole(call, request);
       stack.close();
     }
-  });
-
-  it('as often as that happens, if each engine brings a token; it goes to the one that did not die last', () => {
-    start({ ejection: { mode: 'observe' } }, ['a', 'b']);
-    const request = aGenerateRequest({
-      sampling_params: { temperature: 0, max_tokens: 90, ignore_eos: true },
-    });
-    const call = open(request);
-    for (let deaths = 0; deaths < 20; deaths++) {
-      const engine = latest();
-      assert.equal(engine.peer, stack.backend(deaths % 2 === 0 ? 'a' : 'b').last.peer, `death ${deaths}`);
-      stack.settle(engine.begin().data(Buffer.concat(answer(engine).slice(0, 3))));
-      stack.settle(engine.trailers(14));
-      settleAfterRetry();
-      assert.equal(call.isOver, false, `after ${deaths + 1} deaths: ${call.reason}`);
-    }
-    finish(latest());
-    assertWhole(call, request);
-  });
-
-  it('and a call whose engines bring nothing is tried a few times', () => {
-    start({ routes: [aStreamRoute({ retry: PATIENT })], ejection: { mode: 'observe' } }, ['a', 'b']);
-    const call = open();
-    const first = latest();
-    stack.settle(first.begin().data(Buffer.concat(answer(first).slice(0, 3))));
-    stack.settle(first.trailers(14));
-    for (let seen = 1; seen < 20 && !call.isOver; seen++) {
-      settleAfterRetry();
-      if (arrived.length > seen) stack.settle(latest().fail(14));
-    }
-    assert.deepEqual([call.status, call.reason], [14, 'not-resumed']);
-    assert.ok(arrived.length <= 9, `${arrived.length} attempts`);
   });
 
   it('while its caller reads nothing: what waits is neither lost nor credited to the next engine', () => {
@@ -529,6 +496,16 @@ describe('Scenario: a language-model engine dies in the middle of an answer', ()
         assert.equal(stack.requests.length, 1);
         assertBroken(call, why);
       });
+
+    it('the budget is spent', () => {
+      start({ budget: { ratio: 0, perSecond: 0 } });
+      const call = open();
+      const first = at('a');
+      stack.settle(first.begin().data(Buffer.concat(answer(first).slice(0, 4))));
+      stack.settle(first.peer.socket.break());
+      settleAfterRetry();
+      assertBroken(call, /after message 4/);
+    });
 
     it('the other engine makes another token where one is known', () => {
       start();

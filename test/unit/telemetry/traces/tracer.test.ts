@@ -4,6 +4,7 @@ import { CallSpans } from '../../../../sidecar/telemetry/traces/call-spans.js';
 import { SpanQueue } from '../../../../sidecar/telemetry/traces/span-queue.js';
 import { Tracer, type TracerSettings } from '../../../../sidecar/telemetry/traces/tracer.js';
 import { WallOffset } from '../../../../sidecar/telemetry/traces/wall-offset.js';
+import { grpcMessage } from '../../../kit/http2/h2-frames.js';
 import type { Field } from '../../../kit/http2/hpack-lite.js';
 import type { PeerStream } from '../../../kit/http2/scripted-peer.js';
 import {
@@ -284,6 +285,27 @@ describe('traces', () => {
         [1, 'cancelled'],
       );
       assert.equal(server!.end - server!.start, 60_000_000_000n);
+    });
+
+    it('an attempt that was left for its silence is told from one whose time was over', () => {
+      outbound(ALL, [
+        aRoute({ methods: ['/a.B/Get'], attemptTimeoutMs: 500 }),
+        aStreamRoute({ methods: ['/a.B/Watch'], messageTimeoutMs: 500 }),
+      ]);
+      const names: unknown[] = [];
+      for (const [i, path] of ['/a.B/Get', '/a.B/Watch', '/a.B/Get', '/a.B/Watch'].entries()) {
+        stack.settle(app.call({ path }));
+        if (path === '/a.B/Watch')
+          stack.settle(
+            at('b')
+              .begin()
+              .data(grpcMessage(Buffer.from('x'))),
+          );
+        stack.advance(2_000);
+        assert.equal(spans().length, 2 * (i + 1));
+        names.push(spans().at(-1)!.attributes['outrider.ended']);
+      }
+      assert.deepEqual(names, ['attempt-timeout', 'message-timeout', 'attempt-timeout', 'message-timeout']);
     });
 
     it('a call of 600 KB says how large it was', () => {

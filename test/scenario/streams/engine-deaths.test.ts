@@ -1,0 +1,209 @@
+/** An answer whose engines die or freeze again and again: it goes on as long as they bring something, and is bounded where they do not. */
+import assert from 'node:assert/strict';
+import type { GenerateRequest } from '../../../proto/vllm-service.js';
+import {
+  aGenerateRequest,
+  framedRequest,
+  GENERATE,
+  messagesFor,
+  readAnswer,
+  requestIn,
+  tokensFor,
+} from '../../kit/engines/scripted-engine.js';
+import { ErrorCode } from '../../kit/http2/h2-frames.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
+import { aStreamRoute, type UpstreamOptions } from '../../kit/stack/stack.js';
+
+/** Also engines that die before their first new token are followed by another. */
+const PATIENT = { attempts: 8, on: [13, 14], backoff: { baseMs: 0, maxMs: 0 } };
+const USUAL_BUDGET = { ratio: 0.2, perSecond: 3 };
+
+describe('Scenario: the engines of an answer die again and again', () => {
+  let stack: UpstreamStack;
+  let arrived: PeerStream[];
+  let brought: WeakMap<PeerStream, number>;
+
+  const start = (more: UpstreamOptions = {}, names = ['a', 'b']): void => {
+    stack = new UpstreamStack(names, {
+      routes: [aStreamRoute()],
+      engine: 'vllm',
+      budget: { ratio: 1, perSecond: 1_000 },
+      // They are back at once.
+      ejection: { mode: 'observe' },
+      ...more,
+    });
+    arrived = [];
+    brought = new WeakMap();
+    stack.answers((stream) => {
+      if (stream.header(':path')?.startsWith('/vllm.')) arrived.push(stream);
+      else stream.fail(12);
+    });
+  };
+  const longRequest = (max_tokens: number): GenerateRequest =>
+    aGenerateRequest({ sampling_params: { temperature: 0, max_tokens, ignore_eos: true } });
+  const open = (request: GenerateRequest): PeerStream =>
+    stack.call({ path: GENERATE, body: framedRequest(request) });
+  const at = (name: string): PeerStream => stack.backend(name).last;
+  const latest = (): PeerStream => arrived.at(-1)!;
+  const settleAfterRetry = (): void => stack.advance(300);
+  const answer = (stream: PeerStream): Buffer[] => messagesFor(requestIn(stream.body), () => 1);
+  /** So many more messages of its answer. */
+  const bring = (engine: PeerStream, count: number): void => {
+    const from = brought.get(engine) ?? 0;
+    if (from === 0) engine.begin();
+    brought.set(engine, from + count);
+    stack.settle(engine.data(Buffer.concat(answer(engine).slice(from, from + count))));
+  };
+  /** All that is left of its answer. */
+  const finish = (engine: PeerStream): void => {
+    bring(engine, 1_000);
+    stack.settle(engine.trailers(0));
+  };
+  const assertWhole = (call: PeerStream, request: GenerateRequest): void => {
+    assert.deepEqual([call.status, call.reason], [0, undefined]);
+    assert.deepEqual(
+      readAnswer(call.body).ids,
+      tokensFor(request).map(({ id }) => id),
+    );
+    stack.assertIdle();
+  };
+
+  it('and it goes on as often, if each engine gets on; it goes to the one that did not die last', () => {
+    start();
+    const request = longRequest(400);
+    const call = open(request);
+    for (let deaths = 0; deaths < 20; deaths++) {
+      const engine = latest();
+      assert.equal(engine.peer, stack.backend(deaths % 2 === 0 ? 'a' : 'b').last.peer, `death ${deaths}`);
+      stack.settle(engine.begin().data(Buffer.concat(answer(engine).slice(0, 17))));
+      stack.settle(engine.trailers(14));
+      settleAfterRetry();
+      assert.equal(call.isOver, false, `after ${deaths + 1} deaths: ${call.reason}`);
+    }
+    finish(latest());
+    assertWhole(call, request);
+  });
+
+  it('and one that ends each engine after a few tokens is tried eight times, whatever ends them', () => {
+    start();
+    const call = open(longRequest(400));
+    for (let deaths = 0; deaths < 20 && !call.isOver; deaths++) {
+      const engine = latest();
+      stack.settle(engine.begin().data(Buffer.concat(answer(engine).slice(0, 9))));
+      stack.settle(engine.trailers(14));
+      settleAfterRetry();
+    }
+    assert.deepEqual([call.status, call.reason, arrived.length], [14, 'not-resumed', 8]);
+  });
+
+  it('of sixty answers, with the usual budget: they go on when it dies, and when the other one does', () => {
+    start({ budget: USUAL_BUDGET });
+    const requests = Array.from({ length: 60 }, (_, i) => ({ ...longRequest(300), request_id: `r-${i}` }));
+    const calls = requests.map((request) => open(request));
+    const gone = new Set<PeerStream['peer']>();
+    const atWork = (): PeerStream[] => arrived.filter(({ peer }) => !gone.has(peer));
+    for (const name of ['a', 'b', 'a', 'b']) {
+      // Long enough that each pays for its own attempt.
+      for (let seconds = 0; seconds < 6; seconds++) {
+        for (const engine of atWork()) bring(engine, 4);
+        stack.advance(1_000);
+      }
+      const { peer } = at(name);
+      gone.add(peer);
+      stack.settle(peer.socket.break());
+      stack.advance(2_000);
+      const ended = calls.filter(({ isOver }) => isOver);
+      assert.equal(ended.length, 0, `${ended.length} of 60 when ${name} died: ${ended[0]?.reason}`);
+    }
+    for (const engine of atWork()) {
+      bring(engine, 1_000);
+      stack.settle(engine.trailers(0));
+    }
+    for (const [i, call] of calls.entries()) assertWhole(call, requests[i]!);
+  });
+
+  it('of sixty answers, and those that are to go on bring nothing: engines are spared', () => {
+    start({ budget: USUAL_BUDGET }, ['a', 'b', 'c']);
+    for (let i = 0; i < 60; i++) open({ ...longRequest(300), request_id: `r-${i}` });
+    for (let seconds = 0; seconds < 6; seconds++) {
+      for (const engine of arrived) bring(engine, 4);
+      stack.advance(1_000);
+    }
+    stack.answers((stream) => {
+      if (stream.header(':path')?.startsWith('/vllm.')) arrived.push(stream);
+      stream.fail(14);
+    });
+    for (const name of ['a', 'b', 'c']) stack.settle(at(name).peer.socket.break());
+    stack.advance(2_000);
+    // Each answer pays for one attempt; thirty more could be saved up.
+    assert.ok(arrived.length <= 60 + 60 + 10, `${arrived.length - 60} attempts more`);
+  });
+
+  it('and one whose engines bring nothing is tried a few times', () => {
+    start({ routes: [aStreamRoute({ retry: PATIENT })] });
+    const call = open(longRequest(20));
+    const first = latest();
+    stack.settle(first.begin().data(Buffer.concat(answer(first).slice(0, 3))));
+    stack.settle(first.trailers(14));
+    for (let seen = 1; seen < 20 && !call.isOver; seen++) {
+      settleAfterRetry();
+      if (arrived.length > seen) stack.settle(latest().fail(14));
+    }
+    assert.deepEqual([call.status, call.reason], [14, 'not-resumed']);
+    assert.ok(arrived.length <= 9, `${arrived.length} attempts`);
+  });
+
+  describe('and one is silent though its connection lives: it is left', () => {
+    it('also for the one that died before, and is back', () => {
+      start();
+      const request = longRequest(60);
+      const call = open(request);
+      bring(at('a'), 20);
+      stack.settle(at('a').peer.socket.break());
+      stack.advance(2_000);
+      bring(at('b'), 20);
+      stack.advance(11_000);
+      assert.equal(at('b').resetCode, ErrorCode.cancel);
+      settleAfterRetry();
+      finish(at('a'));
+      assertWhole(call, request);
+    });
+
+    it('also at its ninth attempt', () => {
+      start();
+      const request = longRequest(400);
+      const call = open(request);
+      for (let deaths = 0; deaths < 8; deaths++) {
+        bring(latest(), 20);
+        stack.settle(latest().trailers(14));
+        settleAfterRetry();
+      }
+      const ninth = latest();
+      bring(ninth, 20);
+      stack.advance(11_000);
+      assert.equal(ninth.resetCode, ErrorCode.cancel);
+      settleAfterRetry();
+      finish(latest());
+      assertWhole(call, request);
+    });
+
+    it('but not where the answer has used up its attempts', () => {
+      start();
+      const request = longRequest(400);
+      const call = open(request);
+      for (let deaths = 0; deaths < 7; deaths++) {
+        bring(latest(), 5);
+        stack.settle(latest().trailers(14));
+        settleAfterRetry();
+      }
+      const eighth = latest();
+      bring(eighth, 5);
+      stack.advance(60_000);
+      assert.equal(eighth.resetCode, undefined);
+      bring(eighth, 1_000);
+      stack.settle(eighth.trailers(0));
+      assertWhole(call, request);
+    });
+  });
+});
