@@ -18,6 +18,8 @@ export class LoadAverages {
   private failedBefore = 0;
   /** Of the last sample; NaN before the first. */
   private atMs = Number.NaN;
+  /** There has been a call. */
+  private isBegun = false;
 
   /** A call has ended. */
   end(isFailure: boolean): void {
@@ -29,10 +31,11 @@ export class LoadAverages {
   sample(calls: number, nowMs: number): void {
     const elapsedMs = nowMs - this.atMs;
     if (elapsedMs <= 0) return;
-    if (Number.isNaN(elapsedMs)) this.calls = calls;
-    else {
-      const weight = -Math.expm1(-elapsedMs / AVERAGED_MS);
-      this.calls += (calls - this.calls) * weight;
+    const weight = -Math.expm1(-elapsedMs / AVERAGED_MS);
+    // The time before the first call is no part of the mean: it says nothing of the load that has begun.
+    this.calls = this.isBegun ? this.calls + (calls - this.calls) * weight : calls;
+    this.isBegun ||= calls > 0 || this.ended > 0;
+    if (!Number.isNaN(elapsedMs)) {
       this.rps += (((this.ended - this.endedBefore) * 1000) / elapsedMs - this.rps) * weight;
       this.eps += (((this.failed - this.failedBefore) * 1000) / elapsedMs - this.eps) * weight;
     }

@@ -66,7 +66,9 @@ export class ReportedLoad {
   }
 
   private smooth(utilization: number, nowMs: number): void {
-    const kept = Math.exp((this.utilizationMs - nowMs) / SMOOTH_MS);
+    // The mean begins with the first load: an idle time before would show room that the load does not leave.
+    const isFirst = this.usualUtilization === 0;
+    const kept = isFirst ? 0 : Math.exp((this.utilizationMs - nowMs) / SMOOTH_MS);
     this.utilization = utilization;
     this.usualUtilization = this.usualUtilization * kept + utilization * (1 - kept);
     this.utilizationMs = nowMs;

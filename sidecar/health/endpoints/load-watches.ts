@@ -16,7 +16,7 @@ import { Status } from '../../core/outcome/status.js';
 import { ErrorCode } from '../../http2/constants.js';
 import { headerViewOf } from '../../http2/header-view.js';
 import type { HeaderBlock, StableList } from '../../http2/hpack/header-list.js';
-import { NO_FIELDS, type Stream, type StreamOwner } from '../../http2/stream.js';
+import { Ending, NO_FIELDS, type Stream, type StreamOwner } from '../../http2/stream.js';
 import { WheelEntry } from '../../runtime/time/timing-wheel.js';
 import { ChunkList } from '../../transport/chunk-list.js';
 import type { DataPlaneContext } from '../../transport/context.js';
@@ -64,6 +64,10 @@ export class LoadWatches extends EndpointWatches<LoadWatch> {
 class LoadWatch extends WheelEntry implements StreamOwner {
   private session: Session | null = null;
   private stream: Stream | null = null;
+  /** The connection that the stream was last begun on: another one has not been asked. */
+  private askedOn: Session | null = null;
+  /** A report has come on the present stream. */
+  private isHeard = false;
   /** Bytes that are no whole message yet. */
   private received = new ChunkList();
   /** When the stream was begun, or the last report came. */
@@ -91,10 +95,18 @@ class LoadWatch extends WheelEntry implements StreamOwner {
     this.body = framed(loadStreamRequest(intervalMs));
   }
 
-  /** Connections have changed. */
+  /** Connections have changed. Until an endpoint is asked, calls that others refuse cannot know that it has room. */
   look(): void {
     // A connection on its way out would wait for the stream.
-    if (!this.isScheduled || this.session?.isRetiring === true) this.fire();
+    if (!this.isScheduled || this.session?.isRetiring === true || this.isUnasked) this.fire();
+  }
+
+  /** There is a connection, and it is another one than was asked last. */
+  private get isUnasked(): boolean {
+    const { pool } = this.endpoint;
+    if (this.stream !== null || !pool.isConnected) return false;
+    const { askedOn } = this;
+    return askedOn === null || askedOn.isRetiring || !pool.sessions.includes(askedOn);
   }
 
   /** Looks whether the stream is there and says something. */
@@ -140,6 +152,8 @@ class LoadWatch extends WheelEntry implements StreamOwner {
     const stream = connection.openStream(this);
     this.session = session;
     this.stream = stream;
+    this.askedOn = session;
+    this.isHeard = false;
     this.heardMs = nowMs;
     this.received = new ChunkList();
     connection.sendHeaders(stream, this.headers, NO_FIELDS, false);
@@ -181,8 +195,17 @@ class LoadWatch extends WheelEntry implements StreamOwner {
     if (stream === this.stream) this.onStatus(headerViewOf(block).grpcStatus);
   }
 
-  onEnding(stream: Stream): void {
-    if (stream === this.stream) this.onStatus(-1);
+  onEnding(stream: Stream, ending: number): void {
+    if (stream !== this.stream) return;
+    if (ending === Ending.lost && this.isHeard) return this.onLost();
+    this.onStatus(-1);
+  }
+
+  /** Its connection has gone, after reports: the question was not why, and the next connection is asked at once. */
+  private onLost(): void {
+    this.stream = null;
+    this.session = null;
+    this.plan(this.intervalMs);
   }
 
   onSent(): void {}
@@ -208,6 +231,7 @@ class LoadWatch extends WheelEntry implements StreamOwner {
   private take(bytes: Buffer): void {
     const now = this.context.clock.now();
     this.heardMs = now;
+    this.isHeard = true;
     this.failures = 0;
     const report = readLoadReport(bytes, this.cluster.reports.onFault);
     if (report !== undefined) takeReport(this.cluster, this.endpoint, report, 'stream', now);

@@ -62,6 +62,16 @@ describe('Scenario: a replica on hardware four times slower', () => {
       mesh.advance(5_000);
     });
 
+  for (const seed of [4, 6])
+    it(`keeps it as well where all were idle before (seed ${seed})`, () => {
+      run('round-robin', 0, 0);
+      mesh.advance(2_500);
+      random = seeded(seed);
+      load(0.85 * (2 * FAST + SLOW), 15_000);
+      assert.deepEqual(ejections(), [0, 0, 0]);
+      mesh.advance(5_000);
+    });
+
   it('is ejected no more once the others turn out to have no room without it', () => {
     run('round-robin', 0.6 * SLOW * 3, 12_000);
     assert.equal(mesh.endpoint(0).ejection.state, EjectionState.ejected);

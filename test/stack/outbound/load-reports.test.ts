@@ -74,6 +74,33 @@ describe('Load reports, outbound,', () => {
     assert.equal(stack.out.cluster.reports.read.stream, 20);
   });
 
+  it('an endpoint is asked as soon as it is connected, and where a connection to it takes the place of another', () => {
+    stack = new UpstreamStack(['a', 'b'], {
+      balance: { kind: 'least-loaded' },
+      loadReports: { intervalMs: 1000, forward: false },
+    });
+    stack.advance(100);
+    assert.deepEqual([watches('a').length, watches('b').length], [1, 1], 'not an interval later');
+    stack.settle(watches('a')[0]!.begin());
+    says('a', 1);
+    stack.kill('a');
+    stack.revive('a');
+    stack.advance(300);
+    assert.equal(watches('a').length, 2);
+    assert.equal(watches('b').length, 1);
+  });
+
+  it('a connection that ends before there is a report is not asked again at once', () => {
+    start();
+    stack.kill('a');
+    stack.revive('a');
+    stack.advance(900);
+    assert.equal(stack.backend('a').peers.length, 2);
+    assert.equal(watches('a').length, 1);
+    stack.advance(1_000);
+    assert.equal(watches('a').length, 2);
+  });
+
   it('none is asked with one endpoint, round-robin, plaintext or "none", nor one whose proxy is another', () => {
     const asked = (over: UpstreamOptions, names = ['a', 'b']): number => {
       stack?.close();

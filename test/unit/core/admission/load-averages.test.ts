@@ -24,6 +24,15 @@ describe('Averages of the load', () => {
     }
   });
 
+  it('begin with the first call, not with the idle time before it', () => {
+    const averages = new LoadAverages();
+    for (let ms = 0; ms <= 3_000; ms += 1_000) averages.sample(0, ms);
+    averages.sample(6, 3_040);
+    assert.equal(averages.calls, 6);
+    averages.sample(0, 4_040);
+    assert.ok(Math.abs(averages.calls - 6 / Math.E) < 1e-9, `${averages.calls}`);
+  });
+
   it('forget a burst', () => {
     const averages = new LoadAverages();
     averages.sample(0, 0);

@@ -55,6 +55,15 @@ describe('The reported load of an endpoint', () => {
     assert.ok(load.counts(20));
   });
 
+  it('has a mean utilization that begins with its first load, not with the idle time before it', () => {
+    const load = new ReportedLoad();
+    for (let ms = 0; ms <= 3_000; ms += 1_000) load.take(said(0), 0, ms);
+    assert.equal(load.meanUtilizationAt(3_000), 0);
+    load.take(said(4), 0, 3_040);
+    load.take(said(0), 0, 3_240);
+    assert.ok(load.meanUtilizationAt(3_240)! > 0.9, `${load.meanUtilizationAt(3_240)}`);
+  });
+
   it('takes no concurrency below one', () => {
     const load = new ReportedLoad();
     load.take(said(3, 0), 0, 0);
