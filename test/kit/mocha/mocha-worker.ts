@@ -52,3 +52,22 @@ process.on('message', (work: Work) => {
     })
     .then((fault) => process.send?.({ fault } satisfies Done));
 });
+
+/** Its end is waited for a little longer than that, and fails the run after it. */
+const SAYS_AFTER_MS = 5_000;
+process.on('disconnect', () => {
+  const say = (): void => {
+    const handles = (process as { _getActiveHandles?(): object[] })._getActiveHandles?.() ?? [];
+    const kinds = handles.map((handle) => describeHandle(handle));
+    console.error(`it still has: ${[...process.getActiveResourcesInfo(), ...kinds].join(', ')}`);
+  };
+  setTimeout(say, SAYS_AFTER_MS).unref();
+});
+
+/** A handle with what tells it from others: a process, a socket, a server. */
+function describeHandle(handle: object): string {
+  const { spawnargs, remotePort, localPort } = handle as Readonly<Record<string, unknown>>;
+  const address = (handle as { address?(): unknown }).address?.();
+  const details = { spawnargs, remotePort, localPort, address };
+  return `${handle.constructor.name} ${JSON.stringify(details)}`;
+}
