@@ -22,11 +22,18 @@ export interface EngineOptions {
   readonly protocol?: Protocol;
 }
 
-/** Serves a core as the front of its engine does. Resolves with the port. */
+/** A front that serves. */
+export interface RunningEngine {
+  readonly port: number;
+  /** Ends its connections and its listener at once. */
+  stop(): void;
+}
+
+/** Serves a core as the front of its engine does. */
 export async function startEngine(
   core: EngineCore,
   { listen, warmupMs, protocol = 'vllm' }: EngineOptions,
-): Promise<number> {
+): Promise<RunningEngine> {
   const server = new Server({ 'grpc.max_receive_message_length': -1, 'grpc.enable_channelz': 0 });
   const readyMs = Date.now() + warmupMs;
   const isServing = (): boolean => !core.isDead && Date.now() >= readyMs;
@@ -38,7 +45,7 @@ export async function startEngine(
   });
   return new Promise((resolve, reject) => {
     server.bindAsync(listen, ServerCredentials.createInsecure(), (error, port) => {
-      if (error === null) resolve(port);
+      if (error === null) resolve({ port, stop: () => server.forceShutdown() });
       else reject(error);
     });
   });

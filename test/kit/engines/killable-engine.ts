@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { EngineCore } from '../../../services/engine/engine-core.js';
-import { startEngine } from '../../../services/engine/server.js';
+import { type RunningEngine, startEngine } from '../../../services/engine/server.js';
 
 /** `closed` and `reset`: as the kernel ends the sockets of a killed process. `core`: calls end with INTERNAL, as behind a front of vLLM. */
 export type Death = 'closed' | 'reset' | 'core';
@@ -27,6 +27,7 @@ export class KillableEngine {
   /** Of the next kill: bytes of answers that still go out, and how it dies; null: none is due. */
   private due: { bytes: number; readonly death: Death } | null = null;
   private core: EngineCore;
+  private front!: RunningEngine;
   private readonly timer: NodeJS.Timeout;
 
   private constructor(
@@ -51,8 +52,8 @@ export class KillableEngine {
         return engine.core.counts;
       },
     } as EngineCore;
-    const port = await startEngine(core, { listen: '127.0.0.1:0', warmupMs: 0 });
-    listener.on('connection', (outer) => engine.join(outer, port));
+    engine.front = await startEngine(core, { listen: '127.0.0.1:0', warmupMs: 0 });
+    listener.on('connection', (outer) => engine.join(outer, engine.front.port));
     listener.listen(0, '127.0.0.1');
     await once(listener, 'listening');
     return engine;
@@ -84,6 +85,7 @@ export class KillableEngine {
   close(): void {
     clearInterval(this.timer);
     this.listener.close();
+    this.front.stop();
     for (const { outer, inner } of this.connections) {
       outer.destroy();
       inner.destroy();
