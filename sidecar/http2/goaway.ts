@@ -1,5 +1,6 @@
 import { Closed, type ConnectionState } from './connection-state.js';
 import { ErrorCode, FrameType } from './constants.js';
+import { unframe } from './framed-data.js';
 import { Ending, type Stream } from './stream.js';
 
 /** Bytes of the explanation in a GOAWAY, at most. */
@@ -14,6 +15,19 @@ export function queueGoaway(c: ConnectionState, lastId: number, code: number, me
   debug.copy(payload, 8);
   c.control.frame(FrameType.goaway, 0, 0, payload);
   c.dirty();
+}
+
+/** Client: ends a stream that was never written. Its owner may take its payload back meanwhile: nothing of it has gone anywhere. */
+export function endUnwritten(c: ConnectionState, stream: Stream): void {
+  unframe(stream);
+  const { firstChunk } = stream;
+  c.close(stream, Closed.resetByUs);
+  stream.firstChunk = firstChunk;
+  try {
+    stream.owner.onEnding(stream, Ending.unprocessed, ErrorCode.refusedStream);
+  } finally {
+    stream.firstChunk = null;
+  }
 }
 
 /** Ends every stream as lost, and those never written as unprocessed; each owner gets one `onEnding`. */
@@ -34,6 +48,7 @@ function endStream(c: ConnectionState, stream: Stream, ending: number, code: num
   if (stream.closed) return;
   c.current = stream;
   try {
+    if (ending === Ending.unprocessed) return endUnwritten(c, stream);
     c.close(stream, Closed.resetByUs);
     // A client's owner that has received the end of the response needs no second ending.
     if (c.role === 'server' || !stream.remoteEnded) stream.owner.onEnding(stream, ending, code);

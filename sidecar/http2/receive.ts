@@ -9,6 +9,7 @@ import {
   protocolError,
   streamError,
 } from './frame-rules.js';
+import { endUnwritten } from './goaway.js';
 import { receiveContinuation, receiveHeaders } from './receive-headers.js';
 import { acknowledgeWindow } from './receive-window.js';
 import { applySettings } from './settings.js';
@@ -164,6 +165,10 @@ const receiveGoaway: FrameHandler = (c, _flags, id, buffer, start, end) => {
       // The owner of another stream may have reset this one in its `onEnding`.
       if (stream.closed) continue;
       c.current = stream;
+      if (stream.id === 0) {
+        endUnwritten(c, stream);
+        continue;
+      }
       c.close(stream, Closed.resetByUs);
       stream.owner.onEnding(stream, Ending.unprocessed, ErrorCode.refusedStream);
     }

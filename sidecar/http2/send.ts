@@ -1,10 +1,11 @@
 import { Closed, type ConnectionState, SMALL_BYTES } from './connection-state.js';
 import { ErrorCode, Flag, FRAME_HEADER_BYTES, FrameType, MAX_STREAM_ID } from './constants.js';
 import { completeFrames, type FramedChunk, isFramed, payloadOf, unframe } from './framed-data.js';
+import { endUnwritten } from './goaway.js';
 import type { HeaderField } from './hpack/field.js';
 import type { StableList } from './hpack/header-list.js';
 import { compact } from './pending-data.js';
-import { type Chunk, Ending, NO_FIELDS, Parked, type Stream } from './stream.js';
+import { type Chunk, NO_FIELDS, Parked, type Stream } from './stream.js';
 import { type Output, putFrameHeader } from './write-buffer.js';
 
 /** Bytes of payload that a stream writes before the next one; also the smallest MAX_FRAME_SIZE of RFC 9113. */
@@ -57,8 +58,7 @@ function writeTurn(c: ConnectionState, stream: Stream, out: Output): void {
 /** Client: assigns an id, or parks the stream until the peer allows one more. Whether it can be written. */
 function open(c: ConnectionState, stream: Stream): boolean {
   if (c.isOver || c.goawayReceived || c.nextId > MAX_STREAM_ID) {
-    c.close(stream, Closed.resetByUs);
-    stream.owner.onEnding(stream, Ending.unprocessed, ErrorCode.refusedStream);
+    endUnwritten(c, stream);
     return false;
   }
   if (stream.headers === null) return false;

@@ -199,7 +199,12 @@ export class OutboundCall extends RelayedCall {
 
   /** Whether all of the request, as far as it has come, could be sent again. */
   get isWhole(): boolean {
-    return !this.isCommitted && (this.isReplayable || this.attempts === 0);
+    return !this.isCommitted && (this.hasRequest || this.attempts === 0);
+  }
+
+  /** All of the request so far is here: it is kept for another attempt, or too large for that, and nothing of it has been sent. */
+  get hasRequest(): boolean {
+    return this.isReplayable || (this.buffered !== null && this.buffered.bytes === this.requestBytes);
   }
 
   /** One more attempt is granted: it counts from now until it is observed. */

@@ -60,7 +60,7 @@ export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: 
     isRefutedTrial: attempt.isRefutedTrial,
     isCommitted: call.isCommitted && resumable === null,
     streamMs: resumable === null || resumable.isResuming ? 0 : nowMs - attempt.startMs,
-    isRequestHeld: call.isReplayable,
+    isRequestHeld: call.hasRequest,
     isOtherAvailable: hasOther(call, attempt),
     isOtherFree: isMarkedUnprocessed && hasRoom(call.cluster, call.tried as Endpoint[], nowMs),
     timeLeftMs: call.deadlineMs - nowMs,

@@ -36,6 +36,8 @@ export interface AttemptOwner {
   readonly isCommitted: boolean;
   /** All of the request so far is buffered, so that it can be written again. */
   readonly isReplayable: boolean;
+  /** `stream` has ended before anything of it was written. True: what was to be sent on it is buffered again, all of the request so far. */
+  takeBack?(stream: Stream): boolean;
   /** The attempt has its stream: the request, as far as it is known, goes onto it. */
   writeRequest(attempt: Attempt, session: Session, stream: Stream): void;
   /** `sent` bytes of the request have been passed on. */
@@ -259,9 +261,10 @@ export class Attempt implements StreamOwner, Waiter {
     this.finishBy(headerViewOf(block).grpcStatus, 200);
   }
 
-  onEnding(_stream: Stream, ending: number, code: number): void {
+  onEnding(stream: Stream, ending: number, code: number): void {
     if (this.isOver) return;
-    if (ending === Ending.unprocessed && this.mayRetryTransparently) return this.retryTransparently();
+    if (ending === Ending.unprocessed && stream.id === 0 && this.hasRequest(stream))
+      return this.retryTransparently();
     // What has begun to answer has processed the call, whatever it says then: another attempt may repeat it.
     const hasBegun = this.head !== null;
     if (ending === Ending.unprocessed || ending === Ending.lost) {
@@ -278,11 +281,13 @@ export class Attempt implements StreamOwner, Waiter {
     this.finish(AttemptEnd.reset, statusFromReset(code));
   }
 
-  /** The connection ended before anything was written on it: that is no attempt yet (gRFC A6, transparent retries). */
-  private get mayRetryTransparently(): boolean {
-    return (
-      this.stream!.id === 0 && this.transparentRetries < MAX_TRANSPARENT_RETRIES && this.owner.isReplayable
-    );
+  /**
+   * Whether all of the request is still here, for another connection: its stream ended before anything was written on it, which is no attempt
+   * yet (gRFC A6, transparent retries).
+   */
+  private hasRequest(stream: Stream): boolean {
+    const isHere = this.owner.isReplayable || this.owner.takeBack?.(stream) === true;
+    return isHere && this.transparentRetries < MAX_TRANSPARENT_RETRIES;
   }
 
   private retryTransparently(): void {

@@ -21,6 +21,7 @@ import {
   bufferShared,
   creditRequest,
   reserveWideWindow,
+  takeBack,
   writeRequest,
 } from './request-buffer.js';
 import { findMessageEnd } from './request-messages.js';
@@ -176,6 +177,10 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
 
   writeRequest(attempt: Attempt, session: Session, stream: Stream): void {
     writeRequest(this, attempt, session, stream);
+  }
+
+  takeBack(stream: Stream): boolean {
+    return takeBack(this, stream);
   }
 
   onRequestSent(sent: number): void {

@@ -120,6 +120,24 @@ function writeBuffered(
 }
 
 /**
+ * A request that is larger than what is kept has gone to a stream that ended before anything of it was written: it is buffered again.
+ * False: that was not all of the request so far.
+ */
+export function takeBack(call: Call, { firstChunk }: Stream): boolean {
+  if (call.hedge !== null || call.resumable !== null || call.buffered !== null) return false;
+  let bytes = 0;
+  for (let chunk = firstChunk; chunk !== null; chunk = chunk.next) bytes += chunk.end - chunk.start;
+  if (bytes !== call.requestBytes) return false;
+  if (bytes === 0) return true;
+  call.buffered = new ChunkList();
+  for (let chunk = firstChunk; chunk !== null; chunk = chunk.next)
+    call.buffered.add(chunk.buffer, chunk.start, chunk.end);
+  call.unbudgetedBytes += bytes;
+  call.context.memory.waiting.bytes += bytes;
+  return true;
+}
+
+/**
  * What the caller sends from now on is buffered, up to its window, and not forwarded. Only for a call that is not
  * replayable.
  */

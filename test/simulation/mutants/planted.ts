@@ -155,8 +155,8 @@ export const PLANTED: readonly Mutant[] = [
     name: 'transparent-retry-without-the-request',
     area: 'retries and commit points',
     file: 'sidecar/relay/attempt.ts',
-    find: 'this.transparentRetries < MAX_TRANSPARENT_RETRIES && this.owner.isReplayable',
-    replace: 'this.transparentRetries < MAX_TRANSPARENT_RETRIES',
+    find: 'this.owner.isReplayable || this.owner.takeBack?.(stream) === true;',
+    replace: 'true;',
     harm: 'A long request that waits for a stream is sent without its beginning when the connection ends first.',
   },
   {

@@ -56,9 +56,6 @@ const MAY_REFUSE_ALL = [
   'split',
   'rate-limit',
 ];
-/** The two GOAWAYs of a drain come within this, and so many delays of the network, ms. */
-const GOAWAY_MS = 4_000;
-const DELAYED = 10;
 /** A caller knows what a replica has to do after this, ms. */
 const KNOWN_MS = 50;
 /** A request of this size is kept for another attempt, bytes: where a route keeps 1 KiB, and by default. */
@@ -320,7 +317,7 @@ class Verdict {
     if (status === DEADLINE_EXCEEDED && this.hasTimeouts() && this.mayBeLate()) return;
     if (status === RESOURCE_EXHAUSTED && this.hasAttemptLimits() && this.mayBeLate()) return;
     if (status === -4) return;
-    if (status === UNAVAILABLE && (this.outlivedDrain() || this.crossedDrain())) return;
+    if (status === UNAVAILABLE && this.outlivedDrain()) return;
     if (status === UNAVAILABLE && record.reason === 'upstream-reset' && this.mayBeCutOff()) return;
     if (FAULTY.has(status) && isBadServed(this.world)) return;
     if (
@@ -345,21 +342,6 @@ class Verdict {
   private hasSlowReaders(): boolean {
     const { features } = this.world.plan;
     return features.includes('slow-readers') || features.includes('stopped-readers');
-  }
-
-  /** Its request is larger than what is kept for another attempt, and met the GOAWAY of a sidecar that drains (decision 40). */
-  private crossedDrain(): boolean {
-    const { world, record } = this;
-    const { links, features, faults } = world.plan;
-    const { request } = record.plan;
-    const kept = MOST_KEPT_BYTES[features.includes('small-replay') ? 'small' : 'usual'];
-    if (record.executions.length > 0 || request.reduce((sum, size) => sum + size, 0) <= kept) return false;
-    const slackMs = GOAWAY_MS + DELAYED * links.mesh.delayMs;
-    return faults.some(
-      ({ kind, atMs }) =>
-        (kind === 'drain' || kind === 'takeover') &&
-        Math.abs(record.endMs - world.originMs - atMs) <= slackMs,
-    );
   }
 
   /** A sidecar that drains waits so long for the calls under way. */

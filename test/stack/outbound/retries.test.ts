@@ -456,6 +456,75 @@ describe('Outbound: another attempt', () => {
       assertNotRetried(call);
     });
 
+    describe('that is larger than what is kept, and whose connection ends before it is written,', () => {
+      const large = Buffer.alloc(50_000, 'x');
+      /** A call to "a", which ends the connection in the same instant. */
+      const cross = (
+        names: readonly string[],
+        end: () => void,
+        flags: number = Flag.endStream,
+      ): PeerStream => {
+        stack = new UpstreamStack(names, { routes: [aRoute({ replayBytes: 1_000 })] });
+        stack.advance(100);
+        const call = stack.caller.call({ body: null });
+        call.data(large, flags);
+        end();
+        stack.run();
+        return call;
+      };
+      const goaway = (): void => stack.backend('a').peer.goaway(2 ** 31 - 1);
+      const isAllGivenBack = (): void => {
+        assert.equal(stack.context.memory.waiting.bytes, 0);
+        assert.equal(stack.context.memory.held, 0);
+      };
+
+      it('is sent whole on another connection', () => {
+        const call = cross(['a'], goaway);
+        stack.advance(500);
+        assert.equal(stack.backend('a').peers.length, 2);
+        assert.deepEqual(first().body, large);
+        stack.settle(first().reply());
+        assert.equal(call.status, 0);
+        isAllGivenBack();
+      });
+
+      it('is followed there by the rest of it', () => {
+        const call = cross(['a'], goaway, 0);
+        stack.settle(call.data(Buffer.from('rest '), 0));
+        stack.advance(500);
+        stack.settle(call.data(Buffer.from('end'), Flag.endStream));
+        assert.equal(first().bytes, large.length + 8);
+        stack.settle(first().reply());
+        assert.equal(call.status, 0);
+        isAllGivenBack();
+      });
+
+      it('goes to another endpoint where its own is gone', () => {
+        const refuse = (): void => {
+          goaway();
+          stack.backend('a').mode = 'refuses';
+        };
+        const call = cross(['a', 'b'], refuse);
+        stack.advance(500);
+        assert.equal(attempts(), 1);
+        assert.deepEqual(second().body, large);
+        stack.settle(second().reply());
+        assert.equal(call.status, 0);
+        isAllGivenBack();
+      });
+
+      it('ends with its caller, and nothing of it is kept', () => {
+        const refuse = (): void => {
+          goaway();
+          stack.backend('a').mode = 'silent';
+        };
+        const call = cross(['a'], refuse);
+        assert.ok(stack.context.memory.waiting.bytes >= large.length);
+        stack.settle(call.reset());
+        isAllGivenBack();
+      });
+    });
+
     it('a request that the memory budget has no room for is not sent again', () => {
       start(aSafeRoute(), {}, { memoryBytes: 100_000 });
       const call = failing(undefined, { body: Buffer.alloc(200_000) });
