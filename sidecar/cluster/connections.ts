@@ -71,9 +71,9 @@ export function onConnectionChange(cluster: Cluster, endpoint: Endpoint): void {
     );
     if (!isConnected && !endpoint.isGone) cluster.onDisconnected?.();
   }
-  updateAvailable(cluster, endpoint);
   // What ejected it was the process before: the next call that may be its probe is, as after a health check that passes again.
   if (isNewProcess) endpoint.ejections.members.probeNow(endpoint.ejection, cluster.context.clock.now());
+  updateAvailable(cluster, endpoint);
   // Admitted and held back, it is there for a call whose replica dies. One that is not held back has its trial first.
   if (isOnProbation && endpoint.ejection.isHeld) readmitServing(cluster, endpoint);
   if (!isConnected && mostConnections(cluster) > 0) connectStarved(cluster);

@@ -54,6 +54,8 @@ export interface AttemptOwner {
   giveUp?(): void;
   /** Whether the memory budget allows windows of this call to grow by `bytes`; they are the call's until its end. */
   reserveWideWindow(bytes: number): boolean;
+  /** The same for the window of a response that is passed on: the next attempt has it too, as it is credited what it sent itself. */
+  widenResponse(): boolean;
 }
 
 /**
@@ -339,7 +341,7 @@ export class Attempt implements StreamOwner, Waiter {
   credit(bytes: number): void {
     if (this.stream !== null && !this.stream.closed) {
       if (!this.isWide && this.stream.receivedBytes > FIRST_WINDOW >>> 1)
-        this.isWide = this.owner.reserveWideWindow(WIDE_WINDOW - FIRST_WINDOW);
+        this.isWide = this.owner.widenResponse();
       this.session!.connection.credit(this.stream, bytes, this.isWide ? WIDE_WINDOW : 0);
     }
   }

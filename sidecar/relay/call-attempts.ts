@@ -1,6 +1,7 @@
 /** The attempts of a call: one at a time, or two for a while where the first is hedged. */
 
 import { AttemptEnd } from '../core/outcome/outcome.js';
+import { MAX_RECORDED } from '../telemetry/call-record.js';
 import type { Attempt } from './attempt.js';
 import { type Call, NEVER } from './call.js';
 import { CallEvent, step } from './call-phase.js';
@@ -77,4 +78,12 @@ function remember(call: Call, attempt: Attempt): void {
   call.lastAttempt = attempt;
   // The list is for what attempts say of themselves, not for their responses.
   if (lastAttempt?.isOver) lastAttempt.takeBufferedResponse();
+  if (call.attempts > MAX_RECORDED) forgetBefore(attempt);
+}
+
+/** A stream that goes on and on would keep all that it had. */
+function forgetBefore(last: Attempt): void {
+  let kept: Attempt | null = last;
+  for (let count = 1; count < MAX_RECORDED && kept !== null; count++) kept = kept.previous;
+  if (kept !== null) kept.previous = null;
 }

@@ -277,6 +277,8 @@ export abstract class Call extends WheelEntry {
   unbudgetedBytes = 0;
   /** The caller's window is wide. */
   hasWideWindow = false;
+  /** That of the endpoint may be. */
+  hasWideResponse = false;
   /** Bytes of the memory budget that the wide windows of this call take. */
   reservedBytes = 0;
 

@@ -22,6 +22,7 @@ import {
   creditRequest,
   reserveWideWindow,
   takeBack,
+  widenResponse,
   writeRequest,
 } from './request-buffer.js';
 import { findMessageEnd } from './request-messages.js';
@@ -206,6 +207,10 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
 
   reserveWideWindow(bytes: number): boolean {
     return reserveWideWindow(this, bytes);
+  }
+
+  widenResponse(): boolean {
+    return widenResponse(this);
   }
 
   // ---- WheelEntry ----

@@ -178,6 +178,12 @@ export function reserveWideWindow(call: Call, bytes: number): boolean {
   return true;
 }
 
+/** Reserves a wide window for the response, once for all attempts: each is credited what the caller has read of it. */
+export function widenResponse(call: Call): boolean {
+  if (!call.hasWideResponse) call.hasWideResponse = reserveWideWindow(call, WIDE_WINDOW - FIRST_WINDOW);
+  return call.hasWideResponse;
+}
+
 /** No other attempt gets the request from here on; what was buffered for one is freed. */
 export function disableReplay(call: Call): void {
   if (!call.isReplayable) return;

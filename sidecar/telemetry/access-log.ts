@@ -1,7 +1,7 @@
 import { statusName } from '../core/outcome/status.js';
 import type { LogFields } from '../runtime/log/logger.js';
 import type { Random } from '../runtime/random.js';
-import type { EndedAttempt, EndedCall, Recorder } from './call-record.js';
+import { type EndedAttempt, type EndedCall, MAX_RECORDED, type Recorder } from './call-record.js';
 import {
   endedName,
   identityOf,
@@ -12,9 +12,6 @@ import {
   reasonOf,
 } from './ended-call.js';
 import { requestIdOf, traceIdOf } from './trace-context.js';
-
-/** Of more attempts the last ones are in the line. */
-const MAX_ATTEMPTS = 16;
 
 /** What a record takes from its surroundings: the time of the read being handled, monotonic ms, and a uniform number in [0, 1). */
 export interface CallClock {
@@ -64,13 +61,11 @@ export class AccessLog implements Recorder {
 
 function attemptsOf(call: EndedCall, nowMs: number): LogFields {
   const attempts: LogFields[] = [];
-  let count = 0;
-  for (let attempt = call.lastAttempt; attempt !== null; attempt = attempt.previous) {
-    count++;
-    if (count <= MAX_ATTEMPTS) attempts.push(attemptOf(attempt, call, nowMs));
-  }
+  for (let attempt = call.lastAttempt; attempt !== null; attempt = attempt.previous)
+    attempts.push(attemptOf(attempt, call, nowMs));
   attempts.reverse();
-  return count > MAX_ATTEMPTS ? { attempts, attemptsBefore: count - MAX_ATTEMPTS } : { attempts };
+  const before = call.attempts - MAX_RECORDED;
+  return before > 0 ? { attempts, attemptsBefore: before } : { attempts };
 }
 
 /** `atMs`: after the call's arrival; what it waited for before, a line or a pause, lies between. */

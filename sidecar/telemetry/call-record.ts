@@ -2,6 +2,9 @@ import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { CallStats } from './call-stats.js';
 import type { CallTrace } from './traces/call-trace.js';
 
+/** Of more attempts the last ones are kept. */
+export const MAX_RECORDED = 16;
+
 /** Gets every call at its end, for the access log and for traces. */
 export interface Recorder {
   /** Called in the middle of a turn: it must neither throw nor wait. */
@@ -28,7 +31,9 @@ export interface EndedCall {
   readonly isCopy?: boolean;
   /** Its place in a trace; null: traces are off, or the call ended before its first attempt was sent. */
   trace: CallTrace | null;
-  /** The last attempt, from which the others are reached; null: none was begun while calls were recorded. */
+  /** Attempts begun. */
+  readonly attempts: number;
+  /** The last attempt, from which the others are reached, MAX_RECORDED in all; null: none was begun while calls were recorded. */
   readonly lastAttempt: EndedAttempt | null;
 }
 

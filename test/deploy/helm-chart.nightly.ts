@@ -82,6 +82,17 @@ describe('the Helm chart', function () {
     assert.equal(rendered('--set', 'caller.enabled=false').has('Job ask'), false);
   });
 
+  it('has another job for another template also where there is one revision only, as of Argo CD and Flux', () => {
+    const jobOf = (...args: string[]): string | undefined =>
+      [...rendered(...args).values()].find(({ kind }) => kind === 'Job')?.metadata.name;
+    const name = jobOf();
+    assert.match(name!, /^ask-1-[0-9a-f]{8}$/);
+    assert.equal(jobOf(), name);
+    assert.equal(jobOf('--set', 'model.replicas=7'), name);
+    assert.notEqual(jobOf('--set', 'sidecar.image=outrider:2'), name);
+    assert.notEqual(jobOf('--set', 'caller.args={--rate,7}'), name);
+  });
+
   it('takes certificates from Secrets, and then needs nothing of cert-manager', () => {
     const objects = rendered('--set', 'identity.secretPrefix=identity-,callers={web,api}');
     assert.doesNotMatch(JSON.stringify([...objects]), /cert-manager/);

@@ -314,8 +314,11 @@ describe('Kubernetes', function () {
       assert.equal(code, 0, `helm ${args.join(' ')}: ${stdout}${stderr}`);
     };
     const isDone = async (revision: number) => {
-      await said('wait', '--for=condition=Complete', `job/ask-${revision}`, '--timeout=120s');
-      assert.match(await said('logs', `job/ask-${revision}`, '-c', 'ask'), /^7 /);
+      const jobs = (await said('get', 'jobs', '-l', 'app=ask', '-o', 'name')).trim().split('\n');
+      const job = jobs.find((name) => name.includes(`/ask-${revision}-`));
+      assert.ok(job !== undefined, jobs.join(' '));
+      await said('wait', '--for=condition=Complete', job, '--timeout=120s');
+      assert.match(await said('logs', job, '-c', 'ask'), /^7 /);
     };
 
     it('the chart is installed in the place of the overlay, and its job answers', async () => {

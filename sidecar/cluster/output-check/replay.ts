@@ -90,6 +90,11 @@ export class Replay implements AttemptOwner {
     return true;
   }
 
+  /** It passes nothing on. */
+  widenResponse(): boolean {
+    return false;
+  }
+
   onAttemptEnd(attempt: Attempt): void {
     const isGood = attempt.ended === AttemptEnd.trailers && attempt.status === Status.OK;
     this.end(isGood ? attempt.takeBufferedResponse() : null);

@@ -192,6 +192,10 @@ class MethodWatch extends WheelEntry implements AttemptOwner {
     return true;
   }
 
+  widenResponse(): boolean {
+    return this.reserveWideWindow();
+  }
+
   onRequestSent(): void {}
   forwardResponse(): void {}
   beginStream(): void {}

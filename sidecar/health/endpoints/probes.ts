@@ -132,6 +132,10 @@ class HealthCall implements AttemptOwner, Probe {
     return true;
   }
 
+  widenResponse(): boolean {
+    return this.reserveWideWindow();
+  }
+
   /** Called for an answer beyond the buffer: too long for a health response. */
   commitResponse(): void {
     this.attempt.abort(AttemptEnd.protocolError);

@@ -111,6 +111,8 @@ class RecoveryProbe extends WheelEntry {
   private probe: Probe | undefined;
   /** Whether the endpoint was reported down when the next probe was planned. */
   private wasDown = false;
+  /** When the trial was due that the next probe was planned by, monotonic ms. */
+  private plannedUntilMs = 0;
 
   constructor(
     private readonly cluster: Cluster,
@@ -121,9 +123,10 @@ class RecoveryProbe extends WheelEntry {
     super();
   }
 
-  /** Plans the next probe sooner for an endpoint that is reported down now. */
+  /** Plans the next probe sooner for an endpoint that is reported down now, or whose trial is due sooner. */
   look(): void {
-    if (this.wasDown || !this.endpoint.ejection.isDown) return;
+    const { isDown, untilMs } = this.endpoint.ejection;
+    if ((this.wasDown || !isDown) && untilMs >= this.plannedUntilMs) return;
     this.deps.context.wheel.cancel(this);
     this.plan();
   }
@@ -133,6 +136,7 @@ class RecoveryProbe extends WheelEntry {
     const now = context.clock.now();
     const { failedProbes, isDown, untilMs } = this.endpoint.ejection;
     this.wasDown = isDown;
+    this.plannedUntilMs = untilMs;
     const jitter = 1 + JITTER * (2 * context.random() - 1);
     const intervalMs = INTERVAL_MS * 2 ** Math.min(failedProbes, MOST_DOUBLINGS);
     const dueMs = isDown ? now : Math.max(now, untilMs) + UNTRIED_MS - intervalMs;

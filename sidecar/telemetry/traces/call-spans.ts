@@ -12,8 +12,6 @@ import type { CallTrace } from './call-trace.js';
 import { newSpanId } from './ids.js';
 import { AttributeKey, SpanFlag, SpanKind, SpanWriter } from './span-writer.js';
 
-/** Of more attempts the last ones get a span. */
-const MAX_ATTEMPTS = 16;
 /** So many encoded methods and endpoints are kept; callers choose the methods. */
 const MAX_KEPT = 512;
 
@@ -65,7 +63,7 @@ export function isRetried({ lastAttempt }: EndedCall): boolean {
 /** Spans that a call gets. */
 export function countSpans({ lastAttempt }: EndedCall): number {
   let count = 0;
-  for (let each = lastAttempt; each !== null && count < MAX_ATTEMPTS; each = each.previous) count++;
+  for (let each = lastAttempt; each !== null; each = each.previous) count++;
   return 1 + count;
 }
 
@@ -241,8 +239,7 @@ function kept(map: Map<string, Buffer>, key: string, make: () => Buffer): Buffer
 /** In their order, the last ones where there are many. */
 function attemptsOf({ lastAttempt }: EndedCall): EndedAttempt[] {
   const attempts: EndedAttempt[] = [];
-  for (let each = lastAttempt; each !== null && attempts.length < MAX_ATTEMPTS; each = each.previous)
-    attempts.push(each);
+  for (let each = lastAttempt; each !== null; each = each.previous) attempts.push(each);
   return attempts.length > 1 ? attempts.reverse() : attempts;
 }
 

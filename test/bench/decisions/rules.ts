@@ -202,7 +202,7 @@ function endedCall(): EndedCall {
     stats: new StatsRegistry().callStats({ direction: 'outbound', service: 'digits', method: PATHS.unary }),
     block: new HeaderBlock(stable, null, 250, 6, false, false),
     ...{ session: { identity: null }, plan: { stripsResponse: false } },
-    ...{ reason: '', degraded: '', trace: null, lastAttempt: attempt },
+    ...{ reason: '', degraded: '', trace: null, attempts: 1, lastAttempt: attempt },
   };
 }
 

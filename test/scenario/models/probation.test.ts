@@ -3,6 +3,7 @@
  * probation, and callers leave it alone while enough others take the calls, and at no other time.
  */
 import assert from 'node:assert/strict';
+import { ModelHost } from '../../../sidecar/app/model-host.js';
 import type { Endpoint } from '../../../sidecar/cluster/endpoint.js';
 import { HEALTH_CHECK } from '../../../sidecar/codec/health.js';
 import { MinimumUptime } from '../../../sidecar/core/health/minimum-uptime.js';
@@ -10,16 +11,17 @@ import { EjectionState } from '../../../sidecar/core/outlier/ejection.js';
 import { Readiness } from '../../../sidecar/http2/constants.js';
 import { DETECTORS } from '../../kit/scenario/detector-pool.js';
 import { Mesh, type MeshOptions } from '../../kit/scenario/mesh-in-memory.js';
-import { anInbound, aRoute, aSafeRoute, Stack } from '../../kit/stack/stack.js';
+import { anAppContext } from '../../kit/stack/app-context.js';
+import { addressOf, anInbound, aRoute, aSafeRoute, Stack } from '../../kit/stack/stack.js';
 
 const AWAY_MS = 500;
 const LIFE_MS = 300;
 
-/** The process behind a replica, with the memory of its supervisor. */
+/** The process behind a replica, as its supervisor tells of it, with its memory. */
 class ShortLived {
   private readonly uptime = new MinimumUptime();
   private readySinceMs: number;
-  private readonly instance;
+  private readonly host: ModelHost;
   /** Calls that reached the model. */
   calls = 0;
 
@@ -28,7 +30,16 @@ class ShortLived {
     at = 0,
   ) {
     const { side, model } = mesh.replicas[at]!;
-    this.instance = side.instance;
+    const { backend, instance } = side;
+    const server = { address: addressOf(model.name), models: [] };
+    this.host = new ModelHost(server, anAppContext(mesh.stack), { hasOthers: false });
+    this.host.attach([{ backend, instance }]);
+    this.host.superviseBy({
+      report: () => ({ state: 'ready', why: '', restarts: 0 }),
+      stop: async () => {},
+      strike: () => ({ kind: 'spared', why: 'no drills here' }),
+      thaw: () => {},
+    });
     // Long before, and no healthy run.
     this.readySinceMs = mesh.stack.clock.now() - 5_000;
     const { answer } = model;
@@ -40,19 +51,31 @@ class ShortLived {
 
   dies(): void {
     this.uptime.ended(this.mesh.stack.clock.now() - this.readySinceMs);
-    this.instance.setState({ kind: 'away', why: 'killed by SIGSEGV' });
+    this.is('backoff');
   }
 
   isBack(): void {
+    this.is('starting');
     this.readySinceMs = this.mesh.stack.clock.now();
-    this.instance.setState({ kind: 'ready', ...(this.uptime.ms > 0 ? { isOnProbation: true } : {}) });
-    this.mesh.advance(1);
+    this.is('ready');
   }
 
   staysUp(): void {
     this.uptime.met();
-    this.instance.setState({ kind: 'ready' });
-    this.mesh.advance(1);
+    this.is('ready');
+  }
+
+  /** Its health says NOT_SERVING for a moment. */
+  pauses(): void {
+    this.is('starting');
+    this.is('ready');
+  }
+
+  private is(state: 'backoff' | 'starting' | 'ready'): void {
+    const isOnProbation = state === 'ready' && this.uptime.ms > 0;
+    const why = state === 'ready' ? '' : 'killed by SIGSEGV';
+    this.host.processChanged({ state, why, restarts: 0, isOnProbation });
+    if (state === 'ready') this.mesh.advance(1);
   }
 }
 
@@ -219,26 +242,51 @@ describe('Scenario: a replica whose model has died of late', () => {
       mesh.close();
     });
 
-    it('a model that has loaded anew, too', () => {
-      const [mesh, , endpoint] = ejected();
-      const { instance } = mesh.replicas[0]!.side;
-      instance.setState({ kind: 'starting' });
+    it('so it is where no call comes: the health of the new process admits it', () => {
+      const [mesh, loop, endpoint] = ejected();
+      loop.dies();
       mesh.load(AWAY_MS);
-      instance.setState({ kind: 'ready' });
+      loop.isBack();
+      mesh.advance(1_000);
+      loop.staysUp();
+      mesh.advance(7_000);
+      assert.equal(endpoint.ejection.state, EjectionState.admitted);
+      mesh.close();
+    });
+
+    /** A pod in its place: a sidecar that is new, whose model loads. */
+    const isReplaced = (mesh: Mesh): void => {
+      const [replica] = mesh.replicas;
+      replica!.kill();
+      replica!.side.instance.setState({ kind: 'starting' });
+      replica!.place.mode = 'accepts';
+      mesh.load(5_000);
+      assert.equal(mesh.endpoint(0).readiness, Readiness.loading);
+      replica!.side.instance.setState({ kind: 'ready' });
+      mesh.advance(1);
+    };
+
+    it('one with a new sidecar, too, as soon as it has loaded', () => {
+      const [mesh, , endpoint] = ejected();
+      isReplaced(mesh);
       mesh.load(500);
       assert.equal(endpoint.ejection.state, EjectionState.admitted);
       mesh.close();
     });
 
-    it('the same process waits for it, and so does one whose probe fails', () => {
-      const [mesh, , endpoint] = ejected();
+    it('the same process waits for it, also where it did not serve for a moment', () => {
+      const [mesh, loop, endpoint] = ejected();
       mesh.load(5_000);
-      assert.equal(endpoint.ejection.state, EjectionState.ejected);
-      const { side, model } = mesh.replicas[0]!;
-      model.answer = (stream) => stream.fail(13);
-      side.instance.setState({ kind: 'starting' });
-      mesh.load(AWAY_MS);
-      side.instance.setState({ kind: 'ready' });
+      loop.pauses();
+      mesh.load(5_000);
+      assert.deepEqual([endpoint.ejection.state, endpoint.ejection.failedProbes], [EjectionState.ejected, 0]);
+      mesh.close();
+    });
+
+    it('and so does a new one whose probe fails', () => {
+      const [mesh, , endpoint] = ejected();
+      mesh.replicas[0]!.model.answer = (stream) => stream.fail(13);
+      isReplaced(mesh);
       mesh.load(5_000);
       assert.deepEqual([endpoint.ejection.state, endpoint.ejection.failedProbes], [EjectionState.ejected, 1]);
       mesh.close();

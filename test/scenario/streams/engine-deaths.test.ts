@@ -1,6 +1,7 @@
 /** An answer whose engines die or freeze again and again: it goes on as long as they bring something, and is bounded where they do not. */
 import assert from 'node:assert/strict';
 import type { GenerateRequest } from '../../../proto/vllm-service.js';
+import { FIRST_WINDOW, WIDE_WINDOW } from '../../../sidecar/transport/memory-budget.js';
 import {
   aGenerateRequest,
   framedRequest,
@@ -152,6 +153,21 @@ describe('Scenario: the engines of an answer die again and again', () => {
     }
     assert.deepEqual([call.status, call.reason], [14, 'not-resumed']);
     assert.ok(arrived.length <= 9, `${arrived.length} attempts`);
+  });
+
+  it('and its windows take the memory of one wide window, however often it goes on', () => {
+    start();
+    const request = longRequest(16_000);
+    const call = open(request);
+    for (let deaths = 0; deaths < 4; deaths++) {
+      for (let part = 0; part < 4; part++) bring(latest(), 800);
+      assert.equal(stack.context.memory.reservedBytes, WIDE_WINDOW - FIRST_WINDOW, `after ${deaths} deaths`);
+      stack.settle(latest().trailers(14));
+      settleAfterRetry();
+    }
+    bring(latest(), 16_000);
+    stack.settle(latest().trailers(0));
+    assertWhole(call, request);
   });
 
   describe('and one is silent though its connection lives: it is left', () => {

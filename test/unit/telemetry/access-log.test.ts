@@ -72,6 +72,27 @@ describe('the access log', () => {
       assert.deepEqual([second!['name'], second!['resumedAfter'], second!['status']], ['b', 2, 'OK']);
     });
 
+    it('a line has the last sixteen attempts of a stream that goes on and on, and the number of those before, which are let go', () => {
+      const retry = { attempts: 8, on: [14], backoff: { baseMs: 0, maxMs: 0 } };
+      start([aStreamRoute({ idempotent: true, retry, resumable: true })], 1, {
+        budget: { ratio: 1, perSecond: 1_000 },
+        ejection: { mode: 'observe' },
+      });
+      stack.settle(app.call());
+      const MANY = Buffer.concat(Array.from({ length: 16 }, () => MESSAGE));
+      for (let attempt = 0; attempt < 20; attempt++) {
+        const stream = last(attempt % 2 === 0 ? 'a' : 'b');
+        stream.begin(attempt === 0 ? [] : [['outrider-resumed-from', String(16 * attempt)]]);
+        stack.settle(stream.data(MANY));
+        stack.settle(stream.trailers(attempt === 19 ? 0 : 14));
+        stack.advance(10);
+      }
+      const { attempts, attemptsBefore, status } = only();
+      const kept = attempts as unknown as readonly { readonly resumedAfter: number }[];
+      assert.deepEqual([status, kept.length, attemptsBefore], ['OK', 16, 4]);
+      assert.deepEqual([kept[0]!.resumedAfter, kept[15]!.resumedAfter], [16 * 4, 16 * 19]);
+    });
+
     it('a line has caller, method, status, duration and sizes', () => {
       start();
       app.call({ timeout: '2S', metadata: [['traceparent', `00-${TRACE}-b7ad6b7169203331-01`]] });
