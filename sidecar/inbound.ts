@@ -239,7 +239,7 @@ export class Inbound implements ModelRoutedHandler {
     if (call.purpose === Purpose.health) this.state.watches.leave(call);
     else if (isAboutServer(call.purpose)) call.backend!.onServerCallFinish(call);
     if (call.ticket === null) return;
-    this.state.load.onEnd(status);
+    this.state.load.onEnd(status, call.ticket, this.state.context.nowMs);
     call.backend!.onFinish(call, call.ticket, status);
   }
 

@@ -16,7 +16,7 @@ import { type HeaderField, makeField } from '../http2/hpack/field.js';
 import { NO_FIELDS } from '../http2/stream.js';
 import { hasReport } from '../relay/header-rewrite.js';
 import type { NamedQueue } from './backend/backend-queues.js';
-import type { InboundCall } from './call.js';
+import type { InboundCall, Ticket } from './call.js';
 import type { ModelBackend } from './model-backend.js';
 
 /** A report in trailers is made anew after this time, ms. */
@@ -50,9 +50,11 @@ export class LoadReporter {
 
   constructor(private readonly backends: readonly ModelBackend[]) {}
 
-  /** A call of a model has ended with this status. */
-  onEnd(status: number): void {
-    this.averages.end(SERVER_ERRORS.has(status));
+  /** A call of a model has ended with this status. Called while it has its place. */
+  onEnd(status: number, { queueState, waitsSinceMs, queueStartedMs }: Ticket, nowMs: number): void {
+    const isRunning = queueState === QueueState.running;
+    const sinceMs = waitsSinceMs > 0 ? waitsSinceMs : queueStartedMs;
+    this.averages.end(SERVER_ERRORS.has(status), isRunning ? nowMs - sinceMs : 0, nowMs);
   }
 
   /** Reads what a model says of itself in the trailers of an answer. @param extras their varying fields. */
