@@ -30,6 +30,8 @@ const UNREAD_MS = 2_000;
 
 /** The `timeout` of a unary route that names none, ms. */
 const UNARY_TIMEOUT_MS = 15_000;
+/** A queue takes a wait that it predicts for so many times as long. */
+const PREDICTED_MARGIN = 1.2;
 /** A small call in a mesh that has nothing else to do, ms. */
 const LAST_CALL_MS = 1_000;
 /** A model hears of the end of a call within this, ms. */
@@ -311,7 +313,7 @@ class Verdict {
     if (this.faults.length > 0 && record.reason === 'poison' && isGenerate(plan)) return;
     if (this.world.plan.isOverloaded && [RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED, UNAVAILABLE].includes(status))
       return;
-    if (status === RESOURCE_EXHAUSTED && this.isRefusalPlanned()) return;
+    if (status === RESOURCE_EXHAUSTED && (this.isRefusalPlanned() || this.wouldHaveBeenLate())) return;
     // Refused early, as it could not have ended by its deadline.
     if (status === RESOURCE_EXHAUSTED && plan.timeoutMs > 0 && this.mayBeLate()) return;
     if (status === DEADLINE_EXCEEDED && this.hasTimeouts() && this.mayBeLate()) return;
@@ -335,8 +337,21 @@ class Verdict {
   /** Its answer was not read in the time that the route of its model has by default, and others on its connection may be why (decision 143). */
   private mayBeCutOff(): boolean {
     const { plan, startMs, endMs } = this.record;
-    const isUnary = plan.path.endsWith('/Safe') || plan.path.endsWith('/Unary');
-    return isUnary && endMs - startMs >= UNARY_TIMEOUT_MS && this.hasSlowReaders();
+    return isUnary(plan.path) && endMs - startMs >= UNARY_TIMEOUT_MS && this.hasSlowReaders();
+  }
+
+  /** It was refused as its wait would be longer than the time that unary routes have by default, and one that came before it did wait so long. */
+  private wouldHaveBeenLate(): boolean {
+    const { plan, startMs, endMs } = this.record;
+    if (!isUnary(plan.path)) return false;
+    return this.world.records.some(
+      (each) =>
+        each.plan.upstream === plan.upstream &&
+        each.startMs <= startMs &&
+        each.executions.length > 0 &&
+        each.executions[0]!.startMs > endMs &&
+        each.executions[0]!.startMs - each.startMs >= UNARY_TIMEOUT_MS / PREDICTED_MARGIN,
+    );
   }
 
   private hasSlowReaders(): boolean {
@@ -482,4 +497,8 @@ function aftermathMs({ faults }: Plan, { kind, untilMs }: FaultPlan): number {
 
 function isOf(plan: Plan, replica: string, service: string): boolean {
   return plan.replicas.some((each) => each.name === replica && each.service === service);
+}
+
+function isUnary(path: string): boolean {
+  return path.endsWith('/Safe') || path.endsWith('/Unary');
 }
