@@ -150,10 +150,10 @@ describe('a DNS name with 2,000 addresses', function () {
       const { port } = peer.address('inbound') as { readonly port: number };
       const byName = { name: 'testing.', port, refresh: '1s', servers: [dns.address] };
       // Each second a thousand handshakes with one sidecar: how fast this machine makes them is not what is tested.
-      const patient = { connect_timeout: '10s' };
+      const pool = { connect_timeout: '10s' };
       const caller = await bench.start('caller', {
         ...{ service: 'app', identity: await bench.identity('app') },
-        outbound: { upstreams: { testing: { ...patient, listen: '127.0.0.1:0', dns: byName } } },
+        outbound: { upstreams: { testing: { listen: '127.0.0.1:0', dns: byName, pool } } },
       });
       await caller.ready();
       const app = new Caller(caller.address('upstream testing'));
