@@ -75,7 +75,10 @@ export class RetryBudget {
     this.deposited += attempts;
   }
 
-  /** What an extra attempt came to: its end, unless that of a stream that got on, or that a stream gets on. Neutral and cancelled ones do not count. */
+  /**
+   * The outcome of an extra attempt, told at its end. A stream that gets on at its endpoint is a success already then, and its end is not
+   * told. Neutral and cancelled ones do not count.
+   */
   recordOutcome(outcome: Outcome, nowMs: number): void {
     if (outcome === Outcome.success) this.futile = 0;
     else if (outcome !== Outcome.neutral && outcome !== Outcome.cancelled) {
