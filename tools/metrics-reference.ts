@@ -18,6 +18,13 @@ const CALL = ['direction', 'service', 'method', 'model'];
 const ENDPOINT = ['upstream', 'cluster', 'endpoint', 'name'];
 const UPSTREAM = ['upstream', 'cluster'];
 const MIRROR = ['upstream', 'to'];
+const ENGINE = [
+  'direction',
+  'caller',
+  'gen_ai_request_model',
+  'gen_ai_provider_name',
+  'gen_ai_operation_name',
+];
 const ROUTE = ['upstream', 'method', 'model'];
 
 const GROUPS: readonly Group[] = [
@@ -107,6 +114,17 @@ const GROUPS: readonly Group[] = [
       outrider_response_cache_entries: ['upstream'],
       outrider_crashed_attempts_total: ['upstream'],
       outrider_keyless_calls_total: ['upstream', 'reason'],
+    },
+  },
+  {
+    title: 'Language-model engines',
+    about:
+      'Of sidecars whose upstreams have an `engine`, once it has been called. The names, labels and buckets of `gen_ai_…` are those of OpenTelemetry for generative AI. The sidecar of the caller measures what its caller sees: an answer that is continued elsewhere is one call.',
+    metrics: {
+      gen_ai_client_token_usage: [...ENGINE, 'gen_ai_token_type'],
+      gen_ai_server_time_to_first_token_seconds: ENGINE,
+      gen_ai_server_time_per_output_token_seconds: ENGINE,
+      outrider_engine_cached_tokens_total: ENGINE,
     },
   },
   {
@@ -269,6 +287,7 @@ const LABELS: Readonly<Record<string, string>> = {
   about: 'What differed between the two answers.',
   because:
     'Why the spans of a call were exported: it was `sampled`, or it `failed`, was retried or degraded.',
+  caller: 'The service that called; of more than 64 at one service, those beyond are `other`.',
   check: 'Id of a check in the catalogue.',
   class:
     'Of the line: a class of `inbound.queue.priority`. Of a mirror: whether the largest class of both answers is the same.',
@@ -280,6 +299,10 @@ const LABELS: Readonly<Record<string, string>> = {
   feature:
     'What could not see the call: `repeat` (retries and hedges), `fallback`, `last-good`, `inspection`, `mirror`, `comparison`.',
   from: 'What answered instead.',
+  gen_ai_operation_name: '`text_completion`.',
+  gen_ai_provider_name: 'The `engine` that the file names.',
+  gen_ai_request_model: 'The service that was called.',
+  gen_ai_token_type: '`input` or `output`.',
   grpc_status: 'Name of the status that the caller got.',
   kind: 'Of faults: `delay`, `abort` or `freeze`. Of methods: `unary` or `streaming`.',
   level: '`high` or `critical`.',
@@ -306,11 +329,11 @@ const LABELS: Readonly<Record<string, string>> = {
 
 /** A name, and a help in either quotes, as arguments or as properties. */
 const AS_ARGUMENTS =
-  /\b(counter|gauge)\(\s*'((?:outrider|process|nv)_\w+)',\s*('(?:[^'\\\n]|\\.)*'|"[^"\\\n]*")/g;
+  /\b(counter|gauge)\(\s*'((?:outrider|process|nv|gen_ai)_\w+)',\s*('(?:[^'\\\n]|\\.)*'|"[^"\\\n]*")/g;
 const AS_OBJECT =
-  /\bkind: '(\w+)',\s*name: '((?:outrider|process|nv)_\w+)',\s*help:\s*('(?:[^'\\\n]|\\.)*'|"[^"\\\n]*")/g;
+  /\bkind: '(\w+)',\s*name: '((?:outrider|process|nv|gen_ai)_\w+)',\s*help:\s*('(?:[^'\\\n]|\\.)*'|"[^"\\\n]*")/g;
 /** In a table of helps; the name says what it is. */
-const IN_TABLE = /^ {2}((?:outrider|process|nv)_\w+):\s*('(?:[^'\\\n]|\\.)*'|"[^"\\\n]*"),$/gm;
+const IN_TABLE = /^ {2}((?:outrider|process|nv|gen_ai)_\w+):\s*('(?:[^'\\\n]|\\.)*'|"[^"\\\n]*"),$/gm;
 
 /**
  * The metrics that source files declare, in the order found; one that is declared twice is listed

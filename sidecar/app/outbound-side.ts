@@ -23,6 +23,8 @@ import { wake } from './wake.js';
 
 /** What the outbound side needs of the rest of the sidecar. */
 export interface OutboundDeps {
+  /** Our own service. */
+  readonly service: string;
   readonly dial: Dial;
   /** Why `dial` returned undefined, for people. */
   whyNoDial(): string;
@@ -198,6 +200,7 @@ export class OutboundSide {
         return cluster;
       },
       context: dataPlane,
+      caller: this.deps.service,
       replayBytes: limits.replayBytesPerCall,
       find: (name) => this.byName.get(name),
       poison: this.poison,

@@ -111,6 +111,7 @@ class Sidecar implements RunningSidecar, SidecarParts {
     return new OutboundSide(
       this.current.outbound ?? { upstreams: [] },
       {
+        service: this.current.service,
         dial: (address, peer, mode) =>
           mode === 'mesh' ? this.identity?.dial(address, peer) : this.context.dataPlane.network.dial(address),
         whyNoDial: () => this.identity?.whyNoDial() ?? 'this sidecar has no identity',

@@ -5,6 +5,7 @@ import { resumeAt } from '../relay/call-timer.js';
 import { Next } from '../relay/next.js';
 import { creditRequest } from '../relay/request-buffer.js';
 import { EngineCall } from '../relay/stream/engine-call.js';
+import type { EngineTable } from '../telemetry/engine-stats.js';
 import { ChunkList } from '../transport/chunk-list.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
 
@@ -14,6 +15,13 @@ const MOST_REQUESTS = 4_096;
 /** The calls of one upstream that generate tokens, by the ids that their clients gave them. */
 export class EngineCalls {
   private readonly byId = new Map<string, OutboundCall>();
+
+  constructor(
+    private readonly service: string,
+    /** Our own service. */
+    private readonly caller: string,
+    private readonly table: EngineTable,
+  ) {}
 
   get size(): number {
     return this.byId.size;
@@ -31,7 +39,9 @@ export class EngineCalls {
     }
     const { codec, method } = call.plan.engine!;
     if (method !== 'generate') return Next.continue;
-    call.engineCall = new EngineCall(codec, call.isReplayable ? call.buffered : null);
+    const { service, caller, table } = this;
+    const stats = table.of({ direction: 'outbound', service, caller, engine: codec.name });
+    call.engineCall = new EngineCall(codec, call.isReplayable ? call.buffered : null, stats);
     const { requestId } = call.engineCall;
     if (requestId !== '' && this.byId.size < MOST_REQUESTS) {
       call.engineCall.table = this.byId;
@@ -65,6 +75,7 @@ export class EngineCalls {
 /** The call is over. */
 export function leaveEngineCalls(call: OutboundCall): void {
   const { table, request } = call.engineCall!;
+  call.engineCall!.finish();
   if (table?.get(request.requestId) === call) table.delete(request.requestId);
 }
 

@@ -35,6 +35,8 @@ export interface OutboundDeps {
   readonly find?: (name: string) => UpstreamHandler | undefined;
   /** Requests that crash models, of all upstreams of this sidecar; absent: of this one alone. */
   readonly poison?: PoisonTable;
+  /** The service that calls; absent: it has no name. */
+  readonly caller?: string;
   /** Asks for the start of a service; absent: it cannot be asked for. */
   readonly wake?: Wake;
   /** Where failures are kept that the application gets; absent: nowhere. */
@@ -60,7 +62,7 @@ export class UpstreamState {
   readonly poison: PoisonWatch;
   readonly parameterKeys = new ParameterKeys();
   readonly sizeLimits = new SizeLimits();
-  readonly engineCalls = new EngineCalls();
+  readonly engineCalls: EngineCalls;
   /** What is known of methods that the file says nothing of. */
   readonly kinds = new MethodKinds();
   /** Null: calls do not wait for endpoints to be up. */
@@ -92,6 +94,7 @@ export class UpstreamState {
     this.router = new Router(config, this.upstream, context, deps.replayBytes, this.kinds);
     this.kinds.onChange = () => this.router.forgetKinds();
     this.breaker = new CircuitBreaker(name, this.upstream, context);
+    this.engineCalls = new EngineCalls(name, deps.caller ?? '', context.stats.engines);
     this.methodStates = new MethodStates(context.random, routes);
     this.trafficShift = new TrafficShift(name, context);
     this.poison = new PoisonWatch(name, deps.poison ?? new PoisonTable());

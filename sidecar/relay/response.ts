@@ -31,7 +31,7 @@ import { disableReplay, dropBuffer } from './request-buffer.js';
 import { MessageCounter } from './stream/message-counter.js';
 import { recordPatience } from './stream/patience.js';
 import { ResumableStream } from './stream/resumable-stream.js';
-import { sendShared } from './stream/resumed-call.js';
+import { countTokens, sendShared } from './stream/resumed-call.js';
 import { TokenStream } from './stream/token-stream.js';
 
 /** A whole response that is sent without an attempt: from the response cache, or the sidecar's own about health. */
@@ -206,6 +206,7 @@ export function forwardResponse(call: Call, buffer: OwnedBuffer, start: number, 
   if (call.tee !== null) call.tee.add(buffer, start, end);
   if (call.resumable !== null) return call.resumable.forward(call, call.attempt!, buffer, start, end);
   call.responseBytes += end - start;
+  if (call.engineCall !== null) countTokens(call, buffer, start, end);
   call.session.connection.passData(call.stream, buffer, start, end, false);
 }
 

@@ -1,4 +1,5 @@
 import type { LimitName } from '../http2/limits.js';
+import { EngineTable } from './engine-stats.js';
 
 /**
  * Upper bounds of the latency buckets, ms; one more bucket takes the rest. A quantile by them is never above the last bound, so
@@ -67,6 +68,7 @@ export interface LimitLine {
  */
 export class StatsRegistry {
   readonly calls: CallStats[] = [];
+  readonly engines = new EngineTable();
   readonly limits = new Map<LimitName, number>();
   /** What has been logged of them. */
   readonly limitLines = new Map<LimitName, LimitLine>();

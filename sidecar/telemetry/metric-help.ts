@@ -92,6 +92,10 @@ export const HELP = {
   outrider_model_load_report_faults_total:
     'Values in load reports of the local model that were wrong and ignored, by the same reasons.',
 
+  // language-model engines
+  outrider_engine_cached_tokens_total:
+    'Tokens of prompts that engines had in their caches; they count in gen_ai_client_token_usage as input, too.',
+
   // hedging, fallbacks and breakers
   outrider_crashed_attempts_total:
     'Attempts that ran in a model process when it crashed. They are not retried. Requests that were in two crashes are refused for a while (outrider_local_replies_total, reason poison).',

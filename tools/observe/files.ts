@@ -1,6 +1,7 @@
 import type { GeneratedFile } from '../generated-file.js';
 import { alertsPage } from './alerts-page.js';
 import { boardJson } from './board-json.js';
+import { ENGINE_BOARD } from './engine-board.js';
 import { MESH_BOARD } from './mesh-board.js';
 import { MODEL_BOARD } from './model-board.js';
 import type { Board } from './panel.js';
@@ -9,7 +10,7 @@ import { SERVICE_BOARD } from './service-board.js';
 import { SIDECAR_BOARD } from './sidecar-board.js';
 
 /** Every board. */
-export const BOARDS: readonly Board[] = [MESH_BOARD, SERVICE_BOARD, MODEL_BOARD, SIDECAR_BOARD];
+export const BOARDS: readonly Board[] = [MESH_BOARD, SERVICE_BOARD, MODEL_BOARD, ENGINE_BOARD, SIDECAR_BOARD];
 
 /** Rules, their tests, boards and the page about alerts, by their paths from mesh-config/. */
 export function observeFiles(): GeneratedFile[] {

@@ -13,6 +13,7 @@ import type { HistogramSample, Metric, Sample } from '../../telemetry/metric.js'
 import { histogramSample, metric, metricsOver, one } from '../../telemetry/metric-rows.js';
 import type { MemoryBudget } from '../../transport/memory-budget.js';
 import { queueMetrics } from './admission.js';
+import { engineMetrics } from './engines.js';
 import { foresightMetrics } from './foresight.js';
 import { loadReportMetrics } from './load-reports.js';
 import { methodMetrics } from './methods.js';
@@ -36,6 +37,7 @@ export interface MetricSources {
 export function metricsOf(sources: MetricSources): Metric[] {
   return [
     ...callMetrics(sources.stats.calls),
+    ...engineMetrics(sources.stats.engines),
     ...upstreamMetrics(sources.outbounds),
     ...loadReportMetrics(sources.outbounds, sources.inbound),
     ...methodMetrics(sources.outbounds),

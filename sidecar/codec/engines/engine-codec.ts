@@ -1,13 +1,27 @@
 /** Which field is what in the messages of a language-model engine. A new engine is one such table and a line in engine-codecs.ts. */
 
-/** Of a message that brings tokens. Numbers of fields. */
-export interface TokensLayout {
+/** What is counted of a message that brings tokens. Numbers of fields. */
+export interface CountedLayout {
   /** Packed or not. */
   readonly ids: number;
   readonly promptTokens: number;
+  readonly cachedTokens: number;
+}
+
+/** The messages of which a response has one. */
+export interface AnswerLayout {
+  /** New tokens. */
+  readonly chunk: number;
+  /** The end of the answer. */
+  readonly complete: number;
+  readonly chunkTokens: CountedLayout;
+  readonly completeTokens: CountedLayout;
+}
+
+/** Of a message that brings tokens. */
+export interface TokensLayout extends CountedLayout {
   /** Tokens of this message. */
   readonly completionTokens: number;
-  readonly cachedTokens: number;
   /** A message with lists of one entry for each token. */
   readonly logprobs: number;
   /** Which of several sequences; absent or 0: the first. */
@@ -50,20 +64,19 @@ export interface PromptLayout {
 }
 
 /** How an answer is continued by another engine: it gets the prompt and the tokens so far as its prompt. */
-export interface ResumeLayout {
+export interface ResumeLayout extends AnswerLayout {
   readonly sampling: number;
   readonly harmless: ReadonlySet<number>;
   readonly refused: Readonly<Record<number, string>>;
   readonly parameters: SamplingLayout;
-  /** Of the response: the messages of which it has one. */
-  readonly chunk: number;
-  readonly complete: number;
   readonly chunkTokens: TokensLayout;
   readonly completeTokens: TokensLayout;
   readonly logprobs: LogprobsLayout;
 }
 
 export interface EngineCodec {
+  /** Its name in the configuration. */
+  readonly name: string;
   /** Paths of its methods. */
   readonly generate: string;
   readonly abort: string;
@@ -74,6 +87,7 @@ export interface EngineCodec {
   readonly prompt: PromptLayout;
   /** Of the request of `abort`, one string or several. */
   readonly abortedIds: number;
+  readonly answer: AnswerLayout;
   /** Null: its streams are not resumed. */
   readonly resume: ResumeLayout | null;
 }

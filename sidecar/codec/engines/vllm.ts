@@ -1,53 +1,58 @@
-import type { EngineCodec } from './engine-codec.js';
+import type { EngineCodec, ResumeLayout } from './engine-codec.js';
 
 const SERVICE = '/vllm.grpc.engine.VllmEngine/';
 
-/** vLLM (proto/vllm-engine.proto). What is harmless was compared with uninterrupted answers of vLLM 0.32.0, greedy. */
+/** What is harmless was compared with uninterrupted answers of vLLM 0.32.0, greedy. */
+const RESUME: ResumeLayout = {
+  sampling: 4,
+  // stream, data_parallel_rank
+  harmless: new Set([5, 9]),
+  refused: {
+    3: 'text in place of token ids',
+    6: 'kv_transfer_params',
+    7: 'mm_inputs',
+    8: 'kv_transfer_params_json',
+    10: 'media_refs',
+    11: 'extra_mm_inputs',
+  },
+  parameters: {
+    temperature: 1,
+    maxTokens: 8,
+    minTokens: 9,
+    n: 15,
+    zero: { 5: 'frequency_penalty', 6: 'presence_penalty' },
+    // top_p, top_k, min_p: of no effect at temperature 0. repetition_penalty: counts the prompt, too. stop_token_ids, three about
+    // text, ignore_eos, logprobs, seed, one about text, logit_bias.
+    harmless: new Set([2, 3, 4, 7, 11, 12, 13, 14, 22, 24, 25, 26]),
+    refused: {
+      10: 'stop',
+      16: 'json_schema',
+      17: 'regex',
+      18: 'grammar',
+      19: 'structural_tag',
+      20: 'json_object',
+      21: 'choice',
+      23: 'prompt_logprobs',
+      27: 'truncate_prompt_tokens',
+      28: 'grammar_from_first_token',
+    },
+  },
+  chunk: 1,
+  complete: 2,
+  chunkTokens: { ids: 1, promptTokens: 2, completionTokens: 3, cachedTokens: 4, logprobs: 5, index: 7 },
+  completeTokens: { ids: 1, promptTokens: 3, completionTokens: 4, cachedTokens: 5, logprobs: 6, index: 8 },
+  logprobs: { values: 1, ids: 2, tops: 3 },
+};
+
+/** vLLM (proto/vllm-engine.proto). */
 export const VLLM: EngineCodec = {
+  name: 'vllm',
   generate: `${SERVICE}Generate`,
   abort: `${SERVICE}Abort`,
   queries: ['HealthCheck', 'GetModelInfo', 'GetServerInfo', 'GetLoads'].map((name) => `${SERVICE}${name}`),
   requestId: 1,
   prompt: { message: 2, ids: 2, text: 3 },
   abortedIds: 1,
-  resume: {
-    sampling: 4,
-    // stream, data_parallel_rank
-    harmless: new Set([5, 9]),
-    refused: {
-      3: 'text in place of token ids',
-      6: 'kv_transfer_params',
-      7: 'mm_inputs',
-      8: 'kv_transfer_params_json',
-      10: 'media_refs',
-      11: 'extra_mm_inputs',
-    },
-    parameters: {
-      temperature: 1,
-      maxTokens: 8,
-      minTokens: 9,
-      n: 15,
-      zero: { 5: 'frequency_penalty', 6: 'presence_penalty' },
-      // top_p, top_k, min_p: of no effect at temperature 0. repetition_penalty: counts the prompt, too. stop_token_ids, three about
-      // text, ignore_eos, logprobs, seed, one about text, logit_bias.
-      harmless: new Set([2, 3, 4, 7, 11, 12, 13, 14, 22, 24, 25, 26]),
-      refused: {
-        10: 'stop',
-        16: 'json_schema',
-        17: 'regex',
-        18: 'grammar',
-        19: 'structural_tag',
-        20: 'json_object',
-        21: 'choice',
-        23: 'prompt_logprobs',
-        27: 'truncate_prompt_tokens',
-        28: 'grammar_from_first_token',
-      },
-    },
-    chunk: 1,
-    complete: 2,
-    chunkTokens: { ids: 1, promptTokens: 2, completionTokens: 3, cachedTokens: 4, logprobs: 5, index: 7 },
-    completeTokens: { ids: 1, promptTokens: 3, completionTokens: 4, cachedTokens: 5, logprobs: 6, index: 8 },
-    logprobs: { values: 1, ids: 2, tops: 3 },
-  },
+  answer: RESUME,
+  resume: RESUME,
 };

@@ -1,4 +1,4 @@
-/** What both kinds of a resumable response do to their call (resumable-stream.ts, token-stream.ts). */
+/** What responses do to their call as they pass, above all those that may be resumed (resumable-stream.ts, token-stream.ts). */
 
 import type { Call } from '../call.js';
 import { CallEvent, step } from '../call-phase.js';
@@ -7,7 +7,15 @@ import { disableReplay } from '../request-buffer.js';
 /** Sends bytes that others may hold as well. */
 export function sendShared(call: Call, buffer: Buffer, start: number, end: number): void {
   call.responseBytes += end - start;
+  if (call.engineCall !== null) countTokens(call, buffer, start, end);
   call.session.connection.sendData(call.stream, buffer, start, end, false);
+}
+
+/** Of a call of an engine: counts the tokens that are about to go to the caller. Another upstream, that it fell back to, is not read. */
+export function countTokens(call: Call, buffer: Buffer, start: number, end: number): void {
+  const { engineCall, plan, context, startMs } = call;
+  if (plan.engine === null || plan.engine.codec !== engineCall!.codec) return;
+  engineCall!.count(buffer, start, end, context.nowMs - startMs, context.nowMs);
 }
 
 /** The caller has got something of the endpoint that goes on. */

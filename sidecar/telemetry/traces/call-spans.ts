@@ -7,6 +7,7 @@ import type { Random } from '../../runtime/random.js';
 import type { EndedAttempt, EndedCall } from '../call-record.js';
 import type { CallStats } from '../call-stats.js';
 import { endedName, identityOf, MAX_TEXT, methodOf, peerReason, reasonOf } from '../ended-call.js';
+import type { CallTokens } from '../engine-stats.js';
 import { traceStateOf } from '../trace-context.js';
 import type { CallTrace } from './call-trace.js';
 import { newSpanId } from './ids.js';
@@ -15,7 +16,7 @@ import { AttributeKey, SpanFlag, SpanKind, SpanWriter } from './span-writer.js';
 /** So many encoded methods and endpoints are kept; callers choose the methods. */
 const MAX_KEPT = 512;
 
-/** OpenTelemetry, semantic conventions for RPC and gRPC; what they do not have begins with `outrider.`. */
+/** OpenTelemetry, semantic conventions for RPC, gRPC and generative AI; what they do not have begins with `outrider.`. */
 const Key = {
   system: new AttributeKey('rpc.system'),
   service: new AttributeKey('rpc.service'),
@@ -40,6 +41,14 @@ const Key = {
   wait: new AttributeKey('outrider.wait_ms'),
   retry: new AttributeKey('outrider.retry'),
   hedge: new AttributeKey('outrider.hedge'),
+  operation: new AttributeKey('gen_ai.operation.name'),
+  provider: new AttributeKey('gen_ai.provider.name'),
+  requestModel: new AttributeKey('gen_ai.request.model'),
+  maxTokens: new AttributeKey('gen_ai.request.max_tokens'),
+  inputTokens: new AttributeKey('gen_ai.usage.input_tokens'),
+  cachedTokens: new AttributeKey('gen_ai.usage.cache_read.input_tokens'),
+  outputTokens: new AttributeKey('gen_ai.usage.output_tokens'),
+  firstChunk: new AttributeKey('gen_ai.response.time_to_first_chunk'),
 } as const;
 
 /** How a call ended. */
@@ -145,6 +154,23 @@ export class CallSpans {
     // One that was made is the trace id.
     if (trace.requestId !== '' && !trace.isRequestIdMade) writer.text(Key.requestId, trace.requestId);
     if (call.isCopy === true) writer.flag(Key.mirrored);
+    if (call.engineCall != null) this.engineAttributes(call, call.engineCall);
+  }
+
+  /** What a call of a language-model engine asked for and got. */
+  private engineAttributes({ stats, startMs }: EndedCall, tokens: CallTokens): void {
+    const { writer } = this;
+    writer.text(Key.operation, 'text_completion');
+    writer.text(Key.provider, tokens.engine);
+    if (stats !== null) writer.text(Key.requestModel, stats.service);
+    if (tokens.maxTokens >= 0) writer.integer(Key.maxTokens, tokens.maxTokens);
+    if (tokens.promptTokens > 0) {
+      writer.integer(Key.inputTokens, tokens.promptTokens);
+      writer.integer(Key.cachedTokens, tokens.cachedTokens);
+    }
+    if (tokens.outputTokens === 0) return;
+    writer.integer(Key.outputTokens, tokens.outputTokens);
+    writer.double(Key.firstChunk, (tokens.firstMs - startMs) / 1000);
   }
 
   /** @param waitedMs since the call arrived, or the attempt before it ended: in a queue, a pause, or for the request. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Prometheus, RangeSeries } from '../../kit/observe/prometheus.js';
 import { REPOSITORY } from '../../kit/process/outrider.js';
 
+/** Without the board of engines: the drill has none. */
 export const BOARDS = ['mesh', 'service', 'model', 'sidecar'] as const;
 
 /** A panel with what its queries gave. */

@@ -47,10 +47,9 @@ describe('engines in a mesh', function () {
   });
   after(() => client?.close());
 
-  const resumed = async (): Promise<number> => {
-    const { body } = await admin(suite.caller.admin, '/metrics');
-    return sumOfSamples(body, 'outrider_streams_resumed_total');
-  };
+  const read = async (name: string, labels = {}): Promise<number> =>
+    sumOfSamples((await admin(suite.caller.admin, '/metrics')).body, name, labels);
+  const resumed = (): Promise<number> => read('outrider_streams_resumed_total');
   let requests = 0;
   const open = (maxTokens = 300): EngineStream =>
     new EngineStream(
@@ -73,7 +72,12 @@ describe('engines in a mesh', function () {
     );
     const moved = (await resumed()) - before;
     assert.ok(moved > 2, `${moved} answers went on elsewhere`);
+    answered += STREAMS;
+    tokens += streams.reduce((sum, { ids }) => sum + ids.length, 0);
   };
+  /** Answers that have ended, and their tokens. */
+  let answered = 0;
+  let tokens = 0;
 
   it('that are killed: every client gets every token once', () =>
     streamThrough(() => process.kill(suite.replicas[0]!.modelPid!, 'SIGKILL')));
@@ -86,6 +90,20 @@ describe('engines in a mesh', function () {
       return model!.state === 'ready' && model!.pid !== modelPid && model!.pid;
     });
     assert.ok(pid > 0);
+  });
+
+  it('and each token is counted once, whichever engine made it', async () => {
+    const output = { gen_ai_token_type: 'output', caller: 'app', gen_ai_request_model: 'chat' };
+    assert.equal(answered, 2 * STREAMS);
+    assert.equal(await read('gen_ai_client_token_usage_count', output), answered);
+    assert.equal(await read('gen_ai_client_token_usage_sum', output), tokens);
+    assert.equal(
+      await read('gen_ai_client_token_usage_sum', { gen_ai_token_type: 'input' }),
+      3 * answered,
+      'prompts of three ids',
+    );
+    assert.equal(await read('gen_ai_server_time_to_first_token_seconds_count'), answered);
+    assert.ok((await read('gen_ai_server_time_per_output_token_seconds_sum')) / answered > 0.0005);
   });
 
   it('Abort reaches the engine that has the request', async () => {

@@ -12,7 +12,7 @@ import { until } from '../../kit/process/processes.js';
 import { exampleOnFreePorts, SuiteMesh } from '../../kit/process/suite-mesh.js';
 
 /** What belongs to sidecars that read Consul, DNS or Kubernetes, or whose peers ask how the model is in general. */
-const ELSEWHERE = /^outrider_(?:consul_|dns_|kubernetes_|model_|audit_|trace|spans_)/;
+const ELSEWHERE = /^(?:gen_ai_|outrider_(?:consul_|dns_|engine_|kubernetes_|model_|audit_|trace|spans_))/;
 
 describe('mesh-config/resilient.yaml', function () {
   this.timeout(120_000);

@@ -336,6 +336,7 @@ export class Stack {
       replayBytes: REPLAY_BYTES,
       find: (name) => this.outbounds.find((each) => each.outbound.name === name)?.outbound,
       failures: this.failures,
+      caller: 'app',
       wake: (_target, facts) => {
         this.wakes.push(facts);
         return Promise.resolve(this.wakeAnswer);

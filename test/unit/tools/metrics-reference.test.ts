@@ -29,7 +29,7 @@ describe('mesh-config/METRICS.md', () => {
     for (const { name: file, text } of sources) {
       if (file.endsWith('metrics-reference.ts')) continue;
       // The series of a histogram have names of their own.
-      for (const [, name] of text.matchAll(/'((?:outrider|process|nv)_[a-z]\w+)'/g))
+      for (const [, name] of text.matchAll(/'((?:outrider|process|nv|gen_ai)_[a-z]\w+)'/g))
         assert.ok(
           known.has(name!.replace(/_(bucket|sum|count)$/, '')) || known.has(name!),
           `${file}: ${name} is made in a way that the page does not see`,
