@@ -265,7 +265,7 @@ export class Attempt implements StreamOwner, Waiter {
 
   onEnding(stream: Stream, ending: number, code: number): void {
     if (this.isOver) return;
-    if (ending === Ending.unprocessed && stream.id === 0 && this.hasRequest(stream))
+    if (ending === Ending.unprocessed && stream.id === 0 && this.recoverRequest(stream))
       return this.retryTransparently();
     // What has begun to answer has processed the call, whatever it says then: another attempt may repeat it.
     const hasBegun = this.head !== null;
@@ -284,12 +284,12 @@ export class Attempt implements StreamOwner, Waiter {
   }
 
   /**
-   * Whether all of the request is still here, for another connection: its stream ended before anything was written on it, which is no attempt
-   * yet (gRFC A6, transparent retries).
+   * Takes all of the request back for another connection, and says whether it could: its stream ended before anything was written on it, which
+   * is no attempt yet (gRFC A6, transparent retries).
    */
-  private hasRequest(stream: Stream): boolean {
-    const isHere = this.owner.isReplayable || this.owner.takeBack?.(stream) === true;
-    return isHere && this.transparentRetries < MAX_TRANSPARENT_RETRIES;
+  private recoverRequest(stream: Stream): boolean {
+    if (this.transparentRetries >= MAX_TRANSPARENT_RETRIES) return false;
+    return this.owner.isReplayable || this.owner.takeBack?.(stream) === true;
   }
 
   private retryTransparently(): void {
