@@ -1,7 +1,7 @@
 /** Which test files run side by side, and which alone: the lanes of `npm test`. */
 
 /** What is run in one go: `name` is a folder or a file. */
-export interface Job extends Pick<LaneRule, 'share' | 'ownProcess'> {
+export interface Job extends Pick<LaneRule, 'share' | 'ownProcess' | 'needsNoTools'> {
   readonly name: string;
   readonly files: readonly string[];
   readonly lane: string;
@@ -16,6 +16,8 @@ export interface LaneRule {
   readonly share: number;
   /** Each job has a process that has run no other one; by default, any job runs in the process of one that has ended. */
   readonly ownProcess?: boolean;
+  /** Its jobs start no foreign program, so that they may run while those are brought. */
+  readonly needsNoTools?: boolean;
   /** What a job is: a folder below `test/GROUP/` (the files right there are one more), or one file wherever it is. */
   readonly job: 'folder' | 'file';
   /** Folders and files, without `.test.ts`. The longest one that holds a file decides its lane. Long jobs come first. */
@@ -37,14 +39,25 @@ const FIXED_PORTS = [
 /** In the order in which they begin. A job that does not fit beside the others is passed by those behind it that do. */
 export const LANES: readonly LaneRule[] = [
   {
-    name: 'in memory',
-    share: 20,
+    // Three at a time: some of them wait for files and processes of their own.
+    name: 'unit',
+    share: 13,
+    needsNoTools: true,
     job: 'folder',
     holds: [
-      // Of the unit tests those that take longest.
+      // Those that take longest come first.
       ...['test/unit/cli', 'test/unit/http2', 'test/unit/services', 'test/unit/config', 'test/unit/core'],
+      ...['test/unit', 'test/rules'],
+    ],
+  },
+  {
+    name: 'in memory',
+    share: 20,
+    needsNoTools: true,
+    job: 'folder',
+    holds: [
       ...['test/scenario/traffic', 'test/scenario/outliers', 'test/scenario/models'],
-      ...['test/unit', 'test/simulation', 'test/scenario', 'test/stack', 'test/rules'],
+      ...['test/simulation', 'test/scenario', 'test/stack'],
       ...['test/bench', 'test/drills'],
     ],
   },
@@ -136,11 +149,12 @@ const holds = (place: string, file: string): boolean =>
   file.startsWith(`${place}/`) || file === `${place}.test.ts`;
 
 function inOrder(rule: LaneRule, files: ReadonlyMap<string, string[]>): Job[] {
-  const { name: lane, share, ownProcess = false, holds: places, oneAtATime = [] } = rule;
+  const { name: lane, share, ownProcess = false, needsNoTools = false } = rule;
+  const { holds: places, oneAtATime = [] } = rule;
   const at = (name: string): number => places.findIndex((place) => `${name}/`.startsWith(place));
   const jobs = [...files].map(([name, of]) => {
     const isExclusive = oneAtATime.some((place) => of.some((file) => holds(place, file)));
-    return { ...{ name, files: of, lane, share, ownProcess }, isExclusive };
+    return { ...{ name, files: of, lane, share, ownProcess, needsNoTools }, isExclusive };
   });
   return jobs.sort((a, b) => at(a.name) - at(b.name));
 }

@@ -6,7 +6,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../process/package-root.js';
-import { type Job, jobsOf, LANES, takeJob } from './lanes.js';
+import { type Job, jobsOf, takeJob } from './lanes.js';
 import { type Ended, MochaWorker, runMocha, runToEnd } from './mocha-process.js';
 import { cpuMsOf, type LaneResult, type Result, seconds, summaryOf } from './run-summary.js';
 
@@ -39,10 +39,10 @@ interface Progress {
   endMs: number;
 }
 
-/** Runs `jobs` side by side; of lanes but the first one only once `tools` are there. */
+/** Runs `jobs` side by side; those that need tools only once `tools` are there. */
 async function runJobs(jobs: readonly Job[], tools: Promise<unknown>): Promise<LaneResult[]> {
   const left = [...jobs];
-  const ready = left.filter(({ lane }) => lane === LANES[0]!.name);
+  const ready = left.filter(({ needsNoTools }) => needsNoTools);
   const later = left.filter((job) => !ready.includes(job));
   const current = new Set<Job>();
   const lanes = new Map<string, Progress>();
@@ -108,7 +108,7 @@ const isIn = (place: string, file: string): boolean =>
 
 const startMs = performance.now();
 const jobs = jobsOf(chosen(testFiles(), process.argv.slice(2)));
-const needsTools = jobs.some(({ lane }) => lane !== LANES[0]!.name);
+const needsTools = jobs.some(({ needsNoTools }) => !needsNoTools);
 const tools = needsTools ? runToEnd([process.execPath, INSTALL_TOOLS]) : undefined;
 const results = await runJobs(jobs, Promise.resolve(tools?.then(({ output }) => print(`${output}\n`))));
 const left = await endWorkers();
