@@ -279,6 +279,7 @@ const GROUPS: readonly Group[] = [
       process_event_loop_idle_seconds_total: [],
       process_event_loop_lag_seconds: [],
       process_open_fds: [],
+      process_active_resources: ['type'],
     },
   },
 ];

@@ -9,12 +9,11 @@ import assert from 'node:assert/strict';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Client, type requestCallback, status } from '@grpc/grpc-js';
-import { protocols } from '../../proto/load.js';
-import type { ModelInferRequest, ModelStreamInferResponse } from '../../proto/messages.js';
+import type { ModelInferRequest } from '../../proto/messages.js';
 import { readAddress } from '../../sidecar/config/codecs/address.js';
+import { askCharacters } from '../drills/faults/characters.js';
 import { digitLoad } from '../drills/faults/digit-load.js';
-import { type AskedCall, Load, type LoadOptions, summarize } from '../drills/faults/load.js';
+import { Load, type LoadOptions, summarize } from '../drills/faults/load.js';
 import { callByGhz, SERVER_READY } from '../kit/interop/go.js';
 import { sumOfSamples } from '../kit/process/metrics-page.js';
 import {
@@ -34,7 +33,6 @@ import { Collector } from '../kit/traces/collector.js';
 const PART_MS = 25_000;
 /** 602,112 bytes. */
 const PICTURES = 192;
-const CHARACTERS = 400;
 /** The client in Go calls as fast as it can, and rests between. */
 const GO_PAUSE_MS = 1_000;
 /** Turns of the loop model: from 1 ms or so to a second. */
@@ -116,40 +114,6 @@ function loopRequest(n: number): ModelInferRequest {
   };
 }
 
-/** A stream of characters as one call: it ends well when every one of them has come, in order. */
-function askTokens(client: Client, n: number, done: requestCallback<unknown>): AskedCall {
-  const { path, requestSerialize, responseDeserialize } = protocols().inference.ModelStreamInfer;
-  const one = { shape: [1] };
-  const request = {
-    model_name: 'tokens',
-    inputs: [
-      { name: 'prompt', datatype: 'BYTES', ...one, contents: { bytes_contents: [Buffer.from('Call me ')] } },
-      { name: 'max_tokens', datatype: 'INT32', ...one, contents: { int_contents: [CHARACTERS] } },
-      { name: 'seed', datatype: 'INT64', ...one, contents: { int64_contents: [String(n)] } },
-    ],
-  } as unknown as ModelInferRequest;
-  const stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, {
-    deadline: Date.now() + 60_000,
-  });
-  let next = 0;
-  let wrong: string | undefined;
-  stream.on('data', ({ error_message, infer_response }: ModelStreamInferResponse) => {
-    if (error_message) wrong ??= error_message;
-    const { outputs, raw_output_contents: raw } = infer_response!;
-    const index = Buffer.from(raw[outputs.findIndex(({ name }) => name === 'index')]!).readInt32LE();
-    if (index !== next++) wrong ??= `character ${index} came in the place of ${next - 1}`;
-  });
-  stream.on('error', (error) => done(error as Parameters<typeof done>[0]));
-  stream.on('status', ({ code }) => {
-    if (code !== status.OK) return;
-    if (wrong === undefined && next !== CHARACTERS) wrong = `${next} characters came`;
-    done(null, wrong);
-  });
-  stream.write(request);
-  stream.end();
-  return stream as unknown as AskedCall;
-}
-
 describe('calls of all kinds at once, with everything on', function () {
   this.timeout(300_000);
 
@@ -194,7 +158,7 @@ describe('calls of all kinds at once, with everything on', function () {
       start({ perSecond: 0.6, request: loopRequest }),
       start({
         perSecond: 0.4,
-        ask: askTokens,
+        ask: (client, n, done) => askCharacters(client, n, 60_000, done),
         judge: (wrong) => wrong as unknown as string | undefined,
       }),
     ]);

@@ -42,6 +42,7 @@ export async function processStats(): Promise<ProcessStat[]> {
       lagMs / 1000,
     ),
     ...openDescriptors(),
+    activeResources(),
   ];
 }
 
@@ -62,6 +63,18 @@ function turnDelayMs(): Promise<number> {
 function openDescriptors(): ProcessStat[] {
   const open = attempt(() => readdirSync('/proc/self/fd').length - 1, -1); // the listing itself holds one
   return open < 0 ? [] : [gauge('process_open_fds', 'Open file descriptors.', open)];
+}
+
+/** As `nodejs_active_resources` of prom-client: what keeps the process from ending, timers among it. */
+function activeResources(): ProcessStat {
+  const counts = new Map<string, number>();
+  for (const type of process.getActiveResourcesInfo()) counts.set(type, (counts.get(type) ?? 0) + 1);
+  return {
+    kind: 'gauge',
+    name: 'process_active_resources',
+    help: 'Timers, sockets and other things that the event loop waits for, by type.',
+    samples: [...counts].map(([type, value]) => ({ labels: { type }, value })),
+  };
 }
 
 function gauge(name: string, help: string, value: number): ProcessStat {
