@@ -102,13 +102,19 @@ describe('Identity from a SPIFFE Workload API', function () {
   });
 
   it('refuses calls once the certificates have ended, and answers them again when the agents are back', async () => {
-    // Each agent comes back with an SVID that ends soon, and is away again.
-    await each(async (agent, service) => {
-      agent.answer = await svids(service, 4_000);
-      await agent.start();
-    });
-    const before = await rotations();
-    await until('they have it', async () => (await rotations()).every((count, i) => count > before[i]!));
+    // Each agent comes back, gives an SVID that ends soon once it is heard, and is away again.
+    const heard = async (serve: () => Promise<unknown>) => {
+      const before = await rotations();
+      await serve();
+      await until('they have it', async () => (await rotations()).every((count, i) => count > before[i]!));
+    };
+    await heard(() =>
+      each(async (agent, service) => {
+        agent.answer = await svids(service, 30_000);
+        await agent.start();
+      }),
+    );
+    await heard(() => push(4_000));
     await each((agent) => agent.stop());
     await until('calls are refused', () => load.failures.length > 20);
     for (const { failure } of load.failures) assert.match(failure!, /UNAVAILABLE/);

@@ -26,7 +26,8 @@ describe('making a directory', () => {
     const file = join(scratch.path, 'file');
     writeFileSync(file, '');
     assert.throws(() => makeDirectory(file), { code: 'EEXIST' });
-    assert.throws(() => makeDirectory(join(file, 'below')), { code: 'ENOTDIR' });
+    // By the version of Node.
+    assert.throws(() => makeDirectory(join(file, 'below')), { code: /^(ENOTDIR|EEXIST)$/ });
   });
 
   it('ends where the file system takes no directories', function () {
