@@ -162,7 +162,7 @@ export class OutboundCall extends RelayedCall {
     return this.plan.judgedAs;
   }
 
-  get isCopy(): boolean {
+  override get isCopy(): boolean {
     return this.marker !== null;
   }
 

@@ -34,10 +34,14 @@ export interface BufferedRequest {
   readonly isFinished: boolean;
   /** Bytes that have come. */
   readonly requestBytes: number;
+  /** All of it has come. */
+  readonly requestEnded: boolean;
+  /** It has been queued or forwarded: its caller has nothing to send for now. */
+  readonly isUnderWay: boolean;
   readonly buffered: ChunkList | null;
   /** The connection it comes by. */
   readonly holder: object;
-  /** Null: it is within its first window, goes on already, or is over. */
+  /** Null: it is within its first window, goes on already, or is over. One that waits in the queue of its model keeps it. */
   place: BufferPlace | null;
   /** Its caller may send more. */
   onRequestSent(bytes: number): void;
@@ -64,7 +68,8 @@ class PeerRequests {
  * come, by the length in front of a gRPC message, and given to the connection that has least of it reserved.
  *
  * One request is let in always, so that some end. A request that has credit and sends nothing, or next to nothing on a
- * connection that has more than its share, is ended only while others wait for what is reserved for it.
+ * connection that has more than its share, is ended only while others wait for what is reserved for it. One that is complete, or waits
+ * in the queue of its model, owes nothing and is never ended here.
  */
 export class BufferAdmission extends WheelEntry implements Flushable {
   isFlushScheduled = false;
@@ -188,6 +193,7 @@ export class BufferAdmission extends WheelEntry implements Flushable {
       const hasMore = peer.reserved > share;
       for (const request of [...peer.granted]) {
         const place = request.place!;
+        if (request.requestEnded || request.isUnderWay) continue;
         const came = request.requestBytes - place.seenBytes;
         place.seenBytes = request.requestBytes;
         const isIdle = came === 0 || (hasMore && came < SLOW_BYTES);
@@ -226,9 +232,9 @@ function grant(peer: PeerRequests, request: BufferedRequest): void {
   peer.granted.add(request);
 }
 
-/** Memory that is reserved, bytes. */
-function expectedBytes({ place, requestBytes }: BufferedRequest): number {
-  const limit = place === null ? 0 : place.limit;
+/** Memory that is reserved for what is still to come, bytes. */
+function expectedBytes({ place, requestBytes, requestEnded }: BufferedRequest): number {
+  const limit = place === null || requestEnded ? 0 : place.limit;
   return limit > requestBytes ? COST * (limit - requestBytes) : 0;
 }
 

@@ -275,7 +275,7 @@ export abstract class Call extends WheelEntry {
   bufferCost = 0;
   /** Buffered bytes beyond that: the request cannot go on without them. */
   unbudgetedBytes = 0;
-  /** The caller's window is wide. */
+  /** The caller was given a wide window for its request. */
   hasWideWindow = false;
   /** That of the endpoint may be. */
   hasWideResponse = false;
@@ -306,6 +306,11 @@ export abstract class Call extends WheelEntry {
 
   get isFinished(): boolean {
     return isFinishedIn(this.phase);
+  }
+
+  /** It is the copy of another call, and no caller waits for it. */
+  get isCopy(): boolean {
+    return false;
   }
 }
 

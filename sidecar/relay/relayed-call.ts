@@ -23,6 +23,7 @@ import {
   reserveWideWindow,
   takeBack,
   widenResponse,
+  withdrawRequestWindow,
   writeRequest,
 } from './request-buffer.js';
 import { findMessageEnd } from './request-messages.js';
@@ -55,6 +56,7 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
     this.requestBytes += n;
     if (this.requestBytes >= this.messageEndsAt) findMessageEnd(this, buffer, start, end);
     this.requestEnded = ended;
+    if (ended) withdrawRequestWindow(this);
     this.lastRequestMs = this.context.nowMs;
     if (this.isInactive) markActive(this);
     const attempt = this.attempt;
@@ -86,6 +88,7 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
   onTrailers(): void {
     if (!takes(this.phase, CallEvent.request)) return;
     this.requestEnded = true;
+    withdrawRequestWindow(this);
     this.lastRequestMs = this.context.nowMs;
     if (this.isInactive) markActive(this);
     const attempt = this.attempt;

@@ -15,6 +15,8 @@ import type { Attempt } from './attempt.js';
 import type { Call } from './call.js';
 
 const EMPTY = Buffer.alloc(0);
+/** What a wide window has beyond the first one, bytes. */
+const MORE_WINDOW = WIDE_WINDOW - FIRST_WINDOW;
 
 /** Adds bytes of the request to its buffer, which is the first to send them on: it takes `buffer` over. */
 export function bufferRequest(call: Call, buffer: OwnedBuffer, start: number, end: number): void {
@@ -159,28 +161,40 @@ export function resumeRequest(call: Call): void {
 }
 
 /**
- * Gives the caller credit for all request bytes up to `sent`. A request that fills half of its first window gets a wide
- * one where the memory budget allows it.
+ * Gives the caller credit for all request bytes up to `sent`. A request that fills half of its first window, and is not complete, gets a
+ * wide one where the memory budget allows it.
  */
 export function creditRequest(call: Call, sent: number): void {
   const more = sent - call.creditedBytes;
   if (more <= 0 || call.isFinished) return;
   call.creditedBytes = sent;
-  if (!call.hasWideWindow && call.requestBytes > FIRST_WINDOW >>> 1)
-    call.hasWideWindow = reserveWideWindow(call, WIDE_WINDOW - FIRST_WINDOW);
+  if (!call.hasWideWindow && !call.requestEnded && call.requestBytes > FIRST_WINDOW >>> 1)
+    call.hasWideWindow = reserveWideWindow(call, MORE_WINDOW);
   call.session.connection.credit(call.stream, more, call.hasWideWindow ? WIDE_WINDOW : 0);
 }
 
-/** Reserves `bytes` of the memory budget for a window of this call, until its end. False: there is no room. */
+/** The request is complete: nothing more comes by its wide window, which is not paid for any longer. Once, at END_STREAM. */
+export function withdrawRequestWindow(call: Call): void {
+  if (!call.hasWideWindow) return;
+  call.reservedBytes -= MORE_WINDOW;
+  call.context.memory.withdraw(MORE_WINDOW);
+}
+
+/**
+ * Reserves `bytes` of the memory budget for a window of this call, until its end. False: there is no room. A copy that no caller waits for
+ * leaves half of the budget to calls.
+ */
 export function reserveWideWindow(call: Call, bytes: number): boolean {
-  if (call.isFinished || !call.context.memory.reserveWindow(bytes)) return false;
+  const { memory } = call.context;
+  if (call.isFinished) return false;
+  if (!(call.isCopy ? memory.reserveWindowAside(bytes) : memory.reserveWindow(bytes))) return false;
   call.reservedBytes += bytes;
   return true;
 }
 
 /** Reserves a wide window for the response, once for all attempts: each is credited what the caller has read of it. */
 export function widenResponse(call: Call): boolean {
-  if (!call.hasWideResponse) call.hasWideResponse = reserveWideWindow(call, WIDE_WINDOW - FIRST_WINDOW);
+  if (!call.hasWideResponse) call.hasWideResponse = reserveWideWindow(call, MORE_WINDOW);
   return call.hasWideResponse;
 }
 

@@ -337,10 +337,8 @@ export function closeCall(call: Call, status: number): void {
   context.wheel.cancel(call);
   stopAttempts(call, AttemptEnd.cancelled);
   if (call.bufferCost > 0 || call.buffered !== null) dropBuffer(call);
-  if (call.reservedBytes > 0) {
-    context.memory.withdraw(call.reservedBytes);
-    if (call.requestBytes > FIRST_WINDOW) call.session.memory.recordLargeRequest();
-  }
+  if (call.reservedBytes > 0) context.memory.withdraw(call.reservedBytes);
+  if (call.hasWideWindow && call.requestBytes > FIRST_WINDOW) call.session.memory.recordLargeRequest();
   call.handler.onFinish(call, status);
   if (call.tee !== null) call.tee.release();
   call.isSettled = true;

@@ -141,6 +141,22 @@ describe('Scenario: a mirror', () => {
     assert.equal(copies().length, 1);
   });
 
+  it('holds no answer of a copy beyond the half of the memory budget that is for such work', () => {
+    const limit = 4 * 1024 * 1024;
+    start({}, limit);
+    const { memory } = stack.context;
+    stack.answers(() => {}, 'b');
+    mirrored();
+    const [copy] = copies();
+    memory.force(limit / 2);
+    stack.settle(copy!.begin().data(grpcMessage(Buffer.alloc(300_000))));
+    assert.equal(memory.reservedBytes, 0, 'its windows grow');
+    assert.ok(memory.waiting.bytes < 64 * 1024, `${memory.waiting.bytes}`);
+    stack.settle(copy!.trailers(0));
+    memory.release(limit / 2);
+    assert.equal(counts().notCompared['too-large'], 1);
+  });
+
   it('has no more than so many copies under way', () => {
     start({ maxInFlight: 3 });
     stack.answers(() => {}, 'b');

@@ -232,6 +232,39 @@ describe('Memory that is short', () => {
         if (isOver) assert.deepEqual([status, reason], [8, 'memory-budget']);
     });
 
+    it('a complete request that waits for its model stays, however many wait for memory', () => {
+      const app = stack.app(side.listener, 'app');
+      side.model.answer = () => {};
+      const queued = Array.from({ length: 10 }, () => stack.settle(whole(app)));
+      assert.equal(side.model.requests.length, 4, 'the others wait in its queue');
+      begun(20);
+      for (let i = 0; i < 60; i++) stack.advance(100);
+      assert.equal(queued.filter(({ isOver }) => isOver).length, 0);
+      side.model.answer = (stream) => stream.reply();
+      for (const request of side.model.requests.slice()) stack.settle(request.reply());
+      stack.advance(100);
+      assertAnswered(queued);
+    });
+
+    it('a request too long to be kept, which waits for its model, stays as well', () => {
+      stack.close();
+      stack = new Stack({ memoryBytes: 12 * MIB });
+      const routes = [aRoute({ timeoutMs: 0, replayBytes: 100_000 })];
+      side = stack.inbound(anInbound({ routes, queue: { concurrency: 1 } }));
+      const app = stack.app(side.listener, 'app');
+      stack.settle(app.call());
+      const queued = stack.settle(app.call({ body: null }).data(message.subarray(0, 200_000)));
+      const others = stack.app(side.listener, 'app');
+      for (let i = 0; i < 200; i++) others.call({ body: null }).data(message.subarray(0, FIRST));
+      for (let i = 0; i < 60; i++) stack.advance(100);
+      assert.equal(queued.isOver, false);
+      side.model.answer = (stream) => stream.reply();
+      stack.settle(side.model.requests[0]!.reply());
+      queued.data(message.subarray(200_000), Flag.endStream);
+      stack.advance(100);
+      assert.equal(queued.status, 0);
+    });
+
     it('a request that sends nothing stays while there is room for all', () => {
       const slow = begun(4);
       stack.advance(600_000);
@@ -257,6 +290,48 @@ describe('Memory that is short', () => {
         stack.advance(100);
       }
       assertAnswered(slow);
+    });
+  });
+
+  describe('Windows of requests', () => {
+    const QUESTION = grpcMessage(Buffer.alloc(40 * 1024));
+    const promised = (): number => stack.context.memory.reservedBytes;
+    beforeEach(() => {
+      const backoff = { baseMs: 0, maxMs: 0 };
+      start(4 * MIB, [aRoute({ idempotent: true, retry: { attempts: 2, on: [14], backoff } })]);
+    });
+    const begun = (): PeerStream => {
+      const call = stack.app(out.listener).call({ body: null });
+      return stack.settle(call.data(QUESTION.subarray(0, 36 * 1024)));
+    };
+
+    it('nothing is promised to a request that is complete, so that many leave room for retries', () => {
+      const app = stack.app(out.listener);
+      for (let i = 0; i < 12; i++) stack.settle(app.call({ body: QUESTION }));
+      assert.equal(promised(), 0);
+      assert.equal(stack.context.memory.reserve(2 * MIB), true);
+      stack.context.memory.release(2 * MIB);
+    });
+
+    it('what was promised to a request is given back as soon as it is complete', () => {
+      const calls = [begun(), begun()];
+      assert.equal(promised(), 2 * (MIB - FIRST_WINDOW));
+      calls[0]!.data(QUESTION.subarray(36 * 1024), Flag.endStream);
+      calls[1]!.headers([['x-trailer', '1']], Flag.endStream);
+      stack.run();
+      assert.equal(promised(), 0);
+      assert.deepEqual(
+        calls.map(({ isOver }) => isOver),
+        [false, false],
+      );
+    });
+
+    it('and once, where its call ends in the same turn', () => {
+      const call = begun();
+      call.data(QUESTION.subarray(36 * 1024), Flag.endStream);
+      stack.settle(call.reset());
+      assert.equal(promised(), 0);
+      assert.equal(stack.context.memory.held, 0);
     });
   });
 
