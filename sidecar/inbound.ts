@@ -15,6 +15,7 @@ import { NO_FIELDS, type Stream } from './http2/stream.js';
 import { saysFirstMessage } from './inbound/admission.js';
 import { InboundCall, isAboutServer, Purpose } from './inbound/call.js';
 import type { Caller } from './inbound/caller.js';
+import { CountedCall } from './inbound/counted-call.js';
 import { failedUpstreamFields } from './inbound/failed-upstream.js';
 import { type FrontMethods, MAX_FRONT_REQUEST_BYTES, messageOf } from './inbound/front-methods.js';
 import { type InboundDeps, InboundState } from './inbound/inbound-state.js';
@@ -94,7 +95,9 @@ export class Inbound implements ModelRoutedHandler {
 
   /** Where the model makes a difference, the messages of a method that names one are read. */
   private makeCall(session: Session, stream: Stream, block: HeaderBlock, ended: boolean): InboundCall {
-    const { context, router } = this.state;
+    const { context, router, counting } = this.state;
+    if (counting !== null && headerViewOf(block).path === counting.codec.generate)
+      return new CountedCall(context, this, session, stream, block, ended, counting);
     const method = this.state.readsNames ? targetOf(headerViewOf(block).path) : null;
     // The only server there is answers for its health itself.
     if (method?.kind !== 'named' || (method.isHealth && router === null))
@@ -236,6 +239,7 @@ export class Inbound implements ModelRoutedHandler {
   onFinish(call: InboundCall, status: number): void {
     call.stats?.finish(status, this.state.context.nowMs - call.startMs);
     this.state.buffers.release(call);
+    call.tokens?.settle(call);
     if (call.purpose === Purpose.health) this.state.watches.leave(call);
     else if (isAboutServer(call.purpose)) call.backend!.onServerCallFinish(call);
     if (call.ticket === null) return;

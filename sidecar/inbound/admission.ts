@@ -5,7 +5,14 @@ import { answerByMs, waitEndMs } from '../core/admission/longest-wait.js';
 import { MemoryPressure, type MemoryReading, Pressure } from '../core/admission/memory-pressure.js';
 import { Priorities } from '../core/admission/priority-class.js';
 import { Admission, InboundQueue } from '../core/admission/queue.js';
-import { type RatedCall, RateLimits, type RateRefusal } from '../core/admission/rate-limit.js';
+import {
+  type RatedCall,
+  RateLimits,
+  type RateRefusal,
+  type TokenRefusal,
+} from '../core/admission/rate-limit.js';
+import { TokenLedger, TokenReservation } from '../core/admission/token-budget.js';
+import { type TokenCost, totalOf } from '../core/admission/token-cost.js';
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
@@ -15,16 +22,19 @@ import { ENTRY_OVERHEAD, type HeaderField, makeField } from '../http2/hpack/fiel
 import { attemptTimeoutIn } from '../relay/attempt-timeout-header.js';
 import { NEVER } from '../relay/call.js';
 import { resumeAt } from '../relay/call-timer.js';
-import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
+import { type LocalReply, makeLocalReply, NO_RETRY } from '../relay/local-reply.js';
 import { sendLocalReply } from '../relay/response.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { type InboundCall, isUnaryInference, type LimitsOfCall, Ticket } from './call.js';
+import type { CallTokens } from './call-tokens.js';
 import { ModelRoutedCall, type NamedModel } from './model-routed-call.js';
 
 /** Longest time that a caller is told to stay away, ms. */
 const MAX_PUSHBACK_MS = 60_000;
 /** Pushback under memory pressure, ms: memory comes back with the next garbage collection or not at all. */
 const MEMORY_PUSHBACK_MS = 1_000;
+/** Tokens that may wait in a queue that counts them, where the file does not say how many. */
+const DEFAULT_WAITING_TOKENS = 262_144;
 /** Why a call that has waited for as long as it may is refused. */
 const WAITED = 'it has waited for as long as its class or its caller allows';
 
@@ -34,6 +44,8 @@ export class SharedLimits {
   readonly memory: MemoryPressure | null;
   /** Null: callers have no rate limit. */
   rates: RateLimits | null = null;
+  /** Tokens that are set aside for calls; it outlives changed limits. */
+  readonly ledger = new TokenLedger();
 
   constructor(config: InboundConfig, readMemory: (() => MemoryReading) | undefined) {
     this.memory = readMemory === undefined ? null : new MemoryPressure(readMemory);
@@ -42,7 +54,7 @@ export class SharedLimits {
 
   /** Rate limits keep the tokens of each caller. */
   update({ rateLimits: rules = [] }: InboundConfig): void {
-    this.rates = rules.length === 0 ? null : new RateLimits(rules, this.rates ?? undefined);
+    this.rates = rules.length === 0 ? null : new RateLimits(rules, this.rates ?? undefined, this.ledger);
   }
 }
 
@@ -58,6 +70,8 @@ export class InboundAdmission implements LimitsOfCall {
   /** Of each instance. Null: the number of calls at once is the configured one. */
   adaptive: AdaptiveLimit | null = null;
   private isFair = false;
+  /** The queue counts tokens. */
+  private countsTokens = false;
   /** Of streams whose callers say how long they wait for it. */
   private readonly firstMessages = new FirstMessageTime();
   /** Instances of the model that are ready for calls. */
@@ -79,9 +93,10 @@ export class InboundAdmission implements LimitsOfCall {
   /** Calls that wait keep their place and their class, and the adaptive limit keeps its samples. */
   update(config: InboundConfig): void {
     this.config = config;
-    const { priority, adaptive, fair, concurrency } = config.queue;
+    const { priority, adaptive, fair, concurrency, cost } = config.queue;
     this.priorities = priority === undefined ? null : new Priorities(priority);
     this.isFair = fair === true;
+    this.countsTokens = cost === 'tokens';
     if (adaptive === undefined) this.adaptive = null;
     else if (this.adaptive === null) this.adaptive = new AdaptiveLimit(adaptive, concurrency);
     else this.adaptive.configure(adaptive);
@@ -129,6 +144,41 @@ export class InboundAdmission implements LimitsOfCall {
     return makeLocalReply(LocalReplyReasons.modelRateLimited, { source, what, service }, pushback(waitMs));
   }
 
+  /** Sets the tokens aside that a call may use, once all of its request is here: the reply where its caller has not so many, else null. */
+  reserve(call: InboundCall, tokens: CallTokens): LocalReply | null {
+    const { rates } = this.shared;
+    const cost = tokens.read(call);
+    if (rates === null || !rates.hasTokens || tokens.reservation !== null) return null;
+    const found = rates.reserve(ratedCall(call, headerViewOf(call.block).path), cost, this.context.nowMs);
+    if (found === null) return null;
+    if (!(found instanceof TokenReservation)) return this.overTokens(call, cost, found);
+    tokens.reservation = found;
+    return null;
+  }
+
+  private overTokens(call: InboundCall, cost: TokenCost, refusal: TokenRefusal): LocalReply {
+    const { waitMs, needed, perMinute, left } = refusal;
+    const source = call.caller?.service ?? 'a caller without identity';
+    const what = cost.isRead
+      ? `this request may use ${needed} (${cost.prompt} of its prompt and ${cost.output} more)`
+      : 'this request cannot be read, and waits for all';
+    const of = `${perMinute} a minute`;
+    if (waitMs === Number.POSITIVE_INFINITY) {
+      const detail = `${what}, which is more than the ${of} that it has`;
+      return makeLocalReply(
+        LocalReplyReasons.tokenRateLimited,
+        { source, service: this.service, detail },
+        NO_RETRY,
+      );
+    }
+    const detail = `${what}, and ${Math.floor(left)} of ${of} are left`;
+    return makeLocalReply(
+      LocalReplyReasons.tokenRateLimited,
+      { source, service: this.service, detail },
+      pushback(waitMs),
+    );
+  }
+
   /** Before all of the request is here: the reply where the queue would refuse it now, so that the rest need not be sent. */
   foresee(call: InboundCall): LocalReply | null {
     // Where a place is free, no call is refused.
@@ -143,6 +193,7 @@ export class InboundAdmission implements LimitsOfCall {
     const ticket = call.ticket ?? this.ticketOf(call);
     ticket.limits = this;
     ticket.isOffered = true;
+    if (this.countsTokens && call.tokens !== null) ticket.queueCost = totalOf(call.tokens.read(call));
     const { nowMs } = this.context;
     const admission = this.queue.offer(ticket, call.requestBytes, call.deadlineMs, nowMs, this.evict);
     if (admission === Admission.waiting) {
@@ -190,13 +241,18 @@ export class InboundAdmission implements LimitsOfCall {
 
   /** The reply to a call that the queue has refused. */
   refusalFor(admission: Admission, ticket: Ticket): LocalReply {
-    const { waiting, waitingBytes } = this.queue;
+    const { waiting, waitingBytes, waitingCost } = this.queue;
     if (admission === Admission.tooMany)
       return this.overloaded(
         ticket,
         waiting > 0 ? `${waiting} calls are waiting` : 'no call may wait for a place',
       );
     if (admission === Admission.tooLarge) return this.overloaded(ticket, `${waitingBytes} bytes are waiting`);
+    if (admission === Admission.tooCostly) {
+      // Of a request that is not all here the cost is not known.
+      const own = ticket.queueCost === 0 ? '' : `, and this call may use ${ticket.queueCost}`;
+      return this.overloaded(ticket, `${waitingCost} tokens are waiting${own}`);
+    }
     return this.overloaded(ticket, 'wait and run would be longer than the time left');
   }
 
@@ -258,7 +314,8 @@ export class InboundAdmission implements LimitsOfCall {
   private configureQueue(): void {
     const { queue }: { readonly queue: QueueConfig } = this.config;
     const concurrency = this.adaptive?.concurrency ?? queue.concurrency;
-    this.queue.configure({ ...queue, concurrency: concurrency * this.ready });
+    const maxWaitingCost = this.countsTokens ? (queue.maxWaitingTokens ?? DEFAULT_WAITING_TOKENS) : undefined;
+    this.queue.configure({ ...queue, concurrency: concurrency * this.ready, maxWaitingCost });
   }
 }
 

@@ -12,6 +12,7 @@ import type { LocalReply } from '../relay/local-reply.js';
 import { RelayedCall } from '../relay/relayed-call.js';
 import type { Match } from '../relay/route-table.js';
 import type { RefusingModel } from './backend/refusing-model.js';
+import type { CallTokens } from './call-tokens.js';
 import { type Caller, serviceOf } from './caller.js';
 
 /** The limits that a call is under, as it uses them; `InboundAdmission` is them. */
@@ -128,6 +129,8 @@ export class InboundCall extends RelayedCall {
   backend: ModelOfCall | null = null;
   /** The process of the model that it is sent to; null until then. */
   instance: InstanceOfCall | null = null;
+  /** Of a call of a language-model engine whose tokens count; null: it is none. */
+  tokens: CallTokens | null = null;
   /** Its request while it is buffered beyond the first window; null: it is not. */
   place: BufferPlace | null = null;
 
@@ -148,6 +151,11 @@ export class InboundCall extends RelayedCall {
   /** Limits of a complete answer: it has begun. */
   override get readLimits(): ReadLimits {
     return { deadlineMs: this.answerDeadlineMs, idleTimeoutMs: this.plan.idleTimeoutMs };
+  }
+
+  /** It is queued when all of its request is here, so that a slow uploader holds no place, or its cost is known. */
+  get waitsForWhole(): boolean {
+    return this.plan.holdsResponse || this.tokens !== null;
   }
 
   /** It has been queued, forwarded or asked for, or is over. */

@@ -1,3 +1,4 @@
+import { ENGINE_CODECS } from '../codec/engines/engine-codecs.js';
 import type { InboundConfig } from '../config/model.js';
 import type { MemoryReading } from '../core/admission/memory-pressure.js';
 import type { IntentionTable } from '../core/authorization/intentions.js';
@@ -18,6 +19,7 @@ import type { DataPlaneContext } from '../transport/context.js';
 import type { Session } from '../transport/session.js';
 import { SharedLimits } from './admission.js';
 import { InboundAuthorization } from './authorization.js';
+import type { TokenCounting } from './call-tokens.js';
 import type { Caller } from './caller.js';
 import { EndedQueues } from './ended-queues.js';
 import type { FrontMethods } from './front-methods.js';
@@ -29,6 +31,8 @@ import type { BackendDeps, ServedModel } from './model-backend.js';
 import { ModelBackend } from './model-backend.js';
 import { ModelRouter } from './model-router.js';
 
+/** What a request counts as that does not say how many tokens it asks for, where the file does not say it either. */
+const DEFAULT_MAX_TOKENS = 4_096;
 /** A stream on which nothing moves for this long gives its place at the model to others. */
 const QUIET_AFTER_MS = 1_000;
 
@@ -80,6 +84,8 @@ export class InboundState {
   readonly authorization: InboundAuthorization;
   /** Calls are read for the model that they name: there are several, or limits or intentions are about single ones. */
   readsNames = false;
+  /** How calls of a language-model engine are counted in tokens; null: nothing counts them. */
+  counting: TokenCounting | null = null;
   /** How far rate limits make the messages of such calls be read. */
   rateScope: ReadingScope = 'beginning';
   readonly profile = inboundProfile();
@@ -123,6 +129,8 @@ export class InboundState {
     this.rateScope = rates?.hasVersions === true ? 'versions' : isRated ? 'whole' : 'beginning';
     const { hasModels } = this.authorization.intentions;
     this.readsNames = this.router !== null || isLimited || isRated || hasModels;
+    const countsTokens = rates?.hasTokens === true || this.config.queue.cost === 'tokens';
+    this.counting = countsTokens ? countingOf(this.config) : null;
   }
 
   /** The models, each version one of its own where versions are told apart. */
@@ -189,4 +197,8 @@ export class InboundState {
     this.decideReading();
     this.authorization.recheck(sessions);
   }
+}
+
+function countingOf({ engine, defaultMaxTokens = DEFAULT_MAX_TOKENS }: InboundConfig): TokenCounting | null {
+  return engine === undefined ? null : { codec: ENGINE_CODECS[engine], defaultMaxTokens };
 }

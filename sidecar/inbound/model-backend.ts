@@ -190,7 +190,7 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
     if (refusal !== null) return refusal;
     // A unary call is queued when its request is complete, so that a slow uploader holds no place. Where the queue would
     // refuse it now, its request is not read.
-    return call.requestEnded || !call.plan.holdsResponse ? this.enqueue(call) : limits.foresee(call);
+    return call.requestEnded || !call.waitsForWhole ? this.enqueue(call) : limits.foresee(call);
   }
 
   /** A call about the server. A stream of them is under the rate limits as well; a check is not, as peers judge the model by it. */
@@ -210,6 +210,8 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
   /** Offers the call to the queue; it starts now or when its turn comes. Returned is the reply where it is refused. */
   enqueue(call: InboundCall): LocalReply | null {
     const limits = this.queues.of(call);
+    const overBudget = call.tokens === null ? null : limits.reserve(call, call.tokens);
+    if (overBudget !== null) return overBudget;
     this.recordBegin();
     if (call.requestEnded && call.plan.holdsResponse) {
       // The attempt timeout of the caller's sidecar counts from the end of the request.

@@ -116,10 +116,12 @@ async function replicaSpec(
   const admin = await listenAddress(input, { port: base && base + 1 }, `${name} (admin)`);
   const folder = input.run.folder(name);
   const { local, model } = await modelOf(input, service, replica, folder);
-  const { queue, routes, rateLimits, loadReport, reflection } = service;
+  const { engine, defaultMaxTokens, queue, routes, rateLimits, loadReport, reflection } = service;
   const inbound: InboundConfig = {
     ...{ listen, mtls: 'strict', local, ...guard(input), ...golden(service) },
     ...{
+      ...present('engine', engine),
+      ...present('defaultMaxTokens', defaultMaxTokens),
       queue,
       ...present('rateLimits', rateLimits),
       loadReport,

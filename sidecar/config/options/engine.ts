@@ -1,7 +1,7 @@
 import { ENGINE_KINDS } from '../../core/routing/engine.js';
-import { entries, mapping } from './found.js';
+import { entries, type FoundBlock, list, mapping } from './found.js';
 import { option, type Report } from './option.js';
-import { choice } from './values.js';
+import { choice, wholeNumber } from './values.js';
 
 const KINDS = choice(ENGINE_KINDS).optional();
 
@@ -21,6 +21,35 @@ export const serviceEngine = option(KINDS, {
   otherwise: 'absent: any gRPC server',
   why: 'Only an engine that is known can be read.',
 });
+
+/** At the side of the model: what its calls ask for, and get. */
+export const inboundEngine = option(KINDS, {
+  meaning:
+    'The language-model engine behind this sidecar, whose calls are read where something counts tokens. How its callers treat it is said at their upstreams.',
+  otherwise: 'absent: any gRPC server; in a mesh file: as the service says',
+  why: 'Only an engine that is known can be read.',
+});
+
+/** Beside the engine at the side of the model. */
+export const defaultMaxTokens = option(wholeNumber({ min: 1, max: 1_000_000_000 }).optional(), {
+  meaning:
+    'Where tokens count: what a request is taken to ask for that does not say `max_tokens`. The engine may make more, up to the end of its context, and what is more counts as it comes.',
+  otherwise: '`4096`',
+  why: 'Longer than most answers. With the length of the context, no call can take its caller over the budget.',
+});
+
+/** What counts tokens needs to read them. */
+export function requireCountedEngine(found: FoundBlock, report: Report): void {
+  const { engine, queue, rate_limits: limits } = found;
+  if (engine === 'vllm') return;
+  const why = engine === undefined ? 'without engine' : 'beside an engine whose tokens are not counted';
+  const problem = `found ${why}; expected with "engine: vllm"`;
+  if (mapping(queue)['cost'] === 'tokens') report(['queue', 'cost'], problem);
+  for (const [i, limit] of list(limits).entries())
+    if (mapping(limit)['tokens_per_minute'] !== undefined)
+      report(['rate_limits', i, 'tokens_per_minute'], problem);
+  if (found['default_max_tokens'] !== undefined) report(['default_max_tokens'], problem);
+}
 
 /** What is read of prompts needs to know the engine. `engineOf`: what else says it than the upstream. */
 export function requireEngine(

@@ -5,7 +5,17 @@ import { didYouMean } from '../suggest.js';
 import { type FoundBlock, list, mapping, number, text } from './found.js';
 import { metadataKey } from './metadata-key.js';
 import { block, inCode, option, type Report, rules } from './option.js';
-import { durationOrNone, listOf, modelName, name, shortText, size, wholeNumber, yesOrNo } from './values.js';
+import {
+  choice,
+  durationOrNone,
+  listOf,
+  modelName,
+  name,
+  shortText,
+  size,
+  wholeNumber,
+  yesOrNo,
+} from './values.js';
 
 const KIB = 1_024;
 const GIB = 1_073_741_824;
@@ -223,6 +233,18 @@ export const queue = option(
       meaning: 'Request bytes that may wait.',
       why: 'One message of the largest size, or a hundred images.',
     }),
+    cost: option(choice(['calls', 'tokens']).optional(), {
+      meaning:
+        '`tokens`: for a language-model engine (`engine: vllm`). A call of Generate counts as the ids of its prompt and `max_tokens` for each of its `n` answers. Waiting calls are bounded by `max_waiting_tokens` beside `max_waiting`, and with `fair` each caller gets as many tokens as another, not as many calls: one of large prompts does not hold up one of small ones. Other calls count as none. A call is queued when all of its request is here.',
+      otherwise: '`calls`',
+      why: 'Calls of most models cost the same.',
+    }),
+    max_waiting_tokens: option(wholeNumber({ min: 1, max: 1_000_000_000_000 }).optional(), {
+      meaning:
+        'With `cost: tokens`: tokens that may wait. A call that would be over it is refused at once with RESOURCE_EXHAUSTED, and with `fair` the caller whose calls cost the most gives way.',
+      otherwise: '`262144` with `cost: tokens`',
+      why: 'An engine that makes 2,000 tokens a second has worked them off in two minutes, and most answers are shorter than they may be.',
+    }),
     adaptive: option(adaptive.optional(), {
       meaning:
         'Present: the sidecar measures how many calls the model can run at once, from its latency and between these bounds. It begins with `concurrency`.',
@@ -247,7 +269,7 @@ export const queue = option(
       why: 'Models of one server mostly cost the same.',
     }),
   })
-    .check(rules(refuseBadBounds, refuseTwice))
+    .check(rules(refuseBadBounds, refuseTwice, refuseIdleTokens))
     .prefault({}),
   {
     meaning:
@@ -255,6 +277,11 @@ export const queue = option(
     why: 'A model runs one inference at a time.',
   },
 );
+
+function refuseIdleTokens(found: FoundBlock, report: Report): void {
+  if (found['max_waiting_tokens'] !== undefined && found['cost'] !== 'tokens')
+    report(['max_waiting_tokens'], 'found without "cost: tokens"; expected with it, or no token would count');
+}
 
 function refuseBadBounds(found: FoundBlock, report: Report): void {
   const { min, max } = mapping(found['adaptive']);

@@ -36,8 +36,9 @@ const rateLimit = inCode(
       otherwise: 'absent: all versions',
       why: 'Versions of a model mostly cost the same.',
     }),
-    per_second: option(rational({ min: 0.001, max: 1_000_000 }), {
+    per_second: option(rational({ min: 0.001, max: 1_000_000 }).optional(), {
       meaning: 'Calls per second in the long run.',
+      otherwise: 'absent: any number of calls, within `tokens_per_minute`',
       why: 'It depends on the model. To refuse a caller altogether, use intentions.',
     }),
     burst: option(wholeNumber({ min: 1, max: 1_000_000 }).optional(), {
@@ -45,9 +46,32 @@ const rateLimit = inCode(
       otherwise: '`per_second`, rounded up',
       why: 'What a second allows may come at its beginning.',
     }),
-  }).check(rules(refuseUnnamedModels, refuseIdleVersion)),
-  (said) => ({ ...said, burst: said.burst ?? Math.max(1, Math.ceil(said.perSecond)) }),
+    tokens_per_minute: option(wholeNumber({ min: 1, max: 1_000_000_000 }).optional(), {
+      meaning:
+        'Tokens of a language-model engine (`engine: vllm`) per minute, for each caller and at each replica; so many may be used at once after a pause. A call of Generate reserves the ids of its prompt (of a text, its bytes ÷ 4) and `max_tokens` for each of its `n` answers. At its end it gets back what did not come and what of the prompt was cached; if the engine fails before its first token, all. A request that asks for more than a minute has is refused for good (`grpc-retry-pushback-ms: -1`). One that cannot be read, such as a compressed one, reserves the whole minute. Other calls use no tokens. Beside `per_second` a call has to be within both.',
+      otherwise: 'absent: any number of tokens, within `per_second`',
+      why: 'Calls of an engine differ a thousandfold in what they cost.',
+    }),
+  }).check(rules(refuseUnnamedModels, refuseIdleVersion, requireLimit)),
+  (said) => ({
+    ...said,
+    ...(said.perSecond === undefined ? {} : { burst: said.burst ?? Math.max(1, Math.ceil(said.perSecond)) }),
+  }),
 );
+
+/** Something to be within; and tokens are of calls that name no model. */
+function requireLimit(found: FoundBlock, report: Report): void {
+  const { per_second: calls, burst, tokens_per_minute: tokens, models } = found;
+  if (calls === undefined && tokens === undefined)
+    report([], 'found no limit; expected per_second, tokens_per_minute or both');
+  if (calls === undefined && burst !== undefined)
+    report(['burst'], 'found without per_second; expected with it, whose calls may come at once');
+  if (tokens !== undefined && models !== undefined)
+    report(
+      ['tokens_per_minute'],
+      'found beside models; expected without, as requests of an engine name no model',
+    );
+}
 
 /** A limit on models that no call could be about, as its methods name none. */
 function refuseUnnamedModels({ methods, models }: FoundBlock, report: Report): void {
@@ -71,7 +95,7 @@ export function refuseIdleVersion({ models, version }: FoundBlock, report: Repor
 /** `rate_limits`: token buckets by caller; the first that matches decides. */
 export const rateLimits = option(listOf(rateLimit, 'rate limits').optional(), {
   meaning:
-    'How often each caller may call, in all or single models. The first limit that matches decides. A call over it is refused with RESOURCE_EXHAUSTED and told when to come back.',
+    'How often each caller may call, in all or single models, and how many tokens of an engine it may use. The first limit that matches decides. A call over it is refused with RESOURCE_EXHAUSTED and told when to come back.',
   otherwise: 'absent: no limits',
   why: 'The queue bounds the whole; limits are for callers that do not share well.',
 });

@@ -10,6 +10,7 @@ import { accessLog, faultInjection } from './access-log.js';
 import { audit } from './audit.js';
 import { sidecarConsul } from './consul/consul.js';
 import { type DiscoveryConfig, plainDiscovery } from './consul/discovery.js';
+import { defaultMaxTokens, inboundEngine, requireCountedEngine } from './engine.js';
 import { IDENTITY_FILES } from './identity-rules.js';
 import { limits } from './limits.js';
 import { loadReport } from './load-reports.js';
@@ -121,6 +122,8 @@ const inbound = blockAs('a block that says how peers reach the local model', {
     otherwise: 'absent: whether the model answers is known from calls and from its health service',
     why: 'Needs a model card with a block `golden` for each model.',
   }),
+  engine: inboundEngine,
+  default_max_tokens: defaultMaxTokens,
   queue,
   rate_limits: rateLimits,
   load_report: loadReport,
@@ -129,7 +132,9 @@ const inbound = blockAs('a block that says how peers reach the local model', {
     meaning: 'Time limits by method. Methods that no route names get the defaults.',
     why: 'The caller usually brings a deadline.',
   }),
-}).check(rules(inside('routes', refuseUnreachable), inside('rate_limits', refuseIdleLimits)));
+}).check(
+  rules(inside('routes', refuseUnreachable), inside('rate_limits', refuseIdleLimits), requireCountedEngine),
+);
 
 const outbound = blockAs('a block with upstreams and, perhaps, shared', {
   upstreams: upstreamsOf(sidecarUpstream),

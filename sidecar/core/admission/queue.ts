@@ -15,10 +15,12 @@ export const Admission = {
   tooLarge: 3,
   /** Its run would not end before its deadline. */
   tooLate: 4,
+  /** The queue is at its limit of tokens. */
+  tooCostly: 5,
 } as const;
 export type Admission = (typeof Admission)[keyof typeof Admission];
 
-/** One call in the queue; to be extended. Only the queue changes its fields, except class and caller, which are set before `offer`. */
+/** One call in the queue; to be extended. Only the queue changes its fields, except class, caller and cost, which are set before `offer`. */
 export class QueueEntry extends QueueNode {
   queueState: QueueState = QueueState.idle;
   /** Bytes of its request, counted while it waits. */
@@ -36,6 +38,8 @@ export interface QueueSettings {
   readonly maxWaitingBytes: number;
   /** Round robin over callers within a class. Default false. */
   readonly fair?: boolean;
+  /** Entries wait up to this sum of their costs, by which callers take their turns. Absent: costs do not count. */
+  readonly maxWaitingCost?: number | undefined;
 }
 
 /** Weight of one run in the mean service time, after the first ten. */
@@ -49,7 +53,7 @@ const CLOSED_MS = 1_000;
 const UNKNOWN_MS = 100;
 
 /**
- * Admission queue before the local model, bounded by calls and bytes, with a concurrency that may be adaptive (gradient-limit.ts),
+ * Admission queue before the local model, bounded by calls, bytes and perhaps tokens, with a concurrency that may be adaptive (gradient-limit.ts),
  * and classes and fairness where configured. Refuses on arrival what could not be served in time, and never admits expired
  * work. Decides only: the caller answers refused calls and starts admitted ones.
  */
@@ -67,6 +71,9 @@ export class InboundQueue<E extends QueueEntry> {
 
   running = 0;
   waitingBytes = 0;
+  /** Sum of the costs of waiting entries, in tokens. */
+  waitingCost = 0;
+  private maxWaitingCost = Number.POSITIVE_INFINITY;
   /** Mean time that a call runs, ms; 0 until one has finished. */
   serviceMs = 0;
   /** Runs in the mean, up to 1 ÷ SERVICE_WEIGHT. */
@@ -81,6 +88,7 @@ export class InboundQueue<E extends QueueEntry> {
 
   constructor(private settings: QueueSettings) {
     this.queue = new FairQueue(settings.fair === true);
+    this.configure(settings);
   }
 
   get waiting(): number {
@@ -97,10 +105,14 @@ export class InboundQueue<E extends QueueEntry> {
     return this.queue.lengthOf(queueClass);
   }
 
-  /** At least half of the limit on waiting calls or bytes is in use. */
+  /** At least half of the limit on waiting calls, bytes or tokens is in use. */
   get isHalfFull(): boolean {
     const { maxWaiting, maxWaitingBytes } = this.settings;
-    return this.waiting * 2 >= maxWaiting || this.waitingBytes * 2 >= maxWaitingBytes;
+    return (
+      this.waiting * 2 >= maxWaiting ||
+      this.waitingBytes * 2 >= maxWaitingBytes ||
+      this.waitingCost * 2 >= this.maxWaitingCost
+    );
   }
 
   get concurrency(): number {
@@ -114,8 +126,10 @@ export class InboundQueue<E extends QueueEntry> {
 
   /** New limits from now on; waiting entries stay. Call `next` afterwards: more may be admitted. */
   configure(settings: QueueSettings): void {
+    const { fair = false, maxWaitingCost } = settings;
     this.settings = settings;
-    this.queue.isFair = settings.fair === true;
+    this.maxWaitingCost = maxWaitingCost ?? Number.POSITIVE_INFINITY;
+    this.queue.configure(fair, maxWaitingCost !== undefined);
   }
 
   /** Predicted wait of an arrival, ms; 0 when it would not wait or nothing is known yet. */
@@ -165,20 +179,24 @@ export class InboundQueue<E extends QueueEntry> {
     entry.queueState = QueueState.waiting;
     this.queue.append(entry);
     this.waitingBytes += bytes;
+    this.waitingCost += entry.queueCost;
     return Admission.waiting;
   }
 
   /**
-   * The answer to an arrival whose bytes are not known yet: after a refusal they need not be read. Changes nothing.
+   * The answer to an arrival whose bytes and cost are not known yet: after a refusal they need not be read. Changes nothing.
    */
   predict(entry: E, deadlineMs: number, nowMs: number): Admission {
     if (deadlineMs <= nowMs) return Admission.tooLate;
     if (this.running < this.settings.concurrency && this.waiting === 0) return Admission.admitted;
     if (this.isTooLate(entry, deadlineMs - nowMs)) return Admission.tooLate;
     const isFull = this.waiting >= this.roomFor(entry.queueClass);
-    if (!isFull && this.waitingBytes < this.settings.maxWaitingBytes) return Admission.waiting;
-    if (this.queue.evictionCandidate(entry.queueClass, entry.queueCaller) !== null) return Admission.waiting;
-    return isFull ? Admission.tooMany : Admission.tooLarge;
+    const isTooLarge = this.waitingBytes >= this.settings.maxWaitingBytes;
+    if (!isFull && !isTooLarge && this.waitingCost < this.maxWaitingCost) return Admission.waiting;
+    if (this.queue.evictionCandidate(entry.queueClass, entry.queueCaller, 0, isFull) !== null)
+      return Admission.waiting;
+    if (isFull) return Admission.tooMany;
+    return isTooLarge ? Admission.tooLarge : Admission.tooCostly;
   }
 
   /** A running entry has finished; its time counts. Call `next` afterwards until it returns null. */
@@ -258,6 +276,7 @@ export class InboundQueue<E extends QueueEntry> {
     }
     this.queue.take();
     this.waitingBytes -= entry.queueBytes;
+    this.waitingCost -= entry.queueCost;
     this.resumedLast = false;
     this.start(entry, nowMs);
     this.admittedTotal += 1;
@@ -302,11 +321,17 @@ export class InboundQueue<E extends QueueEntry> {
   private makeRoom(entry: E, onEvicted: ((entry: E) => void) | undefined): Admission {
     const isFull = this.waiting >= this.roomFor(entry.queueClass);
     const overBytes = this.waitingBytes + entry.queueBytes - this.settings.maxWaitingBytes;
-    if (!isFull && overBytes <= 0) return Admission.waiting;
-    const refusal = isFull ? Admission.tooMany : Admission.tooLarge;
+    const overCost = this.waitingCost + entry.queueCost - this.maxWaitingCost;
+    if (!isFull && overBytes <= 0 && overCost <= 0) return Admission.waiting;
+    const { queueClass, queueCaller, queueCost } = entry;
     const candidate =
-      onEvicted === undefined ? null : this.queue.evictionCandidate(entry.queueClass, entry.queueCaller);
-    if (candidate === null || candidate.queueBytes < overBytes) return refusal;
+      onEvicted === undefined
+        ? null
+        : this.queue.evictionCandidate(queueClass, queueCaller, queueCost, isFull);
+    if (candidate === null || candidate.queueBytes < overBytes || candidate.queueCost < overCost) {
+      if (isFull) return Admission.tooMany;
+      return overBytes > 0 ? Admission.tooLarge : Admission.tooCostly;
+    }
     this.takeOut(candidate);
     this.evictedTotal += 1;
     onEvicted!(candidate);
@@ -316,6 +341,7 @@ export class InboundQueue<E extends QueueEntry> {
   private takeOut(entry: E): void {
     this.queue.remove(entry);
     this.waitingBytes -= entry.queueBytes;
+    this.waitingCost -= entry.queueCost;
     entry.queueState = QueueState.idle;
   }
 

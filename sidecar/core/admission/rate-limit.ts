@@ -1,4 +1,6 @@
 import { matchesMethod } from '../routing/method.js';
+import { TokenBudget, TokenLedger, TokenReservation } from './token-budget.js';
+import { type TokenCost, totalOf } from './token-cost.js';
 
 /** A rate limit for each caller that it names. */
 export interface RateRule {
@@ -10,10 +12,12 @@ export interface RateRule {
   readonly models?: readonly string[] | undefined;
   /** Only calls for this version; beside one model. Absent: all versions. */
   readonly version?: string | undefined;
-  /** Calls per second in the long run, > 0. */
-  readonly perSecond: number;
+  /** Calls per second in the long run, > 0. Absent: any number. */
+  readonly perSecond?: number | undefined;
   /** Calls at once after a pause, ≥ 1. */
-  readonly burst: number;
+  readonly burst?: number | undefined;
+  /** Tokens of a language-model engine in each minute, ≥ 1, and at once after a pause. Absent: any number. */
+  readonly tokensPerMinute?: number | undefined;
 }
 
 /** A call as far as rate limits look at it. */
@@ -37,6 +41,16 @@ export interface RateRefusal {
   readonly model: string | undefined;
 }
 
+/** A limit on tokens that a call is over. */
+export interface TokenRefusal {
+  /** Until the budget has room for the call, ms; > 0. Infinity: it never has, as the call may use more than all of it. */
+  readonly waitMs: number;
+  /** What is to be set aside for the call, what a minute has, and what is left of that now. */
+  readonly needed: number;
+  readonly perMinute: number;
+  readonly left: number;
+}
+
 /** Calls refused by the limits of one model; no name: by limits that are about all, or for want of a name that can be read. */
 export interface RateCount {
   readonly model: string;
@@ -47,6 +61,8 @@ export interface RateCount {
 
 /** Buckets of a rule; the least recently used one is dropped, which fills it. */
 const MAX_BUCKETS = 4_096;
+/** Budgets with calls that run are passed over then, as far as the first so many. */
+const PASSED_OVER = 16;
 
 interface Bucket {
   tokens: number;
@@ -68,9 +84,18 @@ export class RateLimits {
   readonly hasModels: boolean;
   /** A rule is about a version of a model, so that no version in them may be missed. */
   readonly hasVersions: boolean;
+  /** A rule counts tokens. */
+  readonly hasTokens: boolean;
 
-  /** @param before the limits until now: rules about the same calls keep their buckets, and models their counts. */
-  constructor(rules: readonly RateRule[], before?: RateLimits) {
+  /**
+   * @param before the limits until now: rules about the same calls keep their buckets, and models their counts.
+   * @param ledger where tokens that are set aside are counted; it outlives the limits.
+   */
+  constructor(
+    rules: readonly RateRule[],
+    before?: RateLimits,
+    private readonly ledger = new TokenLedger(),
+  ) {
     const counts = new Map<string, RateCount>();
     const countOf = (model: string, version: string): RateCount => {
       const known = counts.get(`${version}/${model}`);
@@ -85,11 +110,17 @@ export class RateLimits {
     this.counts = [...counts.values()];
     this.hasModels = this.rules.some(({ isOfModels }) => isOfModels);
     this.hasVersions = rules.some(({ version }) => version !== undefined);
+    this.hasTokens = rules.some(({ tokensPerMinute }) => tokensPerMinute !== undefined);
     if (before === undefined) return;
     this.refused = before.refused;
     for (const rule of this.rules) {
       const same = before.rules.find(({ key }) => key === rule.key);
-      if (same !== undefined) rule.buckets = same.buckets;
+      if (same === undefined) continue;
+      rule.buckets = same.buckets;
+      rule.budgets = same.budgets;
+      const { tokensPerMinute } = rule;
+      if (tokensPerMinute === undefined) continue;
+      for (const budget of rule.budgets.values()) budget.perMinute = tokensPerMinute;
     }
   }
 
@@ -106,6 +137,24 @@ export class RateLimits {
   takeMoved(call: RatedCall, nowMs: number): RateRefusal | null {
     const rule = this.ruleOf(call);
     return rule?.isOfModels === true ? this.takeFrom(rule, call, nowMs) : null;
+  }
+
+  /**
+   * Sets aside what a call that `take` has let in may use; of one whose request cannot be read all that there is. Null: nothing limits it.
+   * Where it is refused, what `take` took is given back.
+   */
+  reserve(call: RatedCall, cost: TokenCost, nowMs: number): TokenReservation | TokenRefusal | null {
+    const rule = this.ruleOf(call);
+    const perMinute = rule?.tokensPerMinute;
+    if (rule === null || perMinute === undefined) return null;
+    const budget = rule.budgetOf(call.caller, perMinute, nowMs);
+    const needed = cost.isRead ? totalOf(cost) : perMinute;
+    const waitMs = needed > perMinute ? Number.POSITIVE_INFINITY : budget.waitMs(needed);
+    if (waitMs <= 0) return new TokenReservation(budget, this.ledger, needed);
+    rule.giveBack(call.caller);
+    this.refused += 1;
+    this.counts[0]!.refused += 1;
+    return { waitMs, needed, perMinute, left: budget.level };
   }
 
   private ruleOf(call: RatedCall): Rule | null {
@@ -126,6 +175,7 @@ export class RateLimits {
 class Rule {
   readonly key: string;
   buckets = new Map<string, Bucket>();
+  budgets = new Map<string, TokenBudget>();
   private readonly anyCaller: boolean;
   private readonly callers: ReadonlySet<string>;
   /** It is about some models only. */
@@ -156,9 +206,14 @@ class Rule {
     return this.counts.has(model) && (this.rule.version === undefined || this.rule.version === version);
   }
 
+  get tokensPerMinute(): number | undefined {
+    return this.rule.tokensPerMinute;
+  }
+
   take(caller: string, nowMs: number): number {
-    const { perSecond, burst } = this.rule;
-    const bucket = this.bucketOf(caller, nowMs);
+    const { perSecond, burst = 1 } = this.rule;
+    if (perSecond === undefined) return 0;
+    const bucket = this.bucketOf(caller, burst, nowMs);
     bucket.tokens = Math.min(burst, bucket.tokens + ((nowMs - bucket.atMs) * perSecond) / 1_000);
     bucket.atMs = nowMs;
     if (bucket.tokens >= 1) {
@@ -168,10 +223,32 @@ class Rule {
     return ((1 - bucket.tokens) * 1_000) / perSecond;
   }
 
-  private bucketOf(caller: string, nowMs: number): Bucket {
+  /** A call that was taken is refused for another reason. */
+  giveBack(caller: string): void {
+    const bucket = this.buckets.get(caller);
+    if (bucket !== undefined) bucket.tokens = Math.min(this.rule.burst ?? 1, bucket.tokens + 1);
+  }
+
+  /** The tokens of a caller, filled up to now. */
+  budgetOf(caller: string, perMinute: number, nowMs: number): TokenBudget {
+    const { budgets } = this;
+    let budget = budgets.get(caller);
+    if (budget === undefined) {
+      budget = new TokenBudget(perMinute, nowMs);
+      if (budgets.size >= MAX_BUCKETS) budgets.delete(idleIn(budgets));
+    } else {
+      budget.refill(nowMs);
+      if (budgets.size <= MAX_BUCKETS / 2) return budget;
+      budgets.delete(caller);
+    }
+    budgets.set(caller, budget);
+    return budget;
+  }
+
+  private bucketOf(caller: string, burst: number, nowMs: number): Bucket {
     let bucket = this.buckets.get(caller);
     if (bucket === undefined) {
-      bucket = { tokens: this.rule.burst, atMs: nowMs };
+      bucket = { tokens: burst, atMs: nowMs };
       if (this.buckets.size >= MAX_BUCKETS) this.buckets.delete(this.buckets.keys().next().value!);
     } else if (this.buckets.size > MAX_BUCKETS / 2) {
       // The order of use matters only when buckets may be dropped soon.
@@ -180,4 +257,16 @@ class Rule {
     this.buckets.set(caller, bucket);
     return bucket;
   }
+}
+
+/** The caller that was seen the longest ago, of those without calls if they are not too many. */
+function idleIn(budgets: ReadonlyMap<string, TokenBudget>): string {
+  let oldest = '';
+  let passed = 0;
+  for (const [caller, { reserved }] of budgets) {
+    if (reserved === 0) return caller;
+    if (passed === 0) oldest = caller;
+    if (++passed >= PASSED_OVER) break;
+  }
+  return oldest;
 }

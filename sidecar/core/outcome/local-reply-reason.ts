@@ -56,6 +56,11 @@ export const LocalReplyReasons = {
     RESOURCE_EXHAUSTED,
     '{source} calls {what} of {service} more often than it may',
   ),
+  tokenRateLimited: unprocessed(
+    'rate-limited',
+    RESOURCE_EXHAUSTED,
+    '{source} asks {service} for more tokens than it may: {detail}',
+  ),
   memoryPressure: unprocessed('memory-pressure', RESOURCE_EXHAUSTED, '{service} is short of memory'),
   memoryBudget: reason(
     'memory-budget',

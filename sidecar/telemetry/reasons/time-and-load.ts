@@ -166,16 +166,18 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
   /** inbound/admission.ts, before the queue is asked. */
   'rate-limited': {
     meaning:
-      'The caller makes more calls per second than `rate_limits` allows, in all or for the model that the message names.',
+      'The caller makes more calls per second than `rate_limits` allows, in all or for the model that the message names. Or it asks a language-model engine for more tokens per minute than `tokens_per_minute` allows, as the message says.',
     causes: [
       'The caller repeats calls in a loop.',
       'The traffic has outgrown the limit.',
       'Requests whose model cannot be read count for the first limit of any model: the message says why.',
+      'Requests ask for far more tokens (`max_tokens`, `n`) than they get: all of them are reserved until the answer ends.',
     ],
     look: ['`outrider_rate_limited_total`.', 'The access log of the callee: `caller`.'],
     remedy: [
-      'Slow the caller down; `grpc-retry-pushback-ms` says for how long.',
-      'Raise `per_second` or `burst`.',
+      'Slow the caller down; `grpc-retry-pushback-ms` says for how long. −1: this request asks for more tokens than a minute has.',
+      'Raise `per_second`, `burst` or `tokens_per_minute`.',
+      'Let requests say a `max_tokens` that is near to what they get.',
     ],
     options: ['inbound.rate_limits'],
   },

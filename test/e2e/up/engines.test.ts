@@ -22,7 +22,8 @@ services:
     command: ${JSON.stringify([...ENGINE, '--listen', '{address}', '--seed', '{replica}', '--step', '4', '--slots', '64'])}
     engine: vllm
     replicas: 3
-    queue: { concurrency: 64 }
+    queue: { concurrency: 64, cost: tokens }
+    rate_limits: [{ tokens_per_minute: 1000000 }]
     model: { not_serving_timeout: 1s, restart: { base: 100ms, max: 200ms } }
 caller:
   name: app
@@ -116,6 +117,18 @@ describe('engines in a mesh', function () {
       assert.equal(stream.finishReason, 'abort');
       assert.ok(stream.ids.length < 20_000);
     }
+  });
+
+  it('with budgets of tokens: a request for more than a minute has is refused at once, by one engine alone', async () => {
+    const { body: before } = await admin(suite.caller.admin, '/metrics');
+    const error = await open(1_000_000).ended;
+    assert.equal(error?.code, 8);
+    assert.match(error!.details, /may use 1000003 \(3 of its prompt and 1000000 more\)/);
+    assert.deepEqual(error!.metadata.get('outrider-reason'), ['rate-limited']);
+    assert.deepEqual(error!.metadata.get('grpc-retry-pushback-ms'), ['-1']);
+    const { body } = await admin(suite.caller.admin, '/metrics');
+    const retries = (page: string): number => sumOfSamples(page, 'outrider_retries_total');
+    assert.equal(retries(body), retries(before));
   });
 
   it('whose core freezes: every client gets every token once', () =>

@@ -22,6 +22,7 @@ import {
   aSafeRoute,
   type Backend,
   type CallOptions,
+  type InboundOptions,
   type InboundStack,
   type OutboundStack,
   Stack,
@@ -42,11 +43,10 @@ export class Replica {
   constructor(
     private readonly stack: Stack,
     readonly name: string,
-    routes: readonly RouteConfig[],
-    queue: Partial<QueueConfig>,
+    over: InboundOptions,
   ) {
     const local = addressOf(`model-of-${name}`);
-    this.side = stack.inbound(anInbound({ local, routes, queue }));
+    this.side = stack.inbound(anInbound({ local, ...over }));
     this.model = this.side.model;
     this.model.answer = (stream) => {
       const answer = stream.header(':path') === HEALTH_CHECK ? healthAnswer(true) : Buffer.from(name);
@@ -97,6 +97,9 @@ export interface MeshOptions {
   readonly loadReports?: LoadReportsConfig;
   readonly seed?: number;
   readonly ejection?: UpstreamOptions['ejection'];
+  /** More of the sidecars of the models, and of the upstream. */
+  readonly inbound?: InboundOptions;
+  readonly upstream?: UpstreamOptions;
 }
 
 /** A call and when it began and ended. */
@@ -118,10 +121,15 @@ export class Mesh {
     const routes = options.routes ?? [aSafeRoute({ attemptTimeoutMs: 300 })];
     const names = Array.from({ length: options.replicas ?? 3 }, (_, i) => `r${i + 1}`);
     this.replicas = names.map(
-      (name) => new Replica(this.stack, name, routes, { concurrency: 8, ...options.queue }),
+      (name) =>
+        new Replica(this.stack, name, {
+          ...{ routes, queue: { concurrency: 8, ...options.queue } },
+          ...options.inbound,
+        }),
     );
     // The names are the replicas' already: the upstream's own ids must not declare them again.
-    const config = anUpstream([], { routes, balance: { kind: options.balance ?? 'least-loaded' } });
+    const balance = { kind: options.balance ?? 'least-loaded' } as const;
+    const config = anUpstream([], { routes, balance, ...options.upstream });
     this.out = this.stack.outbound({
       ...config,
       pool: { ...config.pool, ...options.pool },

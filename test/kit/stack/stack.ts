@@ -498,10 +498,11 @@ export class Stack {
       }
     }
     for (const { inbound } of this.inbounds) {
+      assert.equal(inbound.state.limits.ledger.reserved, 0, 'tokens are still set aside');
       for (const { queues, instances } of inbound.state.backends) {
         for (const { queue } of queues.all) {
-          const { running, waiting, waitingBytes } = queue;
-          assert.deepEqual([running, waiting, waitingBytes], [0, 0, 0], 'in the queue');
+          const { running, waiting, waitingBytes, waitingCost } = queue;
+          assert.deepEqual([running, waiting, waitingBytes, waitingCost], [0, 0, 0, 0], 'in the queue');
         }
         for (const { activity } of instances)
           assert.equal(activity.inFlight, 0, 'runs of the model in flight');

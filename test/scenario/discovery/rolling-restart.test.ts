@@ -17,7 +17,7 @@ describe('Scenario: a rolling restart', () => {
       replica.drain();
       mesh.load(1000);
       // Its successor listens at the same address.
-      new Replica(mesh.stack, replica.name, [aRoute()], { concurrency: 8 });
+      new Replica(mesh.stack, replica.name, { routes: [aRoute()], queue: { concurrency: 8 } });
       mesh.load(6000, 20);
     }
     mesh.advance(1000);

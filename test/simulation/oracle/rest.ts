@@ -29,11 +29,13 @@ export function judgeRest(world: World): void {
           is(session.inFlight, `${each.name} ${endpoint.label}: streams`);
       }
     }
+    is(inbound?.inbound.state.limits.ledger.reserved ?? 0, 'tokens set aside');
     for (const { queues, instances } of inbound?.inbound.state.backends ?? []) {
       for (const { queue } of queues.all) {
         is(queue.running, 'running by the queue');
         is(queue.waiting, 'waiting in the queue');
         is(queue.waitingBytes, 'bytes in the queue');
+        is(queue.waitingCost, 'tokens in the queue');
       }
       for (const { activity } of instances) is(activity.inFlight, 'runs of the model');
     }

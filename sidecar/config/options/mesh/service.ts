@@ -6,7 +6,7 @@ import { saysWhereToListen } from '../../command-placeholders.js';
 import type { CodeOf } from '../../names.js';
 import { present } from '../../present.js';
 import { ownTags, registeredMeta } from '../consul/consul.js';
-import { serviceEngine } from '../engine.js';
+import { defaultMaxTokens, requireCountedEngine, serviceEngine } from '../engine.js';
 import { type FoundBlock, mapping, text, texts } from '../found.js';
 import { loadReport } from '../load-reports.js';
 import {
@@ -66,6 +66,7 @@ export const service = inCode(
       why: 'A service is either ours or foreign.',
     }),
     engine: serviceEngine,
+    default_max_tokens: defaultMaxTokens,
     isolation: option(choice(['process', 'shared']).optional(), {
       meaning:
         '`process`: each model of `models` has a process of its own, so a model that is slow, broken or dead does not hold up the others. `shared`: all are served by one process, which takes less memory.',
@@ -134,6 +135,7 @@ export const service = inCode(
       inside('rate_limits', refuseIdleLimits),
       serviceUpstreamsRules,
       requireOneServer,
+      requireCountedEngine,
     ),
   ),
   (

@@ -87,6 +87,8 @@ intentions: [{ from: "*", to: "*", action: allow }]
       client: ['vllm', undefined],
     };
     assert.deepEqual(Object.fromEntries(engines), expected);
+    const own = specs.map(({ config }) => config.inbound?.engine);
+    assert.deepEqual(own, ['vllm', undefined, undefined, undefined]);
     for (const spec of specs) assertReadsBack(spec);
   });
 

@@ -38,13 +38,14 @@ describe('Reasons', () => {
   });
 
   it('have one name for several sentences only where they refuse a call alike, one of them by what it is about', () => {
-    const { rateLimited, modelRateLimited, notAllowed, modelNotAllowed, controlNotAllowed } =
-      LocalReplyReasons;
+    const { rateLimited, modelRateLimited, tokenRateLimited } = LocalReplyReasons;
+    const { notAllowed, modelNotAllowed, controlNotAllowed } = LocalReplyReasons;
     const all = Object.values(LocalReplyReasons);
     const twice = all.filter(({ name }, i) => all.findIndex((each) => each.name === name) !== i);
-    assert.deepEqual(twice, [modelRateLimited, modelNotAllowed, controlNotAllowed]);
+    assert.deepEqual(twice, [modelRateLimited, tokenRateLimited, modelNotAllowed, controlNotAllowed]);
     const pairs = [
       [rateLimited, modelRateLimited],
+      [rateLimited, tokenRateLimited],
       [notAllowed, modelNotAllowed],
       [notAllowed, controlNotAllowed],
     ] as const;

@@ -398,7 +398,37 @@ describe('contradictions before the model', () => {
   refused('two classes of one model', classed('{model: a, class: high}, {model: a, class: low}')).because(
     /models\[1\]: found a again, as in models\[0\]; expected each once/,
   );
-  refused('a limit without a rate', 'rate_limits: [{callers: [web]}]').because(/per_second: missing/);
+  refused('a limit without a rate', 'rate_limits: [{callers: [web]}]').because(
+    /rate_limits\[0\]: found no limit; expected per_second, tokens_per_minute or both/,
+  );
+  refused('a burst of tokens', 'engine: vllm, rate_limits: [{tokens_per_minute: 100, burst: 3}]')
+    .because(/burst: found without per_second; expected with it/)
+    .also('tokens of no engine', 'rate_limits: [{tokens_per_minute: 100}]')
+    .because(/rate_limits\[0\]\.tokens_per_minute: found without engine; expected with "engine: vllm"/)
+    .also('tokens of another engine', 'engine: sglang, queue: {cost: tokens}')
+    .because(/queue\.cost: found beside an engine whose tokens are not counted; expected with "engine: vllm"/)
+    .also('a default of no engine', 'default_max_tokens: 100')
+    .because(/default_max_tokens: found without engine/)
+    .also('tokens of a model', 'engine: vllm, rate_limits: [{models: [a], tokens_per_minute: 100}]')
+    .because(/tokens_per_minute: found beside models; expected without/)
+    .also('tokens in a queue of calls', 'engine: vllm, queue: {max_waiting_tokens: 100}')
+    .because(/max_waiting_tokens: found without "cost: tokens"/)
+    .also('another unit', 'engine: vllm, queue: {cost: bytes}')
+    .because(/cost: found "bytes"; expected .*calls.*tokens/);
+
+  it('limits tokens, calls or both', () => {
+    const limits =
+      'rate_limits: [{callers: [web], per_second: 2, tokens_per_minute: 9}, {tokens_per_minute: 8}]';
+    const queue = 'queue: {cost: tokens, max_waiting_tokens: 7}';
+    const found = sidecarConfig(inbound(`engine: vllm, default_max_tokens: 6, ${queue}, ${limits}`)).inbound!;
+    assert.deepEqual(found.rateLimits, [
+      { callers: ['web'], methods: ['*'], perSecond: 2, burst: 2, tokensPerMinute: 9 },
+      { callers: ['*'], methods: ['*'], tokensPerMinute: 8 },
+    ]);
+    const { engine, defaultMaxTokens } = found;
+    const { cost, maxWaitingTokens } = found.queue;
+    assert.deepEqual([engine, defaultMaxTokens, cost, maxWaitingTokens], ['vllm', 6, 'tokens', 7]);
+  });
 
   it('lets a wider limit follow a narrower one', () => {
     const limits = 'rate_limits: [{callers: [web], per_second: 9}, {per_second: 1}]';
