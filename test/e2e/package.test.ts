@@ -10,6 +10,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type Lock, lockClosure } from '../../tools/image/lock-closure.js';
+import { importClosure } from '../../tools/pack/import-closure.js';
 import { packageRoot } from '../kit/process/package-root.js';
 import {
   installPacked,
@@ -69,6 +70,12 @@ describe('the package', function () {
     ])
       assert.ok(paths.includes(needed), needed);
     assert.ok(paths.length < 450 && bytes < 3_000_000, `${paths.length} files, ${bytes} bytes packed`);
+  });
+
+  it('has every module that one of its modules imports', () => {
+    const modules = packed.paths.filter((name) => /^dist\/(services|sidecar|proto)\/.*\.js$/.test(name));
+    const { files } = importClosure(modules.map((name) => path.join(installed, name)));
+    assert.ok(files.length > modules.length / 2, `${files.length} of ${modules.length}`);
   });
 
   it('takes less than 25 MB of disk with all that it depends on', function () {

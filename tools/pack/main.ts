@@ -41,11 +41,13 @@ async function stageProgram(): Promise<string> {
   const listed = filesOfTree();
   const servers = listed.filter((path) => /^dist\/services\/.*\.js$/.test(path));
   const { files, packages } = importClosure([THREAD, ...servers]);
-  const kept = new Set([MAIN, ...files]);
-  for (const path of listed) if (!path.startsWith('dist/sidecar/') || kept.has(path)) copy(path, folder);
+  const needed = new Set([MAIN, ...files]);
+  // A module that the servers import may lie outside the folders that are listed.
+  const packed = new Set([...listed, ...needed]);
+  for (const path of packed) if (!path.startsWith('dist/sidecar/') || needed.has(path)) copy(path, folder);
   await squeezeFolder(join(folder, 'dist/bundle'));
-  const needed = new Set([...BESIDE_THE_BUNDLE, ...packages.filter((name) => name !== 'onnxruntime-node')]);
-  write(folder, 'package.json', programPackage(tree, [...needed].sort(), values.repository));
+  const beside = new Set([...BESIDE_THE_BUNDLE, ...packages.filter((name) => name !== 'onnxruntime-node')]);
+  write(folder, 'package.json', programPackage(tree, [...beside].sort(), values.repository));
   return folder;
 }
 
