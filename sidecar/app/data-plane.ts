@@ -45,6 +45,7 @@ export function createDataPlane(
     stats,
     containment: containmentOf({ stats, clock, logger, wheel, flushes }),
     memory: new MemoryBudget(limits.memoryBudgetBytes),
+    connected: new Set(),
     network,
     recorder: null,
     tracer: null,

@@ -23,8 +23,12 @@ export interface MeshIdentity {
   whyNoDial(): string;
   /** Of the inbound listener. `alsoPlaintext`: connections without an identity are accepted too. */
   security(options: { readonly alsoPlaintext: boolean }): ListenerSecurity;
-  /** Whether the peer of a connection would be accepted with the roots of now. Plaintext connections always are. */
-  stillTrusts(session: Session): boolean;
+  /**
+   * Whether the peer of a connection would be accepted with the roots of now. Plaintext connections always are.
+   *
+   * @param peer of a connection that this sidecar has made: who it has to be.
+   */
+  stillTrusts(session: Session, peer?: Peer): boolean;
   /** Why the identity cannot be used or renewed, in one line; undefined when all is well. */
   readonly problem: string | undefined;
   /** The identity of now, with its key; undefined until the first one has come. */

@@ -1,4 +1,5 @@
 import type { Dial } from '../cluster/cluster.js';
+import type { Peer } from '../cluster/endpoint.js';
 import { makeCluster } from '../cluster/membership.js';
 import type { Address, OutboundConfig, UpstreamConfig } from '../config/model.js';
 import { PoisonTable } from '../core/retry/poison-table.js';
@@ -18,6 +19,7 @@ import type { ActiveFaults } from '../relay/fault-injection.js';
 import { UnroutedStream } from '../relay/unrouted-stream.js';
 import { SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
 import type { Listener } from '../transport/listener.js';
+import type { Session } from '../transport/session.js';
 import { type AppContext, openListener } from './context.js';
 import { wake } from './wake.js';
 
@@ -28,6 +30,8 @@ export interface OutboundDeps {
   readonly dial: Dial;
   /** Why `dial` returned undefined, for people. */
   whyNoDial(): string;
+  /** Whether `peer` would be accepted with the roots of now. */
+  stillTrusts(session: Session, peer: Peer): boolean;
   /** Of upstreams with `consul`; undefined: there are none. */
   readonly discovery: Discovery | undefined;
 }
@@ -101,8 +105,12 @@ export class OutboundSide {
     return [...this.listenerOf.values(), ...(this.shared === undefined ? [] : [this.shared])];
   }
 
-  /** After a rotation: connections are replaced, so that they present the new certificate. */
-  refreshConnections(): void {
+  /**
+   * After a rotation: connections are replaced, so that they present the new certificate. Where roots have changed, those to a peer that
+   * is not trusted any more are closed first; their replacements would never come.
+   */
+  refreshConnections({ rootsChanged }: { readonly rootsChanged: boolean }): void {
+    if (rootsChanged) for (const pool of [...this.context.dataPlane.connected]) pool.review();
     for (const outbound of this.byName.values()) outbound.state.refreshConnections();
   }
 
@@ -192,10 +200,11 @@ export class OutboundSide {
     const { dataPlane, settings, limits } = this.context;
     const { dial } = this.deps;
     const whyNot = (): string => this.deps.whyNoDial();
+    const stillTrusts = (session: Session, peer: Peer): boolean => this.deps.stillTrusts(session, peer);
     this.health.configure(config);
     const outbound = new Outbound(config, {
       makeCluster: (each, name) => {
-        const cluster = makeCluster(each, { context: dataPlane, settings, dial, whyNot }, name);
+        const cluster = makeCluster(each, { context: dataPlane, settings, dial, whyNot, stillTrusts }, name);
         this.health.addCluster(cluster);
         return cluster;
       },

@@ -114,6 +114,7 @@ class Sidecar implements RunningSidecar, SidecarParts {
         service: this.current.service,
         dial: (address, peer, mode) =>
           mode === 'mesh' ? this.identity?.dial(address, peer) : this.context.dataPlane.network.dial(address),
+        stillTrusts: (session, peer) => this.identity?.stillTrusts(session, peer) ?? true,
         whyNoDial: () => this.identity?.whyNoDial() ?? 'this sidecar has no identity',
         get discovery() {
           return consul();
@@ -156,7 +157,7 @@ class Sidecar implements RunningSidecar, SidecarParts {
     this.identity ??= TlsIdentity.fromFiles(this.current, this.context);
     this.identity ??= TlsIdentity.fromSpire(this.current, this.context);
     this.audit.signBy(() => this.identity?.current);
-    this.identity?.onRotated(() => this.outbound.refreshConnections());
+    this.identity?.onRotated((change) => this.outbound.refreshConnections(change));
     this.identity?.onExpiry(() => this.outbound.expireConnections());
   }
 

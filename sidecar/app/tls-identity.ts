@@ -169,10 +169,12 @@ export class TlsIdentity implements MeshIdentity {
    * Whether the peer of a connection would be accepted with the roots of now. Plaintext connections
    * always are.
    */
-  stillTrusts(session: Session): boolean {
+  stillTrusts({ socket }: Session, peer?: Peer): boolean {
     const { trust } = this.rotation;
-    if (trust === undefined || !(session.socket instanceof tls.TLSSocket)) return true;
-    return verifyPeerSocket(session.socket, trust, this.context.deps.clock.wallNow()).kind === 'accepted';
+    if (trust === undefined || !(socket instanceof tls.TLSSocket)) return true;
+    // Our own handshake is not over: its peer is verified then, with the roots of then.
+    if (peer !== undefined && !socket.authorized) return true;
+    return verifyPeerSocket(socket, trust, this.context.deps.clock.wallNow(), peer).kind === 'accepted';
   }
 
   /** Why the identity cannot be used or renewed, in one line; undefined when all is well. */

@@ -7,6 +7,7 @@ import { MAIN_CLUSTER } from '../discovery/snapshot.js';
 import type { LocalSettings } from '../http2/settings.js';
 import { LogThrottle } from '../runtime/log/logger.js';
 import type { DataPlaneContext } from '../transport/context.js';
+import type { Session } from '../transport/session.js';
 import { balancerFor } from './balancer-for.js';
 import { ConnectionWarmer } from './connection-warmer.js';
 import type { Endpoint, Peer } from './endpoint.js';
@@ -27,6 +28,8 @@ export interface ClusterDeps {
   readonly dial: Dial;
   /** Why `dial` gave nothing, for logs and replies. */
   readonly whyNot?: () => string;
+  /** Whether `peer` would be accepted with the roots of now; absent: peers prove nothing. */
+  readonly stillTrusts?: (session: Session, peer: Peer) => boolean;
 }
 
 /**

@@ -8,12 +8,17 @@ import { onRecovered } from './endpoint-health.js';
 
 /** There is a new identity: every connection is replaced, make before break. */
 export function refreshConnections(cluster: Cluster): void {
-  for (const endpoint of cluster.endpoints) if (isStarted(endpoint)) endpoint.pool.refresh();
+  for (const endpoint of cluster.endpoints) if (hasConnections(endpoint)) endpoint.pool.refresh();
 }
 
 /** The identity that the connections were made with is no longer valid: they get no new calls. */
 export function expireConnections(cluster: Cluster): void {
-  for (const endpoint of cluster.endpoints) if (isStarted(endpoint)) endpoint.pool.expire();
+  for (const endpoint of cluster.endpoints) if (hasConnections(endpoint)) endpoint.pool.expire();
+}
+
+/** Kept ones, or those that a call has made. */
+function hasConnections(endpoint: Endpoint): boolean {
+  return isStarted(endpoint) || endpoint.pool.isConnected;
 }
 
 /** Whether the breaker allows one more connection; counts those it prevents. */

@@ -110,6 +110,7 @@ function makeEndpoint(cluster: Cluster, config: EndpointConfig): Endpoint {
     mayOpen: () => mayOpen(cluster),
     rationsPings: cluster.config.tls !== 'mesh',
     onChange: () => onConnectionChange(cluster, endpoint),
+    stillTrusts: (session) => cluster.deps.stillTrusts?.(session, endpoint.peer) ?? true,
     ...(cluster.deps.whyNot === undefined ? {} : { whyNot: cluster.deps.whyNot }),
   };
   endpoint.pool = new Pool(endpoint.limits, cluster.context);

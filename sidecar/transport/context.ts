@@ -11,6 +11,11 @@ import type { FlushScheduler } from './flush-scheduler.js';
 import type { MemoryBudget } from './memory-budget.js';
 import type { Network } from './network.js';
 
+/** Connections to one endpoint, as they are looked at again when the roots have changed. */
+export interface Reviewed {
+  review(): void;
+}
+
 /** What every part of the data plane shares: one clock, one timing wheel, one flush scheduler, one memory budget, one registry of counters. */
 export interface DataPlaneContext {
   readonly clock: Clock;
@@ -22,6 +27,8 @@ export interface DataPlaneContext {
   /** Where decisions that are asked about later are written. */
   readonly audit: AuditTrail;
   readonly memory: MemoryBudget;
+  /** Who has connections to endpoints; those of endpoints that have left stay until their last call has ended. */
+  readonly connected: Set<Reviewed>;
   /** Where plain sockets and listening servers come from. */
   readonly network: Network;
   /** Ends what was worked for when something throws. */

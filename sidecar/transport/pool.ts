@@ -38,6 +38,8 @@ export interface PoolOptions {
   readonly mayOpen?: () => boolean;
   /** The peer may be a gRPC server, which ends connections for PINGs; absent: it bears them. */
   readonly rationsPings?: boolean;
+  /** Whether the peer would be accepted now; absent: it proves nothing. */
+  readonly stillTrusts?: (session: Session) => boolean;
   /** The state changed: connected or not, loading or not. */
   readonly onChange: () => void;
 }
@@ -197,6 +199,17 @@ export class Pool implements SessionHandler {
     this.options.onChange();
   }
 
+  /**
+   * The roots have changed: closes the connections whose peer is not trusted any more, with the calls on them. Those that only wait for
+   * their last calls are no exception.
+   */
+  review(): void {
+    const { stillTrusts } = this.options;
+    if (stillTrusts === undefined) return;
+    for (const session of [...this.sessions])
+      if (!stillTrusts(session)) session.destroy('the certificate of the endpoint is not trusted any more');
+  }
+
   /** No more connects; calls in flight go on; connections close when they are done. */
   retire(): void {
     this.end('the endpoint left');
@@ -268,6 +281,7 @@ export class Pool implements SessionHandler {
     const at = this.sessions.indexOf(session);
     if (at < 0) return;
     this.sessions.splice(at, 1);
+    if (this.sessions.length === 0) this.context.connected.delete(this);
     const monitor = this.monitors.get(session)!;
     monitor.onDown();
     this.monitors.delete(session);
@@ -375,6 +389,7 @@ export class Pool implements SessionHandler {
     }
     const session = new Session(socket, 'client', this.options.settings, this, this.context);
     this.sessions.push(session);
+    this.context.connected.add(this);
     const monitor = new SessionMonitor(session, this.options.config, () => this.onAge(session));
     if (this.rationsPings) monitor.ration = new PingRation();
     this.monitors.set(session, monitor);

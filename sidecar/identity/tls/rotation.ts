@@ -100,7 +100,17 @@ export class TlsRotation {
    */
   clientOptions(peer: PeerName | string): ConnectionOptions | undefined {
     if (this.credentials === undefined || this.isExpired) return undefined;
-    return clientConnectOptions(this.credentials, peer, this.wallNow);
+    const { identity, context } = this.credentials;
+    const trust = (): PeerTrust => this.credentials!.trust;
+    const own: ClientCredentials = {
+      identity,
+      context,
+      // A root may go while the handshake is under way.
+      get trust() {
+        return trust();
+      },
+    };
+    return clientConnectOptions(own, peer, this.wallNow);
   }
 
   /** Why a handshake failed, by either side's certificate; undefined when it was about neither. */

@@ -57,6 +57,7 @@ const relay: DataPlaneContext = {
   random: systemRandom,
   audit: NO_AUDIT,
   memory: new MemoryBudget(256 * 1024 * 1024),
+  connected: new Set(),
   network: SYSTEM_NETWORK,
   recorder: null,
   tracer: null,

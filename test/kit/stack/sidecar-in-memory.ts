@@ -1,6 +1,7 @@
 /** A sidecar as `startSidecar` builds it, on real sockets and a manual clock, with scripted peers on both sides. */
 import assert from 'node:assert/strict';
 import net from 'node:net';
+import type { Deps } from '../../../sidecar/app/context.js';
 import type { RunningSidecar } from '../../../sidecar/app/running-sidecar.js';
 import { startSidecar } from '../../../sidecar/app/sidecar.js';
 import { parseSidecarFile } from '../../../sidecar/config/file/parse.js';
@@ -63,10 +64,10 @@ export class SidecarInMemory {
   private readonly servers: net.Server[] = [];
   private readonly sockets = new Set<net.Socket>();
 
-  async sidecar(config: SidecarConfig): Promise<RunningSidecar> {
+  async sidecar(config: SidecarConfig, over: Partial<Deps> = {}): Promise<RunningSidecar> {
     const { clock } = this;
-    const deps = { clock, timers: clock, random: seeded(1), logger: silentLogger, version: '0', env: {} };
-    const sidecar = await startSidecar(config, deps);
+    const own = { clock, timers: clock, random: seeded(1), logger: silentLogger, version: '0', env: {} };
+    const sidecar = await startSidecar(config, { ...own, ...over });
     this.sidecars.push(sidecar);
     return sidecar;
   }

@@ -287,6 +287,7 @@ export class Stack {
       random: seeded(options.seed ?? 1),
       audit: { record: (kind, fields) => void this.audited.push({ kind, fields }) },
       memory: new MemoryBudget(options.memoryBytes ?? 256 * 1024 * 1024),
+      connected: new Set(),
       network: {
         dial: (address) => this.net.dial(labelOf(address)),
         server: (how, onSocket) => this.server(how, onSocket),

@@ -4,13 +4,16 @@
  * between two sidecars; the clock, the application and the model are the test's.
  */
 import assert from 'node:assert/strict';
-import type { TLSSocket } from 'node:tls';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import tls, { type TLSSocket } from 'node:tls';
 import type { AppContext } from '../../../sidecar/app/context.js';
 import { TlsIdentity } from '../../../sidecar/app/tls-identity.js';
 import { makeCluster } from '../../../sidecar/cluster/membership.js';
 import type { Address } from '../../../sidecar/config/model.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
 import type { Identity } from '../../../sidecar/identity/identity.js';
+import { serverTlsOptions } from '../../../sidecar/identity/tls/tls-options.js';
 import { Outbound } from '../../../sidecar/outbound.js';
 import type { LogFields, Logger } from '../../../sidecar/runtime/log/logger.js';
 import { Listener } from '../../../sidecar/transport/listener.js';
@@ -18,13 +21,13 @@ import type { Session } from '../../../sidecar/transport/session.js';
 import { identityOf, TestAuthority } from '../../kit/identity/certificates.js';
 import { ManualSource } from '../../kit/identity/manual-source.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
-import { until } from '../../kit/stack/sidecar-in-memory.js';
+import { SidecarInMemory, until, upstreamAt, withUpstreams } from '../../kit/stack/sidecar-in-memory.js';
 import {
   type Application,
   anInbound,
   anUpstream,
   aStreamRoute,
-  type Backend,
+  Backend,
   Stack,
 } from '../../kit/stack/stack.js';
 
@@ -229,5 +232,122 @@ describe('Scenario: certificates rotate', () => {
     mesh.stack.advance(5_000);
     await mesh.until('the new leaf lets it in', () => mesh.pool.isConnected);
     await serves();
+  });
+});
+
+/** A caller's sidecar as it is started, and a model's side whose leaf the test chooses. */
+describe('Scenario: the roots of a caller change', () => {
+  let old: TestAuthority;
+  let next: TestAuthority;
+  let bench: SidecarInMemory;
+  let model: Backend;
+  let app: Application;
+  let caller: ManualSource;
+  let reload: (hasModel: boolean) => Promise<unknown>;
+  let connections: () => number;
+  before(async () => {
+    old = await TestAuthority.root();
+    next = await TestAuthority.root({ commonName: 'Next root' });
+  });
+  beforeEach(() => {
+    bench = new SidecarInMemory();
+  });
+  afterEach(() => bench.close());
+
+  const leaf = async (service: string, by: TestAuthority, ...roots: TestAuthority[]): Promise<Identity> =>
+    identityOf({ ...(await by.leaf({ service })), rootsPem: roots.map(({ pem }) => pem).join('') }, service);
+
+  /** Takes every caller: what is tested is whether the caller takes it. */
+  const serve = async (own: Identity): Promise<Address> => {
+    model = new Backend('digits');
+    const server = tls.createServer({ ...serverTlsOptions(own), requestCert: false });
+    const sockets = new Set<TLSSocket>();
+    server.on('secureConnection', (socket) => {
+      sockets.add(socket.on('error', () => {}));
+      model.onSocket(socket as never);
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    afterTest(() => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    });
+    return { kind: 'tcp', host: '127.0.0.1', port: (server.address() as AddressInfo).port };
+  };
+
+  const start = async (own: Identity, theirs: Identity): Promise<void> => {
+    const address = await serve(theirs);
+    const routes = [aStreamRoute({ idleTimeoutMs: 0 })];
+    const upstream = upstreamAt(address, 'digits', { tls: 'mesh', routes });
+    caller = new ManualSource(own);
+    const today = { now: () => bench.clock.now(), wallNow: () => Date.now() };
+    const sidecar = await bench.sidecar(withUpstreams(upstream), {
+      openIdentity: (context) =>
+        new TlsIdentity(caller, { ...context, deps: { ...context.deps, clock: today } }),
+    });
+    reload = (hasModel) =>
+      sidecar.reload(withUpstreams({ ...upstream, endpoints: hasModel ? upstream.endpoints : [] }));
+    connections = () => sidecar.view.endpoints()[0]!.connections;
+    app = await bench.app(sidecar.addresses.upstreams['digits']!);
+    await until('it is connected', () => model.open.length > 0 && sidecar.view.notReady().length === 0);
+  };
+
+  /** A stream that the model has begun to answer. */
+  const begun = async () => {
+    const call = app.call({ body: null });
+    await until('it has begun', () => model.requests.length === 1);
+    return { call, stream: model.last.begin().data(Buffer.from('before, ')) };
+  };
+
+  const goesOn = async ({ call, stream }: Awaited<ReturnType<typeof begun>>): Promise<void> => {
+    await until('what came before is there', () => call.body.length > 0);
+    stream.data(Buffer.from('and after')).trailers(0);
+    await until('it ends', () => call.isOver);
+    assert.deepEqual([call.status, call.body.toString()], [0, 'before, and after']);
+  };
+
+  it('no call goes to an endpoint whose root is taken away, and its connection is closed', async () => {
+    await start(await leaf('app', next, old, next), await leaf('digits', old, old, next));
+    const { call } = await begun();
+    const [first] = model.peers;
+    caller.set(await leaf('app', next, next));
+    await until('its connection is closed', () => first!.isClosed);
+    await until('its call has ended', () => call.isOver);
+    for (let i = 0; i < 3; i++) {
+      bench.clock.advance(6_000);
+      const late = app.call({ timeout: '1S' });
+      await until('it is answered', () => {
+        bench.clock.advance(10);
+        return late.isOver;
+      });
+      assert.notEqual(late.status, 0);
+    }
+    assert.equal(model.requests.length, 1, 'no other call has reached it');
+  });
+
+  it('an endpoint that has left keeps its last calls only while its root is trusted', async () => {
+    await start(await leaf('app', next, old, next), await leaf('digits', old, old, next));
+    const { call } = await begun();
+    await reload(false);
+    caller.set(await leaf('app', next, old, next));
+    await new Promise(setImmediate);
+    assert.equal(call.isOver, false);
+    caller.set(await leaf('app', next, next));
+    await until('its connection is closed', () => model.open.length === 0);
+    await until('its call has ended', () => call.isOver);
+  });
+
+  it('a root that is added, or that no endpoint uses, ends no call', async () => {
+    await start(await leaf('app', old, old), await leaf('digits', old, old));
+    const open = await begun();
+    const changes = [await leaf('app', old, old, next), await leaf('app', old, old)];
+    for (const [i, roots] of changes.entries()) {
+      caller.set(roots);
+      await until('a connection is made', () => model.peers.length === i + 2 && connections() === 2);
+      await until('in place of the one before', () =>
+        model.peers.slice(1, -1).every((each) => each.isClosed),
+      );
+    }
+    await goesOn(open);
   });
 });

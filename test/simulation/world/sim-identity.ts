@@ -38,7 +38,7 @@ export class SimIdentity implements MeshIdentity {
   private readonly expired: (() => void)[] = [];
   private wasValid = true;
   /** Of the certificate. */
-  private root: number;
+  root: number;
   private believed: readonly number[];
 
   constructor(
@@ -128,17 +128,18 @@ export class SimIdentity implements MeshIdentity {
   security(): ListenerSecurity {
     return {
       admit: (socket) => {
-        const { identity, notAfterMs, root } = socket as unknown as SimSocket;
+        const { identity, notAfterMs, peerRoot } = socket as unknown as SimSocket;
         if (identity === null) return { refused: 'no-certificate' };
         if (this.process.wallNow() >= notAfterMs) return { refused: 'expired' };
-        if (!this.believed.includes(root)) return { refused: 'untrusted' };
+        if (!this.believed.includes(peerRoot)) return { refused: 'untrusted' };
         return { identity: new Caller(identity), subject: `spiffe://sim/svc/${identity}`, notAfterMs };
       },
     };
   }
 
   stillTrusts({ socket }: Session): boolean {
-    return this.believed.includes((socket as unknown as SimSocket).root);
+    const { peerRoot, connecting } = socket as unknown as SimSocket;
+    return connecting || peerRoot === 0 || this.believed.includes(peerRoot);
   }
 
   get problem(): string | undefined {

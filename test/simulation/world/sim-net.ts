@@ -76,8 +76,9 @@ export class SimSocket extends EventEmitter {
   /** What this side has proved about itself; null: nothing. */
   identity: string | null = null;
   notAfterMs = Number.POSITIVE_INFINITY;
-  /** Number of the root that its certificate is of. */
+  /** Number of the root that its certificate is of, and of the other's. */
   root = 0;
+  peerRoot = 0;
   readonly remoteAddress = '10.0.0.1';
   /** @internal */
   other: SimSocket | null = null;
@@ -458,7 +459,10 @@ export class SimNet {
   /** Addresses whose connects are never answered; a fault. */
   readonly silent = new Set<string>();
   /** What processes prove of themselves. */
-  readonly identities = new Map<SocketOwner, { isValidFor(other: SocketOwner): boolean }>();
+  readonly identities = new Map<
+    SocketOwner,
+    { readonly root: number; isValidFor(other: SocketOwner): boolean }
+  >();
   /** Addresses whose clients are Node's own, which take a stream. */
   readonly streams = new Set<string>();
   /** Names of processes that cannot reach each other, as `A B`; a fault. */
@@ -541,7 +545,9 @@ export class SimNet {
     socket.other = there;
     there.identity = socket.identity;
     there.notAfterMs = socket.notAfterMs;
-    there.root = socket.root;
+    there.peerRoot = socket.root;
+    socket.peerRoot = this.identities.get(server.process)?.root ?? 0;
+    there.root = socket.peerRoot;
     socket.connecting = false;
     this.touch(socket);
     // A frozen process has a backlog: the connection is there, and waits.

@@ -123,6 +123,18 @@ describe('rotation', () => {
     ]);
   });
 
+  it('that removes a root while a handshake is under way refuses its leaf', async () => {
+    const other = await (await TestAuthority.root({ commonName: 'New root' })).identity('web');
+    const { source, rotation } = rotating(first);
+    const server = await echoServer(harness, first);
+    const socket = harness.connect(server, rotation.clientOptions('web')!);
+    const failed = once(socket, 'error') as Promise<[Error]>;
+    source.set(other);
+    const [error] = await failed;
+    assert.ok(error instanceof PeerRejectedError);
+    assert.equal(error.reason, 'untrusted');
+  });
+
   it('to something OpenSSL refuses keeps what was there, and says why', async () => {
     const { source, rotation } = rotating(first);
     const server = await echoServer(harness, first);

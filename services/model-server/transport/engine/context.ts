@@ -31,6 +31,7 @@ export function engineContext({ log, memoryBytes }: TransportOptions): DataPlane
     // Decisions about calls are the sidecar's.
     audit: { record: () => {} },
     memory: new MemoryBudget(memoryBytes),
+    connected: new Set(),
     network: SYSTEM_NETWORK,
     recorder: null,
     tracer: null,
