@@ -162,14 +162,18 @@ function fail(record: RolloutRecord, { instance }: ReplicaPlace, why: string): R
   return goBack(record, hadCalls ? 'rolled-back' : 'rejected', `${instance}: ${why}`);
 }
 
-/** The end of a rollback: no replica that answers serves the new version. */
+/**
+ * The end of a rollback: no replica that answers serves the new version, or has it beside another one. What a replica serves instead is
+ * not looked at: it may have another version than the others, or none.
+ */
 function whenBack(
   record: RolloutRecord,
   facts: ReadonlyMap<string, ReplicaFacts>,
 ): RolloutRecord | undefined {
-  const { id, from, end = 'rolled-back' } = record;
+  const { id, version, from, end = 'rolled-back' } = record;
+  // Where only the files of a version have changed, its number says nothing of them.
   const isBack = [...facts.values()].every(
-    (each) => each.id === id && each.serving === from && each.candidate === 'none',
+    (each) => each.id === id && each.candidate === 'none' && (each.serving !== version || version === from),
   );
   return isBack ? { ...record, state: end } : undefined;
 }

@@ -9,6 +9,7 @@ import {
   type RolloutSettings,
 } from '../../../../sidecar/core/models/rollout.js';
 import { nextStep } from '../../../../sidecar/core/models/rollout-step.js';
+import { seeded } from '../../../kit/time/seeded-random.js';
 
 const SETTINGS = { windowMs: 10_000, agreement: 0.98, samples: 50, canary: 0, maxLatency: 2, loadMs: 60_000 };
 const NO_CALLS = { calls: 0, errors: 0, medianMs: 0 };
@@ -350,5 +351,65 @@ describe('a rollout, step by step', () => {
     assert.equal(nextStep(aborted.record, facts, 0), undefined);
     fleet.record = aborted.record;
     assert.equal(fleet.run().state, 'aborted');
+  });
+
+  describe('on its way back', () => {
+    const rollingBack = (over: Partial<RolloutRecord> = {}): RolloutRecord => {
+      const aborted = commandRollout({ ...new Fleet().record, ...over }, 'abort', 0);
+      assert.ok('record' in aborted);
+      return aborted.record;
+    };
+
+    it('waits for no replica that serves another version than these two, or none', () => {
+      const record = rollingBack();
+      const facts = new Map(new Fleet().facts());
+      for (const serving of ['3', '']) {
+        facts.set('mine-2', { ...facts.get('mine-2')!, id: record.id, serving });
+        assert.equal(nextStep(record, facts, 0)?.state, 'aborted', serving);
+      }
+      facts.set('mine-2', { ...facts.get('mine-2')!, candidate: 'proven' });
+      assert.equal(nextStep(record, facts, 0), undefined, 'it has the new version still');
+    });
+
+    /** What a replica does with a record that goes back, one look after the other; the version before takes a while to load. */
+    const backAgain = (
+      own: ReplicaFacts,
+      { version, from }: RolloutRecord,
+      whims: () => number,
+    ): ReplicaFacts => {
+      if (own.serving !== version || version === from) return { ...own, candidate: 'none' };
+      const isLoaded = own.candidate === 'loading' && whims() < 0.5;
+      return isLoaded ? { ...own, candidate: 'none', serving: from } : { ...own, candidate: 'loading' };
+    };
+
+    it('always ends while replicas answer, whatever they serve and whichever of them go, and no earlier than the last is back', () => {
+      for (let seed = 1; seed <= 300; seed++) {
+        const whims = seeded(seed);
+        const oneOf = <T>(...of: readonly T[]): T => of[Math.floor(whims() * of.length)]!;
+        const [version, from] = oneOf(['2', '1'], ['1', '2'], ['2', '2']) as [string, string];
+        let record = rollingBack({ version, from });
+        const facts = new Map(new Fleet().facts());
+        for (const instance of [...facts.keys(), 'late'])
+          facts.set(instance, {
+            ...facts.get('mine-1')!,
+            ...{ instance, id: oneOf(record.id, record.id, 'another'), serving: oneOf('1', '2', '3', '') },
+            candidate: oneOf('none', 'missing', 'loading', 'proven', 'failed'),
+          });
+        let looks = 0;
+        for (; !isOver(record); looks++) {
+          assert.ok(looks < 100, `seed ${seed}: ${JSON.stringify([...facts.values()])}`);
+          for (const [instance, own] of facts) {
+            if (facts.size > 1 && whims() < 0.02) facts.delete(instance);
+            else if (whims() < 0.5) facts.set(instance, { ...backAgain(own, record, whims), id: record.id });
+          }
+          record = nextStep(record, facts, looks) ?? record;
+        }
+        assert.equal(record.state, 'aborted');
+        for (const { serving, candidate } of facts.values()) {
+          assert.equal(candidate, 'none', `seed ${seed}`);
+          assert.ok(serving !== version || version === from, `seed ${seed}`);
+        }
+      }
+    });
   });
 });
