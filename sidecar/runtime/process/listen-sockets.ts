@@ -1,5 +1,6 @@
 import { closeSync, linkSync, renameSync, rmSync } from 'node:fs';
 import { isIP, type Server } from 'node:net';
+import { attempt } from '../attempt.js';
 import {
   type Handed,
   handedIn,
@@ -235,12 +236,20 @@ function isMeant(at: SocketAddress, wanted: SocketAddress): boolean {
 }
 
 /**
- * libuv removes the path of a Unix socket that it bound when it closes it; a hard link keeps it.
+ * libuv removes the path of a Unix socket that it bound when it closes it; a hard link keeps it. Where the file system has none, the path
+ * is moved away for that moment. A path that is gone cannot be kept: the server is closed all the same.
  */
 function closeKeeping(path: string, close: () => void): void {
   const other = `${path}.${process.pid}`;
-  rmSync(other, { force: true });
-  linkSync(path, other);
+  attempt(() => rmSync(other, { force: true }), undefined);
+  const isKept = works(() => linkSync(path, other)) || works(() => renameSync(path, other));
   close();
-  renameSync(other, path);
+  if (isKept) attempt(() => renameSync(other, path), undefined);
+}
+
+function works(act: () => void): boolean {
+  return attempt(() => {
+    act();
+    return true;
+  }, false);
 }

@@ -1,4 +1,5 @@
 import { linkSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { attempt } from '../attempt.js';
 
 /** A lock left behind, the right to remove it left behind as well, and so on: more than this is no accident. */
 const MAX_LEFT_BEHIND = 4;
@@ -23,15 +24,17 @@ export class LockFile {
 
   /** Throws `LockHeldError` with the id of the process that has the lock, or Error with what keeps the file from being made. */
   acquire(): void {
-    const own = markOf(process.pid) ?? `${process.pid}`;
+    const own = ownMark();
     if (this.made(own)) return;
     this.removeLeftBehind(own);
     if (!this.made(own)) throw new LockHeldError(`${this.holder()} is writing it`);
   }
 
-  /** Lets another process have it. Throws where it is gone. */
+  /** Lets another process have it. A lock that is gone, or that another process has made since, is not ours. Never throws. */
   release(): void {
-    unlinkSync(this.path);
+    attempt(() => {
+      if (this.read() === ownMark()) unlinkSync(this.path);
+    }, undefined);
   }
 
   /**
@@ -93,6 +96,10 @@ export class LockFile {
       throw error;
     }
   }
+}
+
+function ownMark(): string {
+  return markOf(process.pid) ?? `${process.pid}`;
 }
 
 /** False: the file exists. */

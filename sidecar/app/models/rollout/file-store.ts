@@ -81,7 +81,7 @@ export class FileStore implements RolloutStore {
   }
 
   async resign(): Promise<void> {
-    if (this.isLeading) rmSync(this.leading.path, { force: true });
+    if (this.isLeading) this.leading.release();
     this.isLeading = false;
   }
 
@@ -95,9 +95,8 @@ export class FileStore implements RolloutStore {
   }
 
   async give(lock: string): Promise<void> {
-    const file = this.taken.get(lock);
+    this.taken.get(lock)?.release();
     this.taken.delete(lock);
-    if (file !== undefined) rmSync(file.path, { force: true });
   }
 
   async announce(facts: unknown): Promise<void> {
@@ -120,7 +119,7 @@ export class FileStore implements RolloutStore {
   async close(): Promise<void> {
     await this.resign();
     for (const lock of this.taken.keys()) await this.give(lock);
-    if (this.hasName) rmSync(this.name.path, { force: true });
+    if (this.hasName) this.name.release();
     this.hasName = false;
     // What another process of this name says is its own.
     if (this.hasAnnounced)

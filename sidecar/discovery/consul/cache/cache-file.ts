@@ -1,5 +1,6 @@
 import { renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { attempt } from '../../../runtime/attempt.js';
 import type { Logger } from '../../../runtime/log/logger.js';
 import { messageOf } from '../../../runtime/log/message-of.js';
 import type { Timer, Timers } from '../../../runtime/time/timers.js';
@@ -152,7 +153,7 @@ export class CacheFile {
     return value;
   }
 
-  /** One after the other, so that a slow one cannot end with something older than the next. */
+  /** One after the other, so that a slow one cannot end with something older than the next. Never rejects: nobody waits for it. */
   private async write(section: Section): Promise<void> {
     section.timer = undefined;
     const { pending, generation } = section;
@@ -164,11 +165,13 @@ export class CacheFile {
       await this.writeInPieces(section, pending.value, temporary, generation);
       if (section.pending === pending) delete section.pending;
     } catch (error) {
-      rmSync(temporary, { force: true });
+      // Where the directory is none, or may not be entered, `force` fails too.
+      attempt(() => rmSync(temporary, { force: true }), undefined);
       this.warnOnce(section, error);
       if (section.generation === generation && !this.isClosed) this.writeLater(section, RETRY_MS);
+    } finally {
+      section.isWriting = false;
     }
-    section.isWriting = false;
   }
 
   private writeLater(section: Section, delayMs: number): void {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, linkSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import net, { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { inheriting } from '../../../../sidecar/runtime/process/inherited-sockets.js';
@@ -149,5 +149,17 @@ describe('listening sockets by name', () => {
       assert.equal(existsSync(path), keeps);
       assert.deepEqual(sockets.all(), []);
     }
+  });
+
+  it('are closed also where the path that is to stay has been removed', async () => {
+    const path = join(scratch.path, 's');
+    const sockets = new ListenSockets();
+    const server = named('mine');
+    await sockets.listen('admin', server, { kind: 'unix', path });
+    sockets.keepPaths();
+    rmSync(path);
+    sockets.close(server);
+    assert.equal(server.listening, false);
+    assert.equal(existsSync(path), false);
   });
 });

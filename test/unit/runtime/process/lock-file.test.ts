@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LockFile } from '../../../../sidecar/runtime/process/lock-file.js';
 import { scratchForEach } from '../../../kit/mocha/scratch.js';
@@ -15,6 +15,15 @@ describe('a lock file', () => {
     assert.match(readFileSync(lock().path, 'utf8'), new RegExp(`^${process.pid} `));
     lock().release();
     assert.ok(!existsSync(lock().path));
+  });
+
+  it('that is gone, or that another process has made since, is let go of in silence', () => {
+    lock().acquire();
+    rmSync(lock().path);
+    lock().release();
+    writeFileSync(lock().path, `${process.ppid} 1`);
+    lock().release();
+    assert.ok(existsSync(lock().path), 'it is not ours');
   });
 
   it('of a process that lives keeps others out', () => {

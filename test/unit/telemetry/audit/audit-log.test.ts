@@ -80,6 +80,15 @@ describe('the audit log of a sidecar', () => {
     assert.deepEqual(readdirSync(scratch.path), ['audit.jsonl']);
   });
 
+  it('ends well where its lock is gone', async () => {
+    const log = open();
+    log.record('drain-began', {});
+    await until('it is written', () => log.written === 2);
+    rmSync(`${path}.lock`);
+    await log.close();
+    assert.deepEqual(readdirSync(scratch.path), ['audit.jsonl']);
+  });
+
   it('goes on with the chain of the process before, whose last line may be torn', async () => {
     const first = open();
     first.record('drain-began', {});

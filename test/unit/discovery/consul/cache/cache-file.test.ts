@@ -204,6 +204,21 @@ describe('the cache file', () => {
     await isWritten();
   });
 
+  it('the cache does without its directory while something else has its place, and writes again after it', async () => {
+    const cache = openCache();
+    rmSync(dir, { recursive: true });
+    writeFileSync(dir, 'no directory');
+    cache.save(SECTION, 'value');
+    await clock.settle(2_000);
+    await until('the warning', () => warnings.length === 1);
+    assert.deepEqual(warnings, ['the cache cannot be written, what it held stays: ENOTDIR']);
+    rmSync(dir);
+    mkdirSync(dir, { mode: 0o700 });
+    await clock.settle(60_000);
+    await isWritten();
+    assertLoads('value');
+  });
+
   it('the cache clears away what a killed process left half-written', () => {
     write(1);
     writeFileSync(`${theFile()}.0123456789ab`, 'half');
