@@ -174,7 +174,7 @@ export const HELP = {
   // what is read from Consul, and the registration there
   outrider_consul_up: '1 while at least one blocking query of the Consul agent succeeds; 0 while none does.',
   outrider_consul_query_failing:
-    '1 while the last read of a query failed, and what was known before stays in use.',
+    '1 while the last read of a query failed, or the token may not read all of its answer. What was known before stays in use.',
   outrider_consul_age_seconds:
     'Time since the last good answer to a query. At rest it goes up to the wait of a blocking query (5 min).',
   outrider_consul_answers_total: 'Good answers to a query.',

@@ -23,7 +23,7 @@ import { ConnectIntentions } from './connect/intentions.js';
 import { KvStore } from './kv-store.js';
 import { metrics } from './metrics.js';
 import { QueryRegistry } from './query/query-registry.js';
-import type { ConsulDeps } from './query/query-spec.js';
+import type { ConsulDeps, QueryStatus } from './query/query-spec.js';
 import { AdoptedRegistration } from './registration/adopted-registration.js';
 import type { ProxyAdoption } from './registration/adoption.js';
 import type { ServiceInstance } from './registration/instance.js';
@@ -184,11 +184,11 @@ export class Consul implements Discovery {
   /** What the admin server shows of Consul. */
   report(): RegistryReport {
     const registration = this.registration?.status();
-    const unreadable = this.endpoints.problems();
+    const unreadable = this.unreadable();
     return {
       where: this.agent.where,
       ...registration,
-      queries: this.queries.statuses().map(({ name, state, ageMs, problem = unreadable.get(name) }) => ({
+      queries: this.statuses(unreadable).map(({ name, state, ageMs, problem }) => ({
         name,
         state: unreadable.has(name) ? 'failing' : state,
         ...(Number.isFinite(ageMs) ? { ageMs: Math.round(ageMs) } : {}),
@@ -196,6 +196,18 @@ export class Consul implements Discovery {
       })),
       unsupported: this.unsupported(),
     };
+  }
+
+  /** Why answers that look whole are not what Consul has, by the name of their query. */
+  private unreadable(): ReadonlyMap<string, string> {
+    return new Map([...this.endpoints.problems(), ...(this.intentions?.problems() ?? [])]);
+  }
+
+  private statuses(unreadable: ReadonlyMap<string, string>): QueryStatus[] {
+    return this.queries.statuses().map((status) => {
+      const problem = status.problem ?? unreadable.get(status.name);
+      return problem === undefined ? status : { ...status, problem };
+    });
   }
 
   private unsupported(): string[] {
@@ -208,7 +220,7 @@ export class Consul implements Discovery {
   /** The metrics of queries, targets and the registration. */
   metrics(): Metric[] {
     const extra = [...this.endpoints.metrics(), ...(this.registration?.metrics() ?? [])];
-    return metrics(this.queries.statuses(), extra);
+    return metrics(this.statuses(this.unreadable()), extra);
   }
 
   /** Ends every query and every connection, and writes the cache. */

@@ -1,4 +1,3 @@
-import { present } from '../../../config/present.js';
 import { type Action, IntentionTable } from '../../../core/authorization/intentions.js';
 import type { Timer } from '../../../runtime/time/timers.js';
 import { compileRe2 } from '../../re2-pattern.js';
@@ -17,6 +16,8 @@ const ASK_AGAIN_MS = 60_000;
 const ASK_AFTER_FAILURE_MS = 2_000;
 /** Different sentences that one process logs; the answers of Consul could make more without end. */
 const MAX_SAID = 100;
+/** Name of the query. */
+const QUERY = 'intentions';
 const UNTOLD =
   'Consul does not tell the default policy while a wildcard covers every source; calls that no permission matches are denied';
 
@@ -49,6 +50,8 @@ export class ConnectIntentions {
   private askTimer: Timer | undefined;
   private holdTimer: Timer | undefined;
   private readonly warned = new Set<string>();
+  /** Of the present trouble, as the log has named it. */
+  private readonly saidProblems = new Set<string>();
   private readonly watch: Watch;
   private isClosed = false;
 
@@ -62,11 +65,6 @@ export class ConnectIntentions {
     this.watch = this.begin(watches);
   }
 
-  /** The table in force; until something is known it denies every caller and is marked as not loaded. */
-  get table(): IntentionTable {
-    return this.current;
-  }
-
   /** Whether list and default have been known once. */
   loaded(): boolean {
     return this.current.isLoaded;
@@ -77,10 +75,9 @@ export class ConnectIntentions {
     return this.rules?.notes ?? [];
   }
 
-  /** Why the intentions cannot be read or are not in force; absent while all is well. */
-  status(): { readonly problem?: string } {
-    const problem = this.problem ?? this.watch.status().problem;
-    return present('problem', problem);
+  /** Why what is in force may not be what Consul has, by the name of the query, whose own answers look whole; empty: it is. */
+  problems(): ReadonlyMap<string, string> {
+    return new Map(this.problem === undefined ? [] : [[QUERY, this.problem]]);
   }
 
   /** Ends the query and the timers; the table stays as it is. */
@@ -97,7 +94,7 @@ export class ConnectIntentions {
     const path = '/connect/intentions';
     const spec: QuerySpec<Rules> = {
       key: `${path}?filter=${filter}`,
-      name: 'intentions',
+      name: QUERY,
       path,
       query: { filter },
       parse: (body: Buffer) => parseIntentionsAnswer(body, service),
@@ -161,25 +158,39 @@ export class ConnectIntentions {
       kind === 'refused'
         ? `Consul does not let us read the intentions of ${this.deps.service}`
         : `the intentions of ${this.deps.service} could not be read`;
-    this.problem = `${what}: ${problem}`;
-    this.warnOnce(this.problem);
+    this.onProblem(`${what}: ${problem}`);
+  }
+
+  private onProblem(problem: string): void {
+    this.problem = problem;
+    if (this.saidProblems.has(problem) || this.saidProblems.size >= MAX_SAID) return;
+    this.saidProblems.add(problem);
+    this.deps.logger.warn({ problem }, 'intentions from Consul');
+  }
+
+  /** What is in force is what Consul has. The same trouble is news when it comes again. */
+  private onRecovered(): void {
+    this.problem = undefined;
+    if (this.saidProblems.size === 0) return;
+    this.saidProblems.clear();
+    this.deps.logger.info({}, 'intentions from Consul can be read again');
   }
 
   private onDefault(answer: DefaultAnswer): void {
-    this.problem = undefined;
     this.failures = answer.kind === 'known' || answer.kind === 'untold' ? 0 : this.failures + 1;
     switch (answer.kind) {
       case 'known':
         this.defaultAction = answer.action;
+        this.onRecovered();
         return this.publish();
       case 'untold':
         this.defaultAction = undefined;
+        this.onRecovered();
         if (this.rules!.intentions.some(({ permissions }) => permissions !== undefined))
           this.warnOnce(UNTOLD);
         return this.publish();
       default:
-        this.problem = `the default of intentions is not known: ${answer.problem}`;
-        this.warnOnce(this.problem);
+        this.onProblem(`the default of intentions is not known: ${answer.problem}`);
         if (this.defaultAction !== undefined || this.failures >= FAILURES_UNTIL_DENY) this.publish();
     }
   }

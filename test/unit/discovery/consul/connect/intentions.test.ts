@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { ConsulConfig } from '../../../../../sidecar/config/model.js';
 import { defined } from '../../../../../sidecar/config/present.js';
-import type { IntentionTable } from '../../../../../sidecar/core/authorization/intentions.js';
+import { IntentionTable } from '../../../../../sidecar/core/authorization/intentions.js';
 import { PermissionList } from '../../../../../sidecar/core/authorization/permissions.js';
 import { configuredAction } from '../../../../../sidecar/discovery/consul/connect/default-policy.js';
 import { ConnectIntentions } from '../../../../../sidecar/discovery/consul/connect/intentions.js';
@@ -38,6 +38,8 @@ function rig(config: Partial<ConsulConfig> = {}, service = 'digits', mayMatch = 
     return read;
   };
   const told: IntentionTable[] = [];
+  const table = () => told.at(-1) ?? IntentionTable.notLoaded(0);
+  const problem = () => [...intentions.problems().values()].join();
   const intentions = new ConnectIntentions(watches, agent, { ...deps, service }, (table) => told.push(table));
   agent.onRead = (read) => {
     if (read.path === MATCH && mayMatch) void read.answer(undefined, { [service]: whole });
@@ -53,8 +55,8 @@ function rig(config: Partial<ConsulConfig> = {}, service = 'digits', mayMatch = 
   };
   afterTest(close);
   const isAsking = (path: string) => agent.open.some((read) => read.path === path);
-  const allows = (source: string) => intentions.table.allows(source, service);
-  return { ...base, at, intentions, told, know, isAsking, allows, close };
+  const allows = (source: string) => table().allows(source, service);
+  return { ...base, at, intentions, told, table, problem, know, isAsking, allows, close };
 }
 
 describe('ConnectIntentions', () => {
@@ -67,14 +69,13 @@ describe('ConnectIntentions', () => {
 
   it('intentions from Consul deny every caller until list and default are known', async () => {
     const { at, intentions, allows, told } = rig();
-    assert.deepEqual([intentions.loaded(), intentions.table.isLoaded, allows('web')], [false, false, false]);
+    assert.deepEqual([intentions.loaded(), allows('web')], [false, false]);
     await at(LIST).answer(7, list(['web', 'digits', 'allow']));
     assert.deepEqual([intentions.loaded(), told.length], [false, 0]);
     assert.equal(at(CHECK).query['destination'], 'digits');
     await at(CHECK).answer(undefined, { Allowed: false });
     assert.deepEqual([intentions.loaded(), allows('web'), allows('api')], [true, true, false]);
     assert.equal(told.length, 1);
-    assert.equal(told[0], intentions.table);
   });
 
   it('intentions from Consul have the default of Consul: allow', async () => {
@@ -118,7 +119,7 @@ describe('ConnectIntentions', () => {
   });
 
   it('intentions from Consul stay in force through failures, garbage and an agent that is away', async () => {
-    const { know, at, allows, told, clock, intentions, isAsking } = rig();
+    const { know, at, allows, told, clock, problem, isAsking } = rig();
     await know(7, list(['web', 'digits', 'allow']), false);
     await at(LIST).answer(8, 'no JSON');
     await clock.settle(31_000);
@@ -129,7 +130,7 @@ describe('ConnectIntentions', () => {
     while (!isAsking(CHECK)) await clock.settle(100);
     await at(CHECK).break('unreachable', 'connection refused');
     assert.deepEqual([allows('web'), told.length], [true, 1]);
-    assert.match(intentions.status().problem!, /connection refused|500/);
+    assert.match(problem(), /connection refused|500/);
   });
 
   describe('while a wildcard covers every source', () => {
@@ -152,11 +153,11 @@ describe('ConnectIntentions', () => {
         [false, 'allow'],
         [true, 'deny'],
       ] as const) {
-        const { know, at, intentions, log } = rig();
+        const { know, at, table, log } = rig();
         await know(7, rules, false);
         if (refused) await at(SELF).refuse(403, 'Permission denied');
         else await at(SELF).answer(undefined, { DebugConfig: { ACLsEnabled: false } });
-        const verdict = intentions.table.decisionFor('web', 'digits');
+        const verdict = table().decisionFor('web', 'digits');
         assert.ok(verdict instanceof PermissionList);
         assert.equal(verdict.decide(other), decision);
         assert.equal(verdict.decide({ ...other, path: INFER.HTTP.PathExact }), 'allow');
@@ -166,7 +167,7 @@ describe('ConnectIntentions', () => {
   });
 
   it('intentions from Consul do not change by a list that the token cannot read whole', async () => {
-    const { at, allows, clock, intentions, log } = rig({}, 'digits', false);
+    const { at, allows, clock, problem, log } = rig({}, 'digits', false);
     await at(LIST).answer(7, list(['web', 'digits', 'deny']));
     assert.deepEqual(at(MATCH).query, { by: 'destination', name: 'digits' });
     await at(MATCH).answer(undefined, { digits: list(['web', 'digits', 'deny']) });
@@ -176,12 +177,12 @@ describe('ConnectIntentions', () => {
     await at(MATCH).refuse(403, 'Permission denied');
     await clock.settle(1_500);
     assert.equal(allows('web'), false);
-    assert.match(intentions.status().problem!, /does not let us read the intentions of digits: 403/);
+    assert.match(problem(), /does not let us read the intentions of digits: 403/);
     assert.ok(JSON.stringify(log).includes('does not let us read the intentions of digits'));
     await clock.settle(1_000);
     await at(MATCH).answer(undefined, { digits: null });
     await at(CHECK).answer(undefined, { Allowed: true });
-    assert.deepEqual([allows('web'), intentions.status()], [true, {}]);
+    assert.deepEqual([allows('web'), problem()], [true, '']);
   });
 
   describe('while the token has lost its rights', () => {
@@ -195,15 +196,31 @@ describe('ConnectIntentions', () => {
       return all;
     };
 
+    it('the log says it each time that they are lost, and once', async () => {
+      const { at, clock, problems, problem } = await known();
+      for (let lost = 1; lost <= 2; lost++) {
+        await at(LIST).answer(7 + lost, lost === 1 ? [] : RULES);
+        for (let i = 0; i < 2; i++) {
+          await at(MATCH).refuse(403, 'Permission denied');
+          await clock.settle(2_500);
+        }
+        assert.match(problem(), /does not let us read the intentions of digits: 403/);
+        assert.equal(problems().length, lost);
+        await at(MATCH).answer(undefined, { digits: RULES });
+        await at(CHECK).answer(undefined, { Allowed: true });
+        assert.equal(problem(), '');
+      }
+    });
+
     it('a filtered list is not in force once the rights are back', async () => {
-      const { at, allows, clock, told, intentions } = await known();
+      const { at, allows, clock, told, problem } = await known();
       await at(LIST).answer(8, []);
       await at(MATCH).refuse(403, 'Permission denied');
       await clock.settle(2_500);
       // The query has not answered again: what it said last has holes still.
       await at(MATCH).answer(undefined, { digits: RULES });
       await at(CHECK).answer(undefined, { Allowed: true });
-      assert.deepEqual([allows('web'), told.length, intentions.status()], [false, 1, {}]);
+      assert.deepEqual([allows('web'), told.length, problem()], [false, 1, '']);
     });
 
     it('a filtered list is not in force where the refusal is followed by a failure', async () => {
@@ -226,7 +243,7 @@ describe('ConnectIntentions', () => {
     });
 
     it('nothing is allowed that was never known whole', async () => {
-      const { at, clock, intentions, allows } = rig({}, 'digits', false);
+      const { at, clock, intentions, allows, problem } = rig({}, 'digits', false);
       await at(LIST).answer(7, list(['*', 'digits', 'allow']));
       for (let i = 0; i < 5; i++) {
         await at(MATCH).refuse(500, 'no leader');
@@ -234,13 +251,13 @@ describe('ConnectIntentions', () => {
       }
       assert.deepEqual([intentions.loaded(), allows('web')], [false, false]);
       await at(MATCH).answer(undefined, {});
-      assert.match(intentions.status().problem!, /the answer does not name digits/);
+      assert.match(problem(), /the answer does not name digits/);
       assert.equal(intentions.loaded(), false);
     });
   });
 
   it('intentions from Consul are not loaded while the default is not known, and deny after three failures', async () => {
-    const { at, allows, clock, intentions } = rig();
+    const { at, allows, clock, intentions, problem } = rig();
     await at(LIST).answer(7, list(['web', 'digits', 'allow']));
     for (const answer of [{}, { Allowed: 'yes' }, 'no JSON']) {
       assert.equal(intentions.loaded(), false);
@@ -248,7 +265,7 @@ describe('ConnectIntentions', () => {
       if (!intentions.loaded()) await clock.settle(2_500);
     }
     assert.deepEqual([allows('web'), allows('api')], [true, false]);
-    assert.match(intentions.status().problem!, /^the default of intentions is not known: /);
+    assert.match(problem(), /^the default of intentions is not known: /);
   });
 
   it('intentions from Consul that are not applied are logged once', async () => {
@@ -268,10 +285,10 @@ describe('ConnectIntentions', () => {
     const first = rig({ cache });
     await first.know(7, list(['web', 'digits', 'deny'], ['api', 'digits', '', [INFER]]), true);
     first.close();
-    const { at, allows, intentions } = rig({ cache });
+    const { at, allows, intentions, table } = rig({ cache });
     await at(LIST).break('unreachable', 'connection refused');
     assert.deepEqual([intentions.loaded(), allows('web'), allows('x')], [true, false, true]);
-    assert.equal(typeof intentions.table.decisionFor('api', 'digits'), 'object');
+    assert.equal(typeof table().decisionFor('api', 'digits'), 'object');
   });
 
   it('intentions from Consul leave no timer or query behind when closed', async () => {
