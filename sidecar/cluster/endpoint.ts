@@ -35,6 +35,8 @@ export interface Peer {
 export class Endpoint extends EndpointLoad {
   readonly address: Address;
   readonly peer: Peer;
+  /** As it was said last, by the file or by discovery. */
+  config: EndpointConfig;
   id = '';
   priority = 0;
   /** Where it is; empty: elsewhere. */
@@ -118,6 +120,7 @@ export class Endpoint extends EndpointLoad {
   constructor(config: EndpointConfig, upstream: string) {
     super();
     this.address = config.address;
+    this.config = config;
     this.label = labelOf(config.address);
     this.peer = peerOf(config, upstream);
     this.configure(config);
@@ -132,6 +135,7 @@ export class Endpoint extends EndpointLoad {
 
   /** What may change while its connections stay. */
   configure(config: EndpointConfig): void {
+    this.config = config;
     this.id = config.id;
     this.weight = config.weight;
     this.priority = config.priority ?? 0;

@@ -81,7 +81,7 @@ export class Upstream {
       // Nothing found out so far. Endpoints that the file named until now go on serving meanwhile.
       for (const main of this.byName.values()) {
         if (!wasFound) main.isKnown = main.endpoints.length > 0;
-        updateCluster(main, { ...config, endpoints: main.endpoints.map(configOf) });
+        updateCluster(main, { ...config, endpoints: main.endpoints.map((each) => each.config) });
       }
       this.refresh();
     }
@@ -91,7 +91,8 @@ export class Upstream {
     let cluster = known;
     if (found.endpoints === undefined && cluster !== undefined) {
       // Not known at the moment: what it had is better than nothing.
-      updateCluster(cluster, { ...this.configOf(found), endpoints: cluster.endpoints.map(configOf) });
+      const endpoints = cluster.endpoints.map((each) => each.config);
+      updateCluster(cluster, { ...this.configOf(found), endpoints });
       cluster.isKnown = cluster.endpoints.length > 0;
     } else {
       const config = this.configOf(found);
@@ -224,16 +225,6 @@ export class Upstream {
 /** Whether its endpoints come from Consul, DNS or Kubernetes, and are not known at first. */
 export function isDiscovered({ consul, dns, kubernetes }: UpstreamConfig): boolean {
   return consul !== undefined || dns !== undefined || kubernetes !== undefined;
-}
-
-function configOf(endpoint: Cluster['endpoints'][number]): UpstreamConfig['endpoints'][number] {
-  const { address, weight, id, priority, critical, locality, isForeign, peer } = endpoint;
-  return {
-    ...{ address, weight, id, priority, ...peer },
-    ...(locality === '' ? {} : { locality }),
-    ...(critical === '' ? {} : { critical }),
-    ...(isForeign ? { isForeign } : {}),
-  };
 }
 
 /** The ejection of the file, with what the registry says where the file has the default. */

@@ -1,8 +1,10 @@
 /** One upstream whose replicas have different models: a call goes to those that have the model it names, as long as they can. */
 import assert from 'node:assert/strict';
+import { MAIN_CLUSTER } from '../../../sidecar/discovery/snapshot.js';
 import { Flag } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
-import { countBy } from '../../kit/scenario/counts.js';
+import { countBy, resultOf } from '../../kit/scenario/counts.js';
+import { DiscoveredUpstream } from '../../kit/scenario/discovered-upstream.js';
 import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 import { aRequestFor } from '../../kit/service/infer-requests.js';
 import { metricsIn } from '../../kit/stack/metrics.js';
@@ -49,6 +51,30 @@ describe('Scenario: a model on some replicas', () => {
     assert.deepEqual(answersOf(stack, 'words'), { b: 30, c: 30 });
     assert.deepEqual(missesOf(stack), { unclaimed: 0, unavailable: 0, unnamed: 0 });
     stack.assertIdle();
+  });
+
+  it('stays there alone while the registry does not know its endpoints any more', () => {
+    const mesh = new DiscoveredUpstream({ routes: [aSafeRoute()] });
+    const versions = { words: ['2'] };
+    const endpoints = endpointsOf(SOME).map((each) => (each.id === 'c' ? { ...each, versions } : each));
+    for (const known of [endpoints, undefined]) {
+      mesh.apply({ [MAIN_CLUSTER]: { endpoints: known } });
+      mesh.stack.advance(100);
+      const calls = Array.from({ length: 20 }, () => mesh.call({ body: aRequestFor('words') }));
+      mesh.stack.advance(100);
+      assert.deepEqual(Object.keys(countBy(calls, resultOf)).sort(), ['b', 'c']);
+    }
+    const { config } = mesh.out.cluster.endpoints.find(({ id }) => id === 'c')!;
+    assert.deepEqual([config.versions, mesh.out.cluster.endpoints.length], [versions, 3]);
+    mesh.close();
+  });
+
+  it('stays there alone from the file until the registry has answered', () => {
+    const stack = start();
+    const { state } = stack.out.outbound;
+    const consul = { service: 'digits', tags: [], meta: {}, failover: [] };
+    state.update(anUpstream([], { consul, routes: [aSafeRoute()] }));
+    assert.deepEqual(answersOf(stack, 'words'), { b: 30, c: 30 });
   });
 
   for (const kind of ['least-loaded', 'ring-hash'] as const)
