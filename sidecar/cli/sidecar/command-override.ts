@@ -4,8 +4,8 @@ import { CommandFailure } from '../failure.js';
 import { commandOf, SELF } from '../self.js';
 
 /**
- * The configuration of a successor: its models listen at sockets of their own (`PATH.GENERATION`),
- * because those of the predecessor still listen at `PATH`.
+ * The configuration of a successor: its models listen at sockets of their own (`PATH.gGENERATION`),
+ * because those of the predecessor still listen at `PATH`, or at `PATH.1`, `PATH.2` and so on.
  *
  * @param generation number of takeovers before this process, plus 1; 1 changes nothing.
  */
@@ -23,7 +23,7 @@ function withSocketOwner(config: SidecarConfig): SidecarConfig {
 function atGeneration(config: SidecarConfig, generation: number): SidecarConfig {
   const { inbound } = config;
   if (generation === 1 || inbound?.local.kind !== 'unix' || !ownsModel(config)) return config;
-  const local = { ...inbound.local, path: `${inbound.local.path}.${generation}` };
+  const local = { ...inbound.local, path: `${inbound.local.path}.g${generation}` };
   return { ...config, inbound: { ...inbound, local } };
 }
 

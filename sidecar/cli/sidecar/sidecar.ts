@@ -6,7 +6,6 @@ import type { Address, SidecarConfig } from '../../config/model.js';
 import type { ProxyAdoption } from '../../discovery/consul/registration/adoption.js';
 import { createLogger, type Logger } from '../../runtime/log/logger.js';
 import { descriptorLimit, firstReserved } from '../../runtime/process/descriptors.js';
-import { removeSocket } from '../../runtime/process/left-socket.js';
 import { ListenSockets } from '../../runtime/process/listen-sockets.js';
 import { processMemory } from '../../runtime/process/memory.js';
 import { tuneSidecar } from '../../runtime/process/v8-tuning.js';
@@ -22,6 +21,7 @@ import { notifyServiceManager } from '../service-manager.js';
 import { type EndRequests, endRequests, takeUncaught } from '../signals.js';
 import { readWithAdoption } from './adopt.js';
 import { inPlace, ofGeneration, ownsModel, withCommand } from './command-override.js';
+import { removeModelSockets } from './model-sockets.js';
 import { startModels } from './owned-models.js';
 import { ParentChannel } from './parent-channel.js';
 import { reportToParent } from './parent-reports.js';
@@ -109,7 +109,7 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
     await takeover.beforeDrain();
     parent?.send({ event: 'draining' });
     const code = await end(sidecar, models, ends);
-    if (takeover.isHandedOver) removeModelSockets(sidecar);
+    if (takeover.isHandedOver) await removeModelSockets(sidecar.hosts);
     return isUnsafe ? 1 : code;
   } finally {
     restoreUncaught();
@@ -143,11 +143,6 @@ async function endLeftovers({ instance }: SidecarConfig, logger: Logger): Promis
   const pids = (await endOrphans(instance, SYSTEM)).map(({ pid }) => pid);
   if (pids.length > 0)
     logger.warn({ pids }, 'processes that a model of an earlier run of this sidecar had started were ended');
-}
-
-/** The successor's models listen at other paths (`ofGeneration`). */
-function removeModelSockets({ hosts }: RunningSidecar): void {
-  for (const { address } of hosts) if (address.kind === 'unix') removeSocket(address.path);
 }
 
 function notifyManager(logger: Logger): void {

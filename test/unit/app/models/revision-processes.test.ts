@@ -1,10 +1,14 @@
 /** The sockets of processes of single models. */
 import assert from 'node:assert/strict';
 import { RevisionProcesses } from '../../../../sidecar/app/models/revision-processes.js';
+import { ofGeneration } from '../../../../sidecar/cli/sidecar/command-override.js';
+import { defaultModelProcess } from '../../../../sidecar/config/options/model-process.js';
 import { anAppContext } from '../../../kit/stack/app-context.js';
+import { aConfig } from '../../../kit/stack/sidecar-in-memory.js';
+import { anInbound } from '../../../kit/stack/stack.js';
 
 describe('the processes of a version', () => {
-  const local = { kind: 'unix', path: '/run/model.sock' } as const;
+  const local: { readonly kind: 'unix'; readonly path: string } = { kind: 'unix', path: '/run/model.sock' };
   const base = { directory: '/models', local, instances: 1, isVersioned: false, initial: 1 };
   const make = (over: Partial<typeof base>) => new RevisionProcesses({ ...base, ...over }, anAppContext());
   const revision = { name: 'digits', version: '2', fingerprint: 'a' };
@@ -20,6 +24,21 @@ describe('the processes of a version', () => {
     assert.deepEqual(paths(processes), ['/run/model.sock.1', '/run/model.sock.2']);
     assert.deepEqual(paths(processes), ['/run/model.sock.3', '/run/model.sock.4']);
     assert.deepEqual(paths(make({ isVersioned: true })), ['/run/model.sock.1'], 'others may come');
+  });
+
+  it('have sockets that no process of another generation has', () => {
+    const process = { ...defaultModelProcess(), command: ['serve', '{socket}'] };
+    const config = aConfig({ inbound: anInbound({ local }), model: process });
+    const localOf = (generation: number) => ofGeneration(config, generation).inbound!.local as typeof local;
+    const taken = new Set<string>();
+    let sockets = 0;
+    for (let generation = 1; generation <= 12; generation++)
+      for (const over of [{}, { instances: 13, initial: 2 }]) {
+        const own = paths(make({ local: localOf(generation), ...over }));
+        for (const path of own) taken.add(path);
+        sockets += own.length;
+      }
+    assert.equal(taken.size, sockets);
   });
 
   it('are told their model and version, and their number where there are several', () => {
