@@ -163,7 +163,7 @@ export class InboundSide {
     });
   }
 
-  /** A detector suspects the processes of a version; empty `cause`: it does not any more. With `recycle` fresh ones follow. */
+  /** A detector suspects a process of a version; empty `cause`: it does not any more. With `recycle` fresh ones follow. */
   suspect(suspect: SuspectModel, cause: string): void {
     this.recycler?.suspect(suspect, cause);
   }

@@ -10,26 +10,29 @@ export interface MemoryWatchDeps {
   residentBytes(): number;
   /** What it may grow to, bytes; 0: not known. */
   limitBytes(): number;
-  /** Called once each time a suspicion begins. What is done about it is for the owner of the process, a planned recycle for example. */
-  onSuspicion(suspicion: MemorySuspicion): void;
+  /**
+   * Called once each time a suspicion begins, and with undefined when it ends, with the process at the latest. What is done about it is
+   * for the owner of the process, a planned recycle for example.
+   */
+  onSuspicion(suspicion: MemorySuspicion | undefined): void;
 }
 
 /** Looks at the memory of a ready model process until `stop`, and says when it grows without end. It stops nothing itself. */
 export class MemoryWatch {
   private readonly trend = new MemoryTrend();
   private timer: Timer;
+  /** A suspicion has been told. */
+  private isSuspect = false;
 
   constructor(private readonly deps: MemoryWatchDeps) {
     this.timer = this.later();
   }
 
-  /** What is suspected now. */
-  get suspicion(): MemorySuspicion | undefined {
-    return this.trend.suspicion;
-  }
-
+  /** The process has ended, or serves no more: what is suspected of it is not true of the next one. */
   stop(): void {
     this.timer.cancel();
+    if (this.isSuspect) this.deps.onSuspicion(undefined);
+    this.isSuspect = false;
   }
 
   private later(): Timer {
@@ -41,8 +44,10 @@ export class MemoryWatch {
     this.timer = this.later();
     const residentBytes = deps.residentBytes();
     if (residentBytes < 0) return;
-    const before = trend.suspicion;
     trend.observe(residentBytes, deps.limitBytes());
-    if (before === undefined && trend.suspicion !== undefined) deps.onSuspicion(trend.suspicion);
+    const { suspicion } = trend;
+    if (this.isSuspect === (suspicion !== undefined)) return;
+    this.isSuspect = !this.isSuspect;
+    deps.onSuspicion(suspicion);
   }
 }

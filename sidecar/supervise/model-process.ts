@@ -45,8 +45,8 @@ export interface ModelProcessDeps extends RuntimeDeps {
   activity(): ModelWork;
   onChange(report: ModelReport): void;
   onEnd(end: ProcessEnd): void;
-  /** Its memory grows without end; called once each time that begins. Absent: its memory is not looked at. */
-  onMemorySuspicion?(suspicion: MemorySuspicion): void;
+  /** Its memory grows without end; undefined: it does not any more, or has ended. Absent: its memory is not looked at. */
+  onMemorySuspicion?(suspicion: MemorySuspicion | undefined): void;
   /**
    * Called once, before the first start, with the names of variables that the model does not get.
    */

@@ -23,8 +23,8 @@ export class LoadedRevision implements HeldRevision {
   private restartsBefore = 0;
   /** Why a rollout has decided against it; empty: none has. */
   rejection = '';
-  /** What speaks against it while it serves; empty: nothing. */
-  suspicion = '';
+  /** What speaks against its processes while they serve, by who has found it. */
+  private readonly suspicions = new Map<string, string>();
   private hasServed = false;
 
   constructor(
@@ -87,6 +87,18 @@ export class LoadedRevision implements HeldRevision {
   /** Why it is not served; empty: it is, or will be. */
   get why(): string {
     return whyOf(this.state);
+  }
+
+  /** `by` finds that this speaks against it; empty: nothing does any more. */
+  suspect(by: string, cause: string): void {
+    if (cause === '') this.suspicions.delete(by);
+    else this.suspicions.set(by, cause);
+  }
+
+  /** What was found first of what speaks against it; empty: nothing does. */
+  get suspicion(): string {
+    for (const cause of this.suspicions.values()) return cause;
+    return '';
   }
 
   /** What its state in `LifeLog` follows from. */

@@ -24,11 +24,16 @@ export interface RecyclerDeps {
   moved(revision: LoadedRevision): void;
 }
 
-/** What a detector suspects. */
+/** What a detector suspects: one process of a version. */
 export interface SuspectModel {
   readonly model: string | undefined;
   readonly version: string | undefined;
+  /** Absent: the only one. */
+  readonly instance?: number | undefined;
 }
+
+/** Who finds that a process is too old or too large. */
+const OWN = 'recycler';
 
 /** What is remembered of the processes of a version. */
 interface Watched {
@@ -44,8 +49,6 @@ interface Watched {
 interface Renewal {
   readonly old: LoadedRevision;
   readonly fresh: LoadedRevision;
-  /** What was found here and not by a detector; empty: a detector suspects the old one. */
-  readonly own: string;
 }
 
 /**
@@ -74,12 +77,12 @@ export class Recycler {
     this.timer?.cancel();
   }
 
-  /** A detector suspects what is served of this version; empty `cause`: it does not any more. */
-  suspect({ model, version }: SuspectModel, cause: string): void {
+  /** A detector suspects a process that serves; empty `cause`: it does not any more, or the process has ended. */
+  suspect({ model, version, instance = 0 }: SuspectModel, cause: string): void {
     for (const each of this.deps.repository.loaded.all) {
-      if (each.name !== model || each.version !== version || each.isHeld || each.state.kind !== 'ready')
-        continue;
-      each.suspicion = cause;
+      if (each.name !== model || each.version !== version) continue;
+      if (cause !== '' && (each.isHeld || each.state.kind !== 'ready')) continue;
+      each.suspect(`process ${instance}`, cause);
       this.deps.moved(each);
     }
   }
@@ -132,12 +135,12 @@ export class Recycler {
     this.deps.context.deps.logger.info({ model, version, why }, 'replacing a process that serves');
     // A detector's suspicion stays until the detector withdraws it; what is found here ends with the renewal.
     const own = old.suspicion === '' ? why : '';
-    if (own !== '') old.suspicion = own;
+    old.suspect(OWN, own);
     this.deps.moved(old);
-    this.renewal = { old, fresh: this.deps.repository.loaded.renew(old), own };
+    this.renewal = { old, fresh: this.deps.repository.loaded.renew(old) };
   }
 
-  private follow({ old, fresh, own }: Renewal): void {
+  private follow({ old, fresh }: Renewal): void {
     const { repository, context } = this.deps;
     const { name: model, version } = old;
     if (fresh.state.kind === 'loading') return;
@@ -156,7 +159,7 @@ export class Recycler {
       { model, version, why: fresh.why },
       'a fresh process could not take over; the old one goes on',
     );
-    if (old.suspicion === own) old.suspicion = '';
+    old.suspect(OWN, '');
     this.deps.moved(old);
     repository.loaded.retire(fresh);
   }

@@ -78,8 +78,10 @@ function startModel(
       logChange(report, host, logger);
     },
     onEnd: (end) => host.processEnded(end),
-    onMemorySuspicion: ({ why }) => {
-      logger.warn({ ...nameOf(host), why }, 'the memory of a model process grows without end');
+    onMemorySuspicion: (suspicion) => {
+      const why = suspicion?.why ?? '';
+      if (why !== '')
+        logger.warn({ ...nameOf(host), why }, 'the memory of a model process grows without end');
       onLeak(why);
     },
     onWithheld,

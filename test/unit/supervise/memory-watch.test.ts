@@ -14,7 +14,7 @@ describe('the watch on the memory of a model process', () => {
       timers: clock,
       residentBytes: () => (known ? 200 * MIB + (clock.now() / 60_000) * mibPerMinute * MIB : -1),
       limitBytes: () => 4_096 * MIB,
-      onSuspicion: ({ why }) => void said.push(why),
+      onSuspicion: (suspicion) => void said.push(suspicion?.why ?? ''),
     });
     return { clock, watch, said, lose: () => (known = false) };
   }
@@ -24,8 +24,9 @@ describe('the watch on the memory of a model process', () => {
     clock.advance(60 * 60_000);
     assert.equal(said.length, 1);
     assert.match(said[0]!, /^its memory grows by 1200 MiB an hour, from 2\d\d MiB to 4\d\d MiB so far$/);
-    assert.ok(watch.suspicion !== undefined);
     watch.stop();
+    watch.stop();
+    assert.deepEqual(said.slice(1), [''], 'the next process is another one');
   });
 
   it('says nothing of one that does not grow, of one that is not known, and once it is stopped', () => {
@@ -45,8 +46,8 @@ describe('the watch on the memory of a model process', () => {
       const { clock, watch, said } = prepare();
       clock.advance(60 * 60_000);
       assert.deepEqual(said, []);
-      assert.equal(watch.suspicion, undefined);
       watch.stop();
+      assert.deepEqual(said, []);
     }
   });
 });

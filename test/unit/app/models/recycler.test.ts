@@ -153,6 +153,20 @@ describe('the recycler', () => {
     assert.equal(served.length, 2);
   });
 
+  it('suspects one process of several, until that one ends', async () => {
+    await pass(70_000);
+    const model = { model: 'digits', version: '1' };
+    for (const instance of [1, 2]) recycler.suspect({ ...model, instance }, `${instance} leaks`);
+    set(0, { kind: 'away', why: 'its process has ended' });
+    recycler.suspect({ ...model, instance: 1 }, '');
+    const [revision] = repository.loaded.all;
+    assert.equal(revision!.suspicion, '2 leaks');
+    recycler.suspect({ ...model, instance: 2 }, '');
+    set(0, { kind: 'ready' });
+    await pass(120_000);
+    assert.deepEqual([revision!.suspicion, served.length], ['', 1], 'the fresh processes are not suspected');
+  });
+
   it('remembers a suspicion that a failed renewal has not answered, and acts on it again', async () => {
     await pass(70_000);
     recycler.suspect({ model: 'digits', version: '1' }, 'it leaks');
