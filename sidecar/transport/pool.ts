@@ -385,6 +385,10 @@ export class Pool implements SessionHandler {
     if (socket === undefined) {
       this.problem = this.options.whyNot?.() ?? 'no identity to connect with yet';
       this.failWaiters(this.problem);
+      // It may become valid again without a new one: a clock that was wrong is set.
+      const { wheel, clock } = this.context;
+      if (!this.isStopped && !this.reconnect.isScheduled)
+        wheel.add(this.reconnect, clock.now() + BACKOFF_MAX_MS);
       return undefined;
     }
     const session = new Session(socket, 'client', this.options.settings, this, this.context);

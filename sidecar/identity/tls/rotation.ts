@@ -39,6 +39,8 @@ export class TlsRotation {
   private lastProblem: string | undefined;
   private readonly expiryListeners = new Set<(identity: Identity) => void>();
   private expiry: Timer | undefined;
+  /** The end of this identity has been told. */
+  private isEndTold = false;
 
   /** @param timers for `onExpiry`; without them it never calls back. */
   constructor(
@@ -128,7 +130,10 @@ export class TlsRotation {
     return () => this.listeners.delete(listener);
   }
 
-  /** Called when our certificate expires without a new one: open connections were made with it. */
+  /**
+   * Called when our certificate expires without a new one: open connections were made with it. Once for each time: a clock that is set
+   * back makes it valid again.
+   */
   onExpiry(listener: (identity: Identity) => void): () => void {
     this.expiryListeners.add(listener);
     return () => this.expiryListeners.delete(listener);
@@ -142,17 +147,20 @@ export class TlsRotation {
     this.expiryListeners.clear();
   }
 
+  /** Looks on after the end too: the clock may be set back. */
   private watchExpiry(): void {
     this.expiry?.cancel();
     this.expiry = undefined;
     const identity = this.credentials?.identity;
     if (identity === undefined || this.timers === undefined) return;
     const leftMs = identity.notAfterMs - this.wallNow() + 1;
-    const delayMs = Math.min(Math.max(leftMs, 0), EXPIRY_CHECK_MS);
+    const delayMs = this.isEndTold ? EXPIRY_CHECK_MS : Math.min(Math.max(leftMs, 0), EXPIRY_CHECK_MS);
     const check = (): void => {
-      if (!this.isExpired) return this.watchExpiry();
-      this.expiry = undefined;
-      for (const listener of [...this.expiryListeners]) listener(identity);
+      const { isExpired } = this;
+      const isNews = isExpired && !this.isEndTold;
+      this.isEndTold = isExpired;
+      this.watchExpiry();
+      if (isNews) for (const listener of [...this.expiryListeners]) listener(identity);
     };
     this.expiry = this.timers.after(delayMs, check, { unref: true });
   }
@@ -169,6 +177,7 @@ export class TlsRotation {
       return;
     }
     this.credentials = next;
+    this.isEndTold = false;
     this.lastProblem = undefined;
     this.watchExpiry();
     if (before) this.count++;

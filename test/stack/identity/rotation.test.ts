@@ -183,6 +183,24 @@ describe('rotation', () => {
     assert.equal(clock.pending(), 0);
   });
 
+  it('says that its certificate has expired again after a clock that jumped has been set back', () => {
+    const clock = new ManualClock(0, Date.now());
+    let jumpMs = 0;
+    const source = new ManualSource(first);
+    const rotation = new TlsRotation(source, () => clock.wallNow() + jumpMs, clock);
+    afterTest(() => rotation.close());
+    let told = 0;
+    rotation.onExpiry(() => told++);
+    jumpMs = 48 * 3600_000;
+    clock.advance(60_000);
+    assert.deepEqual([told, rotation.isExpired], [1, true]);
+    jumpMs = 0;
+    clock.advance(60_000);
+    assert.deepEqual([told, rotation.isExpired], [1, false]);
+    clock.advance(first.notAfterMs - clock.wallNow() + 1);
+    assert.deepEqual([told, rotation.isExpired], [2, true]);
+  });
+
   it('blames its own want of an identity for a failed handshake', () => {
     const { source, rotation } = rotating();
     const error = Object.assign(new Error('no shared cipher'), { code: 'ERR_SSL_NO_SHARED_CIPHER' });

@@ -548,5 +548,16 @@ describe('The pool', () => {
       stack.advance(100);
       assert.equal(stack.pool.connectionCount, 2);
     });
+
+    it('of an identity that becomes valid again, as a wrong clock is set, they are made anew without a call', () => {
+      stack.open({ pool: { connections: 2 } });
+      stack.hasIdentity = false;
+      stack.settle(expireConnections(stack.out.cluster));
+      stack.advance(60_000);
+      assert.equal(stack.pool.isConnected, false);
+      stack.hasIdentity = true;
+      stack.advance(5_000);
+      assert.equal(stack.pool.connectionCount, 2);
+    });
   });
 });
