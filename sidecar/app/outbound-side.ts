@@ -17,6 +17,7 @@ import type { UpstreamState } from '../outbound/upstream-state.js';
 import { Outbound } from '../outbound.js';
 import type { ActiveFaults } from '../relay/fault-injection.js';
 import { UnroutedStream } from '../relay/unrouted-stream.js';
+import type { Unreached } from '../runtime/process/inherited-sockets.js';
 import { SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
 import type { Listener } from '../transport/listener.js';
 import type { Session } from '../transport/session.js';
@@ -132,18 +133,33 @@ export class OutboundSide {
     return false;
   }
 
-  /** Reasons against readiness: every upstream has to have had a connection once. */
+  /**
+   * Reasons against readiness: every upstream has to have had a connection once. A successor does not wait for one that its predecessor
+   * does not reach either: while it waits, that one goes on without it.
+   */
   notReady(): string[] {
+    const { sockets } = this.context.deps;
+    const excused = sockets?.isSuccessor === true ? sockets.unreached.never : [];
     const reasons: string[] = [];
     for (const [name, outbound] of this.byName) {
       const why = outbound.state.upstream.notReady();
-      if (why === undefined) continue;
+      if (why === undefined || excused.includes(name)) continue;
       const dns = this.dns.problemOf(name);
       const kubernetes = this.kubernetes.problemOf(name);
       const said = dns === undefined ? kubernetes && ` (Kubernetes: ${kubernetes})` : ` (DNS: ${dns})`;
       reasons.push(`upstream ${name}: ${why}${said ?? ''}`);
     }
     return reasons;
+  }
+
+  /** Upstreams without a connection, for a successor. */
+  get unreached(): Unreached {
+    const away = [...this.byName].filter(([, { state }]) => !state.upstream.isReached);
+    const names = (isLost: boolean): string[] =>
+      away
+        .filter(([, { state }]) => (state.upstream.notReady() === undefined) === isLost)
+        .map(([name]) => name);
+    return { lost: names(true), never: names(false) };
   }
 
   // ---- change ----
@@ -231,6 +247,7 @@ export class OutboundSide {
       this.listenerOf.set(config.name, listener);
     }
     outbound.state.setFaults(this.faults);
+    if (this.context.deps.sockets?.unreached.lost.includes(config.name)) outbound.state.upstream.wasReached();
     this.byName.set(config.name, outbound);
     this.discover(config, outbound);
   }

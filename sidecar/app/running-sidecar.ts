@@ -1,5 +1,6 @@
 import type { SidecarView, TakeoverAnswer } from '../admin/view.js';
 import type { Address, SidecarConfig } from '../config/model.js';
+import type { Unreached } from '../runtime/process/inherited-sockets.js';
 import type { ModelHost } from './model-host.js';
 import type { SuspectModel } from './models/recycler.js';
 
@@ -51,7 +52,7 @@ export interface RunningSidecar {
   readonly hosts: readonly OwnedModel[];
   /** `start` is called for each model server, now and when one is added, to start its process. */
   ownModels(start: (host: OwnedModel) => void): void;
-  /** A detector suspects the processes of a version. With `recycle` fresh ones take over; else it is shown only. */
+  /** A detector suspects a process of a version; empty `cause`: it does not any more. With `recycle` fresh ones take over. */
   suspect(suspect: SuspectModel, cause: string): void;
   /**
    * `listener` is called when an internal error could not be contained, or there were too many: the process is to drain and exit.
@@ -62,6 +63,8 @@ export interface RunningSidecar {
   uncaught(error: unknown): void;
   /** `listener` is called after every change of a model's state. */
   onModel(listener: () => void): void;
+  /** Upstreams that a successor need not reach. */
+  readonly unreached: Unreached;
   /** In a successor: accepts on the inherited sockets, and registers. */
   accept(): void;
   /**

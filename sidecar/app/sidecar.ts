@@ -5,6 +5,7 @@ import type { Address, InboundConfig, SidecarConfig } from '../config/model.js';
 import { defined } from '../config/present.js';
 import { Consul } from '../discovery/consul/consul.js';
 import { EventLoopMonitor } from '../runtime/process/event-loop-monitor.js';
+import type { Unreached } from '../runtime/process/inherited-sockets.js';
 import { AuditKind } from '../telemetry/audit/trail.js';
 import { Recorders } from '../telemetry/recorders.js';
 import { OpenTaps } from '../telemetry/tap/open-taps.js';
@@ -274,6 +275,10 @@ class Sidecar implements RunningSidecar, SidecarParts {
   }
 
   // ---- takeover ----
+
+  get unreached(): Unreached {
+    return this.outbound.unreached;
+  }
 
   accept(): void {
     this.deps.sockets?.accept();

@@ -180,12 +180,26 @@ export class Upstream {
     return balance.kind === 'ring-hash' && balance.hashOn !== undefined;
   }
 
-  /** Why calls may not get through yet; undefined once an endpoint has been reached. */
+  /** Whether an endpoint is connected. */
+  get isReached(): boolean {
+    return this.all.some(({ endpoints }) => endpoints.some(({ pool }) => pool.isConnected));
+  }
+
+  /** An endpoint was reached once, by the process before this one. */
+  wasReached(): void {
+    this.hasConnected = true;
+  }
+
+  /**
+   * Why calls may not get through yet; undefined once an endpoint has been reached. One that starts for calls, and ends without them, is
+   * not waited for: it has no endpoint before the first call has come.
+   */
   notReady(): string | undefined {
     const { all } = this;
-    this.hasConnected ||= all.some(({ endpoints }) => endpoints.some(({ pool }) => pool.isConnected));
+    this.hasConnected ||= this.isReached;
     if (this.hasConnected) return undefined;
     if (all.some(({ isKnown }) => !isKnown)) return 'its endpoints are not known yet';
+    if (this.config.coldStart !== undefined) return undefined;
     return all.every(({ endpoints }) => endpoints.length === 0)
       ? 'it has no endpoint'
       : 'no endpoint is connected yet';

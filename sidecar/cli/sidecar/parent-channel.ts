@@ -1,6 +1,7 @@
 import type { TakeoverAnswer } from '../../admin/view.js';
 import type { IdentityFeed, IdentityParts } from '../../identity/identity.js';
 import { attempt } from '../../runtime/attempt.js';
+import type { Unreached } from '../../runtime/process/inherited-sockets.js';
 import type { ModelReport } from '../../telemetry/reports.js';
 
 /**
@@ -9,8 +10,8 @@ import type { ModelReport } from '../../telemetry/reports.js';
  */
 export type SidecarEvent =
   | { readonly event: 'listening'; readonly addresses: unknown }
-  /** Reasons, each in one sentence; empty when ready. */
-  | { readonly event: 'readiness'; readonly notReady: readonly string[] }
+  /** Reasons, each in one sentence; empty when ready. `unreached`: what a successor need not reach. */
+  | { readonly event: 'readiness'; readonly notReady: readonly string[]; readonly unreached: Unreached }
   /** `report`: of all models together, `models`: of each. */
   | { readonly event: 'model'; readonly report: ModelReport; readonly models: readonly ModelReport[] }
   | { readonly event: 'reloaded'; readonly changes: readonly string[] }

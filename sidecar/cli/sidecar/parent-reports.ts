@@ -12,13 +12,16 @@ const POLL_MS = { starting: 100, ready: 2_000 };
  */
 export function reportToParent(sidecar: RunningSidecar, parent: ParentChannel): { cancel(): void } {
   let lastReadiness: string | undefined;
+  let isReady = false;
   let lastModels = '';
   let timer: Timer;
   const reportReadiness = () => {
     const notReady = sidecar.view.notReady();
-    const text = notReady.join('\n');
-    if (text !== lastReadiness) parent.send({ event: 'readiness', notReady });
+    const { unreached } = sidecar;
+    const text = JSON.stringify([notReady, unreached]);
+    if (text !== lastReadiness) parent.send({ event: 'readiness', notReady, unreached });
     lastReadiness = text;
+    isReady = notReady.length === 0;
   };
   sidecar.onModel(() => {
     const report = sidecar.view.model();
@@ -32,7 +35,7 @@ export function reportToParent(sidecar: RunningSidecar, parent: ParentChannel): 
   });
   const poll = () => {
     reportReadiness();
-    const delayMs = lastReadiness === '' ? POLL_MS.ready : POLL_MS.starting;
+    const delayMs = isReady ? POLL_MS.ready : POLL_MS.starting;
     timer = systemTimers.after(delayMs, poll, { unref: true });
   };
   poll();

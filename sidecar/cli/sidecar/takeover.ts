@@ -127,13 +127,14 @@ export class Takeover {
   }
 
   private startSuccessor(): Promise<TakeoverAnswer> {
-    const { sockets, config } = this.options;
+    const { sidecar, sockets, config } = this.options;
     const { unknown } = sockets;
     if (unknown.length > 0) {
       const why = `this Node does not say the descriptors of ${unknown.join(', ')}`;
       return Promise.resolve({ ok: false, why });
     }
-    const next = { holdBack: true, generation: sockets.generation + 1, tells: true } as const;
+    const { unreached } = sidecar;
+    const next = { holdBack: true, generation: sockets.generation + 1, unreached, tells: true } as const;
     const { env, fds } = inheriting(sockets.all(), next);
     const [program, ...args] = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
     const child = spawn(program!, args, {

@@ -1,3 +1,4 @@
+import type { Unreached } from '../../runtime/process/inherited-sockets.js';
 import type { ModelReport } from '../../telemetry/reports.js';
 import type { SidecarEvent } from '../sidecar/parent-channel.js';
 import type { SidecarSpec } from './plan.js';
@@ -12,6 +13,8 @@ export interface SidecarState {
   models: readonly ModelReport[];
   /** Reasons against readiness, empty when ready; undefined until the sidecar has reported. */
   notReady: readonly string[] | undefined;
+  /** Upstreams that its successor need not reach; absent until the sidecar has reported. */
+  unreached?: Unreached | undefined;
 }
 
 /** One change of the fleet, for the report of `up`. */
@@ -44,6 +47,7 @@ export function applyProcessReport(state: SidecarState, report: ModelReport): vo
   state.process = report;
   if (report.state !== 'ready' && report.state !== 'starting') state.notReady = undefined;
   if (!isDown(report)) return;
+  state.unreached = undefined;
   state.model = undefined;
   state.models = [];
 }
@@ -61,6 +65,7 @@ export function applySidecarEvent(state: SidecarState, event: SidecarEvent): Fle
   switch (event.event) {
     case 'readiness':
       state.notReady = event.notReady;
+      state.unreached = event.unreached;
       return { kind: 'readiness', state };
     case 'model': {
       const before = state.models;

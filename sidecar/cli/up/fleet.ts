@@ -226,8 +226,9 @@ export class Fleet {
     const member = this.members.get(name)!;
     const obstacle = this.replaceObstacle(member);
     if (obstacle !== undefined) return { ok: false, why: obstacle };
-    const { generation } = member.process;
-    const process = new SidecarProcess(spec ?? member.state.spec, this.deps, generation + 1);
+    const { state } = member;
+    const place = { generation: member.process.generation + 1, unreached: state.unreached };
+    const process = new SidecarProcess(spec ?? state.spec, this.deps, place);
     const problem = await this.accepting(member, process);
     if (problem !== undefined) {
       process.kill();

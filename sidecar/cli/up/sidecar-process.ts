@@ -1,9 +1,10 @@
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
+import { present } from '../../config/present.js';
 import { RestartBackoff } from '../../core/retry/backoff.js';
 import type { IdentityParts } from '../../identity/identity.js';
 import type { RuntimeDeps } from '../../runtime/deps.js';
-import { inheriting, withoutSockets } from '../../runtime/process/inherited-sockets.js';
+import { inheriting, type Unreached, withoutSockets } from '../../runtime/process/inherited-sockets.js';
 import { ChildProcessHandle, type OwnedProcessOptions } from '../../supervise/child-process.js';
 import type { Guardian } from '../../supervise/guardian/guardian.js';
 import { Supervisor } from '../../supervise/supervisor.js';
@@ -63,20 +64,24 @@ export class SidecarProcess {
   private child: ChildProcessHandle | undefined;
   /** Whether the next start accepts nothing before it is ready; true once, for a successor. */
   private holdsBack: boolean;
+  readonly generation: number;
 
   /**
    * The process is not started yet.
    *
-   * @param generation number of takeovers before it, plus 1; above 1: its first start accepts
-   * nothing until it is ready.
+   * @param place number of takeovers before it, plus 1; above 1: its first start accepts nothing until it is ready, but for upstreams
+   * that its predecessor does not reach either.
    */
   constructor(
     public spec: SidecarSpec,
     private readonly deps: SidecarProcessDeps,
-    readonly generation = 1,
+    private readonly place: { readonly generation: number; readonly unreached?: Unreached | undefined } = {
+      generation: 1,
+    },
   ) {
     const { clock, timers } = deps;
-    this.holdsBack = generation > 1;
+    this.generation = place.generation;
+    this.holdsBack = place.generation > 1;
     const probe = liveProbe(spec.admin);
     const backoff = new RestartBackoff(RESTART, deps.random);
     const stopModelMs = spec.config.model?.stopTimeoutMs ?? 0;
@@ -132,7 +137,9 @@ export class SidecarProcess {
     const { spec, deps } = this;
     const identity = deps.identityOf(spec);
     const { generation, holdsBack: holdBack } = this;
-    const sockets = inheriting(deps.sockets?.forSidecar(spec) ?? [], { holdBack, generation });
+    const { unreached } = holdBack ? this.place : {};
+    const handed = { holdBack, generation, ...present('unreached', unreached) };
+    const sockets = inheriting(deps.sockets?.forSidecar(spec) ?? [], handed);
     this.holdsBack = false;
     const log = openSync(logFileOf(spec), 'a', 0o600);
     const child = new ChildProcessHandle([...deps.self, 'sidecar', '-c', spec.file], {

@@ -26,12 +26,21 @@ export interface Inherited {
   readonly isGiven?: true;
 }
 
+/** Upstreams to which the predecessor of a process has no connection, by name: its successor need not have one either. */
+export interface Unreached {
+  /** It had one before. */
+  readonly lost: readonly string[];
+  readonly never: readonly string[];
+}
+
 /** What a process is told of its sockets: the value of `OUTRIDER_SOCKETS`, as JSON. */
 export interface Handed {
   /** A predecessor accepts until the process is ready. */
   readonly holdBack: boolean;
   /** Number of takeovers before the process, plus 1. Absent: 1. */
   readonly generation?: number;
+  /** Absent: it has to reach every upstream. */
+  readonly unreached?: Unreached;
   /** Descriptor to which one line is written when the process accepts; absent: reported in another way. */
   readonly tell?: number;
   /** By name. */
@@ -83,11 +92,12 @@ function activated(env: Environment, pid: number): Handed['sockets'] {
  */
 export function inheriting(
   sockets: readonly NamedSocket[],
-  options: { readonly holdBack: boolean; readonly generation: number; readonly tells?: true },
+  options: Pick<Handed, 'holdBack' | 'unreached'> & { readonly generation: number; readonly tells?: true },
 ): { readonly env: Record<string, string>; readonly fds: readonly number[] } {
   const handed: Handed = {
     holdBack: options.holdBack,
     generation: options.generation,
+    ...(options.unreached === undefined ? {} : { unreached: options.unreached }),
     ...(options.tells === undefined ? {} : { tell: FIRST_FD + sockets.length }),
     sockets: Object.fromEntries(
       sockets.map(({ name, at, isGiven }, i) => [

@@ -7,6 +7,7 @@ import {
   type Inherited,
   type NamedSocket,
   type SocketAddress,
+  type Unreached,
 } from './inherited-sockets.js';
 import { removeLeftSocket } from './left-socket.js';
 import { descriptorOf, type ListenHandle, listenOnHandle, takeHandle } from './server-handle.js';
@@ -88,6 +89,11 @@ export class ListenSockets {
   /** Number of takeovers before this process, plus 1. */
   get generation(): number {
     return this.handed.generation ?? 1;
+  }
+
+  /** Upstreams that this process need not reach before it accepts. */
+  get unreached(): Unreached {
+    return this.handed.unreached ?? { lost: [], never: [] };
   }
 
   /** Descriptor to which one line is written when this process accepts. */

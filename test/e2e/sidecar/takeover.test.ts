@@ -119,6 +119,14 @@ ${more}`,
     assert.equal((await admin(observed, '/drain', 'POST')).status, 404);
   });
 
+  it('does not wait for an upstream that is down here as well', async () => {
+    const down = `127.0.0.1:${await freePort()}`;
+    const more = `    down: { listen: "127.0.0.1:0", tls: plaintext, endpoints: ["${down}"] }\n`;
+    const first = await start('127.0.0.1:0', [], more);
+    await takeOver(first);
+    assert.equal((await admin(first.admin, '/ready')).status, 503);
+  });
+
   it('finishes a stream that is open, as long as that lasts', async () => {
     const first = await start();
     const client = new Client(first.far, credentials.createInsecure());

@@ -43,6 +43,25 @@ describe('Scenario: a cold start', () => {
     assert.equal(mesh.stack.context.memory.held, 0);
   });
 
+  it('leaves the caller ready while there is no replica: the first call is what starts one', () => {
+    const mesh = new DiscoveredUpstream({ coldStart: WAKE });
+    const notReady = () => mesh.out.outbound.state.upstream.notReady();
+    assert.equal(notReady(), 'its endpoints are not known yet');
+    mesh.discover([]);
+    assert.equal(notReady(), undefined);
+    const call = mesh.call();
+    assert.equal(mesh.stack.wakes.length, 1);
+    mesh.stack.backend('a').mode = 'refuses';
+    mesh.discover(['a']);
+    assert.equal(notReady(), undefined, 'it starts');
+    mesh.stack.backend('a').mode = 'accepts';
+    mesh.stack.advance(6_000);
+    assert.equal(resultOf(call), 'a');
+    const other = new DiscoveredUpstream();
+    other.discover([]);
+    assert.equal(other.out.outbound.state.upstream.notReady(), 'it has no endpoint', 'without a cold start');
+  });
+
   it('keeps the place of a call that asks again, so that no more wait than may', () => {
     const stack = new UpstreamStack(['a'], { routes: [aSafeRoute()], coldStart: { ...COLD, maxWaiting: 2 } });
     stack.answers(isLoading, 'a');

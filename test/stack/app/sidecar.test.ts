@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Address } from '../../../sidecar/config/model.js';
+import { ListenSockets } from '../../../sidecar/runtime/process/listen-sockets.js';
 import { scratchForEach } from '../../kit/mocha/scratch.js';
 import { httpAsk } from '../../kit/process/http-ask.js';
 import {
@@ -179,6 +180,46 @@ describe('The sidecar', () => {
       await answered(call);
       assert.deepEqual([call.status, call.reason], [7, 'not-allowed']);
       await until('a reset', () => backend.last.resetCode !== undefined);
+    });
+  });
+
+  describe('as the successor of another', () => {
+    it('does not wait for upstreams that its predecessor does not reach, and for all others', async () => {
+      const [one, two] = [await bench.server('one'), await bench.server('two')];
+      const dead = (await bench.server('three')) as Awaited<ReturnType<SidecarInMemory['server']>>;
+      dead.server.close();
+      const config = withUpstreams(
+        upstream('one', one.address),
+        upstream('two', two.address),
+        upstream('three', dead.address),
+      );
+      const before = await bench.sidecar(config);
+      await until('two are reached', () => before.view.notReady().length === 1);
+      assert.deepEqual(before.unreached, { lost: [], never: ['three'] });
+      two.server.close();
+      two.backend.peer.socket.destroy();
+      await until('it is lost', () => before.unreached.lost.length === 1);
+      assert.deepEqual(before.unreached, { lost: ['two'], never: ['three'] });
+
+      const { unreached } = before;
+      one.backend.mode = 'silent';
+      const sockets = new ListenSockets({ holdBack: true, sockets: {}, unreached });
+      const after = await bench.sidecar(config, { sockets });
+      const why = 'no endpoint is connected yet';
+      await until(
+        'two are tried',
+        () => two.backend.mode === 'accepts' && after.view.notReady().length === 1,
+      );
+      assert.deepEqual(after.view.notReady(), [`upstream one: ${why}`]);
+      one.backend.mode = 'accepts';
+      bench.clock.advance(60_000);
+      await until('it is ready', () => after.view.notReady().length === 0);
+      after.accept();
+      assert.deepEqual(after.view.notReady(), [`upstream three: ${why}`], 'as its predecessor');
+
+      const alone = await bench.sidecar(config);
+      await until('one is reached', () => alone.view.notReady().length === 2);
+      assert.deepEqual(alone.view.notReady(), [`upstream two: ${why}`, `upstream three: ${why}`]);
     });
   });
 
