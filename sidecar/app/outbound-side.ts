@@ -17,6 +17,7 @@ import type { UpstreamState } from '../outbound/upstream-state.js';
 import { Outbound } from '../outbound.js';
 import type { ActiveFaults } from '../relay/fault-injection.js';
 import { UnroutedStream } from '../relay/unrouted-stream.js';
+import { messageOf } from '../runtime/log/message-of.js';
 import type { Unreached } from '../runtime/process/inherited-sockets.js';
 import { SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
 import type { Listener } from '../transport/listener.js';
@@ -167,7 +168,7 @@ export class OutboundSide {
   /**
    * First step of a reload: opens the listeners of added upstreams, all or none. Existing upstreams
    * are not touched, except one whose listen address an added upstream takes over; those are
-   * replaced last.
+   * replaced last, and begun anew where one cannot be added.
    */
   async prepare(next: OutboundConfig | undefined): Promise<void> {
     const upstreams = next?.upstreams ?? [];
@@ -200,16 +201,30 @@ export class OutboundSide {
 
   private async addAll(added: readonly Added[]): Promise<void> {
     const done: UpstreamConfig[] = [];
+    const replaced: UpstreamConfig[] = [];
     try {
       for (const { config, replaces } of added) {
-        for (const { name } of replaces) this.remove(name);
+        for (const each of replaces) {
+          this.remove(each.name);
+          replaced.push(each);
+        }
         await this.add(config);
         done.push(config);
       }
     } catch (error) {
       for (const { name } of done) this.remove(name);
+      for (const before of replaced)
+        await this.add(before).catch((again: unknown) => this.notRestored(before, again));
       throw error;
     }
+  }
+
+  private notRestored({ name }: UpstreamConfig, error: unknown): void {
+    const { logger } = this.context.deps;
+    logger.error(
+      { upstream: name, problem: messageOf(error) },
+      'an upstream is gone after a reload that failed',
+    );
   }
 
   private async add(config: UpstreamConfig): Promise<void> {

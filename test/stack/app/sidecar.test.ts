@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Address } from '../../../sidecar/config/model.js';
 import { ListenSockets } from '../../../sidecar/runtime/process/listen-sockets.js';
 import { scratchForEach } from '../../kit/mocha/scratch.js';
+import { freePort } from '../../kit/process/free-port.js';
 import { httpAsk } from '../../kit/process/http-ask.js';
 import {
   ANY,
@@ -181,6 +182,28 @@ describe('The sidecar', () => {
       assert.deepEqual([call.status, call.reason], [7, 'not-allowed']);
       await until('a reset', () => backend.last.resetCode !== undefined);
     });
+  });
+
+  it('has its upstreams after a reload that failed, also those whose address was to be taken over', async () => {
+    class Sockets extends ListenSockets {
+      override async listen(...of: Parameters<ListenSockets['listen']>) {
+        if (of[0] === 'upstream.four') throw new Error('refused');
+        return await super.listen(...of);
+      }
+    }
+    const one = await bench.server('one');
+    const places = [await freePort(), await freePort()];
+    const at = (name: string, i: number) =>
+      upstream(name, one.address, { listen: { kind: 'tcp', host: '127.0.0.1', port: places[i]! } });
+    const sidecar = await bench.sidecar(withUpstreams(at('one', 0), at('two', 1)), {
+      sockets: new Sockets(),
+    });
+    await assert.rejects(sidecar.reload(withUpstreams(at('three', 0), at('four', 1))), /refused/);
+    assert.deepEqual(Object.keys(sidecar.addresses.upstreams).sort(), ['one', 'two']);
+    for (const name of ['one', 'two']) {
+      const call = await answered((await bench.app(sidecar.addresses.upstreams[name]!)).call());
+      assert.equal(call.status, 0, name);
+    }
   });
 
   describe('as the successor of another', () => {
