@@ -27,7 +27,7 @@ export interface TargetState {
 export interface TargetWatch {
   /** Connections contradict what is known: Consul is read again, at most about once a second. */
   doubt(why: string): void;
-  /** Ends every query and the parse thread. */
+  /** Ends this use; with the last one of its target the query ends. */
   close(): void;
 }
 
@@ -100,6 +100,7 @@ export class EndpointWatcher {
     return problems;
   }
 
+  /** Ends every query and the parse thread. */
   close(): void {
     for (const entry of this.entries.values()) entry.close();
     this.entries.clear();

@@ -74,11 +74,6 @@ export class ConnectIdentity implements IdentitySource {
     return () => this.listeners.delete(listener);
   }
 
-  /** The trust domain of the cluster; undefined until the roots are known. */
-  trustDomain(): string | undefined {
-    return this.roots?.trustDomain;
-  }
-
   /** The problem, if any, and the expiry in ms since 1970. */
   status(): IdentityStatus {
     return defined({ problem: this.problem(), notAfterMs: this.identity?.notAfterMs });
