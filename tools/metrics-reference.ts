@@ -156,6 +156,8 @@ const GROUPS: readonly Group[] = [
       outrider_queue_expired_total: ['model', 'version'],
       outrider_queue_evicted_total: ['model', 'version'],
       outrider_queue_unloaded_seconds: ['model', 'version'],
+      outrider_queue_waiting_tokens: ['model', 'version'],
+      outrider_tokens_reserved: [],
       outrider_load_streams: [],
       outrider_load_streams_refused_total: [],
       outrider_model_load_report_faults_total: ['reason'],

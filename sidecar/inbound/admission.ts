@@ -71,7 +71,7 @@ export class InboundAdmission implements LimitsOfCall {
   adaptive: AdaptiveLimit | null = null;
   private isFair = false;
   /** The queue counts tokens. */
-  private countsTokens = false;
+  countsTokens = false;
   /** Of streams whose callers say how long they wait for it. */
   private readonly firstMessages = new FirstMessageTime();
   /** Instances of the model that are ready for calls. */

@@ -127,6 +127,8 @@ export const HELP = {
   outrider_queue_unloaded_seconds:
     'Lowest recent latency, from which the adaptive concurrency is computed; 0 while unknown.',
   outrider_queue_class_waiting: 'Calls that wait for the local model, by class.',
+  outrider_queue_waiting_tokens: 'Tokens that calls in a queue which counts them may use.',
+  outrider_tokens_reserved: 'Tokens that are reserved for calls under way, by limits with tokens_per_minute.',
   outrider_rate_limited_total:
     'Calls refused by a rate limit; limits about models have the labels `model` and `version`.',
   outrider_memory_used_ratio: 'Share in use of the memory this process may hold, at the last look.',

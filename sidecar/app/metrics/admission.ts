@@ -69,7 +69,7 @@ function limitMetrics(
   rows: readonly (readonly QueueOfBackend[])[],
   labelsOf: (queue: QueueOfBackend) => Labels,
 ): Metric[] {
-  const { rates, memory } = inbound.limits;
+  const { rates, memory, ledger } = inbound.limits;
   const backends = rows.map((row) => row.at(-1)!);
   const unloaded = backends.flatMap((backend) => {
     const { adaptive } = backend.limits;
@@ -81,10 +81,15 @@ function limitMetrics(
       value: backend.queue.waitingOf(i),
     })),
   );
+  const tokens = backends.flatMap((backend) =>
+    backend.limits.countsTokens ? [{ labels: labelsOf(backend), value: backend.queue.waitingCost }] : [],
+  );
   const entered = memory === null ? [] : Object.entries(memory.entered);
   const metrics = [
     metric('outrider_queue_unloaded_seconds', unloaded),
     metric('outrider_queue_class_waiting', classes),
+    metric('outrider_queue_waiting_tokens', tokens),
+    metric('outrider_tokens_reserved', rates?.hasTokens === true ? one(ledger.reserved) : []),
     metric('outrider_rate_limited_total', (rates?.counts ?? []).map(rateSample)),
     metric('outrider_memory_used_ratio', memory === null ? [] : one(memory.usedRatio)),
     metric(

@@ -185,9 +185,7 @@ class Draw {
             ? { priority: { key: 'x-class', classes: ['interactive', 'batch'] } }
             : {}),
         },
-        ...(this.has('rate-limit')
-          ? { rate_limits: [{ callers: ['app2'], per_second: dice.pick([5, 50]) }] }
-          : {}),
+        ...(this.has('rate-limit') ? this.rateLimits(service, dice.pick([5, 50])) : {}),
         routes: [
           { methods: [`${PACKAGE}/Unary`, `${PACKAGE}/Safe`], kind: 'unary' },
           ...(this.has('rollout') ? INFERENCE_ROUTES : []),
@@ -199,6 +197,14 @@ class Draw {
       ...this.limits(name),
       ...consulBlock(this.dice.of(`consul ${name}`), this.hasAny, `10.0.0.${hostNumber(name)}`),
     };
+  }
+
+  /** Of an engine also by tokens. */
+  private rateLimits(service: string, perSecond: number): object {
+    const limit = { callers: ['app2'], per_second: perSecond };
+    if (!this.has('engines') || service !== SERVICE) return { rate_limits: [limit] };
+    const tokens = this.dice.of('tokens of callers').pick([300, 3_000, 30_000]);
+    return { engine: 'vllm', rate_limits: [{ ...limit, tokens_per_minute: tokens }] };
   }
 
   private limits(name: string): object {

@@ -14,6 +14,7 @@ import { encodeAbort, encodeRequest } from '../../kit/engines/vllm-messages.js';
 import { Flag, grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { assertEnd, assertUnprocessed } from '../../kit/stack/call-ends.js';
+import { metricsIn } from '../../kit/stack/metrics.js';
 import { ModelStack } from '../../kit/stack/model-stack.js';
 import { type Application, aRoute, aStreamRoute, type InboundOptions } from '../../kit/stack/stack.js';
 
@@ -91,6 +92,19 @@ describe('Inbound limits in tokens', () => {
     stack.advance(10_000);
     call(ofTokens(300));
     assert.equal(ledger(), 700);
+  });
+
+  it('metrics say how many tokens are reserved and how many wait, where they count', () => {
+    const samples = (name: string) =>
+      metricsIn(stack, { inbound: stack.side.inbound.state }).find((each) => each.name === name)?.samples;
+    const both = () => [samples('outrider_tokens_reserved'), samples('outrider_queue_waiting_tokens')];
+    limited(600, { queue: { concurrency: 1, cost: 'tokens' } });
+    call(ofTokens(100));
+    call(ofTokens(200));
+    assert.deepEqual(both(), [[{ labels: {}, value: 300 }], [{ labels: {}, value: 200 }]]);
+    start();
+    call(ofTokens(100));
+    assert.deepEqual(both(), [undefined, undefined]);
   });
 
   it('a call gets back what did not come, and what of its prompt was cached', () => {

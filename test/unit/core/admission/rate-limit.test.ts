@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { type RatedCall, RateLimits, type RateRule } from '../../../../sidecar/core/admission/rate-limit.js';
+import { TokenReservation } from '../../../../sidecar/core/admission/token-budget.js';
 
 const INFER = '/inference.GRPCInferenceService/ModelInfer';
 const rule = (over: Partial<RateRule> = {}): RateRule => ({
@@ -131,5 +132,76 @@ describe('RateLimits', () => {
       assert.equal(after.refused, 3);
       assert.deepEqual([after.hasModels, new RateLimits([rule()]).hasModels], [true, false]);
     });
+  });
+});
+
+describe('RateLimits of tokens', () => {
+  const GENERATE = '/vllm.grpc.engine.VllmEngine/Generate';
+  const ofTokens = (over: Partial<RateRule> = {}): RateRule => ({
+    ...{ callers: ['*'], methods: ['*'], tokensPerMinute: 600 },
+    ...over,
+  });
+  const rated = (caller: string): RatedCall => {
+    return { caller, path: GENERATE, model: '', version: '', isUnreadable: false };
+  };
+  const reserve = (limits: RateLimits, tokens: number, caller = 'web', nowMs = 0) =>
+    limits.reserve(rated(caller), { prompt: 1, output: tokens - 1, sequences: 1, isRead: true }, nowMs);
+  const isLetIn = (...call: Parameters<typeof reserve>): boolean =>
+    reserve(...call) instanceof TokenReservation;
+
+  it('lets in what there is room for, and says how long to wait, or that waiting is in vain', () => {
+    const limits = new RateLimits([ofTokens()]);
+    assert.ok(isLetIn(limits, 500));
+    assert.deepEqual(reserve(limits, 200), { waitMs: 10_000, needed: 200, perMinute: 600, left: 100 });
+    assert.deepEqual(reserve(limits, 601), {
+      ...{ waitMs: Number.POSITIVE_INFINITY, needed: 601 },
+      ...{ perMinute: 600, left: 100 },
+    });
+    assert.ok(isLetIn(limits, 600, 'batch'), 'another caller has a budget of its own');
+    assert.ok(isLetIn(limits, 200, 'web', 10_000));
+    assert.equal(limits.refused, 2);
+  });
+
+  it('asks the first rule that matches, and none where that counts calls only', () => {
+    const limits = new RateLimits([rule({ callers: ['web'] }), ofTokens({ callers: ['web', 'batch'] })]);
+    assert.equal(limits.hasTokens, true);
+    assert.equal(reserve(limits, 1_000_000), null);
+    assert.ok(!isLetIn(limits, 601, 'batch'));
+    assert.equal(reserve(limits, 601, 'cron'), null);
+    assert.equal(new RateLimits([rule()]).hasTokens, false);
+  });
+
+  it('gives the call back that a refusal by tokens has taken', () => {
+    const limits = new RateLimits([ofTokens({ perSecond: 1, burst: 1 })]);
+    for (let i = 0; i < 5; i++) {
+      assert.equal(limits.take(rated('web'), 0), null);
+      assert.ok(!isLetIn(limits, 601));
+    }
+    assert.equal(limits.take(rated('web'), 0), null);
+    assert.ok(isLetIn(limits, 600));
+    assert.ok(limits.take(rated('web'), 0) !== null);
+  });
+
+  it('forgets the caller that came the longest ago, and none whose calls run', () => {
+    const limits = new RateLimits([ofTokens()]);
+    const [first] = [reserve(limits, 600, 'first')];
+    const done = reserve(limits, 600, 'second') as TokenReservation;
+    done.settle(600, 0);
+    for (let i = 0; i < 4_095; i++) reserve(limits, 1, `caller ${i}`);
+    assert.ok(!isLetIn(limits, 1, 'first'), 'its call runs');
+    assert.ok(isLetIn(limits, 600, 'second'), 'it was forgotten');
+    (first as TokenReservation).settle(0, 0);
+    assert.ok(isLetIn(limits, 600, 'first'));
+  });
+
+  it('keeps budgets and what is set aside when the configuration changes', () => {
+    const before = new RateLimits([ofTokens()]);
+    const running = reserve(before, 600) as TokenReservation;
+    const after = new RateLimits([rule({ callers: ['cron'] }), ofTokens({ tokensPerMinute: 1_200 })], before);
+    assert.ok(!isLetIn(after, 1));
+    running.settle(0, 0);
+    assert.ok(isLetIn(after, 600));
+    assert.ok(!isLetIn(after, 1));
+    assert.ok(isLetIn(after, 20, 'web', 1_000), 'the new limit fills it');
   });
 });
