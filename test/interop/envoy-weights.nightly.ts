@@ -4,9 +4,9 @@
  * in `npm test`: it takes most of a minute (`.ci/nightly`).
  */
 import assert from 'node:assert/strict';
+import { callUnary, clientOf } from '../../sidecar/cli/chaos/protocol/call.js';
 import { writeAddress } from '../../sidecar/config/codecs/address.js';
 import type { Address } from '../../sidecar/config/model.js';
-import { callUnary, clientOf } from '../drills/faults/call.js';
 import { Model } from '../drills/faults/model.js';
 import { ONCE } from '../drills/faults/model-protocol.js';
 import { clientResources, Envoy, weightedByReports } from '../kit/interop/envoy.js';

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { TracedMesh } from '../drills/faults/traced-mesh.js';
+import { TracedMesh } from '../drills/decisions/traced-mesh.js';
 import { Program } from '../kit/interop/programs.js';
 import { freePort } from '../kit/process/free-port.js';
 import { httpAsk } from '../kit/process/http-ask.js';
@@ -73,7 +73,7 @@ describe('traces in Jaeger', function () {
           20_000,
         );
         const services = new Set(found.spans.map(({ processID }) => found.processes[processID]!.serviceName));
-        assert.deepEqual([...services].sort(), ['app', 'digits']);
+        assert.deepEqual([...services].sort(), ['app', 'model']);
         const ids = new Set(found.spans.map(({ spanID }) => spanID));
         const roots = found.spans.filter(({ references }) =>
           references.every(({ spanID }) => !ids.has(spanID)),

@@ -4,9 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import { Client, credentials, type StatusObject } from '@grpc/grpc-js';
+import { callUnary, LOCAL_CHANNEL } from '../../sidecar/cli/chaos/protocol/call.js';
 import { OwnMetric, readLoadReport } from '../../sidecar/codec/orca.js';
 import { writeAddress } from '../../sidecar/config/codecs/address.js';
-import { callUnary, LOCAL_CHANNEL } from '../drills/faults/call.js';
 import { Model } from '../drills/faults/model.js';
 import { ONCE } from '../drills/faults/model-protocol.js';
 import { until } from '../kit/process/processes.js';

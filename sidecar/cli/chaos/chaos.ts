@@ -14,7 +14,7 @@ import { CommandFailure, oneLine } from '../failure.js';
 import { requireModelRuntime } from '../model-runtime.js';
 import { SELF } from '../self.js';
 import { ProgressLine, paletteFor } from '../terminal.js';
-import { ARMS, withEnvoyVariant } from './arms/table.js';
+import { ARMS } from './arms/table.js';
 import { conclude, prepareFolder, renderStored } from './conclude.js';
 import { DRILLS } from './drills/table.js';
 import { enterOwnNetwork, isInOwnNetwork, runInOwnNetwork, whyNoOwnNetwork } from './faults/own-network.js';
@@ -25,18 +25,15 @@ import { named } from './options.js';
 import { figuresOf } from './report/figures/figures.js';
 import { notReached } from './report/not-run.js';
 import { lossText } from './report/printed.js';
-import { aboutRun } from './run/about.js';
-import { busyText } from './run/busy.js';
+import { aboutRun, busyText } from './run/about.js';
 import { Ending } from './run/ending.js';
 import { type RunPlan, runAll } from './run/run-all.js';
-import { runnableOf } from './run/runnable.js';
+import { runnableOf } from './run/selection.js';
 import type { Session } from './run/session.js';
 
 /** The command line of `outrider chaos`. Without `mesh` a scenario has a mesh of its own. */
 export interface ChaosOptions extends Omit<MeshChaosOptions, 'mesh'> {
   readonly mesh?: MeshChaosOptions['mesh'];
-  /** Another setting of the arm with Envoy, by its name in `envoy-settings.ts`. */
-  readonly envoyVariant?: string;
   /** A stored history that the report is made from, in place of a run. */
   readonly render?: string;
 }
@@ -54,8 +51,7 @@ export async function chaosCommand(options: ChaosOptions): Promise<number> {
     options.scenarios.length > 0
       ? named(DRILLS, options.scenarios, 'scenario')
       : DRILLS.filter(({ set }) => options.full === true || set === 'standard');
-  const all = options.envoyVariant === undefined ? ARMS : withEnvoyVariant(options.envoyVariant);
-  const asked = options.arms === undefined ? all : named(all, options.arms, 'setup');
+  const asked = options.arms === undefined ? ARMS : named(ARMS, options.arms, 'setup');
   if (options.list === true) {
     const width = Math.max(...DRILLS.map(({ name }) => name.length));
     for (const { name, does, set } of DRILLS)
@@ -127,7 +123,6 @@ function refuseMeshOptions({ service, model, rate, leastAvailable, tokenFile }: 
     throw new CommandFailure(`--${name}: goes with --mesh, for drills on a mesh that runs already`, 2);
 }
 
-/** What was run, and what was left out meanwhile. */
 interface Ran {
   readonly runs: readonly ArmRun[];
   readonly skipped: readonly SkippedArm[];

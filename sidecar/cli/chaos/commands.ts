@@ -1,4 +1,4 @@
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import type { ChaosOptions } from './chaos.js';
 import { runCount } from './options.js';
 
@@ -22,8 +22,6 @@ export function addChaosCommands(program: Command, done: (exitCode: number) => v
     .option('--token-file <FILE>', 'with --mesh: file with the token of the admin ports (`admin_token_file`)')
     .option('--full', 'all scenarios')
     .option('--setups <LIST>', 'setups to compare, separated by commas; default: all that can run here')
-    // Hidden: for the choice of the setting that the arm has, and for a look at the others.
-    .addOption(new Option('--envoy-variant <NAME>', 'another setting of the arm with Envoy').hideHelp())
     .option('--list', 'list the scenarios and the setups')
     .option('--quick', 'short runs: a look, not a measurement')
     .option(

@@ -1,8 +1,8 @@
 /** Eight callers and four replicas, each with its sidecar: the same calls with load reports and without, in turn. */
 
 import type { Client } from '@grpc/grpc-js';
+import { callUnary, clientOf } from '../../../sidecar/cli/chaos/protocol/call.js';
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
-import { callUnary, clientOf } from '../../drills/faults/call.js';
 import { Model } from '../../drills/faults/model.js';
 import { ONCE } from '../../drills/faults/model-protocol.js';
 import { quantile } from '../../drills/faults/times.js';

@@ -11,7 +11,6 @@ export const MEASURES = ['served', 'p99Ms', 'attempts', 'leftAfterMs', 'wellAfte
 export type Measure = (typeof MEASURES)[number];
 export type FaultSpreads = Spreads<Measure>;
 
-/** What was recorded in one run. */
 export interface Observed {
   readonly calls: Calls;
   /** When each model began to work, since the beginning of the schedule; the victims come first. */

@@ -3,7 +3,7 @@
  * due, so that a load that falls behind makes the figures worse, not better.
  */
 
-import { callUnary, STOCK_CHANNEL } from '../../drills/faults/call.js';
+import { callUnary, STOCK_CHANNEL } from '../../../sidecar/cli/chaos/protocol/call.js';
 import { Load } from '../../drills/faults/load.js';
 import { ONCE } from '../../drills/faults/model-protocol.js';
 import { answerRequests } from '../../kit/process/asked-process.js';

@@ -80,7 +80,6 @@ export async function benchFaults({ quick, isPinned, only, ...options }: FaultBe
   };
 }
 
-/** Breaks a model. */
 function inject(model: Model, fault: NonNullable<FaultRow['fault']>): Promise<void> {
   return fault.does === 'die' ? model.kill() : model.behave(fault);
 }
@@ -90,7 +89,6 @@ function heal(model: Model): Promise<void> {
   return model.process.isRunning ? model.behave(WELL) : model.restart();
 }
 
-/** What all runs share. */
 interface World {
   readonly models: readonly Model[];
   readonly load: AskedProcess<LoadRequest>;

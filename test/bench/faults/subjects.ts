@@ -13,7 +13,6 @@ import { OPEN_INBOUND, type Version } from '../subjects/subject.js';
 import type { Schedule } from './protocol.js';
 import { MOST_REPLICAS, PLACES } from './rows.js';
 
-/** A subject that runs. */
 export interface Standing {
   readonly client: Pick<Schedule, 'target' | 'serviceConfig'>;
   readonly pids: readonly number[];

@@ -1,9 +1,9 @@
 /** Calls of a millisecond and of two seconds through the same upstream. */
 
 import { protocols } from '../../../proto/load.js';
+import { callUnary } from '../../../sidecar/cli/chaos/protocol/call.js';
 import { type DecisionRow, drillRow } from '../decisions/drill.js';
 import { RETRIED, sumOf } from '../decisions/mesh.js';
-import { callUnary } from '../faults/call.js';
 import { REQUEST } from '../faults/load.js';
 import { quantile } from '../faults/times.js';
 

@@ -53,7 +53,6 @@ const lyingLoad: DecisionRow = drillRow({
 interface Found {
   readonly failed: number;
   readonly p99Ms: number;
-  /** Runs of each replica. */
   readonly runs: readonly number[];
 }
 

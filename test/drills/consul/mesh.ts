@@ -4,7 +4,6 @@ import { freePort } from '../../kit/process/free-port.js';
 import { Load } from '../faults/load.js';
 import { type NodePlan, SidecarNode, untilCurrent } from './sidecar-node.js';
 
-/** What a mesh on Consul is made of. */
 export interface MeshPlan extends Pick<NodePlan, 'service' | 'bench' | 'agent' | 'consul' | 'logs'> {
   readonly caller: string;
 }
@@ -14,7 +13,6 @@ const SERVICE_MS = 5;
 const PER_SECOND = 200;
 const DEADLINE_MS = 2_000;
 
-/** A caller and two replicas on Consul. */
 export class ConsulMesh {
   private constructor(
     readonly plan: MeshPlan,
@@ -43,7 +41,6 @@ export class ConsulMesh {
     return untilCurrent(this.nodes, limitMs);
   }
 
-  /** Resolves when calls go through. */
   startLoad(): Promise<Load> {
     const target = this.caller.target(this.plan.service);
     return Load.start({ target, perSecond: PER_SECOND, deadlineMs: DEADLINE_MS });

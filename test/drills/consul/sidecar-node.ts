@@ -12,7 +12,6 @@ import type { SidecarBench, SidecarFile, SidecarProcess } from '../../kit/proces
 import { Model } from '../faults/model.js';
 import { measure } from '../faults/times.js';
 
-/** What one node is started with. */
 export interface NodePlan {
   readonly service: string;
   readonly instance: string;

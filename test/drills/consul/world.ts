@@ -39,7 +39,6 @@ export class ConsulWorld {
     private readonly logs: string | undefined,
   ) {}
 
-  /** Resolves when calls go through. */
   static async open(logs?: string): Promise<ConsulWorld> {
     const world = new ConsulWorld(await ConsulCluster.start(3), await SidecarBench.open(), logs);
     try {

@@ -3,10 +3,10 @@
 import { existsSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { clientOf } from '../../../sidecar/cli/chaos/protocol/call.js';
 import { AskedProcess } from '../../kit/process/asked-process.js';
 import { Scratch } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
-import { clientOf } from '../faults/call.js';
 import { FLOOD } from '../faults/model-protocol.js';
 import { hold, OpenStreams } from '../faults/open-streams.js';
 import { measure } from '../faults/times.js';

@@ -1,7 +1,7 @@
 /** What the rows of the table of decisions have in common: a mesh under load that is broken and judged. */
 
+import { callUnary } from '../../../sidecar/cli/chaos/protocol/call.js';
 import { executionsBeyondFirst } from '../../../sidecar/cli/chaos/report/figures/counts.js';
-import { callUnary } from '../faults/call.js';
 import type { Load, LoadOptions, SentCall } from '../faults/load.js';
 import { ONCE } from '../faults/model-protocol.js';
 import type { Row, Trial } from '../faults/row.js';
@@ -11,14 +11,12 @@ import { DecisionMesh, type MeshPlan } from './mesh.js';
 export type DecisionWorld = Record<string, never>;
 export type DecisionRow = Row<DecisionWorld>;
 
-/** What a row works with. */
 export interface Drill {
   readonly mesh: DecisionMesh;
   readonly load: Load;
   readonly trial: Trial;
 }
 
-/** A row of the table that opens a mesh of its own. */
 export interface DrillSpec {
   /** For `--only`. */
   readonly name: string;

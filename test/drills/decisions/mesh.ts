@@ -34,7 +34,6 @@ export const IMPATIENT = {
   retry: { attempts: 2, on: ['unavailable', 'deadline_exceeded'] },
 } as const;
 
-/** What the mesh of a row is made of. */
 export interface MeshPlan {
   /** Default 3. */
   readonly replicas?: number;
@@ -48,6 +47,8 @@ export interface MeshPlan {
   readonly upstream?: SidecarFile;
   /** Of the `inbound` block beside each model. */
   readonly inbound?: SidecarFile;
+  /** Of every sidecar, at the top. */
+  readonly sidecars?: SidecarFile;
   /** Of the caller's sidecar, at the top. */
   readonly caller?: SidecarFile;
   /** Another model, which answers at once, as the caller's upstream `STAND_IN`. */
@@ -69,7 +70,6 @@ export interface Replica {
   readonly wire: Wire | undefined;
 }
 
-/** The mesh of one row. */
 export class DecisionMesh {
   readonly replicas: Replica[] = [];
   private readonly loads: Load[] = [];
@@ -116,7 +116,6 @@ export class DecisionMesh {
     return [this.caller, ...this.replicas.map(({ sidecar }) => sidecar)];
   }
 
-  /** Tells every model. */
   async behave(behaviour: ModelBehaviour): Promise<void> {
     await Promise.all(this.models.map((model) => model.behave(behaviour)));
   }
@@ -166,6 +165,7 @@ export class DecisionMesh {
     return {
       service: APP,
       identity: await this.identity,
+      ...plan.sidecars,
       ...plan.caller,
       outbound: {
         upstreams: {
@@ -197,7 +197,6 @@ export class DecisionMesh {
     return (await this.endpoints()).filter(({ state }) => state === 'ejected' || state === 'probing').length;
   }
 
-  /** Ejections so far, all endpoints together. */
   ejections(): Promise<number> {
     return this.caller.metric('outrider_ejections_total');
   }
@@ -216,7 +215,6 @@ export class DecisionMesh {
     return this.models.map((model) => model.runs(fromMs, toMs).length);
   }
 
-  /** Runs of all models in a stretch of time. */
   runs(fromMs: number, toMs = Number.POSITIVE_INFINITY): number {
     return sumOf(this.shares(fromMs, toMs));
   }
@@ -261,15 +259,15 @@ export class DecisionMesh {
     identity: Awaited<ReturnType<SidecarBench['identity']>>,
     service = MODEL,
   ): Promise<Replica> {
-    const { serviceMs = 20, places, answerBytes, inbound } = this.plan;
+    const { serviceMs = 20, places, answerBytes, inbound, sidecars } = this.plan;
+    const instance = `${service}-${i}`;
     const model = await Model.start({
       serviceMs,
       ...present('places', places),
       ...present('answerBytes', answerBytes),
     });
     const file = {
-      service,
-      identity,
+      ...{ service, instance, identity, ...sidecars },
       inbound: {
         listen: '127.0.0.1:0',
         local: model.address,
@@ -278,7 +276,7 @@ export class DecisionMesh {
         ...inbound,
       },
     };
-    const sidecar = await this.bench.start(`${service}-${i}`, file, i === 0 ? this.plan.env : {});
+    const sidecar = await this.bench.start(instance, file, i === 0 ? this.plan.env : {});
     await sidecar.ready();
     const port = portOf(sidecar.address('inbound'));
     const wire = this.plan.isWired === true ? await Wire.open(port, seeded(7)) : undefined;

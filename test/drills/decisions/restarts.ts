@@ -1,10 +1,10 @@
 /** The sidecar of the caller ends, as planned and not: the one place of a mesh that has no other to take its calls. */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import { STOCK_CHANNEL } from '../../../sidecar/cli/chaos/protocol/call.js';
 import { meshFile } from '../../kit/config/mesh-file.js';
 import { admin, type Mesh } from '../../kit/process/outrider.js';
 import { isRunning } from '../../kit/process/processes.js';
-import { STOCK_CHANNEL } from '../faults/call.js';
 import { digitRequest } from '../faults/digit-load.js';
 import { type SentCall, summarize } from '../faults/load.js';
 import { failuresOf, type Trial } from '../faults/row.js';

@@ -11,7 +11,6 @@ export interface UpPlan extends Omit<LoadOptions, 'target'> {
   readonly service: string;
 }
 
-/** What such a row works with. */
 export interface UpDrill {
   readonly mesh: Mesh;
   readonly up: UpFacts;

@@ -18,7 +18,6 @@ export interface Happening {
   readonly broken?: string;
 }
 
-/** What the faults of the demo work on. */
 export interface Stage {
   readonly title: string;
   run(mesh: UpFacts): Promise<Happening>;

@@ -6,11 +6,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
 import { reasonIn } from '../../../sidecar/cli/chaos/load/noted-call.js';
+import { classIn } from '../../../sidecar/cli/chaos/load/pictures.js';
 import { ProgressLine, paletteFor, table } from '../../../sidecar/cli/terminal.js';
 import { reportEnd } from '../../kit/process/command-line.js';
+import { sumOfSamples } from '../../kit/process/metrics-page.js';
 import { admin, Mesh, type UpFacts } from '../../kit/process/outrider.js';
 import { exampleOnFreePorts } from '../../kit/process/suite-mesh.js';
-import { digitLoad, digitOf, readDigit } from '../faults/digit-load.js';
+import { digitLoad, digitOf } from '../faults/digit-load.js';
 import { summarize } from '../faults/load.js';
 import { STAGES, seconds } from './faults.js';
 import { bar } from './progress-bar.js';
@@ -57,7 +59,7 @@ async function play(mesh: UpFacts, progress: ProgressLine) {
     perSecond: PER_SECOND,
     deadlineMs: DEADLINE_MS,
     judge: (answer, n) => {
-      if (readDigit(answer) === digitOf(n).label) right++;
+      if (classIn(answer) === digitOf(n).label) right++;
       return undefined;
     },
     describe: ({ code, details, metadata }) =>
@@ -92,22 +94,16 @@ async function play(mesh: UpFacts, progress: ProgressLine) {
   if (accuracy < LEAST_ACCURACY)
     broken.push(`accuracy ${percent(accuracy)} is below ${percent(LEAST_ACCURACY)}`);
   if (perSecond < LEAST_PER_SECOND) broken.push(`only ${perSecond.toFixed(0)} calls per second were sent`);
+  const { body } = await admin(mesh.admin, '/metrics');
+  const retries = { direction: 'outbound', service: 'digits' };
   return {
     happenings,
     calls: sent,
     failed,
-    extraAttempts: await counterOf(mesh, 'outrider_retries_total', 'direction="outbound"'),
-    ejections: await counterOf(mesh, 'outrider_ejections_total'),
+    extraAttempts: sumOfSamples(body, 'outrider_retries_total', retries),
+    ejections: sumOfSamples(body, 'outrider_ejections_total', { upstream: 'digits' }),
     ...{ accuracy, perSecond, p50Ms, p99Ms, maxMs: slowestMs, broken },
   };
-}
-
-/** Sum of one of the caller's counters, over the samples of the digits whose labels contain `only`. */
-async function counterOf(mesh: UpFacts, name: string, only = ''): Promise<number> {
-  const { body } = await admin(mesh.admin, '/metrics');
-  const wanted = [`${name}{`, '"digits"', only];
-  const lines = body.split('\n').filter((line) => wanted.every((part) => line.includes(part)));
-  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
 }
 
 function print(result: Result): void {

@@ -46,10 +46,8 @@ export function requestFor(prompt: number, requestId: string, maxTokens: number)
   };
 }
 
-/** What became of answers. */
 export interface Tally {
   answers: number;
-  /** Ended with an error. */
   lost: number;
   /** Ended well, with tokens missing, repeated or changed. */
   wrong: number;

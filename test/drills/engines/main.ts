@@ -15,7 +15,6 @@ const startMs = performance.now();
 const say = (text: string): void =>
   void process.stderr.write(`${((performance.now() - startMs) / 1000).toFixed(1)} s: ${text}\n`);
 
-/** Exit code. */
 async function main(args: readonly string[]): Promise<number> {
   const options = readOptions(args);
   const { engine, quickKills, seed } = options;

@@ -24,10 +24,8 @@ those of an undisturbed run. The first run installs vLLM for the CPU into .cache
 
 Exit codes: 0 every client got every token once, or help; 1 not so; 2 the command line was wrong, or vLLM cannot be installed.`;
 
-/** What the command line asks for. */
 export interface DrillOptions {
   readonly engine: Engine;
-  /** By fault. */
   readonly times: Readonly<Record<Fault, number>>;
   readonly rounds: readonly Round[];
   /** 0: two engines under `outrider up`. */

@@ -1,8 +1,9 @@
 /** A stream of the model `tokens`: numbered characters, each of which has to come once and in its place. */
 
-import { type Client, type requestCallback, status } from '@grpc/grpc-js';
+import type { Client, requestCallback, ServiceError } from '@grpc/grpc-js';
 import { protocols } from '../../../proto/load.js';
 import type { ModelInferRequest, ModelStreamInferResponse } from '../../../proto/messages.js';
+import { followNumbers } from '../../../sidecar/cli/chaos/protocol/call.js';
 import type { AskedCall } from './load.js';
 
 /** Characters of a stream. */
@@ -28,21 +29,15 @@ export function askCharacters(
   const stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, {
     deadline: Date.now() + deadlineMs,
   });
-  let next = 0;
-  let wrong: string | undefined;
-  stream.on('data', ({ error_message, infer_response }: ModelStreamInferResponse) => {
-    if (error_message) wrong ??= error_message;
-    if (!infer_response) return;
+  let problem: string | undefined;
+  const numberIn = ({ error_message, infer_response }: ModelStreamInferResponse): number | undefined => {
+    if (error_message) problem ??= error_message;
+    if (!infer_response) return undefined;
     const { outputs, raw_output_contents: raw } = infer_response;
-    const index = Buffer.from(raw[outputs.findIndex(({ name }) => name === 'index')]!).readInt32LE();
-    if (index !== next++) wrong ??= `character ${index} came in the place of ${next - 1}`;
-  });
-  stream.on('error', (error) => done(error as Parameters<typeof done>[0]));
-  stream.on('status', ({ code }) => {
-    if (code !== status.OK) return;
-    if (wrong === undefined && next !== CHARACTERS) wrong = `${next} characters came`;
-    done(null, wrong);
-  });
+    return Buffer.from(raw[outputs.findIndex(({ name }) => name === 'index')]!).readInt32LE();
+  };
+  const told = (error: ServiceError | null, odd?: string) => done(error, problem ?? odd);
+  followNumbers(stream, { count: CHARACTERS, numberIn }, told);
   stream.write(request);
   stream.end();
   return stream as unknown as AskedCall;

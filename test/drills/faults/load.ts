@@ -1,43 +1,41 @@
 /**
- * The application of the fault drills: a stock gRPC client without any resilience, which calls at a steady rate
- * whatever happens. An open loop: a slow answer never holds up the next call. Every call is noted, so that a drill can
- * ask afterwards what became of those sent in any stretch of time.
+ * The application of the fault drills: one stock gRPC client without any resilience, which makes calls of one kind at a steady rate
+ * whatever happens, so that a drill can ask afterwards what became of those sent in any stretch of time.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import {
-  type ChannelOptions,
-  type Client,
-  type ClientReadableStream,
-  type ClientUnaryCall,
-  type requestCallback,
-  type ServiceError,
-  status,
+import type {
+  ChannelOptions,
+  Client,
+  ClientReadableStream,
+  ClientUnaryCall,
+  requestCallback,
+  ServiceError,
 } from '@grpc/grpc-js';
 import { protocols } from '../../../proto/load.js';
 import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
 import type { NotedCall } from '../../../sidecar/cli/chaos/history/record.js';
 import {
   beginNote,
+  failureText,
   isOpen,
-  noteEnd,
-  noteMetadata,
+  noteCall,
   type Open,
 } from '../../../sidecar/cli/chaos/load/noted-call.js';
-import { EvenPace, ListedPace, PacedLoop } from '../../../sidecar/cli/chaos/load/paced-loop.js';
+import { even, OpenLoad, type Paces, warmUp } from '../../../sidecar/cli/chaos/load/open-load.js';
+import { Pace } from '../../../sidecar/cli/chaos/load/pace.js';
+import { callUnary, clientOf } from '../../../sidecar/cli/chaos/protocol/call.js';
 import { until } from '../../kit/process/processes.js';
-import { callUnary, clientOf, reasonOf } from './call.js';
 import { quantile } from './times.js';
 
 /** A call whose end is told to the one that asks. */
 export type AskedCall = ClientUnaryCall | ClientReadableStream<Buffer>;
 
-/** How a load calls. */
 export interface LoadOptions {
   /** `host:port`. */
   readonly target: string;
   readonly perSecond: number;
-  /** When the calls are due, ms after the load has begun. Absent: at even distances, without an end. */
+  /** When the calls are due, ms after the load has begun, which is 0 in their records. Absent: at even distances, without an end. */
   readonly dueMs?: readonly number[];
   readonly deadlineMs: number;
   /** Calls in a row that have to be answered before the load begins; default 1. */
@@ -56,50 +54,36 @@ export interface LoadOptions {
   readonly describe?: (error: ServiceError) => string;
 }
 
-/** One call; times are of `performance.now()`. */
+/** One call; times are of `performance.now()`, unless the calls of the load are due at given times. */
 export interface SentCall extends NotedCall {
   /** Undefined: OK, or still under way. Else status and reason, or what is wrong with the answer. */
   readonly failure: string | undefined;
 }
 
-/** Of a load with an end: its calls are made when they are due, to the millisecond. */
-const TICK_MS = { even: 4, listed: 1 };
 /** What a call carries: 64 numbers. */
 const VALUES = 64;
 
 /** Calls at a steady rate, each of them recorded. */
-export class Load {
-  private readonly calls: SentCall[] = [];
-  private readonly client: Client;
-  private readonly loop: PacedLoop<'call'>;
+export class Load extends OpenLoad<'call', SentCall> {
+  private readonly client = clientOf(this.options.target, this.options.channel);
   private next = 0;
-  /** When the calls began that count. */
-  private beganMs = 0;
 
   private constructor(private readonly options: LoadOptions) {
-    this.client = clientOf(options.target, options.channel);
-    const make = () => void this.calls.push(this.call());
-    const tickMs = options.dueMs === undefined ? TICK_MS.even : TICK_MS.listed;
-    this.loop = new PacedLoop(() => performance.now() - this.beganMs, make, tickMs);
+    super(options.dueMs === undefined ? { originMs: 0 } : { tickMs: 1 });
   }
 
   /** Resolves when the first calls have been answered and the rest follow; those are not counted. */
   static async start(options: LoadOptions, limitMs = 20_000): Promise<Load> {
     const load = new Load(options);
-    let last = load.call();
-    let left = options.warmCalls ?? 1;
-    const isAnswered = (): boolean => {
-      if (isOpen(last)) return false;
-      left = last.failure === undefined ? left - 1 : (options.warmCalls ?? 1);
-      if (left === 0) return true;
-      last = load.call();
-      return false;
-    };
-    await until(`a call through the mesh, ${options.target}`, isAnswered, limitMs).catch((error: Error) => {
-      load.client.close();
-      throw new Error(`${error.message}: ${last.failure}`);
+    const bad = await warmUp({
+      ...{ wanted: options.warmCalls ?? 1, limitMs, make: () => load.make() },
+      isGood: ({ failure }) => failure === undefined,
     });
-    load.resume();
+    if (bad !== undefined) {
+      load.client.close();
+      throw new Error(`no call through the mesh within ${limitMs} ms, ${options.target}: ${bad.failure}`);
+    }
+    load.start(load.pacing);
     return load;
   }
 
@@ -116,39 +100,32 @@ export class Load {
     return this.calls.length;
   }
 
-  /** Sends nothing until `resume`. */
-  pause(): void {
-    this.loop.stop();
-  }
-
-  resume(): void {
-    if (this.loop.isRunning) return;
-    const { dueMs, perSecond } = this.options;
-    this.beganMs = performance.now();
-    this.loop.start([['call', dueMs === undefined ? new EvenPace(perSecond, 0) : new ListedPace(dueMs)]]);
+  override resume(paces = this.pacing): void {
+    super.resume(paces);
   }
 
   /** Waits until every call has ended. */
-  async stop(): Promise<void> {
+  override async stop() {
     this.pause();
     await this.ended(0, Number.POSITIVE_INFINITY);
+    const ended = await super.stop(0);
     this.client.close();
+    return ended;
   }
 
-  /** Of a load whose calls are due at given times: all of them, once each has ended; times count from its begin. */
+  /** Of a load whose calls are due at given times: all of them, once each has ended. */
   async whole(): Promise<readonly SentCall[]> {
     const { dueMs = [] } = this.options;
-    const leftMs = (dueMs.at(-1) ?? 0) + this.beganMs - performance.now();
-    await until('every call is sent', () => this.sent === dueMs.length, Math.max(0, leftMs) + 5_000);
+    const leftMs = Math.max(0, (dueMs.at(-1) ?? 0) - this.now());
+    await until('every call is sent', () => this.sent === dueMs.length, leftMs + 5_000);
     await this.stop();
-    const at = (ms: number) => ms - this.beganMs;
-    return this.calls.map((call) => ({ ...call, startMs: at(call.startMs), endMs: at(call.endMs) }));
+    return this.calls;
   }
 
   /** The calls sent in this stretch of time, by default until now, once each of them has ended. */
   async between(fromMs: number, toMs = performance.now()): Promise<readonly SentCall[]> {
     await this.ended(fromMs, toMs);
-    return this.callsIn(fromMs, toMs);
+    return this.within(fromMs, toMs);
   }
 
   /** The calls sent from `fromMs` until `forMs` after it, once that time is over and each of them has ended. */
@@ -159,18 +136,25 @@ export class Load {
 
   /** How those sent since then have ended that have. */
   since(fromMs: number): { readonly ok: number; readonly failed: number } {
-    const ended = this.callsIn(fromMs, Number.POSITIVE_INFINITY).filter((call) => !isOpen(call));
+    const ended = this.within(fromMs, Number.POSITIVE_INFINITY).filter((call) => !isOpen(call));
     const failed = ended.filter(({ failure }) => failure !== undefined).length;
     return { ok: ended.length - failed, failed };
   }
 
-  private callsIn(fromMs: number, toMs: number): SentCall[] {
-    return this.calls.filter(({ startMs }) => startMs >= fromMs && startMs <= toMs);
+  /** The greatest lateness of our own event loop since then, ms. */
+  lagSince(fromMs: number): number {
+    return this.lagIn(fromMs, performance.now());
+  }
+
+  private get pacing(): Paces<'call'> {
+    const { dueMs, perSecond } = this.options;
+    return dueMs === undefined ? even({ call: perSecond }) : () => [['call', new Pace(dueMs)] as const];
   }
 
   private async ended(fromMs: number, toMs: number): Promise<void> {
-    const isOver = () => !this.callsIn(fromMs, toMs).some(isOpen);
-    await until('every call has ended', isOver, this.options.deadlineMs + 5_000);
+    const limitMs = this.options.deadlineMs + 5_000;
+    if (!(await this.haveEnded(fromMs, toMs, limitMs)))
+      throw new Error(`did not happen within ${limitMs} ms: every call has ended`);
   }
 
   private readonly infer: NonNullable<LoadOptions['ask']> = (client, n, done) => {
@@ -178,21 +162,19 @@ export class Load {
     return callUnary(client, protocols().inference.ModelInfer, said, done);
   };
 
-  private call(): SentCall {
-    const call: Open<SentCall> = beginNote({ startMs: performance.now(), failure: undefined });
-    const { ask = this.infer, judge, describe = failureOf } = this.options;
+  protected override make(): SentCall {
+    const call: Open<SentCall> = beginNote({ startMs: this.now(), failure: undefined });
+    const { ask = this.infer, judge, describe = failureText } = this.options;
     const n = this.next++;
-    const sent = ask(this.client, n, (error, answer) => {
-      noteEnd(call, error, performance.now());
-      call.failure = error ? describe(error) : judge?.(answer as ModelInferResponse, n);
+    noteCall<unknown>(call, {
+      now: () => this.now(),
+      make: (done) => ask(this.client, n, done) as ClientUnaryCall,
+      ended: (error, answer) => {
+        call.failure = error ? describe(error) : judge?.(answer as ModelInferResponse, n);
+      },
     });
-    noteMetadata(call, sent as ClientUnaryCall);
     return call;
   }
-}
-
-function failureOf({ code, metadata }: ServiceError): string {
-  return `${status[code]} ${reasonOf(metadata)}`;
 }
 
 export const REQUEST: ModelInferRequest = {

@@ -16,12 +16,11 @@ import {
 } from '@grpc/grpc-js';
 import { protocols } from '../../../proto/load.js';
 import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
-import { bindServer } from '../../../sidecar/cli/chaos/models/bind-server.js';
 import { ExecutionLog } from '../../../sidecar/cli/chaos/models/execution-log.js';
-import { FaultyModel, type Job } from '../../../sidecar/cli/chaos/models/faulty-model.js';
+import { bindServer, FaultyModel, type Job } from '../../../sidecar/cli/chaos/models/faulty-model.js';
 import { WELL } from '../../../sidecar/cli/chaos/protocol/behaviour.js';
+import { callUnary, clientOf } from '../../../sidecar/cli/chaos/protocol/call.js';
 import { answerRequests } from '../../kit/process/asked-process.js';
-import { callUnary, clientOf } from './call.js';
 import { reportTrailers } from './load-lies.js';
 import { FLOOD, type ModelBehaviour, type ModelPlan, ONCE, type OwnBehaviour } from './model-protocol.js';
 import { notANumber } from './number-answers.js';

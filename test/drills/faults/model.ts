@@ -11,7 +11,6 @@ import { Scratch } from '../../kit/process/outrider.js';
 import { type ModelBehaviour, type ModelPlan, untilSingle } from './model-protocol.js';
 import { measure } from './times.js';
 
-/** A model process of a drill. */
 export class Model {
   private constructor(
     public process: AskedProcess<ModelBehaviour, number>,

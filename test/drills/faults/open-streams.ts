@@ -1,13 +1,13 @@
 /** A stream of raw messages, and callers that keep some of them open and note how each one ends. */
 
-import { type Client, type ClientDuplexStream, Metadata, status } from '@grpc/grpc-js';
+import { type Client, type ClientDuplexStream, Metadata } from '@grpc/grpc-js';
+import { failureText } from '../../../sidecar/cli/chaos/load/noted-call.js';
+import { clientOf } from '../../../sidecar/cli/chaos/protocol/call.js';
 import { rawMethod } from '../../../sidecar/cli/chaos/protocol/raw-method.js';
 import { until } from '../../kit/process/processes.js';
-import { clientOf, reasonOf } from './call.js';
 
 export const HOLD = rawMethod('/faults.Model/Hold', { requestStream: true, responseStream: true });
 
-/** Opens one stream of `HOLD`. */
 export function hold(client: Client): ClientDuplexStream<Buffer, Buffer> {
   const { path, requestSerialize, responseDeserialize } = HOLD;
   return client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, new Metadata(), {});
@@ -46,8 +46,8 @@ export class OpenStreams {
       this.answered += 1;
     });
     stream.on('data', () => {}).on('error', () => {});
-    stream.on('status', ({ code, metadata }) => {
-      this.endings.push({ atMs: performance.now(), what: `${status[code]} ${reasonOf(metadata)}` });
+    stream.on('status', (ended) => {
+      this.endings.push({ atMs: performance.now(), what: failureText(ended) });
     });
     stream.write(Buffer.from('open'));
   }

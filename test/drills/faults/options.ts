@@ -26,7 +26,6 @@ suites and their rows:
 ${rows.join('\n')}`;
 }
 
-/** What the command line asks for. */
 export type FaultOptions = ReturnType<typeof readOptions>;
 
 /** @param suites the names of all rows, by suite. */

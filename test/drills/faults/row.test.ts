@@ -17,7 +17,8 @@ describe('a trial of the fault drills', () => {
   });
 
   it('is not kept when calls through the mesh fail before anything is broken', async () => {
-    const load = { between: async () => [call(21), call(900, 'UNAVAILABLE')] } as unknown as Load;
+    const between = async () => [call(21), call(900, 'UNAVAILABLE')];
+    const load = { between, lagSince: () => 0 } as unknown as Load;
     const trial = new Trial('short');
     await trial.under(load, async () => {});
     assert.deepEqual(

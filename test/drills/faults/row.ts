@@ -3,7 +3,6 @@
  * its world and tells its trial what it found; the trial judges and keeps the figures.
  */
 
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Control } from './control.js';
 import { type Load, type LoadSummary, type SentCall, summarize } from './load.js';
@@ -112,8 +111,6 @@ export class Trial {
   async under(load: Load, work: () => Promise<void>): Promise<readonly SentCall[]> {
     const steadyMs = this.pick(250, 3_000);
     const fromMs = performance.now();
-    const loop = monitorEventLoopDelay({ resolution: 10 });
-    loop.enable();
     let calls: readonly SentCall[] = [];
     try {
       await delay(steadyMs);
@@ -121,9 +118,8 @@ export class Trial {
       await work();
     } finally {
       await delay(steadyMs);
-      loop.disable();
       this.disturbed ??= await this.control?.since(fromMs);
-      const stallMs = loop.max / 1e6;
+      const stallMs = load.lagSince(fromMs);
       if (stallMs > OWN_STALL_MS) {
         this.figure('our own longest stall', seconds(stallMs));
         this.disturbed ??= `we stood still for ${seconds(stallMs)}`;

@@ -8,12 +8,12 @@ import {
   type ServiceError,
   status,
 } from '@grpc/grpc-js';
+import { followNumbers } from '../../../sidecar/cli/chaos/protocol/call.js';
 import { rawMethod } from '../../../sidecar/cli/chaos/protocol/raw-method.js';
 
 /** The request says how many messages, and ms between them: `20 10`. Message i is the text of i. */
 export const TELL = rawMethod('/faults.Model/Tell', { responseStream: true });
 
-/** What a stream is asked for. */
 export interface Telling {
   readonly messages: number;
   readonly everyMs: number;
@@ -37,24 +37,11 @@ export function tell(
     new Metadata(),
     options,
   );
-  const seen: string[] = [];
-  stream.on('data', (message: Buffer) => void seen.push(message.toString()));
-  stream.on('error', () => {});
-  stream.on('status', ({ code, details, metadata }) => {
-    const odd = code === status.OK ? firstOdd(seen, messages) : undefined;
-    if (odd !== undefined) done(failure(status.DATA_LOSS, odd));
-    else if (code === status.OK) done(null, seen);
-    else done(Object.assign(new Error(details), { code, details, metadata }) as ServiceError);
-  });
+  const numbered = { count: messages, numberIn: (message: Buffer) => Number(message.toString()) };
+  followNumbers(stream, numbered, (error, odd) => done(odd === undefined ? error : failure(odd)));
   return stream;
 }
 
-function firstOdd(seen: readonly string[], messages: number): string | undefined {
-  const at = seen.findIndex((text, i) => text !== String(i));
-  if (at >= 0) return `message ${at} is ${seen[at]}`;
-  return seen.length === messages ? undefined : `${seen.length} messages of ${messages}`;
-}
-
-function failure(code: number, details: string): ServiceError {
-  return Object.assign(new Error(details), { code, details, metadata: new Metadata() });
+function failure(details: string): ServiceError {
+  return Object.assign(new Error(details), { code: status.DATA_LOSS, details, metadata: new Metadata() });
 }

@@ -3,6 +3,7 @@
  * minutes. The second part of `npm run record`.
  */
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { TestBrowser } from '../../kit/browser/browser.js';
 import { DIGITS_MODELS, Mesh, outputOf, REPOSITORY, startOutrider } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
@@ -27,12 +28,6 @@ caller:
     digits-lite: { listen: 127.0.0.1:0 }
 `;
 
-/** Waits for a length of time: the picture has a past, and nothing else is waited for. */
-async function passed(ms: number): Promise<void> {
-  const endMs = performance.now() + ms;
-  await until('the time is over', () => performance.now() > endMs, ms + 10_000);
-}
-
 const chromium = await tool('chromium');
 if (chromium === undefined) throw new Error('there is no Chromium');
 const undo: (() => unknown)[] = [];
@@ -48,9 +43,9 @@ try {
     undo.push(() => load.stop());
   }
   const pidOf = (name: string) => facts.sidecars.find((each) => each.name === name)!.modelPid!;
-  await passed(HEALTHY_MS);
+  await delay(HEALTHY_MS);
   process.kill(pidOf('digits-1'), 'SIGKILL');
-  await passed(AFTER_KILL_MS);
+  await delay(AFTER_KILL_MS);
   // The page is opened only now: what was before comes from the sidecars.
   const server = startOutrider(['page', '--listen', '127.0.0.1:0'], { TMPDIR: mesh.temporary });
   undo.push(() => server.kill('SIGTERM'));

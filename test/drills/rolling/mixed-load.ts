@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Client, type ServiceError, status } from '@grpc/grpc-js';
+import type { Client, ServiceError } from '@grpc/grpc-js';
 import { protocols } from '../../../proto/load.js';
 import type {
   ModelInferRequest,
@@ -12,8 +12,9 @@ import type {
   ModelStreamInferResponse,
 } from '../../../proto/messages.js';
 import { PIXELS } from '../../../services/digits/dataset.js';
+import { failureText } from '../../../sidecar/cli/chaos/load/noted-call.js';
+import { clientOf, STOCK_CHANNEL } from '../../../sidecar/cli/chaos/protocol/call.js';
 import { until } from '../../kit/process/processes.js';
-import { clientOf, reasonOf, STOCK_CHANNEL } from '../faults/call.js';
 import { digitRequest } from '../faults/digit-load.js';
 import { Load, type SentCall } from '../faults/load.js';
 
@@ -40,7 +41,6 @@ export interface MixedLoadOptions {
   readonly request?: (n: number) => ModelInferRequest;
 }
 
-/** How a stream went. */
 interface StreamEnd {
   readonly startedMs: number;
   readonly endedMs: number;
@@ -122,7 +122,6 @@ export class MixedLoad {
     return this.summary;
   }
 
-  /** The figures for people. */
   get summary(): string {
     const { unary, large, streams, failures } = this;
     const sent = `${unary.sent} unary calls, ${large.sent} of 600 KB, ${streams.length} streams`;
@@ -159,9 +158,9 @@ export class MixedLoad {
       if (problem) failure ||= problem;
     });
     const ended = new Promise<void>((resolve) => {
-      stream.on('error', ({ code, metadata, details }: ServiceError) => {
+      stream.on('error', (error: ServiceError) => {
         const progress = `after ${answers} answers to ${sentMs.length} messages, the slowest ${Math.round(slowestMs)} ms`;
-        failure ||= `${status[code]} ${reasonOf(metadata)}: ${details}, ${progress}`;
+        failure ||= `${failureText(error)}: ${error.details}, ${progress}`;
       });
       stream.on('status', () => {
         isOver = true;

@@ -5,6 +5,7 @@
  */
 import { copyFileSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { TestBrowser } from '../../kit/browser/browser.js';
 import { meshFile } from '../../kit/config/mesh-file.js';
 import { Prometheus } from '../../kit/observe/prometheus.js';
@@ -40,12 +41,6 @@ async function needed(name: Parameters<typeof tool>[0]): Promise<string> {
   return program;
 }
 
-/** Waits for a length of time: a drill has one, and nothing else is waited for. */
-async function passed(ms: number): Promise<void> {
-  const endMs = performance.now() + ms;
-  await until('the time is over', () => performance.now() > endMs, ms + 10_000);
-}
-
 const undo: (() => unknown)[] = [];
 try {
   const collector = await Collector.start(await needed('otlp'));
@@ -74,13 +69,13 @@ scrape_configs: [{ job_name: outrider, static_configs: [{ targets: ${JSON.string
   const browser = await TestBrowser.start(await needed('chromium'));
   undo.push(() => browser.close());
   const page = await browser.open(url);
-  await passed(HEALTHY_MS);
+  await delay(HEALTHY_MS);
 
   const drill = '/faults?upstream=digits&abort=unavailable&ratio=0.3&for=2m';
   if ((await admin(facts.admin, drill, 'POST')).status !== 201) throw new Error('the drill was refused');
   const model = facts.sidecars.find(({ name }) => name === 'digits-2')!;
   process.kill(model.modelPid!, 'SIGKILL');
-  await passed(DRILL_MS);
+  await delay(DRILL_MS);
   await page.shows(['A fault drill is on', 'aborted with UNAVAILABLE', /was started again/]);
   const alerts = (await prometheus.alerts()).filter(({ state }) => state === 'firing');
   if (!alerts.some(({ labels }) => labels['alertname'] === 'OutriderFaultDrill'))

@@ -1,10 +1,11 @@
 /** What is asked of the mesh of a soak: digits, bytes from 100 B to 4 MB that have to come back, and streams of characters. */
 
 import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
+import { classIn } from '../../../sidecar/cli/chaos/load/pictures.js';
 import type { Random } from '../../../sidecar/runtime/random.js';
 import { seeded } from '../../kit/time/seeded-random.js';
 import { askCharacters } from '../faults/characters.js';
-import { digitOf, digitRequest, readDigit } from '../faults/digit-load.js';
+import { digitOf, digitRequest } from '../faults/digit-load.js';
 import { Load, type SentCall } from '../faults/load.js';
 import { ECHO } from './mesh-file.js';
 
@@ -86,7 +87,7 @@ export class SoakCalls {
   }
 
   private readonly judgeDigit = (answer: ModelInferResponse, n: number): undefined => {
-    if (readDigit(answer) === digitOf(n).label) this.read++;
+    if (classIn(answer) === digitOf(n).label) this.read++;
   };
 
   /** As many as chance says, each size as likely as its double; the nth call has a pattern of its own. */

@@ -16,8 +16,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { clientOf } from '../../../sidecar/cli/chaos/protocol/call.js';
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
-import { clientOf } from '../../drills/faults/call.js';
 import { Load, summarize } from '../../drills/faults/load.js';
 import { Model } from '../../drills/faults/model.js';
 import { admin } from '../../kit/process/outrider.js';

@@ -1,6 +1,6 @@
 /** Traces of real sidecars, read by OpenTelemetry's own message classes, while the collector comes and goes. */
 import assert from 'node:assert/strict';
-import { TracedMesh } from '../../drills/faults/traced-mesh.js';
+import { TracedMesh } from '../../drills/decisions/traced-mesh.js';
 import { until } from '../../kit/process/processes.js';
 import { toolOrSkip } from '../../kit/process/tools.js';
 import { type CollectedSpan, Collector } from '../../kit/traces/collector.js';
@@ -51,13 +51,13 @@ describe('traces of sidecars', function () {
       [undefined, 1],
     );
     for (const [attempt, instance] of [
-      [first!, 'digits-0'],
-      [second!, 'digits-1'],
+      [first!, 'model-0'],
+      [second!, 'model-1'],
     ] as const) {
       const [server] = childrenOf(spans, attempt.spanId);
       const [local] = childrenOf(spans, server!.spanId);
       const { resource, attributes } = server!;
-      assert.deepEqual([resource['service.name'], resource['service.instance.id']], ['digits', instance]);
+      assert.deepEqual([resource['service.name'], resource['service.instance.id']], ['model', instance]);
       assert.deepEqual([attributes['outrider.caller'], attributes['rpc.method']], ['app', 'Once']);
       assert.equal(local!.attributes['outrider.endpoint'], 'local');
       // The clocks of the two processes are one, to the millisecond or so.
@@ -79,7 +79,7 @@ describe('traces of sidecars', function () {
     });
     const [call] = spans.filter(({ resource, kind }) => resource['service.name'] === 'app' && kind === 2);
     const [, second] = childrenOf(spans, call!.spanId);
-    assert.equal(childrenOf(spans, second!.spanId)[0]!.resource['service.instance.id'], 'digits-1');
+    assert.equal(childrenOf(spans, second!.spanId)[0]!.resource['service.instance.id'], 'model-1');
   });
 
   it('calls go on while the collector is away, what is lost is counted, and it is found again', async () => {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { STOCK_CHANNEL } from '../../drills/faults/call.js';
+import { STOCK_CHANNEL } from '../../../sidecar/cli/chaos/protocol/call.js';
 import { digitLoad } from '../../drills/faults/digit-load.js';
 import { meshFile } from '../../kit/config/mesh-file.js';
 import { afterTest } from '../../kit/mocha/after-test.js';

@@ -15,7 +15,6 @@ export const REPLICAS = [1, 2, 3] as const;
 /** The replica that most faults are about. It is the first choice of one client of three, also where clients stay with one replica. */
 export const VICTIM = 1;
 
-/** What an arm is started with. */
 export interface ArmWorld {
   /** Private folder of this start: control socket and logs of the models. */
   readonly dir: string;
@@ -23,7 +22,6 @@ export interface ArmWorld {
   /** A wire to each replica is wanted: the way to it leads over a TCP proxy of ours. */
   readonly path: 'direct' | 'wired';
   readonly equipment: Equipment;
-  /** What the equipment needs of this process. */
   readonly tools: Tools;
   /** argv that runs the program itself; a command is appended. */
   readonly self: readonly string[];
@@ -52,14 +50,12 @@ export function viewOf(replica: string, { state, why }: Pick<EndpointReport, 'st
   return { replica, isIn, isReady: state === 'eligible', why: why || state };
 }
 
-/** Where certificates come from. */
 export interface Issuer {
   readonly authority: DrillIssuer;
   /** Issues a certificate to each sidecar now. */
   renewAll(): Promise<void>;
 }
 
-/** An arm that runs. */
 export interface Standing {
   /** @param client from 0. */
   client(client: number): ClientPlan;
@@ -88,14 +84,11 @@ export interface Standing {
   readonly proxiesOwnModels: boolean;
   /** Resolves when everything it started has ended. */
   stop(): Promise<void>;
-  /** Ends everything at once. */
   kill(): void;
 }
 
-/** One arm of the drills. */
 export interface Arm {
   readonly name: ArmName;
-  /** Whether there are processes between clients and models. */
   readonly hasProxies: boolean;
   /** One sentence about how it is set. */
   readonly about: string;

@@ -13,10 +13,8 @@ const POLL_MS = 50;
 const DRAIN_S = 2;
 const END_S = 3;
 
-/** Where Envoy finds what it needs. */
 export interface EnvoyHome {
   readonly program: string;
-  /** Its bootstrap file. */
   readonly file: string;
   /** Folder for its log and for the number by which its processes find each other. */
   readonly dir: string;
@@ -44,7 +42,6 @@ export class EnvoyProcess {
     }
   }
 
-  /** Of the processes that run. */
   get pids(): readonly number[] {
     return this.children.flatMap(({ alive, pid }) => (alive && pid !== undefined ? [pid] : []));
   }
@@ -104,7 +101,6 @@ export function servesAs(info: string, epoch: number): boolean {
   return found?.state === 'LIVE' && (found.command_line_options?.restart_epoch ?? 0) === epoch;
 }
 
-/** What is read of the page. */
 interface EnvoyInfo {
   readonly state?: string;
   readonly command_line_options?: { readonly restart_epoch?: number };

@@ -6,10 +6,10 @@ import { delimiter, join } from 'node:path';
 import { httpRequest } from '../../http-request.js';
 import { cacheFolder } from '../../package-info.js';
 import { replicaName } from '../protocol/behaviour.js';
+import { STOCK_CHANNEL } from '../protocol/call.js';
 import type { Arm, ArmWorld, EndpointView, Standing } from './arm.js';
 import { envoyBootstrap } from './envoy-config.js';
 import { EnvoyProcess } from './envoy-process.js';
-import { ENVOY_BEST, type EnvoySettings } from './envoy-settings.js';
 import { freePort, Keeper } from './keeper.js';
 import { openWires } from './wires.js';
 
@@ -17,29 +17,23 @@ const ADMIN_LIMIT_MS = 1_000;
 /** Its pages grow with clusters and statistics; these few take kilobytes. */
 const MOST_BYTES = 4 << 20;
 
-/** Envoy in the place of the sidecars, as it did best. */
-export const ENVOY: Arm = envoyArm(ENVOY_BEST);
-
-/** Envoy in the place of the sidecars, with these settings. */
-export function envoyArm(settings: EnvoySettings): Arm {
-  return {
-    name: 'envoy',
-    hasProxies: true,
-    about:
-      'Envoy in the place of the sidecars: least request, outlier detection by errors in a row, gateway failures, success rate and failure percentage, three attempts within a retry budget, circuit breakers beside each model',
-    versions: () => ({ envoy: versionOf(findEnvoy()) }),
-    missing: async () => (findEnvoy() === undefined ? 'there is no program envoy in PATH' : undefined),
-    start: async (world) => {
-      const keeper = await Keeper.start(world);
-      try {
-        return await startEnvoy(world, keeper, settings);
-      } catch (error) {
-        keeper.kill();
-        throw error;
-      }
-    },
-  };
-}
+export const ENVOY: Arm = {
+  name: 'envoy',
+  hasProxies: true,
+  about:
+    'Envoy in the place of the sidecars: least request, outlier detection by errors in a row, gateway failures, success rate and failure percentage, three attempts within a retry budget, circuit breakers beside each model',
+  versions: () => ({ envoy: versionOf(findEnvoy()) }),
+  missing: async () => (findEnvoy() === undefined ? 'there is no program envoy in PATH' : undefined),
+  start: async (world) => {
+    const keeper = await Keeper.start(world);
+    try {
+      return await startEnvoy(world, keeper);
+    } catch (error) {
+      keeper.kill();
+      throw error;
+    }
+  },
+};
 
 /** Path of the program; undefined: it is not here. */
 export function findEnvoy(env: NodeJS.ProcessEnv = process.env): string | undefined {
@@ -48,7 +42,6 @@ export function findEnvoy(env: NodeJS.ProcessEnv = process.env): string | undefi
   return candidates.find((path) => path !== '' && existsSync(path));
 }
 
-/** What the program says of itself. */
 function versionOf(path: string | undefined): string {
   const said = path === undefined ? '' : spawnSync(path, ['--version'], { encoding: 'utf8' }).stdout;
   return /\/(\d+\.\d+\.\d+)/.exec(said)?.[1] ?? 'unknown';
@@ -58,16 +51,13 @@ function versionOf(path: string | undefined): string {
  * Envoy in front of models that the keeper runs, in one process with one worker, as a sidecar has. Where wires are asked for, they
  * lead from the proxy of the clients to those beside the replicas, as in the other arm.
  */
-async function startEnvoy(world: ArmWorld, keeper: Keeper, settings: EnvoySettings): Promise<Standing> {
+async function startEnvoy(world: ArmWorld, keeper: Keeper): Promise<Standing> {
   const [admin, caller, ...beside] = await Promise.all(Array.from({ length: 5 }, freePort));
   const wires = world.path === 'wired' ? await openWires(beside.map((port) => `127.0.0.1:${port}`)) : [];
   const endpoints = wires.length > 0 ? wires.map(({ port }) => port) : beside;
   const models = keeper.addresses.map((address) => Number(address.split(':')[1]));
   const file = join(world.dir, 'envoy.json');
-  writeFileSync(
-    file,
-    envoyBootstrap({ admin: admin!, caller: caller!, beside, endpoints, models }, settings),
-  );
+  writeFileSync(file, envoyBootstrap({ admin: admin!, caller: caller!, beside, endpoints, models }));
   const page = async (path: string) =>
     (await httpRequest({ ...ask(admin!, path), timeoutMs: ADMIN_LIMIT_MS, maxBytes: MOST_BYTES })).body;
   const info = () => page('/server_info');
@@ -86,7 +76,7 @@ async function startEnvoy(world: ArmWorld, keeper: Keeper, settings: EnvoySettin
     throw error;
   });
   return {
-    client: () => ({ target: `127.0.0.1:${caller}`, options: { 'grpc.use_local_subchannel_pool': 1 } }),
+    client: () => ({ target: `127.0.0.1:${caller}`, options: STOCK_CHANNEL }),
     wires,
     endpoints: async () => viewsIn(await page('/clusters'), endpoints),
     pids: () => envoy.pids,

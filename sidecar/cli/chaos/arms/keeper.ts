@@ -10,9 +10,18 @@ import { systemRandom } from '../../../runtime/random.js';
 import { systemClock } from '../../../runtime/time/clock.js';
 import { ChildProcessHandle } from '../../../supervise/child-process.js';
 import { CommandFailure } from '../../failure.js';
+import { commandOf } from '../../self.js';
 import { PortAllocator } from '../../up/port-allocator.js';
 import { type ArmWorld, REPLICAS } from './arm.js';
-import { modelArgv } from './model-argv.js';
+
+/** argv of a model process; `replica` and `address` may be placeholders of a mesh file. @param dir folder of the run. */
+export function modelArgv(
+  self: readonly string[],
+  dir: string,
+  { replica, address }: { readonly replica: string; readonly address: string },
+): readonly string[] {
+  return commandOf(self, ['chaos-model', '--dir', dir, '--replica', replica, '--listen', address]);
+}
 
 /** The same waits as in the mesh of the other arm. */
 export const RESTART = { baseMs: 100, maxMs: 2_000 } as const;
@@ -29,7 +38,6 @@ interface Kept {
   timer: NodeJS.Timeout | undefined;
 }
 
-/** The model processes of one arm. */
 export class Keeper {
   private readonly kept: Kept[] = [];
   private isStopping = false;
@@ -68,7 +76,6 @@ export class Keeper {
     }
   }
 
-  /** Starts the process, and starts it again when it ends. */
   private launch(kept: Kept): void {
     const { dir, self, tools } = this.world;
     const startedMs = systemClock.now();

@@ -8,9 +8,7 @@ import { inferMethods, JOB, PLACES } from '../protocol/service.js';
 import { REPLICAS } from './arm.js';
 import { RESTART } from './keeper.js';
 
-/** Name of the service. */
 export const SERVICE = 'models';
-/** Name of the sidecar of the clients. */
 export const CALLER = 'clients';
 
 /** How a silent connection is asked for a sign of life, in both arms that have a proxy. */

@@ -32,10 +32,10 @@ import { DrillIssuer } from '../faults/drill-issuer.js';
 import { OwnConsul } from '../faults/own-consul.js';
 import type { Wire } from '../faults/wire.js';
 import { replicaName } from '../protocol/behaviour.js';
+import { STOCK_CHANNEL } from '../protocol/call.js';
 import { type Arm, type ArmWorld, type EndpointView, type Standing, viewOf } from './arm.js';
-import { untilServing } from './keeper.js';
+import { modelArgv, untilServing } from './keeper.js';
 import { meshFileText, SERVICE } from './mesh-file.js';
-import { modelArgv } from './model-argv.js';
 import { openWires } from './wires.js';
 
 const ADMIN_LIMIT_MS = 1_000;
@@ -160,7 +160,6 @@ function overWires(spec: SidecarSpec, inbound: readonly string[], wires: readonl
   return { ...spec, config: { ...spec.config, outbound: { ...outbound, upstreams } } };
 }
 
-/** Everything that was started, for its end. */
 interface Running extends Ground {
   readonly fleet: Fleet;
   readonly specs: readonly SidecarSpec[];
@@ -169,7 +168,6 @@ interface Running extends Ground {
   readonly planner: Planner;
 }
 
-/** What the drills use of the running mesh. */
 function standingOf(running: Running): Standing {
   const { run, consul, authority, renewal, fleet, specs, wires, sockets, planner } = running;
   const caller = callerOf(specs);
@@ -191,7 +189,7 @@ function standingOf(running: Running): Standing {
     run.remove();
   };
   return {
-    client: () => ({ target, options: { 'grpc.use_local_subchannel_pool': 1 } }),
+    client: () => ({ target, options: STOCK_CHANNEL }),
     wires,
     endpoints: async () => viewsOf(JSON.parse(await page('/endpoints')).endpoints),
     pids,
@@ -242,7 +240,6 @@ export function viewsOf(
   return [...views.values()];
 }
 
-/** The sum of the counter of attempts in a page of metrics. */
 export function attemptsIn(metrics: string): number {
   const lines = metrics.matchAll(/^outrider_attempts_total(?:\{[^}]*\})? (\d+)/gm);
   return [...lines].reduce((sum, [, count]) => sum + Number(count), 0);

@@ -5,6 +5,7 @@
 
 import type { ChannelOptions } from '@grpc/grpc-js';
 import type { ArmName } from '../history/record.js';
+import { STOCK_CHANNEL } from '../protocol/call.js';
 import type { Arm, ArmWorld, Standing } from './arm.js';
 import { Keeper } from './keeper.js';
 import { nearEnd, openWires } from './wires.js';
@@ -29,24 +30,21 @@ export const RETRY_CONFIG = {
   ],
 };
 
-const OWN_CONNECTIONS: ChannelOptions = { 'grpc.use_local_subchannel_pool': 1 };
-
 /** Each client begins with another replica, as clients of a service with several addresses are told to. */
 const pickFirst = stockArm({
   name: 'pick-first',
   about:
     'grpc-js as it comes: pick_first, each of three clients with another replica as its first; no retries by policy',
-  options: OWN_CONNECTIONS,
+  options: STOCK_CHANNEL,
 });
 
 const roundRobin = stockArm({
   name: 'round-robin',
   about:
     'grpc-js with round_robin and, for calls that may be made twice, three attempts on UNAVAILABLE, by its service config',
-  options: { ...OWN_CONNECTIONS, 'grpc.service_config': JSON.stringify(RETRY_CONFIG) },
+  options: { ...STOCK_CHANNEL, 'grpc.service_config': JSON.stringify(RETRY_CONFIG) },
 });
 
-/** Both of them. */
 export const STOCK_ARMS: readonly Arm[] = [pickFirst, roundRobin];
 
 function stockArm({ name, about, options }: { name: ArmName; about: string; options: ChannelOptions }): Arm {

@@ -1,6 +1,5 @@
 import type { Arm } from './arm.js';
-import { ENVOY, envoyArm } from './envoy.js';
-import { envoyVariant } from './envoy-settings.js';
+import { ENVOY } from './envoy.js';
 import { OUTRIDER } from './outrider.js';
 import { STOCK_ARMS } from './stock.js';
 
@@ -9,9 +8,3 @@ import { STOCK_ARMS } from './stock.js';
  * is ended early has shown it.
  */
 export const ARMS: readonly Arm[] = [OUTRIDER, ...STOCK_ARMS, ENVOY];
-
-/** All arms, with another setting of Envoy in the place of its best one. @throws CommandFailure(2) for a name that is none. */
-export function withEnvoyVariant(name: string): readonly Arm[] {
-  const other = envoyArm(envoyVariant(name));
-  return ARMS.map((arm) => (arm === ENVOY ? other : arm));
-}

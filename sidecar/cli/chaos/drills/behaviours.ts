@@ -5,7 +5,6 @@ import type { ControlServer } from '../control-server.js';
 import { type Behaviour, fails, WELL } from '../protocol/behaviour.js';
 import type { Drill } from './drill.js';
 
-/** Every replica behaves so from now on. */
 export async function behaveEverywhere(control: ControlServer, behaviour: Behaviour): Promise<void> {
   await Promise.all(REPLICAS.map((replica) => control.behave(replica, behaviour)));
 }

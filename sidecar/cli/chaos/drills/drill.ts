@@ -8,7 +8,6 @@ import type { ArmName, MarkKind } from '../history/record.js';
 import type { Deadlines } from '../load/client.js';
 import type { Load, Rates } from '../load/load.js';
 
-/** What a drill acts on. */
 export interface Stage {
   readonly standing: Standing;
   readonly control: ControlServer;
@@ -24,7 +23,6 @@ export interface Stage {
   sleep(ms: number): Promise<void>;
 }
 
-/** The wires that a fault is about. */
 export function wiresOf({ standing: { wires }, victim }: Stage, whose: 'victim' | 'all'): readonly Wire[] {
   return whose === 'all' ? wires : [wires[victim - 1]!];
 }
@@ -55,7 +53,6 @@ export function timesOf({ times = {} }: Pick<Drill, 'times'>, pace: 'usual' | 'q
 export interface Drill {
   /** As on the command line. */
   readonly name: string;
-  /** A few words. */
   readonly title: string;
   /** One sentence: what is done to which process, and for how long. */
   readonly does: string;

@@ -1,8 +1,11 @@
 /**
- * Drills of the way to a replica: a TCP proxy of ours does to it what firewalls and bad lines do. It works without root and on any
- * system, and lies between the caller's side and the replica: with a mesh it carries the TLS connections of two sidecars.
+ * Drills of the way to a replica. A TCP proxy of ours does to it what firewalls and bad lines do, without root and on any system: with a
+ * mesh it carries the TLS connections of two sidecars. The last two have the kernel drop packets, so that TCP itself has to notice;
+ * the command runs itself in a network of its own for them.
  */
 
+import { whyNoOwnNetwork } from '../faults/own-network.js';
+import { dropNoPackets, dropPackets } from '../faults/packets.js';
 import type { Fault } from '../faults/wire.js';
 import { type Drill, type Stage, wiresOf } from './drill.js';
 
@@ -64,4 +67,44 @@ export const narrowLine = wireDrill(
   },
   { kind: 'narrow', bytesPerSecond: 20_000 },
   'victim',
+);
+
+function packetDrill(
+  about: Pick<Drill, 'name' | 'title' | 'does'>,
+  share: number,
+  whose: 'victim' | 'all',
+): Drill {
+  return {
+    ...about,
+    set: 'full',
+    path: 'wired',
+    network: 'own',
+    missing: async () => whyNoOwnNetwork(),
+    begin: async (stage) => {
+      stage.later(() => dropNoPackets());
+      for (const { port } of wiresOf(stage, whose)) await dropPackets(port, share);
+    },
+  };
+}
+
+/** A firewall that drops, a route that is gone. */
+export const partition = packetDrill(
+  {
+    name: 'partition',
+    title: 'Every packet to and from one replica is dropped',
+    does: 'The kernel drops all packets between the caller’s side and one replica of three, of old connections and new ones, for 4.5 s.',
+  },
+  1,
+  'victim',
+);
+
+/** A bad line, with TCP’s own way of noticing. */
+export const packetLoss = packetDrill(
+  {
+    name: 'packet-loss',
+    title: 'One packet of ten is dropped on all ways',
+    does: 'The kernel drops one packet of ten between the caller’s side and each replica, at random, for 4.5 s.',
+  },
+  0.1,
+  'all',
 );

@@ -3,6 +3,7 @@
 import { REPLICAS } from '../arms/arm.js';
 import { USUAL_DEADLINES } from '../load/client.js';
 import { USUAL_RATES } from '../load/load.js';
+import { even } from '../load/open-load.js';
 import { WELL } from '../protocol/behaviour.js';
 import { PLACES } from '../protocol/service.js';
 import { behaveEverywhere } from './behaviours.js';
@@ -23,10 +24,10 @@ function overload(times: number, set: Drill['set']): Drill {
     rates: BEFORE,
     begin: async ({ control, load }) => {
       await behaveEverywhere(control, { does: 'narrow', places: PLACES, runMs: RUN_MS });
-      load.change({ ...BEFORE, digits: times * CAPACITY });
+      load.change(even({ ...BEFORE, digits: times * CAPACITY }));
     },
     end: async ({ control, load, sleep }) => {
-      load.change(BEFORE);
+      load.change(even(BEFORE));
       // What waits has its deadline before the models are fast again: else the longest queue would win in the moment of healing.
       await sleep(USUAL_DEADLINES.digits);
       await behaveEverywhere(control, WELL);

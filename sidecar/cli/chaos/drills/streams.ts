@@ -1,7 +1,7 @@
 import { WELL } from '../protocol/behaviour.js';
 import { behaveEverywhere } from './behaviours.js';
 import type { Drill } from './drill.js';
-import { untilBack } from './rolling-restart.js';
+import { untilBack } from './processes.js';
 
 /** Between two deaths: the process is back, and streams have begun there. */
 const REST_MS = 2_000;

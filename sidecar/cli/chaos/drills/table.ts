@@ -11,22 +11,20 @@ import {
   slow,
   wrongShape,
 } from './behaviours.js';
-import { corruptModel } from './corrupt-model.js';
+import { consulEmptied, consulForgets, consulGone, consulLying, leafExpiry } from './control-plane.js';
 import type { Drill } from './drill.js';
-import { freeze } from './freeze.js';
-import { kill } from './kill.js';
-import { badNeighbour } from './machine/bad-neighbour.js';
-import { clockStep } from './machine/clock-step.js';
-import { diskFull } from './machine/disk-full.js';
-import { noDescriptors } from './machine/no-descriptors.js';
-import { consulEmptied, consulForgets, consulGone, consulLying } from './mesh/consul.js';
-import { leafExpiry } from './mesh/leaf-expiry.js';
-import { blackHole, delay, loss, narrowLine } from './network.js';
+import { badNeighbour, clockStep, diskFull, noDescriptors } from './machine.js';
+import { blackHole, delay, loss, narrowLine, packetLoss, partition } from './network.js';
 import { overload2, overload5 } from './overload.js';
-import { packetLoss, partition } from './packets.js';
-import { poison } from './poison.js';
-import { callerRestart, sidecarRestart } from './proxy-restarts.js';
-import { rollingRestart } from './rolling-restart.js';
+import {
+  callerRestart,
+  corruptModel,
+  freeze,
+  kill,
+  poison,
+  rollingRestart,
+  sidecarRestart,
+} from './processes.js';
 import { streamDiesEarly, streamDiesLate } from './streams.js';
 
 /**

@@ -21,7 +21,6 @@ export type Lie =
   /** Reads of instances get the right ones, each with this port. */
   | { readonly kind: 'port'; readonly port: number };
 
-/** See above. */
 export class ConsulProxy {
   private readonly between: HttpBetween;
   private lie: Lie | undefined;
@@ -40,7 +39,6 @@ export class ConsulProxy {
     return proxy;
   }
 
-  /** For sidecars, in the place of the agent's. */
   get url(): string {
     return `http://${this.between.address}`;
   }
@@ -52,7 +50,6 @@ export class ConsulProxy {
     this.between.again();
   }
 
-  /** Cuts what is open. */
   close(): void {
     void this.between.close();
   }

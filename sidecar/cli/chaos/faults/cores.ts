@@ -8,7 +8,6 @@ import { ChildProcessHandle } from '../../../supervise/child-process.js';
 
 const run = promisify(execFile);
 
-/** Whether a program is in PATH. */
 export function isInPath(name: string, path: string = process.env['PATH'] ?? ''): boolean {
   return path.split(delimiter).some((folder) => folder !== '' && existsSync(join(folder, name)));
 }
@@ -24,12 +23,10 @@ export function coresIn(answer: string): string | undefined {
   return /list: ([\d,-]+)/.exec(answer)?.[1];
 }
 
-/** Processes that share one core for a while. */
 export class SharedCore {
   private hogs: readonly ChildProcessHandle[] = [];
 
   private constructor(
-    /** The one that is shared. */
     readonly core: number,
     /** The cores that each process had before. */
     private readonly before: ReadonlyMap<number, string>,

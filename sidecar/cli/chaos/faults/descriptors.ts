@@ -29,7 +29,6 @@ export class DescriptorLimit {
     return new DescriptorLimit(pid, before);
   }
 
-  /** The limit is as before. */
   async restore(): Promise<void> {
     await prlimit(this.pid, [`--nofile=${this.before}:`]);
   }

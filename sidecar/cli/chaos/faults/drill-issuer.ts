@@ -2,7 +2,6 @@ import type { IssuedLeaf, LocalCa } from '../../../identity/ca/local-ca.js';
 
 /** The certificate authority of an arm, which drills may take away, and let issue certificates that end soon. */
 export class DrillIssuer implements Pick<LocalCa, 'issueLeaf'> {
-  /** Requests are refused. */
   isAway = false;
   /** Of the certificates from now on, ms; undefined: as asked for. */
   lifetimeMs: number | undefined;

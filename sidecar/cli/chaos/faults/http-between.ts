@@ -25,7 +25,6 @@ export interface HeldRequest {
 export interface BetweenPlan {
   /** `host:port` of the server behind, which need not run. Read at each request. */
   readonly behind: { readonly address: string };
-  /** A request begins. */
   onRequest?(incoming: IncomingMessage, url: URL): void;
   /** It is here with its body: answers it, now or later, by `ask` or without the server behind. */
   answer(held: HeldRequest): void;
@@ -48,7 +47,6 @@ export class HttpBetween {
     return `${HOST}:${this.port}`;
   }
 
-  /** Requests without an answer. */
   get waiting(): number {
     return this.held.size;
   }

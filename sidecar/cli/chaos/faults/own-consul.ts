@@ -23,7 +23,6 @@ export async function whyNoConsul(): Promise<string | undefined> {
     : undefined;
 }
 
-/** A Consul that drills may break. */
 export class OwnConsul {
   private constructor(
     private readonly agent: DevAgent,

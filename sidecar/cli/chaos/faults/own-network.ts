@@ -15,7 +15,6 @@ const TRIAL = [
   'iptables -w 5 -A INPUT -p tcp --dport 1 -m statistic --mode random --probability 0.5 -j DROP',
 ].join(' && ');
 
-/** Whether this process is in such a network. */
 export function isInOwnNetwork(): boolean {
   const outer = process.env[OUTER];
   return outer !== undefined && outer !== '' && outer !== present();

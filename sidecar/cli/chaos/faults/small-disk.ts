@@ -24,7 +24,6 @@ export function whyNoSmallDisk(): string | undefined {
   return undefined;
 }
 
-/** See above. */
 export class SmallDisk {
   private filler: number | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -55,7 +54,6 @@ export class SmallDisk {
     this.timer ??= setInterval(() => this.fillUp(this.filler!), REFILL_MS).unref();
   }
 
-  /** There is room again. */
   empty(): void {
     clearInterval(this.timer);
     this.timer = undefined;

@@ -29,7 +29,6 @@ function subfolders(root: string): readonly string[] {
     .map(({ name }) => join(root, name));
 }
 
-/** The clock of one machine of a mesh. */
 export class SteppedClock {
   private constructor(
     private readonly file: string,

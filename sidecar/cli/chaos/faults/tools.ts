@@ -10,7 +10,6 @@ export type Equipment = 'none' | 'clock' | 'disk' | 'consul';
 export interface Tools {
   /** The clock of the machine that the victim is on. */
   readonly clock: SteppedClock | undefined;
-  /** The disk of the arm. */
   readonly disk: SmallDisk | undefined;
   /** Variables for the processes of a replica, beside those of the command. */
   envOf(replica: number): Readonly<Record<string, string>>;

@@ -6,7 +6,6 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import type { Random } from '../../../runtime/random.js';
 
-/** What is wrong with a wire. */
 export type Fault =
   | { readonly kind: 'none' }
   /** Nothing passes, on old connections or new ones; none is closed. */
@@ -69,7 +68,6 @@ export class Wire {
     await new Promise((resolve) => this.server.close(resolve));
   }
 
-  /** Whether the next piece is one of the hundred that are lost. */
   isLost(percent: number): boolean {
     return this.random() * 100 < percent;
   }

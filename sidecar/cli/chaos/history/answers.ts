@@ -1,7 +1,7 @@
 /**
  * Checks of what clients were told: one end for each call, the answer to their own call, and the truth about where it comes from.
  */
-import { type CallIndex, executionsOf } from './call-index.js';
+import { type CallIndex, executionsOf } from './executions.js';
 import type { ArmRun, CallRecord } from './record.js';
 import type { Finding } from './violation.js';
 

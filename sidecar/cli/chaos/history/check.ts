@@ -5,10 +5,9 @@
  */
 import { findNotAnsweredOnce, findUnmarked, findWrongCaller } from './answers.js';
 import { type CheckBounds, DEFAULT_BOUNDS } from './bounds.js';
-import { indexRun } from './call-index.js';
 import { findLate } from './deadlines.js';
 import { findSentToEjected } from './ejections.js';
-import { findExecutedTwice } from './executions.js';
+import { findExecutedTwice, indexRun } from './executions.js';
 import { findHarm } from './harm.js';
 import type { ArmRun } from './record.js';
 import { findUnsound } from './soundness.js';

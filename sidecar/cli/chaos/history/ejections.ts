@@ -3,7 +3,7 @@
  * before its execution, so that a call from before the ejection gets the time that it may have waited.
  */
 import type { CheckBounds } from './bounds.js';
-import type { CallIndex } from './call-index.js';
+import type { CallIndex } from './executions.js';
 import type { ArmRun, CallRecord, ExecutionRecord, MarkRecord } from './record.js';
 import { type Finding, ms } from './violation.js';
 

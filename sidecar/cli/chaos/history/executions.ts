@@ -1,6 +1,34 @@
-import { type CallIndex, executionsOf } from './call-index.js';
-import type { ArmRun } from './record.js';
+/** The history by call, as every check asks for a call's executions, and a run has tens of thousands of both. */
+
+import type { ArmRun, CallRecord, ExecutionRecord } from './record.js';
 import { type Finding, ms } from './violation.js';
+
+/** The records of a run by the id of the call. */
+export interface CallIndex {
+  readonly calls: ReadonlyMap<string, CallRecord>;
+  /** In the order of their begin; only executions of calls that a client made. */
+  readonly executions: ReadonlyMap<string, readonly ExecutionRecord[]>;
+}
+
+/** Builds the index. Of several calls with one id the first one counts; `findUnsound` reports the others. */
+export function indexRun({ calls, executions }: Pick<ArmRun, 'calls' | 'executions'>): CallIndex {
+  const byId = new Map<string, CallRecord>();
+  for (const call of calls) if (!byId.has(call.id)) byId.set(call.id, call);
+  const executed = new Map<string, ExecutionRecord[]>();
+  for (const execution of executions) {
+    if (!byId.has(execution.callId)) continue; // a probe of a sidecar, or a call before the load
+    const known = executed.get(execution.callId);
+    if (known === undefined) executed.set(execution.callId, [execution]);
+    else known.push(execution);
+  }
+  for (const list of executed.values()) list.sort((a, b) => a.startMs - b.startMs);
+  return { calls: byId, executions: executed };
+}
+
+/** Executions of one call; none is an empty list. */
+export function executionsOf(index: CallIndex, callId: string): readonly ExecutionRecord[] {
+  return index.executions.get(callId) ?? [];
+}
 
 /** Calls that must not be executed twice, and were. */
 export function findExecutedTwice({ calls }: Pick<ArmRun, 'calls'>, index: CallIndex): readonly Finding[] {

@@ -42,7 +42,6 @@ export interface CallRecord extends NotedCall {
   readonly id: string;
   readonly drill: string;
   readonly arm: ArmName;
-  /** Name of the client that made it. */
   readonly client: string;
   /** The moment (not the length) by which it must be answered; undefined without a deadline. */
   readonly deadlineMs: number | undefined;
@@ -93,7 +92,6 @@ export const MARK_KINDS = [
   'note',
 ] as const;
 
-/** See {@link MARK_KINDS}. */
 export type MarkKind = (typeof MARK_KINDS)[number];
 
 /** Something that happened during a run, with a text for readers. */
@@ -179,7 +177,6 @@ export interface RunAbout {
 
 /** Everything that a report is made from; the file `history.json`. */
 export interface ChaosHistory {
-  /** Format of the file. */
   readonly format: 1;
   readonly about: RunAbout;
   /** In the order of the report. */

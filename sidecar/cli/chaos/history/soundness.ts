@@ -2,7 +2,7 @@
  * Check of the history itself. It finds mistakes of the recorder before they look like good or bad news of an arm.
  */
 import type { CheckBounds } from './bounds.js';
-import type { CallIndex } from './call-index.js';
+import type { CallIndex } from './executions.js';
 import type { ArmRun, CallRecord } from './record.js';
 import type { Finding } from './violation.js';
 

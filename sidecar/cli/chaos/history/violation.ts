@@ -17,7 +17,6 @@ export const INVARIANTS = {
   'history-sound': 'The records agree with each other, so that the other invariants can be judged.',
 } as const;
 
-/** Name of an invariant. */
 export type Invariant = keyof typeof INVARIANTS;
 
 /** One call that broke one invariant. */
@@ -36,7 +35,6 @@ export interface Violation {
 /** A finding of one check, which knows neither drill nor arm. */
 export type Finding = Pick<Violation, 'callId' | 'expected' | 'found'>;
 
-/** Findings about a run as violations of one invariant. */
 export function violationsOf(
   run: ArmRun,
   invariant: Invariant,

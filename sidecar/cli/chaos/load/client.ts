@@ -6,31 +6,22 @@
  * answer with status OK and other content is `wrong`, which is worse than a failure, as an application goes on with it.
  */
 
-import {
-  Client,
-  type ClientUnaryCall,
-  credentials,
-  Metadata,
-  type StatusObject,
-  status,
-} from '@grpc/grpc-js';
-import type { ModelInferResponse, ModelStreamInferResponse } from '../../../../proto/messages.js';
+import { type Client, Metadata } from '@grpc/grpc-js';
+import type { ModelStreamInferResponse } from '../../../../proto/messages.js';
 import type { ClientPlan } from '../arms/arm.js';
 import { POISON_PREFIX } from '../protocol/behaviour.js';
+import { type CalledMethod, callUnary, clientOf, followNumbers } from '../protocol/call.js';
 import { inferMethods, JOB, numberIn, STREAM_MESSAGES, streamRequest } from '../protocol/service.js';
-import { beginNote, noteEnd, noteMetadata, type OpenCall } from './noted-call.js';
+import { beginNote, noteCall, type OpenCall } from './noted-call.js';
 import { classIn, digitsRequest, markedPicture, type Picture } from './pictures.js';
 
 /** How long a call of each model may take in most drills, ms. */
 export const USUAL_DEADLINES = { digits: 1_000, long: 3_000, stream: 4_000 } as const;
 
-/** Kinds of calls. */
 export type ModelName = keyof typeof USUAL_DEADLINES;
 
-/** How long a call of each model may take, ms. */
 export type Deadlines = Readonly<Record<ModelName, number>>;
 
-/** What is said of a call before it is made. */
 type AskedCall = Pick<OpenCall, 'id' | 'drill' | 'arm' | 'isFault'> & { readonly model: ModelName };
 
 /** What a client shares with the others of its load. */
@@ -41,7 +32,6 @@ export interface ClientDeps {
   readonly deadlines: Deadlines;
 }
 
-/** Makes calls over one channel. */
 export class DrillClient {
   /** One channel for all calls of this client, as in an application. */
   private readonly client: Client;
@@ -52,10 +42,7 @@ export class DrillClient {
     { target, options }: ClientPlan,
     private readonly deps: ClientDeps,
   ) {
-    this.client = new Client(target, credentials.createInsecure(), {
-      'grpc.enable_http_proxy': 0,
-      ...options,
-    });
+    this.client = clientOf(target, options);
   }
 
   /** Makes a call; the record is complete once `isOpen` says no. */
@@ -83,79 +70,73 @@ export class DrillClient {
    * is in its input; their ids differ as those of any calls do.
    */
   private digits(call: OpenCall): void {
-    const { ModelInfer } = inferMethods();
     const isFault = call.isFault === true;
     const { pictures } = this.deps;
     const picture = isFault ? markedPicture(pictures[0]!) : pictures[this.next++ % pictures.length]!;
     const sentId = isFault ? `${POISON_PREFIX}${call.id}` : call.id;
-    let answer: ModelInferResponse | undefined;
-    const made = this.client.makeUnaryRequest(
-      ModelInfer.path,
-      ModelInfer.requestSerialize,
-      ModelInfer.responseDeserialize,
-      digitsRequest(sentId, picture),
-      new Metadata(),
-      this.options('digits'),
-      (error, value) => {
-        answer = value;
-        noteEnd(call, error, this.deps.now());
-        if (answer === undefined || error !== null) return;
-        call.answeredId = answer.id === sentId ? call.id : answer.id;
-        call.answer = classIn(answer) === picture.label ? 'right' : 'wrong';
-      },
-    );
-    noteMetadata(call, made as ClientUnaryCall);
+    this.unary(call, inferMethods().ModelInfer, digitsRequest(picture, sentId), (answer) => {
+      call.answeredId = answer.id === sentId ? call.id : answer.id;
+      call.answer = classIn(answer) === picture.label ? 'right' : 'wrong';
+    });
   }
 
   /** A job, which must not be done twice. */
   private long(call: OpenCall): void {
-    const made = this.client.makeUnaryRequest(
-      JOB.path,
-      JOB.requestSerialize,
-      JOB.responseDeserialize,
-      Buffer.from(call.id),
-      new Metadata(),
-      this.options('long'),
-      (error, value) => {
-        noteEnd(call, error, this.deps.now());
-        if (value === undefined || error !== null) return;
-        call.answeredId = value.toString();
-        call.answer = 'right';
+    this.unary(call, JOB, Buffer.from(call.id), (answer) => {
+      call.answeredId = answer.toString();
+      call.answer = 'right';
+    });
+  }
+
+  private unary<Request, Answer>(
+    call: OpenCall,
+    method: CalledMethod<Request, Answer>,
+    request: Request,
+    judge: (answer: Answer) => void,
+  ): void {
+    const { now, deadlines } = this.deps;
+    noteCall<Answer>(call, {
+      now,
+      make: (done) =>
+        callUnary(this.client, method, { request, deadlineMs: deadlines[call.model as ModelName] }, done),
+      ended: (error, answer) => {
+        if (error === null && answer !== undefined) judge(answer);
       },
-    );
-    noteMetadata(call, made as ClientUnaryCall);
+    });
   }
 
   /** A stream of numbers; right only where each is there once and in order. */
   private stream(call: OpenCall): void {
-    const { ModelStreamInfer } = inferMethods();
+    const { now, deadlines } = this.deps;
+    const { path, requestSerialize, responseDeserialize } = inferMethods().ModelStreamInfer;
+    const options = { deadline: Date.now() + deadlines.stream };
     const made = this.client.makeBidiStreamRequest(
-      ModelStreamInfer.path,
-      ModelStreamInfer.requestSerialize,
-      ModelStreamInfer.responseDeserialize,
+      path,
+      requestSerialize,
+      responseDeserialize,
       new Metadata(),
-      this.options('stream'),
+      options,
     );
-    const numbers: (number | undefined)[] = [];
+    call.messages = 0;
     made.on('data', ({ infer_response }: ModelStreamInferResponse) => {
-      numbers.push(numberIn(infer_response));
+      call.messages! += 1;
       if (infer_response?.id !== undefined) call.answeredId = infer_response.id;
     });
-    // The status says the same, and comes in any case.
-    made.on('error', () => {});
-    made.on('status', (ended: StatusObject) => {
-      noteEnd(call, ended.code === status.OK ? null : ended, this.deps.now());
-      call.messages = numbers.length;
-      if (ended.code !== status.OK) return;
-      const isWhole = numbers.length === STREAM_MESSAGES && numbers.every((number, i) => number === i);
-      call.answer = isWhole ? 'right' : 'wrong';
+    const numbered = {
+      count: STREAM_MESSAGES,
+      numberIn: ({ infer_response }: ModelStreamInferResponse) => numberIn(infer_response),
+    };
+    noteCall<string>(call, {
+      now,
+      make: (done) => {
+        followNumbers(made, numbered, done);
+        return made;
+      },
+      ended: (error, odd) => {
+        if (error === null) call.answer = odd === undefined ? 'right' : 'wrong';
+      },
     });
-    noteMetadata(call, made as ClientUnaryCall);
     made.write(streamRequest(call.id));
     made.end();
-  }
-
-  private options(model: ModelName): { deadline: number } {
-    return { deadline: Date.now() + this.deps.deadlines[model] };
   }
 }

@@ -14,7 +14,7 @@ export class LagMeter {
 
   start(): void {
     this.dueMs = this.now() + TICK_MS;
-    this.timer = setInterval(() => this.tick(this.now()), TICK_MS);
+    this.timer = setInterval(() => this.tick(this.now()), TICK_MS).unref();
   }
 
   stop(): void {

@@ -19,25 +19,31 @@ export function beginNote<About extends Pick<NotedCall, 'startMs'>>(about: About
   return { ...about, endMs: Number.NaN, status: status.UNKNOWN as number, degraded: false, answers: 0 };
 }
 
-/** Whether the client has not been told the end of the call. */
 export function isOpen({ answers }: Pick<NotedCall, 'answers'>): boolean {
   return answers === 0;
 }
 
-/** The client is told its end. A second one is counted, and changes nothing. */
-export function noteEnd(
-  call: Open<NotedCall>,
-  error: Pick<ServiceError, 'code'> | null,
-  nowMs: number,
-): void {
-  call.answers += 1;
-  if (call.answers > 1) return;
-  call.endMs = nowMs;
-  call.status = error?.code ?? status.OK;
+/** Tells the end of a call: its error, or its answer. */
+export type Done<Answer> = (error: ServiceError | null, answer?: Answer) => void;
+
+/** How a call is made and what is noted of it. */
+export interface CallToNote<Answer> {
+  /** Ms, on the clock of the record. */
+  now(): number;
+  make(done: Done<Answer>): Pick<ClientUnaryCall, 'on'>;
+  /** Judges the answer, or the failure, once the end is noted. */
+  ended: Done<Answer>;
 }
 
-/** Notes what an arm says beside the answer. */
-export function noteMetadata(call: Open<NotedCall>, made: Pick<ClientUnaryCall, 'on'>): void {
+/** Makes a call, and notes its end and what an arm says beside the answer. A second end is counted, and changes nothing. */
+export function noteCall<Answer>(call: Open<NotedCall>, { now, make, ended }: CallToNote<Answer>): void {
+  const made = make((error, answer) => {
+    call.answers += 1;
+    if (call.answers > 1) return;
+    call.endMs = now();
+    call.status = error?.code ?? status.OK;
+    ended(error, answer);
+  });
   made.on('metadata', (headers: Metadata) => {
     if (valueIn(headers, MetadataKey.degraded) !== undefined) call.degraded = true;
   });
@@ -52,6 +58,11 @@ export function noteMetadata(call: Open<NotedCall>, made: Pick<ClientUnaryCall, 
 /** Why the answer is one of a sidecar; undefined: it is none. */
 export function reasonIn(trailers: Metadata | undefined): string | undefined {
   return valueIn(trailers, MetadataKey.reason);
+}
+
+/** A failure as text, such as `UNAVAILABLE no-endpoint`; `without a reason`: it came from elsewhere. */
+export function failureText({ code, metadata }: Pick<StatusObject, 'code' | 'metadata'>): string {
+  return `${status[code]} ${reasonIn(metadata) ?? 'without a reason'}`;
 }
 
 function valueIn(metadata: Metadata | undefined, name: string): string | undefined {

@@ -29,8 +29,7 @@ export function markedPicture({ label, pixels }: Picture): Picture {
   return { label, pixels: marked };
 }
 
-/** Asks for the class of a picture. */
-export function digitsRequest(id: string, { pixels }: Picture): ModelInferRequest {
+export function digitsRequest({ pixels }: Pick<Picture, 'pixels'>, id = ''): ModelInferRequest {
   return {
     model_name: 'digits',
     id,
@@ -41,8 +40,9 @@ export function digitsRequest(id: string, { pixels }: Picture): ModelInferReques
 
 /** The most probable class; undefined where the answer is not ten finite numbers. */
 export function classIn({ outputs, raw_output_contents }: ModelInferResponse): number | undefined {
-  const raw = Buffer.from(raw_output_contents[0] ?? []);
-  if (outputs[0]?.shape.join('x') !== `1x${NAMES.length}` || raw.length !== 4 * NAMES.length)
+  const at = outputs.findIndex(({ datatype }) => datatype === 'FP32');
+  const raw = Buffer.from(raw_output_contents[at] ?? []);
+  if (outputs[at]?.shape.join('x') !== `1x${NAMES.length}` || raw.length !== 4 * NAMES.length)
     return undefined;
   const numbers = NAMES.map((_, i) => raw.readFloatLE(4 * i));
   return numbers.every(Number.isFinite) ? numbers.indexOf(Math.max(...numbers)) : undefined;

@@ -10,7 +10,8 @@ import type { Address } from '../../../config/model.js';
 import { attempt } from '../../../runtime/attempt.js';
 import { askAdmin } from '../../admin-client.js';
 import { CommandFailure } from '../../failure.js';
-import { type EndpointView, viewOf } from '../arms/arm.js';
+import { viewOf } from '../arms/arm.js';
+import type { Look } from '../run/observer.js';
 import type { ReplicaFacts } from './guard.js';
 import type { MemberReport, Members, Replica } from './members.js';
 
@@ -30,19 +31,8 @@ const AWAY = { state: 'disconnected', why: '' } as const;
 /** A sidecar does not do what a drill asks for; the drill is left out. */
 export class Refused extends CommandFailure {}
 
-/** What the model process of a replica is doing. */
-export interface ProcessView {
-  readonly replica: string;
-  readonly pid: number | undefined;
-  readonly isReady: boolean;
-  readonly why: string;
-}
-
-/** One look at the whole mesh. */
-export interface MeshLook {
+export interface MeshLook extends Look {
   readonly facts: readonly ReplicaFacts[];
-  readonly endpoints: readonly EndpointView[];
-  readonly processes: readonly ProcessView[];
 }
 
 /** Asks a sidecar what it is. @throws Error where nothing answers, or something else does. */

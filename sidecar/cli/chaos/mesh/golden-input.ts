@@ -10,22 +10,22 @@ import {
   type RawInput,
 } from '../../../codec/inference.js';
 import { type GoldenCard, readGoldenCard } from '../../../config/file/golden-card.js';
+import { nearest } from '../../../config/suggest.js';
 import { goldenInputs, goldenProblem } from '../../../health/model/golden-call.js';
 import { listModels } from '../../../health/model/model-directory.js';
 import { attempt } from '../../../runtime/attempt.js';
 import { CommandFailure, oneLine } from '../../failure.js';
-import { nearest } from '../options.js';
+import { callUnary } from '../protocol/call.js';
+import { rawMethod } from '../protocol/raw-method.js';
 
 const METADATA_LIMIT_MS = 5_000;
 
-/** What an answer is worth. */
 export interface JudgedAnswer {
   readonly answer: 'right' | 'wrong';
   /** The id that the model echoed; absent: it echoes none. */
   readonly answeredId?: string;
 }
 
-/** One model and its golden input. */
 export class GoldenInput {
   private constructor(
     readonly model: string,
@@ -93,35 +93,22 @@ function attemptList(directory: string) {
  * @throws Error where it does not answer, or not about this model: without datatypes a golden input would be read as numbers.
  */
 function declaredInputs(client: Client, model: string) {
+  const said = { request: encodeMetadataRequest(model, ''), deadlineMs: METADATA_LIMIT_MS };
   return new Promise<ReturnType<typeof decodeMetadataResponse>['inputs']>((resolve, reject) => {
-    client.makeUnaryRequest(
-      MODEL_METADATA,
-      (request: Buffer) => request,
-      (answer: Buffer) => answer,
-      encodeMetadataRequest(model, ''),
-      { deadline: Date.now() + METADATA_LIMIT_MS },
-      (error, answer) => {
-        if (error !== null && error.code !== status.UNIMPLEMENTED)
-          return reject(new Error(`ModelMetadata: ${status[error.code]}: ${error.details}`));
-        resolve(answer === undefined ? [] : attempt(() => decodeMetadataResponse(answer).inputs, []));
-      },
-    );
+    callUnary(client, rawMethod(MODEL_METADATA), said, (error, answer) => {
+      if (error !== null && error.code !== status.UNIMPLEMENTED)
+        return reject(new Error(`ModelMetadata: ${status[error.code]}: ${error.details}`));
+      resolve(answer === undefined ? [] : attempt(() => decodeMetadataResponse(answer).inputs, []));
+    });
   });
 }
 
 /** What the configuration of the model says (Triton's `decoupled`); false where it says nothing. */
 function isStreamed(client: Client, model: string): Promise<boolean> {
-  const { path, requestSerialize, responseDeserialize } = protocols().inference.ModelConfig;
-  const asked = { name: model, version: '' };
+  const said = { request: { name: model, version: '' }, deadlineMs: METADATA_LIMIT_MS };
   return new Promise((resolve) => {
-    client.makeUnaryRequest(
-      path,
-      requestSerialize,
-      responseDeserialize,
-      asked,
-      { deadline: Date.now() + METADATA_LIMIT_MS },
-      (error, answer) =>
-        resolve(error === null && answer?.config?.model_transaction_policy?.decoupled === true),
+    callUnary(client, protocols().inference.ModelConfig, said, (error, answer) =>
+      resolve(error === null && answer?.config?.model_transaction_policy?.decoupled === true),
     );
   });
 }

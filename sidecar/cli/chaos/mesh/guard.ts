@@ -1,6 +1,7 @@
-/** When a drill may touch a replica, and when it has to stop. Pure: facts come in, and a reason comes out. */
+/** When a drill may touch a replica, and when it has to stop. The facts, the clock and the sleeps come from outside. */
 
-/** What is known of one replica. */
+import { CommandFailure } from '../../failure.js';
+
 export interface ReplicaFacts {
   readonly name: string;
   /** Why it is not ready, by its own word; empty: it is. */
@@ -34,7 +35,6 @@ export class AvailabilityGuard {
   /** @param least the bound, 0 to 1; 0: it never says stop. */
   constructor(private readonly least: number) {}
 
-  /** A call has ended. */
   note(isGood: boolean, atMs: number): void {
     this.ends.push({ atMs, isGood });
   }
@@ -55,4 +55,45 @@ export class AvailabilityGuard {
 
 function percent(share: number): string {
   return `${Math.round(share * 1_000) / 10} %`;
+}
+
+/** A model that was killed has to load again. */
+const WHOLE_LIMIT_MS = 180_000;
+const POLL_MS = 100;
+
+export interface Watch {
+  /** What the replicas and the caller's sidecar say now. */
+  look(): Promise<readonly ReplicaFacts[]>;
+  sleep(ms: number): Promise<void>;
+  /** Ms. */
+  now(): number;
+}
+
+/** Resolves when every replica serves and gets calls. @throws CommandFailure where that takes 180 s. */
+export async function untilWhole({ look, sleep, now }: Watch): Promise<void> {
+  const endMs = now() + WHOLE_LIMIT_MS;
+  for (;;) {
+    const why = whyNotNow(await look());
+    if (why === undefined) return;
+    if (now() > endMs) throw new CommandFailure(`the mesh is not whole: ${why}`);
+    await sleep(POLL_MS);
+  }
+}
+
+/**
+ * Resolves when the mesh is whole after a calm part under load. Where it is not, it is waited for and another calm part follows: the
+ * drill before may have left answers that an endpoint is ejected for only when calls come again.
+ *
+ * @param calmMs length of a calm part.
+ * @returns why no replica may be touched, where that lasts for 180 s; undefined: one may.
+ * @throws CommandFailure as untilWhole.
+ */
+export async function untilCalm(watch: Watch, calmMs: number): Promise<string | undefined> {
+  const endMs = watch.now() + WHOLE_LIMIT_MS;
+  for (;;) {
+    await watch.sleep(calmMs);
+    const why = whyNotNow(await watch.look());
+    if (why === undefined || watch.now() > endMs) return why;
+    await untilWhole(watch);
+  }
 }

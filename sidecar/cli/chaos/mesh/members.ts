@@ -3,10 +3,9 @@
 import type { StatusReport } from '../../../admin/status.js';
 import { writeAddress } from '../../../config/codecs/address.js';
 import type { Address, SidecarConfig } from '../../../config/model.js';
+import { nearest } from '../../../config/suggest.js';
 import { CommandFailure } from '../../failure.js';
-import { nearest } from '../options.js';
 
-/** What is asked of one sidecar. */
 export interface MemberReport {
   readonly admin: Address;
   readonly report: Pick<StatusReport, 'service' | 'instance'>;
@@ -15,7 +14,6 @@ export interface MemberReport {
   readonly faultsOn: number;
 }
 
-/** A replica of the service. */
 export interface Replica {
   /** Its instance, such as `digits-1`. */
   readonly name: string;
@@ -25,7 +23,6 @@ export interface Replica {
   readonly faultsOn: number;
 }
 
-/** What the drills are held on. */
 export interface Members {
   readonly service: string;
   readonly replicas: readonly Replica[];

@@ -1,6 +1,5 @@
 /** `outrider chaos --mesh`: drills on a mesh that runs already and allows them. */
 
-import { Client, credentials } from '@grpc/grpc-js';
 import { readToken } from '../../../admin/token.js';
 import { writeAddress } from '../../../config/codecs/address.js';
 import { systemClock } from '../../../runtime/time/clock.js';
@@ -10,6 +9,7 @@ import { runningMeshes } from '../../up/run-directory.js';
 import { conclude, prepareFolder } from '../conclude.js';
 import type { ArmRun, SkippedArm } from '../history/record.js';
 import { named } from '../options.js';
+import { clientOf, STOCK_CHANNEL } from '../protocol/call.js';
 import { figuresOf } from '../report/figures/figures.js';
 import { lossText } from '../report/printed.js';
 import { aboutRun } from '../run/about.js';
@@ -17,8 +17,7 @@ import { Ending } from '../run/ending.js';
 import { askMember, MeshControl, Refused } from './control.js';
 import { GoldenInput } from './golden-input.js';
 import { type Members, membersOf } from './members.js';
-import type { MeshDrill } from './mesh-drill.js';
-import { MESH_DRILLS } from './mesh-drills.js';
+import { MESH_DRILLS, type MeshDrill } from './mesh-drills.js';
 import { allowedOf, demandPermission } from './permission.js';
 import { type MeshGround, runMeshDrill } from './run-mesh-drill.js';
 import { type MeshTargets, meshTargets } from './targets.js';
@@ -36,7 +35,6 @@ export interface MeshChaosOptions {
   /** Share of the calls, 0 to 1. */
   readonly leastAvailable?: string;
   readonly tokenFile?: string;
-  /** List the drills, and end. */
   readonly list?: true;
   /** Names of arms; absent: all that can be run here. Refused with a running mesh. */
   readonly arms?: readonly string[];
@@ -46,7 +44,6 @@ export interface MeshChaosOptions {
   readonly quick?: true;
   /** How often each drill is run with each arm. Default: once. */
   readonly runs?: number;
-  /** Print JSON. */
   readonly json?: true;
   /** Folder that the report is written to. */
   readonly report?: string;
@@ -91,9 +88,8 @@ export async function meshChaosCommand(options: MeshChaosOptions): Promise<numbe
     .map(({ name }): SkippedArm => ({ drill: name, arm: 'outrider', because }));
   for (const { drill } of left) process.stderr.write(`outrider: skipped: ${drill}: ${because}\n`);
   if (options.report !== undefined) prepareFolder(options.report);
-  const client = new Client(members.caller.target, credentials.createInsecure(), {
-    'grpc.enable_http_proxy': 0,
-    'grpc.use_local_subchannel_pool': 1,
+  const client = clientOf(members.caller.target, {
+    ...STOCK_CHANNEL,
     'grpc.max_receive_message_length': -1,
     'grpc.max_send_message_length': -1,
   });
@@ -138,7 +134,6 @@ export async function meshChaosCommand(options: MeshChaosOptions): Promise<numbe
   }
 }
 
-/** What was held, and what was not. */
 interface Held {
   readonly runs: readonly ArmRun[];
   readonly skipped: readonly SkippedArm[];
@@ -207,7 +202,6 @@ async function membersAt({ admin, what }: MeshTargets, service: string | undefin
   return membersOf(reports, service);
 }
 
-/** What the report says of the arm. */
 function aboutText(
   { what }: MeshTargets,
   { members, input, perSecond }: Pick<MeshGround, 'members' | 'input' | 'perSecond'>,

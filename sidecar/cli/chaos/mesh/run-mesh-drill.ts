@@ -7,25 +7,26 @@ import type { Client } from '@grpc/grpc-js';
 import { systemClock } from '../../../runtime/time/clock.js';
 import { CommandFailure } from '../../failure.js';
 import type { ArmRun, MarkRecord } from '../history/record.js';
+import { even } from '../load/open-load.js';
+import { Observer } from '../run/observer.js';
 import type { MeshControl } from './control.js';
 import type { GoldenInput } from './golden-input.js';
 import { GoldenLoad } from './golden-load.js';
-import { AvailabilityGuard } from './guard.js';
+import { AvailabilityGuard, untilCalm, untilWhole, type Watch } from './guard.js';
 import type { Members, Replica } from './members.js';
-import { FAULT_MS, type MeshDrill, type MeshStage } from './mesh-drill.js';
-import { observeMesh } from './mesh-observer.js';
-import { untilCalm, untilWhole, type Watch } from './until-whole.js';
+import { FAULT_MS, type MeshDrill, type MeshStage } from './mesh-drills.js';
 
 const STEADY_MS = 2_000;
 const HEALED_MS = 5_000;
 /** What `--quick` allows each part at most. */
 const QUICK_MS = 1_500;
 const POLL_MS = 100;
+/** Each look asks every sidecar for a page, which takes it a millisecond. */
+const LOOK_MS = 100;
 
 /** A drill is stopped before its time, for the sake of the mesh. */
 class Stopped extends Error {}
 
-/** What drills are run on. */
 export interface MeshGround {
   readonly members: Members;
   readonly control: MeshControl;
@@ -50,10 +51,15 @@ export async function runMeshDrill(drill: MeshDrill, victim: Replica, ground: Me
   const part = (ms: number) => (pace === 'quick' ? Math.min(ms, QUICK_MS) : ms);
   await untilWhole(watchOf(ground));
   const guard = new AvailabilityGuard(leastAvailable);
-  const load = new GoldenLoad({ drill: drill.name, client, input, perSecond, guard });
+  const load = new GoldenLoad({ drill: drill.name, client, input, guard });
   const marks: MarkRecord[] = [];
   const note = (mark: MarkRecord) => void marks.push(mark);
-  const observer = observeMesh({ look: () => control.look(), now: () => load.now(), note });
+  const observer = new Observer({
+    everyMs: LOOK_MS,
+    look: () => control.look(),
+    now: () => load.now(),
+    note,
+  });
   const mark: MeshStage['mark'] = (kind, text, replica) =>
     note({ atMs: load.now(), kind, text, ...(replica !== undefined && { replica }) });
   const sleep = (ms: number) => watched(ms, load, ground);
@@ -61,7 +67,7 @@ export async function runMeshDrill(drill: MeshDrill, victim: Replica, ground: Me
   try {
     const problem = await load.warm();
     if (problem !== undefined) throw new CommandFailure(`${drill.name}: not started: ${problem}`);
-    load.start();
+    load.start(even({ golden: perSecond }));
     observer.start();
     let stopped: string | undefined;
     let isBegun = false;

@@ -6,7 +6,6 @@ import type { Address } from '../../../config/model.js';
 import { CommandFailure } from '../../failure.js';
 import type { RunNote } from '../../up/run-directory.js';
 
-/** A mesh to hold drills on. */
 export interface MeshTargets {
   /** For messages and the report. */
   readonly what: string;
@@ -41,7 +40,6 @@ export function meshTargets(where: string | undefined, running: readonly RunNote
   return byAddress === undefined ? { what: texts.join(', '), admin } : targetsOf(byAddress);
 }
 
-/** The one mesh that runs here. */
 function theOnly(running: readonly RunNote[]): MeshTargets {
   const [first, second] = running;
   if (first === undefined)

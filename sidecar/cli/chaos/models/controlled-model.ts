@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { type Behaviour, CONTROL_SOCKET, type Hello, type Told } from '../protocol/behaviour.js';
 import { onLines, sendLine } from '../protocol/lines.js';
 
-/** What a model process is told. */
 export class ControlledModel {
   /** Called with each change after the first. */
   onChange: (behaviour: Behaviour) => void = () => {};

@@ -18,12 +18,10 @@ export class ExecutionLog {
     this.file = openSync(path, 'a', 0o600);
   }
 
-  /** A run for the call begins. */
   began(id: string): void {
     this.write('b', id);
   }
 
-  /** A run for the call has its answer. */
   ended(id: string): void {
     this.write('e', id);
   }
@@ -38,7 +36,6 @@ export class ExecutionLog {
   }
 }
 
-/** An execution that is being read. */
 type OpenExecution = { -readonly [Key in keyof ExecutionRecord]: ExecutionRecord[Key] };
 
 /**

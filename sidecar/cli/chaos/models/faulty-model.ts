@@ -3,19 +3,34 @@
  * server hands each call over as a job, and the job is done, late, done wrong or not done at all. Each run is logged.
  */
 
-import { Metadata, type ServerUnaryCall, type ServiceError, type sendUnaryData, status } from '@grpc/grpc-js';
+import {
+  Metadata,
+  type Server,
+  ServerCredentials,
+  type ServerUnaryCall,
+  type ServiceError,
+  type sendUnaryData,
+  status,
+} from '@grpc/grpc-js';
 import { MetadataKey } from '../../../core/metadata-key.js';
 import { type Behaviour, type Failure, POISON_PREFIX, WELL } from '../protocol/behaviour.js';
 import type { ExecutionLog } from './execution-log.js';
 import { Places } from './places.js';
 
+/** @param address `host:port`. Resolves with the port when the server listens. */
+export function bindServer(server: Server, address: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) =>
+      error ? reject(error) : resolve(port),
+    );
+  });
+}
+
 const MB = 1 << 20;
 const HOARD_EVERY_MS = 100;
 const DETAILS = 'as the drill says';
 
-/** What has to be done for a unary call. */
 export interface Job<Answer> {
-  /** Of the call. */
   readonly id: string;
   /** Time of the run without a fault, ms; asked when the run begins. */
   usualMs(): number;
@@ -25,12 +40,10 @@ export interface Job<Answer> {
 
 /** A stream of numbered messages that is sent for a call. */
 export interface Telling<Message> {
-  /** Of the call. */
   readonly id: string;
   readonly count: number;
   /** A model that fails sends the messages before this one, from 0. */
   readonly failsAt: number;
-  /** Time until the first message, ms. */
   firstMs(): number;
   /** Time after a message, ms. @param next number of the one that follows; `count`: the end. */
   pauseMs(next: number): number;
@@ -48,7 +61,6 @@ interface Sink<Message> {
   emit(event: 'error', error: object): unknown;
 }
 
-/** What a model is made with. */
 export interface FaultyModelPlan {
   /** Calls that it works on at once; more line up inside it, as in most servers. */
   readonly places: number;
@@ -77,7 +89,6 @@ export class FaultyModel {
     return this.told;
   }
 
-  /** Behaves so from now on. */
   behave(behaviour: Behaviour): void {
     this.told = behaviour;
     this.toldMs = performance.now();
@@ -86,7 +97,6 @@ export class FaultyModel {
     if (behaviour.does !== 'hoard') this.hoard.length = 0;
   }
 
-  /** Works on a unary call when there is a place for it. */
   unary<Answer>(
     call: ServerUnaryCall<unknown, unknown>,
     job: Job<Answer>,
@@ -160,7 +170,6 @@ export class FaultyModel {
     }
   }
 
-  /** Sends one message and plans the next. */
   private send<Message>(
     stream: Sink<Message>,
     telling: Telling<Message>,

@@ -7,7 +7,6 @@ import { loadDigits } from './digits.js';
 import { ExecutionLog } from './execution-log.js';
 import { DrillModelServer } from './model-server.js';
 
-/** Command line of a model process. */
 export interface ModelOptions {
   /** Folder of the run: the control socket and the logs lie in it. */
   readonly dir: string;

@@ -17,8 +17,7 @@ import type {
   ModelInferResponse,
   ModelStreamInferResponse,
 } from '../../../../proto/messages.js';
-import type { Behaviour } from '../protocol/behaviour.js';
-import { replicaName } from '../protocol/behaviour.js';
+import { type Behaviour, replicaName } from '../protocol/behaviour.js';
 import {
   inferMethods,
   JOB,
@@ -28,16 +27,14 @@ import {
   STREAM_MESSAGES,
   streamMessage,
 } from '../protocol/service.js';
-import { bindServer } from './bind-server.js';
 import type { Digits } from './digits.js';
 import type { ExecutionLog } from './execution-log.js';
-import { FaultyModel } from './faulty-model.js';
+import { bindServer, FaultyModel } from './faulty-model.js';
 
 type Reply<Answer> = sendUnaryData<Answer>;
 type InferCall = ServerUnaryCall<ModelInferRequest, ModelInferResponse>;
 type Stream = ServerDuplexStream<ModelInferRequest, ModelStreamInferResponse>;
 
-/** One model process. */
 export class DrillModelServer {
   /** As many calls at once as clients send: what bounds them is `PLACES`, as in a server with a thread pool. */
   private readonly server = new Server({ 'grpc.max_concurrent_streams': 0xffff_ffff });
@@ -57,7 +54,6 @@ export class DrillModelServer {
     this.model = new FaultyModel({ places: PLACES, log, trailers });
   }
 
-  /** Behaves so from now on. */
   behave(behaviour: Behaviour): void {
     this.model.behave(behaviour);
   }
@@ -107,7 +103,6 @@ export class DrillModelServer {
     this.model.unary(call, { id, usualMs: () => RUN_MS.digits, run }, reply);
   }
 
-  /** The long job. */
   private work(call: ServerUnaryCall<Buffer, Buffer>, reply: Reply<Buffer>): void {
     const usualMs = (): number => {
       const { behaviour } = this.model;

@@ -9,7 +9,6 @@ export class Places {
   /** @param most how many calls run at once now. */
   constructor(private readonly most: () => number) {}
 
-  /** Calls that have a place. */
   get busy(): number {
     return this.taken;
   }

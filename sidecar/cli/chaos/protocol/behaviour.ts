@@ -6,7 +6,6 @@
  */
 export type FailureForm = 'at-once' | 'trailers-only' | 'trailers';
 
-/** Calls end with a gRPC status. */
 export interface Failure {
   readonly does: 'fail';
   readonly code: number;

@@ -3,7 +3,6 @@ import type { MethodDefinition } from '@grpc/grpc-js';
 /** A method whose messages are bytes, passed as they are. */
 export type RawMethod = MethodDefinition<Buffer, Buffer>;
 
-/** As they are. */
 export function asIs(bytes: Buffer): Buffer {
   return bytes;
 }

@@ -12,7 +12,6 @@ export function notRun(
   return [...left].map(([drill, because]) => ({ drill, because }));
 }
 
-/** What was meant to be run, by names. */
 interface Plan {
   readonly arms: readonly { readonly name: ArmName }[];
   readonly drills: readonly { readonly name: string }[];

@@ -6,7 +6,7 @@ import { type ArmFigures, badCalls } from './figures/figures.js';
 import { count, duration, recoveryText } from './figures/format.js';
 import { notRun } from './not-run.js';
 import type { Summary } from './report.js';
-import { WHAT_IS_KEPT } from './verdict/what-is-kept.js';
+import { WHAT_IS_KEPT } from './verdict/verdict.js';
 
 /** What one arm lost in a drill, such as `3 failed, 2 wrong of 950, recovered in 1.5 s, p99 12 ms`. */
 export function lossText({ counts, duplicated, recoveryMs, p99Ms }: ArmFigures): string {

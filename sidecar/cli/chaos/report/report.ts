@@ -1,10 +1,18 @@
 /** Everything that is computed from a history, once, for the page, the files, the terminal and the README. */
+
 import { checkRun } from '../history/check.js';
-import { ARM_NAMES, type ArmRun, type ChaosHistory, type DrillText } from '../history/record.js';
+import {
+  ARM_NAMES,
+  type ArmName,
+  type ArmRun,
+  type ChaosHistory,
+  type DrillText,
+  type RunAbout,
+  type SkippedArm,
+} from '../history/record.js';
 import type { Violation } from '../history/violation.js';
 import { type ArmFigures, figuresOf } from './figures/figures.js';
-import type { PageReport } from './page/page-report.js';
-import { timelineOf } from './timeline/timeline.js';
+import { type Timeline, timelineOf } from './timeline/timeline.js';
 import { judge, type Verdict } from './verdict/verdict.js';
 
 /** What `figures.json` holds: the report without records of calls and without pictures. */
@@ -66,4 +74,29 @@ function firstOfEach(violations: readonly Violation[]): readonly Violation[] {
     counts.set(key, before + 1);
     return before < MOST_EXAMPLES;
   });
+}
+
+/** What the page shows; `report.ts` makes it. */
+export interface PageReport {
+  readonly about: RunAbout;
+  readonly skipped: readonly SkippedArm[];
+  /** The arms that any drill was run with, Outrider first. */
+  readonly arms: readonly ArmName[];
+  readonly drills: readonly PageDrill[];
+  readonly verdict: Verdict;
+  /** The first few violations of each invariant in each drill and arm; the figures count all of them. */
+  readonly examples: readonly Violation[];
+}
+
+/** One drill with its arms, in the order of the arms of the report. */
+export interface PageDrill {
+  readonly text: DrillText;
+  readonly arms: readonly PageArm[];
+}
+
+export interface PageArm {
+  readonly arm: ArmName;
+  readonly figures: ArmFigures;
+  /** Of its runs the one with the most bad calls, the first of several. */
+  readonly timeline: Timeline;
 }

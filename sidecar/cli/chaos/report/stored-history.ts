@@ -142,7 +142,6 @@ function expecting(what: string, holds: (value: unknown) => boolean): Check {
   };
 }
 
-/** One of these texts. */
 function oneOf(names: readonly string[]): Check {
   return expecting(`one of ${names.join(', ')}`, (value) => names.includes(value as string));
 }

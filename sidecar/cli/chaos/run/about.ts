@@ -18,7 +18,6 @@ export interface RunFacts {
   readonly arms: readonly Arm[];
 }
 
-/** Describes this machine and the programs on it. */
 export function aboutRun({ args, startedAtMs, seconds, arms }: RunFacts): RunAbout {
   const grpc = grpcVersion();
   return {
@@ -45,4 +44,16 @@ function grpcVersion(): string | undefined {
     const { version } = JSON.parse(readFileSync(file, 'utf8'));
     return typeof version === 'string' ? version : undefined;
   }, undefined);
+}
+
+/**
+ * A line for a machine that does something else already; undefined: it does not.
+ *
+ * An arm with more processes than another one gets less of a busy machine, so that a comparison there is about the load, and not about the arms.
+ *
+ * @param load mean of processes that ran or wanted to in the last minute (`os.loadavg`), which is always 0 on Windows.
+ */
+export function busyText(load: number, cores: number): string | undefined {
+  if (load <= cores) return undefined;
+  return `this machine is busy already (load ${load.toFixed(1)} on ${cores} ${cores === 1 ? 'core' : 'cores'}): its comparisons are no measurement`;
 }

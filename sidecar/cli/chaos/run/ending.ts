@@ -1,14 +1,12 @@
 import { CommandFailure } from '../../failure.js';
 import { endRequests } from '../../signals.js';
 
-/** The command was asked to end. */
 class Ended extends CommandFailure {}
 
 /** Waits that end when the command is asked to end (Ctrl-C, SIGTERM): then what was begun is ended in order. */
 export class Ending {
   private readonly requests = endRequests();
   private readonly ended: Promise<never>;
-  /** The command was asked to end. */
   isAsked = false;
 
   constructor() {

@@ -1,13 +1,9 @@
 /** Watches what happens meanwhile: endpoints that leave and enter the choice of the caller's side, and processes of models. */
 
-import type { EndpointView, Standing } from '../arms/arm.js';
+import type { EndpointView } from '../arms/arm.js';
 import type { ProcessEvent } from '../control-server.js';
 import type { MarkRecord } from '../history/record.js';
 import { replicaName } from '../protocol/behaviour.js';
-import { RepeatedLook } from './repeated-look.js';
-
-/** Ten times as often as an ejection takes to be noticed by a person; a page of `/endpoints` costs a sidecar under a millisecond. */
-const POLL_MS = 50;
 
 /** The changes between two looks at the endpoints. */
 export interface EndpointLook {
@@ -38,20 +34,91 @@ export function processMark({ kind, replica, pid }: ProcessEvent, atMs: number):
     : { atMs, kind: 'restarted', replica: name, text: `the model of ${name} serves (process ${pid})` };
 }
 
-/** Looks at the endpoints until it is stopped. */
-export function observeEndpoints(
-  endpoints: NonNullable<Standing['endpoints']>,
-  now: () => number,
-  note: (mark: MarkRecord) => void,
-): RepeatedLook<readonly EndpointView[]> {
-  let last: EndpointLook | undefined;
-  return new RepeatedLook({
-    everyMs: POLL_MS,
-    look: endpoints,
-    now,
-    seen: (views, askedMs) => {
-      if (last !== undefined) for (const mark of changesBetween(last, { atMs: now(), views })) note(mark);
-      last = { atMs: askedMs, views };
-    },
+export interface ProcessView {
+  readonly replica: string;
+  readonly pid: number | undefined;
+  readonly isReady: boolean;
+  readonly why: string;
+}
+
+/** Marks for processes that ended, and for those that serve again. */
+export function processChanges(
+  before: readonly ProcessView[],
+  after: readonly ProcessView[],
+  atMs: number,
+): MarkRecord[] {
+  return after.flatMap((now): MarkRecord[] => {
+    const was = before.find(({ replica }) => replica === now.replica);
+    if (was === undefined) return [];
+    const { replica, pid, why } = now;
+    const marks: MarkRecord[] = [];
+    if (was.isReady && (!now.isReady || was.pid !== pid))
+      marks.push({
+        atMs,
+        kind: 'died',
+        replica,
+        text: `the model process ${was.pid ?? ''} ended${why && `: ${why}`}`,
+      });
+    if (now.isReady && (!was.isReady || was.pid !== pid))
+      marks.push({ atMs, kind: 'restarted', replica, text: `the model process ${pid ?? ''} serves` });
+    return marks;
   });
+}
+
+export interface Look {
+  readonly endpoints: readonly EndpointView[];
+  /** Absent: their begins and ends are told otherwise. */
+  readonly processes?: readonly ProcessView[];
+}
+
+export interface ObserverPlan {
+  readonly everyMs: number;
+  look(): Promise<Look>;
+  /** Ms of the run. */
+  now(): number;
+  note(mark: MarkRecord): void;
+}
+
+/** Looks until it is stopped. A look that fails is passed over: what is looked at may be away. */
+export class Observer {
+  private last: (EndpointLook & { readonly processes: readonly ProcessView[] }) | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private isStopped = false;
+
+  constructor(private readonly plan: ObserverPlan) {}
+
+  start(): void {
+    void this.look();
+  }
+
+  stop(): void {
+    this.isStopped = true;
+    clearTimeout(this.timer);
+  }
+
+  private async look(): Promise<void> {
+    const { plan } = this;
+    const askedMs = plan.now();
+    const seen = await plan.look().catch(() => undefined);
+    if (this.isStopped) return;
+    if (seen !== undefined) this.compare(seen, askedMs);
+    this.timer = setTimeout(() => void this.look(), plan.everyMs);
+  }
+
+  /** @param askedMs when the look began: a later change may have happened while the answer was on its way. */
+  private compare({ endpoints: views, processes = [] }: Look, askedMs: number): void {
+    const { last, plan } = this;
+    const atMs = plan.now();
+    if (last !== undefined) {
+      const marks = [
+        ...changesBetween(last, { atMs, views }),
+        ...processChanges(last.processes, processes, atMs),
+      ];
+      for (const mark of marks) plan.note(mark);
+    }
+    // A sidecar that is away says nothing.
+    const isAway = (known: ProcessView) => !processes.some(({ replica }) => replica === known.replica);
+    const away = (last?.processes ?? []).filter(isAway);
+    this.last = { atMs: askedMs, views, processes: [...processes, ...away] };
+  }
 }

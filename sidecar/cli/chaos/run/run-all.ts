@@ -12,7 +12,6 @@ import { type Ground, runDrill } from './run-drill.js';
 import { selectDrills } from './selection.js';
 import { openSession, type Session, settle } from './session.js';
 
-/** What is run, and how it is told of. */
 export interface RunPlan {
   readonly arms: readonly Arm[];
   readonly drills: readonly Drill[];

@@ -13,15 +13,17 @@ import type { Tools } from '../faults/tools.js';
 import type { ArmName, ArmRun, MarkRecord } from '../history/record.js';
 import { USUAL_DEADLINES } from '../load/client.js';
 import { Load, USUAL_RATES } from '../load/load.js';
+import { even } from '../load/open-load.js';
 import type { Picture } from '../load/pictures.js';
 import { readExecutions } from '../models/execution-log.js';
 import { replicaName } from '../protocol/behaviour.js';
 import { CpuMeter } from './cpu.js';
-import { observeEndpoints, processMark } from './observer.js';
+import { Observer, processMark } from './observer.js';
 
 const CPU_LOOK_MS = 500;
+/** Ten times as often as an ejection takes to be noticed by a person; a page of `/endpoints` costs a sidecar under a millisecond. */
+const LOOK_MS = 50;
 
-/** What a drill is run on. */
 export interface Ground {
   readonly arm: ArmName;
   readonly standing: Standing;
@@ -48,17 +50,18 @@ export async function runDrill(drill: Drill, ground: Ground): Promise<ArmRun> {
     ...{ drill: drill.name, arm, number: ground.number },
     standing,
     pictures,
-    rates,
     deadlines,
   });
   const marks: MarkRecord[] = [];
+  const { endpoints } = standing;
   const observer =
-    standing.endpoints &&
-    observeEndpoints(
-      standing.endpoints,
-      () => load.now(),
-      (mark) => void marks.push(mark),
-    );
+    endpoints &&
+    new Observer({
+      everyMs: LOOK_MS,
+      look: async () => ({ endpoints: await endpoints() }),
+      now: () => load.now(),
+      note: (mark) => void marks.push(mark),
+    });
   const undo: (() => Promise<void>)[] = [];
   const stage: Stage = {
     ...{ standing, control, load, tools, sleep, victim: VICTIM },
@@ -77,7 +80,7 @@ export async function runDrill(drill: Drill, ground: Ground): Promise<ArmRun> {
     const cpu = startCpu(standing);
     const attemptsBefore = await standing.attempts?.();
     control.onEvent = (event) => void marks.push(processMark(event, load.now()));
-    load.start();
+    load.start(even(rates));
     observer?.start();
     await sleep(times.steadyMs);
     stage.mark('fault-began', drill.title, VICTIM);

@@ -15,7 +15,6 @@ import { CONTROL_SOCKET, WELL } from '../protocol/behaviour.js';
 const SETTLE_LIMIT_MS = 6_000;
 const SETTLE_POLL_MS = 50;
 
-/** One arm that runs, with its models. */
 export interface Session {
   readonly arm: Arm;
   readonly standing: Standing;
@@ -24,11 +23,9 @@ export interface Session {
   readonly dir: string;
   /** Resolves when it has ended and its folder is gone. */
   close(): Promise<void>;
-  /** Ends it at once. */
   kill(): void;
 }
 
-/** Starts an arm with models of its own. */
 export async function openSession(
   arm: Arm,
   { path, equipment, self }: Pick<ArmWorld, 'path' | 'equipment' | 'self'>,

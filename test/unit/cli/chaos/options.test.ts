@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { ARMS } from '../../../../sidecar/cli/chaos/arms/table.js';
 import { DRILLS } from '../../../../sidecar/cli/chaos/drills/table.js';
-import { named, nearest, runCount } from '../../../../sidecar/cli/chaos/options.js';
+import { named, runCount } from '../../../../sidecar/cli/chaos/options.js';
 
 const ALL = [{ name: 'kill' }, { name: 'freeze' }, { name: 'error-burst' }];
 
@@ -19,23 +19,6 @@ describe('the names on the command line of chaos', () => {
 
   it('of a kind of several words are listed under its plural', () => {
     assert.throws(() => named(ALL, ['x'], 'drill for a running mesh'), /\ndrills for a running mesh: kill, /);
-  });
-
-  it('have no nearest one when all are far away', () => {
-    assert.equal(
-      nearest(
-        'consul',
-        ALL.map(({ name }) => name),
-      ),
-      undefined,
-    );
-    assert.equal(
-      nearest(
-        'kil',
-        ALL.map(({ name }) => name),
-      ),
-      'kill',
-    );
   });
 });
 

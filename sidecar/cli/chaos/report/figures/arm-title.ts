@@ -1,6 +1,5 @@
 import type { ArmName } from '../../history/record.js';
 
-/** Names of arms for people. */
 export const ARM_TITLES: Readonly<Record<ArmName, string>> = {
   outrider: 'Outrider',
   'pick-first': 'gRPC alone',

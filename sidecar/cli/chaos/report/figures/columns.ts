@@ -5,7 +5,6 @@ import type { ArmFigures, TimeFigure } from './figures.js';
 import { count, duration, percent, points } from './format.js';
 import { RECOVERY_WINDOW_MS } from './recovery.js';
 
-/** One figure. */
 export interface Column {
   /** Name in the CSV file, with its unit. */
   readonly key: string;
@@ -14,17 +13,14 @@ export interface Column {
   readonly meaning: string;
   /** As a number in the unit of `key`; undefined: there is none. `never` is written as such. */
   readonly value: (figures: ArmFigures) => number | 'never' | undefined;
-  /** For people. */
   readonly text: (figures: ArmFigures) => string;
 }
 
-/** Nothing to show. */
 export const NONE = '–';
 
 /** In the place of the figures of an arm that has nothing which a drill could break. */
 export const UNTOUCHED = 'n/a';
 
-/** All figures, in the order of the report. */
 export const COLUMNS: readonly Column[] = [
   counted(
     'calls',

@@ -24,7 +24,6 @@ export const CALL_ENDS = ['right', 'degraded', 'failed', 'wrong'] as const;
 /** How one call ended; see {@link CallCounts}. */
 export type CallEnd = (typeof CALL_ENDS)[number];
 
-/** Judges one call. */
 export function endOf({ status, answers, degraded, answer }: CallRecord): CallEnd {
   if (status !== 0 || answers === 0) return 'failed';
   if (degraded) return 'degraded';
@@ -36,7 +35,6 @@ export function loadOf({ calls }: Pick<ArmRun, 'calls'>): readonly CallRecord[] 
   return calls.filter(({ isFault }) => isFault !== true);
 }
 
-/** Counts calls by their end. */
 export function countCalls(calls: readonly CallRecord[]): CallCounts {
   const counts = { calls: calls.length, right: 0, degraded: 0, failed: 0, wrong: 0, degradedWrong: 0 };
   for (const call of calls) {

@@ -18,7 +18,6 @@ import { detectedAfter, ejectedAfter, faultBegin, firstGoodAfter } from './momen
 import { recoveriesOf } from './recovery.js';
 import { type Span, type Spread, spreadOf } from './span.js';
 
-/** Of one run. */
 interface RunFigures {
   readonly counts: CallCounts;
   readonly duplicated: number;
@@ -41,7 +40,6 @@ export type TimeFigure = Spread<number | 'never'> | undefined;
 export interface ArmFigures {
   readonly drill: string;
   readonly arm: ArmName;
-  /** How many times it was run. */
   readonly runs: number;
   readonly counts: CallCounts;
   readonly duplicated: number;

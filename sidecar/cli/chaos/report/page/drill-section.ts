@@ -3,13 +3,12 @@ import { ARM_TITLES } from '../figures/arm-title.js';
 import { COLUMNS } from '../figures/columns.js';
 import { duration } from '../figures/format.js';
 import { html, type Markup, type Piece } from '../markup/escape.js';
+import type { PageArm, PageDrill, PageReport } from '../report.js';
 import { scalesOf, timelineSvg } from '../timeline/timeline-svg.js';
-import type { PageArm, PageDrill, PageReport } from './page-report.js';
 
 /** Marks that a list shows; a crash loop has hundreds. */
 const MOST_MARKS = 60;
 
-/** Classes of what a comparison says. */
 const TONES = { better: 'tag-good', level: '', worse: 'tag-bad' } as const;
 
 export function drillSection({ text, arms }: PageDrill, { verdict, skipped }: PageReport): Markup {

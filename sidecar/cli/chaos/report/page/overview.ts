@@ -6,8 +6,8 @@ import { type ArmFigures, badCalls } from '../figures/figures.js';
 import { count, recoveryText } from '../figures/format.js';
 import { html, type Markup, type Piece } from '../markup/escape.js';
 import { notRun } from '../not-run.js';
+import type { PageReport } from '../report.js';
 import type { Comparison } from '../verdict/comparison.js';
-import type { PageReport } from './page-report.js';
 
 /** What a comparison says of Outrider, in the cell of the other arm. */
 const TAGS: Readonly<Record<Comparison['result'], { readonly text: string; readonly tone: string }>> = {
@@ -16,7 +16,6 @@ const TAGS: Readonly<Record<Comparison['result'], { readonly text: string; reado
   worse: { text: 'Outrider worse', tone: 'tag-bad' },
 };
 
-/** The table. */
 export function overview({ drills, arms, verdict, skipped }: PageReport): Markup {
   const head = arms.map((arm) => html`<th scope="col"${ownClass(arm)}>${ARM_TITLES[arm]}</th>`);
   const rows = drills.map(({ text, arms: reports }) => {

@@ -8,12 +8,12 @@ import { COLUMNS, isUnchecked } from '../figures/columns.js';
 import { CALL_ENDS } from '../figures/counts.js';
 import { count, duration } from '../figures/format.js';
 import { html, Markup, type Piece } from '../markup/escape.js';
+import type { PageReport } from '../report.js';
 import { MARK_SIGNS } from '../timeline/timeline-svg.js';
 import { COMPARISON_RULE } from '../verdict/comparison.js';
-import { WHAT_IS_KEPT } from '../verdict/what-is-kept.js';
+import { WHAT_IS_KEPT } from '../verdict/verdict.js';
 import { drillSection } from './drill-section.js';
 import { overview } from './overview.js';
-import type { PageReport } from './page-report.js';
 import { PAGE_STYLE } from './style.js';
 
 const TITLE = 'Outrider: what it survives';
@@ -21,7 +21,6 @@ const TITLE = 'Outrider: what it survives';
 /** The policy is for the case that an escape is missing: no script runs and nothing is loaded. */
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 
-/** The whole document. */
 export function renderPage(report: PageReport): string {
   const { verdict, drills } = report;
   const sections = drills.map((drill) => drillSection(drill, report));
@@ -74,7 +73,6 @@ function background({ about, arms }: PageReport): Markup {
 <dt>versions</dt><dd>${versionsOf(about).join(', ')}</dd></dl></details>`;
 }
 
-/** Such as `node 22.1.0`. */
 function versionsOf({ versions }: PageReport['about']): readonly string[] {
   return Object.entries(versions).map(([name, version]) => `${name} ${version}`);
 }

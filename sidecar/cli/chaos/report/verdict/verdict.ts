@@ -1,4 +1,5 @@
 /** The verdict of a whole command: whether Outrider kept what it promises, in one sentence and in detail. */
+
 import type { Invariant } from '../../history/violation.js';
 import { ARM_TITLES } from '../figures/arm-title.js';
 import { type ArmFigures, badCalls } from '../figures/figures.js';
@@ -100,3 +101,7 @@ function listed(names: readonly string[]): string {
   const last = shown.at(-1) ?? '';
   return shown.length < 2 ? last : `${shown.slice(0, -1).join(', ')} and ${last}`;
 }
+
+/** Beside a verdict that everything was kept, for a reader who sees below it that calls have failed. */
+export const WHAT_IS_KEPT =
+  'An invariant is a rule that no call may break: it gets one response, by its deadline, for the right caller, and runs twice only if that is safe. An error in time breaks no invariant; the table counts it as failed.';

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { findEnvoy, viewsIn } from '../../../../../sidecar/cli/chaos/arms/envoy.js';
 import { envoyBootstrap } from '../../../../../sidecar/cli/chaos/arms/envoy-config.js';
-import { ENVOY_BEST } from '../../../../../sidecar/cli/chaos/arms/envoy-settings.js';
 import { JOB } from '../../../../../sidecar/cli/chaos/protocol/service.js';
 
 describe('the arm with Envoy', () => {
@@ -27,7 +26,7 @@ describe('the arm with Envoy', () => {
 
   it('tries the job once only, and calls the near ends of wires', () => {
     const ports = { admin: 1, caller: 2, beside: [3, 4, 5], endpoints: [13, 14, 15], models: [6, 7, 8] };
-    const { static_resources } = JSON.parse(envoyBootstrap(ports, ENVOY_BEST));
+    const { static_resources } = JSON.parse(envoyBootstrap(ports));
     const [{ filter_chains }] = static_resources.listeners;
     const { routes } = filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0];
     const job = routes.find(({ match }: { match: { path?: string } }) => match.path === JOB.path);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { findUnmarked, findWrongCaller } from '../../../../../sidecar/cli/chaos/history/answers.js';
-import { indexRun } from '../../../../../sidecar/cli/chaos/history/call-index.js';
+import { indexRun } from '../../../../../sidecar/cli/chaos/history/executions.js';
 import type { ArmRun, CallRecord } from '../../../../../sidecar/cli/chaos/history/record.js';
 import { madeRun } from '../../../../kit/chaos/made-history.js';
 import { constant } from '../../../../kit/time/seeded-random.js';

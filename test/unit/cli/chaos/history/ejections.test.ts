@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { DEFAULT_BOUNDS } from '../../../../../sidecar/cli/chaos/history/bounds.js';
-import { indexRun } from '../../../../../sidecar/cli/chaos/history/call-index.js';
 import { ejectionsOf, findSentToEjected } from '../../../../../sidecar/cli/chaos/history/ejections.js';
+import { indexRun } from '../../../../../sidecar/cli/chaos/history/executions.js';
 import type { ArmRun, ExecutionRecord, MarkRecord } from '../../../../../sidecar/cli/chaos/history/record.js';
 import { madeRun } from '../../../../kit/chaos/made-history.js';
 import { constant } from '../../../../kit/time/seeded-random.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { DEFAULT_BOUNDS } from '../../../../../sidecar/cli/chaos/history/bounds.js';
-import { indexRun } from '../../../../../sidecar/cli/chaos/history/call-index.js';
+import { indexRun } from '../../../../../sidecar/cli/chaos/history/executions.js';
 import type { ArmRun, CallRecord } from '../../../../../sidecar/cli/chaos/history/record.js';
 import { findUnsound } from '../../../../../sidecar/cli/chaos/history/soundness.js';
 import { madeRun } from '../../../../kit/chaos/made-history.js';

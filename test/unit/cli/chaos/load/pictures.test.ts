@@ -17,7 +17,7 @@ describe('Pictures of a drill', () => {
       assert.equal(marked.label, picture.label);
       assert.deepEqual(marked.pixels.subarray(4), Buffer.from(picture.pixels.subarray(4)));
       assert.notDeepEqual([...marked.pixels.subarray(0, 4)], [...picture.pixels.subarray(0, 4)]);
-      const [sent] = digitsRequest('a', marked).raw_input_contents!;
+      const [sent] = digitsRequest(marked, 'a').raw_input_contents!;
       assert.ok(pictures.every(({ pixels }) => Buffer.compare(pixels, sent!) !== 0));
     }
   });

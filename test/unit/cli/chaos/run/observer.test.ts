@@ -3,7 +3,8 @@ import type { EndpointView } from '../../../../../sidecar/cli/chaos/arms/arm.js'
 import type { MarkRecord } from '../../../../../sidecar/cli/chaos/history/record.js';
 import {
   changesBetween,
-  observeEndpoints,
+  Observer,
+  processChanges,
   processMark,
 } from '../../../../../sidecar/cli/chaos/run/observer.js';
 
@@ -43,23 +44,51 @@ describe('the marks of a drill', () => {
     const looks = [[view('a', true)], undefined, [view('a', false)]];
     const marks: MarkRecord[] = [];
     const seen = new Promise<void>((resolve) => {
-      const ask = async () => {
-        const look = looks.shift();
-        if (look === undefined) throw new Error('the sidecar restarts');
-        return look;
-      };
-      const observer = observeEndpoints(
-        ask,
-        () => 10 * looks.length,
-        (mark) => {
+      const observer = new Observer({
+        everyMs: 1,
+        look: async () => {
+          const endpoints = looks.shift();
+          if (endpoints === undefined) throw new Error('the sidecar restarts');
+          return { endpoints };
+        },
+        now: () => 10 * looks.length,
+        note: (mark) => {
           marks.push(mark);
           observer.stop();
           resolve();
         },
-      );
+      });
       observer.start();
     });
     await seen;
     assert.equal(marks[0]?.kind, 'ejected');
+  });
+});
+
+const model = (pid: number | undefined, isReady: boolean, why = '') => [
+  { replica: 'digits-1', pid, isReady, why },
+];
+
+describe('marks for model processes of a running mesh', () => {
+  const kinds = (
+    ...[before, after]: Parameters<typeof processChanges> extends [infer A, infer B, unknown] ? [A, B] : never
+  ) => processChanges(before, after, 5).map(({ kind, replica, atMs }) => [kind, replica, atMs]);
+
+  it('say that one ended, and that another serves', () => {
+    assert.deepEqual(kinds(model(1, true), model(undefined, false, 'killed by SIGKILL')), [
+      ['died', 'digits-1', 5],
+    ]);
+    assert.deepEqual(kinds(model(2, false), model(2, true)), [['restarted', 'digits-1', 5]]);
+    // Both between two looks.
+    assert.deepEqual(
+      kinds(model(1, true), model(2, true)).map(([kind]) => kind),
+      ['died', 'restarted'],
+    );
+  });
+
+  it('are none where nothing changed, nor for one that is seen for the first time', () => {
+    assert.deepEqual(kinds(model(1, true), model(1, true)), []);
+    assert.deepEqual(kinds(model(2, false), model(3, false)), []);
+    assert.deepEqual(kinds([], model(1, true)), []);
   });
 });

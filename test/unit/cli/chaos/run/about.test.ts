@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { busyText } from '../../../../../sidecar/cli/chaos/run/busy.js';
+import { busyText } from '../../../../../sidecar/cli/chaos/run/about.js';
 
 describe('a machine on which drills are run', () => {
   it('is told to be busy where more wants to run than there are cores, and not below', () => {

@@ -1,9 +1,9 @@
-/** Drills of Consul: no call goes over it, and each of them asks whether calls need it all the same. */
+/** Drills of what calls do not go through: Consul, and the authority of certificates. Each asks whether calls need it all the same. */
 
-import { freePort } from '../../arms/keeper.js';
-import { whyNoConsul } from '../../faults/own-consul.js';
-import type { ArmName } from '../../history/record.js';
-import type { Drill, Stage } from '../drill.js';
+import { freePort } from '../arms/keeper.js';
+import { whyNoConsul } from '../faults/own-consul.js';
+import type { ArmName } from '../history/record.js';
+import type { Drill, Stage } from './drill.js';
 
 const STATIC = 'its addresses stand in its configuration, and nothing asks Consul';
 const UNTOUCHED: Partial<Record<ArmName, string>> = {
@@ -13,7 +13,6 @@ const UNTOUCHED: Partial<Record<ArmName, string>> = {
 };
 const COMMON = { set: 'full', equipment: 'consul', untouched: UNTOUCHED, missing: whyNoConsul } as const;
 
-/** Of each lie. */
 const LIE_MS = 1_500;
 
 /** A line on the timeline: how much Consul has. */
@@ -85,5 +84,32 @@ export const consulLying: Drill = {
     mark('note', 'Consul answers every read with 500');
     proxy?.tell({ kind: 'status', status: 500 });
     await sleep(LIE_MS);
+  },
+};
+
+const LIFETIME_MS = 4_000;
+const NONE = 'it has no certificates';
+
+/**
+ * The authority is away for longer than certificates live. Calls have to go on until the last moment, to end then (a certificate that
+ * is over proves nothing), and to begin again with the first new one.
+ */
+export const leafExpiry: Drill = {
+  name: 'leaf-expiry',
+  title: 'Certificates end, and none is issued',
+  does: 'All sidecars get certificates that live for 4 s, and the authority then refuses each request until 2.5 s after their end; calls of that time have to fail.',
+  set: 'full',
+  untouched: { 'pick-first': NONE, 'round-robin': NONE, envoy: NONE },
+  times: { faultMs: 6_500 },
+  begin: async ({ standing, later }) => {
+    const { issuer } = standing;
+    if (issuer === undefined) return;
+    later(async () => {
+      issuer.authority.isAway = false;
+      issuer.authority.lifetimeMs = undefined;
+    });
+    issuer.authority.lifetimeMs = LIFETIME_MS;
+    await issuer.renewAll();
+    issuer.authority.isAway = true;
   },
 };

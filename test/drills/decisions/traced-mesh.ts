@@ -1,0 +1,54 @@
+/** Two replicas behind sidecars and a caller's sidecar before them, all with traces: what the tests of collectors share. */
+import type { Client } from '@grpc/grpc-js';
+import { fails, WELL } from '../../../sidecar/cli/chaos/protocol/behaviour.js';
+import { callUnary, clientOf } from '../../../sidecar/cli/chaos/protocol/call.js';
+import type { SidecarProcess } from '../../kit/process/sidecars.js';
+import { ONCE } from '../faults/model-protocol.js';
+import { DecisionMesh } from './mesh.js';
+
+const ROUTE = {
+  methods: ['*'],
+  kind: 'unary',
+  idempotent: true,
+  retry: { attempts: 2, on: ['unavailable'] },
+  timeout: '5s',
+};
+
+/** The first replica fails every call, until told otherwise; the second answers. */
+export class TracedMesh {
+  private readonly client: Client = clientOf(this.mesh.target);
+
+  private constructor(private readonly mesh: DecisionMesh) {}
+
+  /** @param traces the block, of all three sidecars. */
+  static async start(traces: object): Promise<TracedMesh> {
+    const mesh = await DecisionMesh.open({
+      ...{ replicas: 2, serviceMs: 1, sidecars: { traces }, inbound: { reflection: false } },
+      upstream: { balance: { kind: 'round-robin' }, ejection: { mode: 'observe' }, routes: [ROUTE] },
+    });
+    await mesh.models[0]!.behave(fails('trailers'));
+    return new TracedMesh(mesh);
+  }
+
+  get caller(): SidecarProcess {
+    return this.mesh.caller;
+  }
+
+  /** One call; rejects with its status where that is not OK. */
+  call(metadata: Readonly<Record<string, string>> = {}): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const said = { request: Buffer.from('x'), deadlineMs: 5_000, metadata };
+      callUnary(this.client, ONCE, said, (error) => (error === null ? resolve() : reject(error)));
+    });
+  }
+
+  /** From now on both replicas answer. */
+  heal(): Promise<void> {
+    return this.mesh.behave(WELL);
+  }
+
+  async close(): Promise<void> {
+    this.client.close();
+    await this.mesh.close();
+  }
+}
