@@ -80,7 +80,7 @@ describe('outrider up, when the sidecar of the caller ends', function () {
     }
     await noneFailed();
     const files = readdirSync(join(running.facts.runDirectory, replica.name));
-    const old = files.filter((name) => /sock/.test(name) && !name.startsWith('model.sock.3'));
+    const old = files.filter((name) => /sock/.test(name) && !name.startsWith('model.sock.g3'));
     assert.deepEqual(old, []);
   });
 
