@@ -211,6 +211,7 @@ const GROUPS: readonly Group[] = [
       outrider_shed_calls_total: [],
       outrider_unread_responses_total: [],
       outrider_identity_rotations_total: [],
+      outrider_identity_failing: [],
       outrider_identity_expires_seconds: [],
       outrider_identity_lifetime_seconds: [],
       outrider_config_reloads_rejected_total: [],
@@ -326,6 +327,7 @@ const LABELS: Readonly<Record<string, string>> = {
   to: 'The upstream that got the call or its copy.',
   upstream: 'Name of the upstream, as in the file.',
   version: 'Where versions of a model are told apart: which. Of `outrider_info`: the version of Outrider.',
+  type: 'What the event loop waits for, as Node names it: `Timeout`, `TCPSocketWrap`, …',
   where: '`main` thread, or a `thread` of its own.',
   why: 'The word after `outrider-degraded:`.',
 };

@@ -36,7 +36,7 @@ export interface InboundSideOptions {
   /** Absent: the model server is started by something else. */
   readonly process?: ModelProcessConfig | undefined;
   /** Longest time that calls of a version may take to end once another one has taken over. */
-  readonly drainTimeoutMs: number;
+  readonly drainTimeoutMs: () => number;
   /** For logs and the state file. */
   readonly instance: string;
   /** Where states are kept beyond the process; absent: they are not. */

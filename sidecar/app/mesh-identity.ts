@@ -29,8 +29,10 @@ export interface MeshIdentity {
    * @param peer of a connection that this sidecar has made: who it has to be.
    */
   stillTrusts(session: Session, peer?: Peer): boolean;
-  /** Why the identity cannot be used or renewed, in one line; undefined when all is well. */
+  /** Why there is no identity, or that the one in use ends soon, in one line; undefined when all is well. */
   readonly problem: string | undefined;
+  /** Why the newest identity is not used, or none can be asked for, in one line; undefined when all is well. */
+  readonly failure: string | undefined;
   /** The identity of now, with its key; undefined until the first one has come. */
   readonly current: Identity | undefined;
   /** Rotations since the start. */

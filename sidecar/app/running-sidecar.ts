@@ -72,6 +72,8 @@ export interface RunningSidecar {
    * successor.
    */
   handOver(): void;
+  /** It drains, or a successor has its listeners. */
+  readonly isLeaving: boolean;
   /** As `view.drain`. */
   drain(): Promise<void>;
   /** Sets what `view.takeOver` does. */

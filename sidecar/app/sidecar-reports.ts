@@ -215,6 +215,7 @@ export class SidecarReports implements SidecarView {
         inbound: this.parts.inbound?.inbound.state,
         rejectedReloads: this.parts.rejectedReloads,
         rotations: this.parts.identity?.rotations ?? 0,
+        isIdentityFailing: this.parts.identity?.failure !== undefined,
         leafSecondsLeft: this.parts.identity?.secondsLeft,
         leafLifetimeSeconds: this.parts.identity?.lifetimeSeconds,
       }),

@@ -172,7 +172,7 @@ class Sidecar implements RunningSidecar, SidecarParts {
       identity,
       intentionsFrom: current.consul?.intentions === true ? 'registry' : 'file',
       process: current.model,
-      drainTimeoutMs: current.drainTimeoutMs,
+      drainTimeoutMs: () => this.current.drainTimeoutMs,
     });
     this.inbound = inbound;
     inbound.inbound.state.upstreamFailures = this.outbound.failures;
@@ -306,6 +306,10 @@ class Sidecar implements RunningSidecar, SidecarParts {
 
   get isDraining(): boolean {
     return this.draining !== undefined;
+  }
+
+  get isLeaving(): boolean {
+    return this.isHandedOver || this.isDraining;
   }
 
   drain(): Promise<void> {

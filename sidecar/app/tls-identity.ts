@@ -177,9 +177,13 @@ export class TlsIdentity implements MeshIdentity {
     return verifyPeerSocket(socket, trust, this.context.deps.clock.wallNow(), peer).kind === 'accepted';
   }
 
-  /** Why the identity cannot be used or renewed, in one line; undefined when all is well. */
   get problem(): string | undefined {
-    return this.rotation.problem ?? this.source.status().problem;
+    const { trust, problem } = this.rotation;
+    return (trust === undefined ? problem : undefined) ?? this.source.status().problem;
+  }
+
+  get failure(): string | undefined {
+    return this.rotation.problem ?? this.source.status().failure;
   }
 
   /** The identity of now, with its key; undefined until the first one has come. */

@@ -24,6 +24,16 @@ export function readSmall(path: string): string {
   return readFileSync(path, 'utf8');
 }
 
+/** What changes with the content of a file; the error code where it cannot be looked at. */
+export function stampOf(path: string): string {
+  try {
+    const { ino, size, mtimeMs } = statSync(path);
+    return `${ino} ${size} ${mtimeMs}`;
+  } catch (error) {
+    return codeOf(error);
+  }
+}
+
 /** The content of a file; empty where it cannot be read. */
 export function readIfSmall(path: string): string {
   try {

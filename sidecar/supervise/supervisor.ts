@@ -74,13 +74,14 @@ export interface SupervisorDeps extends TimeDeps {
 }
 
 type State = Readonly<
-  | ({ kind: 'starting'; limit: Timer; polling: Polling } & Running)
+  | ({ kind: 'starting'; limit: Timer; polling: Polling; readyForMs: number } & Running)
   | ({ kind: 'ready'; sinceMs: number; watch: Monitor; probation?: Timer } & Running)
   | ({ kind: 'unresponsive'; readyForMs: number; end: EndClass } & Running)
   | ({ kind: 'stopping'; limit: Timer } & Running)
   | { kind: 'backoff' | 'given-up'; timer: Timer }
   | { kind: 'stopped' }
 >;
+/** `readyForMs` of a process: how long it has served, while it does not. */
 type Running = { readonly process: RunningProcess };
 /** `last`: kind of the last answer. */
 type Polling = { next?: Timer; lastAnswer: string; last: Health['kind'] };
@@ -181,7 +182,7 @@ export class Supervisor {
   /** Probes until a new process serves or the start timeout passes. */
   private awaitReady(process: RunningProcess, why: string): void {
     const limit = this.deps.timers.after(this.limits.startTimeoutMs, () => this.startTimedOut(process));
-    this.enter({ kind: 'starting', process, limit, polling: newPolling() }, why);
+    this.enter({ kind: 'starting', process, limit, polling: newPolling(), readyForMs: 0 }, why);
     this.pollLater(process, FIRST_POLL_MS);
   }
 
@@ -206,7 +207,8 @@ export class Supervisor {
       this.state = { ...this.state, limit: this.deps.timers.after(LOOK_AGAIN_MS, () => void look()) };
     };
     const limit = this.deps.timers.after(Math.min(startTimeoutMs, notServingTimeoutMs), () => void look());
-    this.enter({ kind: 'starting', process, limit, polling: newPolling() }, why);
+    const readyForMs = this.readyForMs();
+    this.enter({ kind: 'starting', process, limit, polling: newPolling(), readyForMs }, why);
     this.pollLater(process, FIRST_POLL_MS);
   }
 
@@ -241,7 +243,9 @@ export class Supervisor {
     };
     const watch = this.deps.monitor(events, process.pid);
     this.deps.limit?.ready();
-    const ready = { kind: 'ready', process, sinceMs: this.deps.clock.now(), watch } as const;
+    // What it served before it lapsed counts too.
+    const sinceMs = this.deps.clock.now() - this.readyForMs();
+    const ready = { kind: 'ready', process, sinceMs, watch } as const;
     const { uptime } = this.deps;
     if (uptime === undefined || uptime.ms === 0) return this.enter(ready, '');
     const probation = this.deps.timers.after(uptime.ms, () => this.endProbation(uptime));
@@ -299,7 +303,7 @@ export class Supervisor {
 
   private readyForMs(): number {
     const { state } = this;
-    if (state.kind === 'unresponsive') return state.readyForMs;
+    if (state.kind === 'unresponsive' || state.kind === 'starting') return state.readyForMs;
     return state.kind === 'ready' ? this.deps.clock.now() - state.sinceMs : 0;
   }
 

@@ -70,6 +70,8 @@ export const HELP = {
   outrider_info: '1; the labels say which sidecar this is.',
   outrider_config_reloads_rejected_total: 'Changed configurations that were refused.',
   outrider_identity_rotations_total: 'Identities taken over since the start.',
+  outrider_identity_failing:
+    '1 while the newest identity cannot be used, or none can be asked for; the one before stays in use.',
   outrider_identity_lifetime_seconds: 'Length of validity of our certificate.',
   outrider_identity_expires_seconds: 'Seconds until our certificate expires.',
 

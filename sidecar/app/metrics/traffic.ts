@@ -27,6 +27,8 @@ export interface MetricSources {
   readonly inbound: InboundState | undefined;
   readonly rejectedReloads: number;
   readonly rotations: number;
+  /** The newest identity is not used, or none can be asked for. */
+  readonly isIdentityFailing: boolean;
   /** Seconds until our certificate expires; undefined without one. */
   readonly leafSecondsLeft: number | undefined;
   /** Seconds that it is valid in all. */
@@ -206,6 +208,7 @@ function connectionMetrics(sources: MetricSources): Metric[] {
     metric('outrider_unread_responses_total', one(stats.unreadResponses)),
     metric('outrider_config_reloads_rejected_total', one(sources.rejectedReloads)),
     metric('outrider_identity_rotations_total', one(sources.rotations)),
+    metric('outrider_identity_failing', one(sources.isIdentityFailing ? 1 : 0)),
   ];
   if (sources.leafSecondsLeft !== undefined)
     metrics.push(metric('outrider_identity_expires_seconds', one(sources.leafSecondsLeft)));

@@ -36,7 +36,7 @@ export class LoadedRevisions {
     private readonly owner: RevisionOwner,
     private readonly context: AppContext,
     /** Longest time that calls of a revision may take to end before its processes are stopped. */
-    private readonly drainTimeoutMs: number,
+    private readonly drainTimeoutMs: () => number,
   ) {}
 
   get all(): readonly LoadedRevision[] {
@@ -136,7 +136,7 @@ export class LoadedRevisions {
     backend.retire();
     if (!isServing) return Promise.resolve();
     return new Promise((resolve) => {
-      const limit = this.context.deps.timers.after(this.drainTimeoutMs, resolve);
+      const limit = this.context.deps.timers.after(this.drainTimeoutMs(), resolve);
       backend.whenIdle(() => {
         limit.cancel();
         resolve();

@@ -21,7 +21,7 @@ export interface RepositorySettings {
   /** Between two scans with `poll`. */
   readonly pollMs: number;
   /** Longest time that calls of a revision may take to end before its processes are stopped. */
-  readonly drainTimeoutMs: number;
+  readonly drainTimeoutMs: () => number;
 }
 
 /** What came of a command: empty, or why it failed. */

@@ -20,7 +20,7 @@ const DEFAULT_POLL_MS = 15_000;
 
 interface ServedRepositoryOptions {
   readonly process?: ModelProcessConfig | undefined;
-  readonly drainTimeoutMs: number;
+  readonly drainTimeoutMs: () => number;
   readonly lives: LifeLog;
 }
 

@@ -72,19 +72,13 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
     logger.warn({ problem }, 'model processes are not guarded'),
   );
   const models = startModels(config, sidecar, logger, guardian);
-  watchConfiguration({
-    ...{
-      file: resolve(file),
-      requests,
-      sidecar,
-      logger,
-      command,
-      parent,
-      generation,
-      adoption,
-      running: config,
-    },
-  });
+  const watch = () =>
+    watchConfiguration({
+      ...{ file: resolve(file), requests, sidecar, logger, command, parent },
+      ...{ generation, adoption, running: config, timers: systemTimers },
+    });
+  // Until a successor accepts, the ports that a change adds are its predecessor's. Requests are kept.
+  if (!sockets.isSuccessor) watch();
   const takeover = new Takeover({ sidecar, sockets, parent, ends, logger, config: ownConfig });
   takeovers.follow(() => void takeover.request());
   let isUnsafe = false;
@@ -97,6 +91,7 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
   announce(sidecar, logger, parent);
   if (!sockets.isSuccessor && parent === undefined) notifyManager(logger);
   acceptWhenReady(sidecar, sockets, () => {
+    watch();
     parent?.send({ event: 'accepting' });
     if (parent === undefined) notifyManager(logger);
   });

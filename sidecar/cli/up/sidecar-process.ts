@@ -84,9 +84,14 @@ export class SidecarProcess {
     this.holdsBack = place.generation > 1;
     const probe = liveProbe(spec.admin);
     const backoff = new RestartBackoff(RESTART, deps.random);
-    const stopModelMs = spec.config.model?.stopTimeoutMs ?? 0;
-    const stopTimeoutMs = spec.config.drainTimeoutMs + stopModelMs + leaveMs(spec) + STOP_SLACK_MS;
-    const limits = { startTimeoutMs: START_TIMEOUT_MS, stopTimeoutMs };
+    const stopTimeoutMs = (): number => stopTimeoutOf(this.spec);
+    const limits = {
+      startTimeoutMs: START_TIMEOUT_MS,
+      // A reload may have changed it.
+      get stopTimeoutMs() {
+        return stopTimeoutMs();
+      },
+    };
     this.supervisor = new Supervisor(limits, {
       ...{ clock, timers, probe },
       start: (onExit) => this.launch(onExit),
@@ -163,6 +168,12 @@ export class SidecarProcess {
     if (child.output !== undefined) readEvents(child.output, (event) => deps.onEvent(this, event));
     return child;
   }
+}
+
+/** From SIGTERM to SIGKILL, ms: its drain, the end of its model, and what it tells Consul. */
+function stopTimeoutOf(spec: SidecarSpec): number {
+  const { drainTimeoutMs, model } = spec.config;
+  return drainTimeoutMs + (model?.stopTimeoutMs ?? 0) + leaveMs(spec) + STOP_SLACK_MS;
 }
 
 /**

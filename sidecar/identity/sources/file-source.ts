@@ -53,7 +53,7 @@ export class IdentityFilesError extends Error {}
 export class FileIdentitySource implements IdentitySource {
   private identity: Identity;
   private seen: IdentityParts | IdentityProblem;
-  private problem: string | undefined;
+  private failure: string | undefined;
   private debounce: Timer | undefined;
   private settle: Timer | undefined;
   private readonly poll: Timer;
@@ -82,9 +82,15 @@ export class FileIdentitySource implements IdentitySource {
   }
 
   status(): IdentityStatus {
-    const problem =
-      this.problem ?? expiryWarning(this.identity, this.options.clock.wallNow(), 'its files hold no new one');
-    return { notAfterMs: this.identity.notAfterMs, ...(problem === undefined ? {} : { problem }) };
+    const { identity, failure } = this;
+    const why = failure === undefined ? '' : `: ${failure}`;
+    const want = `its files hold no new one${why}`;
+    const problem = expiryWarning(identity, this.options.clock.wallNow(), want);
+    return {
+      notAfterMs: identity.notAfterMs,
+      ...(problem === undefined ? {} : { problem }),
+      ...(failure === undefined ? {} : { failure }),
+    };
   }
 
   close(): void {
@@ -101,7 +107,7 @@ export class FileIdentitySource implements IdentitySource {
     this.debounce = undefined;
     const parts = readIdentityFiles(this.options.paths);
     // Unchanged bad files are checked again: the clock may have been wrong.
-    if (isSameParts(parts, this.seen) && !this.problem && !this.settle) return;
+    if (isSameParts(parts, this.seen) && !this.failure && !this.settle) return;
     this.seen = parts;
     const next = this.check(parts);
     if (isProblem(next)) this.awaitConsistency();
@@ -130,7 +136,7 @@ export class FileIdentitySource implements IdentitySource {
   private accept(next: Identity): void {
     this.settle?.cancel();
     this.settle = undefined;
-    this.problem = undefined;
+    this.failure = undefined;
     if (isSameParts(next, this.identity)) return;
     this.identity = next;
     for (const listener of [...this.listeners]) listener(next);
@@ -148,8 +154,8 @@ export class FileIdentitySource implements IdentitySource {
 
   private report(fault: string): void {
     const problem = `new certificate files are not usable, the old ones stay in use: ${fault}`;
-    if (problem === this.problem) return;
-    this.problem = problem;
+    if (problem === this.failure) return;
+    this.failure = problem;
     this.options.onProblem?.(problem);
   }
 

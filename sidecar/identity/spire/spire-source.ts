@@ -84,7 +84,11 @@ export class SpireIdentitySource implements IdentitySource {
     if (identity === undefined)
       return { problem: failure ?? `the SPIRE agent at ${where} has not answered yet` };
     const problem = this.ageProblem(identity);
-    return { notAfterMs: identity.notAfterMs, ...(problem === undefined ? {} : { problem }) };
+    return {
+      notAfterMs: identity.notAfterMs,
+      ...(problem === undefined ? {} : { problem }),
+      ...(failure === undefined ? {} : { failure }),
+    };
   }
 
   close(): void {

@@ -7,6 +7,7 @@ const NONE = {
   inbound: undefined,
   rejectedReloads: 0,
   rotations: 0,
+  isIdentityFailing: false,
   leafSecondsLeft: undefined,
   leafLifetimeSeconds: undefined,
 };

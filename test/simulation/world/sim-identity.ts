@@ -146,6 +146,10 @@ export class SimIdentity implements MeshIdentity {
     return this.isValid ? undefined : 'the certificate has expired';
   }
 
+  get failure(): undefined {
+    return undefined;
+  }
+
   get secondsLeft(): number | undefined {
     return Number.isFinite(this.notAfterMs) ? (this.notAfterMs - this.process.wallNow()) / 1000 : undefined;
   }

@@ -304,6 +304,19 @@ describe('supervised process', () => {
     await becomeReady();
   });
 
+  it('counts what it served before it lapsed, in all', async () => {
+    await startReady();
+    for (let i = 1; i < 4; i++) {
+      await time.settle(8_000);
+      probe.health = NOT_SERVING;
+      watches.at(-1)!.events.onNotServing(NOT_SERVING.why);
+      await time.settle(2_000);
+      if (i < 3) await becomeReady();
+    }
+    exit('killed by SIGKILL');
+    assert.ok(readyTimes[0]! >= 24_000 && readyTimes[0]! < 27_000, String(readyTimes));
+  });
+
   it('leaves one that has unloaded its models on request alone for ever', async () => {
     change = 'unloaded';
     await leaveReady(NOT_SERVING);

@@ -60,7 +60,8 @@ describe('mesh-config/METRICS.md', () => {
     stack.run();
     const { stats, memory } = stack.context;
     stats.countHandshakeFailure('no-identity');
-    const counts = { rejectedReloads: 0, rotations: 0, leafSecondsLeft: 1, leafLifetimeSeconds: 2 };
+    const identity = { rotations: 0, isIdentityFailing: false, leafSecondsLeft: 1, leafLifetimeSeconds: 2 };
+    const counts = { rejectedReloads: 0, ...identity };
     const live = metricsOf({ stats, memory, outbounds: [outbound.state], inbound: inbound.state, ...counts });
     let samples = 0;
     for (const { name, samples: each } of live) {
@@ -93,6 +94,6 @@ describe('mesh-config/METRICS.md', () => {
   it('refuses a family without a place, and a place without a family', () => {
     const more = [...families, { kind: 'gauge', name: 'outrider_new', help: 'New.' }];
     assert.throws(() => metricsReference(more), /gives no labels of outrider_new$/);
-    assert.throws(() => metricsReference(families.slice(1)), /names what nothing makes: outrider_\w+$/);
+    assert.throws(() => metricsReference(families.slice(1)), /names what nothing makes: \w+$/);
   });
 });

@@ -1,5 +1,5 @@
 import { type AgentOptions, Agent as HttpAgent, type OutgoingHttpHeaders } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
+import { Agent as HttpsAgent, type AgentOptions as HttpsAgentOptions } from 'node:https';
 import type { Socket } from 'node:net';
 import { stringify } from 'node:querystring';
 import type { Writable } from 'node:stream';
@@ -187,9 +187,27 @@ function socketsFor({ address, tls }: AgentSettings, network: Network | undefine
       ),
     );
   if (address.protocol === 'http:') return new HttpAgent(options);
-  const { ca, cert, key, serverName, verify } = tls;
-  const material = defined({ ca: ca && [...ca], cert, key, servername: serverName });
-  return new HttpsAgent({ ...options, rejectUnauthorized: verify, ...material });
+  // A resumed session would not verify the agent against new authorities.
+  return new TlsAgent({ ...options, maxCachedSessions: 0 }, tls);
+}
+
+/** Connections with the certificates of the moment in which they are opened. */
+class TlsAgent extends HttpsAgent {
+  constructor(
+    options: HttpsAgentOptions,
+    private readonly tls: AgentSettings['tls'],
+  ) {
+    super(options);
+  }
+
+  override createConnection(
+    options: Parameters<HttpsAgent['createConnection']>[0],
+    callback: Parameters<HttpsAgent['createConnection']>[1],
+  ) {
+    const { ca, cert, key, serverName, verify } = this.tls();
+    const material = defined({ ca: ca && [...ca], cert, key, servername: serverName });
+    return super.createConnection({ ...options, rejectUnauthorized: verify, ...material }, callback);
+  }
 }
 
 /** Connections that something else than Node opens. */

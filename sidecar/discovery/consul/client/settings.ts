@@ -1,8 +1,17 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { createSecureContext } from 'node:tls';
 import type { ConsulConfig } from '../../../config/model.js';
 import { defined } from '../../../config/present.js';
-import { codeOf, type Environment, nonEmpty, readIfSmall, readSmall, wrong } from '../../settings-files.js';
+import {
+  codeOf,
+  type Environment,
+  nonEmpty,
+  readIfSmall,
+  readSmall,
+  stampOf,
+  wrong,
+} from '../../settings-files.js';
 import { tokenSource } from './token.js';
 
 /** The part of the `consul` block that says where the agent is and how it is asked. */
@@ -36,14 +45,15 @@ export interface AgentTls {
 /** Where the agent is and how requests to it are made. */
 export interface AgentSettings {
   readonly address: AgentAddress;
-  readonly tls: AgentTls;
+  /** What the next connection is made with. */
+  tls(): AgentTls;
   /** The ACL token to send with the next request; undefined: none. */
   token(): string | undefined;
 }
 
 /**
  * The settings for the Consul agent: from the file, else from the environment variables that Consul's own tools read.
- * Files named in them are read once, at the start; the token file alone is read again whenever it changed.
+ * Files named in them are read again when they have changed. While they cannot be used, what was good last stays.
  * @throws Error with one line that names the option or variable, what it says and what was expected; never a token.
  */
 export function agentSettings(config: AgentConfig, env: Environment): AgentSettings {
@@ -53,7 +63,7 @@ export function agentSettings(config: AgentConfig, env: Environment): AgentSetti
     config.address === undefined
       ? fromVariable(env['CONSUL_HTTP_ADDR'], protocol)
       : parseAddress('consul.address', config.address, protocol);
-  return { address, tls: tlsOf(config, env), token: tokenSource(config, env) };
+  return { address, tls: tlsSource(config, env), token: tokenSource(config, env) };
 }
 
 /** An address for messages: `http://127.0.0.1:8500`, `unix:///run/consul.sock`. */
@@ -119,6 +129,30 @@ function flag(env: Environment, name: string): boolean | undefined {
   if (value === undefined) return undefined;
   if (TRUE.includes(value) || FALSE.includes(value)) return TRUE.includes(value);
   throw wrong(name, value, 'true or false');
+}
+
+function tlsSource(config: AgentConfig, env: Environment): () => AgentTls {
+  const { ca, cert, key } = config.tls;
+  const paths = [
+    ca ?? nonEmpty(env[PEMS.ca[0]]) ?? nonEmpty(env['CONSUL_CAPATH']),
+    cert ?? nonEmpty(env[PEMS.cert[0]]),
+    key ?? nonEmpty(env[PEMS.key[0]]),
+  ];
+  const stamp = (): string => paths.map((path) => (path === undefined ? '' : stampOf(path))).join();
+  let seen = stamp();
+  let tls = tlsOf(config, env);
+  return () => {
+    const now = stamp();
+    if (now === seen) return tls;
+    try {
+      const next = tlsOf(config, env);
+      // Of a certificate and its key, one may be written already and the other one not.
+      createSecureContext(defined({ ca: next.ca && [...next.ca], cert: next.cert, key: next.key }));
+      tls = next;
+      seen = now;
+    } catch {}
+    return tls;
+  };
 }
 
 /**

@@ -1,6 +1,5 @@
-import { statSync } from 'node:fs';
 import type { ConsulConfig } from '../../../config/model.js';
-import { codeOf, type Environment, nonEmpty, readSmall, wrong } from '../../settings-files.js';
+import { codeOf, type Environment, nonEmpty, readSmall, stampOf, wrong } from '../../settings-files.js';
 
 /** Where the file says that the token is. */
 interface TokenConfig {
@@ -25,8 +24,7 @@ function tokenFile(from: string, path: string): () => string | undefined {
   let seen = '';
   let token: string | undefined;
   const read = (): void => {
-    const { ino, size, mtimeMs } = statSync(path);
-    const version = `${ino} ${size} ${mtimeMs}`;
+    const version = stampOf(path);
     if (version === seen) return;
     const text = readSmall(path).trim();
     checkToken(from, text);

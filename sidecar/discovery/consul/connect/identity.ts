@@ -76,7 +76,8 @@ export class ConnectIdentity implements IdentitySource {
 
   /** The problem, if any, and the expiry in ms since 1970. */
   status(): IdentityStatus {
-    return defined({ problem: this.problem(), notAfterMs: this.identity?.notAfterMs });
+    const { identity, mismatch: failure } = this;
+    return defined({ problem: this.problem(), failure, notAfterMs: identity?.notAfterMs });
   }
 
   /** Ends queries, timers and subscriptions. */
@@ -90,7 +91,7 @@ export class ConnectIdentity implements IdentitySource {
 
   private problem(): string | undefined {
     const { identity, mismatch } = this;
-    if (identity !== undefined) return this.ageProblem(identity) ?? mismatch;
+    if (identity !== undefined) return this.ageProblem(identity);
     if (mismatch !== undefined) return mismatch;
     const missing = this.leaf === undefined ? 'leaf' : 'roots';
     const why = this.watches[missing === 'leaf' ? 1 : 0]!.status().problem;
@@ -98,7 +99,8 @@ export class ConnectIdentity implements IdentitySource {
   }
 
   private ageProblem(identity: Identity): string | undefined {
-    return expiryWarning(identity, this.deps.clock.wallNow(), 'Consul has given no new one');
+    const why = this.mismatch === undefined ? '' : `: ${this.mismatch}`;
+    return expiryWarning(identity, this.deps.clock.wallNow(), `Consul has given no new one${why}`);
   }
 
   private watchRoots(watches: QueryRegistry): Watch {

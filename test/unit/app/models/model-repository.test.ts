@@ -82,13 +82,21 @@ describe('a model repository', () => {
       );
     },
   };
+  let drainTimeoutMs: number;
   const start = (control: ModelControl = 'poll'): void => {
+    drainTimeoutMs = 30_000;
     stack = new Stack();
     lives = new LifeLog({ clock: stack.clock, logger: silentLogger, instance: 'mine-1' });
     served = new Map();
     told = [];
     const settings = {
-      ...{ directory: scratch.path, policy: LATEST, control, pollMs: 1_000, drainTimeoutMs: 30_000 },
+      ...{
+        directory: scratch.path,
+        policy: LATEST,
+        control,
+        pollMs: 1_000,
+        drainTimeoutMs: () => drainTimeoutMs,
+      },
     };
     repository = new ModelRepository(settings, owner, anAppContext(stack));
     const initial = initialRevisions(settings).map((each: Revision) => owner.open(each, true));
@@ -160,6 +168,22 @@ describe('a model repository', () => {
     pass(3_000);
     set('digits/2', { kind: 'ready' });
     pass(29_000);
+    await settled();
+    assert.equal(of('digits/1').isStopped, false);
+    pass(2_000);
+    await settled();
+    assert.equal(of('digits/1').isStopped, true);
+  });
+
+  it('gives calls the drain timeout of the configuration in force', async () => {
+    put('digits/1');
+    start();
+    of('digits/1').calls = 1;
+    put('digits/2');
+    pass(3_000);
+    drainTimeoutMs = 600_000;
+    set('digits/2', { kind: 'ready' });
+    pass(599_000);
     await settled();
     assert.equal(of('digits/1').isStopped, false);
     pass(2_000);

@@ -78,7 +78,7 @@ describe('the recycler', () => {
     };
     const context = anAppContext(stack);
     const settings = { directory: scratch.path, policy: LATEST, control: 'none' as const, pollMs: 1_000 };
-    const all = { ...settings, drainTimeoutMs: 30_000 };
+    const all = { ...settings, drainTimeoutMs: () => 30_000 };
     repository = new ModelRepository(all, owner, context);
     const initial = initialRevisions(all).map((each) => owner.open(each, true));
     repository.begin(initial, listRevisions(scratch.path));

@@ -200,17 +200,18 @@ describe('an identity in files', () => {
       assert.equal(files.current().keyPem, good.keyPem);
       assert.equal(problems.length, 1);
       assert.match(problems[0]!, /old ones stay in use: .*key\.pem: key: does not belong/);
-      assert.equal(files.status().problem, problems[0]);
+      // The old ones are good for long: nothing is kept from being ready.
+      assert.deepEqual([files.status().failure, files.status().problem], [problems[0], undefined]);
       put({ certChainPem: next.certChainPem });
       clock.advance(POLL_MS);
-      assert.deepEqual([announced.length, files.status().problem], [1, undefined]);
+      assert.deepEqual([announced.length, files.status().failure], [1, undefined]);
     });
 
     it('back to the old set after a bad one is no change, and no problem any more', async () => {
       const { files, announced } = opened();
       put({ rootsPem: '' });
       clock.advance(2 * POLL_MS);
-      assert.match(files.status().problem ?? '', /no root certificate/);
+      assert.match(files.status().failure ?? '', /no root certificate/);
       put(good);
       clock.advance(POLL_MS);
       assert.deepEqual([announced.length, files.status().problem], [0, undefined]);
@@ -221,7 +222,7 @@ describe('an identity in files', () => {
       put(await root.leaf());
       chmodSync(path('key.pem'), 0o644);
       clock.advance(2 * POLL_MS);
-      assert.match(files.status().problem ?? '', /mode 0644/);
+      assert.match(files.status().failure ?? '', /mode 0644/);
       assert.equal(chainOf(files), good.certChainPem);
     });
 
@@ -230,11 +231,11 @@ describe('an identity in files', () => {
       const next = await root.leaf();
       renameSync(scratch.path, `${scratch.path}.old`);
       clock.advance(POLL_MS + 3_000);
-      assert.match(files.status().problem ?? '', /no such file/);
+      assert.match(files.status().failure ?? '', /no such file/);
       renameSync(`${scratch.path}.old`, scratch.path);
       put(next);
       clock.advance(POLL_MS);
-      assert.deepEqual([announced.length, files.status().problem], [1, undefined]);
+      assert.deepEqual([announced.length, files.status().failure], [1, undefined]);
     });
 
     it('in roots alone is a change', async () => {

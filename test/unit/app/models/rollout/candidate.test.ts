@@ -77,7 +77,7 @@ describe('the candidate of a rollout', () => {
     };
     const context = anAppContext(stack);
     const settings = { directory: scratch.path, policy: LATEST, control: 'rollout' as const, pollMs: 1_000 };
-    const all = { ...settings, drainTimeoutMs: 30_000 };
+    const all = { ...settings, drainTimeoutMs: () => 30_000 };
     repository = new ModelRepository(all, owner, context);
     const pinned = { isRejected: () => false, pinned: { digits: '1' } };
     repository.begin(

@@ -1,12 +1,20 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { rmSync, writeFileSync } from 'node:fs';
-import { createServer, type ListenOptions } from 'node:net';
+import { createServer as createHttpsServer } from 'node:https';
+import { type AddressInfo, createServer, type ListenOptions } from 'node:net';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
+import { ConsulAgent } from '../../../../../sidecar/discovery/consul/client/client.js';
 import { AgentError, type GetOptions } from '../../../../../sidecar/discovery/consul/client/response.js';
+import { agentSettings } from '../../../../../sidecar/discovery/consul/client/settings.js';
+import { systemTimers } from '../../../../../sidecar/runtime/time/timers.js';
 import { type Asked, LoopbackAgent } from '../../../../kit/consul/loopback-agent.js';
+import { CONFIG } from '../../../../kit/consul/scripted-agent.js';
+import { TestAuthority } from '../../../../kit/identity/certificates.js';
 import { afterTest } from '../../../../kit/mocha/after-test.js';
 import { scratchForTest } from '../../../../kit/mocha/scratch.js';
+import { Scratch } from '../../../../kit/process/outrider.js';
 import { until } from '../../../../kit/process/processes.js';
 
 const TOKEN = '5ec4e7-70ce-4-marker';
@@ -290,5 +298,47 @@ describe('ConsulAgent', () => {
     const shown = inspect(client, { depth: 20, showHidden: true });
     assert.ok(shown.includes('127.0.0.1'));
     assert.ok(!shown.includes(TOKEN));
+  });
+
+  it('the Consul client presents the certificate, and verifies by the authority, that its files hold when it connects', async () => {
+    const scratch = new Scratch();
+    afterTest(() => scratch.remove());
+    const put = async (authority: TestAuthority) => {
+      const { certChainPem, keyPem } = await authority.leaf({ dnsNames: ['localhost'] });
+      scratch.write('ca.pem', authority.pem);
+      scratch.write('key.pem', keyPem);
+      scratch.write('cert.pem', certChainPem);
+      const server = await authority.leaf({ dnsNames: ['localhost'] });
+      return { cert: server.certChainPem, key: server.keyPem, ca: authority.pem };
+    };
+    const [one, other] = [await TestAuthority.root(), await TestAuthority.root()];
+    const server = createHttpsServer({ ...(await put(one)), requestCert: true }, (_request, response) =>
+      response.end('[]'),
+    );
+    server.listen(0, 'localhost');
+    await once(server, 'listening');
+    const address = `https://localhost:${(server.address() as AddressInfo).port}`;
+    const file = (name: string) => join(scratch.path, name);
+    const tls = { ca: file('ca.pem'), cert: file('cert.pem'), key: file('key.pem') };
+    const client = new ConsulAgent(agentSettings({ ...CONFIG, address, tls }, {}), systemTimers);
+    afterTest(() => {
+      client.close();
+      server.closeAllConnections();
+      server.close();
+    });
+    assert.equal((await read(client)).status, 200);
+    server.setSecureContext(await put(other));
+    server.closeAllConnections();
+    await until('it connects with the new ones', async () => {
+      const answer = await read(client).catch(() => undefined);
+      return answer?.status === 200;
+    });
+    // A certificate whose key is not there yet: the ones before stay.
+    scratch.write('cert.pem', (await one.leaf()).certChainPem);
+    server.closeAllConnections();
+    await until('it connects with the ones before', async () => {
+      const answer = await read(client).catch(() => undefined);
+      return answer?.status === 200;
+    });
   });
 });

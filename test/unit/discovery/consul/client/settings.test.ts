@@ -86,7 +86,7 @@ describe('the environment of the agent', () => {
       ['1', true],
       ['True', true],
     ] as const)
-      assert.equal(settings({}, { CONSUL_HTTP_SSL_VERIFY: text }).tls.verify, value);
+      assert.equal(settings({}, { CONSUL_HTTP_SSL_VERIFY: text }).tls().verify, value);
     refusedIn({ CONSUL_HTTP_SSL_VERIFY: 'no' }, /^CONSUL_HTTP_SSL_VERIFY is "no"; expected true or false/);
     refusedIn({ CONSUL_HTTP_SSL: 'yes' }, /^CONSUL_HTTP_SSL is "yes"/);
   });
@@ -137,10 +137,10 @@ describe('the token and the certificates for the agent', () => {
       CONSUL_HTTP_SSL_VERIFY: 'false',
     };
     const all = { ca: [`${CERT}2`], cert: CERT, key: KEY, serverName: 'server.dc1.consul', verify: false };
-    assert.deepEqual(settings({}, env).tls, all);
+    assert.deepEqual(settings({}, env).tls(), all);
     const tls = { ca: file('ca.pem', CERT), serverName: 'other', verify: true };
-    assert.deepEqual(settings({ tls }, env).tls, { ...all, ca: [CERT], serverName: 'other', verify: true });
-    assert.deepEqual(settings({}).tls, { verify: true });
+    assert.deepEqual(settings({ tls }, env).tls(), { ...all, ca: [CERT], serverName: 'other', verify: true });
+    assert.deepEqual(settings({}).tls(), { verify: true });
   });
 
   it('token and certificates take every certificate of a directory of authorities, and pass over what is none', () => {
@@ -149,7 +149,7 @@ describe('the token and the certificates for the agent', () => {
     file('authorities/b.pem', `${CERT}b`);
     file('authorities/a.pem', `${CERT}a`);
     file('authorities/README', 'read me');
-    assert.deepEqual(settings({}, { CONSUL_CAPATH: path }).tls.ca, [`${CERT}a`, `${CERT}b`]);
+    assert.deepEqual(settings({}, { CONSUL_CAPATH: path }).tls().ca, [`${CERT}a`, `${CERT}b`]);
     for (const [name, problem] of [
       ['deeper', /^CONSUL_CAPATH is ".*"; expected a directory with at least one PEM/],
       ['none', /^CONSUL_CAPATH is ".*"; expected a directory of PEM files: ENOENT/],

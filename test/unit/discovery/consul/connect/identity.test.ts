@@ -104,11 +104,12 @@ describe('ConnectIdentity', () => {
     assert.equal(problems.length, 1);
     const [problem] = problems;
     assert.match(problem!, /^the leaf and roots from Consul are not usable, the one before stays in use: /);
-    assert.equal(identity.status().problem, problem);
+    // The one before is good for long: nothing is kept from being ready.
+    assert.deepEqual([identity.status().failure, identity.status().problem], [problem, undefined]);
     assert.equal(identity.current(), before);
     assert.equal(at(ROOTS).index, undefined, 'read afresh');
     await at(ROOTS).answer(9, rootsAnswer([next, root]));
-    assert.equal(identity.status().problem, undefined);
+    assert.equal(identity.status().failure, undefined);
     assert.notEqual(identity.current(), before);
   });
 
