@@ -26,4 +26,18 @@ describe('a trial of the fault drills', () => {
       [['no call fails before anything is broken', false]],
     );
   });
+
+  it('is not kept when a call is answered twice', async () => {
+    const between = async () => [call(21), { ...call(30), answers: 2 }];
+    const load = { between, lagSince: () => 0 } as unknown as Load;
+    const trial = new Trial('short');
+    await trial.under(load, async () => {});
+    const broken = trial.criteria.filter(({ kept }) => !kept);
+    assert.deepEqual(broken, [
+      {
+        ...{ promise: 'Each call is answered exactly once.', kept: false },
+        found: '2 answers, status 0 to call 1, and 0 more',
+      },
+    ]);
+  });
 });

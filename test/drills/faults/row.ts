@@ -4,6 +4,8 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import { findNotAnsweredOnce } from '../../../sidecar/cli/chaos/history/answers.js';
+import { INVARIANTS } from '../../../sidecar/cli/chaos/history/violation.js';
 import type { Control } from './control.js';
 import { type Load, type LoadSummary, type SentCall, summarize } from './load.js';
 import { seconds } from './times.js';
@@ -126,8 +128,17 @@ export class Trial {
       }
       calls = await load.between(fromMs);
       this.load = summarize(calls, fromMs);
+      this.checkAnswers(calls);
     }
     return calls;
+  }
+
+  /** An invariant of every history, which a row names only where it is broken. */
+  private checkAnswers(calls: readonly SentCall[]): void {
+    const [first, ...more] = findNotAnsweredOnce(calls.map((call, i) => ({ ...call, id: `call ${i}` })));
+    if (first === undefined) return;
+    const found = `${first.found} to ${first.callId}, and ${more.length} more`;
+    this.expect(INVARIANTS['answered-once'], false, found);
   }
 
   /** As `under`, with the promise of most rows. */

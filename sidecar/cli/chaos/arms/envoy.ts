@@ -5,13 +5,13 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { httpRequest } from '../../http-request.js';
 import { cacheFolder } from '../../package-info.js';
+import { Wire } from '../faults/wire.js';
 import { replicaName } from '../protocol/behaviour.js';
 import { STOCK_CHANNEL } from '../protocol/call.js';
 import type { Arm, ArmWorld, EndpointView, Standing } from './arm.js';
 import { envoyBootstrap } from './envoy-config.js';
 import { EnvoyProcess } from './envoy-process.js';
 import { freePort, Keeper } from './keeper.js';
-import { openWires } from './wires.js';
 
 const ADMIN_LIMIT_MS = 1_000;
 /** Its pages grow with clusters and statistics; these few take kilobytes. */
@@ -53,7 +53,7 @@ function versionOf(path: string | undefined): string {
  */
 async function startEnvoy(world: ArmWorld, keeper: Keeper): Promise<Standing> {
   const [admin, caller, ...beside] = await Promise.all(Array.from({ length: 5 }, freePort));
-  const wires = world.path === 'wired' ? await openWires(beside.map((port) => `127.0.0.1:${port}`)) : [];
+  const wires = world.path === 'wired' ? await Wire.openAll(beside.map((port) => `127.0.0.1:${port}`)) : [];
   const endpoints = wires.length > 0 ? wires.map(({ port }) => port) : beside;
   const models = keeper.addresses.map((address) => Number(address.split(':')[1]));
   const file = join(world.dir, 'envoy.json');

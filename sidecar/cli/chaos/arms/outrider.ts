@@ -30,13 +30,12 @@ import { untilReady } from '../../up/readiness.js';
 import { RunDirectory } from '../../up/run-directory.js';
 import { DrillIssuer } from '../faults/drill-issuer.js';
 import { OwnConsul } from '../faults/own-consul.js';
-import type { Wire } from '../faults/wire.js';
+import { Wire } from '../faults/wire.js';
 import { replicaName } from '../protocol/behaviour.js';
 import { STOCK_CHANNEL } from '../protocol/call.js';
 import { type Arm, type ArmWorld, type EndpointView, type Standing, viewOf } from './arm.js';
 import { modelArgv, untilServing } from './keeper.js';
 import { meshFileText, SERVICE } from './mesh-file.js';
-import { openWires } from './wires.js';
 
 const ADMIN_LIMIT_MS = 1_000;
 
@@ -116,7 +115,7 @@ async function startFleet(world: ArmWorld, ground: Ground): Promise<Standing> {
   const planned = await planner.plan(mesh);
   const replicas = planned.filter(({ role }) => role === 'replica');
   const inbound = replicas.map(({ config }) => writeAddress(config.inbound!.listen));
-  const wires = world.path === 'wired' ? await openWires(inbound) : [];
+  const wires = world.path === 'wired' ? await Wire.openAll(inbound) : [];
   const specs = planned.map((spec) => overWires(spec, inbound, wires));
   for (const spec of specs) writeSidecarFile(spec);
   const ready = untilReady(systemTimers);

@@ -4,11 +4,11 @@
  */
 
 import type { ChannelOptions } from '@grpc/grpc-js';
+import { Wire } from '../faults/wire.js';
 import type { ArmName } from '../history/record.js';
 import { STOCK_CHANNEL } from '../protocol/call.js';
 import type { Arm, ArmWorld, Standing } from './arm.js';
 import { Keeper } from './keeper.js';
-import { nearEnd, openWires } from './wires.js';
 
 /**
  * What gRPC itself offers for a call that failed: three attempts of the methods that may be done twice, on UNAVAILABLE. It has
@@ -56,8 +56,8 @@ function stockArm({ name, about, options }: { name: ArmName; about: string; opti
 }
 
 async function standing(world: ArmWorld, keeper: Keeper, options: ChannelOptions): Promise<Standing> {
-  const wires = world.path === 'wired' ? await openWires(keeper.addresses) : [];
-  const addresses = wires.length > 0 ? wires.map(nearEnd) : keeper.addresses;
+  const wires = world.path === 'wired' ? await Wire.openAll(keeper.addresses) : [];
+  const addresses = wires.length > 0 ? wires.map(({ address }) => address) : keeper.addresses;
   return {
     client: (client) => ({ target: `ipv4:${rotated(addresses, client).join(',')}`, options }),
     wires,

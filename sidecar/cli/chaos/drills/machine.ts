@@ -1,9 +1,8 @@
 /** Drills in which the machine of a replica is at fault: its cores, its clock, its disk, its limits. */
 
-import { isInPath, SharedCore } from '../faults/cores.js';
-import { DescriptorLimit } from '../faults/descriptors.js';
 import { whyNoSmallDisk } from '../faults/small-disk.js';
 import { findFaketime } from '../faults/stepped-clock.js';
+import { DescriptorLimit, isInPath, SharedCore } from '../faults/util-linux.js';
 import type { Drill } from './drill.js';
 
 /** With the model and its sidecar that makes four or five for one core. */

@@ -4,7 +4,7 @@
  */
 
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import type { Random } from '../../../runtime/random.js';
+import { type Random, systemRandom } from '../../../runtime/random.js';
 
 export type Fault =
   | { readonly kind: 'none' }
@@ -44,8 +44,21 @@ export class Wire {
     return wire;
   }
 
+  /** One to each of the addresses (`host:port` on loopback), in their order. */
+  static openAll(addresses: readonly string[]): Promise<Wire[]> {
+    return Promise.all(
+      addresses.map((address) => Wire.open(Number(address.split(':').at(-1)), systemRandom)),
+    );
+  }
+
+  /** Of the near end. */
   get port(): number {
     return (this.server.address() as AddressInfo).port;
+  }
+
+  /** Of the near end, `host:port`. */
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
   }
 
   set(fault: Fault): void {

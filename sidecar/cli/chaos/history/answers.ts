@@ -6,7 +6,9 @@ import type { ArmRun, CallRecord } from './record.js';
 import type { Finding } from './violation.js';
 
 /** Calls whose client was not told their end, or was told it more than once. */
-export function findNotAnsweredOnce(calls: readonly CallRecord[]): readonly Finding[] {
+export function findNotAnsweredOnce(
+  calls: readonly Pick<CallRecord, 'id' | 'answers' | 'status'>[],
+): readonly Finding[] {
   return calls
     .filter(({ answers }) => answers !== 1)
     .map(({ id, answers, status }) => ({

@@ -1,5 +1,11 @@
 import assert from 'node:assert/strict';
-import { coresIn, firstCore, isInPath } from '../../../../../sidecar/cli/chaos/faults/cores.js';
+import {
+  coresIn,
+  DescriptorLimit,
+  firstCore,
+  isInPath,
+  softLimitIn,
+} from '../../../../../sidecar/cli/chaos/faults/util-linux.js';
 import { scratchForEach } from '../../../../kit/mocha/scratch.js';
 
 describe('the cores of a drill', () => {
@@ -17,5 +23,19 @@ describe('the cores of a drill', () => {
     scratch.write('taskset', '');
     assert.equal(isInPath('taskset', `/nowhere:${scratch.path}`), true);
     assert.equal(isInPath('taskset', '/nowhere:'), false);
+  });
+});
+
+describe('the limit of descriptors in a drill', () => {
+  it('is read from what prlimit says', () => {
+    assert.equal(softLimitIn('1024\n'), '1024');
+    assert.equal(softLimitIn('unlimited\n'), 'unlimited');
+    assert.equal(softLimitIn('SOFT\n1024\n'), undefined);
+    assert.equal(softLimitIn(''), undefined);
+  });
+
+  it('is none of a process that has ended', async () => {
+    // Process ids end at 4,194,304.
+    assert.equal(await DescriptorLimit.exhaust(4_194_305), undefined);
   });
 });

@@ -1,12 +1,10 @@
-/** Which cores processes may use, and processes that keep a core busy; by `taskset` of util-linux. */
+/** What a running process may use: its cores, by `taskset`, and its descriptors, by `prlimit`, both of util-linux; and processes that keep a core busy. */
 
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { ChildProcessHandle } from '../../../supervise/child-process.js';
-
-const run = promisify(execFile);
 
 export function isInPath(name: string, path: string = process.env['PATH'] ?? ''): boolean {
   return path.split(delimiter).some((folder) => folder !== '' && existsSync(join(folder, name)));
@@ -65,9 +63,46 @@ export class SharedCore {
   }
 }
 
-/** What it says; empty where it fails, as for a process that has ended. */
-async function taskset(args: readonly string[]): Promise<string> {
-  return run('taskset', args).then(
+/** The soft limit in the answer of `prlimit --raw --noheadings --output SOFT`; undefined: it holds none. */
+export function softLimitIn(answer: string): string | undefined {
+  return /^\s*(\d+|unlimited)\s*$/.exec(answer)?.[1];
+}
+
+/** The limit of one process, which can be put back. */
+export class DescriptorLimit {
+  private constructor(
+    private readonly pid: number,
+    private readonly before: string,
+  ) {}
+
+  /**
+   * From now on the process opens no descriptor: its soft limit is below what it has open. What is open stays.
+   *
+   * @returns undefined where the process has ended.
+   */
+  static async exhaust(pid: number): Promise<DescriptorLimit | undefined> {
+    const before = softLimitIn(await prlimit(pid, ['--nofile', '--raw', '--noheadings', '--output', 'SOFT']));
+    if (before === undefined) return undefined;
+    await prlimit(pid, ['--nofile=3:']);
+    return new DescriptorLimit(pid, before);
+  }
+
+  async restore(): Promise<void> {
+    await prlimit(this.pid, [`--nofile=${this.before}:`]);
+  }
+}
+
+function taskset(args: readonly string[]): Promise<string> {
+  return saidBy('taskset', args);
+}
+
+function prlimit(pid: number, args: readonly string[]): Promise<string> {
+  return saidBy('prlimit', ['--pid', String(pid), ...args]);
+}
+
+/** What a program prints; empty where it fails, as for a process that has ended. */
+async function saidBy(program: string, args: readonly string[]): Promise<string> {
+  return promisify(execFile)(program, args).then(
     ({ stdout }) => stdout,
     () => '',
   );
