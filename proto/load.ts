@@ -68,6 +68,7 @@ export function protoFile(
     | 'vllm-engine.proto'
     | 'sglang-scheduler.proto'
     | 'trtllm-service.proto'
+    | 'external-scaler.proto'
     | 'descriptors.json',
 ): string {
   // This file runs as proto/load.ts or as dist/proto/load.js; the files are only in the former's directory.

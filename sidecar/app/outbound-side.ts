@@ -36,6 +36,8 @@ export interface OutboundDeps {
   stillTrusts(session: Session, peer: Peer): boolean;
   /** Of upstreams with `consul`; undefined: there are none. */
   readonly discovery: Discovery | undefined;
+  /** Endpoints are asked for their load, for what scales their services. */
+  readonly isScaler: boolean;
 }
 
 /** Where the endpoints of an upstream come from, and what follows them there. */
@@ -81,7 +83,8 @@ export class OutboundSide {
     private readonly context: AppContext,
   ) {
     this.unrouted = new UnroutedStream(context.dataPlane);
-    this.health = new HealthChecker({ context: context.dataPlane, timers: context.deps.timers });
+    const { timers } = context.deps;
+    this.health = new HealthChecker({ context: context.dataPlane, timers, asksForLoad: deps.isScaler });
     const isAnswering = (address: Address): boolean => this.isAnswering(address);
     const query = dnsQueries(new ResolverFiles(context.deps.env, undefined, context.deps.host), context.deps);
     this.dns = new DnsDiscovery({ query, ...context.deps, isAnswering });

@@ -12,6 +12,7 @@ const FIXED: readonly (readonly [string, (config: SidecarConfig) => unknown])[] 
   ['admin', ({ admin }) => admin],
   ['admin_token_file', ({ adminTokenFile }) => adminTokenFile],
   ['observe', ({ observe }) => observe],
+  ['scaler', ({ scaler }) => scaler],
   ['limits', ({ limits }) => limits],
   ['inbound.listen', ({ inbound }) => inbound?.listen],
   ['inbound.local', ({ inbound }) => inbound?.local],

@@ -12,6 +12,7 @@ export interface Addresses {
   readonly shared?: Address;
   readonly admin?: Address;
   readonly observe?: Address;
+  readonly scaler?: Address;
 }
 
 export interface ReloadResult {

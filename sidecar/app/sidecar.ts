@@ -25,6 +25,7 @@ import { OutboundSide } from './outbound-side.js';
 import { ProcessFaults } from './process-fault-control.js';
 import { StartedWith } from './restart-required.js';
 import type { Addresses, OwnedModel, ReloadResult, RunningSidecar } from './running-sidecar.js';
+import { Scaler } from './scaler/scaler.js';
 import { ServiceRegistration } from './service-registration.js';
 import { type SidecarParts, SidecarReports } from './sidecar-reports.js';
 import { TlsIdentity } from './tls-identity.js';
@@ -68,6 +69,7 @@ class Sidecar implements RunningSidecar, SidecarParts {
   private readonly processFaults: ProcessFaults;
   private readonly loopMonitor: EventLoopMonitor;
   private admin: AdminServer | undefined;
+  private scaler: Scaler | undefined;
   private observe: AdminServer | undefined;
   private readonly startedWith: StartedWith;
   private isStopped = false;
@@ -113,6 +115,7 @@ class Sidecar implements RunningSidecar, SidecarParts {
       this.current.outbound ?? { upstreams: [] },
       {
         service: this.current.service,
+        isScaler: this.current.scaler !== undefined,
         dial: (address, peer, mode) =>
           mode === 'mesh' ? this.identity?.dial(address, peer) : this.context.dataPlane.network.dial(address),
         stillTrusts: (session, peer) => this.identity?.stillTrusts(session, peer) ?? true,
@@ -128,7 +131,7 @@ class Sidecar implements RunningSidecar, SidecarParts {
   // ---- start ----
 
   async start(): Promise<void> {
-    const { inbound, admin, adminTokenFile: tokenFile, observe, consul } = this.current;
+    const { inbound, admin, adminTokenFile: tokenFile, observe, consul, scaler } = this.current;
     const { sockets, clock, timers } = this.deps;
     if (consul !== undefined) {
       const isAnswering = (address: Address): boolean => this.outbound.isAnswering(address);
@@ -146,8 +149,15 @@ class Sidecar implements RunningSidecar, SidecarParts {
     if (inbound) await this.startInbound(inbound);
     if (admin)
       this.admin = await startAdmin(admin, this.view, { sockets, tokenFile, time: { clock, timers } });
+    if (scaler) await this.startScaler(scaler);
     if (observe) this.observe = await startObserve(observe, this.view, { sockets, clock });
     if (sockets?.isSuccessor !== true) this.register();
+  }
+
+  private async startScaler({ listen }: NonNullable<SidecarConfig['scaler']>): Promise<void> {
+    const scaler = new Scaler(listen, () => this.outbound.upstreams, this.context);
+    await scaler.start();
+    this.scaler = scaler;
   }
 
   private openIdentity(): void {
@@ -214,7 +224,8 @@ class Sidecar implements RunningSidecar, SidecarParts {
     const inbound = this.inbound?.address;
     const admin = this.admin?.address;
     const observe = this.observe?.address;
-    return { upstreams, ...defined({ inbound, shared, admin, observe }) };
+    const scaler = this.scaler?.address;
+    return { upstreams, ...defined({ inbound, shared, admin, observe, scaler }) };
   }
 
   // ---- change ----
@@ -324,6 +335,7 @@ class Sidecar implements RunningSidecar, SidecarParts {
     const listeners = [...this.outbound.listeners, ...(this.inbound?.listeners ?? [])];
     this.deps.logger.info({ timeoutMs: drainTimeoutMs }, 'draining');
     this.audit.trail.record(AuditKind.draining, { timeoutMs: drainTimeoutMs });
+    this.scaler?.drain();
     const drained = Promise.all(listeners.map((listener) => listener.drain()));
     const { timers, clock } = this.deps;
     await new CallDrain(listeners, { service: this.view.service, drainTimeoutMs, timers, clock }).end(
@@ -338,6 +350,7 @@ class Sidecar implements RunningSidecar, SidecarParts {
     this.isStopped = true;
     this.faultController.stop();
     this.processFaults.stop();
+    this.scaler?.stop();
     this.outbound.stop();
     this.inbound?.stop();
     // After all that decides, and before the key is gone. A successor has waited for the file.

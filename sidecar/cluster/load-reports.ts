@@ -47,6 +47,7 @@ export function takeReport(
     applicationUtilization === undefined ? calls : applicationUtilization * Math.max(1, concurrency);
   const longCalls = Math.max(0, named.get(OwnMetric.longCalls) ?? 0);
   const runMs = Math.max(0, (named.get(OwnMetric.runSeconds) ?? 0) * 1000);
-  if (!endpoint.reported.take({ calls, meanCalls, concurrency, longCalls, runMs }, endpoint.inFlight, nowMs))
-    reports.onFault('contradicted');
+  const waitingTokens = Math.max(-1, named.get(OwnMetric.waitingTokens) ?? -1);
+  const said = { calls, meanCalls, concurrency, longCalls, runMs, waitingTokens };
+  if (!endpoint.reported.take(said, endpoint.inFlight, nowMs)) reports.onFault('contradicted');
 }

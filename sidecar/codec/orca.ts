@@ -60,13 +60,14 @@ export class LoadReport {
   readonly named = new Map<string, number>();
 }
 
-/** Named metrics of an Outrider: calls that it has and may run at once now, those that run for long, mean time of a run, and what a new call would wait. */
+/** Named metrics of an Outrider: calls that it has and may run at once now, those that run for long, mean time of a run, what a new call would wait, and tokens of calls that wait. */
 export const OwnMetric = {
   calls: 'outrider.calls',
   concurrency: 'outrider.concurrency',
   longCalls: 'outrider.long_calls',
   runSeconds: 'outrider.run_seconds',
   waitSeconds: 'outrider.queue_wait_seconds',
+  waitingTokens: 'outrider.waiting_tokens',
 } as const;
 /** What they begin with; the load of one model of several is `outrider.utilization.MODEL`. */
 export const OWN_METRICS = 'outrider.';

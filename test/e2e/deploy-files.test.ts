@@ -5,6 +5,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { loadSidecarFile } from '../../sidecar/config/file/load.js';
+import { readTrigger } from '../../sidecar/core/scaling/waiting-work.js';
 import { scratchForEach } from '../kit/mocha/scratch.js';
 import { REPOSITORY } from '../kit/process/outrider.js';
 import { toolOrSkip } from '../kit/process/tools.js';
@@ -55,17 +56,38 @@ describe('the files for Kubernetes', () => {
     return loaded.config;
   };
 
+  const objectsIn = (name: string): Service[] =>
+    parseAllDocuments(readFileSync(path.join(FOLDER, name), 'utf8')).map((each) => each.toJS() as Service);
+
   it('call the headless service of the model where no Consul is there, at the port of its sidecars', () => {
     const [upstream] = configOf('base/ask.sidecar.yaml').outbound!.upstreams;
     const { listen } = configOf('base/digits.sidecar.yaml').inbound!;
     assert.ok(listen.kind === 'tcp');
-    const objects = parseAllDocuments(readFileSync(path.join(FOLDER, 'base/digits.yaml'), 'utf8'));
-    const service = objects.map((each) => each.toJS() as Service).find(({ kind }) => kind === 'Service')!;
+    const service = objectsIn('base/digits.yaml').find(({ kind }) => kind === 'Service')!;
     assert.deepEqual(
       { name: service.metadata.name, port: service.spec.ports[0]!.port, clusterIP: service.spec.clusterIP },
       { name: upstream!.dns!.name, port: upstream!.dns!.port, clusterIP: 'None' },
     );
     assert.equal(listen.port, upstream!.dns!.port);
+  });
+
+  it('name to KEDA the port of a scaler, an upstream of it, and a metric that it has', () => {
+    const { scaler, outbound, service } = configOf('keda/digits-scaler.sidecar.yaml');
+    const [{ metadata }] = objectsIn('keda/scaled-object.yaml')[0]!.spec.triggers! as [ScalerTrigger];
+    const trigger = readTrigger(new Map(Object.entries(metadata)));
+    assert.ok(typeof trigger !== 'string', String(trigger));
+    assert.deepEqual(
+      outbound!.upstreams.map(({ name }) => name),
+      [trigger.service],
+    );
+    const [host, port] = metadata['scalerAddress']!.split(':');
+    assert.equal(host, 'digits-scaler.default.svc.cluster.local');
+    const own = objectsIn('keda/digits-scaler.yaml').find(({ kind }) => kind === 'Service')!;
+    assert.equal(own.metadata.name, 'digits-scaler');
+    for (const each of [own.spec.ports[0]!.port, (scaler!.listen as { port: number }).port])
+      assert.equal(each, Number(port));
+    const { intentions } = configOf('keda/digits.sidecar.yaml').inbound!;
+    assert.ok(intentions.some(({ from, action }) => from === service && action === 'allow'));
   });
 
   it('find the model in the catalogue where Consul is there', () => {
@@ -77,5 +99,13 @@ describe('the files for Kubernetes', () => {
 interface Service {
   readonly kind: string;
   readonly metadata: { readonly name: string };
-  readonly spec: { readonly clusterIP: string; readonly ports: readonly { readonly port: number }[] };
+  readonly spec: {
+    readonly clusterIP: string;
+    readonly ports: readonly { readonly port: number }[];
+    readonly triggers?: readonly ScalerTrigger[];
+  };
+}
+
+interface ScalerTrigger {
+  readonly metadata: Readonly<Record<string, string>>;
 }

@@ -216,13 +216,21 @@ function announce(
   process.stdout.write(`outrider ${version} ${instance}: ${listeners.join(', ')}\n`);
 }
 
-function addressTexts({ inbound, upstreams, shared, admin, observe }: Addresses): Record<string, string> {
+function addressTexts({
+  inbound,
+  upstreams,
+  shared,
+  admin,
+  observe,
+  scaler,
+}: Addresses): Record<string, string> {
   const all: [string, Address | undefined][] = [
     ['inbound', inbound],
     ...Object.entries(upstreams).map(([name, address]): [string, Address] => [`upstream ${name}`, address]),
     ['upstreams', shared],
     ['admin', admin],
     ['observe', observe],
+    ['scaler', scaler],
   ];
   return Object.fromEntries(
     all.flatMap(([name, at]) => (at === undefined ? [] : [[name, writeAddress(at)]])),

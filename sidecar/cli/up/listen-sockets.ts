@@ -85,7 +85,7 @@ export class HeldSockets {
  * Every listener that a configuration describes, with the name of its socket (`SOCKET_NAMES`) and
  * its address.
  */
-export function listenersOf({ inbound, outbound, admin, observe }: SidecarConfig): ListenerAddress[] {
+export function listenersOf({ inbound, outbound, admin, observe, scaler }: SidecarConfig): ListenerAddress[] {
   const all: [string, Address | undefined][] = [
     [SOCKET_NAMES.inbound, inbound?.listen],
     ...(outbound?.upstreams ?? []).map(({ name, listen }): (typeof all)[number] => [
@@ -95,6 +95,7 @@ export function listenersOf({ inbound, outbound, admin, observe }: SidecarConfig
     [SOCKET_NAMES.shared, outbound?.shared?.listen],
     [SOCKET_NAMES.admin, admin],
     [SOCKET_NAMES.observe, observe],
+    [SOCKET_NAMES.scaler, scaler?.listen],
   ];
   return all.flatMap(([name, at]) => (at === undefined ? [] : [{ name, at }]));
 }

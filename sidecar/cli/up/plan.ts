@@ -205,7 +205,9 @@ async function callerSpec(input: PlanInput, replicas: readonly SidecarSpec[]): P
     ? await defaultAddress(input, DEFAULT_ADMIN_PORT)
     : await listenAddress(input, caller.admin?.kind === 'tcp' ? caller.admin : {}, `${name} (admin)`);
   const spec = { name, service: name, role: 'caller', folder: input.run.folder(name), admin } as const;
-  return sidecarSpec(input, spec, { outbound: { upstreams, ...shared } });
+  const scaling = await assignPort(input, caller.scaler?.listen, 'the scaler');
+  const scaler = present('scaler', scaling && { listen: scaling });
+  return sidecarSpec(input, spec, { outbound: { upstreams, ...shared }, ...scaler });
 }
 
 /**
@@ -235,7 +237,7 @@ function endpointSource(
 async function sidecarSpec(
   input: PlanInput,
   spec: Pick<SidecarSpec, 'name' | 'service' | 'role' | 'folder' | 'admin'>,
-  sides: Pick<SidecarConfig, 'inbound' | 'outbound' | 'model'>,
+  sides: Pick<SidecarConfig, 'inbound' | 'outbound' | 'model' | 'scaler'>,
   labels: Partial<Pick<MeshServiceConfig, 'tags' | 'meta'>> = {},
 ): Promise<SidecarSpec> {
   const { trustDomain, datacenter, limits, drainTimeoutMs, log, accessLog, traces, audit, faultInjection } =

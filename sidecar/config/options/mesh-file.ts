@@ -14,6 +14,7 @@ import { requireKnownNames } from './mesh/known-names.js';
 import { observeListeners, replicaListeners } from './mesh/listeners.js';
 import { service } from './mesh/service.js';
 import { blockAs, option, type Report, rules } from './option.js';
+import { scaler } from './scaler.js';
 import {
   admin,
   adminTokenFile,
@@ -39,6 +40,7 @@ export const caller = blockAs('a block with name and upstreams', {
   }),
   upstreams: upstreamsOf(meshUpstream),
   shared: sharedListener,
+  scaler,
   admin,
 }).check(
   rules((found, report) => {
@@ -117,7 +119,10 @@ function meshRules(found: FoundBlock, report: Report): void {
   for (const [name, { upstreams }] of services)
     requireEngine(upstreams, ['services', name, 'upstreams'], report, engineOf);
   const own = [
-    ...listeners([['caller', 'admin'], callerBlock['admin']]),
+    ...listeners(
+      [['caller', 'admin'], callerBlock['admin']],
+      [['caller', 'scaler', 'listen'], mapping(callerBlock['scaler'])['listen']],
+    ),
     ...callListeners(['caller'], callerBlock),
     ...services.flatMap(([serviceName, block]) => callListeners(['services', serviceName], block)),
     ...services.flatMap(([serviceName, block]) => replicaListeners(serviceName, block, report)),

@@ -20,6 +20,7 @@ import { block, blockAs, inCode, inside, option, rules } from './option.js';
 import { queue } from './queue.js';
 import { rateLimits, refuseIdleLimits } from './rate-limits.js';
 import { inboundRoutes, refuseUnreachable } from './route/route-list.js';
+import { scaler } from './scaler.js';
 import {
   admin,
   adminTokenFile,
@@ -185,6 +186,7 @@ const sidecarBlock = blockAs('a sidecar file', {
     otherwise: 'absent: nothing is served',
     why: "A client's sidecar has none.",
   }),
+  scaler,
   outbound: option(outbound.optional(), {
     meaning: 'Present: the local application may call other services through this sidecar.',
     otherwise: 'absent: nothing is called',

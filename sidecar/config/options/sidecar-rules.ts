@@ -15,6 +15,7 @@ export function sidecarRules(file: FoundBlock, report: Report): void {
     ...listeners(
       [['admin'], file['admin']],
       [['observe'], file['observe']],
+      [['scaler', 'listen'], mapping(file['scaler'])['listen']],
       [['inbound', 'listen'], mapping(file['inbound'])['listen']],
     ),
     ...callListeners(['outbound'], file['outbound']),
@@ -30,6 +31,7 @@ export function sidecarRules(file: FoundBlock, report: Report): void {
   sidecarConsulRules(file, own, report);
   requireEngine(mapping(file['outbound'])['upstreams'], ['outbound', 'upstreams'], report);
   requireWork(file, report);
+  requireScaled(file, report);
   requireModels(file, report);
   requireIdentity(file, report);
   if (file['admin_token_file'] !== undefined && file['admin'] === undefined)
@@ -41,6 +43,13 @@ export function sidecarRules(file: FoundBlock, report: Report): void {
   mappedIdRules(file, report);
   if (file['model'] !== undefined)
     refuseSharedVariables(mapping(file['outbound'])['upstreams'], ['outbound', 'upstreams'], report);
+}
+
+/** The scaler knows of upstreams what their endpoints report. */
+function requireScaled(file: FoundBlock, report: Report): void {
+  if (file['scaler'] === undefined) return;
+  if (entries(mapping(file['outbound'])['upstreams']).length === 0)
+    report(['scaler'], 'found without outbound.upstreams; expected the services that are scaled among them');
 }
 
 /** Processes by model need their names, and each a place of its own. */

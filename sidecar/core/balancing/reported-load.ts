@@ -1,3 +1,5 @@
+import type { SaidWork } from '../scaling/waiting-work.js';
+
 /** A report that is older does not count, ms. */
 export const REPORT_MAX_AGE_MS = 3_000;
 /** Bounds of the time in which a report loses most of its worth, ms. */
@@ -22,6 +24,8 @@ export interface SaidLoad {
   readonly longCalls?: number;
   /** Mean time that a call runs, ms; 0: not known. */
   readonly runMs: number;
+  /** Tokens of the calls that wait; absent: they are not counted. */
+  readonly waitingTokens?: number;
 }
 
 /**
@@ -44,13 +48,21 @@ export class ReportedLoad {
   private utilization = 0;
   private usualUtilization = 0;
   private utilizationMs = Number.NEGATIVE_INFINITY;
+  /** As the last report said. */
+  private saidCalls = 0;
+  private saidConcurrency = 0;
+  private saidTokens = -1;
 
   /**
    * Takes over a report. False: it says fewer calls than the `own` that are under way there, and none counts until one agrees with that.
    * A stream on which nothing moves has no place in a queue, and what of a large request is on its way is not seen there yet; then the
    * choice is by what we know ourselves.
    */
-  take({ calls, meanCalls, concurrency, longCalls, runMs }: SaidLoad, own: number, nowMs: number): boolean {
+  take(said: SaidLoad, own: number, nowMs: number): boolean {
+    const { calls, meanCalls, concurrency, longCalls, runMs, waitingTokens = -1 } = said;
+    this.saidCalls = calls;
+    this.saidConcurrency = concurrency;
+    this.saidTokens = waitingTokens;
     this.smooth((meanCalls ?? calls) / Math.max(1, concurrency), nowMs);
     if (calls + MAX_MISSING < own) {
       this.atMs = Number.NEGATIVE_INFINITY;
@@ -78,6 +90,13 @@ export class ReportedLoad {
   meanUtilizationAt(nowMs: number): number | undefined {
     if (nowMs - this.utilizationMs >= REPORT_MAX_AGE_MS) return undefined;
     return Math.max(this.utilization, this.usualUtilization);
+  }
+
+  /** What it said last of its work, be it that we have more calls there; null: nothing lately. */
+  saidAt(nowMs: number): SaidWork | null {
+    if (nowMs - this.utilizationMs >= REPORT_MAX_AGE_MS) return null;
+    const { saidCalls: calls, saidConcurrency: concurrency, saidTokens: waitingTokens } = this;
+    return { calls, concurrency, waitingTokens };
   }
 
   /** Of the `calls` there, those that run for much longer than usual. */

@@ -21,6 +21,8 @@ const PAUSE_MS = 4;
 export interface HealthCheckerOptions {
   readonly context: DataPlaneContext;
   readonly timers: Timers;
+  /** Endpoints are asked for their load whatever the balancer goes by. Absent: they are not. */
+  readonly asksForLoad?: boolean;
 }
 
 /** One cluster: the prober of each endpoint, and the configuration by which they were chosen. */
@@ -52,9 +54,9 @@ export class HealthChecker extends WheelEntry {
 
   constructor(private readonly options: HealthCheckerOptions) {
     super();
-    const { context, timers } = options;
+    const { context, timers, asksForLoad = false } = options;
     this.recoveries = new RecoveryProbes(context);
-    this.loadWatches = new LoadWatches(context);
+    this.loadWatches = new LoadWatches(context, asksForLoad);
     this.methodWatches = new MethodWatches(context);
     const isBusy = (): boolean => [...this.probers.values()].some(({ isAsking }) => isAsking);
     this.deps = {

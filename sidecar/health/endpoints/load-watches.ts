@@ -34,16 +34,20 @@ const IDLE_INTERVALS = 5;
  * that calls use. An endpoint that does not answer costs nothing but a question a minute.
  */
 export class LoadWatches extends EndpointWatches<LoadWatch> {
-  constructor(private readonly context: DataPlaneContext) {
+  constructor(
+    private readonly context: DataPlaneContext,
+    /** Something asks for the work of every upstream: each endpoint is asked, with and without calls. */
+    private readonly isAlwaysAsked: boolean,
+  ) {
     super();
   }
 
   /** To be called after a change of the cluster's endpoints or connections. */
   update(cluster: Cluster, config: UpstreamConfig): void {
-    const isWanted = config.loadReports.intervalMs > 0 && readsReports(config);
+    const isWanted = config.loadReports.intervalMs > 0 && (this.isAlwaysAsked || readsReports(config));
     const isAsked = isWanted && !cluster.isRetired;
     this.leaveWhere((endpoint, of) => of === cluster && (!isAsked || endpoint.isGone));
-    if (!isAsked || cluster.endpoints.length < 2) return;
+    if (!isAsked || (cluster.endpoints.length < 2 && !this.isAlwaysAsked)) return;
     for (const endpoint of cluster.endpoints) {
       if (endpoint.isForeign || config.tls !== 'mesh') continue;
       let watch = this.watches.get(endpoint);
@@ -52,7 +56,8 @@ export class LoadWatches extends EndpointWatches<LoadWatch> {
         watch = undefined;
       }
       if (watch === undefined) {
-        watch = new LoadWatch(cluster, endpoint, config.loadReports.intervalMs, this.context);
+        const { intervalMs } = config.loadReports;
+        watch = new LoadWatch(cluster, endpoint, intervalMs, this.context, this.isAlwaysAsked);
         this.watches.set(endpoint, watch);
       }
       watch.look();
@@ -87,6 +92,7 @@ class LoadWatch extends WheelEntry implements StreamOwner {
     private readonly endpoint: Endpoint,
     readonly intervalMs: number,
     private readonly context: DataPlaneContext,
+    private readonly isAlwaysAsked: boolean,
   ) {
     super();
     this.busyMs = context.clock.now();
@@ -114,7 +120,7 @@ class LoadWatch extends WheelEntry implements StreamOwner {
     const now = this.context.clock.now();
     this.context.nowMs = now;
     if (this.session?.isRetiring === true) this.drop();
-    if (this.isIdle(now)) {
+    if (!this.isAlwaysAsked && this.isIdle(now)) {
       this.drop();
       return this.plan(this.intervalMs);
     }

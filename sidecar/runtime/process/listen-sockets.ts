@@ -34,6 +34,7 @@ export const SOCKET_NAMES = {
   inbound: 'inbound',
   admin: 'admin',
   observe: 'observe',
+  scaler: 'scaler',
   shared: 'shared',
   upstream: (name: string) => `upstream.${name}`,
 } as const;

@@ -35,6 +35,8 @@ export interface UpstreamStackOptions {
   readonly memoryBytes?: number;
   /** How the endpoints speak HTTP/2, their SETTINGS for example. */
   readonly peer?: Omit<PeerOptions, 'role'>;
+  /** Endpoints are asked for their load whatever the balancer is. */
+  readonly asksForLoad?: boolean;
   /** How the endpoints take connections. */
   readonly mode?: Backend['mode'];
 }

@@ -103,8 +103,8 @@ function problemsOf(text: string, path: string): string[] {
   return named.length > 0 ? judged.flat() : judged.some(({ length }) => length === 0) ? [] : judged[0]!;
 }
 
-/** Keys at the top of a file of Prometheus. */
-const FOREIGN = ['scrape_configs', 'rule_files'];
+/** Keys at the top of a file of Prometheus, or of a part of KEDA's. */
+const FOREIGN = ['scrape_configs', 'rule_files', 'triggers'];
 const KINDS: readonly FileKind[] = ['sidecar', 'mesh'];
 
 /** A part of a file, made whole by what it leaves out: at the top of the file, or below `outbound`. */

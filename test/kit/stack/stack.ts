@@ -270,6 +270,8 @@ export class Stack {
       /** See `ListenerLimits`. */
       readonly firstReservedDescriptor?: number;
       readonly logger?: Logger;
+      /** See `HealthCheckerOptions`. */
+      readonly asksForLoad?: boolean;
     } = {},
   ) {
     const { clock } = this;
@@ -297,7 +299,8 @@ export class Stack {
       nowMs: clock.now(),
       hasStalled: () => this.hasStalled,
     };
-    this.health = new HealthChecker({ context: this.context, timers: clock });
+    const { asksForLoad = false } = options;
+    this.health = new HealthChecker({ context: this.context, timers: clock, asksForLoad });
   }
 
   /** Declares an address where endpoints answer. */

@@ -123,6 +123,22 @@ describe('Load reports, outbound,', () => {
     assert.equal(asked({ endpoints }), 1);
   });
 
+  it('where a scaler asks, each is asked, be it the only one, by any balancer and without calls', () => {
+    const over = { loadReports: { intervalMs: 1000, forward: false } };
+    stack = new UpstreamStack(['a'], over, { asksForLoad: true });
+    stack.advance(1_500);
+    assert.equal(watches('a').length, 1);
+    stack.settle(watches('a')[0]!.begin());
+    for (let second = 0; second < 30; second++) {
+      says('a', 3);
+      stack.advance(1_000);
+    }
+    assert.equal(watches('a').length, 1, 'the stream is kept');
+    assert.equal(endpoint('a').reported!.saidAt(stack.clock.now())!.calls, 3);
+    stack.advance(3_000);
+    assert.equal(endpoint('a').reported!.saidAt(stack.clock.now()), null, 'it is too old');
+  });
+
   it('the calls of others count for the choice, and for 3 s', () => {
     start();
     for (const name of ['a', 'b']) stack.settle(watches(name)[0]!.begin());

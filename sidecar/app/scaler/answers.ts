@@ -1,0 +1,98 @@
+import {
+  readMetricsRequest,
+  readScaledObject,
+  ScalerMethod,
+  writeIsActive,
+  writeMetricSpec,
+  writeMetricValue,
+} from '../../codec/external-scaler.js';
+import { unframed } from '../../codec/grpc-message.js';
+import { Status } from '../../core/outcome/status.js';
+import {
+  isActive,
+  readTrigger,
+  type SaidWork,
+  type Trigger,
+  workOf,
+} from '../../core/scaling/waiting-work.js';
+import type { UpstreamState } from '../../outbound/upstream-state.js';
+
+/** A message, or a status other than OK with its words. */
+export type ScalerAnswer = Buffer | { readonly status: number; readonly why: string };
+
+/** Every path that is answered. */
+const PATHS: ReadonlySet<string> = new Set(Object.values(ScalerMethod));
+
+/**
+ * What KEDA asks of an external scaler, answered from what the endpoints have reported.
+ * @param body the request, with the prefix of its message.
+ */
+export function answerScaler(
+  path: string,
+  body: Buffer,
+  upstreams: readonly UpstreamState[],
+  nowMs: number,
+): ScalerAnswer {
+  if (!PATHS.has(path)) return { status: Status.UNIMPLEMENTED, why: `no method ${path.slice(0, 100)}` };
+  const message = unframed(body);
+  const read = path === ScalerMethod.metrics ? readMetricsRequest : readScaledObject;
+  const metadata = message && read(message);
+  if (metadata === undefined)
+    return { status: Status.INVALID_ARGUMENT, why: 'the request cannot be read as a message of KEDA' };
+  const trigger = readTrigger(metadata);
+  if (typeof trigger === 'string') return { status: Status.INVALID_ARGUMENT, why: trigger };
+  const upstream = upstreams.find(({ name }) => name === trigger.service);
+  if (upstream === undefined)
+    return { status: Status.NOT_FOUND, why: `no upstream ${trigger.service.slice(0, 100)} here` };
+  const name = metricNameOf(trigger);
+  if (path === ScalerMethod.metricSpec) return writeMetricSpec(name, trigger.target);
+  const said = saidBy(upstream, nowMs);
+  const unknown = whyUnknown(upstream, trigger, said);
+  if (unknown !== null) return unknown;
+  const held = upstream.breaker.waitingCalls;
+  return path === ScalerMethod.metrics
+    ? writeMetricValue(name, workOf(trigger, said, held))
+    : writeIsActive(isActive(trigger, said, held));
+}
+
+/** As names in Kubernetes are: in lower case, with dashes. */
+function metricNameOf({ service, by }: Trigger): string {
+  return `outrider-${service}-${by.replace('_', '-')}`;
+}
+
+/** What each endpoint has said of its work, of those that are Outriders and that discovery still knows. */
+function saidBy({ clusters }: UpstreamState, nowMs: number): readonly (SaidWork | null)[] {
+  const byAddress = new Map<string, SaidWork | null>();
+  for (const { endpoints } of clusters)
+    for (const { label, isGone, isForeign, reported } of endpoints) {
+      if (isGone || isForeign) continue;
+      const said = reported?.saidAt(nowMs) ?? null;
+      if (said !== null || !byAddress.has(label)) byAddress.set(label, said);
+    }
+  return [...byAddress.values()];
+}
+
+/** Where nothing can be said: KEDA then leaves the number of replicas as it is. */
+function whyUnknown(
+  { name, config, cluster }: UpstreamState,
+  { by }: Trigger,
+  said: readonly (SaidWork | null)[],
+): ScalerAnswer | null {
+  if (config.tls !== 'mesh' || config.loadReports.intervalMs === 0) {
+    const why = `the endpoints of ${name} are not asked for their load; expected tls: mesh, and load_reports.interval`;
+    return { status: Status.FAILED_PRECONDITION, why };
+  }
+  if (!cluster.isKnown)
+    return { status: Status.UNAVAILABLE, why: `the endpoints of ${name} are not known yet` };
+  const known = said.filter((each) => each !== null);
+  if (said.length > 0 && known.length === 0)
+    return {
+      status: Status.UNAVAILABLE,
+      why: `none of ${said.length} endpoints of ${name} reports its load`,
+    };
+  if (by === 'waiting_tokens' && known.length > 0 && known.every(({ waitingTokens }) => waitingTokens < 0)) {
+    const why = `the endpoints of ${name} do not count tokens; expected inbound.engine in their sidecar files`;
+    return { status: Status.FAILED_PRECONDITION, why };
+  }
+  return null;
+}

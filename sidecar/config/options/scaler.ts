@@ -1,0 +1,19 @@
+/** `scaler` of a sidecar file, and of the caller of a mesh file. */
+import { block, option } from './option.js';
+import { listenAddress } from './values.js';
+
+export const scaler = option(
+  block({
+    listen: option(listenAddress(), {
+      meaning:
+        'Where `externalscaler.ExternalScaler` is served, in plaintext: the `scalerAddress` of a trigger. Who reaches it reads names of upstreams and how busy they are, and changes nothing.',
+      why: "Without it KEDA could not ask. Let only KEDA's operator reach the port.",
+    }),
+  }).optional(),
+  {
+    meaning:
+      'Present: KEDA may ask this sidecar how much work its upstreams have (triggers `external` and `external-push`). The endpoints of all upstreams are asked for their load, also while they get no calls from here.',
+    otherwise: 'absent: nothing is opened',
+    why: 'Most services have a fixed number of replicas, or are scaled by metrics.',
+  },
+);

@@ -1,0 +1,97 @@
+/** The port of the scaler on real sockets: what it takes at most, and how its streams end. */
+import { Client, type ClientReadableStream, credentials, type ServiceError } from '@grpc/grpc-js';
+import { ScalerMethod } from '../../../sidecar/codec/external-scaler.js';
+import { writeAddress } from '../../../sidecar/config/codecs/address.js';
+import { scalerService } from '../../kit/service/scaler-client.js';
+import { ANY, SidecarInMemory, until, upstreamAt, withUpstreams } from '../../kit/stack/sidecar-in-memory.js';
+
+const asIs = (bytes: Buffer): Buffer => bytes;
+/** No discovery, and no endpoint: nothing has to be asked for its load. */
+const EMPTY = { endpoints: [], tls: 'mesh', loadReports: { intervalMs: 1_000, forward: false } } as const;
+
+describe('The scaler of a sidecar', () => {
+  let bench: SidecarInMemory;
+  const clients: Client[] = [];
+  let address = '';
+  beforeEach(() => {
+    bench = new SidecarInMemory();
+  });
+  afterEach(async () => {
+    for (const client of clients.splice(0)) client.close();
+    await bench.close();
+  });
+
+  const request = scalerService().IsActive.requestSerialize({
+    ...{ name: 'x', namespace: 'y' },
+    scalerMetadata: { service: 'one', target: '1' },
+  });
+  const start = async () => {
+    const { upstreams } = withUpstreams({ ...upstreamAt(ANY, 'one'), ...EMPTY }).outbound!;
+    const config = { ...withUpstreams(...upstreams), scaler: { listen: ANY } };
+    const sidecar = await bench.sidecar(config);
+    address = writeAddress(sidecar.addresses.scaler!);
+    return sidecar;
+  };
+  /** With a connection of its own. */
+  const connect = (): Client => {
+    const options = { 'grpc.use_local_subchannel_pool': 1 };
+    clients.push(new Client(address, credentials.createInsecure(), options));
+    return clients.at(-1)!;
+  };
+  /** A stream, and how it stands. */
+  const open = (client = connect(), body = request) => {
+    const stream: ClientReadableStream<Buffer> = client.makeServerStreamRequest(
+      ScalerMethod.streamIsActive,
+      asIs,
+      asIs,
+      body,
+    );
+    const seen = { told: 0, code: -1 };
+    stream.on('data', () => void seen.told++);
+    stream.on('error', ({ code }: ServiceError) => {
+      seen.code = code;
+    });
+    return { stream, seen };
+  };
+
+  it('takes so many streams and no more, and the next one once one has ended', async () => {
+    await start();
+    const busy = [connect(), connect(), connect(), connect()];
+    const all = Array.from({ length: 256 }, (_, i) => open(busy[i % 4]));
+    await until('all are told', () => all.every(({ seen }) => seen.told === 1));
+    const more = open();
+    await until('the next one is refused', () => more.seen.code === 8);
+    all[0]!.stream.cancel();
+    await until('one has ended', () => all[0]!.seen.code === 1);
+    let next = open();
+    await until('there is a place', () => {
+      if (next.seen.code === 8) next = open();
+      return next.seen.told === 1;
+    });
+  });
+
+  it('takes no request that is too long, and waits for none that does not end', async () => {
+    await start();
+    const long = open(connect(), Buffer.alloc(20_000));
+    await until('the long one is refused', () => long.seen.code === 8);
+    const slow = connect().makeClientStreamRequest(ScalerMethod.isActive, asIs, asIs, () => {});
+    let code = -1;
+    slow.on('status', (status) => {
+      code = status.code;
+    });
+    slow.write(request.subarray(0, 4));
+    await until('it is there', () => {
+      bench.clock.advance(1_000);
+      return code === 4;
+    });
+  });
+
+  it('ends its streams as the sidecar drains, so that the client asks elsewhere', async () => {
+    const sidecar = await start();
+    const { seen } = open();
+    await until('it is told', () => seen.told === 1);
+    const drained = sidecar.drain();
+    await until('it has ended', () => seen.code === 14);
+    await drained;
+  });
+});

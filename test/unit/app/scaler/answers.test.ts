@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { answerScaler } from '../../../../sidecar/app/scaler/answers.js';
+import { takeReport } from '../../../../sidecar/cluster/load-reports.js';
+import { ScalerMethod } from '../../../../sidecar/codec/external-scaler.js';
+import { LoadReport, OwnMetric } from '../../../../sidecar/codec/orca.js';
+import { grpcMessage } from '../../../kit/http2/h2-frames.js';
+import { UpstreamStack } from '../../../kit/scenario/upstream-stack.js';
+import { scalerService } from '../../../kit/service/scaler-client.js';
+import type { UpstreamOptions } from '../../../kit/stack/stack.js';
+
+const { IsActive, GetMetricSpec, GetMetrics } = scalerService();
+const ASKED = { loadReports: { intervalMs: 1_000, forward: false } };
+
+describe('what a scaler answers', () => {
+  let stack: UpstreamStack;
+
+  const start = (over: UpstreamOptions = ASKED): void => {
+    stack = new UpstreamStack(['a', 'b'], over);
+  };
+  const reports = (name: string, calls: number, waitingTokens?: number): void => {
+    const report = new LoadReport();
+    report.named.set(OwnMetric.calls, calls).set(OwnMetric.concurrency, 2);
+    if (waitingTokens !== undefined) report.named.set(OwnMetric.waitingTokens, waitingTokens);
+    takeReport(stack.out.cluster, stack.endpoint(name), report, 'stream', stack.clock.now());
+  };
+  const refOf = (metadata: Record<string, string> = {}) => ({
+    ...{ name: 'x', namespace: 'y' },
+    scalerMetadata: { service: 'digits', target: '4', ...metadata },
+  });
+  const answer = (path: string, body: Buffer) =>
+    answerScaler(path, body, [stack.out.outbound.state], stack.clock.now());
+  const workSaid = (metadata: Record<string, string> = {}): number | string => {
+    const request = { scaledObjectRef: refOf(metadata), metricName: 'x' };
+    const found = answer(ScalerMethod.metrics, grpcMessage(GetMetrics.requestSerialize(request)));
+    if (!Buffer.isBuffer(found)) return `${found.status} ${found.why}`;
+    return GetMetrics.responseDeserialize(found).metricValues[0]!.metricValueFloat;
+  };
+  const isActive = (metadata: Record<string, string> = {}): boolean => {
+    const found = answer(
+      ScalerMethod.isActive,
+      grpcMessage(IsActive.requestSerialize(refOf(metadata))),
+    ) as Buffer;
+    return IsActive.responseDeserialize(found).result;
+  };
+
+  it('is the sum of what the endpoints report', () => {
+    start();
+    reports('a', 5, 1_000);
+    reports('b', 3, 0);
+    assert.deepEqual(
+      [workSaid(), workSaid({ metric: 'waiting_calls' }), workSaid({ metric: 'waiting_tokens' })],
+      [8, 4, 1_000],
+    );
+    assert.equal(isActive(), true);
+    assert.equal(isActive({ activation: '8' }), false);
+  });
+
+  it('is what the endpoints have, though more calls of ours are under way there', () => {
+    start();
+    for (let i = 0; i < 8; i++) stack.call();
+    reports('a', 0);
+    reports('b', 0);
+    assert.equal(workSaid(), 0);
+  });
+
+  it('takes an endpoint that reports nothing for one with its target', () => {
+    start();
+    reports('a', 1);
+    assert.equal(workSaid(), 5);
+    stack.advance(3_000);
+    assert.match(String(workSaid()), /^14 none of 2 endpoints of digits reports its load/);
+  });
+
+  it('is nothing where endpoints are not asked, or do not count tokens', () => {
+    start({ loadReports: { intervalMs: 0, forward: false } });
+    reports('a', 1);
+    assert.match(String(workSaid()), /^9 the endpoints of digits are not asked for their load/);
+    start({ ...ASKED, tls: 'plaintext' });
+    assert.match(String(workSaid()), /^9 .*expected tls: mesh/);
+    start();
+    reports('a', 1);
+    reports('b', 1);
+    assert.match(String(workSaid({ metric: 'waiting_tokens' })), /^9 .*do not count tokens/);
+    reports('b', 1, 6);
+    assert.equal(workSaid({ metric: 'waiting_tokens' }), 8, 'during an upgrade');
+  });
+
+  it('is the calls that wait for any endpoint, where there is none', () => {
+    start({ ...ASKED, endpoints: [], coldStart: { waitMs: 60_000, maxWaiting: 10 } });
+    assert.deepEqual([workSaid(), isActive()], [0, false]);
+    for (let i = 0; i < 3; i++) stack.call();
+    assert.deepEqual([workSaid(), isActive()], [3, true]);
+    assert.equal(isActive({ metric: 'waiting_tokens', activation: '500' }), true);
+  });
+
+  it('of a trigger is its own words again', () => {
+    start();
+    const body = grpcMessage(GetMetricSpec.requestSerialize(refOf({ metric: 'waiting_tokens' })));
+    const { metricSpecs } = GetMetricSpec.responseDeserialize(
+      answer(ScalerMethod.metricSpec, body) as Buffer,
+    );
+    assert.deepEqual(metricSpecs, [
+      { metricName: 'outrider-digits-waiting-tokens', targetSize: '4', targetSizeFloat: 4 },
+    ]);
+  });
+
+  it('to what it does not know is a status', () => {
+    start();
+    const status = (path: string, body: Buffer) => (answer(path, body) as { readonly status: number }).status;
+    const good = grpcMessage(IsActive.requestSerialize(refOf()));
+    assert.equal(status('/externalscaler.ExternalScaler/StreamMetricSpec', good), 12);
+    assert.equal(status(ScalerMethod.isActive, good.subarray(1)), 3);
+    assert.equal(status(ScalerMethod.isActive, grpcMessage(Buffer.from([0x0b]))), 3);
+    assert.equal(status(ScalerMethod.isActive, grpcMessage(Buffer.alloc(0))), 3);
+    const other = grpcMessage(IsActive.requestSerialize(refOf({ service: 'other' })));
+    assert.equal(status(ScalerMethod.isActive, other), 5);
+  });
+});
