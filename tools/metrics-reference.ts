@@ -119,7 +119,7 @@ const GROUPS: readonly Group[] = [
   {
     title: 'Language-model engines',
     about:
-      'Of sidecars whose upstreams have an `engine`, once it has been called. The names, labels and buckets of `gen_ai_…` are those of OpenTelemetry for generative AI. The sidecar of the caller measures what its caller sees: an answer that is continued elsewhere is one call.',
+      'Of sidecars that know an `engine`, once it has been called. The names, labels and buckets of `gen_ai_…` are those of OpenTelemetry for generative AI. Both sidecars of a call count it, so choose a `direction`. `outbound`: what the caller sees, and an answer that is continued elsewhere is one call. `inbound`: what each engine does for each of its callers; one that continues an answer gets the tokens so far as input.',
     metrics: {
       gen_ai_client_token_usage: [...ENGINE, 'gen_ai_token_type'],
       gen_ai_server_time_to_first_token_seconds: ENGINE,
@@ -151,12 +151,12 @@ const GROUPS: readonly Group[] = [
       outrider_queue_running: ['model', 'version'],
       outrider_queue_waiting: ['model', 'version'],
       outrider_queue_waiting_bytes: ['model', 'version'],
+      outrider_queue_waiting_tokens: ['model', 'version'],
       outrider_queue_class_waiting: ['model', 'version', 'class'],
       outrider_queue_admitted_total: ['model', 'version'],
       outrider_queue_expired_total: ['model', 'version'],
       outrider_queue_evicted_total: ['model', 'version'],
       outrider_queue_unloaded_seconds: ['model', 'version'],
-      outrider_queue_waiting_tokens: ['model', 'version'],
       outrider_tokens_reserved: [],
       outrider_load_streams: [],
       outrider_load_streams_refused_total: [],
@@ -291,7 +291,8 @@ const LABELS: Readonly<Record<string, string>> = {
   about: 'What differed between the two answers.',
   because:
     'Why the spans of a call were exported: it was `sampled`, or it `failed`, was retried or degraded.',
-  caller: 'The service that called; of more than 64 at one service, those beyond are `other`.',
+  caller:
+    'The service that called, empty where it has no identity; of more than 64 at one service, those beyond are `other`.',
   check: 'Id of a check in the catalogue.',
   class:
     'Of the line: a class of `inbound.queue.priority`. Of a mirror: whether the largest class of both answers is the same.',

@@ -71,7 +71,7 @@ export class InboundAdmission implements LimitsOfCall {
   adaptive: AdaptiveLimit | null = null;
   private isFair = false;
   /** The queue counts tokens. */
-  countsTokens = false;
+  private countsTokens = false;
   /** Of streams whose callers say how long they wait for it. */
   private readonly firstMessages = new FirstMessageTime();
   /** Instances of the model that are ready for calls. */
@@ -193,7 +193,7 @@ export class InboundAdmission implements LimitsOfCall {
     const ticket = call.ticket ?? this.ticketOf(call);
     ticket.limits = this;
     ticket.isOffered = true;
-    if (this.countsTokens && call.tokens !== null) ticket.queueCost = totalOf(call.tokens.read(call));
+    if (call.tokens !== null) ticket.queueCost = totalOf(call.tokens.read(call));
     const { nowMs } = this.context;
     const admission = this.queue.offer(ticket, call.requestBytes, call.deadlineMs, nowMs, this.evict);
     if (admission === Admission.waiting) {

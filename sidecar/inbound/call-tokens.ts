@@ -1,4 +1,3 @@
-import { AnswerTokens } from '../codec/engines/answer-tokens.js';
 import type { EngineCodec } from '../codec/engines/engine-codec.js';
 import { readRequestTokens } from '../codec/engines/request-tokens.js';
 import type { TokenReservation } from '../core/admission/token-budget.js';
@@ -7,11 +6,14 @@ import { AttemptEnd, isNeverProcessed } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import type { Attempt } from '../relay/attempt.js';
 import type { Call } from '../relay/call.js';
+import { TokenUsage } from '../relay/stream/token-usage.js';
 import type { ChunkList } from '../transport/chunk-list.js';
 
 /** How calls of an engine are counted in tokens. */
 export interface TokenCounting {
   readonly codec: EngineCodec;
+  /** The service that is called. */
+  readonly service: string;
   /** What a request counts as that does not say `max_tokens`. */
   readonly defaultMaxTokens: number;
 }
@@ -22,26 +24,34 @@ export class CallTokens {
   cost: TokenCost | null = null;
   /** Null: no limit is about it, or it was refused. */
   reservation: TokenReservation | null = null;
-  private readonly answer: AnswerTokens;
+  private readonly usage: TokenUsage;
 
-  constructor(private readonly counting: TokenCounting) {
-    this.answer = new AnswerTokens(counting.codec.answer);
+  constructor(
+    private readonly counting: TokenCounting,
+    /** Empty: it has no identity. */
+    private readonly caller: string,
+  ) {
+    this.usage = new TokenUsage(counting.codec);
   }
 
   /** What its request asks for. It is here, or is longer than what is kept of one. */
-  read({ buffered, requestBytes, requestEnded }: Call): TokenCost {
+  read({ buffered, requestBytes, requestEnded, context }: Call): TokenCost {
     if (this.cost !== null) return this.cost;
-    const { codec, defaultMaxTokens } = this.counting;
+    const { usage, caller } = this;
+    const { codec, defaultMaxTokens, service } = this.counting;
+    usage.stats = context.stats.engines.of({ direction: 'inbound', service, caller, engine: codec.name });
     const asked = requestEnded && buffered !== null ? readRequestTokens(codec, buffered) : null;
+    usage.maxTokens = asked?.maxTokens ?? -1;
     this.cost = costOf(asked, requestBytes, defaultMaxTokens);
     return this.cost;
   }
 
   /** More of its answer. */
-  take({ requestBytes, context }: Call, buffer: Buffer, start: number, end: number): void {
-    const { answer, cost, reservation } = this;
+  take({ requestBytes, context, startMs }: Call, buffer: Buffer, start: number, end: number): void {
+    const { usage, cost, reservation } = this;
     if (cost === null) return;
-    answer.take(buffer, start, end);
+    const { answer } = usage;
+    usage.count(buffer, start, end, context.nowMs - startMs, context.nowMs);
     if (reservation === null || cost.output >= answer.output) return;
     reservation.use(usedTokens(cost, requestBytes, reservation.reserved, answer, 'left'), context.nowMs);
   }
@@ -56,8 +66,10 @@ export class CallTokens {
 
   /** The call is over: what it did not use goes back. */
   settle({ attempt, requestBytes, context }: Call): void {
-    const { answer, cost, reservation } = this;
+    const { usage, cost, reservation } = this;
+    usage.finish();
     if (reservation === null || cost === null) return;
+    const { answer } = usage;
     const used = usedTokens(cost, requestBytes, reservation.reserved, answer, endingOf(attempt));
     reservation.settle(used, context.nowMs);
   }

@@ -7,6 +7,7 @@ import type { DataPlaneContext } from '../transport/context.js';
 import type { Session } from '../transport/session.js';
 import { InboundCall } from './call.js';
 import { CallTokens, type TokenCounting } from './call-tokens.js';
+import type { Caller } from './caller.js';
 
 /** A call of `Generate` whose tokens count. Its request is collected before it is queued, and its answer is read as it passes. */
 export class CountedCall extends InboundCall {
@@ -20,7 +21,7 @@ export class CountedCall extends InboundCall {
     counting: TokenCounting,
   ) {
     super(context, handler, session, stream, block, ended);
-    this.tokens = new CallTokens(counting);
+    this.tokens = new CallTokens(counting, (session.identity as Caller | null)?.service ?? '');
   }
 
   override forwardResponse(buffer: OwnedBuffer, start: number, end: number): void {

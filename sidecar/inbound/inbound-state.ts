@@ -84,7 +84,7 @@ export class InboundState {
   readonly authorization: InboundAuthorization;
   /** Calls are read for the model that they name: there are several, or limits or intentions are about single ones. */
   readsNames = false;
-  /** How calls of a language-model engine are counted in tokens; null: nothing counts them. */
+  /** How calls of a language-model engine are counted in tokens; null: there is none. */
   counting: TokenCounting | null = null;
   /** How far rate limits make the messages of such calls be read. */
   rateScope: ReadingScope = 'beginning';
@@ -129,8 +129,13 @@ export class InboundState {
     this.rateScope = rates?.hasVersions === true ? 'versions' : isRated ? 'whole' : 'beginning';
     const { hasModels } = this.authorization.intentions;
     this.readsNames = this.router !== null || isLimited || isRated || hasModels;
-    const countsTokens = rates?.hasTokens === true || this.config.queue.cost === 'tokens';
-    this.counting = countsTokens ? countingOf(this.config) : null;
+    this.counting = countingOf(this.config, this.service);
+    this.load.tellsTokens = this.countsWaitingTokens;
+  }
+
+  /** It is known how many tokens wait in the queues. */
+  get countsWaitingTokens(): boolean {
+    return this.counting?.codec.resume != null;
   }
 
   /** The models, each version one of its own where versions are told apart. */
@@ -199,6 +204,9 @@ export class InboundState {
   }
 }
 
-function countingOf({ engine, defaultMaxTokens = DEFAULT_MAX_TOKENS }: InboundConfig): TokenCounting | null {
-  return engine === undefined ? null : { codec: ENGINE_CODECS[engine], defaultMaxTokens };
+function countingOf(
+  { engine, defaultMaxTokens = DEFAULT_MAX_TOKENS }: InboundConfig,
+  service: string,
+): TokenCounting | null {
+  return engine === undefined ? null : { codec: ENGINE_CODECS[engine], service, defaultMaxTokens };
 }

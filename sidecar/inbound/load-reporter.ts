@@ -32,6 +32,8 @@ const MAX_OF_MODEL = MAX_NAMED_VALUES - MAX_MODELS - Object.keys(OwnMetric).leng
 
 /** What callers are told of the load of the local models, made from their queues when it is asked for. */
 export class LoadReporter {
+  /** Tokens of calls that wait are told. */
+  tellsTokens = false;
   private readonly averages = new LoadAverages();
   /** The last of the model itself; null: there was none. */
   private ofModel: LoadReport | null = null;
@@ -117,6 +119,11 @@ export class LoadReporter {
     named.set(OwnMetric.runSeconds, meanRunMs(queues) / 1000);
     const waitMs = queues.map(({ limits }) => limits.queue.expectedWaitMs());
     named.set(OwnMetric.waitSeconds, Math.max(0, ...waitMs) / 1000);
+    if (this.tellsTokens)
+      named.set(
+        OwnMetric.waitingTokens,
+        sum(queues, ({ limits }) => limits.queue.waitingCost),
+      );
     if (queues.length > 1) addModels(named, queues);
     if (this.ofModel !== null && nowMs - this.ofModelMs < MODEL_REPORT_MS) merge(report, this.ofModel);
     return report;

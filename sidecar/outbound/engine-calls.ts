@@ -75,7 +75,7 @@ export class EngineCalls {
 /** The call is over. */
 export function leaveEngineCalls(call: OutboundCall): void {
   const { table, request } = call.engineCall!;
-  call.engineCall!.finish();
+  call.engineCall!.usage.finish();
   if (table?.get(request.requestId) === call) table.delete(request.requestId);
 }
 

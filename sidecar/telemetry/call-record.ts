@@ -1,6 +1,6 @@
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { CallStats } from './call-stats.js';
-import type { CallTokens } from './engine-stats.js';
+import type { CallUsage } from './engine-stats.js';
 import type { CallTrace } from './traces/call-trace.js';
 
 /** Of more attempts the last ones are kept. */
@@ -28,8 +28,8 @@ export interface EndedCall {
   readonly reason: string;
   /** Why the response is not what the call asked for, and where it is from; empty: it is. */
   readonly degraded: string;
-  /** Of a call of a language-model engine: its tokens. */
-  readonly engineCall?: CallTokens | null;
+  /** Of a call of a language-model engine, at the sidecar of its caller: its tokens. */
+  readonly engineCall?: { readonly usage: CallUsage } | null;
   /** It is a copy of another call, made by this sidecar. */
   readonly isCopy?: boolean;
   /** Its place in a trace; null: traces are off, or the call ended before its first attempt was sent. */

@@ -34,7 +34,7 @@ export class Buckets {
 }
 
 /** What one call has asked for and got. Times are monotonic ms. */
-export interface CallTokens {
+export interface CallUsage {
   /** Which engine: `vllm` … */
   readonly engine: string;
   /** Most tokens that it asked for; −1: it did not say. */
@@ -72,7 +72,7 @@ export class EngineStats {
   }
 
   /** A call is over, however it ended. One to which its engine said nothing counts no tokens. */
-  finish({ promptTokens, cachedTokens, outputTokens, firstTokens, firstMs, lastMs }: CallTokens): void {
+  finish({ promptTokens, cachedTokens, outputTokens, firstTokens, firstMs, lastMs }: CallUsage): void {
     if (promptTokens === 0 && outputTokens === 0) return;
     this.inputTokens.observe(promptTokens);
     this.outputTokens.observe(outputTokens);

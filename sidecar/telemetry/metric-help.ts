@@ -124,12 +124,13 @@ export const HELP = {
   outrider_queue_running: 'Calls that the local model has.',
   outrider_queue_waiting: 'Calls that wait for the local model.',
   outrider_queue_waiting_bytes: 'Request bytes that wait.',
+  outrider_queue_waiting_tokens:
+    'Tokens of the calls that wait before an engine (`engine: vllm`): ids of their prompts, and the most that they ask for.',
   outrider_queue_admitted_total: 'Calls let through to the local model.',
   outrider_queue_expired_total: 'Calls whose deadline passed, or was about to pass, in the queue.',
   outrider_queue_unloaded_seconds:
     'Lowest recent latency, from which the adaptive concurrency is computed; 0 while unknown.',
   outrider_queue_class_waiting: 'Calls that wait for the local model, by class.',
-  outrider_queue_waiting_tokens: 'Tokens that calls in a queue which counts them may use.',
   outrider_tokens_reserved: 'Tokens that are reserved for calls under way, by limits with tokens_per_minute.',
   outrider_rate_limited_total:
     'Calls refused by a rate limit; limits about models have the labels `model` and `version`.',

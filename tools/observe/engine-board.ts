@@ -3,6 +3,9 @@ import type { Board, Target } from './panel.js';
 /** As the sidecars of callers see it: each answer once, also where it was continued at another engine. */
 const CALLS = 'direction="outbound",gen_ai_request_model=~"$service",caller=~"$caller"';
 
+/** As the sidecars of the engines see it. */
+const ENGINES = 'direction="inbound",gen_ai_request_model=~"$service",caller=~"$caller"';
+
 /** Quantiles of a histogram. */
 const quantiles = (name: string): Target[] =>
   [50, 90, 99].map(
@@ -123,6 +126,25 @@ export const ENGINE_BOARD: Board = {
             [
               'sum by (service) (outrider_calls_in_flight{direction="outbound",service=~"$service"})',
               '{{service}}',
+            ],
+          ],
+        },
+        {
+          title: 'Waiting tokens',
+          kind: 'timeseries',
+          about:
+            'Prompts and max_tokens of the calls that wait before each engine: what replicas are scaled by.',
+          targets: [['sum by (instance) (outrider_queue_waiting_tokens)', '{{instance}}']],
+        },
+        {
+          title: 'Time to first token by engine',
+          kind: 'timeseries',
+          unit: 's',
+          about: 'The 90th percentile as the sidecar of each engine sees it: its queue and its prefill.',
+          targets: [
+            [
+              `histogram_quantile(0.9, sum by (le, instance) (rate(gen_ai_server_time_to_first_token_seconds_bucket{${ENGINES}}[$__rate_interval])))`,
+              '{{instance}}',
             ],
           ],
         },

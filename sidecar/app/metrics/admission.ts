@@ -35,6 +35,13 @@ export function queueMetrics(inbound: InboundState | undefined): Metric[] {
     perModel.metric('outrider_queue_running', (row) => sum(row, ({ running }) => running)),
     perModel.metric('outrider_queue_waiting', (row) => sum(row, ({ waiting }) => waiting)),
     perModel.metric('outrider_queue_waiting_bytes', (row) => sum(row, ({ waitingBytes }) => waitingBytes)),
+    ...(inbound.countsWaitingTokens
+      ? [
+          perModel.metric('outrider_queue_waiting_tokens', (row) =>
+            sum(row, ({ waitingCost }) => waitingCost),
+          ),
+        ]
+      : []),
     perModel.metric('outrider_queue_admitted_total', (row) =>
       total(row, ({ admittedTotal }) => admittedTotal),
     ),
@@ -81,14 +88,10 @@ function limitMetrics(
       value: backend.queue.waitingOf(i),
     })),
   );
-  const tokens = backends.flatMap((backend) =>
-    backend.limits.countsTokens ? [{ labels: labelsOf(backend), value: backend.queue.waitingCost }] : [],
-  );
   const entered = memory === null ? [] : Object.entries(memory.entered);
   const metrics = [
     metric('outrider_queue_unloaded_seconds', unloaded),
     metric('outrider_queue_class_waiting', classes),
-    metric('outrider_queue_waiting_tokens', tokens),
     metric('outrider_tokens_reserved', rates?.hasTokens === true ? one(ledger.reserved) : []),
     metric('outrider_rate_limited_total', (rates?.counts ?? []).map(rateSample)),
     metric('outrider_memory_used_ratio', memory === null ? [] : one(memory.usedRatio)),

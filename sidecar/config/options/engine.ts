@@ -25,7 +25,7 @@ export const serviceEngine = option(KINDS, {
 /** At the side of the model: what its calls ask for, and get. */
 export const inboundEngine = option(KINDS, {
   meaning:
-    'The language-model engine behind this sidecar, whose calls are read where something counts tokens. How its callers treat it is said at their upstreams.',
+    'The language-model engine behind this sidecar, whose calls are read: their tokens count in metrics, load reports and limits. A call is queued when its whole request is there. How its callers treat it is said at their upstreams.',
   otherwise: 'absent: any gRPC server; in a mesh file: as the service says',
   why: 'Only an engine that is known can be read.',
 });

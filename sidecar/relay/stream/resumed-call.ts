@@ -15,7 +15,7 @@ export function sendShared(call: Call, buffer: Buffer, start: number, end: numbe
 export function countTokens(call: Call, buffer: Buffer, start: number, end: number): void {
   const { engineCall, plan, context, startMs } = call;
   if (plan.engine === null || plan.engine.codec !== engineCall!.codec) return;
-  engineCall!.count(buffer, start, end, context.nowMs - startMs, context.nowMs);
+  engineCall!.usage.count(buffer, start, end, context.nowMs - startMs, context.nowMs);
 }
 
 /** The caller has got something of the endpoint that goes on. */

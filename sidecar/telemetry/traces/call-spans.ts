@@ -7,7 +7,7 @@ import type { Random } from '../../runtime/random.js';
 import type { EndedAttempt, EndedCall } from '../call-record.js';
 import type { CallStats } from '../call-stats.js';
 import { endedName, identityOf, MAX_TEXT, methodOf, peerReason, reasonOf } from '../ended-call.js';
-import type { CallTokens } from '../engine-stats.js';
+import type { CallUsage } from '../engine-stats.js';
 import { traceStateOf } from '../trace-context.js';
 import type { CallTrace } from './call-trace.js';
 import { newSpanId } from './ids.js';
@@ -154,11 +154,11 @@ export class CallSpans {
     // One that was made is the trace id.
     if (trace.requestId !== '' && !trace.isRequestIdMade) writer.text(Key.requestId, trace.requestId);
     if (call.isCopy === true) writer.flag(Key.mirrored);
-    if (call.engineCall != null) this.engineAttributes(call, call.engineCall);
+    if (call.engineCall != null) this.engineAttributes(call, call.engineCall.usage);
   }
 
   /** What a call of a language-model engine asked for and got. */
-  private engineAttributes({ stats, startMs }: EndedCall, tokens: CallTokens): void {
+  private engineAttributes({ stats, startMs }: EndedCall, tokens: CallUsage): void {
     const { writer } = this;
     writer.text(Key.operation, 'text_completion');
     writer.text(Key.provider, tokens.engine);

@@ -104,6 +104,14 @@ describe('engines in a mesh', function () {
       'prompts of three ids',
     );
     assert.equal(await read('gen_ai_server_time_to_first_token_seconds_count'), answered);
+    const pages = await Promise.all(suite.replicas.map((each) => admin(each.admin, '/metrics')));
+    const begun = pages.map(({ body }) =>
+      sumOfSamples(body, 'gen_ai_server_time_to_first_token_seconds_count', {
+        direction: 'inbound',
+        caller: 'app',
+      }),
+    );
+    assert.ok(begun.reduce((sum, n) => sum + n, 0) > answered, `${begun} answers at the engines`);
     assert.ok((await read('gen_ai_server_time_per_output_token_seconds_sum')) / answered > 0.0005);
   });
 

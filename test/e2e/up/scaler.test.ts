@@ -77,6 +77,11 @@ describe('the scaler of a sidecar, asked as KEDA asks', function () {
     await until('all are known', async () => (await all.poll()).value === streams.length);
     assert.deepEqual(await all.poll(), { value: 9, isActive: true });
     await until('those that wait are known', async () => (await waiting.poll()).value === 9 - 2 * SLOTS);
+    // Four ids of a prompt, and max_tokens.
+    const tokens = trigger({ metric: 'waiting_tokens', target: '4096' });
+    await until('their tokens are known', async () => {
+      return (await tokens.poll()).value === (9 - 2 * SLOTS) * 2_004;
+    });
     await until('the stream has told it', () => told.at(-1) === true);
     for (const { stream } of streams) stream.cancel();
     await until('there is none left', async () => (await all.poll()).value === 0);

@@ -14,9 +14,10 @@ export function metricsPage(): Map<string, DocumentedMetric> {
   const found = new Map<string, DocumentedMetric>();
   for (const line of readFileSync(join(packageRoot, 'mesh-config', 'METRICS.md'), 'utf8').split('\n')) {
     const [, name, kind, , labels, help] = line.split(/ *(?<!\\)\| */);
-    if (!/^`(?:outrider|process|nv|gen_ai)_\w+`$/.test(name ?? '')) continue;
+    // Labels have a table of two columns.
+    if (help === undefined || !/^`(?:outrider|process|nv|gen_ai)_\w+`$/.test(name ?? '')) continue;
     const words = [...labels!.matchAll(/`(\w+)`/g)].map(([, label]) => label!);
-    found.set(name!.slice(1, -1), { kind: kind!, labels: words, help: help! });
+    found.set(name!.slice(1, -1), { kind: kind!, labels: words, help });
   }
   return found;
 }

@@ -104,7 +104,7 @@ describe('Inbound limits in tokens', () => {
     assert.deepEqual(both(), [[{ labels: {}, value: 300 }], [{ labels: {}, value: 200 }]]);
     start();
     call(ofTokens(100));
-    assert.deepEqual(both(), [undefined, undefined]);
+    assert.deepEqual(both(), [undefined, [{ labels: {}, value: 0 }]]);
   });
 
   it('a call gets back what did not come, and what of its prompt was cached', () => {
@@ -391,16 +391,17 @@ describe('Inbound limits in tokens', () => {
       assertUnprocessed(large, [8, 'overloaded'], { 'grpc-message': /others go first/ });
     });
 
-    it('calls that wait are counted on when tokens begin to count, and when they do not any more', () => {
+    it('calls that wait count as well when tokens begin to count, and when they do not any more', () => {
       start({ queue: { concurrency: 1 } });
       call(ofTokens(10));
       call(ofTokens(100));
-      stack.reload({ ...options, queue: { concurrency: 1, cost: 'tokens', maxWaitingTokens: 100 } });
+      stack.reload({ ...options, queue: { concurrency: 1, cost: 'tokens', maxWaitingTokens: 200 } });
       call(ofTokens(100));
-      assert.deepEqual(waiting(), [2, 100]);
+      assert.deepEqual(waiting(), [2, 200]);
+      assert.equal(call(ofTokens(10)).reason, 'overloaded');
       stack.reload({ ...options, queue: { concurrency: 1 } });
       call(ofTokens(100));
-      assert.deepEqual(waiting(), [3, 100]);
+      assert.deepEqual(waiting(), [3, 300]);
       for (const stream of stack.requests) finish(stream);
       assert.deepEqual(waiting(), [0, 0]);
     });

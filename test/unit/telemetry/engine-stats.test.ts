@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import {
   Buckets,
-  type CallTokens,
+  type CallUsage,
   EngineTable,
   FIRST_TOKEN_BOUNDS,
   PER_TOKEN_BOUNDS,
@@ -9,7 +9,7 @@ import {
 } from '../../../sidecar/telemetry/engine-stats.js';
 
 const KINDS = { direction: 'inbound', service: 'chat', caller: 'app', engine: 'vllm' } as const;
-const A_CALL: CallTokens = {
+const A_CALL: CallUsage = {
   ...{ engine: 'vllm', maxTokens: 100, promptTokens: 40, cachedTokens: 32, outputTokens: 11 },
   ...{ firstMs: 500, firstTokens: 3, lastMs: 900 },
 };
