@@ -118,9 +118,12 @@ export class InboundAdmission implements LimitsOfCall {
     const now = this.context.nowMs;
     if (memory !== null && memory.at(now) !== Pressure.none && this.isShed(memory, call))
       return makeLocalReply(LocalReplyReasons.memoryPressure, { service }, pushback(MEMORY_PUSHBACK_MS));
-    return rates === null
-      ? null
-      : this.overRate(rates.take(ratedCall(call, path), now), call, problemOf(call, path));
+    if (rates === null) return null;
+    const rated = ratedCall(call, path);
+    const refusal = this.overRate(rates.take(rated, now), call, problemOf(call, path));
+    if (refusal !== null || call.tokens === null || !rates.hasTokens) return refusal;
+    const out = rates.foresee(rated, now);
+    return out === null ? null : this.overTokens(call, 'this request is not read', out);
   }
 
   /** The same for a stream whose messages go on with another model, or version, than before: null where it is within the limits of that one. */
@@ -151,17 +154,14 @@ export class InboundAdmission implements LimitsOfCall {
     if (rates === null || !rates.hasTokens || tokens.reservation !== null) return null;
     const found = rates.reserve(ratedCall(call, headerViewOf(call.block).path), cost, this.context.nowMs);
     if (found === null) return null;
-    if (!(found instanceof TokenReservation)) return this.overTokens(call, cost, found);
+    if (!(found instanceof TokenReservation)) return this.overTokens(call, whatOf(cost), found);
     tokens.reservation = found;
     return null;
   }
 
-  private overTokens(call: InboundCall, cost: TokenCost, refusal: TokenRefusal): LocalReply {
-    const { waitMs, needed, perMinute, left } = refusal;
+  private overTokens(call: InboundCall, what: string, refusal: TokenRefusal): LocalReply {
+    const { waitMs, perMinute, left } = refusal;
     const source = call.caller?.service ?? 'a caller without identity';
-    const what = cost.isRead
-      ? `this request may use ${needed} (${cost.prompt} of its prompt and ${cost.output} more)`
-      : 'this request cannot be read, and waits for all';
     const of = `${perMinute} a minute`;
     if (waitMs === Number.POSITIVE_INFINITY) {
       const detail = `${what}, which is more than the ${of} that it has`;
@@ -171,7 +171,7 @@ export class InboundAdmission implements LimitsOfCall {
         NO_RETRY,
       );
     }
-    const detail = `${what}, and ${Math.floor(left)} of ${of} are left`;
+    const detail = `${what}, and ${Math.max(0, Math.floor(left))} of ${of} are left`;
     return makeLocalReply(
       LocalReplyReasons.tokenRateLimited,
       { source, service: this.service, detail },
@@ -317,6 +317,12 @@ export class InboundAdmission implements LimitsOfCall {
     const maxWaitingCost = this.countsTokens ? (queue.maxWaitingTokens ?? DEFAULT_WAITING_TOKENS) : undefined;
     this.queue.configure({ ...queue, concurrency: concurrency * this.ready, maxWaitingCost });
   }
+}
+
+/** What a call asks for, for a message. */
+function whatOf(cost: TokenCost): string {
+  if (!cost.isRead) return 'this request cannot be read, and waits for all';
+  return `this request may use ${totalOf(cost)} (${cost.prompt} of its prompt and ${cost.output} more)`;
 }
 
 /** What rate limits look at. The version is the one that the call gets, where versions are told apart, else the one that it names. */

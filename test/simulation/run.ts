@@ -1,4 +1,6 @@
 /** One simulated run, from its plan to what was found. */
+
+import { judgeBudgets } from './oracle/budgets.js';
 import { judgeConsul } from './oracle/consul.js';
 import { judgeDns } from './oracle/dns.js';
 import { judgeEndpoints } from './oracle/endpoints.js';
@@ -52,6 +54,7 @@ export async function run(plan: Plan, options: { readonly trace?: boolean } = {}
     judgeShares(world, evidence);
     judgeWaits(world, evidence);
     judgeTurns(world, evidence);
+    judgeBudgets(world);
     judgeEjections(world, evidence);
     judgeConsul(world);
     judgeEndpoints(world);

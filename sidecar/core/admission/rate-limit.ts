@@ -139,6 +139,16 @@ export class RateLimits {
     return rule?.isOfModels === true ? this.takeFrom(rule, call, nowMs) : null;
   }
 
+  /** The refusal of a call, whatever it may use, of a caller that has no tokens left: its request need not be read. */
+  foresee(call: RatedCall, nowMs: number): TokenRefusal | null {
+    const rule = this.ruleOf(call);
+    const perMinute = rule?.tokensPerMinute;
+    if (rule === null || perMinute === undefined) return null;
+    const budget = rule.budgetOf(call.caller, perMinute, nowMs);
+    const waitMs = budget.waitMs(1);
+    return waitMs <= 0 ? null : this.refuse(rule, call, { waitMs, needed: 1, perMinute, left: budget.level });
+  }
+
   /**
    * Sets aside what a call that `take` has let in may use; of one whose request cannot be read all that there is. Null: nothing limits it.
    * Where it is refused, what `take` took is given back.
@@ -151,10 +161,14 @@ export class RateLimits {
     const needed = cost.isRead ? totalOf(cost) : perMinute;
     const waitMs = needed > perMinute ? Number.POSITIVE_INFINITY : budget.waitMs(needed);
     if (waitMs <= 0) return new TokenReservation(budget, this.ledger, needed);
-    rule.giveBack(call.caller);
+    return this.refuse(rule, call, { waitMs, needed, perMinute, left: budget.level });
+  }
+
+  private refuse(rule: Rule, { caller }: RatedCall, refusal: TokenRefusal): TokenRefusal {
+    rule.giveBack(caller);
     this.refused += 1;
     this.counts[0]!.refused += 1;
-    return { waitMs, needed, perMinute, left: budget.level };
+    return refusal;
   }
 
   private ruleOf(call: RatedCall): Rule | null {

@@ -203,7 +203,7 @@ class Draw {
   private rateLimits(service: string, perSecond: number): object {
     const limit = { callers: ['app2'], per_second: perSecond };
     if (!this.has('engines') || service !== SERVICE) return { rate_limits: [limit] };
-    const tokens = this.dice.of('tokens of callers').pick([300, 3_000, 30_000]);
+    const tokens = this.dice.of('tokens of callers').pick([60, 300, 3_000]);
     return { engine: 'vllm', rate_limits: [{ ...limit, tokens_per_minute: tokens }] };
   }
 

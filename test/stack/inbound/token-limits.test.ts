@@ -167,6 +167,19 @@ describe('Inbound limits in tokens', () => {
     assert.equal(ledger(), 100);
   });
 
+  it('a request of a caller that has no tokens left is not read', () => {
+    limited(600);
+    call(ofTokens(600));
+    const refused = stack.call({ path: GENERATE, body: null }, web);
+    assertUnprocessed(refused, [8, 'rate-limited'], {
+      'grpc-retry-pushback-ms': '100',
+      'grpc-message': /this request is not read, and 0 of 600 a minute are left$/,
+    });
+    assert.equal(stack.call({ path: ABORT, body: null }, web).isOver, false, 'it needs none');
+    stack.advance(100);
+    assert.equal(stack.call({ path: GENERATE, body: null }, web).isOver, false);
+  });
+
   it('a request that may use more than a minute has is refused for good', () => {
     limited(600);
     for (const [over, pattern] of [

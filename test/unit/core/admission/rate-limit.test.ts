@@ -162,6 +162,17 @@ describe('RateLimits of tokens', () => {
     assert.equal(limits.refused, 2);
   });
 
+  it('refuses what has no tokens left before it is known what it may use', () => {
+    const limits = new RateLimits([ofTokens({ perSecond: 1, burst: 1 })]);
+    assert.equal(limits.foresee(rated('web'), 0), null);
+    reserve(limits, 600);
+    limits.take(rated('web'), 0);
+    assert.deepEqual(limits.foresee(rated('web'), 0), { waitMs: 100, needed: 1, perMinute: 600, left: 0 });
+    assert.equal(limits.take(rated('web'), 0), null, 'the call was given back');
+    assert.equal(limits.foresee(rated('web'), 100), null);
+    assert.equal(new RateLimits([rule()]).foresee(rated('web'), 0), null);
+  });
+
   it('asks the first rule that matches, and none where that counts calls only', () => {
     const limits = new RateLimits([rule({ callers: ['web'] }), ofTokens({ callers: ['web', 'batch'] })]);
     assert.equal(limits.hasTokens, true);
