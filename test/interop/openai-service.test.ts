@@ -244,6 +244,10 @@ describe('the OpenAI service', function () {
       );
       const long = await failureOf(openai.completions.create({ model: MODEL, prompt: 'x '.repeat(5_000) }));
       assert.deepEqual([long.status, long.code], [400, 'context_length_exceeded']);
+      const word = await failureOf(
+        openai.completions.create({ model: MODEL, prompt: 'x'.repeat(1_000_000) }),
+      );
+      assert.match(word.message, /^400 The prompt has more than 32768 letters/);
     });
 
     it('throws a 404 for a model that is not there', async () => {

@@ -1,7 +1,7 @@
 /** One answer of the engine as text. */
 import type { FinishReason, Usage } from '../api/answer-form.js';
 import { ApiError } from '../api/errors.js';
-import type { StopStrings } from '../text/stop-strings.js';
+import type { Passed, StopStrings } from '../text/stop-strings.js';
 import type { AnswerText } from '../tokenizer/tokenizer-thread.js';
 import type { GenerateResponse } from './messages.js';
 
@@ -17,6 +17,8 @@ export interface AnswerOptions {
   readonly endTokens: ReadonlySet<number>;
   readonly text: AnswerText;
   readonly stops: StopStrings;
+  /** Stop strings count only after so many tokens, as in vLLM. */
+  readonly minTokens: number;
 }
 
 /**
@@ -25,7 +27,7 @@ export interface AnswerOptions {
  */
 export async function* readAnswer(
   messages: AsyncIterable<GenerateResponse>,
-  { promptTokens, endTokens, text, stops }: AnswerOptions,
+  { promptTokens, endTokens, text, stops, minTokens }: AnswerOptions,
 ): AsyncGenerator<AnswerEvent, void, undefined> {
   let completionTokens = 0;
   let cachedTokens = 0;
@@ -36,20 +38,27 @@ export async function* readAnswer(
     reason,
     usage: { promptTokens, completionTokens, cachedTokens },
   });
+  const search = (fresh: string): Passed =>
+    completionTokens > minTokens ? stops.push(fresh) : { text: fresh, stop: undefined };
   for await (const { chunk, complete } of messages) {
     if (!hasBegun) yield { kind: 'begin' };
     hasBegun = true;
     cachedTokens = Math.max(cachedTokens, chunk?.cachedTokens ?? 0, complete?.cachedTokens ?? 0);
     const ids = chunk?.tokenIds ?? [];
     if (ids.length > 0) {
-      completionTokens += ids.length;
-      const passed = stops.push(await text.push(ids.filter((id) => !endTokens.has(id))));
-      if (passed.stop !== undefined) return yield end(passed.text, 'stop');
-      yield { kind: 'tokens', text: passed.text, count: ids.length };
+      let said = '';
+      // One by one where a stop string may end the answer: tokens behind it are not part of it, however the engine packs its messages.
+      for (const part of stops.isEmpty ? [ids] : ids.map((id) => [id])) {
+        completionTokens += part.length;
+        const passed = search(await text.push(part.filter((id) => !endTokens.has(id))));
+        said += passed.text;
+        if (passed.stop !== undefined) return yield end(said, 'stop');
+      }
+      yield { kind: 'tokens', text: said, count: ids.length };
     }
     if (complete !== undefined) {
       const reason = finishReason(complete.finishReason);
-      const passed = stops.push(await text.end());
+      const passed = search(await text.end());
       if (passed.stop !== undefined) return yield end(passed.text, 'stop');
       return yield end(passed.text + stops.end(), reason);
     }

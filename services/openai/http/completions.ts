@@ -1,7 +1,5 @@
 /** Answers one request for a completion, whole or as a stream of events. */
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
-import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import type { AnswerForm, Usage } from '../api/answer-form.js';
 import { type ApiError, badRequest } from '../api/errors.js';
@@ -12,7 +10,11 @@ import type { CallMetadata, EngineClient } from '../engine/engine-client.js';
 import { generateRequest } from '../engine/messages.js';
 import type { Model } from '../engine/model.js';
 import { StopStrings } from '../text/stop-strings.js';
+import { drained } from './drained.js';
 import type { AnswerTimes } from './metrics.js';
+
+/** A client that reads nothing for so long keeps its place from others. */
+const READ_LIMIT_MS = 60_000;
 
 export interface CompletionOptions {
   /** Of the answer; the engine knows it by this id too. */
@@ -73,7 +75,7 @@ async function* answer(
   { id, generation, model, engine, metadata }: CompletionOptions,
   signal: AbortSignal,
 ): AsyncGenerator<AnswerEvent, void, undefined> {
-  const ids = await model.prompts.encode(generation.prompt);
+  const ids = await model.prompts.encode(generation.prompt, signal);
   requireRoom(ids.length, generation, model);
   const { sampling, stop, cacheKey } = generation;
   const text = model.answers.answer();
@@ -85,6 +87,7 @@ async function* answer(
       endTokens: new Set([...sampling.stopTokenIds, ...(sampling.ignoreEos ? [] : model.eosTokens)]),
       text,
       stops: new StopStrings(stop),
+      minTokens: sampling.minTokens ?? 0,
     });
   } finally {
     text.close();
@@ -128,7 +131,7 @@ async function stream(
     for await (const event of events) {
       if (!raw.headersSent) beginEvents(reply);
       for (const written of writtenAs(event, form, generation.includeUsage))
-        if (!raw.write(written)) await drained(raw, gone);
+        if (!raw.write(written)) await drained(raw, gone, AbortSignal.timeout(READ_LIMIT_MS));
       // The answer of a client that has gone away is not read on.
       if (gone.aborted) return undefined;
     }
@@ -164,12 +167,6 @@ function* writtenAs(event: AnswerEvent, form: AnswerForm, includeUsage: boolean)
   if (event.kind !== 'end') return;
   yield sseEvent(form.end(event.reason));
   if (includeUsage) yield sseEvent(form.usage(event.usage));
-}
-
-/** Until the client has read enough, or has gone away. */
-async function drained(raw: ServerResponse, gone: AbortSignal): Promise<void> {
-  if (gone.aborted) return;
-  await once(raw, 'drain', { signal: gone }).catch(() => undefined);
 }
 
 /** Metadata is ASCII, and logs need no user's name. */

@@ -21,6 +21,11 @@ export class StopStrings {
     this.longest = Math.max(0, ...stops.map((stop) => stop.length));
   }
 
+  /** Nothing can end the text. */
+  get isEmpty(): boolean {
+    return this.longest === 0;
+  }
+
   /** Not to be called again after it has returned a `stop`. */
   push(piece: string): Passed {
     if (this.longest === 0) return { text: piece, stop: undefined };

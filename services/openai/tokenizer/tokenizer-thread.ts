@@ -24,6 +24,8 @@ export interface AnswerText {
 
 export class TokenizerThread {
   private readonly waiting = new Map<number, Waiting>();
+  /** The end of the last prompt that was asked for. */
+  private encoding: Promise<void> = Promise.resolve();
   private requests = 0;
   private answers = 0;
 
@@ -55,12 +57,26 @@ export class TokenizerThread {
     });
   }
 
-  /** The token ids of a prompt. Throws an `ApiError` if the prompt is wrong. */
-  async encode(prompt: Prompt): Promise<readonly number[]> {
+  /**
+   * The token ids of a prompt. Prompts are read one after the other. One whose client has gone meanwhile is not read, and not kept.
+   * Throws an `ApiError` if the prompt is wrong, and the reason of `gone`.
+   */
+  async encode(prompt: Prompt, gone: AbortSignal): Promise<readonly number[]> {
     if (prompt.kind === 'ids') return prompt.ids;
-    const reply = await this.ask({ kind: 'encode', prompt });
-    if (reply.kind !== 'ids') throw new Error(`unexpected reply: ${reply.kind}`);
-    return reply.ids;
+    let kept: typeof prompt | undefined = prompt;
+    const forget = (): void => {
+      kept = undefined;
+    };
+    gone.addEventListener('abort', forget, { once: true });
+    const before = this.encoding;
+    const reply = before.then(() => {
+      gone.throwIfAborted();
+      return this.ask({ kind: 'encode', prompt: kept! });
+    });
+    this.encoding = reply.then(forget, forget);
+    const answer = await reply;
+    if (answer.kind !== 'ids') throw new Error(`unexpected reply: ${answer.kind}`);
+    return answer.ids;
   }
 
   /** The text of a new answer. */
@@ -85,7 +101,8 @@ export class TokenizerThread {
       this.post({ kind: 'request', request: { ...request, id } });
     });
     if (reply.kind !== 'failed') return reply;
-    if (reply.isPrompt) throw badRequest(reply.message, 'messages');
+    const field = request.kind === 'encode' && request.prompt.kind === 'chat' ? 'messages' : 'prompt';
+    if (reply.isPrompt) throw badRequest(reply.message, field);
     throw new ApiError(`The tokenizer failed: ${reply.message}`, { status: 500, type: 'server_error' });
   }
 

@@ -6,6 +6,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { Template } from '@huggingface/jinja';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { IncrementalText } from '../text/incremental-text.js';
+import { hasLongRun, LONGEST_RUN } from '../text/long-run.js';
 import { readParts, type TokenizerFiles } from './files.js';
 import type { WorkerMessage, WorkerReply, WorkerRequest } from './worker-messages.js';
 
@@ -29,7 +30,7 @@ const decode = (ids: readonly number[]): string =>
 const hasText = (id: number): boolean => !special.has(id) && tokenizer.id_to_token(id) !== undefined;
 
 function encode(prompt: Extract<WorkerRequest, { kind: 'encode' }>['prompt']): readonly number[] {
-  if (prompt.kind === 'text') return tokenizer.encode(prompt.text).ids;
+  if (prompt.kind === 'text') return tokenizer.encode(withoutLongRun(prompt.text)).ids;
   if (template === undefined) throw new PromptError('The model has no chat template: use /v1/completions.');
   let text: string;
   try {
@@ -40,7 +41,14 @@ function encode(prompt: Extract<WorkerRequest, { kind: 'encode' }>['prompt']): r
     throw new PromptError(`The chat template of the model refuses these messages: ${said}`);
   }
   // The template writes the special tokens itself.
-  return tokenizer.encode(text, { add_special_tokens: false }).ids;
+  return tokenizer.encode(withoutLongRun(text), { add_special_tokens: false }).ids;
+}
+
+function withoutLongRun(text: string): string {
+  if (!hasLongRun(text)) return text;
+  throw new PromptError(
+    `The prompt has more than ${LONGEST_RUN} letters, digits or signs without a space between; expected words.`,
+  );
 }
 
 function decodeNext({ answer, ids, isEnd }: Extract<WorkerRequest, { kind: 'decode' }>): string {

@@ -25,7 +25,7 @@ const complete = (finishReason: string): GenerateResponse => ({ complete: { fini
 /** The events, and how many messages were read. */
 async function eventsOf(
   messages: readonly GenerateResponse[],
-  { stops = [] as string[], endTokens = '' } = {},
+  { stops = [] as string[], endTokens = '', minTokens = 0 } = {},
 ) {
   const read: AnswerEvent[] = [];
   let taken = 0;
@@ -45,6 +45,7 @@ async function eventsOf(
     endTokens: new Set([...endTokens].map((letter) => letter.charCodeAt(0))),
     text: heldText(),
     stops: new StopStrings(stops),
+    minTokens,
   });
   for await (const event of events) read.push(event);
   return { events: read, taken, isEnded };
@@ -90,6 +91,25 @@ describe('an answer of the engine', () => {
     const { events } = await eventsOf([chunk('one.'), complete('length')], { stops: ['.'] });
     const last = events.at(-1)!;
     assert.deepEqual([textOf(events), last.kind === 'end' && last.reason], ['one', 'stop']);
+  });
+
+  it('counts the tokens up to the stop string, however the engine packs its messages', async () => {
+    const counts = [];
+    for (const pieces of [['one, two, three'], ['one, tw', 'o, three'], [...'one, two, three']]) {
+      const { events } = await eventsOf([...pieces.map((piece) => chunk(piece)), complete('stop')], {
+        stops: ['two'],
+      });
+      const last = events.at(-1)!;
+      assert.equal(textOf(events), 'one, ');
+      counts.push(last.kind === 'end' && last.usage.completionTokens);
+    }
+    // One more, as the last character waits for the next token.
+    assert.deepEqual(counts, [9, 9, 9]);
+  });
+
+  it('does not end at a stop string before it has the least number of tokens', async () => {
+    const { events } = await eventsOf([chunk('a.b.c.d'), complete('length')], { stops: ['.'], minTokens: 5 });
+    assert.equal(textOf(events), 'a.b.c');
   });
 
   it('has what waited for a stop string that did not come', async () => {
