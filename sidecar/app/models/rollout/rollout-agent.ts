@@ -279,12 +279,14 @@ export class RolloutAgent {
   }
 
   /** What this replica says of itself: with the version that it serves now, whatever the record says. */
-  private ownFacts({ id, model }: RolloutRecord): ReplicaFacts {
+  private ownFacts({ id, model, state }: RolloutRecord): ReplicaFacts {
     const { instance, repository } = this.deps;
     const serving = repository.pins.servedOf(model)?.version ?? '';
     const isGone = repository.pins.candidateOf(model) === undefined;
     const facts = this.candidate?.model === model ? this.candidate.facts() : NOTHING;
-    const saysWhy = facts.candidate === 'missing' || facts.candidate === 'failed';
+    // On the way back a version that has failed, and has no place here any more, is the one before: nothing is left to go back to.
+    const isFailed = facts.candidate === 'failed' && state !== 'rolling-back';
+    const saysWhy = facts.candidate === 'missing' || isFailed;
     return { ...facts, instance, id, serving, ...(isGone && !saysWhy ? GONE : {}) };
   }
 

@@ -179,6 +179,69 @@ describe('a replica that follows its directory', () => {
       await peer.close();
     });
 
+  it('is back although the version before fails here', async () => {
+    const context = anAppContext(stack);
+    let served = '2';
+    let candidate: Revision | undefined;
+    let deaths = 0;
+    const held = {
+      ...{ state: { kind: 'ready' }, hosts: [], isProven: true, releaseTraffic: () => {} },
+      backend: { isStandby: false, tap: null, instances: [] },
+    };
+    const repository = {
+      ...{ newcomer: () => undefined, policy: LATEST },
+      loaded: {
+        held: ({ version }: Revision) => ({ ...held, version, deaths: version === '1' ? deaths : 0 }),
+      },
+      listed: (name: string) => [revision(name, '1')],
+      offer: (each: Revision) => {
+        candidate = each;
+      },
+      commit: () => {
+        served = candidate!.version;
+        candidate = undefined;
+      },
+      pins: {
+        versions: {},
+        servedOf: (name: string) => revision(name, served),
+        candidateOf: () => candidate,
+      },
+    } as unknown as ModelRepository;
+    await agent.stop();
+    agent = new RolloutAgent({
+      ...{ context, service: 'mine', instance: 'mine-1', settings: SETTINGS, store, lives, repository },
+      ...{ isProven: () => true, moved: () => {} },
+    });
+    const names = { service: 'mine', model: 'digits', version: '2', from: '1' };
+    const made = beginRollout(
+      undefined,
+      { ...names, instances: ['mine-1', 'mine-2'], settings: SETTINGS },
+      0,
+    );
+    assert.ok('record' in made);
+    const record = goBack(made.record, 'rolled-back', 'mine-2: calls failed');
+    assert.ok(await store.write(record, undefined, 'command'));
+    const peer = new FileStore(join(scratch.path, 'rollouts'), 'mine-2', context.deps.clock);
+    const none = { calls: 0, errors: 0, medianMs: 0 };
+    const announce = (serving: string) =>
+      peer.announce({
+        ...{ instance: 'mine-2', id: record.id, serving, candidate: 'none', why: '', compared: 0 },
+        ...{ agreed: 0, difference: '', before: none, after: none },
+      });
+    const look = async () => {
+      await agent.tick();
+      await setImmediate();
+    };
+    await announce('2');
+    for (let i = 0; i < 2; i++) await look();
+    assert.deepEqual([served, agent.view().record!.state], ['1', 'rolling-back'], 'the other is not back');
+    deaths = 2;
+    await announce('1');
+    await look();
+    assert.equal(agent.view().record!.state, 'rolled-back');
+    await peer.close();
+  });
+
   it('asks the store before it begins: at its start this replica has read nothing', async () => {
     await storeEnd('digits', '2', 'aborted');
     listed = [revision('digits', '2')];
