@@ -33,7 +33,6 @@ export interface NodePlan {
 const START_LIMIT_MS = 20_000;
 const STOP_LIMIT_MS = 10_000;
 
-/** A sidecar with the proxy before its agent, and its model if it has one. */
 export class SidecarNode {
   private current: SidecarProcess | undefined;
   private model: Model | undefined;

@@ -36,7 +36,6 @@ export function drillRow({ name, fault, plan = {}, load, work }: DrillSpec): Dec
   return { name, fault, run: (_, trial) => drill(trial, planFor(trial), work, load) };
 }
 
-/** Opens a mesh, and does `work` while calls go through it. */
 export async function drill(
   trial: Trial,
   plan: MeshPlan,

@@ -61,7 +61,6 @@ export interface MeshPlan {
   readonly models?: readonly (readonly string[])[];
 }
 
-/** A model with its sidecar, and the wire to it. */
 export interface Replica {
   readonly model: Model;
   readonly sidecar: SidecarProcess;
@@ -126,7 +125,6 @@ export class DecisionMesh {
     await model.kill();
   }
 
-  /** Where an application calls. */
   get target(): string {
     return this.targets[0]!;
   }

@@ -15,7 +15,6 @@ export interface UpDrill {
   readonly mesh: Mesh;
   readonly up: UpFacts;
   readonly load: Load;
-  /** Where an application calls. */
   readonly target: string;
 }
 

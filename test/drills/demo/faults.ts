@@ -9,12 +9,9 @@ import { reportOf, type SidecarFacts, type UpFacts } from '../../kit/process/out
 import { isRunning } from '../../kit/process/processes.js';
 import { measure } from '../faults/times.js';
 
-/** One thing that was done to the mesh, and what followed. */
 export interface Happening {
   readonly what: string;
-  /** What the mesh did about it. */
   readonly outcome: string;
-  /** The promise that was not kept. */
   readonly broken?: string;
 }
 
@@ -38,7 +35,6 @@ function replicaOf({ sidecars }: UpFacts, number: number): SidecarFacts {
   return sidecars.find((sidecar) => sidecar.name === `digits-${number}`)!;
 }
 
-/** The model of a replica as its sidecar reports it. */
 async function modelOf(replica: SidecarFacts): Promise<ModelReport> {
   return (await reportOf(replica.admin)).model!;
 }

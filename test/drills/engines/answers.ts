@@ -9,7 +9,6 @@ const PROMPT_TOKENS = 48;
 const VOCABULARY = 4_000;
 export const ANSWER_TOKENS = 1_500;
 
-/** One answer, and when its messages came. */
 export class TimedAnswer extends EngineStream {
   /** Monotonic ms. */
   readonly timesMs: number[] = [];
@@ -24,11 +23,11 @@ export class TimedAnswer extends EngineStream {
     this.stream.on('data', () => this.timesMs.push(performance.now()));
   }
 
-  /** The longest time between two messages, ms. */
-  get gapMs(): number {
+  /** The longest time between two messages, ms. @param sinceMs when it ended, at the earliest. */
+  gapMs(sinceMs = 0): number {
     let longest = 0;
     for (let i = 1; i < this.timesMs.length; i++)
-      longest = Math.max(longest, this.timesMs[i]! - this.timesMs[i - 1]!);
+      if (this.timesMs[i]! > sinceMs) longest = Math.max(longest, this.timesMs[i]! - this.timesMs[i - 1]!);
     return longest;
   }
 }

@@ -4,7 +4,6 @@ import { HelpRequested, parseCommandLine, readOnly, UsageError } from '../../kit
 import { FAULTS, type Fault } from './engine-processes.js';
 import type { Engine } from './mesh-file.js';
 
-/** Kinds of rounds: the faults, and what clients do. */
 export const ROUNDS = [...FAULTS, 'aborted', 'cancelled'] as const;
 export type Round = (typeof ROUNDS)[number];
 

@@ -60,18 +60,16 @@ export class EngineDrill {
     await this.mesh.discard();
   }
 
-  /** Where a client calls the engines. */
   get target(): string {
     return this.facts.call['chat']!;
   }
 
-  /** Nothing fails. */
   async undisturbed(): Promise<Row> {
     const row = newRow('undisturbed');
     await this.source.learn();
     const answers = await this.answersUnderWay();
     for (const answer of answers) await this.source.judge(answer, row);
-    row.gapsMs.push(...answers.map(({ gapMs }) => gapMs));
+    row.gapsMs.push(...answers.map((answer) => answer.gapMs()));
     return row;
   }
 
@@ -91,7 +89,7 @@ export class EngineDrill {
     row.resumed += resumed;
     if (resumed === 0) row.problems.add('a fault that cut no answer shows nothing');
     // Those that were cut have the longest gaps.
-    const gaps = answers.map((answer) => gapAfter(answer, struckMs)).sort((a, b) => b - a);
+    const gaps = answers.map((answer) => answer.gapMs(struckMs)).sort((a, b) => b - a);
     row.gapsMs.push(...gaps.slice(0, resumed));
     say(`${resumed} of ${answers.length} answers went on elsewhere, ${row.lost} lost, ${row.wrong} wrong`);
     let isBack = false;
@@ -113,7 +111,6 @@ export class EngineDrill {
     await Promise.all(meanwhile);
   }
 
-  /** All clients abort. */
   async abort(): Promise<Row> {
     const row = newRow('aborted');
     const answers = await this.answersUnderWay(LONG_TOKENS);
@@ -187,14 +184,6 @@ export class EngineDrill {
     const { body } = await admin(this.caller.admin, '/metrics');
     return sumOfSamples(body, 'outrider_streams_resumed_total');
   }
-}
-
-/** The longest time without a message that ended after `sinceMs`. */
-function gapAfter({ timesMs }: TimedAnswer, sinceMs: number): number {
-  let longest = 0;
-  for (let i = 1; i < timesMs.length; i++)
-    if (timesMs[i]! > sinceMs) longest = Math.max(longest, timesMs[i]! - timesMs[i - 1]!);
-  return longest;
 }
 
 function runningIn(loads: object): number {

@@ -63,7 +63,6 @@ export interface SentCall extends NotedCall {
 /** What a call carries: 64 numbers. */
 const VALUES = 64;
 
-/** Calls at a steady rate, each of them recorded. */
 export class Load extends OpenLoad<'call', SentCall> {
   private readonly client = clientOf(this.options.target, this.options.channel);
   private next = 0;
@@ -183,7 +182,6 @@ export const REQUEST: ModelInferRequest = {
   raw_input_contents: [new Uint8Array(4 * VALUES)],
 };
 
-/** What became of calls that have ended. */
 export type LoadSummary = ReturnType<typeof summarize>;
 
 /** Counts, times, and failures by kind. `fromMs`: when the stretch began in which they were sent. */

@@ -15,7 +15,6 @@ export type OwnBehaviour =
 
 export type ModelBehaviour = Behaviour | OwnBehaviour;
 
-/** What a model is started with. */
 export interface ModelPlan {
   readonly serviceMs: number;
   /** Calls it works on at once; more line up inside it, as in most servers. Absent: any number. */

@@ -33,7 +33,6 @@ export class Model {
     return `127.0.0.1:${this.port}`;
   }
 
-  /** Resolves when it does. */
   behave(behaviour: ModelBehaviour): Promise<void> {
     return this.process.ask(behaviour);
   }

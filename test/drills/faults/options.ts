@@ -9,7 +9,6 @@ import {
   UsageError,
 } from '../../kit/process/command-line.js';
 
-/** The text of `--help`. */
 export function usage(suites: Readonly<Record<string, readonly string[]>>): string {
   const rows = Object.entries(suites).map(([suite, names]) => `  ${suite}: ${names.join(', ')}`);
   return `usage: npm run faults -- SUITE [options]     real processes under load, broken on purpose

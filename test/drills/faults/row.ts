@@ -57,7 +57,6 @@ export class Trial {
     this.figures[name] = value;
   }
 
-  /** Judges one promise. */
   expect(promise: string, kept: boolean, found: string): void {
     this.criteria.push({ promise, kept, found });
   }
@@ -74,7 +73,6 @@ export class Trial {
     this.expect(promise, count === 0, `${count} ${of}`);
   }
 
-  /** Judges each of several values. */
   every<Value>(promise: string, found: readonly Value[], isKept: (value: Value) => boolean): void {
     this.expect(promise, found.every(isKept), found.join(', '));
   }
@@ -86,7 +84,6 @@ export class Trial {
     this.expect(promise, isKept, odd.length === 0 ? `all ${found.length}` : odd.join(', '));
   }
 
-  /** Judges OK ÷ sent. */
   expectAvailable(calls: readonly SentCall[], percent: number): void {
     const found = summarize(calls);
     const share = (100 * found.ok) / found.sent;

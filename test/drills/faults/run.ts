@@ -4,7 +4,6 @@ import { Control } from './control.js';
 import type { FaultOptions } from './options.js';
 import { type Pace, type Row, type Suite, Trial } from './row.js';
 
-/** How a suite is run. */
 export interface RunOptions extends Pick<FaultOptions, 'only' | 'runs' | 'logs'> {
   readonly pace: Pace;
   say(line: string): void;
@@ -34,7 +33,6 @@ export async function runSuite<World>(suite: Suite<World>, { pace, only, runs, l
   return { suite: suite.name, title: suite.title, pace, runs, rows: [...worst.values()] };
 }
 
-/** What one run of a row found. */
 export type RowResult = Awaited<ReturnType<typeof runRow>>;
 
 /** Never rejects: a row that breaks down is a promise that was not kept. */
@@ -55,7 +53,6 @@ export async function runRow<World>(row: Row<World>, world: World, pace: Pace) {
   return { row: row.name, fault: row.fault, tookMs, load, figures, criteria, disturbed };
 }
 
-/** Whether every promise of the row was kept. */
 export function isKept({ criteria }: RowResult): boolean {
   return criteria.every(({ kept }) => kept);
 }

@@ -5,7 +5,6 @@ import { isKept, type Report } from './run.js';
 
 const HEAD = ['', 'sent', 'ok', 'failed', 'p99', 'slowest', 'took', ''];
 
-/** The report as text. */
 export function renderFaults(report: Report, palette: Palette): string {
   const rows = report.rows.map((result) => {
     const { sent, ok, failed, p99Ms, slowestMs } = result.load;

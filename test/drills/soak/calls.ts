@@ -71,7 +71,6 @@ export class SoakCalls {
     return isBlind ? [...ended, `${this.read} of ${digits.answered} digits were read`] : ended;
   }
 
-  /** How many of each kind. */
   get summary(): string {
     const { digits, echo, streams } = this.loads;
     return `${digits.sent} digits, ${echo.sent} of 100 B to 4 MB, ${streams.sent} streams`;

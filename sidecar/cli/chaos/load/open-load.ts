@@ -9,7 +9,6 @@ const TICK_MS = 4;
 /** Between two looks at whether the last calls have ended. */
 const END_POLL_MS = 20;
 
-/** The calls of a load once all have ended, or were given up. */
 export interface EndedLoad<Call extends NotedCall = NotedCall> {
   readonly calls: readonly Call[];
   /** How late the event loop of the clients was, by interval, ms. */
