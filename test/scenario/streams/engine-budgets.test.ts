@@ -206,6 +206,21 @@ describe('Scenario: callers of an engine have budgets of tokens', () => {
       assert.deepEqual(reservedAt(mesh), [0, 0]);
     });
 
+    it('an answer whose engine breaks ends there when its caller has no tokens left at the others', () => {
+      const mesh = start(100);
+      const [moving, other] = [open(mesh, requestFor(10, 90)), open(mesh, requestFor(10, 90))];
+      const [first] = generates(mesh, 0);
+      mesh.stack.settle(first!.begin().data(Buffer.concat(answer(first!).slice(0, 31))));
+      mesh.stack.settle(first!.trailers(13));
+      mesh.advance(500);
+      // The first engine has too few tokens left for all of it, as it made some, and the second has none.
+      assert.deepEqual([moving.status, moving.reason], [14, 'not-resumed']);
+      assert.equal(readAnswer(moving.body).ids.length, 31);
+      assert.deepEqual([generates(mesh, 0).length, generates(mesh, 1).length], [1, 1]);
+      mesh.stack.settle(other.reset());
+      assert.deepEqual(reservedAt(mesh), [0, 0]);
+    });
+
     it('a request for more than a minute has is not tried at another', () => {
       const mesh = start(100);
       const call = open(mesh, requestFor(10, 2 ** 32 - 1));
