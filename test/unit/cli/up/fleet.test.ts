@@ -3,26 +3,41 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Fleet } from '../../../../sidecar/cli/up/fleet.js';
+import { HeldSockets } from '../../../../sidecar/cli/up/listen-sockets.js';
 import type { SidecarSpec } from '../../../../sidecar/cli/up/plan.js';
 import { parseSidecarFile } from '../../../../sidecar/config/file/parse.js';
 import type { SidecarConfig } from '../../../../sidecar/config/model.js';
+import type { Handed } from '../../../../sidecar/runtime/process/inherited-sockets.js';
 import { scratchForEach } from '../../../kit/mocha/scratch.js';
 import { until } from '../../../kit/process/processes.js';
 import { ManualClock } from '../../../kit/time/manual-clock.js';
 import { seeded } from '../../../kit/time/seeded-random.js';
 
-/** Writes what it is told into the file `told` beside its sidecar file. */
+/**
+ * Writes what it is told into the file `told` beside its sidecar file, and what it was handed into `handed`. It reaches no upstream, accepts
+ * at once where it is a successor, and ends when it has one.
+ */
 const SIDECAR = `
 const { appendFileSync } = require('node:fs');
 const { dirname, join } = require('node:path');
-const told = join(dirname(process.argv.at(-1)), 'told');
-appendFileSync(told, '');
-process.stdin.on('data', (part) => appendFileSync(told, part));
+const beside = (name) => join(dirname(process.argv.at(-1)), name);
+const handed = process.env.OUTRIDER_SOCKETS;
+appendFileSync(beside('handed'), handed + '\\n');
+appendFileSync(beside('told'), '');
+const say = (event) => process.stdout.write(JSON.stringify(event) + '\\n');
+say({ event: 'readiness', notReady: ['upstream digits'], unreached: { lost: [], never: ['digits'] } });
+if (JSON.parse(handed).holdBack) say({ event: 'accepting' });
+process.stdin.on('data', (part) => {
+  appendFileSync(beside('told'), part);
+  if (String(part).includes('hand-over')) process.exit(0);
+});
 `;
 
 describe('a fleet', () => {
   const scratch = scratchForEach();
   let fleet: Fleet;
+  let sockets: HeldSockets | undefined;
+  let seen: string[];
 
   function configOf(port: number): SidecarConfig {
     const parsed = parseSidecarFile(
@@ -41,9 +56,16 @@ outbound:
     const clock = new ManualClock();
     const self = [process.execPath, scratch.write('sidecar.cjs', SIDECAR)];
     const deps = { clock, timers: clock, random: seeded(1), self, env: process.env };
-    fleet = new Fleet([spec(2)], { ...deps, identityOf: () => undefined, sockets: undefined }, () => {});
+    seen = [];
+    sockets = HeldSockets.create();
+    fleet = new Fleet([spec(2)], { ...deps, identityOf: () => undefined, sockets }, (event) => {
+      seen.push(event.kind);
+    });
   });
-  afterEach(() => fleet.stop());
+  afterEach(async () => {
+    await fleet.stop();
+    sockets?.releaseAll();
+  });
 
   function spec(port: number): SidecarSpec {
     const folder = join(scratch.path, 'client');
@@ -52,6 +74,20 @@ outbound:
     const names = { name: 'client', service: 'client', role: 'caller' } as const;
     return { ...names, folder, file: join(folder, 'sidecar.yaml'), config: configOf(port), admin };
   }
+
+  it('tells a successor, and it alone, which upstreams the sidecar before it does not reach', async () => {
+    assert.ok(sockets !== undefined);
+    fleet.start();
+    await until('it has said', () => seen.includes('readiness'));
+    const answer = await fleet.replace('client');
+    assert.ok(answer.ok, JSON.stringify(answer));
+    const lines = readFileSync(join(scratch.path, 'client', 'handed'), 'utf8')
+      .trimEnd()
+      .split('\n');
+    const [first, second] = lines.map((line) => JSON.parse(line) as Handed);
+    assert.deepEqual([first!.generation, first!.unreached], [1, undefined]);
+    assert.deepEqual([second!.generation, second!.unreached], [2, { lost: [], never: ['digits'] }]);
+  });
 
   it('has a sidecar read its file again whose next file could not be written', async () => {
     fleet.start();
