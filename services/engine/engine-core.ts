@@ -90,6 +90,19 @@ export class EngineCore {
     }
   }
 
+  /** It gives all its requests up, as vLLM does when it is told to stop: each answer ends with `abort` under the status OK. */
+  giveUp(): void {
+    for (const each of [...this.running, ...this.waiting]) {
+      const { request, sink, index } = each;
+      const counts = countsOf(request, 0);
+      if (request.stream === true) sink.send(numbered(index, { chunk: { token_ids: [], ...counts } }));
+      sink.send(numbered(index, { complete: { output_ids: [], finish_reason: 'abort', ...counts } }));
+      this.end(each);
+    }
+    this.running.clear();
+    this.waiting.length = 0;
+  }
+
   /** All requests fail, and all that come. */
   die(): void {
     this.isDead = true;

@@ -3,7 +3,8 @@
  * `node dist/services/engine/main.js --listen 127.0.0.1:9000`.
  *
  * SIGUSR1 freezes its core: health stays SERVING, and no token comes. SIGUSR2 ends its core: calls end with INTERNAL, and health is
- * NOT_SERVING until the process is started anew. Both are as vLLM behaves.
+ * NOT_SERVING until the process is started anew. SIGTERM ends all answers with `abort` under the status OK, and then the process. All of
+ * that is as vLLM behaves.
  */
 
 import { parseArgs } from 'node:util';
@@ -28,6 +29,9 @@ const { values } = parseArgs({
   },
 });
 
+/** In which the last messages go out, once it is told to stop, ms. */
+const LAST_MESSAGES_MS = 100;
+
 const protocol = PROTOCOLS.find((name) => name === values.protocol);
 if (values.listen === undefined || protocol === undefined) {
   process.stderr.write(
@@ -46,5 +50,10 @@ process.on('SIGUSR1', () => {
   core.isFrozen = true;
 });
 process.on('SIGUSR2', () => core.die());
+process.on('SIGTERM', () => {
+  core.giveUp();
+  core.isDead = true;
+  setTimeout(() => process.exit(0), LAST_MESSAGES_MS);
+});
 setInterval(() => core.step(), Number(values.step));
 await startEngine(core, { listen: values.listen, warmupMs: Number(values.warmup), protocol });

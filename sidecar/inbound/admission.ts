@@ -1,3 +1,4 @@
+import { engineMethodOf } from '../codec/engines/engine-methods.js';
 import type { InboundConfig, QueueConfig } from '../config/model.js';
 import { FirstMessageTime } from '../core/admission/first-message-time.js';
 import { AdaptiveLimit } from '../core/admission/gradient-limit.js';
@@ -367,10 +368,13 @@ const BYPASS_SERVICES = [
   '/grpc.reflection.v1alpha.ServerReflection/',
 ];
 
-/** Whether calls of this path pass by the queue: health checks and reflection are about the server, not the model. */
+/**
+ * Whether calls of this path pass by the queue: health checks and reflection are about the server, not the model. So are the methods of a
+ * language-model engine that ask for no tokens: an Abort that waited for a place would wait for what it is to end.
+ */
 export function isBypassed(path: string): boolean {
   for (const prefix of BYPASS_SERVICES) if (path.startsWith(prefix)) return true;
-  return false;
+  return engineMethodOf(path) !== undefined;
 }
 
 function isRefusal(admission: Admission): boolean {

@@ -53,9 +53,20 @@ export class Ticket extends QueueEntry {
  * models, once it is complete; `asked`: that answer is under way. `health`: a health check, or a watch, that the sidecar may answer itself.
  * `serverCheck` and `serverStream`: the model's server answers it, beside the queue (backend/server-calls.ts).
  */
-export const Purpose = { model: 0, front: 1, asked: 2, health: 3, serverCheck: 4, serverStream: 5 } as const;
+export const Purpose = {
+  model: 0,
+  front: 1,
+  asked: 2,
+  health: 3,
+  serverCheck: 4,
+  serverStream: 5,
+  serverQuery: 6,
+} as const;
 export type Purpose = (typeof Purpose)[keyof typeof Purpose];
-export type ServerPurpose = typeof Purpose.serverCheck | typeof Purpose.serverStream;
+export type ServerPurpose =
+  | typeof Purpose.serverCheck
+  | typeof Purpose.serverStream
+  | typeof Purpose.serverQuery;
 
 export function isAboutServer(purpose: Purpose): purpose is ServerPurpose {
   return purpose >= Purpose.serverCheck;

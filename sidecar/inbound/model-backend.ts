@@ -1,3 +1,4 @@
+import { engineMethodOf } from '../codec/engines/engine-methods.js';
 import { HEALTH_CHECK } from '../codec/health.js';
 import type { InboundConfig } from '../config/model.js';
 import { type InboundQueue, QueueState } from '../core/admission/queue.js';
@@ -22,7 +23,7 @@ import { BackendQueues } from './backend/backend-queues.js';
 import { InstanceChoice } from './backend/instance-choice.js';
 import { QueueTurns, type TurnTaker } from './backend/queue-turns.js';
 import { ServerCalls } from './backend/server-calls.js';
-import { type InboundCall, type ModelOfCall, Purpose, type Ticket } from './call.js';
+import { type InboundCall, type ModelOfCall, Purpose, type ServerPurpose, type Ticket } from './call.js';
 import type { CallTap } from './call-tap.js';
 import { ModelInstance, type ModelState } from './model-instance.js';
 
@@ -193,9 +194,12 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
     return call.requestEnded || !call.waitsForWhole ? this.enqueue(call) : limits.foresee(call);
   }
 
-  /** A call about the server. A stream of them is under the rate limits as well; a check is not, as peers judge the model by it. */
+  /**
+   * A call about the server. A stream of them is under the rate limits as well; a check is not, as peers judge the model by it, and a query of an
+   * engine is not, as it may end work.
+   */
   private admitServerCall(call: InboundCall, path: string): LocalReply | null {
-    const kind = path === HEALTH_CHECK ? Purpose.serverCheck : Purpose.serverStream;
+    const kind = purposeOf(path);
     const refusal = kind === Purpose.serverStream ? this.queues.of(call).check(call, path) : null;
     if (refusal !== null) return refusal;
     const tooMany = this.serverCalls.enter(call, kind);
@@ -327,4 +331,9 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
 
 function isStarting({ state }: ModelInstance): boolean {
   return state.kind === 'starting';
+}
+
+function purposeOf(path: string): ServerPurpose {
+  if (path === HEALTH_CHECK) return Purpose.serverCheck;
+  return engineMethodOf(path) === 'query' ? Purpose.serverQuery : Purpose.serverStream;
 }

@@ -36,8 +36,8 @@ import { fallBack, recordPrimaryDeadline, recordPrimaryResponse } from './fallba
 import { finalFields } from './final-failure.js';
 import * as hedging from './hedging.js';
 import { recordOutcome } from './outcome-recorder.js';
-import { deadlineReply, failureOf, notResumedReply } from './replies.js';
-import { countAttempts, isServedNowhere, lacksIdentity, retryWaitMs } from './retry.js';
+import { abortedReply, deadlineReply, failureOf, notResumedReply } from './replies.js';
+import { hasGotFar, isServedNowhere, lacksIdentity, retryWaitMs } from './retry.js';
 import { recordAnswer } from './stream/message-watch.js';
 import type { UpstreamState } from './upstream-state.js';
 
@@ -66,8 +66,10 @@ export function endAttempt(way: CallWay, call: OutboundCall, attempt: OutboundAt
     return succeed(state, call, attempt);
   }
   if (call.resumable?.isComplete) return finishComplete(call);
-  if ((attempt.traits & LOST_PROCESS) !== 0 || hasLostEngine(call, attempt, now))
-    state.poison.onProcessLost(call, attempt, now);
+  if (call.engineCall !== null) {
+    attempt.isEngineLost = hasLostEngine(state, attempt);
+    if (attempt.isEngineLost) state.poison.onEngineLost(call, attempt, now);
+  } else if ((attempt.traits & LOST_PROCESS) !== 0) state.poison.onProcessLost(call, attempt, now);
   if (call.hedge !== null) {
     if (hedging.deferToOtherAttempt(call, attempt, outcome, now) === Next.handled) return;
     settleOn(call, attempt);
@@ -115,7 +117,7 @@ function retry(way: CallWay, call: OutboundCall, attempt: OutboundAttempt): Next
   call.tried = [...call.tried, attempt.endpoint];
   if (isServedNowhere(call, attempt, now)) return Next.continue;
   const { resumable } = call;
-  if (resumable?.isSpent) return Next.continue;
+  if (resumable?.isSpent || call.engineCall?.isAborted) return Next.continue;
   const refusal = call.isCommitted && resumable === null ? null : state.router.leaveRetired(call);
   if (refusal !== null) {
     refuse(way, call, refusal);
@@ -138,9 +140,11 @@ function retry(way: CallWay, call: OutboundCall, attempt: OutboundAttempt): Next
  * count, unless it got far there: what ends each endpoint after a few messages ends no more of them.
  */
 function renewAttempts(call: OutboundCall, attempt: OutboundAttempt): void {
-  const before = call.attemptsHere - countAttempts(call, attempt);
+  const { before = 0, lost = 0 } = call.retry ?? {};
+  const isFar = hasGotFar(call, attempt);
   call.retry = new RetryState();
-  call.retry.before = before;
+  call.retry.before = isFar ? call.attemptsHere - 1 : before;
+  call.retry.lost = isFar ? 0 : lost;
   call.tried = [attempt.endpoint];
 }
 
@@ -179,21 +183,26 @@ export function nextStep(way: CallWay, call: OutboundCall): void {
 function sendFailure({ failures, name, poison }: UpstreamState, call: OutboundCall, failure: Failure): void {
   const { reply, attempt } = failure;
   if (failures !== null) recordFailure(failures, name, call, failure);
+  if (call.engineCall?.isAborted) return sendLocalReply(call, abortedReply());
+  if (call.engineCall !== null && call.hasCrashed) return sendLocalReply(call, poison.reply());
   if (call.resumable?.isResuming)
     return sendLocalReply(call, notResumedReply(call, whyCutOff(call, failure)));
-  if (call.engineCall !== null && call.hasCrashed && reply === null)
-    return sendLocalReply(call, poison.reply());
   if (isCutOff(call, attempt)) return sendLocalReply(call, notResumedReply(call, whyCutOff(call, failure)));
   const added = finalFields(call, failure);
   if (reply === null) finishWith(call, attempt!, added);
   else sendLocalReply(call, added.length === 0 ? reply : { ...reply, metadata: added[0]! });
 }
 
-/** The front of an engine says that the engine behind it has died, and this request was there then: one that came later did not end it. */
-function hasLostEngine({ engineCall }: OutboundCall, attempt: OutboundAttempt, nowMs: number): boolean {
-  const { ended, status, silence, startMs } = attempt;
-  if (engineCall === null || ended !== AttemptEnd.trailers || status !== Status.INTERNAL) return false;
-  return silence === null || silence.die(startMs, nowMs);
+/**
+ * Whether an engine died with this request inside: its sidecar says so; where it has none, its connection broke; or its front says that the
+ * engine behind it has died, and the request was there then: one that came later did not end it.
+ */
+function hasLostEngine({ config, context }: UpstreamState, attempt: OutboundAttempt): boolean {
+  const { ended, status, silence, startMs, traits } = attempt;
+  if ((traits & LOST_PROCESS) !== 0) return true;
+  if (ended === AttemptEnd.connectionLost) return config.tls !== 'mesh';
+  if (ended !== AttemptEnd.trailers || status !== Status.INTERNAL) return false;
+  return silence === null || silence.die(startMs, context.nowMs);
 }
 
 /** Whether the engine broke in the middle of an answer that no other one could, or may, go on with. */
@@ -201,15 +210,15 @@ function isCutOff(call: OutboundCall, attempt: OutboundAttempt | null): boolean 
   const { engineCall, resumable, match } = call;
   if (engineCall === null || attempt === null || !call.isCommitted) return false;
   // What its route says of silence is the better reason.
-  if (resumable === null ? engineCall.request.obstacle === '' : attempt.isSilent) return false;
+  if (engineCall.request.obstacle === '' && (resumable === null || attempt.isSilent)) return false;
   return (
     attempt.ended !== AttemptEnd.trailers || match.plan.config.retry?.on.includes(attempt.status) === true
   );
 }
 
 function whyCutOff({ engineCall, resumable }: OutboundCall, { reply, attempt }: Failure): string {
-  if (resumable === null) return engineCall!.request.obstacle;
-  return reply?.message ?? `status ${attempt!.status}`;
+  const obstacle = resumable === null || resumable.isSpent ? engineCall!.request.obstacle : '';
+  return obstacle || (reply?.message ?? `status ${attempt!.status}`);
 }
 
 /** The endpoint that was to go on with a stream does not. @param why in words that follow its name. */

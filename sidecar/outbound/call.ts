@@ -6,6 +6,7 @@ import type { RequestFingerprint } from '../core/retry/poison-table.js';
 import type { PrimaryRoute } from '../core/retry/primary-breaker.js';
 import type { RetryState } from '../core/retry/retry-state.js';
 import type { CalledModel } from '../core/routing/traffic-split.js';
+import type { EngineSilence } from '../core/stats/engine-silence.js';
 import type { HeaderField } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Attempt } from '../relay/attempt.js';
@@ -54,6 +55,12 @@ export class CrashRecord {
   hasLostModel = false;
   /** Messages that its caller had then. */
   messagesAtLoss = 0;
+  /** What deaths of language-model engines say against it (core/retry/engine-deaths.ts), all together, and the last one. */
+  weight = 0;
+  lastWeight = 0;
+  /** The engine that died last, and when. */
+  engine: EngineSilence | null = null;
+  lostMs = 0;
 }
 
 /** The place of a call at the circuit breaker of an upstream. */
@@ -154,6 +161,8 @@ export class OutboundCall extends RelayedCall {
   crash: CrashRecord | null = null;
   /** Metadata added to the request of a mirrored copy; null: the call is no copy. */
   marker: HeaderField | null = null;
+  /** Of an Abort: the engine that has the request which it names first; null: none is known. */
+  aborting: Endpoint | null = null;
   /** Null: it is counted nowhere. */
   breaker: BreakerPlace | null = null;
 
@@ -252,6 +261,8 @@ export class OutboundAttempt extends Attempt {
   firstMessageBytes = -1;
   /** The present sample of its pace; null: its messages are not counted. */
   pace: PaceSample | null = null;
+  /** A language-model engine died with it inside. */
+  isEngineLost = false;
   /** What the endpoint needed, ms, once it has ended; UNKNOWN_DURATION: it cannot be told. */
   tookMs = -1;
 

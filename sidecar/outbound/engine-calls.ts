@@ -4,10 +4,12 @@ import { NEVER } from '../relay/call.js';
 import { resumeAt } from '../relay/call-timer.js';
 import { Next } from '../relay/next.js';
 import { creditRequest } from '../relay/request-buffer.js';
+import { sendLocalReply } from '../relay/response.js';
 import { EngineCall } from '../relay/stream/engine-call.js';
 import type { EngineTable } from '../telemetry/engine-stats.js';
 import { ChunkList } from '../transport/chunk-list.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
+import { abortedReply } from './replies.js';
 
 /** Requests whose engine is known; of more, Abort goes where the load says. */
 const MOST_REQUESTS = 4_096;
@@ -52,23 +54,27 @@ export class EngineCalls {
 
   /**
    * The engine that has the first of the requests that an Abort names, and of which a call runs. Where that has another id at its present
-   * engine, the request is written anew. Undefined: none is known, as it came through another sidecar.
+   * engine, the request is written anew. Undefined: none is known, as it came through another sidecar. No request that is named goes to another
+   * engine from here on, and one whose engine has not said anything yet ends: it may wait in front of the engine.
    */
   endpointFor(call: OutboundCall): Endpoint | undefined {
     const { plan, buffered } = call;
     if (plan.engine?.method !== 'abort' || buffered === null) return undefined;
+    if (call.aborting !== null) return call.aborting;
     const { codec } = plan.engine;
     const ids = readAbortedIds(codec, buffered);
     const running = ids.map((id) => this.byId.get(id));
     const attempt = running.find((each) => each !== undefined && isRunning(each))?.attempt;
-    if (attempt === null || attempt === undefined) return undefined;
     const own = ids.map((id, i) => running[i]?.engineCall?.requestId ?? id);
+    for (const each of running) if (each !== undefined) endAborted(each);
+    if (attempt === null || attempt === undefined) return undefined;
     if (own.some((id, i) => id !== ids[i])) {
       const request = abortRequestOf(codec, own);
       call.buffered = new ChunkList();
       call.buffered.add(request, 0, request.length);
     }
-    return (attempt as OutboundAttempt).endpoint;
+    call.aborting = (attempt as OutboundAttempt).endpoint;
+    return call.aborting;
   }
 }
 
@@ -77,6 +83,12 @@ export function leaveEngineCalls(call: OutboundCall): void {
   const { table, request } = call.engineCall!;
   call.engineCall!.usage.finish();
   if (table?.get(request.requestId) === call) table.delete(request.requestId);
+}
+
+function endAborted(call: OutboundCall): void {
+  if (call.engineCall === null) return;
+  call.engineCall.isAborted = true;
+  if (!isRunning(call) || !call.attempt!.isHeard) sendLocalReply(call, abortedReply());
 }
 
 function isRunning({ attempt }: OutboundCall): boolean {

@@ -1,6 +1,7 @@
 import { AttemptTrait } from '../core/outcome/classify-attempt.js';
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { Status } from '../core/outcome/status.js';
+import { EngineDeaths } from '../core/retry/engine-deaths.js';
 import {
   MAX_CRASHES,
   type PoisonTable,
@@ -26,6 +27,7 @@ import { contentOf, type RequestContent } from './called-model/request-content.j
 export class PoisonWatch {
   /** Attempts that ran in a process as it crashed, for metrics. */
   crashes = 0;
+  private readonly deaths = new EngineDeaths();
 
   constructor(
     private readonly upstream: string,
@@ -69,13 +71,38 @@ export class PoisonWatch {
    * is unlikely that two processes were ended from outside with the same call in both.
    */
   onProcessLost(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
-    // An engine runs many requests at once, any of which may have ended it.
-    const hasCrashed = (attempt.traits & AttemptTrait.modelCrashed) !== 0 && call.engineCall === null;
+    const hasCrashed = (attempt.traits & AttemptTrait.modelCrashed) !== 0;
     const crash = crashOf(call);
-    const isFirst = !crash.hasLostModel || hasGotOn(call, crash);
+    const isFirst = !crash.hasLostModel || (call.resumable !== null && !call.resumable.isResuming);
     crash.hasLostModel = true;
-    crash.messagesAtLoss = call.resumable?.messages ?? 0;
-    if (!hasCrashed && isFirst) return;
+    if (hasCrashed || !isFirst) this.convict(call, attempt, nowMs);
+  }
+
+  /**
+   * A language-model engine died with this request inside. It runs many at once, any of which may have ended it: each death weighs as much as it
+   * is unlikely by chance. An answer that got on since then has ended none. What ends an engine may do so some tokens later the next time.
+   */
+  onEngineLost(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
+    const { deaths } = this;
+    const crash = crashOf(call);
+    const messages = call.resumable?.messages ?? 0;
+    if (messages - crash.messagesAtLoss >= MESSAGES_FAR) crash.weight = 0;
+    else if (crash.engine?.hasGoneOn(crash.lostMs)) crash.weight -= crash.lastWeight;
+    crash.fingerprint ??= this.make(call);
+    const lost = { request: crash.fingerprint?.fingerprint ?? call, sentMs: attempt.startMs };
+    deaths.record(attempt.silence, lost, nowMs);
+    crash.lastWeight = deaths.weigh(lost, call.cluster.endpoints.length, nowMs);
+    crash.weight += crash.lastWeight;
+    crash.messagesAtLoss = messages;
+    crash.engine = attempt.silence;
+    crash.lostMs = nowMs;
+    if (crash.weight <= deaths.limit) return;
+    deaths.explain(lost.request);
+    this.convict(call, attempt, nowMs);
+  }
+
+  private convict(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
+    const crash = crashOf(call);
     this.crashes++;
     crash.hasCrashed = true;
     const known = crash.fingerprint ?? this.make(call);
@@ -120,13 +147,6 @@ export class PoisonWatch {
   private fingerprintOf(call: OutboundCall, { bytes, pieces }: RequestContent): RequestFingerprint {
     return { fingerprint: fingerprintOf(this.upstream, headerViewOf(call.original).path, pieces), bytes };
   }
-}
-
-/** A stream that got on since the last loss does not end processes. What ends an engine may do so some tokens later the next time. */
-function hasGotOn({ resumable, engineCall }: OutboundCall, { messagesAtLoss }: CrashRecord): boolean {
-  if (resumable === null) return false;
-  if (engineCall === null) return !resumable.isResuming;
-  return resumable.messages - messagesAtLoss >= MESSAGES_FAR;
 }
 
 function crashOf(call: OutboundCall): CrashRecord {

@@ -45,6 +45,11 @@ export function deadlineReply(call: OutboundCall, missing: string): LocalReply {
   return missing === '' ? reply : { ...reply, message: `${reply.message} while waiting for ${missing}` };
 }
 
+/** The reply to a request that its client aborted, where no engine can say so. */
+export function abortedReply(): LocalReply {
+  return makeLocalReply(LocalReplyReasons.aborted);
+}
+
 /** The reply to a stream that broke, and that no endpoint went on with. @param detail why, in words. */
 export function notResumedReply({ resumable }: OutboundCall, detail: string): LocalReply {
   const where = resumable === null ? 'in the middle' : `after message ${resumable.messages}`;

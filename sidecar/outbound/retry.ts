@@ -40,10 +40,15 @@ export function messagesBy({ resumable }: OutboundCall, { resumedAfter }: Outbou
   return resumable === null ? 0 : resumable.messages - Math.max(0, resumedAfter);
 }
 
+/** A stream that has got far at this endpoint, its last one, begins its count of attempts anew there. */
+export function hasGotFar(call: OutboundCall, attempt: OutboundAttempt): boolean {
+  return messagesBy(call, attempt) >= MESSAGES_FAR;
+}
+
 /** Attempts that count against the most that there may be, the present one included. */
 export function countAttempts(call: OutboundCall, attempt: OutboundAttempt): number {
-  if (messagesBy(call, attempt) >= MESSAGES_FAR) return 1;
-  return call.attemptsHere - (call.retry?.before ?? 0);
+  if (hasGotFar(call, attempt)) return 1;
+  return call.attemptsHere - (call.retry?.before ?? 0) - (call.retry?.lost ?? 0);
 }
 
 /** What is true of a call and of the attempt that just ended, for the decision whether another follows. */
@@ -60,12 +65,21 @@ export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: 
     isRefutedTrial: attempt.isRefutedTrial,
     isCommitted: call.isCommitted && resumable === null,
     streamMs: resumable === null || resumable.isResuming ? 0 : nowMs - attempt.startMs,
+    isEngineLost: attempt.isEngineLost && resumable !== null,
+    isMoved: hasMoved(call, attempt),
     isRequestHeld: call.hasRequest,
     isOtherAvailable: hasOther(call, attempt),
     isOtherFree: isMarkedUnprocessed && hasRoom(call.cluster, call.tried as Endpoint[], nowMs),
     timeLeftMs: call.deadlineMs - nowMs,
     breaker: call.breaker === null ? null : call.breaker.limits,
   };
+}
+
+/** Whether a language-model engine has died under the call, for the first time since it got on: load that an engine had goes to the others once. */
+function hasMoved(call: OutboundCall, attempt: OutboundAttempt): boolean {
+  if (call.engineCall === null) return false;
+  const isDeath = attempt.isEngineLost || attempt.ended === AttemptEnd.connectionLost;
+  return isDeath && (attempt.number === 0 || messagesBy(call, attempt) > 0);
 }
 
 /** Whether another endpoint can take the call. One that is not connected yet can, where discovery has taken the present one away. */

@@ -225,10 +225,10 @@ export class Attempt implements StreamOwner, Waiter {
 
   private hear(silence: EngineSilence): void {
     const { nowMs } = this.session!.context;
-    if (this.isHeard) return silence.message(nowMs);
+    if (this.isHeard) return silence.message(this.startMs, nowMs);
     this.isHeard = true;
     if (this.isUnusual) silence.settle();
-    silence.begin(this.askedBytes, nowMs);
+    silence.begin(this.askedBytes, this.startMs, nowMs);
   }
 
   /** It is over. */
@@ -354,6 +354,14 @@ export class Attempt implements StreamOwner, Waiter {
     if (this.heldBytes > 0) this.releaseHeld();
     if (this.stream !== null) this.session!.connection.reset(this.stream, ErrorCode.cancel);
     else this.target.pool.stopWaiting(this);
+  }
+
+  /** What its endpoint has sent shows that it failed, whatever status comes with it. */
+  fail(reason: string): void {
+    if (this.isOver) return;
+    this.session!.connection.reset(this.stream!, ErrorCode.cancel);
+    this.reason = reason;
+    this.finish(AttemptEnd.reset, Status.UNAVAILABLE);
   }
 
   private finishBy(grpcStatus: number, httpStatus: number): void {

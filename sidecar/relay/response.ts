@@ -28,6 +28,7 @@ import {
   replyTrailers,
 } from './local-reply.js';
 import { disableReplay, dropBuffer } from './request-buffer.js';
+import { AnswerWatch } from './stream/answer-watch.js';
 import { MessageCounter } from './stream/message-counter.js';
 import { recordPatience } from './stream/patience.js';
 import { ResumableStream } from './stream/resumable-stream.js';
@@ -71,17 +72,19 @@ export function onMessages(call: Call, attempt: Attempt): void {
   else if (counter.goesOn) return call.handler.onCountedMessages?.(call, attempt);
   else call.handler.onFirstMessage?.(call, attempt);
   if (!counter.goesOn) attempt.counter = null;
-  if (call.plan.isResumable && !isBroken && call.requestEnded && call.isReplayable && !call.isCommitted)
-    call.resumable = resumptionOf(call, attempt);
+  if (call.plan.isResumable && !isBroken && !call.isCommitted) call.resumable = resumptionOf(call, attempt);
   if (!call.isCommitted) commitResponse(call, attempt);
 }
 
 /** The answer of an engine goes on by its tokens, where that is exact; null: another endpoint could not go on with it. */
 function resumptionOf(call: Call, attempt: Attempt): Resumption | null {
   const { engineCall, plan } = call;
-  if (plan.engine === null) return new ResumableStream(attempt.head!, plan.isDeterministic);
-  if (engineCall === null || engineCall.request.obstacle !== '') return null;
-  return new TokenStream(attempt.head!, engineCall);
+  const isKept = call.requestEnded && call.isReplayable;
+  if (plan.engine === null) return isKept ? new ResumableStream(attempt.head!, plan.isDeterministic) : null;
+  if (engineCall === null) return null;
+  if (isKept && engineCall.request.obstacle === '') return new TokenStream(attempt.head!, engineCall);
+  if (!isKept) disableReplay(call);
+  return new AnswerWatch(attempt.head!, engineCall, !isKept);
 }
 
 /**
@@ -118,8 +121,10 @@ export function commitResponse(call: Call, attempt: Attempt): void {
   call.session.connection.sendHeaders(call.stream, headList(call, head), headExtras(call, head), false);
   const held = attempt.takeBufferedResponse();
   if (held === null) return;
+  const wasOver = attempt.isOver;
   if (call.tee !== null) call.tee.begin(held);
-  for (let i = 0; i < held.count; i++) {
+  // What is passed on may show that the engine has given it up.
+  for (let i = 0; i < held.count && attempt.isOver === wasOver; i++) {
     const { buffer, start, end } = held.at(i);
     // A message that is too large ends this in the middle of the list.
     if (call.resumable !== null) call.resumable.forward(call, attempt, buffer, start, end);

@@ -16,6 +16,10 @@ export interface AnswerLayout {
   readonly complete: number;
   readonly chunkTokens: CountedLayout;
   readonly completeTokens: CountedLayout;
+  /** Of `complete`, a string. */
+  readonly finishReason: number;
+  /** Its values where the engine failed, or gave the answer up: unless its client aborted it, that is no end. */
+  readonly failures: ReadonlySet<string>;
 }
 
 /** Of a message that brings tokens. */
@@ -80,8 +84,9 @@ export interface EngineCodec {
   /** Paths of its methods. */
   readonly generate: string;
   readonly abort: string;
-  /** Its other methods, which are unary. */
+  /** Its other methods, which are unary; and those that answer in a stream. */
   readonly queries: readonly string[];
+  readonly downloads: readonly string[];
   /** Of the request of `generate`, a string. */
   readonly requestId: number;
   readonly prompt: PromptLayout;

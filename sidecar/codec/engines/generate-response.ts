@@ -2,6 +2,7 @@
 
 import { Wire } from '../field-cursor.js';
 import type { LogprobsLayout, ResumeLayout, TokensLayout } from './engine-codec.js';
+import { FieldScanner } from './field-scanner.js';
 import { MessageParts } from './message-parts.js';
 import { TokenIds } from './token-ids.js';
 
@@ -14,22 +15,16 @@ const MAX_VARINT_BYTES = 10;
 /**
  * Reads messages of one stream, one after the other: no object is made for one. What was read last stays until the next `read`.
  */
-export class ResponseReader {
+export class ResponseReader extends FieldScanner {
   part: ResponsePart = ResponsePart.other;
   /** Tokens of a chunk. */
   count = 0;
   promptTokens = 0;
   cachedTokens = 0;
-  /** The field that was read last: its tag in parts, its number if it is a varint, and its content. */
-  private number = 0;
-  private wire = 0;
-  private value = 0;
-  private start = 0;
-  private at = 0;
-  private end = 0;
-  private buffer: Buffer = NOTHING;
 
-  constructor(private readonly layout: ResumeLayout) {}
+  constructor(private readonly layout: ResumeLayout) {
+    super();
+  }
 
   /**
    * Reads bytes `[start, end)`, a whole message, and adds the tokens of a chunk to `ids`. False: it is no message of this engine, or one of
@@ -45,7 +40,7 @@ export class ResponseReader {
     const isRead = this.readParts(start, end, ids);
     if (isRead) this.count = ids.count - count;
     else ids.truncate(length, count);
-    this.buffer = NOTHING;
+    this.leave();
     return isRead;
   }
 
@@ -78,45 +73,6 @@ export class ResponseReader {
       else if (number === layout.index && this.value !== 0) return false;
     }
     return true;
-  }
-
-  /** Reads the field at `at`, which ends by `limit`. Of a varint its content is the varint. */
-  private readField(at: number, limit: number): boolean {
-    this.at = at;
-    if (!this.readVarint(limit) || this.value >= 2 ** 32) return false;
-    this.number = this.value >>> 3;
-    this.wire = this.value & 7;
-    if (this.number === 0) return false;
-    this.start = this.at;
-    let bytes = 0;
-    if (this.wire === Wire.fixed64) bytes = 8;
-    else if (this.wire === Wire.fixed32) bytes = 4;
-    else if (this.wire === Wire.varint || this.wire === Wire.bytes) {
-      if (!this.readVarint(limit)) return false;
-      if (this.wire === Wire.bytes) {
-        bytes = this.value;
-        this.start = this.at;
-      }
-    } else return false;
-    this.end = this.at + bytes;
-    return this.end <= limit;
-  }
-
-  /** Beyond 2^53 not exact. */
-  private readVarint(limit: number): boolean {
-    const { buffer } = this;
-    let value = 0;
-    let unit = 1;
-    for (let i = 0; i < MAX_VARINT_BYTES; i++, unit *= 128) {
-      if (this.at >= limit) return false;
-      const byte = buffer[this.at++]!;
-      value += (byte & 0x7f) * unit;
-      if (byte < 0x80) {
-        this.value = value;
-        return true;
-      }
-    }
-    return false;
   }
 }
 
@@ -228,5 +184,3 @@ function varintAt(bytes: Buffer, start: number): { readonly value: number; reado
   }
   return null;
 }
-
-const NOTHING = Buffer.alloc(0);

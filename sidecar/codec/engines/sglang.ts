@@ -8,6 +8,7 @@ export const SGLANG: EngineCodec = {
   generate: `${SERVICE}Generate`,
   abort: `${SERVICE}Abort`,
   queries: ['HealthCheck', 'GetModelInfo', 'GetServerInfo', 'GetLoads'].map((name) => `${SERVICE}${name}`),
+  downloads: ['GetTokenizer', 'SubscribeKvEvents'].map((name) => `${SERVICE}${name}`),
   requestId: 1,
   prompt: { message: 2, ids: 2 },
   abortedIds: 1,
@@ -16,6 +17,9 @@ export const SGLANG: EngineCodec = {
     complete: 3,
     chunkTokens: { ids: 1, promptTokens: 2, cachedTokens: 4 },
     completeTokens: { ids: 1, promptTokens: 3, cachedTokens: 5 },
+    finishReason: 2,
+    // An abort that has a status ends with that status (smg-grpc-servicer).
+    failures: new Set(['abort']),
   },
   resume: null,
 };

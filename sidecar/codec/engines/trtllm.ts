@@ -8,6 +8,7 @@ export const TRTLLM: EngineCodec = {
   generate: `${SERVICE}Generate`,
   abort: `${SERVICE}Abort`,
   queries: ['HealthCheck', 'GetModelInfo', 'GetServerInfo'].map((name) => `${SERVICE}${name}`),
+  downloads: ['GetTokenizer', 'SubscribeKvEvents'].map((name) => `${SERVICE}${name}`),
   requestId: 1,
   prompt: { message: 2, ids: 2 },
   abortedIds: 1,
@@ -16,6 +17,9 @@ export const TRTLLM: EngineCodec = {
     complete: 3,
     chunkTokens: { ids: 1, promptTokens: 3, cachedTokens: 5 },
     completeTokens: { ids: 1, promptTokens: 5, cachedTokens: 7 },
+    finishReason: 3,
+    // Its definition names "stop", "length" and "stop_word"; the engine behind it has this one as well.
+    failures: new Set(['cancelled']),
   },
   resume: null,
 };

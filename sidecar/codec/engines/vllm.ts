@@ -41,6 +41,9 @@ const RESUME: ResumeLayout = {
   complete: 2,
   chunkTokens: { ids: 1, promptTokens: 2, completionTokens: 3, cachedTokens: 4, logprobs: 5, index: 7 },
   completeTokens: { ids: 1, promptTokens: 3, completionTokens: 4, cachedTokens: 5, logprobs: 6, index: 8 },
+  finishReason: 2,
+  // A front that is told to stop ends all its answers with `abort`, and so does a pause of its scheduler.
+  failures: new Set(['abort', 'error']),
   logprobs: { values: 1, ids: 2, tops: 3 },
 };
 
@@ -50,6 +53,7 @@ export const VLLM: EngineCodec = {
   generate: `${SERVICE}Generate`,
   abort: `${SERVICE}Abort`,
   queries: ['HealthCheck', 'GetModelInfo', 'GetServerInfo', 'GetLoads'].map((name) => `${SERVICE}${name}`),
+  downloads: ['GetTokenizer', 'SubscribeKvEvents'].map((name) => `${SERVICE}${name}`),
   requestId: 1,
   prompt: { message: 2, ids: 2, text: 3 },
   abortedIds: 1,

@@ -5,7 +5,7 @@
  */
 import { Status } from './status.js';
 
-const { DEADLINE_EXCEEDED, INTERNAL, INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED } = Status;
+const { CANCELLED, DEADLINE_EXCEEDED, INTERNAL, INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED } = Status;
 const { RESOURCE_EXHAUSTED, UNAUTHENTICATED, UNAVAILABLE, UNIMPLEMENTED } = Status;
 
 /** Why a sidecar answers a call itself: `outrider-reason`, with the status and the text that go with it. */
@@ -97,6 +97,7 @@ export const LocalReplyReasons = {
     UNAVAILABLE,
     'the stream broke {where}, and could not be resumed: {detail}',
   ),
+  aborted: reason('aborted', CANCELLED, 'the client aborted the request, and no other engine continues it'),
   notAllowed: reason('not-allowed', PERMISSION_DENIED, '{source} may not call {destination}'),
   modelNotAllowed: reason(
     'not-allowed',

@@ -24,7 +24,8 @@ export const RETRY_RULES: readonly RetryRule[] = [
  */
 export function decideRetry(question: RetryQuestion): number {
   const { state, facts } = question;
-  if (!facts.isCommitted && !isNeverProcessed(facts.ended)) state.processed += 1;
+  if (facts.isEngineLost === true) state.lost += 1;
+  else if (!facts.isCommitted && !isNeverProcessed(facts.ended)) state.processed += 1;
   for (const rule of RETRY_RULES) {
     const wait = rule(question);
     if (wait !== PASS) return wait;

@@ -70,6 +70,15 @@ export class RetryBudget {
     this.add(Math.min(1, this.settings.ratio * Math.floor(openMs / SECOND_MS)));
   }
 
+  /**
+   * An endpoint has died under a call that now goes to another: its load moves there, and does not multiply. Such a call pays for its own attempt,
+   * but for none while savings are not spent (MAX_FUTILE). Ask `withdraw` next.
+   */
+  depositMoved(nowMs: number): void {
+    this.forget(nowMs);
+    if (!this.isThrottled(nowMs)) this.add(1);
+  }
+
   private add(attempts: number): void {
     this.deposits[this.second % SLOTS]! += attempts;
     this.deposited += attempts;

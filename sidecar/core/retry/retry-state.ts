@@ -6,6 +6,8 @@ import type { RetryBudget } from './retry-budget.js';
 export const MAX_ATTEMPTS = 8;
 /** A stream has got far at an endpoint that brought so many messages: the end of that endpoint says nothing of it. */
 export const MESSAGES_FAR = 16;
+/** Engines that may die under an answer, since it last got far: what ends such an answer sooner is what their deaths say of it. */
+export const MOST_LOST = 32;
 /**
  * Longest wait, ms, that a server may ask for by pushback of a call without a deadline, which holds its place among the
  * calls in flight meanwhile.
@@ -62,6 +64,10 @@ export interface RetryFacts {
   readonly isCommitted: boolean;
   /** For how long the endpoint had a stream that it has got on with, and which another may resume, ms. Absent or 0: it is no such stream. */
   readonly streamMs?: number;
+  /** Its endpoint has died under the call, which has made no other attempt since it got on. Absent: it has not. */
+  readonly isMoved?: boolean;
+  /** The language-model engine of such a stream has died. Its attempt does not count: engine-deaths.ts says when the request is at fault. */
+  readonly isEngineLost?: boolean;
   /** The whole request so far can be sent again. */
   readonly isRequestHeld: boolean;
   /** An eligible endpoint is left that this call has not tried. */
@@ -82,6 +88,8 @@ export class RetryState {
   before = 0;
   /** Attempts that may have been processed. Only these count against the route's limit. */
   processed = 0;
+  /** Engines that have died under it, of these attempts. */
+  lost = 0;
   /** Marked refusals followed by another attempt. */
   refusals = 0;
   /** Returns to the same, only endpoint after never-processed ends. */
@@ -121,6 +129,11 @@ export const PASS = Number.NEGATIVE_INFINITY;
 
 /** One rule of the table in decide-retry.ts: a wait in ms (0 = at once), a `NoRetry` below zero, or `PASS`. */
 export type RetryRule = (question: RetryQuestion) => number;
+
+/** Whether a call has had as many attempts as one may have, whatever their kind. */
+export function isWornOut({ attempts, lost }: RetryState): boolean {
+  return attempts - lost >= MAX_ATTEMPTS || lost >= MOST_LOST;
+}
 
 /** Whether the circuit breaker lets no more extra attempts through; counts what it prevents, so ask last. */
 export function isOverBreaker({ breaker }: RetryFacts): boolean {

@@ -6,6 +6,8 @@ const MARGIN_MS = 1_000;
 const FACTOR = 3;
 /** Silences are remembered for one to two of these, ms. */
 const WINDOW_MS = 60_000;
+/** A message may have been on its way for so long when its front said that it had died, ms. */
+const ON_THE_WAY_MS = 50;
 const LONGEST_TRIAL_MS = 600_000;
 /** Answers that have to have begun in that time before its silence says anything: each had a prompt to be read. */
 const LEAST_ANSWERS = 20;
@@ -27,6 +29,9 @@ export class EngineSilence {
   private suspectMs = -1;
   /** When its front first said that it has died, and nothing has come since; −1: it has not. */
   private diedMs = -1;
+  /** When its front last said that it has died, and when an answer from before that got another message all the same. */
+  private saidMs = Number.NEGATIVE_INFINITY;
+  private aliveMs = Number.NEGATIVE_INFINITY;
   /** How long a request waits that went to it after that, ms: longer each time, as it may be well again, and slow. */
   private trialMs = LONGEST_SILENCE_MS;
   /** In the present window and in the one before: the longest silence, the largest request and the answers that have begun. */
@@ -48,8 +53,8 @@ export class EngineSilence {
   }
 
   /** The first message of an answer. */
-  begin(bytes: number, nowMs: number): void {
-    this.message(nowMs);
+  begin(bytes: number, sentMs: number, nowMs: number): void {
+    this.message(sentMs, nowMs);
     this.running++;
     this.answers[0]!++;
     this.largestBytes[0] = Math.max(this.largestBytes[0]!, bytes);
@@ -60,8 +65,9 @@ export class EngineSilence {
     this.running--;
   }
 
-  /** Any part of an answer. */
-  message(nowMs: number): void {
+  /** Any part of an answer, to a request that was sent at `sentMs`. */
+  message(sentMs: number, nowMs: number): void {
+    if (sentMs <= this.saidMs && nowMs >= this.saidMs + ON_THE_WAY_MS) this.aliveMs = nowMs;
     if (nowMs >= this.windowEndMs) this.turn(nowMs);
     if (this.running > 0 || this.suspectMs >= 0)
       this.longestMs[0] = Math.max(this.longestMs[0]!, nowMs - this.lastMs);
@@ -106,7 +112,18 @@ export class EngineSilence {
   /** Its front says that it has died, to a request that was sent at `sentMs`. True: the request may have been in it then. */
   die(sentMs: number, nowMs: number): boolean {
     if (this.diedMs < 0) this.diedMs = nowMs;
+    this.saidMs = nowMs;
     return sentMs <= this.diedMs;
+  }
+
+  /** Another process of it may serve now: what its front said was of the one before. */
+  restart(): void {
+    this.diedMs = -1;
+  }
+
+  /** Its front said after `sinceMs` that it had died, and it had not: an answer went on that was in it then. */
+  hasGoneOn(sinceMs: number): boolean {
+    return this.aliveMs >= sinceMs;
   }
 
   private turn(nowMs: number): void {

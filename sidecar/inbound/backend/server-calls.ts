@@ -5,7 +5,7 @@ import { type InboundCall, isAboutServer, nameOfCaller, Purpose, type ServerPurp
 /** So many at once at one model: few enough for a server that has a thread for each, as Python's have. */
 export const MAX_SERVER_STREAMS = 8;
 export const MAX_SERVER_STREAMS_PER_CALLER = 4;
-/** Health checks are short. */
+/** Health checks are short, and so are queries of an engine. */
 export const MAX_SERVER_CHECKS = 64;
 export const MAX_SERVER_CHECKS_PER_CALLER = 32;
 
@@ -40,14 +40,19 @@ class Running {
 }
 
 /**
- * Calls about the server that go to the model itself: reflection, and health that the sidecar does not know. They pass by the queue, so
- * that a busy model answers them, and so each caller has a bounded share of a bounded number.
+ * Calls about the server that go to the model itself: reflection, health that the sidecar does not know, and what an engine is asked beside
+ * tokens. They pass by the queue, so that a busy model answers them, and so each caller has a bounded share of a bounded number.
  */
 export class ServerCalls {
   private readonly streams = new Running(
-    'streams of reflection or health',
+    'streams about the server',
     MAX_SERVER_STREAMS,
     MAX_SERVER_STREAMS_PER_CALLER,
+  );
+  private readonly queries = new Running(
+    'queries of the engine',
+    MAX_SERVER_CHECKS,
+    MAX_SERVER_CHECKS_PER_CALLER,
   );
   private readonly checks = new Running('health checks', MAX_SERVER_CHECKS, MAX_SERVER_CHECKS_PER_CALLER);
 
@@ -71,6 +76,7 @@ export class ServerCalls {
   }
 
   private of(kind: ServerPurpose): Running {
+    if (kind === Purpose.serverQuery) return this.queries;
     return kind === Purpose.serverCheck ? this.checks : this.streams;
   }
 }

@@ -14,6 +14,8 @@ export class EngineCall {
   table: Map<string, object> | null = null;
   /** Engines that went on with it. */
   continuations = 0;
+  /** Its client has asked for its end (Abort): no other engine goes on with it. */
+  isAborted = false;
   /** Tokens that the client has got. */
   readonly usage: TokenUsage;
 
@@ -46,3 +48,8 @@ const NOT_KEPT: GenerateRequest = {
   minTokens: -1,
   fields: null,
 };
+
+/** Why an attempt has failed whose engine gave the answer up, in words. @param finish its `finish_reason` */
+export function givenUp(finish: string): string {
+  return `it gave the answer up (finish_reason "${finish}")`;
+}

@@ -1,3 +1,4 @@
+import { AnswerReader } from '../../codec/engines/answer-reader.js';
 import type { ResumeLayout } from '../../codec/engines/engine-codec.js';
 import { continuedRequest } from '../../codec/engines/generate-request.js';
 import { ResponsePart, ResponseReader, splicedResponse } from '../../codec/engines/generate-response.js';
@@ -6,7 +7,7 @@ import { framed, PREFIX_BYTES } from '../../codec/grpc-message.js';
 import type { HeaderBlock } from '../../http2/hpack/header-list.js';
 import type { Attempt } from '../attempt.js';
 import type { Call, Resumption } from '../call.js';
-import type { EngineCall } from './engine-call.js';
+import { type EngineCall, givenUp } from './engine-call.js';
 import { ForeignBytes } from './foreign-bytes.js';
 import { MessageCounter } from './message-counter.js';
 import { MessageEncoding, OTHER_ENCODING } from './message-encoding.js';
@@ -17,6 +18,7 @@ import { endResumption, sendShared, tellResumed } from './resumed-call.js';
 const MOST_ID_BYTES = 1024 * 1024;
 
 const UNREADABLE = 'sent what is no message of its engine';
+const TOO_LARGE = 'sent a message that is larger than what is read of one';
 const OTHER_TOKENS = 'made another token where the first one of its own is known';
 const NO_TOKEN = 'ended the answer before the token that the caller has last';
 
@@ -35,6 +37,9 @@ export class TokenStream implements Resumption {
   private counter = new MessageCounter();
   private readonly reader: ResponseReader;
   private readonly layout: ResumeLayout;
+  private readonly ends: AnswerReader;
+  /** Why the engine has given the answer up; empty: it has not. */
+  private failure = '';
   /** Of all tokens that the caller has, but for the one that is still to be repeated. */
   private readonly ids = new TokenIds();
   /** Bytes of them that the memory budget knows. */
@@ -58,6 +63,7 @@ export class TokenStream implements Resumption {
   ) {
     this.layout = engineCall.codec.resume!;
     this.reader = new ResponseReader(this.layout);
+    this.ends = new AnswerReader(engineCall.codec.answer);
     this.encoding = new MessageEncoding(head);
   }
 
@@ -71,6 +77,7 @@ export class TokenStream implements Resumption {
     this.hasSpoken = false;
     this.isSpliced = true;
     this.dropped = 0;
+    this.failure = '';
     this.counter = new MessageCounter();
     this.tail.drop();
     this.foreign.restart(call.stream.pendingBytes);
@@ -121,6 +128,7 @@ export class TokenStream implements Resumption {
       return;
     }
     if (to > from) sendShared(call, buffer, from, to);
+    if (this.failure !== '') return attempt.fail(givenUp(this.failure));
     if (to < end) this.keep(call, attempt, buffer, to, end);
   }
 
@@ -139,6 +147,8 @@ export class TokenStream implements Resumption {
       endResumption(call);
       return false;
     }
+    if (reader.part === ResponsePart.complete && this.isGivenUp(buffer, start + PREFIX_BYTES, end))
+      return false;
     if (this.messages++ === 0) {
       this.promptTokens = reader.promptTokens;
       this.cachedTokens = reader.cachedTokens;
@@ -147,16 +157,28 @@ export class TokenStream implements Resumption {
     return this.account(call);
   }
 
-  /** A message that came in parts, or is to be changed. False: the call is over. */
+  /** Whether the message that ends the answer says that the engine has given it up, though nobody asked for that. */
+  private isGivenUp(buffer: Buffer, start: number, end: number): boolean {
+    this.ends.read(buffer, start, end);
+    this.failure = this.engineCall.isAborted ? '' : this.ends.failure;
+    return this.failure !== '';
+  }
+
+  /** A message that came in parts, or is to be changed. False: the attempt is over. */
   private takeWhole(call: Call, attempt: Attempt, message: Buffer): boolean {
     if (!this.isSpliced) {
       this.takeIn(call, message, 0, message.length);
-      sendShared(call, message, 0, message.length);
-      return true;
+      if (this.failure === '') {
+        sendShared(call, message, 0, message.length);
+        return true;
+      }
+      attempt.fail(givenUp(this.failure));
+      return false;
     }
     const refusal = this.splice(call, attempt, message);
     if (refusal === '') return true;
-    call.handler.onNotResumed?.(call, attempt, refusal);
+    if (this.failure !== '') attempt.fail(refusal);
+    else call.handler.onNotResumed?.(call, attempt, refusal);
     return false;
   }
 
@@ -178,6 +200,7 @@ export class TokenStream implements Resumption {
         return '';
       }
     } else if (reader.part === ResponsePart.complete) {
+      if (this.isGivenUp(message, PREFIX_BYTES, message.length)) return givenUp(this.failure);
       if (this.expected >= 0) return NO_TOKEN;
       this.isComplete = true;
     }
@@ -212,7 +235,8 @@ export class TokenStream implements Resumption {
   private keep(call: Call, attempt: Attempt, buffer: Buffer, start: number, end: number): void {
     if (!this.counter.isBroken && this.tail.hold(attempt, buffer, start, end)) return;
     // One that goes on is not read: it would be passed on with other counts, or with a token twice.
-    if (this.isSpliced) return call.handler.onNotResumed?.(call, attempt, UNREADABLE);
+    if (this.isSpliced)
+      return call.handler.onNotResumed?.(call, attempt, this.counter.isBroken ? UNREADABLE : TOO_LARGE);
     this.release(call, attempt);
     sendShared(call, buffer, start, end);
     endResumption(call);

@@ -7,6 +7,7 @@ type Name =
   | 'connection-lost'
   | 'upstream-reset'
   | 'not-resumed'
+  | 'aborted'
   | 'protocol-error'
   | 'draining'
   | 'drain-timeout';
@@ -138,6 +139,15 @@ export const ENDPOINTS: ExplanationsOf<Name> = {
       'Set `resumable: true` if the service can continue a stream, `deterministic: true` if its messages repeat byte for byte.',
     ],
     options: ['routes[].resumable', 'routes[].deterministic', 'routes[].replay'],
+  },
+  /** outbound/engine-calls.ts, and outbound/call-end.ts where its engine broke after that. */
+  aborted: {
+    meaning:
+      'The client of a language-model engine called Abort for this request while no engine had it, or its engine broke after that.',
+    causes: ['The client no longer wants the answer.'],
+    look: ['The access log: `attempts` of the call.'],
+    remedy: ['None: this is what Abort asks for.'],
+    options: ['upstreams.NAME.engine'],
   },
   /** Its status follows what the peer did. */
   'protocol-error': {

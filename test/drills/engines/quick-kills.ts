@@ -16,10 +16,10 @@ const MOST_BYTES = 4_000;
 const EVERY_MS = 5;
 /** One that sends too little to die by then is spared, ms: its answers are over. */
 const DIES_WITHIN_MS = 200;
-/** One death in so many is that of a core: a request that was in two such is refused as one that ends engines. */
+/** One death in so many is that of a core, behind a front that lives. */
 const CORE_DEATHS = 12;
-/** One answer in so many may be lost. */
-const LOST_OF = 200;
+/** So is one in so many of the others no death: the engine gives its answers up. */
+const STOPS = 12;
 /** An answer that takes longer is given up, and counts as lost, ms. */
 const LONGEST_MS = 60_000;
 
@@ -30,7 +30,7 @@ export interface QuickKills {
   resumed: number;
   /** Ended well, with tokens missing, repeated or changed. */
   wrong: number;
-  /** Refused as requests that end engines, as two cores have died with them. */
+  /** Taken for requests that end engines. */
   poison: number;
   /** Ended with another error. */
   lost: number;
@@ -88,6 +88,7 @@ export async function killQuickly(
 
 function deathBy(random: () => number): Death {
   if (random() * CORE_DEATHS < 1) return 'core';
+  if (random() * STOPS < 1) return 'stopped';
   return random() < 0.5 ? 'closed' : 'reset';
 }
 
@@ -127,9 +128,12 @@ async function judge(stream: EngineStream, result: QuickKills): Promise<void> {
   result.problems.set(why, (result.problems.get(why) ?? 0) + 1);
 }
 
-/** No answer is wrong. Few are lost: where each engine that one goes to dies before it has brought anything. */
-export const isKept = ({ wrong, lost, answers }: QuickKills): boolean =>
-  wrong === 0 && lost * LOST_OF <= answers;
+/** Answers that may be taken for such requests: the first deaths of engines in an hour look as if a request had made them. */
+const MOST_POISON = 4;
+
+/** No answer is wrong, and none is lost. */
+export const isKept = ({ wrong, lost, poison }: QuickKills): boolean =>
+  wrong === 0 && lost === 0 && poison <= MOST_POISON;
 
 export function quickTable(result: QuickKills): string {
   const { kills, answers, resumed, wrong, lost, poison, problems } = result;

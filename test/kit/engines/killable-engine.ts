@@ -4,8 +4,11 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { EngineCore } from '../../../services/engine/engine-core.js';
 import { type RunningEngine, startEngine } from '../../../services/engine/server.js';
 
-/** `closed` and `reset`: as the kernel ends the sockets of a killed process. `core`: calls end with INTERNAL, as behind a front of vLLM. */
-export type Death = 'closed' | 'reset' | 'core';
+/**
+ * `closed` and `reset`: as the kernel ends the sockets of a killed process. `core`: calls end with INTERNAL, as behind a front of vLLM.
+ * `stopped`: answers end with `abort` under the status OK, as those of a vLLM that is told to stop.
+ */
+export type Death = 'closed' | 'reset' | 'core' | 'stopped';
 
 export interface KillableOptions {
   readonly random: () => number;
@@ -115,7 +118,8 @@ export class KillableEngine {
   private passOn({ outer, inner }: Connection, chunk: Buffer): void {
     const { due } = this;
     const isLast = due !== null && due.bytes <= chunk.length;
-    const passed = isLast && due.death !== 'core' ? chunk.subarray(0, due.bytes) : chunk;
+    const isCut = isLast && (due.death === 'closed' || due.death === 'reset');
+    const passed = isCut ? chunk.subarray(0, due.bytes) : chunk;
     if (!outer.write(passed)) inner.pause();
     if (due === null) return;
     if (isLast) this.die(due.death);
@@ -128,6 +132,7 @@ export class KillableEngine {
     const { core, connections } = this;
     this.core = this.newCore();
     if (death === 'core') return core.die();
+    if (death === 'stopped') return core.giveUp();
     for (const { outer, inner } of [...connections]) {
       inner.destroy();
       if (death === 'reset') outer.resetAndDestroy();

@@ -61,12 +61,15 @@ describe('Scenario: the engines of an answer die again and again', () => {
     bring(engine, 1_000);
     stack.settle(engine.trailers(0));
   };
-  const assertWhole = (call: PeerStream, request: GenerateRequest): void => {
+  const assertAnswer = (call: PeerStream, request: GenerateRequest): void => {
     assert.deepEqual([call.status, call.reason], [0, undefined]);
     assert.deepEqual(
       readAnswer(call.body).ids,
       tokensFor(request).map(({ id }) => id),
     );
+  };
+  const assertWhole = (call: PeerStream, request: GenerateRequest): void => {
+    assertAnswer(call, request);
     stack.assertIdle();
   };
 
@@ -98,6 +101,106 @@ describe('Scenario: the engines of an answer die again and again', () => {
     assert.deepEqual([call.status, call.reason, arrived.length], [14, 'not-resumed', 8]);
   });
 
+  describe('engines without a sidecar, whose connections break:', () => {
+    const PLAINTEXT = { tls: 'plaintext' } as const;
+    const SHORT = { attempts: 2, on: [14], backoff: { baseMs: 25, maxMs: 100 } };
+    const names = ['a', 'b', 'c', 'd'];
+    /** The engine of a call dies, so long after it came there and after so many of its messages. */
+    const dieUnder = (count: number, afterMs: number): void => {
+      const engine = latest();
+      if (count > 0) bring(engine, count);
+      stack.advance(afterMs);
+      stack.settle(engine.peer.socket.break());
+      settleAfterRetry();
+    };
+
+    it('a request that ends each at once is convicted at the second one, also while nothing new comes', () => {
+      for (const count of [0, 3]) {
+        start(PLAINTEXT, names);
+        const call = open(longRequest(400));
+        dieUnder(3, 100);
+        if (!call.isOver) dieUnder(count, 100);
+        assert.deepEqual([call.status, call.reason, arrived.length], [7, 'poison', 2]);
+        stack.assertIdle();
+        stack.close();
+      }
+    });
+
+    it('before its first token as well, and after two such calls it is refused', () => {
+      start({ ...PLAINTEXT, routes: [aStreamRoute({ retry: PATIENT })] }, names);
+      for (const id of ['x', 'y']) {
+        const call = open({ ...longRequest(400), request_id: id });
+        dieUnder(0, 50);
+        dieUnder(0, 50);
+        assert.deepEqual([call.status, call.reason], [7, 'poison']);
+        stack.advance(5_000);
+      }
+      const before = arrived.length;
+      const again = open({ ...longRequest(400), request_id: 'z' });
+      assert.deepEqual([again.reason, arrived.length], ['poison', before]);
+    });
+
+    it('a request goes on however often it happens, where engines die as often without it', () => {
+      start({ ...PLAINTEXT, routes: [aStreamRoute({ retry: SHORT })] }, names);
+      // Others have died lately: each under a request of its own.
+      for (let i = 0; i < 12; i++) {
+        const other = open({
+          ...longRequest(40),
+          request_id: `other-${i}`,
+          tokenized: { input_ids: [i + 3] },
+        });
+        dieUnder(2, 300);
+        finish(latest());
+        assert.equal(other.status, 0, other.reason);
+      }
+      const request = longRequest(400);
+      const call = open(request);
+      dieUnder(3, 200);
+      // None brings a message: more often than the route has attempts.
+      for (let deaths = 0; deaths < 9; deaths++) {
+        dieUnder(0, 1_000);
+        assert.equal(call.isOver, false, `after ${deaths + 2} deaths: ${call.reason}`);
+      }
+      finish(latest());
+      assertWhole(call, request);
+    });
+
+    const bringSlowly = (): void => {
+      bring(latest(), 1);
+      stack.advance(6_000);
+    };
+
+    it('one that ends each engine slowly is convicted at the fourth', () => {
+      start(PLAINTEXT, names);
+      const call = open(longRequest(400));
+      for (let deaths = 0; deaths < 8 && !call.isOver; deaths++) {
+        for (let messages = 0; messages < 10; messages++) bringSlowly();
+        dieUnder(0, 1_000);
+      }
+      assert.deepEqual([call.reason, arrived.length], ['poison', 4]);
+    });
+  });
+
+  it('one that ends the core of an engine does so again once a new process serves', () => {
+    start({ tls: 'plaintext' }, ['a', 'b']);
+    const killer = { ...longRequest(400), tokenized: { input_ids: [666] } };
+    for (const id of ['x', 'y']) {
+      const call = open({ ...killer, request_id: id });
+      for (let deaths = 0; deaths < 2; deaths++) {
+        const engine = latest();
+        bring(engine, 2);
+        stack.settle(engine.trailers(13));
+        // It is started again before any answer came of it.
+        stack.settle(engine.peer.socket.break());
+        stack.advance(2_000);
+      }
+      assert.deepEqual([call.reason, call.isOver], ['poison', true], id);
+    }
+    const before = arrived.length;
+    assert.equal(open({ ...killer, request_id: 'z' }).reason, 'poison');
+    assert.equal(arrived.length, before);
+  });
+
   it('of sixty answers, with the usual budget: they go on when it dies, and when the other one does', () => {
     start({ budget: USUAL_BUDGET });
     const requests = Array.from({ length: 60 }, (_, i) => ({ ...longRequest(300), request_id: `r-${i}` }));
@@ -122,6 +225,21 @@ describe('Scenario: the engines of an answer die again and again', () => {
       stack.settle(engine.trailers(0));
     }
     for (const [i, call] of calls.entries()) assertWhole(call, requests[i]!);
+  });
+
+  it('of 256 answers that have just begun, with the usual budget: all go on, also those without a token', () => {
+    start({ budget: USUAL_BUDGET });
+    const requests = Array.from({ length: 256 }, (_, i) => ({ ...longRequest(40), request_id: `r-${i}` }));
+    const calls = requests.map((request) => open(request));
+    const { peer } = at('a');
+    const atFirst = arrived.filter((engine) => engine.peer === peer);
+    assert.ok(atFirst.length >= 100);
+    for (const [i, engine] of atFirst.entries()) if (i % 2 === 0) bring(engine, 3);
+    stack.settle(peer.socket.break());
+    stack.advance(2_000);
+    for (const engine of arrived) if (engine.peer !== peer) finish(engine);
+    for (const [i, call] of calls.entries()) assertAnswer(call, requests[i]!);
+    stack.assertIdle();
   });
 
   it('of sixty answers, and those that are to go on bring nothing: engines are spared', () => {

@@ -1,5 +1,6 @@
 /** Calls about the server rather than its work: however many a caller opens, they keep no call and no health check out. */
 import assert from 'node:assert/strict';
+import { ENGINE_CODECS } from '../../../sidecar/codec/engines/engine-codecs.js';
 import { healthQuestion } from '../../../sidecar/codec/health.js';
 import { HealthResponder } from '../../../sidecar/health/model/responder.js';
 import { grpcMessage, Setting } from '../../kit/http2/h2-frames.js';
@@ -65,7 +66,7 @@ describe('Calls about the server, inbound,', () => {
     const own = hoard(6, REFLECT, null);
     assert.equal(running(own), 4);
     assertEnd(own[5]!, TOO_MANY, {
-      'grpc-message': /app: it has 4 streams of reflection or health at the model, the most that one caller/,
+      'grpc-message': /app: it has 4 streams about the server at the model, the most that one caller/,
     });
     const theirs = other();
     const more = stack.settle(Array.from({ length: 5 }, () => theirs.call({ path: REFLECT, body: null })));
@@ -103,5 +104,38 @@ describe('Calls about the server, inbound,', () => {
       SERVING,
     );
     assert.equal(stack.call({ path: CHECK, body: UNREAD }, other()).body.toString(), 'the model');
+  });
+
+  describe('of a language-model engine that is full:', () => {
+    const fill = (): void => {
+      hoard(20, ENGINE_CODECS.vllm.generate, MESSAGE);
+      assert.equal(stack.side.backend.queue.isFull, true);
+    };
+
+    for (const [name, { abort, queries, downloads }] of Object.entries(ENGINE_CODECS))
+      it(`Abort and queries of ${name} get to it, also of a caller over its rate; Generate waits`, () => {
+        stack.reload({
+          intentions: [{ from: 'app', to: 'digits', action: 'allow' }],
+          rateLimits: [{ callers: ['app'], methods: [abort, ...queries], perSecond: 1, burst: 1 }],
+        });
+        fill();
+        for (let i = 0; i < 3; i++)
+          for (const path of [abort, ...queries, downloads[0]!]) {
+            const call = hoard(1, path, MESSAGE)[0]!;
+            assert.equal(stack.requests.at(-1)!.header(':path'), path);
+            stack.settle(stack.requests.at(-1)!.reply(Buffer.from('the engine')));
+            assert.equal(call.body.toString(), 'the engine');
+          }
+      });
+
+    it('they are bounded for each caller, and keep no health check out', () => {
+      fill();
+      const own = hoard(40, ENGINE_CODECS.vllm.abort, MESSAGE);
+      assert.equal(running(own), 32);
+      assertEnd(own[39]!, TOO_MANY, { 'grpc-message': /app: it has 32 queries of the engine at the model/ });
+      const before = stack.requests.length;
+      hoard(1, CHECK, UNREAD);
+      assert.equal(stack.requests.length, before + 1);
+    });
   });
 });

@@ -1,6 +1,6 @@
 import { isNeverProcessed } from '../../outcome/outcome.js';
 import { fullJitterMs } from '../backoff.js';
-import { isOverBreaker, MAX_ATTEMPTS, NoRetry, PASS, type RetryQuestion } from '../retry-state.js';
+import { isOverBreaker, isWornOut, NoRetry, PASS, type RetryQuestion } from '../retry-state.js';
 
 /** Wait before a never-processed call goes back to the only endpoint there is, ms: time to make a new connection. */
 const SAME_ENDPOINT_BASE_MS = 25;
@@ -13,7 +13,7 @@ const SAME_ENDPOINT_MAX_MS = 250;
 export function neverProcessed({ state, facts, random }: RetryQuestion): number {
   if (!isNeverProcessed(facts.ended)) return PASS;
   if (!facts.isRequestHeld) return NoRetry.notHeld;
-  if (state.attempts >= MAX_ATTEMPTS) return NoRetry.exhausted;
+  if (isWornOut(state)) return NoRetry.exhausted;
   if (facts.isOtherAvailable) {
     if (!(facts.timeLeftMs > 0)) return NoRetry.noTime;
     return isOverBreaker(facts) ? NoRetry.overBreaker : 0;

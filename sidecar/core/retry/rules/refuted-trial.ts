@@ -1,4 +1,4 @@
-import { isOverBreaker, MAX_ATTEMPTS, NoRetry, PASS, type RetryQuestion } from '../retry-state.js';
+import { isOverBreaker, isWornOut, NoRetry, PASS, type RetryQuestion } from '../retry-state.js';
 
 /**
  * The trial of an endpoint that is ejected for invalid answers has brought another one. Its status is OK, and the answer is still held:
@@ -10,7 +10,7 @@ export function refutedTrial({ state, facts, route, budget, nowMs }: RetryQuesti
   const { retry, idempotent } = route;
   if (retry === undefined || !idempotent || !facts.isOtherAvailable) return NoRetry.notRetryable;
   if (!facts.isRequestHeld) return NoRetry.notHeld;
-  if (state.processed >= retry.attempts || state.attempts >= MAX_ATTEMPTS) return NoRetry.exhausted;
+  if (state.processed >= retry.attempts || isWornOut(state)) return NoRetry.exhausted;
   if (!(facts.timeLeftMs > 0)) return NoRetry.noTime;
   if (isOverBreaker(facts)) return NoRetry.overBreaker;
   return budget.withdraw(nowMs) ? 0 : NoRetry.overBudget;

@@ -1,7 +1,7 @@
 import { AttemptEnd } from '../../outcome/outcome.js';
 import { fullJitterMs } from '../backoff.js';
 import type { RetryQuestion } from '../retry-state.js';
-import { isOverBreaker, LONGEST_PUSHBACK_MS, MAX_ATTEMPTS, NO_PUSHBACK, NoRetry } from '../retry-state.js';
+import { isOverBreaker, isWornOut, LONGEST_PUSHBACK_MS, NO_PUSHBACK, NoRetry } from '../retry-state.js';
 
 /**
  * A failure that may have been processed: the route has to be idempotent and to ask for retries of this status, within its
@@ -13,8 +13,13 @@ export function routePolicy({ state, facts, route, budget, random, nowMs }: Retr
   if (retry === undefined || !route.idempotent) return NoRetry.notRetryable;
   if (facts.ended === AttemptEnd.trailers && !retry.on.includes(facts.status)) return NoRetry.notRetryable;
   if (!facts.isRequestHeld) return NoRetry.notHeld;
-  if (state.processed >= retry.attempts || state.attempts >= MAX_ATTEMPTS) return NoRetry.exhausted;
-  const backoffMs = fullJitterMs(state.processed, retry.backoff.baseMs, retry.backoff.maxMs, random);
+  if (state.processed >= retry.attempts || isWornOut(state)) return NoRetry.exhausted;
+  const backoffMs = fullJitterMs(
+    state.processed + state.lost,
+    retry.backoff.baseMs,
+    retry.backoff.maxMs,
+    random,
+  );
   const isBound = facts.pushbackMs !== NO_PUSHBACK && !facts.isOtherAvailable;
   const delayMs = isBound ? facts.pushbackMs : backoffMs;
   if (delayMs >= facts.timeLeftMs) return NoRetry.noTime;
@@ -22,8 +27,9 @@ export function routePolicy({ state, facts, route, budget, random, nowMs }: Retr
     return NoRetry.pushback;
   if (isOverBreaker(facts)) return NoRetry.overBreaker;
   // Only where the attempt is about to be made: what streams deposit that end otherwise would be spent by other calls.
-  const { streamMs = 0 } = facts;
-  if (streamMs > 0) budget.depositStream(streamMs, nowMs);
+  const { streamMs = 0, isMoved = false } = facts;
+  if (isMoved) budget.depositMoved(nowMs);
+  else if (streamMs > 0) budget.depositStream(streamMs, nowMs);
   if (!budget.withdraw(nowMs)) return NoRetry.overBudget;
   return delayMs;
 }

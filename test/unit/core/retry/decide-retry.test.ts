@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { AttemptEnd } from '../../../../sidecar/core/outcome/outcome.js';
+import { AttemptEnd, Outcome } from '../../../../sidecar/core/outcome/outcome.js';
 import { Status } from '../../../../sidecar/core/outcome/status.js';
 import { CircuitBreakerLimits } from '../../../../sidecar/core/retry/breaker-limits.js';
 import { decideRetry } from '../../../../sidecar/core/retry/decide-retry.js';
@@ -7,6 +7,7 @@ import { RetryBudget } from '../../../../sidecar/core/retry/retry-budget.js';
 import {
   LONGEST_PUSHBACK_MS,
   MAX_ATTEMPTS,
+  MOST_LOST,
   NO_PUSHBACK,
   NoRetry,
   parsePushback,
@@ -308,5 +309,39 @@ describe('decideRetry, with a breaker that lets no more attempts through', () =>
     const breaker = open();
     assert.equal(decide({ facts: { breaker }, route: PLAIN }), notRetryable);
     assert.equal(breaker.hits.retries, 0);
+  });
+});
+
+describe('decideRetry, after the death of the engine of an answer that another may go on with', () => {
+  const DEAD = { ended: AttemptEnd.connectionLost, status: -1, isEngineLost: true };
+
+  it('counts against neither the attempts of the route nor those of a call', () => {
+    const state = stateOf({ attempts: 0 });
+    for (let deaths = 0; deaths < MOST_LOST - 1; deaths++) {
+      state.attempts++;
+      assert.ok(decide({ facts: DEAD, state }) >= 0, `death ${deaths + 1}`);
+    }
+    assert.deepEqual([state.processed, state.lost], [0, MOST_LOST - 1]);
+    state.attempts++;
+    assert.equal(decide({ facts: DEAD, state }), exhausted);
+  });
+
+  it('waits longer each time', () => {
+    const waits = [0, 1, 2, 3, 4].map((lost) => decide({ facts: DEAD, state: { lost }, draw: 1 }));
+    assert.deepEqual(waits, [25, 50, 100, 200, 250]);
+  });
+
+  it('still counts other ends', () => {
+    assert.equal(decide({ state: { attempts: 6, lost: 4, processed: 1 } }), exhausted);
+    assert.equal(decide({ facts: DEAD, state: { attempts: 12, lost: 3 } }), exhausted);
+  });
+
+  it('pays for the attempt of a call that moves, but for none while extra attempts fail', () => {
+    const budget = EMPTY();
+    const moved = { ...DEAD, isMoved: true };
+    for (let i = 0; i < 256; i++) assert.ok(decide({ facts: moved, budget }) >= 0, `call ${i}`);
+    assert.equal(decide({ facts: DEAD, budget }), overBudget, 'it pays for its own attempt only');
+    for (let i = 0; i < 10; i++) budget.recordOutcome(Outcome.fault, 0);
+    assert.equal(decide({ facts: moved, budget }), overBudget);
   });
 });

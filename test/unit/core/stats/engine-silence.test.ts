@@ -10,10 +10,10 @@ describe('EngineSilence', () => {
   /** An answer of `messages` messages, `gapMs` apart. */
   const answer = (messages = 5, gapMs = 20): void => {
     silence.expect(REQUEST_BYTES);
-    silence.begin(REQUEST_BYTES, nowMs);
+    silence.begin(REQUEST_BYTES, 0, nowMs);
     for (let i = 1; i < messages; i++) {
       nowMs += gapMs;
-      silence.message(nowMs);
+      silence.message(0, nowMs);
     }
     silence.end();
   };
@@ -74,11 +74,11 @@ describe('EngineSilence', () => {
   it('says nothing of a request that waits for its first token, unless an answer has been cut short by silence', () => {
     learn();
     assert.equal(silence.vainMs(nowMs), Number.POSITIVE_INFINITY);
-    silence.begin(REQUEST_BYTES, nowMs);
+    silence.begin(REQUEST_BYTES, 0, nowMs);
     const sentMs = nowMs + 200;
     silence.suspect(nowMs + 1_100);
     assert.equal(silence.vainMs(sentMs), nowMs + 1_200);
-    silence.message(nowMs + 1_300);
+    silence.message(0, nowMs + 1_300);
     assert.equal(silence.vainMs(sentMs), Number.POSITIVE_INFINITY);
   });
 
@@ -96,19 +96,42 @@ describe('EngineSilence', () => {
 
   it('learns from a silence that it took for a hang', () => {
     learn();
-    silence.begin(REQUEST_BYTES, nowMs);
+    silence.begin(REQUEST_BYTES, 0, nowMs);
     silence.suspect(nowMs + 1_100);
     silence.end();
-    silence.message(nowMs + 2_000);
+    silence.message(0, nowMs + 2_000);
     assert.equal(silence.limitMs, 7_000);
   });
 
   it('was not ended by a request that came after its death', () => {
-    silence.begin(REQUEST_BYTES, nowMs);
+    silence.begin(REQUEST_BYTES, 0, nowMs);
     assert.equal(silence.die(nowMs - 5, nowMs), true);
     assert.equal(silence.die(nowMs - 3, nowMs + 100), true);
     assert.equal(silence.die(nowMs + 50, nowMs + 60), false);
-    silence.message(nowMs + 1_000);
+    silence.message(0, nowMs + 1_000);
     assert.equal(silence.die(nowMs + 1_200, nowMs + 1_300), true);
+  });
+
+  it('may have been ended by a request that came to the process after the one that died', () => {
+    assert.equal(silence.die(nowMs - 5, nowMs), true);
+    silence.restart();
+    assert.equal(silence.die(nowMs + 50, nowMs + 60), true);
+  });
+
+  it('has not died where an answer goes on that was in it when its front said so', () => {
+    silence.begin(REQUEST_BYTES, nowMs, nowMs);
+    silence.die(nowMs + 10, nowMs + 20);
+    silence.message(nowMs, nowMs + 30);
+    assert.equal(silence.hasGoneOn(nowMs + 20), false, 'it was on its way');
+    silence.message(nowMs, nowMs + 80);
+    assert.equal(silence.hasGoneOn(nowMs + 20), true);
+  });
+
+  it('is not shown to be alive by an answer that came to the next process', () => {
+    silence.die(nowMs, nowMs + 20);
+    silence.restart();
+    silence.begin(REQUEST_BYTES, nowMs + 100, nowMs + 120);
+    silence.message(nowMs + 100, nowMs + 200);
+    assert.equal(silence.hasGoneOn(nowMs + 20), false);
   });
 });
