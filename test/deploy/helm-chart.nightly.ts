@@ -139,6 +139,7 @@ describe('the Kubernetes objects', function () {
     for (const [overlay, unknown] of [
       ['native', ['Certificate', 'Issuer', 'Issuer']],
       ['endpointslices', ['Certificate', 'Issuer', 'Issuer']],
+      ['keda', ['Certificate', 'Issuer', 'Issuer', 'ScaledObject']],
       ['consul', []],
     ] as const) {
       const built = outputOf(kustomize, ['build', path.join(DEPLOY, 'kubernetes', overlay)]);
