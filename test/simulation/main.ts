@@ -10,11 +10,12 @@ import { failsBy, shrink } from './shrink.js';
 
 const HELP = `npm run simulate -- [OPTIONS]
 
-  --seed N        the first seed; the ones after it follow. Default: by the clock
+  --seed N        the first seed; the ones after it follow. Default: by the clock. N,M,O: these and no others
   --runs N        so many runs; with --seed alone, 1
   --minutes M     as many runs as go into this time; default 1
   --cpu-time      the minutes are of CPU time
   --features A,B  chosen from these only; default all
+  --having A,B    seeds whose runs have not all of these are passed over
   --plan FILE     one plan from a file, such as those in test/simulation/corpus
   --trace FILE    what happened in the last run, a line each
   --until-found   ends with the first run that broke an invariant
@@ -31,6 +32,7 @@ const { values } = parseArgs({
     minutes: { type: 'string' },
     'cpu-time': { type: 'boolean' },
     features: { type: 'string' },
+    having: { type: 'string' },
     plan: { type: 'string' },
     trace: { type: 'string' },
     shrink: { type: 'string' },
@@ -43,6 +45,7 @@ const { values } = parseArgs({
 
 class Totals {
   runs = 0;
+  passed = 0;
   calls = 0;
   failed = 0;
   readonly features = new Map<string, number>();
@@ -64,7 +67,7 @@ class Totals {
     const all = Object.keys(FEATURES).length;
     const pairs = (all * (all - 1)) / 2;
     return (
-      `${this.runs} runs, ${this.calls} calls in ${seconds.toFixed(1)} s, ${(cpuMs() / 1000).toFixed(1)} s of CPU ` +
+      `${this.runs} runs, ${this.passed > 0 ? `${this.passed} passed over, ` : ''}${this.calls} calls in ${seconds.toFixed(1)} s, ${(cpuMs() / 1000).toFixed(1)} s of CPU ` +
       `(${(this.calls / seconds).toFixed(0)} a second); ` +
       `${this.features.size} of ${all} features, ${this.pairs.size} of ${pairs} pairs of them; ${this.failed} runs broke an invariant`
     );
@@ -99,19 +102,25 @@ async function shrunk(result: RunResult, file: string): Promise<void> {
     console.log(`  ${invariant}, ${atMs} ms: ${what}`);
 }
 
-function* plans(): Iterable<Plan> {
+function* plans(totals: Totals): Iterable<Plan> {
   if (values.plan !== undefined) {
     const { plan } = JSON.parse(readFileSync(values.plan, 'utf8')) as { plan?: Plan };
     yield plan ?? (JSON.parse(readFileSync(values.plan, 'utf8')) as Plan);
     return;
   }
-  const first = Number(values.seed ?? Date.now() % 1_000_000_000);
+  const [first = 0, ...more] = (values.seed ?? `${Date.now() % 1_000_000_000}`).split(',').map(Number);
+  if (more.length > 0)
+    return yield* [first, ...more].map((seed) => drawPlan(seed, values.features?.split(',')));
   const isByTime = values.minutes !== undefined || (values.runs === undefined && values.seed === undefined);
   const spentMs = values['cpu-time'] === true ? cpuMs : () => performance.now();
   const untilMs = spentMs() + Number(values.minutes ?? 1) * 60_000;
   const most = Number(values.runs ?? (isByTime ? Number.POSITIVE_INFINITY : 1));
-  for (let i = 0; i < most && (!isByTime || spentMs() < untilMs); i++)
-    yield drawPlan(first + i, values.features?.split(','));
+  const having = values.having?.split(',') ?? [];
+  for (let i = 0; i < most && (!isByTime || spentMs() < untilMs); i++) {
+    const plan = drawPlan(first + i, values.features?.split(','));
+    if (having.every((each) => plan.features.includes(each))) yield plan;
+    else totals.passed++;
+  }
 }
 
 async function main(): Promise<void> {
@@ -121,7 +130,7 @@ async function main(): Promise<void> {
   let toldMs = performance.now();
   let hasShrunk = false;
   let firstSeed: number | undefined;
-  for (const plan of plans()) {
+  for (const plan of plans(totals)) {
     const result = await run(plan, { trace: values.trace !== undefined });
     totals.add(result);
     firstSeed ??= plan.seed;

@@ -6,15 +6,18 @@ import { judgeDns } from './oracle/dns.js';
 import { judgeEndpoints } from './oracle/endpoints.js';
 import { Evidence } from './oracle/evidence.js';
 import { hearing } from './oracle/hearing.js';
+import { judgeIdentity } from './oracle/identity.js';
 import { judge } from './oracle/judge.js';
 import { judgeLogs } from './oracle/logs.js';
 import { judgeRest } from './oracle/rest.js';
 import { judgeRollout, RolloutHistory } from './oracle/rollout.js';
-import { ejections, judgeEjections, judgeShares, judgeWaits } from './oracle/share.js';
+import { judgeRules } from './oracle/rules.js';
+import { ejections, judgeEjections, judgeReadmissions, judgeShares, judgeWaits } from './oracle/share.js';
 import { judgeTurns } from './oracle/turns.js';
 import { windows } from './oracle/windows.js';
 import { LEAST_PAUSE_MS } from './plan/draw-load.js';
 import type { Plan } from './plan/plan.js';
+import { noteArrivals } from './world/arrivals.js';
 import type { CallRecord } from './world/records.js';
 import { seal } from './world/seal.js';
 import { type Finding, World } from './world/world.js';
@@ -34,7 +37,7 @@ export interface RunResult {
 export async function run(plan: Plan, options: { readonly trace?: boolean } = {}): Promise<RunResult> {
   const rollout = new RolloutHistory();
   const watches = [
-    ejections,
+    ejections(),
     ...(plan.consul === undefined ? [] : [hearing()]),
     ...(plan.rollout === undefined ? [] : [rollout]),
     ...(plan.calls.some(({ requestGapMs }) => requestGapMs >= LEAST_PAUSE_MS) ? [windows()] : []),
@@ -42,6 +45,7 @@ export async function run(plan: Plan, options: { readonly trace?: boolean } = {}
   const world = new World(plan, watches);
   world.keepsTrace = options.trace === true;
   const open = seal((what) => world.find('sealed', what), world);
+  const forgetArrivals = noteArrivals(world);
   // What a promise or a stream of Node lets fall belongs to this run.
   const fallen = (error: unknown): void =>
     world.find('no-exception', error instanceof Error ? (error.stack ?? error.message) : String(error));
@@ -56,10 +60,13 @@ export async function run(plan: Plan, options: { readonly trace?: boolean } = {}
     judgeTurns(world, evidence);
     judgeBudgets(world);
     judgeEjections(world, evidence);
+    judgeReadmissions(world, evidence);
     judgeConsul(world);
     judgeEndpoints(world);
     judgeRollout(world, rollout);
     judgeDns(world);
+    judgeIdentity(world);
+    judgeRules(world);
     judgeRest(world);
     judgeLogs(world);
     await world.close();
@@ -69,6 +76,7 @@ export async function run(plan: Plan, options: { readonly trace?: boolean } = {}
   } finally {
     process.off('unhandledRejection', fallen);
     process.off('uncaughtException', fallen);
+    forgetArrivals();
     open();
   }
   const byStatus: Record<string, number> = {};
@@ -111,7 +119,10 @@ function traceOf(world: World): string[] {
 }
 
 /** A call of the trace, with what models saw of it. */
-function describe({ plan, executions, ...rest }: CallRecord, { beginMs, originMs }: World): string {
+function describe(
+  { plan, executions, arrivals, onSent: _onSent, ...rest }: CallRecord,
+  { beginMs, originMs }: World,
+): string {
   const { request, response, atMs, ...what } = plan;
   const inRun = <T extends object>(record: T): T =>
     Object.fromEntries(
@@ -127,6 +138,10 @@ function describe({ plan, executions, ...rest }: CallRecord, { beginMs, originMs
     responses: response.length,
     plannedMs: originMs - beginMs + atMs,
     ...inRun(rest),
+    arrivals: arrivals.map(({ replica, atMs: at }) => ({
+      replica,
+      atMs: Math.round((at - beginMs) * 100) / 100,
+    })),
     executions: executions.map(inRun),
   });
 }

@@ -79,8 +79,9 @@ async function planted(directory: string, mutant?: Mutant): Promise<string> {
 interface Outcome {
   /** Most CPU time, minutes. */
   readonly minutes: string;
-  /** CPU time, without that of the checks of seeds. */
+  /** CPU time, without that of the checks of seeds; seeds that were passed over are counted at the mean. */
   readonly seconds: number;
+  /** Seeds, with those. */
   readonly runs: number;
   /** The seed that found it. */
   readonly seed: string;
@@ -94,24 +95,30 @@ interface Outcome {
 interface Programs {
   readonly program: string;
   readonly clean: string;
+  readonly needs: readonly string[];
 }
 
 /** Runs until a finding that is not there without the defect, or until the time is over. */
-async function hunt({ program, clean }: Programs): Promise<Outcome> {
+async function hunt({ program, clean, needs }: Programs): Promise<Outcome> {
   const dirty: string[] = [];
   let seconds = 0;
   let runs = 0;
+  let passed = 0;
+  const spent = () => ({ seconds: (seconds * (runs + passed)) / Math.max(1, runs), runs: runs + passed });
   for (let next = Number(values.seed); ; next = Number(dirty.at(-1)) + 1) {
     const leftMinutes = Number(values.minutes) - seconds / 60;
-    const part = await runsOf(program, ['--seed', `${next}`, '--minutes', `${leftMinutes}`]);
+    const having = needs.length > 0 ? ['--having', needs.join(',')] : [];
+    const part = await runsOf(program, ['--seed', `${next}`, '--minutes', `${leftMinutes}`, ...having]);
     seconds += part.seconds;
     runs += part.runs;
+    passed += part.passed;
     const isOver = part.found === '';
+    const { seed, found } = part;
     if (isOver || (await isShownBy(part.seed, { program, clean })))
-      return { ...part, minutes: values.minutes, seconds, runs, dirty };
+      return { seed, found, minutes: values.minutes, ...spent(), dirty };
     dirty.push(part.seed);
     if (seconds >= 60 * Number(values.minutes))
-      return { minutes: values.minutes, seconds, runs, seed: '', found: '', dirty };
+      return { minutes: values.minutes, ...spent(), seed: '', found: '', dirty };
   }
 }
 
@@ -119,13 +126,16 @@ async function hunt({ program, clean }: Programs): Promise<Outcome> {
  * Whether a seed shows the defect: alone in a process it breaks an invariant with the defect, and none without it. What codecs of one process
  * have learnt in earlier runs changes the sizes of headers, so that a finding may not come again alone.
  */
-async function isShownBy(seed: string, { program, clean }: Programs): Promise<boolean> {
+async function isShownBy(
+  seed: string,
+  { program, clean }: Pick<Programs, 'program' | 'clean'>,
+): Promise<boolean> {
   const alone = ['--seed', seed, '--runs', '1'];
   if ((await runsOf(program, alone)).found === '') return false;
   return (await runsOf(clean, alone)).found === '';
 }
 
-type Part = Pick<Outcome, 'seconds' | 'runs' | 'seed' | 'found'>;
+type Part = Pick<Outcome, 'seconds' | 'runs' | 'seed' | 'found'> & { readonly passed: number };
 
 /** Runs a program until its first finding. */
 function runsOf(program: string, range: readonly string[]): Promise<Part> {
@@ -138,12 +148,14 @@ function runsOf(program: string, range: readonly string[]): Promise<Part> {
   });
   return new Promise((resolve, reject) => {
     child.on('close', () => {
-      const [, runs, seconds] = [...text.matchAll(/^(\d+) runs,.* ([\d.]+) s of CPU/gm)].at(-1) ?? [];
+      const [, runs, passed = '0', seconds] =
+        [...text.matchAll(/^(\d+) runs, (?:(\d+) passed over, )?.* ([\d.]+) s of CPU/gm)].at(-1) ?? [];
       if (seconds === undefined)
         return reject(new Error(`the simulator ended early:\n${text.slice(-2_000)}`));
       resolve({
         seconds: Number(seconds),
         runs: Number(runs),
+        passed: Number(passed),
         seed: /^seed (\d+) broke/m.exec(text)?.[1] ?? '',
         found: /\n {2}(\S.*)\n/.exec(text)?.[1] ?? '',
       });
@@ -224,7 +236,7 @@ async function main(): Promise<void> {
     const clean = await planted(directory);
     for (const mutant of chosen) {
       const program = await planted(directory, mutant);
-      const outcome = await hunt({ program, clean });
+      const outcome = await hunt({ program, clean, needs: mutant.needs ?? [] });
       const { seconds, runs, seed, found, dirty } = outcome;
       rows.push([mutant, outcome]);
       if (values.results !== undefined)

@@ -1,3 +1,5 @@
+import type { Feature } from '../plan/features.js';
+
 /** One text of one file that is replaced. */
 export type Edit = Pick<Mutant, 'file' | 'find' | 'replace'>;
 
@@ -14,6 +16,8 @@ export interface Mutant {
   readonly also?: readonly Edit[];
   /** What goes wrong with it. */
   readonly harm: string;
+  /** The changed code does nothing else than before where one of these is missing: such seeds are passed over, and counted as if they had been run. */
+  readonly needs?: readonly Feature[];
 }
 
 /** All places that it changes. */

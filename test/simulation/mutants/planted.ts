@@ -142,6 +142,7 @@ export const PLANTED: readonly Mutant[] = [
     find: '!(facts.pushbackMs >= 0)',
     replace: 'facts.pushbackMs < 0',
     harm: 'A call is tried again although the server has asked for no other attempt.',
+    needs: ['failing-model', 'retry'],
   },
   {
     name: 'retry-of-a-request-that-is-not-held',
@@ -166,6 +167,7 @@ export const PLANTED: readonly Mutant[] = [
     find: 'endResumption(call);',
     replace: '',
     harm: 'Another endpoint goes on behind half of a large message, so that the caller reads garbage.',
+    needs: ['retry', 'resumable', 'token-streams'],
   },
   {
     name: 'armed-timer-never-moved-forward',
@@ -190,6 +192,7 @@ export const PLANTED: readonly Mutant[] = [
     find: 'call.attemptDueMs = hedge.dueMs;',
     replace: '',
     harm: 'When the first attempt fails, its hedge is ended too early, at the timeout of the first.',
+    needs: ['hedge', 'attempt-timeout'],
   },
   {
     name: 'two-attempts-after-the-commit',
@@ -208,6 +211,7 @@ export const PLANTED: readonly Mutant[] = [
   abortAttempt`,
     replace: 'abortAttempt',
     harm: 'A long response of a hedge stalls after its first window, as the credit goes to the attempt that lost.',
+    needs: ['hedge'],
   },
   {
     name: 'arrival-evicts-its-equal',
@@ -232,6 +236,7 @@ export const PLANTED: readonly Mutant[] = [
     find: 'if (before !== null && tier.head === before) tier.head = before.next;',
     replace: '',
     harm: 'In a fair queue one caller with many calls keeps all the others waiting.',
+    needs: ['fair', 'several-callers'],
   },
   {
     name: 'lane-leaves-half-of-the-ring',
@@ -298,6 +303,7 @@ export const PLANTED: readonly Mutant[] = [
     find: 'known.configure(each);',
     replace: 'if (known.priority !== (each.priority ?? 0)) known.configure(each);',
     harm: 'An endpoint whose weight is set to 0 goes on getting calls.',
+    needs: ['weights', 'reload'],
   },
   {
     name: 'old-routes-for-calls-of-a-model',
@@ -306,6 +312,7 @@ export const PLANTED: readonly Mutant[] = [
     find: 'for (const [model, before] of this.byModel) this.byModel.set(model, this.makeRoutes({ model }, before));',
     replace: '',
     harm: 'After a reload, calls that name a model keep the routes of the old configuration.',
+    needs: ['rollout', 'reload'],
   },
   {
     name: 'addresses-of-the-old-name-guarded',
@@ -315,6 +322,7 @@ export const PLANTED: readonly Mutant[] = [
       this.registry = undefined;`,
     replace: 'this.known = undefined;',
     harm: 'After a reload to a DNS name with fewer addresses, calls still go to those of the name before.',
+    needs: ['dns', 'reload', 'fewer-endpoints'],
   },
   {
     name: 'waiting-call-keeps-its-rules',
@@ -323,6 +331,7 @@ export const PLANTED: readonly Mutant[] = [
     find: 'const refusal = this.state.router.reroute(call);',
     replace: 'const refusal = this.state.router.leaveRetired(call);',
     harm: 'A call that waits for discovery is sent by the rules that were in force when it came.',
+    needs: ['reload'],
   },
   {
     name: 'reload-starts-no-waiting-call',
@@ -331,6 +340,7 @@ export const PLANTED: readonly Mutant[] = [
     find: 'for (const backend of this.backends) backend.startWaiting();',
     replace: '',
     harm: 'Calls wait behind a long one although a reload has made room for them.',
+    needs: ['reload'],
   },
   {
     name: 'wildcard-before-the-named-source',
@@ -357,6 +367,7 @@ export const PLANTED: readonly Mutant[] = [
     find: 'caller.permissions = permissionsIn(decision);',
     replace: 'caller.permissions ??= permissionsIn(decision);',
     harm: 'A caller on an open connection keeps the permissions of an intention that now denies it.',
+    needs: ['consul', 'deny-intention'],
   },
   {
     name: 'expired-peer-keeps-its-calls',
@@ -365,6 +376,7 @@ export const PLANTED: readonly Mutant[] = [
     find: 'if (isFirst || (nowMs >= this.endByMs && this.hasRenewed())) this.endByMs',
     replace: 'if (isFirst || nowMs >= this.endByMs) this.endByMs',
     harm: 'Streams of a peer go on without end on a connection whose certificate has expired.',
+    needs: ['certificates', 'identity-expires'],
   },
   {
     name: 'older-intentions-win-the-race',
@@ -374,6 +386,7 @@ export const PLANTED: readonly Mutant[] = [
     if (this.isClosed || round !== this.round) return;`,
     replace: 'if (this.isClosed) return;',
     harm: 'When a slow answer of Consul comes after a newer one, a denied caller may call again.',
+    needs: ['consul'],
   },
   {
     name: 'last-repeated-message-passed-on',
@@ -382,6 +395,7 @@ export const PLANTED: readonly Mutant[] = [
     find: 'from = to;',
     replace: 'if (this.repeated > 0) from = to;',
     harm: 'The caller gets one message twice when another endpoint repeats a deterministic stream.',
+    needs: ['retry', 'resumable', 'deterministic', 'token-streams'],
   },
   {
     name: 'half-message-survives-its-endpoint',
@@ -390,6 +404,7 @@ export const PLANTED: readonly Mutant[] = [
     find: 'this.tail.drop();',
     replace: '',
     harm: 'The beginning of a message of the dead endpoint is sent in front of those of the next one.',
+    needs: ['retry', 'resumable', 'token-streams'],
   },
   {
     name: 'end-without-the-rest',
@@ -398,6 +413,7 @@ export const PLANTED: readonly Mutant[] = [
     find: 'return isTrailersOnly ? this.isResumedIn(trailers!) : this.repeated === 0;',
     replace: 'return this.repeated === 0;',
     harm: 'A stream is cut with the status OK when the next endpoint answers with trailers only.',
+    needs: ['retry', 'resumable', 'token-streams', 'empty-answers'],
   },
   {
     name: 'repeats-of-two-endpoints-in-one-hash',
@@ -406,6 +422,7 @@ export const PLANTED: readonly Mutant[] = [
     find: 'this.repeats?.clear();',
     replace: '',
     harm: 'A deterministic stream breaks at the death of its second endpoint, though the third repeats it well.',
+    needs: ['retry', 'resumable', 'deterministic', 'token-streams'],
   },
   {
     name: 'foreign-bytes-never-paid-off',
@@ -414,6 +431,7 @@ export const PLANTED: readonly Mutant[] = [
     find: 'this.waiting -= foreign;',
     replace: '',
     harm: 'A stream with a slow reader that another endpoint goes on with stalls after one window.',
+    needs: ['retry', 'resumable', 'token-streams'],
   },
   {
     name: 'framed-payload-counted-for-ever',
@@ -480,6 +498,7 @@ export const PLANTED: readonly Mutant[] = [
     find: 'if (this.ring?.of !== endpoints) this.ring = makeRing(endpoints);',
     replace: 'this.ring ??= makeRing(endpoints);',
     harm: 'After a change of endpoints, keyed calls move to others, or fail where there are fewer.',
+    needs: ['ring-hash'],
   },
   {
     name: 'first-message-counted-down-twice',

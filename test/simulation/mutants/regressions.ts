@@ -17,6 +17,7 @@ export const REGRESSIONS: readonly Mutant[] = [
     find: 'return this.passed === null || this.passed.equals(this.repeats!);',
     replace: 'return true;',
     harm: 'A repeated stream with other message boundaries loses tokens and ends OK.',
+    needs: ['retry', 'resumable', 'deterministic', 'token-streams'],
   },
   {
     name: 'resumption-in-another-encoding',
@@ -25,6 +26,7 @@ export const REGRESSIONS: readonly Mutant[] = [
     find: 'if (!this.encoding.isSameIn(head)) return OTHER_ENCODING;',
     replace: '',
     harm: 'A stream goes on with messages of another `grpc-encoding` than its headers say.',
+    needs: ['retry', 'resumable', 'token-streams', 'encodings'],
   },
   {
     name: 'deadline-behind-a-full-window',
@@ -108,5 +110,6 @@ export const REGRESSIONS: readonly Mutant[] = [
     find: 'if (call.hasCrashed || !call.isWhole) call.fallback.failure ??= failure;',
     replace: 'if (call.hasCrashed) call.fallback.failure ??= failure;',
     harm: 'A call that its fallback could not keep is sent to the primary without its body.',
+    needs: ['fallback-upstream'],
   },
 ];

@@ -32,7 +32,8 @@ export function judgeEndpoints(world: World): void {
     }
 }
 
-function filesOf(plan: Plan, caller: CallerPlan) {
+/** Of a caller, with the times of the plan in which each is in force. */
+export function filesOf(plan: Plan, caller: CallerPlan) {
   const reloads = plan.faults.filter(
     ({ kind, target, file }) => kind === 'reload' && target === caller.name && file,
   );

@@ -99,7 +99,12 @@ export class Evidence {
     );
   }
 
-  /** No fault struck it lately, and no caller had ejected it, whatever became of its calls. */
+  /** No fault struck it lately, whatever became of its calls. */
+  isUnharmed(replica: string, atMs: number): boolean {
+    return !(this.struck.get(replica) ?? []).some((each) => isIn(each, atMs));
+  }
+
+  /** The same, and no caller had ejected it. */
   isUp(replica: string, atMs: number): boolean {
     const { plan, ejectionsSeen } = this.world;
     const { file } = plan.replicas.find(({ name }) => name === replica)!;
@@ -107,7 +112,7 @@ export class Evidence {
     const isOut = ejectionsSeen.some(
       ({ label, atMs: fromMs }) => label === listen && fromMs <= atMs && atMs <= fromMs + FELT_MS,
     );
-    return !isOut && !(this.struck.get(replica) ?? []).some((each) => isIn(each, atMs));
+    return !isOut && this.isUnharmed(replica, atMs);
   }
 
   /**

@@ -41,8 +41,25 @@ const IDLE_MS = 1_000;
 /** Features under which a replica with room may not be picked. */
 const PICKED_OTHERWISE = [
   ...['ring-hash', 'overload', 'little-memory', 'few-streams', 'short-queue', 'breaker', 'cold-start'],
-  ...['slow-start', 'split', 'adaptive', 'rate-limit', 'weights'],
+  ...['slow-start', 'split', 'adaptive', 'rate-limit', 'weights', 'fewer-endpoints'],
 ];
+
+/** What a caller is told where a replica that began anew sent other messages than the one before. */
+const OTHER_MESSAGES = 'repeated other messages';
+/** An answer under way moves within this, ms. */
+const STALLED_MS = 10_000;
+/** Features under which an answer takes its time on the way, though its own caller reads it at once. */
+const READ_LATE = [
+  ...['slow-readers', 'stopped-readers', 'slow-links', 'small-kernels', 'tiny-windows', 'odd-peers'],
+  ...['late-credit', 'little-memory', 'overload', 'pauses'],
+];
+/** Features under which an attempt may come late to its queue, or be stopped by more than its timeout. */
+const SENT_LATE = [
+  ...['few-streams', 'tiny-windows', 'small-kernels', 'odd-peers', 'slow-links', 'late-credit', 'breaker'],
+  ...['little-memory', 'overload', 'max-age', 'certificates', 'consul', 'dns', 'quick-pings', 'cold-start'],
+];
+/** An attempt begins at most so long before it comes to its queue, ms. */
+const OWN_TIME_MS = 60;
 
 /** Faults that hold up what was sent long before. */
 const DELAYS: readonly FaultKind[] = [
@@ -101,6 +118,7 @@ class Verdict {
     this.noWorkAfterEnd();
     this.pushback();
     this.elsewhere();
+    this.hasItsTime();
     this.notIdle();
     this.notRefused();
   }
@@ -220,6 +238,47 @@ class Verdict {
     }
   }
 
+  /** An attempt is stopped before its time only where the call is over, or another attempt has been answered. */
+  private hasItsTime(): void {
+    const { record, world } = this;
+    const { plan } = world;
+    const { request, caller, path, upstream } = record.plan;
+    const limitMs = attemptLimitMs(plan.callers[caller]!.file, upstream, path);
+    if (limitMs === 0 || request[0]! > MOST_KEPT_BYTES.usual || record.isCancelled) return;
+    if (SENT_LATE.some((each) => plan.features.includes(each))) return;
+    const names = plan.callers.map(({ name }) => name);
+    const delaysMs = 10 * (plan.links.local.delayMs + plan.links.mesh.delayMs);
+    for (const execution of record.executions) {
+      const { replica, ended, endMs, startMs } = execution;
+      if (ended !== 'reset' || !isOf(plan, replica, upstream)) continue;
+      const slackMs = delaysMs + 2 * TIMER_MS;
+      if (record.endMs <= endMs + slackMs) continue;
+      const isAnswered = record.executions.some(
+        (each) =>
+          each !== execution &&
+          each.ended === 'answered' &&
+          each.endMs <= endMs + slackMs &&
+          (isGood(each) || each.endMs >= endMs - slackMs),
+      );
+      if (isAnswered) continue;
+      const isStruck = plan.faults.some(
+        ({ kind, target, atMs }) =>
+          kind !== 'failing-model' &&
+          kind !== 'slow-model' &&
+          (target === replica || names.includes(target) || target === '') &&
+          world.originMs + atMs <= endMs,
+      );
+      const arrival = record.arrivals.findLast((each) => each.replica === replica && each.atMs <= startMs);
+      if (isStruck || arrival === undefined) continue;
+      const hadMs = endMs - arrival.atMs;
+      if (hadMs < limitMs - OWN_TIME_MS - delaysMs)
+        this.find(
+          'own-time',
+          `its attempt at ${replica} was stopped after ${hadMs.toFixed(0)} of ${limitMs} ms`,
+        );
+    }
+  }
+
   /** A call whose last attempt has failed is tried again or ends; it does not wait for its deadline while there is room. */
   private notIdle(): void {
     const { record, world, evidence } = this;
@@ -308,7 +367,10 @@ class Verdict {
         ? `status ${status} "${record.message}" (${record.reason})`
         : `reset with code ${resetCode}`;
     if (status === DEADLINE_EXCEEDED && plan.timeoutMs > 0 && (this.mayBeLate() || this.hadToWait())) return;
+    if (this.isBrokenOff())
+      return this.find('allowed-end', `${found}, and all replicas have the same messages`);
     if (this.faults.length > 0 && FAULTY.has(status)) return;
+    if (FAULTY.has(status) && record.executions.some(({ isEmpty }) => isEmpty)) return;
     // Two engines in a row were lost with it.
     if (this.faults.length > 0 && record.reason === 'poison' && isGenerate(plan)) return;
     if (this.world.plan.isOverloaded && [RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED, UNAVAILABLE].includes(status))
@@ -316,6 +378,11 @@ class Verdict {
     if (status === RESOURCE_EXHAUSTED && (this.isRefusalPlanned() || this.wouldHaveBeenLate())) return;
     // Refused early, as it could not have ended by its deadline.
     if (status === RESOURCE_EXHAUSTED && plan.timeoutMs > 0 && this.mayBeLate()) return;
+    if (this.hasStalled())
+      return this.find(
+        'allowed-end',
+        `${found}, and its answer, which is read at once, stood still for long`,
+      );
     if (status === DEADLINE_EXCEEDED && this.hasTimeouts() && this.mayBeLate()) return;
     if (status === RESOURCE_EXHAUSTED && this.hasAttemptLimits() && this.mayBeLate()) return;
     if (status === -4) return;
@@ -352,6 +419,31 @@ class Verdict {
         each.executions[0]!.startMs > endMs &&
         each.executions[0]!.startMs - each.startMs >= UNARY_TIMEOUT_MS / PREDICTED_MARGIN,
     );
+  }
+
+  /** A replica that began anew is said to have other messages, and has not. */
+  private isBrokenOff(): boolean {
+    const { record, world } = this;
+    if (!record.message.includes(OTHER_MESSAGES)) return false;
+    const own = world.plan.replicas.filter(({ service }) => service === record.plan.upstream);
+    const kinds = new Set(
+      own.map(({ tokensPerMessage, encoding = '' }) => `${tokensPerMessage} ${encoding}`),
+    );
+    return kinds.size === 1;
+  }
+
+  /** Its model answered, nobody was slow to read, and nothing came for long until its route ended it. */
+  private hasStalled(): boolean {
+    const { record, world } = this;
+    const { plan, status, endMs, lastDataMs, startMs } = record;
+    if (status !== DEADLINE_EXCEEDED || plan.timeoutMs > 0 || plan.reader.kind !== 'eager') return false;
+    if (READ_LATE.some((each) => world.plan.features.includes(each))) return false;
+    const isFelt = ({ kind }: FaultPlan): boolean => kind !== 'failing-model' && kind !== 'slow-model';
+    if (this.faults.some(isFelt)) return false;
+    const last = record.executions.at(-1);
+    const isAtWork = last !== undefined && last.ended === 'reset' && last.endMs >= endMs - TIMER_MS;
+    if (!isAtWork || last.runStartMs < 0) return false;
+    return Math.max(last.runStartMs + last.runMs, lastDataMs, startMs) < endMs - STALLED_MS;
   }
 
   private hasSlowReaders(): boolean {
@@ -468,6 +560,30 @@ class Verdict {
       `ended ${(endMs - deadlineMs).toFixed(0)} ms after its deadline of ${plan.timeoutMs} ms (status ${record.status})`,
     );
   }
+}
+
+interface RoutesOfFile {
+  readonly outbound: {
+    readonly upstreams: Readonly<
+      Record<
+        string,
+        {
+          readonly routes: readonly {
+            readonly methods: readonly string[];
+            readonly attempt_timeout?: string;
+          }[];
+        }
+      >
+    >;
+  };
+}
+
+/** The timeout of an attempt by the file, ms; 0: none. */
+function attemptLimitMs(file: object, upstream: string, path: string): number {
+  const routes = (file as RoutesOfFile).outbound.upstreams[upstream]?.routes ?? [];
+  const limit = routes.find(({ methods }) => methods.includes(path))?.attempt_timeout ?? '';
+  const [, amount = '0', unit = ''] = /^(\d+)(ms|s)$/.exec(limit) ?? [];
+  return Number(amount) * (unit === 's' ? 1_000 : 1);
 }
 
 /** It may change which replicas a caller knows; what is written changes nothing of it. */

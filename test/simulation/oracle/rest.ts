@@ -25,6 +25,7 @@ export function judgeRest(world: World): void {
       is(limits?.retries ?? 0, `${each.name}: retries by the breaker`);
       for (const endpoint of each.clusters.flatMap(({ endpoints }) => endpoints)) {
         is(endpoint.inFlight, `${each.name} ${endpoint.label}: attempts in flight`);
+        is(endpoint.unanswered, `${each.name} ${endpoint.label}: streams without an answer`);
         for (const session of endpoint.pool.sessions)
           is(session.inFlight, `${each.name} ${endpoint.label}: streams`);
       }

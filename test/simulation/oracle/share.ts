@@ -1,6 +1,6 @@
 /** Work goes where there is room: no healthy replica is left out, and none is taken out without a reason. */
 import { EjectionState } from '../../../sidecar/core/outlier/ejection.js';
-import type { Plan } from '../plan/plan.js';
+import { DISK_FAULTS, type FaultKind, type Plan } from '../plan/plan.js';
 import type { CallRecord } from '../world/records.js';
 import type { Watch, World } from '../world/world.js';
 import { type Evidence, isGood, replicasOf } from './evidence.js';
@@ -17,28 +17,106 @@ const SHARED_OTHERWISE = [
   ...['fewer-endpoints', 'weights'],
 ];
 
+const DISCONNECTS: readonly FaultKind[] = [
+  ...(['kill-sidecar', 'freeze-sidecar', 'break-connection', 'stall-connection', 'partition'] as const),
+  ...(['drain', 'takeover', 'identity-expires', 'roots-change'] as const),
+];
+
 /** Notes when an endpoint is ejected: the history says later whether there was a reason. */
-export const ejections: Watch = {
-  everyMs: LOOK_MS,
-  look(world) {
-    for (const { name, insides } of world.sidecars)
-      for (const { clusters } of insides?.outbound.upstreams ?? [])
-        for (const { ejection, label } of clusters.flatMap(({ endpoints }) => endpoints))
-          if (ejection.state !== EjectionState.admitted) world.ejected(name, label);
-          else world.admitted(name, label);
-  },
-};
+export function ejections(): Watch {
+  /** Ejections of endpoints that were admitted at the last look, and no other one beside them. */
+  let lastOnes = new Set<object>();
+  return {
+    everyMs: LOOK_MS,
+    look(world) {
+      const before = lastOnes;
+      lastOnes = new Set();
+      const isSteady = isConnectedThroughout(world.plan);
+      for (const { name, insides } of world.sidecars)
+        for (const { clusters } of insides?.outbound.upstreams ?? [])
+          for (const { endpoints } of clusters)
+            for (const { ejection, label } of endpoints) {
+              const isAlone = !endpoints.some(
+                ({ ejection: other }) =>
+                  other !== ejection &&
+                  (!isSteady || (other.state === EjectionState.admitted && other.isAvailable)),
+              );
+              if (ejection.state === EjectionState.admitted) {
+                world.admitted(name, label);
+                if (isAlone) lastOnes.add(ejection);
+                continue;
+              }
+              world.ejected(name, label, ejection.why);
+              if (isAlone && before.has(ejection))
+                world.find(
+                  'ejection-has-evidence',
+                  `${name}: ${label} is ejected, and there is no other one`,
+                );
+            }
+    },
+  };
+}
+
+/** No replica connects or goes away between two looks, unless discovery says so. */
+function isConnectedThroughout({ faults, features }: Plan): boolean {
+  return !faults.some(({ kind }) => DISCONNECTS.includes(kind)) && !features.includes('max-age');
+}
+
+/** An ejection is over after this, by the files of the plans and with their jitter, ms; a call that could be better asked is waited for. */
+const LONGEST_EJECTION_MS = 20_000;
+/** Of so many calls one shows how an ejected replica is. */
+const SHOWING_CALLS = 6;
+
+/** Long after all faults calls have shown that each replica is well: none is ejected any more. */
+export function judgeReadmissions(world: World, evidence: Evidence): void {
+  const { plan, records } = world;
+  if (plan.rollout !== undefined || plan.features.includes('weights')) return;
+  for (const { name, insides, process } of world.sidecars) {
+    const last = records.filter(
+      ({ plan: call, status }) =>
+        call.isLast === true && plan.callers[call.caller]!.name === name && status === 0,
+    );
+    const atMs = last.at(-SHOWING_CALLS)?.startMs;
+    if (insides === undefined || process.isDead || atMs === undefined) continue;
+    for (const { name: upstream, clusters } of insides.outbound.upstreams)
+      for (const { ejection, label } of clusters.flatMap(({ endpoints }) => endpoints)) {
+        if (ejection.state === EjectionState.admitted || upstream !== last[0]!.plan.upstream) continue;
+        const replica = plan.replicas.find(({ file }) => addressOf(file) === label)?.name ?? '';
+        if (ejection.sinceMs + LONGEST_EJECTION_MS >= atMs || !evidence.isUnharmed(replica, atMs)) continue;
+        // A sidecar that drains may be away for longer than its fault.
+        if (plan.faults.some(({ kind, target }) => kind === 'drain' && target === replica)) continue;
+        const sinceMs = (ejection.sinceMs - world.beginMs).toFixed(0);
+        const what = `is ejected since ${sinceMs} ms, and ${SHOWING_CALLS} calls or more could have shown that it is well`;
+        world.find('ejection-has-evidence', `${name}: ${replica} ${what}`);
+      }
+  }
+}
 
 /** Of so many calls before its ejection, so many failed at least. */
 const JUDGED_CALLS = 10;
 const LEAST_BAD = 2;
+/** Where it is ejected for faults in a row: of so many, so many failed at least, whatever order the oracle sees them in. */
+const IN_A_ROW = { why: /^(\d+) faults in a row/, mayDiffer: 2 };
 /** Features by which a replica is judged by more than its last calls, or by calls that ran out of time before a model had them. */
-const JUDGED_OTHERWISE = ['detectors', 'deadlines', 'attempt-timeout', 'first-message-timeout'];
+const JUDGED_OTHERWISE = [
+  'detectors',
+  'deadlines',
+  'attempt-timeout',
+  'first-message-timeout',
+  'idle-timeout',
+  'overload',
+];
+
+/** What befalls one replica says nothing of another. */
+const OF_OTHERS: readonly FaultKind[] = [
+  ...(['failing-model', 'kill-model', 'slow-model', 'freeze-model', 'kill-sidecar'] as const),
+  ...DISK_FAULTS,
+];
 
 /** Each ejection has its evidence in the history. */
 export function judgeEjections(world: World, evidence: Evidence): void {
   const { plan, ejectionsSeen } = world;
-  for (const { sidecar, label, atMs } of ejectionsSeen) {
+  for (const { sidecar, label, atMs, why } of ejectionsSeen) {
     const replica = plan.replicas.find(({ file }) => addressOf(file) === label);
     if (replica === undefined) continue;
     const { name } = replica;
@@ -47,7 +125,10 @@ export function judgeEjections(world: World, evidence: Evidence): void {
       continue;
     }
     const isFailingOnly = plan.faults.every(
-      ({ kind, share }) => kind === 'reload' || (kind === 'failing-model' && share !== undefined),
+      ({ kind, share, target }) =>
+        kind === 'reload' ||
+        (kind === 'failing-model' && share !== undefined) ||
+        (target !== name && OF_OTHERS.includes(kind)),
     );
     if (!isFailingOnly || plan.features.some((each) => JUDGED_OTHERWISE.includes(each))) continue;
     const own = evidence
@@ -60,11 +141,14 @@ export function judgeEjections(world: World, evidence: Evidence): void {
       .slice(-JUDGED_CALLS);
     // Where the process has ended, the sidecar of the model says that it cannot serve: one such answer is enough.
     if (own.some(({ execution }) => execution.ended === 'killed')) continue;
-    const bad = own.filter(({ execution }) => !isGood(execution)).length;
-    if (own.length === JUDGED_CALLS && bad < LEAST_BAD)
+    if (own.length < JUDGED_CALLS) continue;
+    const inARow = Number(IN_A_ROW.why.exec(why)?.[1] ?? 0);
+    const [ofLast, least] = inARow > 0 ? [inARow, inARow - IN_A_ROW.mayDiffer] : [JUDGED_CALLS, LEAST_BAD];
+    const bad = own.slice(-ofLast).filter(({ execution }) => !isGood(execution)).length;
+    if (bad < least)
       world.find(
         'ejection-has-evidence',
-        `${sidecar}: ${name} is ejected for ${bad} of its last ${own.length} calls`,
+        `${sidecar}: ${name} is ejected for ${bad} of its last ${ofLast} calls ("${why}")`,
       );
   }
 }

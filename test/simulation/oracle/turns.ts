@@ -1,26 +1,23 @@
 /** Whose turn it is in the queue before a model: by class, then by arrival or, where the queue is fair, each caller in turn. */
-import { DISK_FAULTS, type FaultKind } from '../plan/plan.js';
+import type { FaultKind } from '../plan/plan.js';
 import type { CallRecord } from '../world/records.js';
 import type { World } from '../world/world.js';
-import { type Evidence, replicasOf } from './evidence.js';
+import type { Evidence } from './evidence.js';
 
-/** Features by which nobody but the sidecars knows when a call came to the queue where it waits. */
-const ARRIVES_OTHERWISE = [
-  ...['retry', 'hedge', 'attempt-timeout', 'first-message-timeout', 'few-streams', 'breaker', 'cold-start'],
-  ...['little-memory', 'max-age', 'split', 'fallback-upstream', 'rollout', 'consul', 'tiny-windows'],
-  ...['small-kernels', 'odd-peers', 'large-messages', 'late-credit', 'certificates', 'dns', 'overload'],
+/** Features by which a model may see calls later than they left the queue, or by which there are several queues. */
+const SEEN_OTHERWISE = [
+  ...['few-streams', 'little-memory', 'rollout', 'tiny-windows', 'small-kernels', 'odd-peers'],
+  ...['large-messages', 'overload'],
 ];
-/** Faults that leave the order of a queue as it is. */
-const NOT_OF_QUEUES: readonly FaultKind[] = [...DISK_FAULTS, 'slow-model', 'failing-model'];
-/** A request is whole at its queue by then, and this many times the delays of the network, ms. */
-const ARRIVES_MS = 40;
-const DELAYS = 20;
+/** Faults after which a queue at their replica is another one, or seen later. What befalls callers, Consul or names changes no order. */
+const OF_QUEUES: readonly FaultKind[] = [
+  ...(['kill-model', 'freeze-model', 'kill-sidecar', 'freeze-sidecar'] as const),
+  ...(['break-connection', 'stall-connection', 'partition', 'drain', 'takeover', 'reload'] as const),
+];
 /** A model sees two calls in the order in which they left the queue, if they left it so far apart, ms. */
 const APART_MS = 3;
 /** A place that is free for so long is given away, ms. */
 const FREE_MS = 100;
-/** A request of this size is sent at once, bytes. */
-const MOST_SENT_AT_ONCE = 20_000;
 /** Beside one turn for each of its own, another caller may have the one before and the one after. */
 const MORE_TURNS = 2;
 
@@ -29,26 +26,10 @@ interface Waiting {
   readonly record: CallRecord;
   readonly caller: number;
   readonly queueClass: number;
-  /** It has come by then; unknown of some. */
+  /** When it came to the queue; where two attempts of it did, the later one and the earlier one. */
   readonly arrivedMs: number;
+  readonly firstMs: number;
   readonly beganMs: number;
-}
-
-/** Whether calls were refused after they had waited: those may have come to another queue much later. */
-interface Moves {
-  readonly evicted: boolean;
-  /** Of calls with deadlines. */
-  readonly late: boolean;
-}
-
-function movesOf({ sidecars }: World): Moves {
-  const queues = sidecars.flatMap(({ insides }) =>
-    (insides?.inbound?.inbound.state.backends ?? []).flatMap((each) => each.queues.all),
-  );
-  return {
-    evicted: queues.some(({ queue }) => queue.evictedTotal > 0),
-    late: queues.some(({ queue }) => queue.lateTotal + queue.expiredTotal > 0),
-  };
 }
 
 interface QueueFile {
@@ -64,13 +45,13 @@ interface QueueFile {
 export function judgeTurns(world: World, evidence: Evidence): void {
   const { plan } = world;
   judgeEvictions(world);
-  if (ARRIVES_OTHERWISE.some((each) => plan.features.includes(each))) return;
-  const others = plan.faults.filter(({ kind }) => !NOT_OF_QUEUES.includes(kind));
-  if (others.some(({ kind }) => kind !== 'reload')) return;
+  if (SEEN_OTHERWISE.some((each) => plan.features.includes(each))) return;
   for (const { name, service, file } of plan.replicas) {
-    if (service !== plan.calls[0]?.upstream) continue;
-    const turns = new Turns(world, name, file as QueueFile, evidence);
-    if (others.length === 0) turns.judge();
+    if (service !== plan.calls[0]?.upstream || !hasQueue(file)) continue;
+    const own = plan.faults.filter(({ kind, target }) => target === name && OF_QUEUES.includes(kind));
+    if (own.some(({ kind }) => kind !== 'reload')) continue;
+    const turns = new Turns(world, name, file, evidence);
+    if (own.length === 0) turns.judge();
     turns.judgePlaces();
   }
 }
@@ -105,24 +86,17 @@ class Turns {
 
   /** By the time at which they left the queue. */
   private queued({ inbound }: QueueFile): Waiting[] {
-    const { plan } = this.world;
     const { priority } = inbound.queue;
-    const { mesh, local } = plan.links;
-    const arrivesMs = ARRIVES_MS + DELAYS * (mesh.delayMs + local.delayMs);
-    const own = replicasOf(plan, plan.calls[0]!.upstream);
-    const moves = movesOf(this.world);
-    return this.evidence.runsOf(this.replica).map(({ record, execution }) => {
-      const { request, metadata, caller, timeoutMs } = record.plan;
-      const isFirst = record.executions.filter(({ replica }) => own.includes(replica)).length === 1;
-      const isSmall = request.length === 1 && request[0]! <= MOST_SENT_AT_ONCE;
-      const isKnown = isFirst && isSmall && !moves.evicted && !(timeoutMs > 0 && moves.late);
-      return {
-        record,
-        caller,
-        queueClass: priority === undefined ? 0 : priority.classes.indexOf(metadata[priority.key] ?? ''),
-        arrivedMs: isKnown ? record.startMs + arrivesMs : Number.POSITIVE_INFINITY,
-        beganMs: execution.startMs,
-      };
+    return this.evidence.runsOf(this.replica).flatMap(({ record, execution }) => {
+      const { metadata, caller } = record.plan;
+      const arrivals = record.arrivals
+        .filter(({ replica, atMs }) => replica === this.replica && atMs <= execution.startMs)
+        .map(({ atMs }) => atMs);
+      const [firstMs] = arrivals;
+      if (firstMs === undefined) return [];
+      const arrivedMs = arrivals.at(-1)!;
+      const queueClass = priority === undefined ? 0 : priority.classes.indexOf(metadata[priority.key] ?? '');
+      return [{ record, caller, queueClass, arrivedMs, firstMs, beganMs: execution.startMs }];
     });
   }
 
@@ -168,7 +142,7 @@ class Turns {
   /** What left the queue while this call waited in it. */
   private begunWhile({ arrivedMs, beganMs }: Waiting, i: number): Waiting[] {
     const begun: Waiting[] = [];
-    for (let at = i - 1; at >= 0 && this.calls[at]!.beganMs > arrivedMs; at--)
+    for (let at = i - 1; at >= 0 && this.calls[at]!.beganMs > arrivedMs + APART_MS; at--)
       if (this.calls[at]!.beganMs < beganMs - APART_MS) begun.push(this.calls[at]!);
     return begun;
   }
@@ -176,7 +150,7 @@ class Turns {
   /** Whether it came behind a call that waited, and had no right to go first. */
   private isWrong(each: Waiting, { queueClass, caller, arrivedMs }: Waiting): boolean {
     if (each.queueClass !== queueClass) return each.queueClass > queueClass;
-    return each.record.startMs > arrivedMs && (!this.isFair || each.caller === caller);
+    return each.firstMs > arrivedMs && (!this.isFair || each.caller === caller);
   }
 
   /** Each other caller has as many turns as this one while that waits. */
@@ -208,6 +182,11 @@ class Turns {
     const waited = `waited ${(beganMs - arrivedMs).toFixed(0)} ms at ${this.replica}`;
     this.world.find('turns', `call ${id} ${path}: ${waited}: ${what}`, [id]);
   }
+}
+
+/** The files of shrunk cases may say nothing of it. */
+function hasQueue(file: object): file is QueueFile {
+  return (file as Partial<QueueFile>).inbound?.queue !== undefined;
 }
 
 function placesOf(file: object): number {

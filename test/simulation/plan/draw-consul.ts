@@ -25,6 +25,7 @@ export function drawConsul(
   callers: readonly CallerPlan[],
 ): ConsulPlan {
   const defaultPolicy = dice.pick(['allow', 'deny'] as const);
+  const byPath = dice.of('by path').chance(0.5) ? { isByPath: true } : {};
   const services = [...new Set(replicas.map(({ service }) => service))];
   const allowed = services.map((destination) => ({
     ...{ source: dice.chance(0.5) ? '*' : '', destination, action: 'allow' as const },
@@ -35,7 +36,7 @@ export function drawConsul(
     intentions: allowed.flatMap(({ source, destination, action }) =>
       source === '*'
         ? [{ source, destination, action }]
-        : callers.map(({ service }) => ({ source: service, destination, action })),
+        : callers.map(({ service }) => ({ source: service, destination, action, ...byPath })),
     ),
     entries: has('self-registration')
       ? []
@@ -104,11 +105,12 @@ export function consulFaults(
           : own.chance(0.5)
             ? ''
             : own.pick(names);
-    const atMs = Math.round(own.next() * forMs * 0.8);
+    const isDenial = kind === 'deny-intention';
+    const atMs = Math.round(own.next() * forMs * (isDenial ? 0.4 : 0.8));
     return {
       kind,
       atMs,
-      untilMs: Math.min(forMs, atMs + own.logBetween(500, 15_000)),
+      untilMs: Math.min(forMs, atMs + own.logBetween(isDenial ? 5_000 : 500, 15_000)),
       target,
       amount:
         kind === 'consul-lags'

@@ -21,6 +21,30 @@ export function tokensOf(
   return { tokens: Math.min(tokens, Math.ceil(MOST_TOKEN_BYTES / tokenBytes)), tokenBytes };
 }
 
+/** Of streams that are no token streams a run has a few long ones, ms. */
+const LONG_MS = [6_000, 12_000, 22_000];
+const LONGEST_MS = 26_000;
+/** Long streams are over so long after the last call, ms: the calls at the end are to meet none. */
+const OVER_MS = 12_000;
+
+/** The share of streams that are long: they take a part of the places of the models. A third of the calls are such streams at most. */
+export function longShare(places: number, callsPerSecond: number, isExpiryLong: boolean): number {
+  const taken = (isExpiryLong ? 0.4 : 0.25) * places;
+  return Math.min(isExpiryLong ? 0.3 : 0.1, (3 * taken) / ((callsPerSecond * LONGEST_MS) / 1_000));
+}
+
+/** Small messages of a stream that goes on for long. */
+export function longAnswer(
+  dice: Dice,
+  atMs: number,
+  forMs: number,
+  isExpiryLong: boolean,
+): { readonly response: readonly number[]; readonly gapMs: number } {
+  const gapMs = dice.pick([300, 900]);
+  const lastsMs = Math.min(isExpiryLong ? LONGEST_MS : dice.pick(LONG_MS), forMs + OVER_MS - atMs);
+  return { response: Array.from({ length: Math.floor(lastsMs / gapMs) }, () => dice.between(1, 200)), gapMs };
+}
+
 /** What the calls of a run have in common. */
 export class LoadProfile {
   readonly timeoutsMs: readonly number[];
@@ -59,6 +83,6 @@ export function metadataOf(dice: Dice): Record<string, string> {
 export function failureOf(dice: Dice): Pick<FaultPlan, 'share' | 'pushback'> {
   return {
     ...(dice.chance(0.5) ? { share: dice.pick([0.1, 0.3]) } : {}),
-    ...(dice.chance(0.5) ? { pushback: dice.pick(['-1', '-1', '200', 'later']) } : {}),
+    ...(dice.chance(0.5) ? { pushback: dice.pick(['-1', '200', 'later', 'later']) } : {}),
   };
 }

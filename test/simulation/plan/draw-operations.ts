@@ -2,12 +2,18 @@
 import type { Dice } from '../dice.js';
 import { type CallerPlan, type FaultPlan, OPERATIONS, type ReplicaPlan, ROOT_FAULTS } from './plan.js';
 
+interface About {
+  readonly replicas: readonly ReplicaPlan[];
+  readonly callers: readonly CallerPlan[];
+  readonly forMs: number;
+  /** A certificate of a caller is not renewed to the end. */
+  readonly isExpiryLong: boolean;
+}
+
 export function operations(
   dice: Dice,
   has: (feature: string) => boolean,
-  replicas: readonly ReplicaPlan[],
-  callers: readonly CallerPlan[],
-  forMs: number,
+  { replicas, callers, forMs, isExpiryLong }: About,
 ): FaultPlan[] {
   const all = [...replicas, ...callers].map(({ name }) => name);
   // Where a sidecar starts its models, one ends before the next begins.
@@ -17,6 +23,14 @@ export function operations(
     .filter((kind) => has(kind))
     .map((kind): FaultPlan => {
       const own = dice.of(kind);
+      if (kind === 'identity-expires' && isExpiryLong)
+        return {
+          kind,
+          atMs: Math.round(own.next() * 0.12 * forMs),
+          untilMs: forMs,
+          target: own.pick(callers).name,
+          amount: 0,
+        };
       const atMs = Math.round(own.next() * forMs * 0.7);
       return {
         kind,

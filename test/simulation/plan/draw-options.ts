@@ -1,4 +1,5 @@
 /** Parts of the files of callers. */
+import type { Dice } from '../dice.js';
 import type { ReplicaPlan } from './plan.js';
 
 /** What the file of a caller says of endpoints. */
@@ -17,9 +18,32 @@ export const SMALL_BUDGETS = [
   { ratio: 0.2, per_second: 0 },
 ];
 
+/** @param ofEngine of a run whose model is an engine: there calls are limited by tokens, too. */
+export function rateLimits(perSecond: number, ofEngine: Dice | undefined): object {
+  const limit = { callers: ['app2'], per_second: perSecond };
+  if (ofEngine === undefined) return { rate_limits: [limit] };
+  const tokens = ofEngine.of('tokens of callers').pick([60, 300, 3_000]);
+  return { engine: 'vllm', rate_limits: [{ ...limit, tokens_per_minute: tokens }] };
+}
+
 export const DETECTORS = {
   success_ratio: { mode: 'enforce' },
   success_rate: { mode: 'enforce' },
   failure_ratio: { mode: 'enforce' },
   latency: { mode: 'enforce' },
 };
+
+/** Without one of the replicas of a service, or with one of them only, sometimes. */
+export function fewer(
+  replicas: readonly ReplicaPlan[],
+  of: string,
+  dice: Dice,
+  mayBeAlone: boolean,
+): readonly ReplicaPlan[] {
+  if (dice.chance(0.4)) return replicas;
+  const served = replicas.filter(({ service }) => service === of);
+  const one = dice.pick(served);
+  if (mayBeAlone && dice.of('alone').chance(0.5))
+    return replicas.filter((each) => each === one || !served.includes(each));
+  return replicas.filter((each) => each !== one);
+}

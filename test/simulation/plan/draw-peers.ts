@@ -64,3 +64,8 @@ export class PeerDraw {
     return { indexing: dice.pick([0, 0.5, 1]), ...(dice.chance(0.6) ? { tableBytes: sizes } : {}) };
   }
 }
+
+/** The last part of the address of a replica: `r1` is 11, `s1` is 101. */
+export function hostNumber(name: string): number {
+  return (name.startsWith('s') ? 100 : 10) + Number(name.slice(1));
+}

@@ -6,23 +6,24 @@ import {
   failureOf,
   LEAST_PAUSE_MS,
   LoadProfile,
+  longAnswer,
+  longShare,
   MOST_PAUSE_MS,
   MOST_PAUSES,
   metadataOf,
   tokensOf,
 } from './draw-load.js';
 import { operations } from './draw-operations.js';
-import { DETECTORS, type Reachable, SMALL_BUDGETS } from './draw-options.js';
-import { PeerDraw } from './draw-peers.js';
+import { DETECTORS, fewer, type Reachable, rateLimits, SMALL_BUDGETS } from './draw-options.js';
+import { hostNumber, PeerDraw } from './draw-peers.js';
 import { drawRollout, INFER, INFERENCE_ROUTES, modelOf, rolloutFile, STREAM_INFER } from './draw-rollout.js';
 import { FEATURES, type Feature, NEEDS, OF_CONSUL, OPTIONS } from './features.js';
-import { AT_STREAMS, inMidStream, LASTING } from './mid-stream.js';
+import { amountOf, inMidStream, LASTING, metAgain, outageOf } from './mid-stream.js';
 import {
   type CallerPlan,
   type CallPlan,
   DNS_FAULTS,
   ENCODING,
-  type FaultKind,
   type FaultPlan,
   GENERATE,
   HARMS,
@@ -36,6 +37,8 @@ import { DENSITIES, drawShares, type Load, MOST_SHARE } from './themes.js';
 const LAST_CALLS = 30;
 const LAST_CALLS_MS = 25_000;
 const LONGEST_USUAL_MS = 300;
+/** Of a run in which a certificate is expired for so long that calls by it end. */
+const WITH_EXPIRY_MS = 28_000;
 const SERVICE = 'digits';
 const SHADOW = 'shadow';
 const PACKAGE = '/sim.Model';
@@ -52,6 +55,8 @@ class Draw {
   private readonly later = new Set<Feature>();
   private readonly profile: LoadProfile;
   private readonly load: Load;
+  private readonly forMs: number;
+  private readonly isExpiryLong: boolean;
   private readonly peers: PeerDraw;
 
   constructor(
@@ -63,6 +68,7 @@ class Draw {
     this.peers = new PeerDraw(this.dice, this.hasAny, this.profile.mostBytes);
     const { isCalm, shareOf, load } = drawShares(this.dice);
     this.load = load;
+    const usualMs = this.dice.pick(load === 'steady' ? [8_000, 20_000] : [4_000, 8_000, 20_000]);
     for (const name of Object.keys(FEATURES)) {
       const isOn = this.dice.of(name).chance(shareOf(name as Feature));
       if (!isOn || (only !== undefined && !only.includes(name))) continue;
@@ -72,6 +78,8 @@ class Draw {
       if (isCalm && name === 'identity-expires') continue;
       this.features.add(name as Feature);
     }
+    this.isExpiryLong = this.has('identity-expires') && this.dice.of('expiry').chance(0.6);
+    this.forMs = this.isExpiryLong ? WITH_EXPIRY_MS : usualMs;
     if (this.has('consul')) for (const name of ['dns', ...DNS_FAULTS] as const) this.features.delete(name);
   }
 
@@ -87,8 +95,7 @@ class Draw {
   private readonly hasAny = (feature: string): boolean => this.features.has(feature as Feature);
 
   plan(): Plan {
-    const { dice, seed } = this;
-    const forMs = dice.pick(this.load === 'steady' ? [8_000, 20_000] : [4_000, 8_000, 20_000]);
+    const { dice, seed, forMs } = this;
     const replicas = this.replicas();
     const callers = this.callers(replicas);
     const calls = this.calls(callers, forMs);
@@ -145,7 +152,7 @@ class Draw {
       // A mirror or fallback target may be the slow and narrow one.
       quirks: service === SHADOW && dice.chance(0.4) ? { ...quirks, maxConcurrentStreams: 4 } : quirks,
       ...this.answers(dice.of('answers')),
-      tokensPerMessage: (this.resumes ? shared.of('tokens') : dice).pick([1, 3, 8]),
+      tokensPerMessage: (this.hasSameMessages ? shared.of('tokens') : dice).pick([1, 3, 8]),
       file: this.replicaFile(name, service, parallel),
     };
   }
@@ -155,11 +162,17 @@ class Draw {
   }
 
   /** A service that resumes has the same messages at each replica; how they are compressed may differ. */
-  private answers(dice: Dice): Pick<ReplicaPlan, 'encoding' | 'resumes'> {
+  private answers(dice: Dice): Pick<ReplicaPlan, 'encoding' | 'resumes' | 'emptyShare'> {
     return {
       ...(this.has('encodings') && dice.chance(0.5) ? { encoding: ENCODING } : {}),
       ...(this.resumes ? { resumes: true } : {}),
+      ...(this.has('empty-answers') ? { emptyShare: 0.5 } : {}),
     };
+  }
+
+  /** Whether all replicas put the same tokens into the same messages. */
+  private get hasSameMessages(): boolean {
+    return this.resumes || this.dice.of('same messages').chance(0.5);
   }
 
   private replicaFile(name: string, service: string, parallel: number): object {
@@ -185,7 +198,9 @@ class Draw {
             ? { priority: { key: 'x-class', classes: ['interactive', 'batch'] } }
             : {}),
         },
-        ...(this.has('rate-limit') ? this.rateLimits(service, dice.pick([5, 50])) : {}),
+        ...(this.has('rate-limit')
+          ? rateLimits(dice.pick([5, 50]), this.has('engines') && service === SERVICE ? this.dice : undefined)
+          : {}),
         routes: [
           { methods: [`${PACKAGE}/Unary`, `${PACKAGE}/Safe`], kind: 'unary' },
           ...(this.has('rollout') ? INFERENCE_ROUTES : []),
@@ -197,14 +212,6 @@ class Draw {
       ...this.limits(name),
       ...consulBlock(this.dice.of(`consul ${name}`), this.hasAny, `10.0.0.${hostNumber(name)}`),
     };
-  }
-
-  /** Of an engine also by tokens. */
-  private rateLimits(service: string, perSecond: number): object {
-    const limit = { callers: ['app2'], per_second: perSecond };
-    if (!this.has('engines') || service !== SERVICE) return { rate_limits: [limit] };
-    const tokens = this.dice.of('tokens of callers').pick([60, 300, 3_000]);
-    return { engine: 'vllm', rate_limits: [{ ...limit, tokens_per_minute: tokens }] };
   }
 
   private limits(name: string): object {
@@ -331,10 +338,13 @@ class Draw {
         ? ([[], [INFER]] as const)
         : ([[INFER], []] as const)
       : ([[`${PACKAGE}/Unary`], [`${PACKAGE}/Safe`]] as const);
+    const byModel =
+      this.has('rollout') && this.dice.of('by model').chance(0.5) ? { models: [modelOf('').name] } : {};
     return [
-      ...(one.length > 0 ? [{ methods: one, ...unary, ...split }] : []),
+      ...(one.length > 0 ? [{ methods: one, ...byModel, ...unary, ...split }] : []),
       safe.length > 0 && {
         methods: safe,
+        ...byModel,
         ...unary,
         idempotent: true,
         ...retry,
@@ -443,10 +453,12 @@ class Draw {
     const isBidi = kind === 'Bidi' || kind === 'StreamInfer';
     const isTokens = kind === 'Tokens' || kind === 'Generate';
     const isStream = kind === 'Stream' || isBidi || isTokens;
+    const long = isStream && !isTokens ? this.longAnswer(dice, atMs, perSecond) : undefined;
     const isPaused = isBidi && this.has('pauses') && dice.of('pauses').chance(0.3 * this.intensity('pauses'));
     const sent = kind === 'Upload' || isBidi ? many() : [size()];
     const request = isPaused ? sent.slice(0, MOST_PAUSES) : sent;
-    const response = isTokens ? [] : isStream ? many() : [size()];
+    const answer = isTokens ? [] : isStream ? many() : [size()];
+    const response = long?.response ?? answer;
     const tokens = tokensOf(dice, kind === 'Tokens' && this.has('large-tokens'));
     const pauseMs = dice.of('pause').between(LEAST_PAUSE_MS, MOST_PAUSE_MS);
     const hasError = this.has('own-errors') && dice.chance(0.1 * this.intensity('own-errors'));
@@ -468,7 +480,7 @@ class Draw {
       ...(isTokens && !hasError ? tokens : {}),
       ...(this.has('pieces') && dice.of('pieces').chance(0.5) ? { isInPieces: true } : {}),
       requestGapMs: isPaused ? pauseMs : request.length > 1 ? dice.pick([0, 0, 5]) : 0,
-      responseGapMs: isStream ? dice.pick([0, 1, 10]) : 0,
+      responseGapMs: long?.gapMs ?? (isStream ? dice.pick([0, 1, 10]) : 0),
       serviceMs: this.serviceMs(dice, perSecond),
       status: hasError ? dice.pick([3, 5, 9]) : 0,
       messageBytes: hasError && dice.chance(0.3) ? dice.pick([100, 20_000]) : 0,
@@ -487,6 +499,16 @@ class Draw {
     };
   }
 
+  /** Of a few streams of a run that has long ones. */
+  private longAnswer(dice: Dice, atMs: number, perSecond: number) {
+    if (!this.has('long-streams')) return undefined;
+    const { forMs, isExpiryLong } = this;
+    const share = longShare(this.replicaCount * this.parallel, perSecond, isExpiryLong);
+    return dice.of('long').chance(share)
+      ? longAnswer(dice.of('long answer'), atMs, forMs, isExpiryLong)
+      : undefined;
+  }
+
   private pathOf(kind: string): string {
     if (kind === 'Generate') return GENERATE;
     if (!this.has('rollout')) return `${PACKAGE}/${kind}`;
@@ -494,7 +516,9 @@ class Draw {
   }
 
   private size(dice: Dice, perSecond: number): number {
-    if (this.has('large-messages') && dice.chance(perSecond > 50 ? 0.02 : 0.1))
+    // Where memory is little, so much of it that it gets short; elsewhere it would cost too much time.
+    const many = this.has('little-memory') ? this.intensity('large-messages') : 1;
+    if (this.has('large-messages') && dice.chance(many * (perSecond > 50 ? 0.02 : 0.1)))
       return dice.logBetween(50_000, 2_000_000);
     const { leastBytes, mostBytes } = this.profile;
     return dice.chance(0.1) ? 0 : dice.logBetween(leastBytes, mostBytes);
@@ -544,35 +568,30 @@ class Draw {
         const aboutMs = isStorm ? stormMs + dice.next() * 1_000 : dice.next() * forMs * 0.9;
         const call = calls.find((each) => each.atMs >= aboutMs);
         const soonMs = (call?.atMs ?? aboutMs) + dice.logBetween(1, 100);
-        const stream = inMidStream(dice.of('stream'), calls, aboutMs);
-        const atMs = Math.round(Math.min(forMs * 0.95, stream?.atMs ?? soonMs));
+        const atMs = Math.round(Math.min(forMs * 0.95, soonMs));
         const isOfCaller = kind === 'freeze-caller' || (kind === 'reload' && dice.chance(0.7));
         const ofReplica = isStorm && dice.chance(0.5) ? victim : dice.pick(names);
         const target = isOfCaller ? dice.pick(callers).name : ofReplica;
-        faults.push({
+        const fault: FaultPlan = {
           kind,
           atMs,
           untilMs: Math.min(forMs, atMs + dice.logBetween(LASTING.has(kind) ? 500 : 50, 6_000)),
           target,
-          ...(stream !== undefined && AT_STREAMS.has(kind) ? { ofCall: stream.call } : {}),
-          amount: this.amountOf(kind, dice),
+          ...inMidStream(dice.of('stream'), kind, faults.length),
+          amount: amountOf(kind, dice),
           ...(kind === 'failing-model' ? failureOf(dice) : {}),
           ...(kind === 'reload' ? { file: this.reloaded(target, replicas, callers, dice) } : {}),
-        });
+        };
+        faults.push(fault, ...metAgain(dice.of('again'), fault, this.hasAny));
+        faults.push(...(this.has('outages') ? outageOf(fault, replicas, dice.of('outage')) : []));
       }
     }
-    faults.push(...operations(this.dice.of('operations'), this.hasAny, replicas, callers, forMs));
+    const about = { replicas, callers, forMs, isExpiryLong: this.isExpiryLong };
+    faults.push(...operations(this.dice.of('operations'), this.hasAny, about));
     const disks = this.dice.of('disks and names');
     faults.push(...diskAndDnsFaults(disks, this.hasAny, replicas, callers, forMs));
     faults.push(...consulFaults(this.dice.of('consul faults'), this.hasAny, { replicas, callers, forMs }));
     return faults.sort((a, b) => a.atMs - b.atMs);
-  }
-
-  private amountOf(kind: FaultKind, dice: Dice): number {
-    if (kind === 'slow-model') return dice.pick([3, 10, 50, 100]);
-    if (kind === 'failing-model') return dice.pick([2, 13, 14]);
-    if (kind === 'break-connection') return dice.logBetween(1, 100_000);
-    return 0;
   }
 
   /** Another valid file of the same sidecar: other options, and other chance for what may change. */
@@ -613,7 +632,11 @@ class Draw {
 
   /** What a caller may reach from a reload on. */
   private reachable(all: readonly ReplicaPlan[], dice: Dice): Reachable {
-    const replicas = this.fewer(all, dice.of('endpoints'));
+    // One alone could not carry long calls.
+    const mayBeAlone = !this.has('mixed-durations') && !this.has('overload');
+    const replicas = this.has('fewer-endpoints')
+      ? fewer(all, SERVICE, dice.of('endpoints'), mayBeAlone)
+      : all;
     const served = replicas.filter(({ service }) => service === SERVICE);
     const own = dice.of('weights');
     const isIdle = this.has('weights') && served.length > 1 && own.chance(0.5);
@@ -623,16 +646,4 @@ class Draw {
       isFew: this.has('fewer-endpoints') && dice.of('name').chance(0.4),
     };
   }
-
-  /** Without one of the replicas, sometimes. */
-  private fewer(replicas: readonly ReplicaPlan[], dice: Dice): readonly ReplicaPlan[] {
-    if (!this.has('fewer-endpoints') || dice.chance(0.4)) return replicas;
-    const gone = dice.pick(replicas.filter(({ service }) => service === SERVICE));
-    return replicas.filter((each) => each !== gone);
-  }
-}
-
-/** The last part of the address of a replica: `r1` is 11, `s1` is 101. */
-function hostNumber(name: string): number {
-  return (name.startsWith('s') ? 100 : 10) + Number(name.slice(1));
 }

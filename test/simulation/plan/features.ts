@@ -17,6 +17,8 @@ export const FEATURES = {
   deterministic: 0.6,
   // Models go on behind the messages that the caller has, in most of the runs.
   'resuming-models': 0.5,
+  // Some end a stream that they are to go on with.
+  'empty-answers': 0.2,
   'attempt-timeout': 0.3,
   'first-message-timeout': 0.15,
   'idle-timeout': 0.15,
@@ -71,6 +73,8 @@ export const FEATURES = {
   pieces: 0.25,
   // Streams whose applications say nothing for seconds.
   pauses: 0.2,
+  // A few last for many seconds.
+  'long-streams': 0.2,
   engines: 0.25,
   // Calls of an engine are placed by the beginning of their prompts.
   'prompt-hash': 0.5,
@@ -85,6 +89,8 @@ export const FEATURES = {
   'break-connection': 0.2,
   'stall-connection': 0.2,
   partition: 0.12,
+  // What befalls one replica befalls all of its service, now and then.
+  outages: 0.15,
   reload: 0.2,
   // Gives way to a successor: no call is lost.
   drain: 0.2,

@@ -46,6 +46,8 @@ export interface ReplicaPlan {
   readonly encoding?: string;
   /** It goes on behind the messages of a token stream that the caller has (`outrider-resume-after`). */
   readonly resumes?: boolean;
+  /** Of token streams that it is to go on with: it has nothing to say, and ends so many of them at once, and well. */
+  readonly emptyShare?: number;
   /** Content of its sidecar's file. */
   readonly file: object;
 }
@@ -60,6 +62,9 @@ export interface CallerPlan {
   readonly connections: number;
   readonly file: object;
 }
+
+/** Between the two pieces of a message, ms. */
+export const PIECE_MS = 8;
 
 /** How fast a side reads: at once; at a rate; or not at all for a while after the first bytes. */
 export type ReaderPlan =
@@ -120,6 +125,8 @@ export interface ConsulPlan {
     readonly source: string;
     readonly destination: string;
     readonly action: 'allow' | 'deny';
+    /** It allows by a permission for each path, call by call. */
+    readonly isByPath?: boolean;
   }[];
   /** What an operator has registered, where sidecars do not do it themselves: the service, and its proxy. */
   readonly entries: readonly { readonly machine: string; readonly definitions: readonly object[] }[];
@@ -195,6 +202,25 @@ export const FAULT_KINDS = [
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
+/** Streams that a fault may meet: all; token streams; or those of them that are read slowly. */
+export const MET_STREAMS = ['any', 'tokens', 'slow'] as const;
+
+/**
+ * A fault in the middle of an answer: from its time on it waits until a replica has sent so much of a stream, and begins there; where none comes in a
+ * while, at its own target.
+ */
+export interface Met {
+  /** Faults with the same number meet the same call. */
+  readonly stream: number;
+  readonly of: (typeof MET_STREAMS)[number];
+  /** Replicas that have had the call before this one. */
+  readonly replicasBefore: number;
+  /** Of the messages or tokens, 0 to 1. */
+  readonly share: number;
+  /** So long after these have been sent, ms. */
+  readonly afterMs: number;
+}
+
 export interface FaultPlan {
   readonly kind: FaultKind;
   readonly atMs: number;
@@ -204,6 +230,8 @@ export interface FaultPlan {
   readonly target: string;
   /** Id of a call: the fault is at the replica that works for it when it begins; at `target` where none does. */
   readonly ofCall?: number;
+  /** Where it meets an answer under way; absent: it begins at its time. */
+  readonly met?: Met;
   /** Status of a failing model, factor of a slow one, bytes until a connection breaks. */
   readonly amount: number;
   /** Of a failing model: the share of its calls that fail; absent: all. */

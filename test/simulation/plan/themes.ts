@@ -22,6 +22,8 @@ const OF_LOAD: readonly Theme[] = [
   // Too many calls for a replica, and room at another one. The retry budget is soon used up.
   { features: ['short-queue', 'slow-model', 'round-robin', 'small-budget'], load: 'steady' },
   { features: ['short-queue', 'mixed-durations', 'round-robin', 'small-budget', 'retry'], load: 'steady' },
+  // Replicas that fail now and then.
+  { features: ['failing-model', 'retry', 'several-callers', 'streams'], load: 'steady' },
 ];
 
 const OTHERS: readonly (readonly Feature[])[] = [
@@ -33,6 +35,7 @@ const OTHERS: readonly (readonly Feature[])[] = [
   // Streams that another replica goes on with, or cannot.
   [
     ...(['retry', 'resumable', 'deterministic', 'resuming-models', 'encodings', 'token-streams'] as const),
+    'empty-answers',
     ...([
       'kill-model',
       'freeze-model',
@@ -42,6 +45,9 @@ const OTHERS: readonly (readonly Feature[])[] = [
       'slow-readers',
     ] as const),
   ],
+  // The same where nothing else is in the way.
+  ['retry', 'resumable', 'deterministic', 'token-streams', 'kill-model', 'break-connection', 'large-tokens'],
+  ['retry', 'resumable', 'token-streams', 'resuming-models', 'pieces', 'kill-model', 'kill-sidecar'],
   // Answers of engines, which another one goes on with.
   [
     ...(['retry', 'engines', 'kill-model', 'freeze-model', 'kill-sidecar'] as const),
@@ -82,19 +88,44 @@ const OTHERS: readonly (readonly Feature[])[] = [
     ...(['failing-model', 'freeze-model', 'small-hold', 'small-replay', 'deadlines'] as const),
   ],
   // Two attempts beside each other, and long answers of either.
-  ['hedge', 'attempt-timeout', 'large-messages', 'slow-model', 'failing-model', 'mixed-durations'],
+  [
+    'hedge',
+    'attempt-timeout',
+    'large-messages',
+    'slow-model',
+    'failing-model',
+    'mixed-durations',
+    'kill-model',
+  ],
+  // The second of which begins while the first is still being sent.
+  [
+    ...(['hedge', 'attempt-timeout', 'retry', 'stall-connection', 'small-kernels', 'ragged-links'] as const),
+    ...(['large-messages', 'slow-links'] as const),
+  ],
   // Copies of requests that are still to be sent.
   ['mirror', 'stall-connection', 'small-kernels', 'ragged-links', 'large-messages', 'slow-links', 'retry'],
-  // Requests that wait for a stream when the connection ends.
+  // Requests that wait for a stream, or in the socket, when the connection ends.
   [
     ...(['few-streams', 'uploads', 'bidi', 'small-replay', 'large-messages', 'bursts', 'retry'] as const),
     ...(['break-connection', 'kill-sidecar', 'max-age'] as const),
+  ],
+  [
+    ...(['small-kernels', 'slow-links', 'uploads', 'small-replay', 'large-messages', 'bursts'] as const),
+    ...(['stall-connection', 'break-connection', 'kill-sidecar'] as const),
+  ],
+  // Calls that go to another service as theirs fails, and fail there.
+  [
+    ...(['fallback-upstream', 'small-replay', 'failing-model', 'kill-sidecar', 'kill-model'] as const),
+    ...(['short-queue', 'outages'] as const),
   ],
   // Replicas that fail and come back.
   [
     ...(['retry', 'detectors', 'failing-model', 'freeze-sidecar', 'kill-model', 'partition'] as const),
     ...(['slow-start', 'cancels', 'max-age', 'quick-pings'] as const),
   ],
+  ['retry', 'failing-model', 'kill-model', 'break-connection', 'cancels', 'deadlines', 'streams'],
+  // One is left, and fails.
+  ['retry', 'reload', 'fewer-endpoints', 'failing-model', 'kill-model', 'several-callers'],
   // What Consul says, in mid-stream.
   [
     ...(['consul', 'self-registration', 'deregister', 'maintenance', 'flapping-check'] as const),
@@ -108,6 +139,8 @@ const OTHERS: readonly (readonly Feature[])[] = [
       'pauses',
     ] as const),
   ],
+  // Who may call, while calls go on.
+  ['consul', 'deny-intention', 'long-streams', 'streams', 'bidi', 'pauses', 'several-callers'],
   // Versions of a model, and what calls ask of them.
   [
     ...(['consul', 'rollout', 'retry', 'own-errors', 'deadlines', 'several-callers', 'bidi'] as const),
@@ -124,9 +157,15 @@ const OTHERS: readonly (readonly Feature[])[] = [
     ...(['retry', 'round-robin', 'ring-hash', 'drain', 'weights'] as const),
   ],
   // Other numbers in mid-load: places at a model, endpoints, names.
-  ['reload', 'mixed-durations', 'bursts', 'fewer-endpoints', 'weights', 'dns', 'streams', 'several-callers'],
+  ['reload', 'mixed-durations', 'bursts', 'fewer-endpoints', 'dns', 'streams', 'several-callers'],
+  ['reload', 'mixed-durations', 'bursts', 'fewer-endpoints', 'weights', 'streams', 'several-callers'],
+  ['reload', 'fewer-endpoints', 'ring-hash', 'retry', 'streams', 'several-callers'],
+  // Other rules for the calls of a model.
+  ['reload', 'other-options', 'consul', 'rollout', 'mirror', 'retry', 'several-callers'],
   // Certificates and clocks.
   ['certificates', 'identity-expires', 'clock-jump', 'bidi', 'streams', 'mixed-durations', 'quick-pings'],
+  // Certificates that are not renewed for longer than a call may go on with them.
+  ['certificates', 'identity-expires', 'long-streams', 'bidi', 'streams'],
   // Memory.
   [
     ...(['little-memory', 'large-messages', 'stopped-readers', 'bursts', 'uploads', 'mirror'] as const),
@@ -168,7 +207,7 @@ export function drawShares(dice: Dice): Shares {
   const beside = focus.pick(BESIDE_THEME);
   const within = load === 'steady' ? 1 : focus.of('within').pick(IN_THEME);
   return {
-    isCalm: !HARMS.some((kind) => theme.has(kind)),
+    isCalm: ![...HARMS, 'identity-expires' as const].some((kind) => theme.has(kind)),
     load,
     shareOf: (feature) => (theme.has(feature) ? within : FEATURES[feature] * beside),
   };

@@ -57,9 +57,6 @@ export function tokensOf(call: number, from: number, to: number, tokenBytes: num
   );
 }
 
-/** Between the two pieces of a message, ms. */
-export const PIECE_MS = 8;
-
 /** Where the first piece of a message ends; its size: it is sent whole. */
 export function cutOf(
   { id, isInPieces }: { readonly id: number; readonly isInPieces?: boolean },

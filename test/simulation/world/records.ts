@@ -22,6 +22,8 @@ export interface Execution {
   /** The `grpc-retry-pushback-ms` of its answer; empty: none. */
   pushback: string;
   problem: string;
+  /** It had nothing to say to a stream that it was to go on with. */
+  isEmpty: boolean;
   /** Whole messages of the request that have come. */
   received: number;
   /** Who called, as the sidecar of the model says. */
@@ -57,7 +59,21 @@ export interface CallRecord {
   /** Of the response headers. */
   answeredBy: string;
   readonly executions: Execution[];
+  /** At the queues of models, by the clock. */
+  readonly arrivals: { readonly replica: string; readonly atMs: number }[];
   trailers: Readonly<Record<string, string>>;
+  /** Faults that wait for its answer to come so far; each is told of what a replica sends. */
+  readonly onSent: Set<(sent: Sent) => void>;
+}
+
+/** A replica has sent more of an answer. */
+export interface Sent {
+  readonly record: CallRecord;
+  readonly execution: Execution;
+  /** Of its messages or tokens, 0 to 1. */
+  readonly share: number;
+  /** The last message is there in part. */
+  readonly isInMessage: boolean;
 }
 
 export function recordOf(plan: CallPlan): CallRecord {
@@ -80,6 +96,8 @@ export function recordOf(plan: CallPlan): CallRecord {
     problem: '',
     answeredBy: '',
     executions: [],
+    arrivals: [],
     trailers: {},
+    onSent: new Set(),
   };
 }

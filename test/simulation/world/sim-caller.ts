@@ -3,14 +3,13 @@
 import type { Address } from '../../../sidecar/config/model.js';
 import type { Field } from '../../kit/http2/hpack-lite.js';
 import type { Dice } from '../dice.js';
-import type { CallerPlan } from '../plan/plan.js';
+import { type CallerPlan, PIECE_MS } from '../plan/plan.js';
 import {
   ContentCheck,
   cutOf,
   framedMessage,
   type Head,
   messageOf,
-  PIECE_MS,
   REQUEST,
   RESPONSE,
   TOKEN_BYTES,

@@ -1,7 +1,7 @@
 /** A model process: takes a call, checks each byte of its request, works as long as the plan says, and answers. */
 import type { Field } from '../../kit/http2/hpack-lite.js';
 import type { Dice } from '../dice.js';
-import { type CallPlan, ENCODING, type ReplicaPlan, type RolloutPlan } from '../plan/plan.js';
+import { type CallPlan, ENCODING, PIECE_MS, type ReplicaPlan, type RolloutPlan } from '../plan/plan.js';
 import {
   ContentCheck,
   cutOf,
@@ -9,7 +9,6 @@ import {
   framedMessage,
   type Head,
   messageOf,
-  PIECE_MS,
   prefixOf,
   REQUEST,
   RESPONSE,
@@ -34,6 +33,9 @@ const SERVING = Buffer.from([8, 1]);
 
 /** A run that a fault makes slower takes so long at most, ms: a long call would otherwise outlast the simulation. */
 const MOST_SLOWED_MS = 10_000;
+
+/** The same of the time between two messages. */
+const MOST_SLOWED_GAP_MS = 1_000;
 
 /** A stream that has been silent for so long has given its place in the queue to others, ms (`inbound.queue.concurrency`: 1 s). */
 const SILENT_MS = 1_500;
@@ -87,6 +89,11 @@ export class SimModel {
     if (candidate?.candidate === 'erring' && this.failing.chance(candidate.share))
       return { status: candidate.status, share: candidate.share, pushback: '' };
     return this.failure !== undefined && this.failing.chance(this.failure.share) ? this.failure : undefined;
+  }
+
+  /** It has nothing to say to the next stream that it is to go on with. */
+  isEmpty(share: number): boolean {
+    return this.failing.chance(share);
   }
 
   /** Starts the process, again after a kill. */
@@ -272,7 +279,7 @@ class ModelCall implements StreamOwner {
   constructor(
     private readonly model: SimModel,
     private readonly stream: SimStream,
-    record: CallRecord,
+    private readonly record: CallRecord,
     caller: string,
     fields: readonly Field[],
   ) {
@@ -301,6 +308,7 @@ class ModelCall implements StreamOwner {
       status: -1,
       pushback: '',
       problem: '',
+      isEmpty: false,
       received: 0,
       caller,
       wokenMs: [],
@@ -370,6 +378,12 @@ class ModelCall implements StreamOwner {
     }
     const isEncoded = model.plan.encoding === ENCODING;
     if (isEncoded) headers.push(['grpc-encoding', ENCODING], ['grpc-accept-encoding', ENCODING]);
+    const emptyShare = this.resumeAfter > 0 ? (model.plan.emptyShare ?? 0) : 0;
+    if (emptyShare > 0 && model.isEmpty(emptyShare)) {
+      this.execution.isEmpty = true;
+      stream.headers([...headers, ...trailersOf(plan, plan.status)], true);
+      return this.done(plan.status);
+    }
     if (model.plan.resumes === true && plan.tokens !== undefined && this.resumeAfter > 0) {
       headers.push([RESUMED_FROM, `${this.resumeAfter}`]);
       for (let i = 0; i < this.resumeAfter && this.sent < plan.tokens; i++) this.sent += this.tokensNow();
@@ -397,6 +411,7 @@ class ModelCall implements StreamOwner {
       const bytes = this.message();
       const cut = cutOf(plan, RESPONSE, this.sent, bytes.length);
       stream.data(bytes.subarray(0, cut));
+      this.tellSent(cut < bytes.length);
       if (cut === bytes.length) return this.afterMessage();
       const rest = (): void => {
         if (this.isOver) return;
@@ -409,9 +424,17 @@ class ModelCall implements StreamOwner {
     this.done(plan.status);
   }
 
+  private tellSent(isInMessage: boolean): void {
+    const { plan, execution, record, sent } = this;
+    if (record.onSent.size === 0) return;
+    const share = sent / (plan.tokens ?? plan.response.length);
+    for (const tell of record.onSent) tell({ record, execution, share, isInMessage });
+  }
+
   private afterMessage(): void {
     const { plan, stream, model } = this;
-    const wait = plan.responseGapMs * model.slowFactor;
+    const { responseGapMs } = plan;
+    const wait = Math.min(responseGapMs * model.slowFactor, Math.max(responseGapMs, MOST_SLOWED_GAP_MS));
     // A model that waits for its reader holds one message at most.
     const again = (): void => {
       if (this.isOver) return;

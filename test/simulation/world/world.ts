@@ -6,6 +6,7 @@ import {
   type FaultPlan,
   fewNameOf,
   isConsulFault,
+  type Met,
   type Plan,
   type ReplicaPlan,
   type RolloutPlan,
@@ -13,7 +14,7 @@ import {
 import { SimConsul } from './consul/sim-consul.js';
 import { SimDisk } from './disk.js';
 import { MODEL_CARD } from './inference.js';
-import { type CallRecord, recordOf } from './records.js';
+import { type CallRecord, recordOf, type Sent } from './records.js';
 import { SimCaller } from './sim-caller.js';
 import { type DnsFailure, SimDns } from './sim-dns.js';
 import type { Issuer } from './sim-identity.js';
@@ -42,6 +43,10 @@ export interface Watch {
 /** Between the first sidecar that hears of other roots and the last, ms. */
 export const ROOTS_SPREAD_MS = 800;
 
+/** A fault waits so long for the answer that it is to meet, ms. */
+const MOST_AWAITED_MS = 3_000;
+/** Streams of fewer messages are met by nothing. */
+const LEAST_MET = 3;
 /** A turn that never ends is a finding. */
 const MOST_TURNS_AT_ONCE = 200_000;
 /** After the last call and fault, so that everything comes to rest. */
@@ -53,8 +58,9 @@ const BEGIN_MS = 500;
 const BEGIN_WITH_CONSUL_MS = 4_000;
 
 export class World {
-  /** With the targets of faults as they were found. */
+  /** With the faults as they happened. */
   readonly plan: Plan;
+  private readonly faults: Writable<FaultPlan>[];
   readonly clock = new ManualClock();
   readonly net: SimNet;
   readonly records: CallRecord[];
@@ -72,8 +78,16 @@ export class World {
   turns = 0;
   dirty: SimProcess[] = [];
   /** Ejections of endpoints, with the sidecar that made them. */
-  readonly ejectionsSeen: { readonly sidecar: string; readonly label: string; readonly atMs: number }[] = [];
+  readonly ejectionsSeen: {
+    readonly sidecar: string;
+    readonly label: string;
+    readonly atMs: number;
+    /** As the sidecar says it. */
+    readonly why: string;
+  }[] = [];
   private readonly out = new Set<string>();
+  /** By number: the calls that faults have met. */
+  private readonly metCalls = new Map<number, CallRecord>();
   private readonly dice: Dice;
   /** By the clock: what the trace counts from. */
   readonly beginMs: number;
@@ -82,7 +96,8 @@ export class World {
     plan: Plan,
     private readonly watches: readonly Watch[] = [],
   ) {
-    this.plan = { ...plan, faults: plan.faults.map((fault) => ({ ...fault })) };
+    this.faults = plan.faults.map((fault) => ({ ...fault }));
+    this.plan = { ...plan, faults: this.faults };
     this.dice = new Dice(plan.seed, 'world');
     this.beginMs = this.clock.now();
     this.net = new SimNet(this.clock, this.dice.of('net'), (from, to) =>
@@ -110,11 +125,11 @@ export class World {
     return this.beginMs + this.warmUpMs;
   }
 
-  ejected(sidecar: string, label: string): void {
+  ejected(sidecar: string, label: string, why: string): void {
     const key = `${sidecar} ${label}`;
     if (this.out.has(key)) return;
     this.out.add(key);
-    this.ejectionsSeen.push({ sidecar, label, atMs: this.clock.now() });
+    this.ejectionsSeen.push({ sidecar, label, atMs: this.clock.now(), why });
   }
 
   admitted(sidecar: string, label: string): void {
@@ -152,7 +167,7 @@ export class World {
     await this.build();
     await this.until(this.warmUpMs);
     for (const record of this.records) this.schedule(record);
-    for (const fault of this.plan.faults) this.scheduleFault(fault);
+    for (const fault of [...this.faults]) this.scheduleFault(fault);
     if (this.plan.rollout !== undefined) this.scheduleRollout(this.plan.rollout);
     for (const watch of this.watches) {
       const look = (): void => {
@@ -287,24 +302,70 @@ export class World {
   // ---- faults ----
 
   private scheduleFault(fault: Writable<FaultPlan>): void {
+    const { met } = fault;
     this.clock.after(fault.atMs, () => {
-      fault.target = this.workerOf(fault.ofCall) ?? fault.target;
-      this.note(`fault ${fault.kind} at ${fault.target}`);
-      this.begin(fault);
+      if (met === undefined) this.beginFault(fault, this.workerOf(fault.ofCall));
+      else this.awaitAnswer(fault, met);
     });
-    this.clock.after(fault.untilMs, () => {
+  }
+
+  private beginFault(fault: Writable<FaultPlan>, worker: string | undefined): void {
+    const lastsMs = fault.untilMs - fault.atMs;
+    if (fault.met !== undefined) fault.atMs = this.clock.now() - this.originMs;
+    fault.untilMs = Math.min(Math.max(this.plan.forMs, fault.untilMs), fault.atMs + lastsMs);
+    fault.target = worker ?? fault.target;
+    this.note(`fault ${fault.kind} at ${fault.target}`);
+    this.begin(fault);
+    this.clock.after(fault.untilMs - fault.atMs, () => {
       this.note(`fault ${fault.kind} at ${fault.target} ends`);
       this.endFault(fault);
     });
+  }
+
+  /** The fault begins when so much of an answer has been sent, or when none comes. */
+  private awaitAnswer(fault: Writable<FaultPlan>, met: Met): void {
+    let isOver = false;
+    const begin = (worker?: string): void => {
+      if (isOver) return;
+      isOver = true;
+      for (const { onSent } of this.records) onSent.delete(tell);
+      // No replica went on with the stream that was met before: nothing happens.
+      if (worker === undefined && met.replicasBefore > 0) this.faults.splice(this.faults.indexOf(fault), 1);
+      else this.beginFault(fault, worker);
+    };
+    const tell = (sent: Sent): void => {
+      if (!this.isMet(sent, met)) return;
+      this.metCalls.set(met.stream, sent.record);
+      for (const { onSent } of this.records) onSent.delete(tell);
+      this.clock.after(met.afterMs, () => begin(sent.execution.replica));
+    };
+    for (const { onSent } of this.records) onSent.add(tell);
+    const mostMs = met.replicasBefore > 0 ? 2 * MOST_AWAITED_MS : MOST_AWAITED_MS;
+    this.clock.after(Math.min(mostMs, Math.max(0, 0.95 * this.plan.forMs - fault.atMs)), begin);
+  }
+
+  private isMet({ record, execution, share, isInMessage }: Sent, met: Met): boolean {
+    const { tokens, response, reader, isInPieces, upstream } = record.plan;
+    const known = this.metCalls.get(met.stream);
+    if (known === undefined ? met.replicasBefore > 0 : known !== record) return false;
+    if (known === undefined) {
+      if ((tokens ?? response.length) < LEAST_MET || (met.of !== 'any' && tokens === undefined)) return false;
+      if (met.of === 'slow' && reader.kind === 'eager') return false;
+    }
+    if (share < met.share || (isInPieces === true && !isInMessage && share < 1)) return false;
+    const own = record.executions.filter(({ replica }) => this.isOf(upstream, replica));
+    return own.indexOf(execution) >= met.replicasBefore;
+  }
+
+  private isOf(upstream: string, replica: string): boolean {
+    return this.plan.replicas.some(({ name, service }) => name === replica && service === upstream);
   }
 
   /** The replica of the service that works for a call now. */
   private workerOf(call: number | undefined): string | undefined {
     const record = this.records.find(({ plan }) => plan.id === call);
     return record?.executions.findLast(
-      ({ endMs, replica }) =>
-        endMs < 0 &&
-        this.plan.replicas.some(({ name, service }) => name === replica && service === record.plan.upstream),
+      ({ endMs, replica }) => endMs < 0 && this.isOf(record.plan.upstream, replica),
     )?.replica;
   }
 

@@ -129,6 +129,7 @@ function sorted(intentions: readonly Intention[]): Intention[] {
 
 function intentionOf(intention: Intention): Json {
   const { source, destination, action } = intention;
+  const isByPath = action === 'allow' && intention.isByPath === true;
   return {
     ...{
       ID: idOf(`${source} ${destination}`),
@@ -139,7 +140,8 @@ function intentionOf(intention: Intention): Json {
     },
     ...{ CreatedAt: '2026-01-01T00:00:00Z', UpdatedAt: '2026-01-01T00:00:00Z' },
     ...{ SourceNS: 'default', SourceName: source, DestinationNS: 'default' },
-    ...{ DestinationName: destination, SourceType: 'consul', Action: action, Meta: {} },
+    ...{ DestinationName: destination, SourceType: 'consul', Meta: {} },
+    ...(isByPath ? { Permissions: [{ Action: 'allow', HTTP: { PathPrefix: '/' } }] } : { Action: action }),
     ...{ Precedence: precedenceOf(intention), CreateIndex: 10, ModifyIndex: 10 },
   };
 }

@@ -32,6 +32,8 @@ export interface Intention {
   readonly source: string;
   readonly destination: string;
   readonly action: 'allow' | 'deny';
+  /** It allows by permissions. */
+  readonly isByPath?: boolean;
 }
 
 /** One state of all. A change makes another. */
