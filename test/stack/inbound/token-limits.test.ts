@@ -10,7 +10,7 @@ import {
   messagesFor,
   requestIn,
 } from '../../kit/engines/scripted-engine.js';
-import { encodeAbort, encodeRequest } from '../../kit/engines/vllm-messages.js';
+import { encodeRequest } from '../../kit/engines/vllm-messages.js';
 import { Flag, grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { assertEnd, assertUnprocessed } from '../../kit/stack/call-ends.js';
@@ -23,6 +23,8 @@ const tokens = (tokensPerMinute: number, over: Partial<RateLimitConfig> = {}): R
   ...{ callers: ['*'], methods: ['*'], tokensPerMinute },
   ...over,
 });
+/** A method of vLLM that waits in the queue as Generate does; Abort does not. */
+const EMBED = '/vllm.grpc.engine.VllmEngine/Embed';
 /** A request that may use so many tokens: four ids of a prompt, and the rest. */
 const ofTokens = (total: number, over: Partial<GenerateRequest> = {}): GenerateRequest =>
   aGenerateRequest({ sampling_params: { temperature: 0, max_tokens: total - 4, ignore_eos: true }, ...over });
@@ -305,12 +307,12 @@ describe('Inbound limits in tokens', () => {
 
   it('calls beside Generate use no tokens, and both limits of an entry hold', () => {
     limited(100, { rateLimits: [tokens(100, { perSecond: 1, burst: 2 })] });
-    const abort = () => stack.call({ path: ABORT, body: grpcMessage(encodeAbort(['r'])) }, web);
+    const embed = () => stack.call({ path: EMBED, body: grpcMessage(Buffer.alloc(0)) }, web);
     call(ofTokens(90));
     assertEnd(call(ofTokens(90)), [8, 'rate-limited'], { 'grpc-message': /may use 90/ });
-    abort();
+    embed();
     assert.equal(stack.requests.length, 2, 'the call that was over its tokens is not counted as a call');
-    assertEnd(abort(), [8, 'rate-limited'], { 'grpc-message': /more often than it may/ });
+    assertEnd(embed(), [8, 'rate-limited'], { 'grpc-message': /more often than it may/ });
     assert.equal(ledger(), 90);
   });
 
