@@ -147,7 +147,10 @@ export class Inbound implements ModelRoutedHandler {
       .catch((error: unknown) => context.containment.contain(call, error));
   }
 
-  /** The response from what is known of the model; where nothing is known, the check goes to the model. */
+  /**
+   * Answers a health check, or begins a watch, from what is known of the model. Where nothing is known, or the request is longer than that
+   * of a check, the call goes to the model.
+   */
   private answerHealth(call: InboundCall): void {
     const { health } = this.state;
     if (health !== null && call.requestEnded) {

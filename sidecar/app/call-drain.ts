@@ -1,7 +1,7 @@
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { makeLocalReply } from '../relay/local-reply.js';
 import { RelayedCall } from '../relay/relayed-call.js';
-import { failCall } from '../relay/response.js';
+import { sendLocalReply } from '../relay/response.js';
 import type { Clock } from '../runtime/time/clock.js';
 import type { Timers } from '../runtime/time/timers.js';
 import type { Session } from '../transport/session.js';
@@ -22,7 +22,8 @@ export interface CallDrainOptions {
 
 /**
  * The end of a drain: streams whose routes give them less time than the drain has are ended after that, and what is left when the drain is
- * over is ended with a status, so that no caller learns of it by a broken connection alone.
+ * over is ended with a status, so that no caller learns of it by a broken connection alone. A call that has only waited is refused as
+ * never processed, so that another replica may have it.
  */
 export class CallDrain {
   private readonly sinceMs: number;
@@ -67,16 +68,22 @@ export class CallDrain {
   private endCall(call: RelayedCall, limitMs: number): void {
     const { service } = this.options;
     call.context.nowMs = call.context.clock.now();
-    failCall(call, makeLocalReply(LocalReplyReasons.drainTimeout, { service, limitMs }));
+    const { draining, drainTimeout } = LocalReplyReasons;
+    // A caller that reads slowly gets this after what it has not read; one that reads nothing loses its connection with the process.
+    sendLocalReply(call, makeLocalReply(call.isUnprocessed ? draining : drainTimeout, { service, limitMs }));
   }
 
-  /** The calls under way. A copy: each end takes one away. */
+  /**
+   * The calls under way, first those that only wait: the end of another would start them. A copy: each end takes one away.
+   */
   private calls(): RelayedCall[] {
     const calls: RelayedCall[] = [];
+    const waiting: RelayedCall[] = [];
     for (const { sessions } of this.listeners)
       for (const { connection } of sessions)
         for (const { owner } of connection.state.table.all())
-          if (owner instanceof RelayedCall && !owner.isFinished) calls.push(owner);
-    return calls;
+          if (owner instanceof RelayedCall && !owner.isFinished)
+            (owner.isUnprocessed ? waiting : calls).push(owner);
+    return [...waiting, ...calls];
   }
 }

@@ -130,7 +130,7 @@ export class Connection implements FrameReceiver {
 
   /** Whether payload of `stream` waits for the peer, or for the socket, and not for more of a patient stream. */
   isBehind(stream: Stream): boolean {
-    return stream.pendingBytes > 0 && (this.state.isDirty || !stream.isPatient);
+    return stream.pendingBytes > 0 && (this.state.isDirty || !stream.isPatient || this.isBlocked(stream));
   }
 
   /** Whether payload of `stream` is more than the peer's windows let through now: the rest waits for the peer to read. */

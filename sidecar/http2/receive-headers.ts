@@ -174,5 +174,3 @@ function receiveTrailers(c: ConnectionState, stream: Stream, block: HeaderBlock,
   stream.owner.onTrailers(stream, block);
   closeIfDone(c, stream);
 }
-
-/** Owner of a new stream until `onStream` has set one. */

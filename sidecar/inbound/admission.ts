@@ -14,7 +14,7 @@ import {
 } from '../core/admission/rate-limit.js';
 import { TokenLedger, TokenReservation } from '../core/admission/token-budget.js';
 import { type TokenCost, totalOf } from '../core/admission/token-cost.js';
-import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
+import { type LocalReplyReason, LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { MULTI_INFERENCE } from '../core/routing/method.js';
@@ -38,6 +38,22 @@ const MEMORY_PUSHBACK_MS = 1_000;
 const DEFAULT_WAITING_TOKENS = 262_144;
 /** Why a call that has waited for as long as it may is refused. */
 const WAITED = 'it has waited for as long as its class or its caller allows';
+
+/** Why a call over a rate limit is refused: a limit of all of the service, or of one model. */
+interface RateReasons {
+  readonly ofService: LocalReplyReason;
+  readonly ofModel: LocalReplyReason;
+}
+
+const AT_BEGIN: RateReasons = {
+  ofService: LocalReplyReasons.rateLimited,
+  ofModel: LocalReplyReasons.modelRateLimited,
+};
+/** Of a stream whose first messages have been processed: it is not marked as never processed. */
+const IN_STREAM: RateReasons = {
+  ofService: LocalReplyReasons.streamRateLimited,
+  ofModel: LocalReplyReasons.streamModelRateLimited,
+};
 
 /** Limits for all calls of peers together, whichever model they are for. */
 export class SharedLimits {
@@ -121,7 +137,7 @@ export class InboundAdmission implements LimitsOfCall {
       return makeLocalReply(LocalReplyReasons.memoryPressure, { service }, pushback(MEMORY_PUSHBACK_MS));
     if (rates === null) return null;
     const rated = ratedCall(call, path);
-    const refusal = this.overRate(rates.take(rated, now), call, problemOf(call, path));
+    const refusal = this.overRate(rates.take(rated, now), call, problemOf(call, path), AT_BEGIN);
     if (refusal !== null || call.tokens === null || !rates.hasTokens) return refusal;
     const out = rates.foresee(rated, now);
     return out === null ? null : this.overTokens(call, 'this request is not read', out);
@@ -133,19 +149,23 @@ export class InboundAdmission implements LimitsOfCall {
     if (rates === null) return null;
     const of = ratedCall(call, headerViewOf(call.block).path);
     const moved = { ...of, model, version, isUnreadable: problem !== '' };
-    return this.overRate(rates.takeMoved(moved, this.context.nowMs), call, problem);
+    return this.overRate(rates.takeMoved(moved, this.context.nowMs), call, problem, IN_STREAM);
   }
 
   /** @param problem why the model cannot be read, where it cannot. */
-  private overRate(refusal: RateRefusal | null, call: InboundCall, problem: string): LocalReply | null {
+  private overRate(
+    refusal: RateRefusal | null,
+    call: InboundCall,
+    problem: string,
+    reasons: RateReasons,
+  ): LocalReply | null {
     if (refusal === null) return null;
     const { service } = this;
     const { waitMs, model } = refusal;
     const source = call.caller?.service ?? 'a caller without identity';
-    if (model === undefined)
-      return makeLocalReply(LocalReplyReasons.rateLimited, { source, service }, pushback(waitMs));
+    if (model === undefined) return makeLocalReply(reasons.ofService, { source, service }, pushback(waitMs));
     const what = model === '' ? `a model whose name cannot be read (${problem})` : `model '${model}'`;
-    return makeLocalReply(LocalReplyReasons.modelRateLimited, { source, what, service }, pushback(waitMs));
+    return makeLocalReply(reasons.ofModel, { source, what, service }, pushback(waitMs));
   }
 
   /** Sets the tokens aside that a call may use, once all of its request is here: the reply where its caller has not so many, else null. */

@@ -142,6 +142,8 @@ export class InboundCall extends RelayedCall {
   instance: InstanceOfCall | null = null;
   /** Of a call of a language-model engine whose tokens count; null: it is none. */
   tokens: CallTokens | null = null;
+  /** Its process has the state of its sequence from calls before it. */
+  isLaterInSequence = false;
   /** Its request while it is buffered beyond the first window; null: it is not. */
   place: BufferPlace | null = null;
 
@@ -167,6 +169,11 @@ export class InboundCall extends RelayedCall {
   /** It is queued when all of its request is here, so that a slow uploader holds no place, or its cost is known. */
   get waitsForWhole(): boolean {
     return this.plan.holdsResponse || this.tokens !== null;
+  }
+
+  /** What the sidecar itself does for it, such as loading a model, may be done by half. */
+  override get isUnprocessed(): boolean {
+    return this.purpose !== Purpose.asked && super.isUnprocessed;
   }
 
   /** It has been queued, forwarded or asked for, or is over. */

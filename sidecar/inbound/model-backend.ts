@@ -178,13 +178,8 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
    * reply where it is refused.
    */
   admit(call: InboundCall): LocalReply | null {
-    const { state } = this;
     const { path } = headerViewOf(call.block);
-    if (state.kind === 'away') {
-      if (!this.mayLoad(path)) return this.unavailable(state.why);
-      this.start(call);
-      return null;
-    }
+    if (this.state.kind === 'away') return this.refuseOrLoad(call, this.state.why);
     if (isBypassed(path)) return this.admitServerCall(call, path);
     const limits = this.queues.of(call);
     const refusal = limits.check(call, path);
@@ -192,6 +187,13 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
     // A unary call is queued when its request is complete, so that a slow uploader holds no place. Where the queue would
     // refuse it now, its request is not read.
     return call.requestEnded || !call.waitsForWhole ? this.enqueue(call) : limits.foresee(call);
+  }
+
+  /** The model is away: only what may bring it back is forwarded. */
+  private refuseOrLoad(call: InboundCall, why: string): LocalReply | null {
+    if (!this.mayLoad(headerViewOf(call.block).path)) return this.unavailable(why);
+    this.start(call);
+    return null;
   }
 
   /**
@@ -213,6 +215,8 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
 
   /** Offers the call to the queue; it starts now or when its turn comes. Returned is the reply where it is refused. */
   enqueue(call: InboundCall): LocalReply | null {
+    // It may have gone away while the request came.
+    if (this.state.kind === 'away') return this.refuseOrLoad(call, this.state.why);
     const limits = this.queues.of(call);
     const overBudget = call.tokens === null ? null : limits.reserve(call, call.tokens);
     if (overBudget !== null) return overBudget;
@@ -254,12 +258,13 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
 
   /**
    * Sends the call to another instance that is ready, once, where its route says that it is idempotent. False: the call is
-   * as it was. Its place in the queue stays its own.
+   * as it was. Its place in the queue stays its own. A sequence goes along with its first call; a later one needs the state that the lost
+   * instance had.
    */
   repeat(call: InboundCall): boolean {
     const { instance: lost, ticket } = call;
     if (lost === null || !call.isReplayable || call.isCommitted || !this.mayRepeat(call)) return false;
-    const instance = this.choice.otherThan(lost);
+    const instance = this.choice.otherFor(call, lost);
     if (instance === null) return false;
     call.ensureFailure().isRepeated = true;
     call.instance = instance;

@@ -117,9 +117,8 @@ export function onLongResponse(
 
 /** The method is a stream, whatever was said or seen of it, and so is this call: it has the times of one, and is judged as one. */
 export function onNotUnary(state: UpstreamState, call: OutboundCall): void {
-  const { path } = headerViewOf(call.original);
-  state.kinds.recordStream(path);
-  const match = state.router.routesOf(call).match(path);
+  state.kinds.recordStream(headerViewOf(call.original).path);
+  const match = state.router.rematch(call);
   if (match === null) return;
   call.match = match;
   call.plan = match.plan;

@@ -5,6 +5,7 @@ import type { CircuitBreakerLimits } from '../core/retry/breaker-limits.js';
 import type { RequestFingerprint } from '../core/retry/poison-table.js';
 import type { PrimaryRoute } from '../core/retry/primary-breaker.js';
 import type { RetryState } from '../core/retry/retry-state.js';
+import type { TrafficRoute } from '../core/routing/route-match.js';
 import type { CalledModel } from '../core/routing/traffic-split.js';
 import type { EngineSilence } from '../core/stats/engine-silence.js';
 import type { HeaderField } from '../http2/hpack/field.js';
@@ -25,6 +26,8 @@ export interface RouteDecision {
   readonly key: number;
   /** The request as it came, whose path a rule may have changed. */
   readonly original: HeaderBlock;
+  /** The one that it took, which says what its route in the file does not. */
+  readonly rule: TrafficRoute;
 }
 
 /** Where a call goes on once its model has been read: as one of the application, or as one that a split sends. */

@@ -7,6 +7,7 @@ import { Evidence, NO_PROBE } from '../core/outlier/ejection.js';
 import { areReadOnly } from '../core/routing/method.js';
 import { resumeAt } from '../relay/call-timer.js';
 import { Next } from '../relay/next.js';
+import { creditRequest } from '../relay/request-buffer.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
 import { groupFor } from './called-model/called-model.js';
 
@@ -53,6 +54,8 @@ export class EjectionProbes {
     wait.hasWaitedForProbe = true;
     wait.isForRequest = true;
     resumeAt(call, nowMs + REQUEST_MS);
+    // It may have waited for something else with its window full.
+    creditRequest(call, call.requestBytes);
     return Next.handled;
   }
 

@@ -31,7 +31,7 @@ export class EngineCalls {
 
   /** Before an attempt. `handled`: the call waits until all of its request is here, and is read. */
   awaitRequest(call: OutboundCall): Next {
-    if (call.engineCall !== null || call.isCopy || call.attempts > 0) return Next.continue;
+    if (call.engineCall !== null || call.isCopy || call.attemptsHere > 0) return Next.continue;
     if (!call.requestEnded && call.isReplayable) {
       call.ensureWait().isForRequest = true;
       resumeAt(call, NEVER);

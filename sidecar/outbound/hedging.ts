@@ -1,4 +1,5 @@
 import type { Endpoint } from '../cluster/endpoint.js';
+import { AttemptTrait } from '../core/outcome/classify-attempt.js';
 import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { RetryState, recordFailure } from '../core/retry/retry-state.js';
@@ -51,7 +52,8 @@ export function takeHedge(call: OutboundCall, first: OutboundAttempt, nowMs: num
 
 /**
  * One of two hedged attempts has not succeeded. `handled`: it is dropped, and the call continues with the other;
- * `continue`: its answer is the call's, as the service itself says what another attempt would not change.
+ * `continue`: its answer is the call's. Either the service itself says it, and another attempt would not change that, or the other one is
+ * over.
  */
 export function deferToOtherAttempt(
   call: OutboundCall,
@@ -59,11 +61,11 @@ export function deferToOtherAttempt(
   outcome: Outcome,
   nowMs: number,
 ): Next {
-  const { ended, status, endpoint } = attempt;
+  const { ended, status, endpoint, traits } = attempt;
+  const isOfService = ended === AttemptEnd.trailers && (traits & AttemptTrait.notOfService) === 0;
   const isOfTime = status === Status.DEADLINE_EXCEEDED || status === Status.CANCELLED;
   const isRetried = call.match.plan.config.retry?.on.includes(status) === true;
-  if (outcome === Outcome.neutral && ended === AttemptEnd.trailers && !isOfTime && !isRetried)
-    return Next.continue;
+  if (outcome === Outcome.neutral && isOfService && !isOfTime && !isRetried) return Next.continue;
   call.retry ??= new RetryState();
   recordFailure(call.retry, retryFacts(call, attempt, nowMs));
   if (!call.tried.includes(endpoint)) call.tried = [...call.tried, endpoint];

@@ -158,7 +158,7 @@ export class Router {
     call.block = this.requestEditorOf(rule)?.request(block) ?? block;
     call.cluster = cluster;
     call.match = this.routesOf(call).complete(match, rule);
-    call.routeDecision = { version: this.upstream.version, key: this.keyOf(call, cluster), original };
+    call.routeDecision = { version: this.upstream.version, key: this.keyOf(call, cluster), original, rule };
     const { inFlight, maxInFlight: limit } = cluster;
     if (inFlight < limit) return null;
     return makeLocalReply(LocalReplyReasons.breakerOpen, {
@@ -218,6 +218,15 @@ export class Router {
     const deadlineMs = call.startMs + timeAllowedMs(call.match.plan.config, call.block);
     if (deadlineMs < call.deadlineMs) setDeadline(call, deadlineMs);
     return null;
+  }
+
+  /** What is known of its method has changed: its route anew, with the rule that it took. Null: there is none any more. */
+  rematch(call: OutboundCall): Match | null {
+    const routes = this.routesOf(call);
+    const found = routes.match(headerViewOf(call.original).path);
+    if (found === null) return null;
+    const match = call.match.plan.isOnce ? matchForCopy(found) : found;
+    return call.routeDecision === null ? match : routes.complete(match, call.routeDecision.rule);
   }
 
   /** `reroute` for a call whose cluster has been retired while it waited; null for all others. */

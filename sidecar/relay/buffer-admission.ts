@@ -130,7 +130,7 @@ export class BufferAdmission extends WheelEntry implements Flushable {
 
   fire(): void {
     this.context.nowMs = this.context.clock.now();
-    this.shedStalled();
+    if (this.waiting > 0) this.shedStalled();
     this.grantWaiting();
     const { memory, flushes, nowMs } = this.context;
     if (this.waiting > 0 && memory.isAlarmed) memory.review(flushes, nowMs);

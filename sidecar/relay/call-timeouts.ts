@@ -115,9 +115,21 @@ function silenceDueMs(call: Call, nowMs: number): number {
     return Math.max(silence.vainMs(attempt.startMs), call.lastRequestMs) <= nowMs
       ? nowMs
       : nowMs + SILENCE_CHECK_MS;
-  if (resumable !== null && !resumable.hasSpoken) return nowMs + plan.messageTimeoutMs;
+  if (resumable !== null && !resumable.hasSpoken)
+    return (
+      Math.max(endpointWaitStartMs(call, attempt) + repeatMs(call, attempt), call.lastResponseMs) +
+      plan.messageTimeoutMs
+    );
   const ownMs = Math.max(call.lastResponseMs, call.lastRequestMs) + plan.messageTimeoutMs;
   return silence === null || plan.endsSilent ? ownMs : Math.min(ownMs, silence.dueMs);
+}
+
+/**
+ * How long an endpoint that goes on with a stream may make again, in silence, what the caller has: as long as that took
+ * (decision 75). An engine reads it instead.
+ */
+function repeatMs({ startMs, engineCall }: Call, attempt: Attempt): number {
+  return engineCall === null ? attempt.startMs - startMs : 0;
 }
 
 /** Tells the handler where no frame has come for too long, in either direction. */

@@ -16,6 +16,7 @@ import { CallPhase, isCommittedIn, isFinishedIn } from './call-phase.js';
 import type { HeaderEditor } from './header-rewrite.js';
 import type { PartialPrefix } from './request-messages.js';
 import type { EngineCall } from './stream/engine-call.js';
+import type { ForeignBytes } from './stream/foreign-bytes.js';
 
 /** No deadline, no timeout: a time in ms that never comes. */
 export const NEVER = Number.POSITIVE_INFINITY;
@@ -242,6 +243,8 @@ export abstract class Call extends WheelEntry {
   isSettled = false;
   /** Its endpoint may change after its first message; null: not any more, or not yet. */
   resumable: Resumption | null = null;
+  /** Of bytes on their way to the caller, those that another endpoint sent before its resumption ended; null: there were none. */
+  foreign: ForeignBytes | null = null;
   /** Of a call that generates tokens: what was read of it; null: it is none, or its request is not here yet. */
   engineCall: EngineCall | null = null;
   /** For the access log: name of the local reply's reason, and the value of `outrider-degraded`; empty: none. */

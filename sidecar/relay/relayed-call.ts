@@ -105,8 +105,9 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
   }
 
   onSent(_stream: Stream, bytes: number): void {
-    const { attempt, resumable } = this;
-    attempt?.credit(resumable === null ? bytes : resumable.own(bytes));
+    const { attempt, resumable, foreign } = this;
+    if (resumable !== null) attempt?.credit(resumable.own(bytes));
+    else attempt?.credit(foreign === null ? bytes : foreign.own(bytes));
   }
 
   /**
@@ -130,6 +131,12 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
     if (attempt !== null) bytes += attempt.heldBytes + (attempt.stream?.pendingBytes ?? 0);
     if (hedge !== null) bytes += hedge.attempt.heldBytes;
     return bytes;
+  }
+
+  /** No endpoint has got anything of it, and its caller nothing either. */
+  get isUnprocessed(): boolean {
+    if (this.isCommitted || this.hedge !== null || this.attempts > 1) return false;
+    return this.attempt === null || this.attempt.stream === null;
   }
 
   get readLimits(): ReadLimits {

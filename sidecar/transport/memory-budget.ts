@@ -114,13 +114,14 @@ export class MemoryBudget implements Flushable {
     this.held -= bytes;
   }
 
-  /** As `take`, for a window that grows by `bytes`. */
+  /** As `reserve`, for a window that grows by `bytes`: a promise, which is kept until `withdraw`. */
   reserveWindow(bytes: number): boolean {
     if (!this.reserve(bytes)) return false;
     this.reservedBytes += bytes;
     return true;
   }
 
+  /** A window of so many bytes is not needed any more. */
   withdraw(bytes: number): void {
     this.reservedBytes -= bytes;
     this.held -= bytes;

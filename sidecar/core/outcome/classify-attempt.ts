@@ -65,6 +65,8 @@ export const AttemptTrait = {
   modelLost: 1 << 8,
   /** The endpoint does not serve the model the call names, and serves others. */
   modelNotServed: 1 << 7,
+  /** It says nothing about the endpoint, and is not the service's answer either: a sidecar says why it could not give one. */
+  notOfService: 1 << 9,
 } as const;
 
 const OUTCOME_BITS = 7;
@@ -101,9 +103,21 @@ export function classifyAttempt(facts: AttemptFacts): number {
   return outcome | traits;
 }
 
-function traitsOfReason({ reason, status, model }: AttemptFacts, outcome: Outcome): number {
+function traitsOfReason(facts: AttemptFacts, outcome: Outcome): number {
+  const { reason, model } = facts;
   if (outcome === Outcome.refusal && reason === LocalReplyReasons.modelNotReady.name && model !== undefined)
     return AttemptTrait.modelNotServed;
+  const source = outcome === Outcome.neutral && isAboutSidecar(facts) ? AttemptTrait.notOfService : 0;
+  return source | traitsOfLoss(facts, outcome);
+}
+
+/** Whether a sidecar says that it, or one of its models, could not answer. Headers that are too long are the call's own everywhere. */
+function isAboutSidecar({ reason, model }: AttemptFacts): boolean {
+  if (reason === LocalReplyReasons.metadataTooLarge.name) return false;
+  return reason === LocalReplyReasons.drainTimeout.name || model !== undefined;
+}
+
+function traitsOfLoss({ reason, status }: AttemptFacts, outcome: Outcome): number {
   if (status !== Status.UNAVAILABLE) return 0;
   const isCrash = reason === LocalReplyReasons.modelCrashed.name;
   const isDown = outcome === Outcome.fault && (isCrash || reason === LocalReplyReasons.modelUnavailable.name);

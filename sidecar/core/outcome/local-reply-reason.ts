@@ -61,11 +61,22 @@ export const LocalReplyReasons = {
     RESOURCE_EXHAUSTED,
     '{source} asks {service} for more tokens than it may: {detail}',
   ),
+  /** The same in the middle of a stream, whose messages before that have been processed. */
+  streamRateLimited: reason(
+    'stream-rate-limited',
+    RESOURCE_EXHAUSTED,
+    '{source} calls {service} more often than it may',
+  ),
+  streamModelRateLimited: reason(
+    'stream-rate-limited',
+    RESOURCE_EXHAUSTED,
+    '{source} calls {what} of {service} more often than it may',
+  ),
   memoryPressure: unprocessed('memory-pressure', RESOURCE_EXHAUSTED, '{service} is short of memory'),
   memoryBudget: reason(
     'memory-budget',
     RESOURCE_EXHAUSTED,
-    'the budget of memory is used up, and this connection holds most of it',
+    'memory for calls is short, and this call has stopped or its connection holds most of it',
   ),
   silentStream: reason(
     'silent-stream',

@@ -27,19 +27,29 @@ export class InstanceChoice {
     const { instances, sequences } = this;
     if (sequences === null) return instances[0]!;
     const sequence = sequenceOf(call);
+    if (sequence === null) return this.next();
     const { nowMs } = this.time;
-    const key = sequence === null ? '' : keyOf(call, sequence.id);
-    const bound = sequence === null ? undefined : sequences.find(key, nowMs);
+    const key = keyOf(call, sequence.id);
+    const bound = sequences.find(key, nowMs);
     const instance = bound ?? this.next();
-    if (sequence?.isEnd === true) sequences.end(key);
-    else if (sequence !== null && bound === undefined) sequences.bind(key, instance, nowMs);
+    call.isLaterInSequence = bound !== undefined;
+    if (sequence.isEnd) sequences.end(key);
+    else if (bound === undefined) sequences.bind(key, instance, nowMs);
     return instance;
   }
 
-  /** Another one that could take a call at once; null: there is none. */
-  otherThan(lost: object): ModelInstance | null {
+  /**
+   * Another one that could take the call at once, after its own did not; null: there is none, or the call needs what its own knows of
+   * its sequence. The sequence of a first call is there from then on.
+   */
+  otherFor(call: InboundCall, lost: object): ModelInstance | null {
+    if (call.isLaterInSequence) return null;
     const others = this.instances.filter((each) => each !== lost && each.isReady && each.isConnected);
-    return pickInstance(others, this.turn);
+    const instance = pickInstance(others, this.turn);
+    const sequence = instance === null || this.sequences === null ? null : sequenceOf(call);
+    if (sequence !== null && !sequence.isEnd)
+      this.sequences!.bind(keyOf(call, sequence.id), instance!, this.time.nowMs);
+    return instance;
   }
 
   /** What instances that are away had of sequences is gone with their processes. */

@@ -1,6 +1,7 @@
 import { NEVER } from '../../relay/call.js';
 import { resumeAt } from '../../relay/call-timer.js';
 import { Next } from '../../relay/next.js';
+import { creditRequest } from '../../relay/request-buffer.js';
 import { sendStored } from '../../relay/response.js';
 import type { FallbackState, OutboundCall } from '../call.js';
 import { markDegraded } from './step.js';
@@ -18,6 +19,8 @@ export function cachedResponse(call: OutboundCall, fallback: FallbackState): Nex
     fallback.isWaiting = true;
     fallback.step--;
     resumeAt(call, NEVER);
+    // Its window may be full of what no endpoint took.
+    creditRequest(call, call.requestBytes);
     return Next.handled;
   }
   const response = responseCache.find(call, call.context.nowMs);

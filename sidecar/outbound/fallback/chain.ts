@@ -2,6 +2,7 @@ import type { FallbackConfig } from '../../config/model.js';
 import { Next } from '../../relay/next.js';
 import { creditRequest } from '../../relay/request-buffer.js';
 import type { FallbackState, OutboundCall } from '../call.js';
+import { leaveEngineCalls } from '../engine-calls.js';
 import { cachedResponse } from './cached-response.js';
 import { otherUpstream } from './other-upstream.js';
 import type { FallbackStep, StepConfig } from './step.js';
@@ -43,9 +44,15 @@ function returnHome(call: OutboundCall, fallback: FallbackState): void {
   call.methodState = fallback.methodState;
 }
 
-/** Forgets what the upstream that had the call decided for it, and its attempts there. */
+/** Forgets what the upstream that had the call decided for it, what it read of it, and its attempts there. */
 export function leaveUpstream(call: OutboundCall): void {
   call.leaveBreaker();
+  call.silence = null;
+  // What crashed an engine goes nowhere else, and its caller is told so.
+  if (call.engineCall !== null && !call.hasCrashed) {
+    leaveEngineCalls(call);
+    call.engineCall = null;
+  }
   call.fallback!.attemptsBefore = call.attempts;
   call.block = call.original;
   call.routeDecision = null;

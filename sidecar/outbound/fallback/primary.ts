@@ -1,4 +1,5 @@
 import { MetadataKey } from '../../core/metadata-key.js';
+import { AttemptTrait } from '../../core/outcome/classify-attempt.js';
 import { LocalReplyReasons } from '../../core/outcome/local-reply-reason.js';
 import { AttemptEnd, Outcome } from '../../core/outcome/outcome.js';
 import { Status, statusName } from '../../core/outcome/status.js';
@@ -42,7 +43,7 @@ export function divert(call: OutboundCall, home: UpstreamHandler): Next {
 }
 
 /**
- * A call has failed for good at its primary. `handled`: a fallback step has it. A status that says nothing about the
+ * A call has failed for good at its primary. `handled`: a fallback step has it. A status of the service that says nothing about the
  * endpoint is the answer, as is every failure of a call whose chain has ended or whose caller declines degraded answers.
  */
 export function fallBack(
@@ -53,7 +54,7 @@ export function fallBack(
 ): Next {
   const methodState = call.methodState!;
   const { reply } = failure;
-  if (outcome === Outcome.neutral || outcome === Outcome.cancelled || !isFallbackReason(failure)) {
+  if (isAnswer(failure, outcome) || outcome === Outcome.cancelled || !isFallbackReason(failure)) {
     if (call.fallback !== null && reply === null) recordPrimarySuccess(call);
     return Next.continue;
   }
@@ -75,12 +76,15 @@ export function fallBack(
   return Next.handled;
 }
 
-/** The primary answered well: its breaker counts a success, and the response is kept where a step may need it. */
+/**
+ * The primary answered well: its breaker counts a success, and the response is kept where a step may need it. One that is as invalid as
+ * those for which its endpoint is ejected is not.
+ */
 export function recordPrimaryResponse(call: OutboundCall, attempt: OutboundAttempt): void {
   const { responseCache } = call.methodState!;
   recordPrimarySuccess(call);
-  if (responseCache !== null && attempt.status === Status.OK && call.requestEnded && call.isWhole)
-    responseCache.store(call, attempt, call.context.nowMs);
+  const isKept = attempt.status === Status.OK && !attempt.isRefutedTrial && call.requestEnded && call.isWhole;
+  if (responseCache !== null && isKept) responseCache.store(call, attempt, call.context.nowMs);
 }
 
 /** The primary answers with a stream, which may last: its begin is the success. */
@@ -115,6 +119,11 @@ function routeOf(fallback: FallbackState | null): PrimaryRoute {
 /** The caller wants no degraded answer. */
 function isDeclined(call: OutboundCall): boolean {
   return metadataValue(call.original, MetadataKey.acceptDegraded) === 'no';
+}
+
+/** The service itself says what another endpoint would not change. */
+function isAnswer({ attempt }: Failure, outcome: Outcome): boolean {
+  return outcome === Outcome.neutral && ((attempt?.traits ?? 0) & AttemptTrait.notOfService) === 0;
 }
 
 function isFallbackReason({ reply }: Failure): boolean {

@@ -120,6 +120,6 @@ export class AnswerWatch implements Resumption {
     if (!this.counter.isBroken && this.tail.hold(attempt, buffer, start, end)) return;
     this.flush(call, attempt);
     this.pass(call, buffer, start, end);
-    endResumption(call);
+    endResumption(call, this.foreign);
   }
 }

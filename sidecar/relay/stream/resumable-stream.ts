@@ -138,7 +138,7 @@ export class ResumableStream implements Resumption {
     this.release(call, attempt);
     sendShared(call, buffer, start, end);
     if (this.isResuming) this.onResumed(call);
-    endResumption(call);
+    endResumption(call, this.foreign);
   }
 
   private release(call: Call, attempt: Attempt): void {

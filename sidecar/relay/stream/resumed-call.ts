@@ -3,6 +3,7 @@
 import type { Call } from '../call.js';
 import { CallEvent, step } from '../call-phase.js';
 import { disableReplay } from '../request-buffer.js';
+import type { ForeignBytes } from './foreign-bytes.js';
 
 /** Sends bytes that others may hold as well. */
 export function sendShared(call: Call, buffer: Buffer, start: number, end: number): void {
@@ -24,8 +25,9 @@ export function tellResumed(call: Call): void {
   call.handler.onResumed?.(call);
 }
 
-/** From here on no other endpoint can go on with the call. */
-export function endResumption(call: Call): void {
+/** From here on no other endpoint can go on with the call. @param foreign what of others is on its way to the caller. */
+export function endResumption(call: Call, foreign: ForeignBytes): void {
   call.resumable = null;
+  call.foreign = foreign;
   disableReplay(call);
 }

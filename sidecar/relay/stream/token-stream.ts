@@ -144,7 +144,7 @@ export class TokenStream implements Resumption {
   private takeIn(call: Call, buffer: Buffer, start: number, end: number): boolean {
     const { reader, ids } = this;
     if (buffer[start] !== 0 || !reader.read(buffer, start + PREFIX_BYTES, end, ids)) {
-      endResumption(call);
+      endResumption(call, this.foreign);
       return false;
     }
     if (reader.part === ResponsePart.complete && this.isGivenUp(buffer, start + PREFIX_BYTES, end))
@@ -239,7 +239,7 @@ export class TokenStream implements Resumption {
       return call.handler.onNotResumed?.(call, attempt, this.counter.isBroken ? UNREADABLE : TOO_LARGE);
     this.release(call, attempt);
     sendShared(call, buffer, start, end);
-    endResumption(call);
+    endResumption(call, this.foreign);
   }
 
   private release(call: Call, attempt: Attempt): void {
@@ -258,7 +258,7 @@ export class TokenStream implements Resumption {
     if (this.ids.length > MOST_ID_BYTES || !call.context.memory.reserve(more)) {
       // One that goes on is still to be read; it cannot be resumed again.
       if (this.isSpliced) this.isSpent = true;
-      else endResumption(call);
+      else endResumption(call, this.foreign);
       return false;
     }
     this.accountedBytes += more;

@@ -9,6 +9,7 @@ type Name =
   | 'queue-expired'
   | 'overloaded'
   | 'rate-limited'
+  | 'stream-rate-limited'
   | 'memory-pressure'
   | 'memory-budget'
   | 'silent-stream'
@@ -181,6 +182,15 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
     ],
     options: ['inbound.rate_limits'],
   },
+  /** inbound/admission.ts, in the middle of a stream. */
+  'stream-rate-limited': {
+    meaning:
+      'A message of a stream names another model than the one before it, more often than `rate_limits` allows. Messages before it have been processed, so the stream is not repeated.',
+    causes: ['A client changes the model from message to message of one stream.'],
+    look: ['`outrider_rate_limited_total`.', 'The access log of the callee: `caller`.'],
+    remedy: ['Open a stream for each model.', 'Raise `per_second` or `burst`.'],
+    options: ['inbound.rate_limits'],
+  },
   /** inbound/admission.ts, from what the kernel says of the machine or the cgroup. */
   'memory-pressure': {
     meaning:
@@ -199,9 +209,10 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
   /** transport/memory-budget.ts chooses the connection, relay/relayed-call.ts answers. */
   'memory-budget': {
     meaning:
-      'The sidecar holds as much payload as `memory_budget` allows, and this connection holds most of it.',
+      'Memory for calls (`memory_budget`) is short, and this call was ended to free some. Its caller had stopped in the middle of a request, or its connection held most of the memory.',
     causes: [
       'A client sends much and reads slowly.',
+      'A client begins requests and does not finish them.',
       'Many large calls wait at once.',
       'The budget is small for the size of the calls.',
     ],

@@ -5,7 +5,7 @@ import { MessageWriter } from '../../../sidecar/codec/protobuf.js';
 import { EndClass } from '../../../sidecar/core/health/process-end.js';
 import { grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
-import { assertEnd } from '../../kit/stack/call-ends.js';
+import { assertEnd, assertUnprocessed } from '../../kit/stack/call-ends.js';
 import {
   type Application,
   anInbound,
@@ -87,6 +87,16 @@ describe('Scenario: several instances of one model', () => {
     assertEnd(call(), [14, 'model-unavailable']);
   });
 
+  it('a call whose request is complete only after all have gone away is refused as well', () => {
+    const { body } = ofSequence(7);
+    const slow = call({ body: null });
+    stack.settle(slow.data((body as Buffer).subarray(0, 9)));
+    for (const i of [1, 2, 3]) instance(i).setState({ kind: 'away', why: 'it is broken' });
+    stack.settle(slow.data((body as Buffer).subarray(9)).end());
+    assertUnprocessed(slow, [14, 'model-unavailable'], { 'grpc-message': /it is broken/ });
+    assert.deepEqual(seen(), [0, 0, 0]);
+  });
+
   it('the end of one process ends its own calls only', () => {
     holdAll();
     for (const { lostCalls } of side.backend.instances) lostCalls.hasSupervisor = true;
@@ -144,6 +154,38 @@ describe('Scenario: several instances of one model', () => {
       assert.equal(
         seen().reduce((sum, n) => sum + n),
         1,
+      );
+    });
+
+    it('the first call of a sequence is sent once more, and the sequence stays where that went', () => {
+      const one = call(ofSequence(7));
+      const first = seen().indexOf(1) + 1;
+      stack.settle(process(first).peer.socket.break());
+      stack.settle(instance(first).onProcessEnd({ class: EndClass.ended, how: 'killed' }));
+      const second = seen().findIndex((n, i) => i !== first - 1 && n === 1) + 1;
+      stack.settle(process(second).last.reply());
+      assertEnd(one, [0]);
+      // It is back before anything else was called.
+      stack.advance(1_000);
+      for (let calls = 2; calls <= 4; calls++) {
+        const next = call(ofSequence(7));
+        assert.equal(process(second).requests.length, calls, String(seen()));
+        stack.settle(process(second).last.reply());
+        assertEnd(next, [0]);
+      }
+    });
+
+    it('a later call of a sequence is lost with its process, which alone had the state', () => {
+      const one = call(ofSequence(7));
+      const first = seen().indexOf(1) + 1;
+      stack.settle(process(first).last.reply());
+      assertEnd(one, [0]);
+      const next = call(ofSequence(7));
+      lose(first, EndClass.ended);
+      assertEnd(next, [14, 'connection-lost']);
+      assert.equal(
+        seen().reduce((sum, n) => sum + n),
+        2,
       );
     });
 

@@ -101,6 +101,24 @@ describe('Scenario: invalid output', () => {
     assert.equal(stack.report('b').state, 'eligible');
   });
 
+  it('keeps no invalid answer of a trial as the last good one, where the route does not retry', () => {
+    const fallback = [{ kind: 'last-good', maxAgeMs: 600_000, maxBytes: 100_000 }] as const;
+    open({ routes: [aRoute({ idempotent: true, fallback })] });
+    answerWith(BAD, 'b');
+    load(90);
+    assert.equal(stack.states[1], 'ejected');
+    stack.advance(60_000);
+    const before = stack.requestsAt('b').length;
+    let trial = stack.call();
+    for (let i = 0; i < 10 && stack.requestsAt('b').length === before; i++) trial = stack.call();
+    assert.deepEqual([trial.body, stack.states[1]], [BAD, 'ejected']);
+    stack.answers((stream) => void stream.fail(14));
+    const next = stack.call();
+    assert.deepEqual([next.status, next.body], [0, GOOD]);
+    // For samples that are still to be looked at.
+    stack.advance(10_000);
+  });
+
   it('asks another endpoint in place of a trial whose answer is invalid, where the route retries', () => {
     open({ routes: [aSafeRoute({ retry: { attempts: 2, on: [14], backoff: { baseMs: 25, maxMs: 250 } } })] });
     answerWith(BAD, 'b');

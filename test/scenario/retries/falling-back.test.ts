@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import type { FallbackConfig, RouteConfig } from '../../../sidecar/config/model.js';
 import { FAILURES } from '../../../sidecar/core/retry/primary-breaker.js';
 import { MAIN_CLUSTER } from '../../../sidecar/discovery/snapshot.js';
+import { aGenerateRequest, framedRequest, GENERATE } from '../../kit/engines/scripted-engine.js';
 import { ErrorCode } from '../../kit/http2/h2-frames.js';
 import type { Field } from '../../kit/http2/hpack-lite.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
@@ -30,6 +31,15 @@ const fails =
   (status = 14) =>
   (stream: PeerStream) =>
     void stream.fail(status, [['grpc-message', 'broken']]);
+/** A sidecar between says why there is no answer of the service. */
+const sidecarFails =
+  (reason: string, status = 14, model?: string) =>
+  (stream: PeerStream) =>
+    void stream.fail(status, [
+      ['outrider-reason', reason],
+      ['grpc-message', 'broken'],
+      ...(model === undefined ? [] : [['outrider-model', model] as const]),
+    ]);
 const hangs = () => {};
 
 describe('Scenario: a call falls back', () => {
@@ -121,6 +131,12 @@ describe('Scenario: a call falls back', () => {
       ['it is full', () => bigSays(fails(8)), 'resource-exhausted'],
       ['it is broken', () => bigSays(fails(13)), 'internal'],
       ['it is at a loss', () => bigSays(fails(2)), 'unknown'],
+      ['its replica drains', () => bigSays(sidecarFails('drain-timeout')), 'unavailable'],
+      [
+        'the process of its model is lost, one of several',
+        () => bigSays(sidecarFails('connection-lost', 14, 'big')),
+        'unavailable',
+      ],
     ] as const) {
       it(`when ${what}`, () => {
         start();
@@ -150,6 +166,8 @@ describe('Scenario: a call falls back', () => {
     for (const [what, answer, options, status] of [
       ['the answer had begun to flow', (s) => void s.begin().data(Buffer.alloc(70_000)).trailers(14), {}, 14],
       ['the request is too large to be kept', fails(), { body: large }, 14],
+      ['its metadata is too long', sidecarFails('metadata-too-large', 8), {}, 8],
+      ['it crashed its model, one of several', sidecarFails('model-crashed', 14, 'big'), {}, 14],
       ...[3, 5, 6, 7, 9, 10, 11, 12, 16].map(
         (status) => [`the status ${status} is about the request`, fails(status), {}, status] as const,
       ),
@@ -160,6 +178,34 @@ describe('Scenario: a call falls back', () => {
         assert.deepEqual([call(options).status, smallAsked()], [status, 0]);
       });
     }
+
+    it('at once, when replica after replica drains', () => {
+      start();
+      bigSays(sidecarFails('drain-timeout'));
+      for (let i = 0; i < FAILURES; i++) isFromSmall(call());
+      const before = asked();
+      isFromSmall(call());
+      assert.equal(asked(), before, 'the primary has failed often enough');
+    });
+
+    it('and nothing of an engine goes there with the call', () => {
+      stack = new UpstreamStack(['a'], {
+        ...{ name: 'big', engine: 'vllm', routes: [aStreamRoute({ fallback: [TO_SMALL] })] },
+      });
+      small = stack.outbound(anUpstream(['s', 't'], { name: 'small', routes: [aStreamRoute()] }));
+      const stream = stack.call({ path: GENERATE, body: framedRequest(aGenerateRequest()) });
+      const { engineCalls } = stack.out.outbound.state;
+      assert.equal(engineCalls.size, 1);
+      stack.kill('a');
+      stack.advance(3_000);
+      assert.deepEqual([smallAsked() + stack.requestsAt('t').length, engineCalls.size], [1, 0]);
+      assert.ok(small.cluster.endpoints.every(({ engineSilence }) => engineSilence === null));
+      const [asked] = stack.requestsAt('s', 't');
+      stack.advance(60_000);
+      assert.equal(asked!.resetCode, undefined, 'no other service is an engine that hangs');
+      stack.settle(asked!.reply(Buffer.from('small')));
+      isFromSmall(stream, 'connect-failed');
+    });
 
     it('not when the caller has left', () => {
       start();
@@ -400,6 +446,29 @@ describe('Scenario: a call falls back', () => {
       stack.advance(310);
       assert.equal(other.status, 4);
       stack.assertIdle();
+    });
+
+    it('gives its caller room to send the rest of a request that no endpoint took', () => {
+      start([LAST_GOOD]);
+      const body = Buffer.alloc(200_000, 5);
+      call({ body });
+      for (const name of stack.names) {
+        stack.kill(name);
+        stack.backend(name).mode = 'silent';
+      }
+      stack.advance(1_500);
+      const stream = call({ body });
+      stack.advance(3_000);
+      isLastGood(stream, 'connect-failed');
+      stack.assertIdle();
+    });
+
+    it('when the model crashed with the request inside, one of several', () => {
+      start([TO_SMALL, LAST_GOOD]);
+      call();
+      bigSays(sidecarFails('model-crashed', 14, 'big'));
+      isLastGood(call());
+      assert.equal(smallAsked(), 0);
     });
 
     it('does not wait for a request that is longer than what is kept of one', () => {

@@ -102,6 +102,26 @@ describe('Scenario: a late call is sent a second time', () => {
     stack.assertIdle();
   });
 
+  for (const [what, fields] of [
+    ['its replica drains', [['outrider-reason', 'drain-timeout']]],
+    [
+      'its replica has lost one model of several',
+      [
+        ['outrider-reason', 'connection-lost'],
+        ['outrider-model', 'digits'],
+      ],
+    ],
+  ] as const)
+    it(`and one of them fails as ${what}: the other goes on`, () => {
+      for (const failing of [0, 1]) {
+        const [stream, ...copies] = startHedged();
+        stack.settle(copies[failing]!.fail(14, fields));
+        assert.equal(stream.isOver, false);
+        wins(copies[1 - failing]!, stream);
+        stack.assertIdle();
+      }
+    });
+
   it('only once, and no more after it', () => {
     const [stream] = startHedged({}, THREE);
     stack.advance(2000);

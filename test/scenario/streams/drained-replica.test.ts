@@ -6,7 +6,8 @@ import { Outcome } from '../../../sidecar/core/outcome/outcome.js';
 import { grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { Mesh, type Replica } from '../../kit/scenario/mesh-in-memory.js';
-import { aSafeRoute, aStreamRoute } from '../../kit/stack/stack.js';
+import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
+import { aRoute, aSafeRoute, aStreamRoute } from '../../kit/stack/stack.js';
 
 const HOUR_MS = 3_600_000;
 const token = (i: number): Buffer => grpcMessage(Buffer.from(`token ${i}, `));
@@ -98,6 +99,63 @@ describe('Scenario: a replica drains under a stream of an hour', () => {
     mesh.stack.advance(50_000);
     mesh.stack.settle(serving.model.last.reply(Buffer.from('done')));
     assert.deepEqual([call.status, call.body.toString()], [0, 'done']);
+  });
+
+  describe('and the drain is over,', () => {
+    const TIME_MS = 61_000;
+    /** Two replicas that run a call each; the second call of the first one waits. */
+    const startFull = (replicas: number): readonly [running: PeerStream, waiting: PeerStream] => {
+      mesh = new Mesh({
+        ...{ replicas, routes: [aRoute({ timeoutMs: 0 })], queue: { concurrency: 1 } },
+        balance: 'round-robin',
+      });
+      for (const { model } of mesh.replicas) model.answer = () => {};
+      const calls = Array.from({ length: replicas + 1 }, () => mesh.stack.settle(mesh.call()));
+      serving = mesh.replicas.find(({ side }) => side.backend.queue.waiting === 1)!;
+      const running = calls.findIndex((_, i) => mesh.replicas[i] === serving);
+      return [calls[running]!, calls.at(-1)!];
+    };
+
+    it('a call that only waited goes to another replica, whatever its route repeats', () => {
+      const [running, waiting] = startFull(2);
+      drain();
+      mesh.stack.advance(TIME_MS);
+      assert.deepEqual(
+        [running.status, running.reason, running.trailer('outrider-unprocessed')],
+        [...[14, 'drain-timeout', undefined]],
+      );
+      assert.equal(waiting.isOver, false);
+      const other = mesh.replicas.find((each) => each !== serving)!;
+      for (let i = 0; i < other.model.requests.length; i++)
+        mesh.stack.settle(other.model.requests[i]!.reply());
+      assert.equal(waiting.status, 0);
+    });
+
+    it('and where there is no other replica, its caller learns that nothing of it ran', () => {
+      const [, waiting] = startFull(1);
+      drain();
+      mesh.stack.advance(TIME_MS);
+      assert.deepEqual(
+        [waiting.status, waiting.reason, waiting.trailer('outrider-unprocessed')],
+        [...[14, 'draining', 'true']],
+      );
+    });
+
+    it('a caller that reads slowly gets what there is, then the status', () => {
+      const stack = new UpstreamStack(['a'], { routes: [aStreamRoute()] });
+      const app = stack.app(stack.out.listener, undefined, { settings: [[4, 10]], replenishes: false });
+      const slow = stack.settle(app.call());
+      stack.settle(stack.backend('a').last.begin().data(tokens(0, 60)));
+      const { clock } = stack;
+      void new CallDrain([stack.out.listener], {
+        ...{ service: 'digits', drainTimeoutMs: 60_000, timers: clock, clock },
+      }).end(stack.out.listener.drain());
+      stack.advance(60_100);
+      assert.deepEqual([slow.bytes, slow.isOver], [10, false]);
+      stack.settle(slow.credit(100_000));
+      assert.deepEqual([slow.status, slow.reason], [14, 'drain-timeout']);
+      assert.equal(slow.body.toString(), tokens(0, 60).toString());
+    });
   });
 
   it('and its time is over: another goes on', () => {

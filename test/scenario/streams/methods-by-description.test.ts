@@ -7,6 +7,7 @@ import { LIST_METHODS, writeMethodList } from '../../../sidecar/codec/method-lis
 import { MethodKind, type MethodList } from '../../../sidecar/core/routing/method-kinds.js';
 import { grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { endpoint } from '../../kit/scenario/discovered-upstream.js';
 import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 import { anAutoRoute, aRoute, type UpstreamOptions } from '../../kit/stack/stack.js';
 
@@ -120,6 +121,25 @@ describe('Scenario: a service describes its methods', () => {
     stack.advance(120_000);
     assert.equal(kind(), MethodKind.streaming, 'whatever is said again');
     assert.equal(stack.out.outbound.state.kinds.unlearned, 1);
+  });
+
+  it('and that call keeps what a traffic rule says, as the stream that it is', () => {
+    const consul = { service: 'digits', tags: [], meta: {}, failover: [] };
+    start({ routes: [anAutoRoute()], consul, endpoints: [] });
+    const responseHeaders = { remove: [], set: [['x-seen', 'yes']], add: [] } as const;
+    const routes = [{ split: [{ weight: 1, cluster: '' }], responseHeaders, idleTimeoutMs: 400 }];
+    const clusters = new Map([['', { endpoints: [endpoint('a')] }]]);
+    stack.settle(stack.out.outbound.state.apply({ routes, clusters }));
+    stack.advance(8_000);
+    assert.equal(kind(), MethodKind.described);
+    answers = () => {};
+    const call = stack.call({ path });
+    stack.settle(requests[0]!.begin().data(ANSWER));
+    stack.settle(requests[0]!.data(ANSWER));
+    assert.equal(kind(), MethodKind.streaming);
+    assert.deepEqual([call.body.length, call.header('x-seen')], [2 * ANSWER.length, 'yes']);
+    stack.advance(450);
+    assert.deepEqual([call.status, call.reason], [4, 'idle-timeout']);
   });
 
   it('a large answer of one message is none', () => {

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import type { RouteConfig } from '../../../sidecar/config/model.js';
-import { ErrorCode, Flag, grpcMessage } from '../../kit/http2/h2-frames.js';
+import { ErrorCode, Flag, FrameType, grpcMessage, windowUpdate } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 import { aSafeRoute, aStreamRoute, type CallOptions, type UpstreamOptions } from '../../kit/stack/stack.js';
@@ -131,6 +131,67 @@ describe('Scenario: an endpoint dies in the middle of a stream', () => {
     stack.settle(call.credit(10_000));
     assert.deepEqual([call.status, call.body.toString()], [0, tokens(0, ALL).toString()]);
     stack.assertIdle();
+  });
+
+  it('and its resumption ends while the caller has not read: the next endpoint gets no credit for the first one', () => {
+    start();
+    const settings = [[4, 100]] as const;
+    const caller = stack.app(stack.out.listener, undefined, { settings, replenishes: false });
+    const call = stack.settle(caller.call({ body: REQUEST }));
+    const first = at('a');
+    stack.settle(first.begin());
+    for (let i = 0; i < 5; i++) stack.settle(first.data(grpcMessage(Buffer.alloc(10_000))));
+    stack.settle(first.peer.socket.break());
+    const second = at('b');
+    // A message of more than 16 KiB is not held until it is whole.
+    const long = grpcMessage(Buffer.alloc(40_000));
+    stack.settle(second.begin(resumedFrom(5)).data(long.subarray(0, 20_000)));
+    caller.send(windowUpdate(0, 200_000));
+    stack.settle(call.credit(200_000));
+    assert.equal(call.bytes, 5 * 10_005 + 20_000);
+    const updates = second.peer.frames.filter(
+      ({ type, streamId }) => type === FrameType.windowUpdate && streamId === second.id,
+    );
+    assert.equal(updates.length, 0, 'it has sent 20,000 of its 65,536 bytes');
+    stack.settle(second.data(long.subarray(20_000)).trailers(0));
+    assert.equal(call.status, 0);
+    stack.assertIdle();
+  });
+
+  describe('and the next one is frozen,', () => {
+    const retry = { ...aSafeRoute().retry!, attempts: 4, on: [4, 14] };
+    const LIMIT_MS = 500;
+    /** A stream of two seconds, whose endpoint dies, and the one that is to go on. */
+    const startDead = (): readonly [PeerStream, PeerStream] => {
+      start({ retry, messageTimeoutMs: LIMIT_MS }, {}, ['a', 'b', 'c']);
+      const [call, first] = open();
+      stack.settle(first.begin());
+      for (let i = 0; i < 5; i++) {
+        stack.settle(first.data(token(i)));
+        stack.advance(400);
+      }
+      stack.settle(first.peer.socket.break());
+      return [call, at('b')];
+    };
+
+    it('a third one goes on, once the second has had the time that its part took and message_timeout', () => {
+      const [call, second] = startDead();
+      assert.equal(second.header('outrider-resume-after'), '5');
+      stack.advance(2_000 + LIMIT_MS - 50);
+      assert.equal(second.resetCode, undefined, 'it may be making again what the caller has');
+      stack.advance(400);
+      assert.equal(second.resetCode, ErrorCode.cancel);
+      goOn(at('c'), 5);
+      assertWhole(call);
+    });
+
+    it('one that makes the answer again before it goes on is left alone', () => {
+      const [call, second] = startDead();
+      stack.advance(2_300);
+      goOn(second, 5);
+      assertWhole(call);
+      assert.equal(stack.requestsAt('c').length, 0);
+    });
   });
 
   describe('which always sends the same,', () => {

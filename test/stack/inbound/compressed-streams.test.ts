@@ -59,6 +59,12 @@ describe('Inbound, by the model of compressed messages', () => {
       start({ rateLimits: [{ callers: ['*'], methods: ['*'], models: ['large'], perSecond: 1, burst: 1 }] });
     const refused = (stream: PeerStream, message: RegExp): void =>
       assertUnprocessed(stream, [8, 'rate-limited'], { 'grpc-message': message });
+    /** A stream whose first messages the model has seen. */
+    const refusedMidway = (stream: PeerStream, message: RegExp): void =>
+      assertEnd(stream, [8, 'stream-rate-limited'], {
+        'grpc-message': message,
+        'outrider-unprocessed': undefined,
+      });
 
     it('counts each time the stream goes on with the model, however its messages are cut', () => {
       for (const length of [1, 7, 16_000]) {
@@ -69,7 +75,7 @@ describe('Inbound, by the model of compressed messages', () => {
           length,
         );
         assert.equal(stream.isOver, false, `${length}`);
-        refused(send(stream, [ask('large')], length), /model 'large'/);
+        refusedMidway(send(stream, [ask('large')], length), /model 'large'/);
         assert.equal(end(send(open(), [ask('small'), anInferRequest('small'), ask('small')], length)), 0);
         if (length < 16_000) stack.close();
       }
@@ -113,12 +119,12 @@ describe('Inbound, by the model of compressed messages', () => {
         limited();
         const stream = send(open(), [ask('small'), message, message]);
         assert.equal(stream.isOver, false);
-        refused(send(stream, [ask('small'), message]), why);
+        refusedMidway(send(stream, [ask('small'), message]), why);
         stack.close();
       }
       limited();
       const strange = send(open('snappy'), [anInferRequest('small'), ask('small'), anInferRequest('small')]);
-      refused(send(strange, [ask('small')]), /compressed as 'snappy'/);
+      refusedMidway(send(strange, [ask('small')]), /compressed as 'snappy'/);
     });
 
     it('is not passed by where there is no memory to inflate a message that comes in pieces', () => {
@@ -128,7 +134,7 @@ describe('Inbound, by the model of compressed messages', () => {
       const stream = send(open(), [ask('small')]);
       memory.force(taken);
       assert.equal(send(stream, [ask('small')], 16).isOver, false, 'one that could not be read');
-      refused(send(stream, [anInferRequest('small'), ask('small')], 16), /no memory to inflate/);
+      refusedMidway(send(stream, [anInferRequest('small'), ask('small')], 16), /no memory to inflate/);
       memory.release(taken);
     });
 

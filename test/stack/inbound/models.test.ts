@@ -188,6 +188,14 @@ describe('Inbound, by model', () => {
         'grpc-message': message,
       });
 
+    /** A stream whose first messages the model has seen. */
+    const refusedMidway = (call: PeerStream, message: RegExp): void =>
+      assertEnd(call, [8, 'stream-rate-limited'], {
+        'grpc-retry-pushback-ms': '500',
+        'grpc-message': message,
+        'outrider-unprocessed': undefined,
+      });
+
     it('a model called more often than it may is refused, with a pushback; others are not', () => {
       limited();
       assert.deepEqual(statusesOf(some(2, 'large')), [0, 0]);
@@ -255,14 +263,14 @@ describe('Inbound, by model', () => {
       stack.settle(stream.data(anInferRequest('small')));
       const body = anInferRequest('large');
       for (const byte of body) if (!stream.isOver) stack.settle(stream.data(Buffer.from([byte])));
-      refused(stream, /model 'large'/);
+      refusedMidway(stream, /model 'large'/);
       stack.advance(60_000);
       const packed = infer('', { path: STREAM, body: null });
       const all = ['small', 'large', 'small', 'large', 'small', 'large'].map((model) =>
         anInferRequest(model),
       );
       stack.settle(packed.data(Buffer.concat(all)));
-      refused(packed, /model 'large'/);
+      refusedMidway(packed, /model 'large'/);
       stack.assertIdle();
     });
 
@@ -286,13 +294,16 @@ describe('Inbound, by model', () => {
       send(stream, anInferRequest('small'), late, late);
       assert.equal(stream.isOver, false, 'both may be for the same model');
       send(stream, anInferRequest('small'), late);
-      refused(stream, /^app calls a model whose name cannot be read \(it is not within the first 65536/);
+      refusedMidway(
+        stream,
+        /^app calls a model whose name cannot be read \(it is not within the first 65536/,
+      );
       stack.advance(60_000);
       const broken = infer('', { path: STREAM, body: null });
       send(broken, anInferRequest('small'), grpcMessage(Buffer.from('no message')), anInferRequest('small'));
       assert.equal(broken.isOver, false);
       send(broken, grpcMessage(Buffer.from('no message')));
-      refused(broken, /cannot be read \(the bytes are not a message\)/);
+      refusedMidway(broken, /cannot be read \(the bytes are not a message\)/);
     });
 
     it('a stream may have messages that name no model, and go on where its first one cannot be read', () => {
@@ -306,7 +317,7 @@ describe('Inbound, by model', () => {
         'one for the first message, and none for what names none or another',
       );
       send(stream, anInferRequest('large'));
-      refused(stream, /model 'large'/);
+      refusedMidway(stream, /model 'large'/);
     });
 
     it('the first message counts, whatever of the next ones comes in the same frame', () => {

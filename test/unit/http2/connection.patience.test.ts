@@ -152,4 +152,15 @@ describe('a patient stream', () => {
     part(1);
     assert.equal(connection.isBehind(streams[1]!.stream), true);
   });
+
+  it('is behind with its window exhausted', () => {
+    raw.send(h2.settings([[Setting.initialWindowSize, 500]])).said();
+    const { connection } = raw.side;
+    const { stream } = streams[0]!;
+    part();
+    assert.equal(connection.isBehind(stream), true);
+    raw.send(h2.windowUpdate(1, 5000));
+    raw.said();
+    assert.equal(connection.isBehind(stream), false);
+  });
 });

@@ -24,7 +24,7 @@ describe('Reasons', () => {
           'message-timeout',
           'idle-timeout',
         ],
-        ...['overloaded', 'rate-limited'],
+        ...['overloaded', 'rate-limited', 'stream-rate-limited'],
         ...['memory-pressure', 'memory-budget', 'silent-stream', 'too-many-streams'],
         ...['queue-expired', 'no-endpoint'],
         ...['discovery-pending', 'breaker-open', 'connect-failed', 'connection-lost', 'upstream-reset'],
@@ -40,13 +40,16 @@ describe('Reasons', () => {
 
   it('have one name for several sentences only where they refuse a call alike, one of them by what it is about', () => {
     const { rateLimited, modelRateLimited, tokenRateLimited } = LocalReplyReasons;
+    const { streamRateLimited, streamModelRateLimited } = LocalReplyReasons;
     const { notAllowed, modelNotAllowed, controlNotAllowed } = LocalReplyReasons;
     const all = Object.values(LocalReplyReasons);
     const twice = all.filter(({ name }, i) => all.findIndex((each) => each.name === name) !== i);
-    assert.deepEqual(twice, [modelRateLimited, tokenRateLimited, modelNotAllowed, controlNotAllowed]);
+    const ofRate = [modelRateLimited, tokenRateLimited, streamModelRateLimited];
+    assert.deepEqual(twice, [...ofRate, modelNotAllowed, controlNotAllowed]);
     const pairs = [
       [rateLimited, modelRateLimited],
       [rateLimited, tokenRateLimited],
+      [streamRateLimited, streamModelRateLimited],
       [notAllowed, modelNotAllowed],
       [notAllowed, controlNotAllowed],
     ] as const;
