@@ -63,6 +63,9 @@ caller:
           attempt_timeout: 10s
           retry: { attempts: 4, on: [unavailable, deadline_exceeded] }
           hedge: { percentile: 0.99 }
+          # A replica may die within an answer of 4 MB: what the caller has begun to read cannot be asked again.
+          hold: 5MiB
+          replay: 5MiB
         - methods: [/inference.GRPCInferenceService/ModelStreamInfer]
           kind: streaming
           timeout: 10m
