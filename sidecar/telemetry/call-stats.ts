@@ -1,4 +1,5 @@
 import type { LimitName } from '../http2/limits.js';
+import { getOrInsert } from '../runtime/get-or-insert.js';
 import { EngineTable } from './engine-stats.js';
 
 /**
@@ -68,6 +69,7 @@ export interface LimitLine {
  */
 export class StatsRegistry {
   readonly calls: CallStats[] = [];
+  private readonly byLabels = new Map<string, CallStats>();
   readonly engines = new EngineTable();
   readonly limits = new Map<LimitName, number>();
   /** What has been logged of them. */
@@ -84,11 +86,13 @@ export class StatsRegistry {
   connectionsReplaced = 0;
   handshakeFailures = new Map<string, number>();
 
-  callStats(kind: CallKinds): CallStats {
-    const { direction, service, method, model, version } = kind;
-    const stats = new CallStats(direction, service, method, model, version);
-    this.calls.push(stats);
-    return stats;
+  /** The counters of these calls: those of before where an upstream has gone and come back, as a scrape may have a series only once. */
+  callStats({ direction, service, method, model, version }: CallKinds): CallStats {
+    return getOrInsert(this.byLabels, JSON.stringify([direction, service, method, model, version]), () => {
+      const stats = new CallStats(direction, service, method, model, version);
+      this.calls.push(stats);
+      return stats;
+    });
   }
 
   countLimit(name: LimitName): void {

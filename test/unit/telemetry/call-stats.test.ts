@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { CallStats, LATENCY_BOUNDS_MS } from '../../../sidecar/telemetry/call-stats.js';
+import { CallStats, LATENCY_BOUNDS_MS, StatsRegistry } from '../../../sidecar/telemetry/call-stats.js';
 
 describe('the counters of calls of one kind', () => {
   it('put a call of 1 ms and one of half a minute into buckets with an end, so that quantiles tell them apart', () => {
@@ -17,5 +17,15 @@ describe('the counters of calls of one kind', () => {
     const stats = new CallStats('inbound', 'writer', '/m');
     for (const status of [17, -1, 2]) stats.finish(status, 1);
     assert.equal(stats.byStatus[2], 3);
+  });
+
+  it('are the same ones where an upstream has gone and come back', () => {
+    const registry = new StatsRegistry();
+    const kind = { direction: 'outbound', service: 'writer', method: '/m' } as const;
+    const stats = registry.callStats(kind);
+    assert.equal(registry.callStats({ ...kind }), stats);
+    assert.notEqual(registry.callStats({ ...kind, method: '/n' }), stats);
+    assert.notEqual(registry.callStats({ ...kind, model: 'm' }), stats);
+    assert.equal(registry.calls.length, 3);
   });
 });
