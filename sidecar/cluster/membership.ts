@@ -111,6 +111,7 @@ function makeEndpoint(cluster: Cluster, config: EndpointConfig): Endpoint {
     rationsPings: cluster.config.tls !== 'mesh',
     onChange: () => onConnectionChange(cluster, endpoint),
     stillTrusts: (session) => cluster.deps.stillTrusts?.(session, endpoint.peer) ?? true,
+    onCut: (sinceMs, lostCalls) => cluster.sweep?.onCut(endpoint, sinceMs, lostCalls),
     ...(cluster.deps.whyNot === undefined ? {} : { whyNot: cluster.deps.whyNot }),
   };
   endpoint.pool = new Pool(endpoint.limits, cluster.context);

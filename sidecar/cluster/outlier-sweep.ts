@@ -183,6 +183,22 @@ export class OutlierSweep extends WheelEntry {
     if (!this.isScheduled) this.context.wheel.add(this, nowMs + EVERY_MS);
   }
 
+  /** A connection to it has been cut that was made at `sinceMs`. What happens while this process stands still says nothing of an endpoint. */
+  onCut({ ejection }: Endpoint, sinceMs: number, lostCalls: number): void {
+    const { connections, state } = ejection;
+    if (connections === null || state !== EjectionState.admitted || this.context.hasStalled()) return;
+    connections.record(sinceMs, lostCalls, this.context.clock.now());
+    if (connections.inRow > 0) this.sweepSoon();
+  }
+
+  /** Its sidecar has lost a call that began at `startMs` with the connection to its model. */
+  onLostAtModel({ ejection }: Endpoint, startMs: number, nowMs: number): void {
+    const { connections, state } = ejection;
+    if (connections === null || state !== EjectionState.admitted || startMs < ejection.sinceMs) return;
+    connections.recordAtModel(startMs, nowMs);
+    if (connections.inRow > 0) this.sweepSoon();
+  }
+
   /** A charge that a peer has confirmed may be the last that was missing: no call need find the endpoint for another second. */
   private sweepSoon(): void {
     const { wheel, clock } = this.context;

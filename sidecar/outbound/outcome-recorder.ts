@@ -172,6 +172,8 @@ function recordForSweep(
   nowMs: number,
 ): void {
   sweep.onEnd(nowMs);
+  if ((attempt.traits & AttemptTrait.modelLost) !== 0)
+    sweep.onLostAtModel(attempt.endpoint, attempt.startMs, nowMs);
   if (attempt.outcome !== Outcome.success || call.kind !== CallKind.unary) return;
   const { endpoint, startMs } = attempt;
   if (tookMs !== UNKNOWN_DURATION) sweep.onSuccess(endpoint, startMs, tookMs, ran, call, nowMs);

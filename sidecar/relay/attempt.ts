@@ -272,6 +272,7 @@ export class Attempt implements StreamOwner, Waiter {
     if (ending === Ending.unprocessed || ending === Ending.lost) {
       this.reason = this.session!.closeReason;
       const isLost = ending === Ending.lost || hasBegun;
+      if (isLost) this.session!.lostCalls++;
       return this.finish(isLost ? AttemptEnd.connectionLost : AttemptEnd.goawayUnprocessed, -1);
     }
     if (ending === Ending.violation) return this.finish(AttemptEnd.protocolError, -1);

@@ -40,6 +40,8 @@ export interface PoolOptions {
   readonly rationsPings?: boolean;
   /** Whether the peer would be accepted now; absent: it proves nothing. */
   readonly stillTrusts?: (session: Session) => boolean;
+  /** A connection that was alive since `sinceMs` has been cut, with so many calls on it. Absent: nobody wants to know. */
+  readonly onCut?: (sinceMs: number, lostCalls: number) => void;
   /** The state changed: connected or not, loading or not. */
   readonly onChange: () => void;
 }
@@ -294,6 +296,7 @@ export class Pool implements SessionHandler {
     } else {
       if (!session.isRetiring) this.recordEnd(monitor);
       if (!this.isConnected) this.problem = reason;
+      if (session.wasCut) this.options.onCut?.(monitor.aliveMs, session.lostCalls);
     }
     if (!this.isStopped) this.fill();
     if (this.waiters.size > 0) this.connectAgain();

@@ -96,6 +96,10 @@ export class Session implements ConnectionHandler, Flushable, Patient, Postponed
   /** Calls in a row that the peer has reset without an answer, and responses that have begun; see refused-streams.ts. */
   refusals = 0;
   responses = 0;
+  /** Calls that were lost with it. */
+  lostCalls = 0;
+  /** The other side has ended it, or the network: it was in use here, and had said nothing of an end. */
+  wasCut = false;
   /** Set by the handler: the identity of the peer, as far as it is proved; null: none. */
   identity: unknown = null;
   /** Set by the handler: the peer watches our load, and the report that it was told last. */
@@ -444,6 +448,7 @@ export class Session implements ConnectionHandler, Flushable, Patient, Postponed
    */
   private onEnd(): void {
     this.readAll();
+    this.recordCut();
     this.context.nowMs = this.context.clock.now();
     this.connection.abandon();
     this.socket.end();
@@ -452,7 +457,13 @@ export class Session implements ConnectionHandler, Flushable, Patient, Postponed
 
   private onClosed(): void {
     this.readAll();
+    this.recordCut();
     this.onClose();
+  }
+
+  /** The socket has ended: whether that was expected. */
+  private recordCut(): void {
+    if (this.isAlive && !this.isClosing && !this.isDown && !this.isRetiring) this.wasCut = true;
   }
 
   private closeWithin(ms: number, reason: string): void {

@@ -10,7 +10,7 @@ export interface Finding {
 }
 
 /** A kind of evidence that `DetectorState` keeps of one endpoint. */
-export type SignalName = 'outcomes' | 'latencies' | 'outputs';
+export type SignalName = 'outcomes' | 'latencies' | 'outputs' | 'connections';
 
 /** A detector that the pool applies at the end of each call: consecutive faults, model unavailable. */
 export interface CallDetector {

@@ -2,6 +2,7 @@ import type { CallDetector, DetectorMode, SignalName, SweepDetector } from './de
 import { failureRatio } from './failure-ratio.js';
 import { invalidOutput } from './invalid-output.js';
 import { latency } from './latency.js';
+import { shortLived } from './short-lived.js';
 import { successRate } from './success-rate.js';
 import { successRatio } from './success-ratio.js';
 
@@ -18,6 +19,7 @@ export const DETECTORS = {
   failureRatio,
   latency,
   invalidOutput,
+  shortLived,
   modelUnavailable,
 } satisfies Record<string, CallDetector>;
 

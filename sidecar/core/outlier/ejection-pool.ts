@@ -168,9 +168,9 @@ export class EjectionPool {
       // Its ejection was suppressed and it answers again: its next calls decide.
       if (goesByFaults && member.ejectionSuppressed && member.successStreak > 0) continue;
       let event = this.decide(member, this.settings.mode === 'observe' ? 'observe' : mode);
-      if (event === ejected && detector === Detector.latency && this.isNeeded(member, nowMs)) {
+      if (event === ejected && mayBeNeeded(detector) && this.isNeeded(member, nowMs)) {
         event = othersFull;
-        member.slowness = severity;
+        if (detector === Detector.latency) member.slowness = severity;
       }
       if (goesByFaults) suppressIf(member, event);
       if (!this.countFinding(member, detector, event, why)) continue;
@@ -186,23 +186,22 @@ export class EjectionPool {
 
   /**
    * Where others refuse calls as full, or report more calls than they can run, a slow answer is better than none: what is ejected because it is
-   * slow gets calls again, as many as the balancer gives a slow endpoint, and is not ejected for that until ten seconds after the last
-   * refusals, or five minutes after there was no room.
+   * slow, or because its connections are short-lived, gets calls again, as many as the balancer gives it, and is not ejected for that until
+   * ten seconds after the last refusals, or five minutes after there was no room.
    */
   private readmitSlow(nowMs: number, onEvent: (member: Ejection, event: EjectionEvent) => void): void {
     if (this.members.ejected === 0) return;
     const { isCrowded } = this.roomAt(nowMs);
     if (!isCrowded && !this.isAnyFull(nowMs)) return;
     for (const member of this.members.all) {
-      const isSlow = member.detector === Detector.latency && !member.isDown;
-      if (member.state === EjectionState.admitted || !isSlow) continue;
+      if (member.state === EjectionState.admitted || member.isDown || !mayBeNeeded(member.detector)) continue;
       this.members.admit(member, nowMs);
       if (isCrowded) member.slowUntilMs = nowMs + this.settings.maxMs;
       onEvent(member, readmitted);
     }
   }
 
-  /** Whether a slow one cannot be spared: another refuses calls as full, or the others report too little room for its share. */
+  /** Whether one that answers most calls cannot be spared: another refuses calls as full, or the others report too little room for its share. */
   private isNeeded(member: Ejection, nowMs: number): boolean {
     if (nowMs < member.slowUntilMs || this.isAnyFull(nowMs, member)) return true;
     return !this.roomAt(nowMs, member).takesOneMore;
@@ -317,6 +316,7 @@ export class EjectionPool {
     member.ejections += 1;
     member.ejectionsBy[member.detector]! += 1;
     member.forget();
+    member.connections?.clear();
     // Beyond the longest duration a higher count would only take longer to decay.
     if (!member.isDown && baseMs * member.count < maxMs) member.count += 1;
     member.state = EjectionState.ejected;
@@ -326,6 +326,11 @@ export class EjectionPool {
       : Math.min(baseMs * member.count, maxMs);
     this.members.ejectUntil(member, nowMs + durationMs * (1 + jitter * (2 * this.random() - 1)));
   }
+}
+
+/** Whether an endpoint that this detector finds answers most calls all the same, so that it is better than none. */
+function mayBeNeeded(detector: Detector): boolean {
+  return detector === Detector.latency || detector === Detector.shortLived;
 }
 
 function suppressIf(member: Ejection, event: EjectionEvent): void {

@@ -76,7 +76,7 @@ export class Ejection extends DetectorState {
   failedProbes = 0;
   /** It is slow and stays, because the others have no room for its calls: so many times slower than they; 1: it is not. */
   slowness = 1;
-  /** It came back because the others had no room: until then, monotonic ms, it is not ejected for being slow. */
+  /** It came back because the others had no room: until then, monotonic ms, it is not ejected by what may be needed (ejection-pool.ts). */
   slowUntilMs = Number.NEGATIVE_INFINITY;
   /** A detector of faults found it, and it stays admitted because too few others are left. */
   ejectionSuppressed = false;

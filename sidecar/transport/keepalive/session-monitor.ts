@@ -22,8 +22,9 @@ export class SessionMonitor extends WheelEntry {
   isEnding = false;
   /** Null: the peer bears every PING. */
   ration: PingRation | null = null;
+  /** When the peer's SETTINGS came, monotonic ms. */
+  aliveMs = 0;
   private isConnecting = true;
-  private aliveMs = 0;
   private pingedMs = 0;
   /** When the last call took the connection. */
   private usedMs = 0;

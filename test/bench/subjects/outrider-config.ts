@@ -62,6 +62,7 @@ const DETECTORS = {
   failure_ratio: { mode: 'observe', above: 0.85, min_peers: 2, min_calls: 50 },
   latency: { mode: 'enforce', factor: 3, min_calls: 20 },
   invalid_output: { mode: 'enforce', above: 0.5, min_samples: 5, sample_ratio: 0.05 },
+  short_lived: { mode: 'enforce', min_connections: 2 },
 };
 
 const PROCESS_BLOCKS = { access_log: { path: 'calls.log', sample_ratio: 0.01 }, fault_injection: true };

@@ -26,6 +26,7 @@ export const ALL_DETECTORS: Required<DetectorSettings> = {
   failureRatio: { mode: 'enforce', above: 0.85, minPeers: 5, minCalls: 50 },
   latency: { mode: 'enforce', factor: 3, minCalls: 20 },
   invalidOutput: { mode: 'enforce', above: 0.5, minSamples: 20 },
+  shortLived: { mode: 'enforce', minConnections: 2 },
 };
 
 /** A pool of `count` admitted endpoints; by default a random number of 0.5, which is no jitter. */

@@ -11,6 +11,7 @@ export const DETECTORS: DetectorsConfig = {
   failureRatio: { mode: 'off', above: 0.85, minPeers: 5, minCalls: 50 },
   latency: { mode: 'enforce', factor: 3, minCalls: 20 },
   invalidOutput: { mode: 'off', above: 0.5, minSamples: 20, sampleRatio: 0.05 },
+  shortLived: { mode: 'enforce', minConnections: 2 },
 };
 
 export const SLOW_START = { minRatio: 0.1, convergedFactor: 1.5, minCalls: 20, maxMs: 60_000 };

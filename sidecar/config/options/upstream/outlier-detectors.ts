@@ -93,6 +93,15 @@ const invalidOutput = block({
   }),
 });
 
+const shortLived = block({
+  mode: mode('enforce', 'It loses few of many calls, so that no share of failures shows it.'),
+  min_connections: option(wholeNumber({ min: 2, max: 1_000 }).prefault(2), {
+    meaning:
+      'Connections in a row that were cut within a minute of being made, without a GOAWAY and with calls on them.',
+    why: 'Connections live for hours: one may be cut by chance, two in a row within minutes are not.',
+  }),
+});
+
 const detectorBlock = block({
   consecutive: option(consecutive.prefault({}), {
     meaning: 'Faults in a row: as many as `ejection.consecutive_faults` says.',
@@ -124,11 +133,16 @@ const detectorBlock = block({
       'NaN, infinities, a wrong shape or a wrong datatype in answers of ModelInfer. Of large answers a sample of the numbers is read. Before an endpoint is charged, the same request is sent to a peer, so the route must be idempotent. Answers longer than `sample` of their route and requests longer than `replay` are not checked, only counted.',
     why: 'Off: it reads answers.',
   }),
+  short_lived: option(shortLived.prefault({}), {
+    meaning:
+      'Connections to the endpoint that are cut soon after they were made, with calls on them, as by a proxy or a firewall before it. The same of connections between its sidecar and its model. There is no verdict while connections to more than half of the others are cut as well, nor where these have no room for its calls.',
+    why: 'On: each such connection loses the calls on it.',
+  }),
 });
 
 type Detectors = CodeOf<typeof detectorBlock>;
 
-/** `ejection.detectors`: seven detectors, of which an absent one has its defaults. Envoy's `outlier_detection`, gRFC A50. */
+/** `ejection.detectors`: eight detectors, of which an absent one has its defaults. Envoy's `outlier_detection`, gRFC A50. */
 export const detectors = option(
   inCode(
     detectorBlock.prefault({}),

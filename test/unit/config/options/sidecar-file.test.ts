@@ -78,6 +78,7 @@ describe('a sidecar file', () => {
           failureRatio: { mode: 'off', above: 0.85, minPeers: 5, minCalls: 50 },
           latency: { mode: 'enforce', factor: 3, minCalls: 20 },
           invalidOutput: { mode: 'off', above: 0.5, minSamples: 5, sampleRatio: 0.05 },
+          shortLived: { mode: 'enforce', minConnections: 2 },
         },
       },
       foresight: { mode: 'observe' },

@@ -41,8 +41,9 @@ describe('DETECTORS', () => {
 
   it('numbers and names detectors by their place in the table', () => {
     const byFaults = ['consecutive-faults', 'success-ratio', 'success-rate', 'failure-ratio'];
-    assert.deepEqual(DETECTOR_NAMES, [...byFaults, 'latency', 'invalid-output', 'model-unavailable']);
-    assert.deepEqual([Detector.consecutive, Detector.latency, Detector.modelUnavailable], [0, 4, 6]);
+    const others = ['latency', 'invalid-output', 'short-lived-connections', 'model-unavailable'];
+    assert.deepEqual(DETECTOR_NAMES, [...byFaults, ...others]);
+    assert.deepEqual([Detector.consecutive, Detector.latency, Detector.modelUnavailable], [0, 4, 7]);
   });
 
   it('needs only what the detectors that are on read', () => {
