@@ -63,6 +63,7 @@ export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: 
     pushbackMs: pushback === undefined ? NO_PUSHBACK : parsePushback(pushback),
     isMarkedUnprocessed,
     isRefutedTrial: attempt.isRefutedTrial,
+    isRequestIncomplete: isIncomplete(call, attempt),
     isCommitted: call.isCommitted && resumable === null,
     streamMs: resumable === null || resumable.isResuming ? 0 : nowMs - attempt.startMs,
     isEngineLost: attempt.isEngineLost && resumable !== null,
@@ -80,6 +81,19 @@ function hasMoved(call: OutboundCall, attempt: OutboundAttempt): boolean {
   if (call.engineCall === null) return false;
   const isDeath = attempt.isEngineLost || attempt.ended === AttemptEnd.connectionLost;
   return isDeath && (attempt.number === 0 || messagesBy(call, attempt) > 0);
+}
+
+/**
+ * Whether the endpoint cannot have all of the message of a unary call: bytes of it were never given to the socket of a connection that was
+ * lost. A stream may begin before its first message is whole.
+ */
+function isIncomplete(
+  { plan, requestBytes }: OutboundCall,
+  { ended, head, sentBytes }: OutboundAttempt,
+): boolean {
+  return (
+    ended === AttemptEnd.connectionLost && head === null && plan.holdsResponse && sentBytes < requestBytes
+  );
 }
 
 /** Whether another endpoint can take the call. One that is not connected yet can, where discovery has taken the present one away. */

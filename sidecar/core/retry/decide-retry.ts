@@ -1,6 +1,7 @@
 import { isNeverProcessed } from '../outcome/outcome.js';
 import { NoRetry, PASS, type RetryQuestion, type RetryRule } from './retry-state.js';
 import { finalEnd } from './rules/final-end.js';
+import { incompleteRequest } from './rules/incomplete-request.js';
 import { neverProcessed } from './rules/never-processed.js';
 import { refutedTrial } from './rules/refuted-trial.js';
 import { routePolicy } from './rules/route-policy.js';
@@ -14,6 +15,7 @@ export const RETRY_RULES: readonly RetryRule[] = [
   neverProcessed,
   serverPushback,
   unprocessedRefusal,
+  incompleteRequest,
   routePolicy,
 ];
 

@@ -60,6 +60,8 @@ export interface RetryFacts {
   readonly isMarkedUnprocessed: boolean;
   /** The trial of an endpoint that is ejected for invalid answers, with another one of these under the status OK. Absent: it is not. */
   readonly isRefutedTrial?: boolean;
+  /** The connection was lost before the message of a unary call had been sent whole. Absent: it was not. */
+  readonly isRequestIncomplete?: boolean;
   /** Bytes of the response (or its headers) have been given to the caller. */
   readonly isCommitted: boolean;
   /** For how long the endpoint had a stream that it has got on with, and which another may resume, ms. Absent or 0: it is no such stream. */

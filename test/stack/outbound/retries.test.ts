@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import type { RouteConfig } from '../../../sidecar/config/model.js';
 import { parseGrpcTimeout } from '../../../sidecar/core/deadline/grpc-timeout.js';
 import { FIRST_WINDOW } from '../../../sidecar/transport/memory-budget.js';
+import { Outcome } from '../../../sidecar/core/outcome/outcome.js';
+import { FIRST_WINDOW, WIDE_WINDOW } from '../../../sidecar/transport/memory-budget.js';
 import { ErrorCode, Flag } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { UpstreamStack, type UpstreamStackOptions } from '../../kit/scenario/upstream-stack.js';
@@ -569,6 +571,47 @@ describe('Outbound: another attempt', () => {
     failing().reset();
     stack.advance(1000);
     assert.equal(wasRetried(), false);
+  });
+
+  describe('after a connection that was lost before the request had gone out whole', () => {
+    const LARGE = Buffer.alloc(4 * FIRST_WINDOW, 'x');
+    /** Peers that give no window back: a part of a large request waits here. */
+    const HOLDS_BACK: UpstreamStackOptions = { peer: { replenishes: false } };
+    const lost = (route: RouteConfig, body: Buffer, options = HOLDS_BACK): PeerStream => {
+      const call = start(route, {}, options).call({ body });
+      stack.settle(stack.backend('a').peer.socket.break());
+      return call;
+    };
+
+    it('a unary call goes to another endpoint on any route', () => {
+      const call = lost(aRoute(), LARGE);
+      assert.equal(call.isOver, false);
+      assertSecondServes(call);
+      assert.equal(stack.endpoint('a').outcomes[Outcome.fault], 1, 'the endpoint has lost it all the same');
+    });
+
+    it('it does not where the endpoint may have all of the request', () => {
+      assertNotRetried(lost(aRoute(), MESSAGE));
+      assertNotRetried(lost(aRoute(), LARGE, {}));
+    });
+
+    it('nor does a stream, which may have begun', () => {
+      const call = lost(aStreamRoute(), LARGE);
+      assertNotRetried(call);
+    });
+
+    it('nor does one that has begun to be answered', () => {
+      const call = start(aRoute(), {}, HOLDS_BACK).call({ body: LARGE });
+      stack.settle(first().begin());
+      stack.settle(stack.backend('a').peer.socket.break());
+      assertNotRetried(call);
+    });
+
+    it('nor does any when the retry budget is spent', () => {
+      const call = start(aRoute(), { budget: { ratio: 0, perSecond: 0 } }, HOLDS_BACK).call({ body: LARGE });
+      stack.settle(stack.backend('a').peer.socket.break());
+      assertNotRetried(call);
+    });
   });
 
   it('no retry is made when the retry budget is spent', () => {

@@ -57,6 +57,35 @@ function decide(given: Case = {}): number {
   return decideRetry({ state: own, nowMs: 0, ...question });
 }
 
+describe('decideRetry, after a connection that was lost before the request was sent whole', () => {
+  const LOST = { ended: AttemptEnd.connectionLost, status: -1, isRequestIncomplete: true } as const;
+  const lost = (facts: Partial<RetryFacts> = {}, more: Omit<Case, 'facts'> = {}) =>
+    decide({ facts: { ...LOST, ...facts }, route: PLAIN, ...more });
+
+  it('another endpoint is asked at once on any route, and that is no attempt of the route', () => {
+    const state = stateOf({});
+    assert.equal(lost({}, { state }), 0);
+    assert.equal(state.processed, 0);
+    assert.equal(lost({}, { route: IDEMPOTENT, state: { processed: 1 } }), 0);
+  });
+
+  it('none is where all of it was sent', () =>
+    assert.equal(lost({ isRequestIncomplete: false }), notRetryable));
+
+  it('keeps to the request, time, budget and breaker', () => {
+    assert.equal(lost({ isRequestHeld: false }), NoRetry.notHeld);
+    assert.equal(lost({ isCommitted: true }), committed);
+    assert.equal(lost({ timeLeftMs: 0 }), noTime);
+    assert.equal(lost({}, { budget: EMPTY() }), overBudget);
+    assert.equal(lost({}, { state: { attempts: MAX_ATTEMPTS } }), exhausted);
+  });
+
+  it('goes by the route where there is no other endpoint', () => {
+    assert.equal(lost({ isOtherAvailable: false }), notRetryable);
+    assert.ok(lost({ isOtherAvailable: false }, { route: IDEMPOTENT }) >= 0);
+  });
+});
+
 describe('decideRetry, after a trial whose answer is invalid though its status is OK', () => {
   const REFUTED = { status: Status.OK, isRefutedTrial: true };
   const refuted = (facts: Partial<RetryFacts> = {}, more: Omit<Case, 'facts'> = {}) =>
