@@ -35,6 +35,7 @@ export function makeAttempt(
 ): OutboundAttempt {
   const attempt = new OutboundAttempt(call, endpoint, nowMs);
   endpoint.inFlight++;
+  endpoint.unansweredInRow++;
   if (call.resumable !== null) attempt.resumedAfter = call.resumable.messages;
   if (call.engineCall !== null) {
     attempt.listenTo(endpoint.ensureSilence(), call.requestBytes);

@@ -42,6 +42,7 @@ export function recordOutcome(
   const outcome = outcomeIn(attempt.traits);
   attempt.outcome = outcome;
   endpoint.outcomes[outcome]!++;
+  if (outcome === Outcome.success) endpoint.unansweredInRow = 0;
   if (attempt.number > 0 && (outcome === Outcome.success || messagesBy(call, attempt) === 0))
     call.cluster.budget.recordOutcome(outcome, now);
   const tookMs = call.kind === CallKind.unary ? attempt.tookMs : UNKNOWN_DURATION;
@@ -76,6 +77,7 @@ export function recordFirstMessage(
   if (call.kind === CallKind.unary) return;
   if (attempt.isUnanswered) answer(attempt);
   attempt.tookMs = nowMs - Math.max(startMs, call.lastRequestMs);
+  endpoint.unansweredInRow = 0;
   recordRun(call, attempt, nowMs);
   endpoint.latencyOf(CallKind.stream).record(attempt.tookMs, nowMs, balancedMs(attempt, nowMs));
   call.cluster.sweep?.onSuccess(endpoint, startMs, attempt.tookMs, ran, call, nowMs);

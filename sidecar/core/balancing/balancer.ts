@@ -17,6 +17,8 @@ export class EndpointLoad {
   inFlight = 0;
   /** Of these, streams that wait for their first message. */
   unanswered = 0;
+  /** Attempts begun since a call there was answered with success, or a stream had its first message. */
+  unansweredInRow = 0;
   /** What it says of its load; null: it never has. */
   reported: ReportedLoad | null = null;
   /** Configured weight, ≥ 0. Zero takes no traffic. */

@@ -22,6 +22,13 @@ const MAX_COMPARED = 16;
 const CLEARLY_SLOW = 1.5;
 /** So many calls more has, in effect, an endpoint whose places are all taken by calls that run for long: nobody knows when one is free. */
 const BLOCKED_CALLS = 64;
+/**
+ * Calls beside long ones get through as long as some do. Where so many in a row have had no answer, within so many times of what the peers need and
+ * this time, ms, they do not.
+ */
+const MOST_UNANSWERED = 3;
+const ANSWERING_TIMES = 4;
+const LEAST_ANSWERING_MS = 100;
 /** After so many picks, and so many for each endpoint, without a call an endpoint gets one: what kept calls away may be over. */
 const STARVED_PICKS = 64;
 const STARVED_ROUNDS = 16;
@@ -129,10 +136,12 @@ export class LeastLoaded implements Balancer {
       const passed = this.picks - endpoint.pickedAt;
       if (passed <= usual || !canPick(endpoint, NONE_TRIED) || endpoint.trust < 1) continue;
       if (endpoint.weightFactor < 1 || this.isBusy(endpoint, nowMs)) continue;
-      const slow = Math.max(
-        this.slowness(endpoint, nowMs, CallKind.unary),
-        this.slowness(endpoint, nowMs, CallKind.stream),
-      );
+      const slow = this.isAnswering(endpoint, nowMs)
+        ? Math.max(
+            this.slowness(endpoint, nowMs, CallKind.unary),
+            this.slowness(endpoint, nowMs, CallKind.stream),
+          )
+        : MOST_STARVED;
       if (passed <= usual * Math.min(Math.max(slow, 1), MOST_STARVED)) continue;
       if (found === null || endpoint.pickedAt < found.pickedAt) found = endpoint;
     }
@@ -143,6 +152,15 @@ export class LeastLoaded implements Balancer {
   private isBusy({ inFlight, reported }: EndpointLoad, nowMs: number): boolean {
     const utilization = reported?.utilizationAt(inFlight, nowMs);
     return utilization === undefined ? inFlight > 0 : utilization >= 1;
+  }
+
+  /** Whether calls get through there, as far as is known. */
+  private isAnswering(endpoint: EndpointLoad, nowMs: number): boolean {
+    const { unansweredInRow, latency, firstMessage } = endpoint;
+    if (unansweredInRow < MOST_UNANSWERED) return true;
+    const usualMs = Math.max(this.neutralMs, this.neutralFirstMessageMs);
+    const lastMs = Math.max(latency.answeredMs, firstMessage === null ? 0 : firstMessage.answeredMs);
+    return nowMs - lastMs < Math.max(ANSWERING_TIMES * usualMs, LEAST_ANSWERING_MS);
   }
 
   /** The least loaded by what endpoints report; of equal ones any. */
@@ -195,7 +213,9 @@ export class LeastLoaded implements Balancer {
     // To the next whole call: what is known of the calls of others fades.
     const taken = isTimed ? Math.round(this.loadOf(endpoint, nowMs)) : 0;
     const isFull = isTimed && taken >= reported.concurrency;
-    const own = isFull ? this.behindAll(calls, taken, reported) : this.besideLongCalls(calls, reported);
+    const own = isFull
+      ? this.behindAll(calls, taken, reported)
+      : this.besideLongCalls(calls, this.isAnswering(endpoint, nowMs) ? reported.longOf(calls) : 0, reported);
     const load = own * Math.max(1, slow);
     const capacity = reported.concurrency / this.meanConcurrency;
     return load / Math.min(Math.max(capacity, 1 / MAX_CAPACITY_RATIO), MAX_CAPACITY_RATIO);
@@ -203,10 +223,10 @@ export class LeastLoaded implements Balancer {
 
   /**
    * One more call and those that it would run beside. A call that runs for long takes one place of its endpoint, and no more: where another one is
-   * free, the call need not wait for it; where none is, for all one knows it waits for ever.
+   * free, the call need not wait for it; where none is, for all one knows it waits for ever. Where none of several calls in a row gets through,
+   * the long ones may be stuck, and count as any others do (`long` is 0): an endpoint that answers nothing would else be the least loaded of all.
    */
-  private besideLongCalls(calls: number, reported: ReportedLoad): number {
-    const long = reported.longOf(calls);
+  private besideLongCalls(calls: number, long: number, reported: ReportedLoad): number {
     if (long === 0) return 1 + calls;
     const others = calls - long;
     const places = reported.concurrency - long;

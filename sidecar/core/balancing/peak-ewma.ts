@@ -49,6 +49,8 @@ export class PeakEwma {
   meanMs = 0;
   /** Monotonic ms of the last sample. */
   updatedMs = 0;
+  /** Monotonic ms of the last success; 0: there was none. */
+  answeredMs = 0;
   samples = 0;
   /** When a sample was last near the peak, monotonic ms. */
   private confirmedMs = 0;
@@ -62,6 +64,7 @@ export class PeakEwma {
   /** A call that succeeded after `elapsedMs`. @param ranMs of these, without a wait that counts elsewhere; absent: all. */
   record(elapsedMs: number, nowMs: number, ranMs = elapsedMs): void {
     const kept = this.keptAt(nowMs);
+    this.answeredMs = nowMs;
     this.meanMs = this.meanMs === 0 ? elapsedMs : this.meanMs * kept + elapsedMs * (1 - kept);
     this.observe(this.credible(ranMs), kept, nowMs);
   }

@@ -144,6 +144,28 @@ describe('LeastLoaded', () => {
       assert.deepEqual(sharesOf([withLong(1, 1), reporting(20, { concurrency: 1 })]), [0, 1]);
     });
 
+    it('calls that run for long count as any others do while the endpoint answers nothing', () => {
+      const stuck = reporting(6, { concurrency: 256, inFlight: 6 });
+      stuck.unansweredInRow = 6;
+      stuck.reported!.take({ calls: 6, concurrency: 256, longCalls: 6, runMs: 10 }, 6, 0);
+      const pool = [stuck, ...[1, 2].map((calls) => reporting(calls, { concurrency: 256 }))];
+      for (const { latency } of pool) latency.record(10, 1);
+      const balancer = new LeastLoaded(seeded(3));
+      const picksFrom = (fromMs: number): number => {
+        let picked = 0;
+        for (let i = 0; i < 1_000; i++) if (balancer.pick(pool, [], fromMs + i) === stuck) picked += 1;
+        return picked;
+      };
+      assert.equal(picksFrom(200), 0);
+      stuck.unansweredInRow = 2;
+      assert.ok(picksFrom(1_200) > 0, 'two calls may both take long');
+      stuck.unansweredInRow = 6;
+      stuck.latency.record(10, 2_300);
+      let picked = 0;
+      for (let i = 0; i < 90; i++) if (balancer.pick(pool, [], 2_300 + i) === stuck) picked += 1;
+      assert.ok(picked > 0, 'a call has got through beside them');
+    });
+
     it('no endpoint with a place free stays without calls for long, and a slow one only for longer', () => {
       const random = new LeastLoaded(seeded(3));
       const pool = [reporting(0), reporting(0), reporting(1)];
