@@ -13,6 +13,7 @@ import { readOptions } from './faults/options.js';
 import type { Suite } from './faults/row.js';
 import { isKept, type Report, type RunOptions, runSuite } from './faults/run.js';
 import { renderFaults } from './faults/table.js';
+import { toxicFaults } from './toxics/rows.js';
 
 /** A suite whose kind of world is its own business. */
 interface Entry {
@@ -24,6 +25,7 @@ const SUITES: Record<string, Entry> = {
   calls: entry(callFaults),
   consul: entry(consulFaults),
   decisions: entry(decisionFaults),
+  toxics: entry(toxicFaults),
 };
 
 function entry<World>(suite: Suite<World>): Entry {

@@ -24,7 +24,7 @@ const hasPlaceholder = (text: string): boolean =>
   /(^|\s)(\[|[A-Z][A-Z_=|]*(\s|$))|…|^outrider \w+:/.test(text);
 
 /** Suites of `npm run faults`; which rows they have is not looked at. */
-const FAULT_SUITES = { calls: [], consul: [], decisions: [] };
+const FAULT_SUITES = { calls: [], consul: [], decisions: [], toxics: [] };
 
 const SCRIPTS: ScriptReaders = {
   bench: (args) => {

@@ -57,6 +57,8 @@ export interface MeshPlan {
   readonly env?: Readonly<Record<string, string>>;
   /** The way to each replica leads over a wire. */
   readonly isWired?: boolean;
+  /** What else stands before a replica's sidecar, or before its model: the port to connect to in place of `port`. Absent: nothing. */
+  readonly detour?: (to: 'sidecar' | 'model', replica: number, port: number) => Promise<number>;
   /** What each replica has, as the caller's file says it. Absent: nothing is said. */
   readonly models?: readonly (readonly string[])[];
 }
@@ -257,7 +259,7 @@ export class DecisionMesh {
     identity: Awaited<ReturnType<SidecarBench['identity']>>,
     service = MODEL,
   ): Promise<Replica> {
-    const { serviceMs = 20, places, answerBytes, inbound, sidecars } = this.plan;
+    const { serviceMs = 20, places, answerBytes, inbound, sidecars, isWired, detour } = this.plan;
     const instance = `${service}-${i}`;
     const model = await Model.start({
       serviceMs,
@@ -268,7 +270,7 @@ export class DecisionMesh {
       ...{ service, instance, identity, ...sidecars },
       inbound: {
         listen: '127.0.0.1:0',
-        local: model.address,
+        local: detour === undefined ? model.address : `127.0.0.1:${await detour('model', i, model.port)}`,
         intentions: [{ from: APP, to: service, action: 'allow' }],
         queue: { concurrency: 256, max_waiting: 256 },
         ...inbound,
@@ -276,8 +278,9 @@ export class DecisionMesh {
     };
     const sidecar = await this.bench.start(instance, file, i === 0 ? this.plan.env : {});
     await sidecar.ready();
-    const port = portOf(sidecar.address('inbound'));
-    const wire = this.plan.isWired === true ? await Wire.open(port, seeded(7)) : undefined;
+    const own = portOf(sidecar.address('inbound'));
+    const port = (await detour?.('sidecar', i, own)) ?? own;
+    const wire = isWired === true ? await Wire.open(port, seeded(7)) : undefined;
     return { model, sidecar, wire, endpoint: `127.0.0.1:${wire?.port ?? port}` };
   }
 }

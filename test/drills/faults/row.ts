@@ -24,6 +24,8 @@ export interface Suite<World> {
   readonly name: string;
   readonly title: string;
   readonly rows: readonly Row<World>[];
+  /** Figures that the table has a column for, in place of those of the load. */
+  readonly columns?: readonly string[];
   /** `logs`: a directory for what its processes write, to look for a cause in. */
   open(logs?: string): Promise<World>;
   close(world: World): Promise<void>;

@@ -23,6 +23,7 @@ export async function runSuite<World>(suite: Suite<World>, { pace, only, runs, l
       for (const row of rows) {
         say(`run ${run} of ${runs}: ${row.name}, ${row.fault}`);
         const result = await runRow(row, world, pace);
+        say(`run ${run} of ${runs}: ${row.name} ${summaryOf(result)}`);
         const before = worst.get(row.name);
         if (before === undefined || isWorse(result, before)) worst.set(row.name, result);
       }
@@ -30,7 +31,13 @@ export async function runSuite<World>(suite: Suite<World>, { pace, only, runs, l
       await suite.close(world);
     }
   }
-  return { suite: suite.name, title: suite.title, pace, runs, rows: [...worst.values()] };
+  const { name, title, columns = [] } = suite;
+  return { suite: name, title, columns, pace, runs, rows: [...worst.values()] };
+}
+
+function summaryOf(result: RowResult): string {
+  const figures = Object.entries(result.figures).map(([name, value]) => `${name} ${value}`);
+  return [isKept(result) ? 'pass' : 'MISSED', ...figures].join(', ');
 }
 
 export type RowResult = Awaited<ReturnType<typeof runRow>>;

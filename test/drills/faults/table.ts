@@ -3,15 +3,19 @@
 import { type Palette, table } from '../../../sidecar/cli/terminal.js';
 import { isKept, type Report } from './run.js';
 
-const HEAD = ['', 'sent', 'ok', 'failed', 'p99', 'slowest', 'took', ''];
+const OF_LOAD = ['sent', 'ok', 'failed', 'p99', 'slowest'];
 
 export function renderFaults(report: Report, palette: Palette): string {
+  const { columns } = report;
   const rows = report.rows.map((result) => {
     const { sent, ok, failed, p99Ms, slowestMs } = result.load;
-    return [
-      result.row,
+    const ofLoad = [
       ...[sent, ok, failed].map(String),
       ...[p99Ms, slowestMs].map((ms) => `${ms.toFixed(0)} ms`),
+    ];
+    return [
+      result.row,
+      ...(columns.length === 0 ? ofLoad : columns.map((name) => result.figures[name] ?? '–')),
       `${(result.tookMs / 1_000).toFixed(1)} s`,
       isKept(result) ? palette.green('pass') : palette.red('MISSED'),
     ];
@@ -20,7 +24,7 @@ export function renderFaults(report: Report, palette: Palette): string {
   return [
     palette.bold(`${report.title} (${report.pace}, ${runs})`),
     '',
-    table(HEAD, rows, palette),
+    table(['', ...(columns.length === 0 ? OF_LOAD : columns), 'took', ''], rows, palette),
     '',
     ...report.rows.flatMap((result) => [...details(result, palette), '']),
     conclusion(report),

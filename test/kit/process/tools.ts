@@ -96,6 +96,10 @@ const KUBERNETES_FACTS = {
   buildDate: '2026-01-01T00:00:00Z',
 };
 
+const TOXIPROXY_VERSION = 'v2.5.0';
+/** A folder of its own: the module calls its program `server`. */
+const TOXIPROXY = path.join(CACHE, `toxiproxy-${TOXIPROXY_VERSION}`);
+
 /** A module of its own, whose go.sum pins all that SPIRE is built from. */
 const SPIRE_SOURCES = testFile('deploy', 'spire');
 const SPIRE = path.join(CACHE, 'spire-1.13.3');
@@ -362,6 +366,17 @@ const TOOLS = {
       ['touch', markOf(CLUSTER)],
     ],
   },
+  /** A proxy of TCP connections that injects faults, for the drills of `.ci/weekly`. */
+  toxiproxy: {
+    path: path.join(TOXIPROXY, 'server'),
+    needs: 'Go 1.17 or newer',
+    steps: [
+      [
+        ...(['env', `GOBIN=${TOXIPROXY}`, 'go', 'install'] as const),
+        `github.com/Shopify/toxiproxy/v2/cmd/server@${TOXIPROXY_VERSION}`,
+      ],
+    ],
+  },
   /** A folder with the server and the agent of SPIRE. Takes ten minutes: for .ci/weekly. */
   spire: {
     path: SPIRE,
@@ -419,8 +434,10 @@ function linkedFacts(facts: Readonly<Record<string, string>>): string {
 
 export type ToolName = keyof typeof TOOLS;
 
-/** They take many minutes, and `npm test` does not use them. */
-const RARE: readonly ToolName[] = ['jaeger', 'kubernetes-cluster', 'containerd', 'podman', 'spire', 'vllm'];
+/** `npm test` does not use them, and most take many minutes. */
+const RARE: readonly ToolName[] = [
+  ...(['jaeger', 'kubernetes-cluster', 'containerd', 'podman', 'spire', 'vllm', 'toxiproxy'] as const),
+];
 
 /** Those that `npm test` uses. */
 export const TOOL_NAMES = (Object.keys(TOOLS) as ToolName[]).filter((name) => !RARE.includes(name));

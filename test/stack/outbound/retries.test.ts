@@ -2,9 +2,8 @@
 import assert from 'node:assert/strict';
 import type { RouteConfig } from '../../../sidecar/config/model.js';
 import { parseGrpcTimeout } from '../../../sidecar/core/deadline/grpc-timeout.js';
-import { FIRST_WINDOW } from '../../../sidecar/transport/memory-budget.js';
 import { Outcome } from '../../../sidecar/core/outcome/outcome.js';
-import { FIRST_WINDOW, WIDE_WINDOW } from '../../../sidecar/transport/memory-budget.js';
+import { FIRST_WINDOW } from '../../../sidecar/transport/memory-budget.js';
 import { ErrorCode, Flag } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { UpstreamStack, type UpstreamStackOptions } from '../../kit/scenario/upstream-stack.js';
