@@ -8,7 +8,7 @@ import { MappedIds } from '../identity/mapped-ids.js';
 import { FileIdentitySource } from '../identity/sources/file-source.js';
 import { SpireIdentitySource } from '../identity/spire/spire-source.js';
 import { WorkloadSocket } from '../identity/spire/workload-api.js';
-import { verifyPeerSocket } from '../identity/tls/peer-verification.js';
+import { stillTrustsPeerSocket, verifyPeerSocket } from '../identity/tls/peer-verification.js';
 import { TlsRotation } from '../identity/tls/rotation.js';
 import { serverTlsOptions } from '../identity/tls/tls-options.js';
 import { Caller } from '../inbound/caller.js';
@@ -174,7 +174,9 @@ export class TlsIdentity implements MeshIdentity {
     if (trust === undefined || !(socket instanceof tls.TLSSocket)) return true;
     // Our own handshake is not over: its peer is verified then, with the roots of then.
     if (peer !== undefined && !socket.authorized) return true;
-    return verifyPeerSocket(socket, trust, this.context.deps.clock.wallNow(), peer).kind === 'accepted';
+    const wallNowMs = this.context.deps.clock.wallNow();
+    if (peer !== undefined) return stillTrustsPeerSocket(socket, trust, wallNowMs, peer);
+    return verifyPeerSocket(socket, trust, wallNowMs).kind === 'accepted';
   }
 
   get problem(): string | undefined {

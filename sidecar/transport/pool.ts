@@ -327,7 +327,9 @@ export class Pool implements SessionHandler {
     const wanted = this.options.config.connections;
     if (this.activeCount >= wanted) return;
     if (this.isBackingOff) {
-      if (!this.reconnect.isScheduled) this.context.wheel.add(this.reconnect, this.backoff.nextMs());
+      const next = this.backoff.nextMs();
+      if (!this.reconnect.isScheduled || this.reconnect.dueMs > next)
+        this.context.wheel.add(this.reconnect, next);
       return;
     }
     while (this.activeCount < wanted) if (!this.mayOpen || !this.open()) return;

@@ -18,9 +18,14 @@ export function hasLongRun(text: string, longest = LONGEST_RUN): boolean {
   return false;
 }
 
-/** Characters beyond ASCII count as letters. */
+/** Signs and spaces of CJK and of other scripts, at which tokenizers cut. */
+const isBreakBeyondAscii = (code: number): boolean =>
+  code < 0xc0 || (code >= 0x2000 && code <= 0x206f) || (code >= 0x3000 && code <= 0x303f) || code >= 0xff00;
+
+/** Other characters beyond ASCII count as letters. */
 function kindOf(code: number): number {
   if (code <= 32) return Kind.space;
+  if (code >= 128 && isBreakBeyondAscii(code)) return Kind.other;
   if (code >= 48 && code <= 57) return Kind.digit;
   const isLetter = (code >= 65 && code <= 90) || (code >= 97 && code <= 122) || code >= 128;
   return isLetter ? Kind.letter : Kind.other;

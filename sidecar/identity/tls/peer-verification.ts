@@ -158,6 +158,24 @@ export function verifyPeerSocket(
   return verifyPeer(chain, trust, wallNowMs, expected);
 }
 
+/**
+ * As `verifyPeerSocket`, at a time at which the certificate of the peer is valid: calls may go on after its end, and that says nothing of who
+ * has issued it.
+ */
+export function stillTrustsPeerSocket(
+  socket: TLSSocket,
+  trust: PeerTrust,
+  wallNowMs: number,
+  expected?: ExpectedPeer | string,
+): boolean {
+  const chain = peerChain(socket);
+  const leaf = chain && parseCertificate(chain.leafDer);
+  if (leaf === undefined || isProblem(leaf)) return false;
+  const { notBeforeMs, notAfterMs } = leaf.facts;
+  const atMs = Math.min(notAfterMs, Math.max(notBeforeMs, wallNowMs));
+  return verifyPeerSocket(socket, trust, atMs, expected).kind === 'accepted';
+}
+
 function peerChain(socket: TLSSocket): PeerChain | undefined {
   // Not getPeerX509Certificate: on a client it removes the leaf from the session, so that a second call fails.
   return attempt(() => chainOf(socket.getPeerCertificate(true)), undefined);

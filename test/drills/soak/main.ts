@@ -68,7 +68,7 @@ async function soak(options: SoakOptions, facts: UpFacts, faults: SoakFaults): P
   await calls.stop();
   const held = await heldAtRest(facts.sidecars);
   const growthMs = Math.min(GROWTH.longestMs, GROWTH.share * minutes * 60_000);
-  return report({ options, calls, faults, samples, held, fromMs: beganMs + growthMs });
+  return report({ options, calls, faults, samples, held, growthMs });
 }
 
 /** A sidecar that is away has no sample. */
@@ -100,18 +100,21 @@ interface Result {
   readonly faults: SoakFaults;
   readonly samples: Samples;
   readonly held: readonly string[];
-  readonly fromMs: number;
+  /** For so long what a process holds may grow. */
+  readonly growthMs: number;
 }
 
 /** Prints the tables. @returns the exit code */
-function report({ options, calls, faults, samples, held, fromMs }: Result): number {
+function report({ options, calls, faults, samples, held, growthMs }: Result): number {
   const { failures } = calls;
   const struck = FAULTS.flatMap((fault) => {
     const count = faults.counts.get(fault);
     return count === undefined ? [] : [`${count} ${fault}`];
   });
   const rows = [...samples].flatMap(([name, of]) =>
-    byProcess(of).flatMap((process) => coursesOf(process, fromMs).map((course) => ({ name, ...course }))),
+    byProcess(of).flatMap((process) =>
+      coursesOf(process, process[0]!.atMs + growthMs).map((course) => ({ name, ...course })),
+    ),
   );
   const grown = rows.filter(({ isFlat }) => !isFlat);
   const lines = [

@@ -245,12 +245,14 @@ describe('Scenario: the roots of a caller change', () => {
   let caller: ManualSource;
   let reload: (hasModel: boolean) => Promise<unknown>;
   let connections: () => number;
+  let wallNow: () => number;
   before(async () => {
     old = await TestAuthority.root();
     next = await TestAuthority.root({ commonName: 'Next root' });
   });
   beforeEach(() => {
     bench = new SidecarInMemory();
+    wallNow = Date.now;
   });
   afterEach(() => bench.close());
 
@@ -280,7 +282,7 @@ describe('Scenario: the roots of a caller change', () => {
     const routes = [aStreamRoute({ idleTimeoutMs: 0 })];
     const upstream = upstreamAt(address, 'digits', { tls: 'mesh', routes });
     caller = new ManualSource(own);
-    const today = { now: () => bench.clock.now(), wallNow: () => Date.now() };
+    const today = { now: () => bench.clock.now(), wallNow: () => wallNow() };
     const sidecar = await bench.sidecar(withUpstreams(upstream), {
       openIdentity: (context) =>
         new TlsIdentity(caller, { ...context, deps: { ...context.deps, clock: today } }),
@@ -335,6 +337,17 @@ describe('Scenario: the roots of a caller change', () => {
     caller.set(await leaf('app', next, next));
     await until('its connection is closed', () => model.open.length === 0);
     await until('its call has ended', () => call.isOver);
+  });
+
+  it('a call goes on over a connection whose certificate has ended, if its root is trusted', async () => {
+    await start(await leaf('app', old, old), await leaf('digits', old, old));
+    const open = await begun();
+    const days = 40 * 24 * 3_600_000;
+    wallNow = () => Date.now() + days;
+    // Our own is not judged here; that its roots have changed is what counts.
+    caller.set(await leaf('app', old, old, next));
+    await new Promise(setImmediate);
+    await goesOn(open);
   });
 
   it('a root that is added, or that no endpoint uses, ends no call', async () => {

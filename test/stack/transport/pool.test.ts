@@ -549,6 +549,17 @@ describe('The pool', () => {
       assert.equal(stack.pool.connectionCount, 2);
     });
 
+    it('of an identity that comes late, a refused one is made again as soon as after any other failure', () => {
+      stack.hasIdentity = false;
+      stack.open();
+      stack.hasIdentity = true;
+      stack.a.mode = 'refuses';
+      stack.settle(refreshConnections(stack.out.cluster));
+      stack.a.mode = 'accepts';
+      stack.advance(200);
+      assert.equal(stack.pool.isConnected, true);
+    });
+
     it('of an identity that becomes valid again, as a wrong clock is set, they are made anew without a call', () => {
       stack.open({ pool: { connections: 2 } });
       stack.hasIdentity = false;

@@ -14,5 +14,6 @@ describe('a text that takes a tokenizer too long', () => {
     assert.equal(hasLongRun(' \n'.repeat(1_000), 8), false);
     assert.equal(hasLongRun('a1='.repeat(1_000), 8), false);
     assert.equal(hasLongRun('', 8), false);
+    assert.equal(hasLongRun('一二三，四五六。七八　九十\u00a0'.repeat(1_000), 8), false);
   });
 });
