@@ -46,6 +46,8 @@ interface Followed {
   readonly subscription: DiscoverySubscription;
 }
 
+const NONE: Unreached = { lost: [], never: [] };
+
 /** An upstream that a reload adds. */
 interface Added {
   readonly config: UpstreamConfig;
@@ -142,18 +144,23 @@ export class OutboundSide {
    * does not reach either: while it waits, that one goes on without it.
    */
   notReady(): string[] {
-    const { sockets } = this.context.deps;
-    const excused = sockets?.isSuccessor === true ? sockets.unreached.never : [];
+    const { never } = this.excused;
     const reasons: string[] = [];
     for (const [name, outbound] of this.byName) {
       const why = outbound.state.upstream.notReady();
-      if (why === undefined || excused.includes(name)) continue;
+      if (why === undefined || never.includes(name)) continue;
       const dns = this.dns.problemOf(name);
       const kubernetes = this.kubernetes.problemOf(name);
       const said = dns === undefined ? kubernetes && ` (Kubernetes: ${kubernetes})` : ` (DNS: ${dns})`;
       reasons.push(`upstream ${name}: ${why}${said ?? ''}`);
     }
     return reasons;
+  }
+
+  /** Upstreams that a predecessor did not reach, until this process accepts: one that is added later is another one. */
+  private get excused(): Unreached {
+    const { sockets } = this.context.deps;
+    return sockets?.isSuccessor === true ? sockets.unreached : NONE;
   }
 
   /** Upstreams without a connection, for a successor. */
@@ -265,7 +272,8 @@ export class OutboundSide {
       this.listenerOf.set(config.name, listener);
     }
     outbound.state.setFaults(this.faults);
-    if (this.context.deps.sockets?.unreached.lost.includes(config.name)) outbound.state.upstream.wasReached();
+    const { lost } = this.excused;
+    if (lost.includes(config.name)) outbound.state.upstream.wasReached();
     this.byName.set(config.name, outbound);
     this.discover(config, outbound);
   }

@@ -244,6 +244,23 @@ describe('The sidecar', () => {
       await until('one is reached', () => alone.view.notReady().length === 2);
       assert.deepEqual(alone.view.notReady(), [`upstream two: ${why}`, `upstream three: ${why}`]);
     });
+
+    it('waits for an upstream that a reload adds after it accepts, whatever its predecessor had lost', async () => {
+      const one = await bench.server('one');
+      const dead = await bench.server('two');
+      dead.server.close();
+      const kept = upstream('one', one.address);
+      const config = withUpstreams(kept, upstream('two', dead.address));
+      const unreached = { lost: ['two'], never: [] };
+      const sockets = new ListenSockets({ holdBack: true, sockets: {}, unreached });
+      const after = await bench.sidecar(config, { sockets });
+      await until('it is ready', () => after.view.notReady().length === 0);
+      after.accept();
+      assert.deepEqual(after.view.notReady(), [], 'it was reached once');
+      await after.reload(withUpstreams(kept));
+      await after.reload(config);
+      assert.deepEqual(after.view.notReady(), ['upstream two: no endpoint is connected yet']);
+    });
   });
 
   describe('with a model that is not supervised', () => {
