@@ -1,7 +1,10 @@
 /** The port of the scaler on real sockets: what it takes at most, and how its streams end. */
+import assert from 'node:assert/strict';
 import { Client, type ClientReadableStream, credentials, type ServiceError } from '@grpc/grpc-js';
 import { ScalerMethod } from '../../../sidecar/codec/external-scaler.js';
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
+import { data, ErrorCode, Flag, FrameType, grpcMessage } from '../../kit/http2/h2-frames.js';
+import { openRequest, rawClient } from '../../kit/http2/raw-client.js';
 import { scalerService } from '../../kit/service/scaler-client.js';
 import { ANY, SidecarInMemory, until, upstreamAt, withUpstreams } from '../../kit/stack/sidecar-in-memory.js';
 
@@ -84,6 +87,23 @@ describe('The scaler of a sidecar', () => {
       bench.clock.advance(1_000);
       return code === 4;
     });
+  });
+
+  it('resets a request that does not end once it is answered, so that it holds no stream', async () => {
+    const sidecar = await start();
+    const peer = await rawClient(sidecar.addresses.scaler!);
+    const resets = () => peer.frames.filter(({ type }) => type === FrameType.rstStream);
+    const places = 256;
+    for (let i = 0; i < places; i++) peer.send(openRequest(2 * i + 1, ScalerMethod.isActive));
+    await until('all are here', () => {
+      bench.clock.advance(1_000);
+      return resets().length === places;
+    });
+    assert.ok(resets().every(({ payload }) => payload.readUInt32BE(0) === ErrorCode.noError));
+    const id = 2 * places + 1;
+    peer.send(openRequest(id, ScalerMethod.isActive), data(id, grpcMessage(request), Flag.endStream));
+    await peer.waitFor('an answer', ({ streamId, type }) => streamId === id && type === FrameType.data);
+    peer.close();
   });
 
   it('ends its streams as the sidecar drains, so that the client asks elsewhere', async () => {
