@@ -7,6 +7,7 @@ import {
   writeMetricValue,
 } from '../../codec/external-scaler.js';
 import { unframed } from '../../codec/grpc-message.js';
+import { REPORT_MAX_AGE_MS } from '../../core/balancing/reported-load.js';
 import { Status } from '../../core/outcome/status.js';
 import {
   isActive,
@@ -19,6 +20,9 @@ import type { UpstreamState } from '../../outbound/upstream-state.js';
 
 /** A message, or a status other than OK with its words. */
 export type ScalerAnswer = Buffer | { readonly status: number; readonly why: string };
+
+/** A report counts for so many intervals, where that is longer than it counts for calls. */
+const COUNTED_INTERVALS = 3;
 
 /** Every path that is answered. */
 const PATHS: ReadonlySet<string> = new Set(Object.values(ScalerMethod));
@@ -60,13 +64,17 @@ function metricNameOf({ service, by }: Trigger): string {
   return `outrider-${service}-${by.replace('_', '-')}`;
 }
 
-/** What each endpoint has said of its work, of those that are Outriders and that discovery still knows. */
-function saidBy({ clusters }: UpstreamState, nowMs: number): readonly (SaidWork | null)[] {
+/**
+ * What each endpoint has said of its work, of those that are Outriders and that discovery still knows. An endpoint without a connection
+ * may be gone: its last report does not count for longer than for calls.
+ */
+function saidBy({ clusters, config }: UpstreamState, nowMs: number): readonly (SaidWork | null)[] {
+  const maxAgeMs = Math.max(REPORT_MAX_AGE_MS, COUNTED_INTERVALS * config.loadReports.intervalMs);
   const byAddress = new Map<string, SaidWork | null>();
   for (const { endpoints } of clusters)
-    for (const { label, isGone, isForeign, reported } of endpoints) {
+    for (const { label, isGone, isForeign, reported, pool } of endpoints) {
       if (isGone || isForeign) continue;
-      const said = reported?.saidAt(nowMs) ?? null;
+      const said = reported?.saidAt(nowMs, pool.isConnected ? maxAgeMs : REPORT_MAX_AGE_MS) ?? null;
       if (said !== null || !byAddress.has(label)) byAddress.set(label, said);
     }
   return [...byAddress.values()];

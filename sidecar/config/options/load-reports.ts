@@ -32,8 +32,8 @@ export const loadReports = option(
   block({
     interval: option(durationOrNone({ min: 100, max: MINUTE_MS }).prefault('1s'), {
       meaning:
-        'How often an endpoint is asked for its load, out of band. Asked are endpoints with `tls: mesh` that the file lists or that are Outriders by their registration in Consul. They are asked only if there is more than one and the balancer (not `round-robin`) or the latency detector uses the load. Outriders report a change after 250 ms. `none`: endpoints are not asked; reports in trailers still count.',
-      why: 'A report counts for 3 s; after that an endpoint is judged by our own calls alone.',
+        'How often an endpoint is asked for its load, out of band. Asked are endpoints with `tls: mesh` that the file lists or that are Outriders by their registration in Consul. They are asked only if there is more than one and the balancer (not `round-robin`) or the latency detector uses the load. In a sidecar with `scaler`, all of them are asked, always. Outriders report a change after 250 ms. `none`: endpoints are not asked; reports in trailers still count.',
+      why: 'A report counts for 3 s; after that an endpoint is judged by our own calls alone. For `scaler` it counts for three intervals, if that is longer and the endpoint is connected.',
     }),
     forward: option(yesOrNo().prefault(false), {
       meaning:

@@ -92,9 +92,9 @@ export class ReportedLoad {
     return Math.max(this.utilization, this.usualUtilization);
   }
 
-  /** What it said last of its work, be it that we have more calls there; null: nothing lately. */
-  saidAt(nowMs: number): SaidWork | null {
-    if (nowMs - this.utilizationMs >= REPORT_MAX_AGE_MS) return null;
+  /** What it said last of its work, be it that we have more calls there; null: nothing in the last `maxAgeMs`. */
+  saidAt(nowMs: number, maxAgeMs = REPORT_MAX_AGE_MS): SaidWork | null {
+    if (nowMs - this.utilizationMs >= maxAgeMs) return null;
     const { saidCalls: calls, saidConcurrency: concurrency, saidTokens: waitingTokens } = this;
     return { calls, concurrency, waitingTokens };
   }

@@ -71,6 +71,35 @@ describe('what a scaler answers', () => {
     assert.match(String(workSaid()), /^14 none of 2 endpoints of digits reports its load/);
   });
 
+  it('counts a report for three intervals where endpoints are asked less often than once a second', () => {
+    start({ loadReports: { intervalMs: 20_000, forward: false } });
+    reports('a', 5);
+    reports('b', 3);
+    stack.advance(59_999);
+    assert.equal(workSaid(), 8);
+    stack.advance(1);
+    assert.match(String(workSaid()), /^14 none of 2 endpoints of digits reports its load/);
+    start({ loadReports: { intervalMs: 100, forward: false } });
+    reports('a', 5);
+    reports('b', 3);
+    stack.advance(2_999);
+    assert.equal(workSaid(), 8);
+    stack.advance(1);
+    assert.match(String(workSaid()), /^14 /);
+  });
+
+  it('counts no report for longer than 3 s of an endpoint that has lost its connections', () => {
+    start({ loadReports: { intervalMs: 20_000, forward: false } });
+    reports('a', 9);
+    reports('b', 3);
+    stack.backend('a').mode = 'refuses';
+    stack.backend('a').peer.socket.destroy();
+    stack.advance(2_999);
+    assert.equal(workSaid(), 12);
+    stack.advance(1);
+    assert.equal(workSaid(), 7, 'its target');
+  });
+
   it('is nothing where endpoints are not asked, or do not count tokens', () => {
     start({ loadReports: { intervalMs: 0, forward: false } });
     reports('a', 1);
