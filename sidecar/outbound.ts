@@ -145,6 +145,10 @@ export class Outbound implements CallWay, WaitingCallHandler {
     const isOfEngine = call.plan.engine !== null;
     if (isOfEngine && state.engineCalls.awaitRequest(call) === Next.handled) return;
     if (call.routeDecision !== null && call.routeDecision.key === KEY_UNREAD && this.awaitKey(call)) return;
+    if (isOfEngine && call.crash !== null) {
+      const refusal = state.poison.refusalAgain(call, now);
+      if (refusal !== null) return refuse(this, call, refusal);
+    }
     const holder = isOfEngine ? state.engineCalls.endpointFor(call) : undefined;
     let probed: Endpoint | undefined;
     if (call.attemptsHere === 0 || call.isCold) {

@@ -1,4 +1,4 @@
-import { engineMethodOf } from '../codec/engines/engine-methods.js';
+import type { EngineName } from '../codec/engines/engine-codecs.js';
 import type { InboundConfig, QueueConfig } from '../config/model.js';
 import { FirstMessageTime } from '../core/admission/first-message-time.js';
 import { AdaptiveLimit } from '../core/admission/gradient-limit.js';
@@ -118,6 +118,11 @@ export class InboundAdmission implements LimitsOfCall {
     else if (this.adaptive === null) this.adaptive = new AdaptiveLimit(adaptive, concurrency);
     else this.adaptive.configure(adaptive);
     this.configureQueue();
+  }
+
+  /** The kind of language-model engine that the model is; undefined: it is none. */
+  get engine(): EngineName | undefined {
+    return this.config.engine;
   }
 
   /** How many instances of the model are ready for calls; while none is, they wait. */
@@ -388,13 +393,10 @@ const BYPASS_SERVICES = [
   '/grpc.reflection.v1alpha.ServerReflection/',
 ];
 
-/**
- * Whether calls of this path pass by the queue: health checks and reflection are about the server, not the model. So are the methods of a
- * language-model engine that ask for no tokens: an Abort that waited for a place would wait for what it is to end.
- */
+/** Whether calls of this path pass by the queue: health checks and reflection are about the server, not the model. */
 export function isBypassed(path: string): boolean {
   for (const prefix of BYPASS_SERVICES) if (path.startsWith(prefix)) return true;
-  return engineMethodOf(path) !== undefined;
+  return false;
 }
 
 function isRefusal(admission: Admission): boolean {

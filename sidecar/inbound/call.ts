@@ -51,7 +51,8 @@ export class Ticket extends QueueEntry {
 /**
  * What a call is for, as far as it matters to its way. `model`: work of a model, as most are. `front`: the sidecar answers it for all
  * models, once it is complete; `asked`: that answer is under way. `health`: a health check, or a watch, that the sidecar may answer itself.
- * `serverCheck` and `serverStream`: the model's server answers it, beside the queue (backend/server-calls.ts).
+ * `serverCheck` and `serverStream`: the model's server answers it, beside the queue (backend/server-calls.ts); so does a language-model
+ * engine `engineQuery` and `engineDownload`.
  */
 export const Purpose = {
   model: 0,
@@ -60,13 +61,15 @@ export const Purpose = {
   health: 3,
   serverCheck: 4,
   serverStream: 5,
-  serverQuery: 6,
+  engineQuery: 6,
+  engineDownload: 7,
 } as const;
 export type Purpose = (typeof Purpose)[keyof typeof Purpose];
 export type ServerPurpose =
   | typeof Purpose.serverCheck
   | typeof Purpose.serverStream
-  | typeof Purpose.serverQuery;
+  | typeof Purpose.engineQuery
+  | typeof Purpose.engineDownload;
 
 export function isAboutServer(purpose: Purpose): purpose is ServerPurpose {
   return purpose >= Purpose.serverCheck;

@@ -1,3 +1,4 @@
+import type { EngineName } from '../codec/engines/engine-codecs.js';
 import { engineMethodOf } from '../codec/engines/engine-methods.js';
 import { HEALTH_CHECK } from '../codec/health.js';
 import type { InboundConfig } from '../config/model.js';
@@ -180,7 +181,8 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
   admit(call: InboundCall): LocalReply | null {
     const { path } = headerViewOf(call.block);
     if (this.state.kind === 'away') return this.refuseOrLoad(call, this.state.why);
-    if (isBypassed(path)) return this.admitServerCall(call, path);
+    const purpose = purposeOf(path, this.limits.engine);
+    if (purpose !== Purpose.model) return this.admitServerCall(call, path, purpose);
     const limits = this.queues.of(call);
     const refusal = limits.check(call, path);
     if (refusal !== null) return refusal;
@@ -197,12 +199,11 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
   }
 
   /**
-   * A call about the server. A stream of them is under the rate limits as well; a check is not, as peers judge the model by it, and a query of an
-   * engine is not, as it may end work.
+   * A call about the server. It is under the rate limits as well, unless it is a check, as peers judge the model by it, or an Abort, as it ends
+   * work.
    */
-  private admitServerCall(call: InboundCall, path: string): LocalReply | null {
-    const kind = purposeOf(path);
-    const refusal = kind === Purpose.serverStream ? this.queues.of(call).check(call, path) : null;
+  private admitServerCall(call: InboundCall, path: string, kind: ServerPurpose): LocalReply | null {
+    const refusal = isRated(path, kind, this.limits.engine) ? this.queues.of(call).check(call, path) : null;
     if (refusal !== null) return refusal;
     const tooMany = this.serverCalls.enter(call, kind);
     if (tooMany === null) this.start(call);
@@ -338,7 +339,19 @@ function isStarting({ state }: ModelInstance): boolean {
   return state.kind === 'starting';
 }
 
-function purposeOf(path: string): ServerPurpose {
+/**
+ * `model`: its calls wait in the queue. What an engine is asked beside tokens does not: an Abort that waited for a place would wait for what it
+ * is to end.
+ */
+function purposeOf(path: string, engine: EngineName | undefined): ServerPurpose | typeof Purpose.model {
   if (path === HEALTH_CHECK) return Purpose.serverCheck;
-  return engineMethodOf(path) === 'query' ? Purpose.serverQuery : Purpose.serverStream;
+  if (isBypassed(path)) return Purpose.serverStream;
+  const method = engine === undefined ? undefined : engineMethodOf(engine, path);
+  if (method === undefined) return Purpose.model;
+  return method === 'download' ? Purpose.engineDownload : Purpose.engineQuery;
+}
+
+function isRated(path: string, kind: ServerPurpose, engine: EngineName | undefined): boolean {
+  if (kind === Purpose.serverCheck) return false;
+  return engine === undefined || engineMethodOf(engine, path) !== 'urgent';
 }

@@ -16,6 +16,7 @@ import type { LocalReply } from '../relay/local-reply.js';
 import type { Next } from '../relay/next.js';
 import { RelayedCall } from '../relay/relayed-call.js';
 import type { Match } from '../relay/route-table.js';
+import type { Pool } from '../transport/pool.js';
 import type { MethodState } from './method-state.js';
 
 /** What rules decided for a call; most calls need none. */
@@ -61,9 +62,14 @@ export class CrashRecord {
   /** What deaths of language-model engines say against it (core/retry/engine-deaths.ts), all together, and the last one. */
   weight = 0;
   lastWeight = 0;
+  /** What the last one says once it is known that it was a death, and the connections that say so. */
+  unproven = 0;
+  pool: Pool | null = null;
   /** The engine that died last, and when. */
   engine: EngineSilence | null = null;
   lostMs = 0;
+  /** When the request had been sent there. */
+  sentMs = 0;
 }
 
 /** The place of a call at the circuit breaker of an upstream. */

@@ -1,5 +1,6 @@
 import { AttemptTrait } from '../core/outcome/classify-attempt.js';
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
+import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { EngineDeaths } from '../core/retry/engine-deaths.js';
 import {
@@ -75,39 +76,58 @@ export class PoisonWatch {
     const crash = crashOf(call);
     const isFirst = !crash.hasLostModel || (call.resumable !== null && !call.resumable.isResuming);
     crash.hasLostModel = true;
-    if (hasCrashed || !isFirst) this.convict(call, attempt, nowMs);
+    if (hasCrashed || !isFirst) this.convict(call, attempt.startMs, nowMs);
   }
 
   /**
    * A language-model engine died with this request inside. It runs many at once, any of which may have ended it: each death weighs as much as it
-   * is unlikely by chance. An answer that got on since then has ended none. What ends an engine may do so some tokens later the next time.
+   * is unlikely by chance. An answer that got on since then has ended none. What ends an engine may do so some tokens later the next time. A
+   * connection that was lost is a death only where the next one is refused: else a network may have broken several at once.
    */
   onEngineLost(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
     const { deaths } = this;
     const crash = crashOf(call);
+    prove(crash);
     const messages = call.resumable?.messages ?? 0;
     if (messages - crash.messagesAtLoss >= MESSAGES_FAR) crash.weight = 0;
     else if (crash.engine?.hasGoneOn(crash.lostMs)) crash.weight -= crash.lastWeight;
     crash.fingerprint ??= this.make(call);
-    const lost = { request: crash.fingerprint?.fingerprint ?? call, sentMs: attempt.startMs };
+    const lost = { request: crash.fingerprint?.fingerprint ?? crash, sentMs: attempt.startMs };
     deaths.record(attempt.silence, lost, nowMs);
-    crash.lastWeight = deaths.weigh(lost, call.cluster.endpoints.length, nowMs);
+    const weight = deaths.weigh(lost, call.cluster.endpoints.length, nowMs);
+    const isProven = attempt.ended !== AttemptEnd.connectionLost;
+    crash.unproven = isProven ? 0 : weight;
+    crash.lastWeight = isProven ? weight : 0;
     crash.weight += crash.lastWeight;
     crash.messagesAtLoss = messages;
     crash.engine = attempt.silence;
+    crash.pool = attempt.endpoint.pool;
+    crash.sentMs = attempt.startMs;
     crash.lostMs = nowMs;
-    if (crash.weight <= deaths.limit) return;
-    deaths.explain(lost.request);
-    this.convict(call, attempt, nowMs);
+    this.judge(call, crash, nowMs);
   }
 
-  private convict(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
+  /** Before another attempt of a request that was in an engine as its connection was lost: the reply where that engine is known to have died since. */
+  refusalAgain(call: OutboundCall, nowMs: number): LocalReply | null {
+    const { crash } = call;
+    if (crash === null || !prove(crash)) return null;
+    this.judge(call, crash, nowMs);
+    return crash.hasCrashed ? this.reply() : null;
+  }
+
+  private judge(call: OutboundCall, crash: CrashRecord, nowMs: number): void {
+    if (crash.weight <= this.deaths.limit) return;
+    this.deaths.explain(crash.fingerprint?.fingerprint ?? crash);
+    this.convict(call, crash.sentMs, nowMs);
+  }
+
+  private convict(call: OutboundCall, sentMs: number, nowMs: number): void {
     const crash = crashOf(call);
     this.crashes++;
     crash.hasCrashed = true;
     const known = crash.fingerprint ?? this.make(call);
     if (known === null) return;
-    this.table.crashed({ ...known, upstream: this.upstream }, attempt.startMs, nowMs);
+    this.table.crashed({ ...known, upstream: this.upstream }, sentMs, nowMs);
   }
 
   /** A success clears the record of its request. */
@@ -147,6 +167,16 @@ export class PoisonWatch {
   private fingerprintOf(call: OutboundCall, { bytes, pieces }: RequestContent): RequestFingerprint {
     return { fingerprint: fingerprintOf(this.upstream, headerViewOf(call.original).path, pieces), bytes };
   }
+}
+
+/** The engine whose connection was lost last has refused the next one since: its process is gone. False: nothing new is known. */
+function prove(crash: CrashRecord): boolean {
+  const { unproven, pool, lostMs } = crash;
+  if (unproven === 0 || pool === null || pool.refusedMs < lostMs) return false;
+  crash.unproven = 0;
+  crash.lastWeight = unproven;
+  crash.weight += unproven;
+  return true;
 }
 
 function crashOf(call: OutboundCall): CrashRecord {

@@ -12,7 +12,7 @@ import { isTooManyPings, PingRation } from './keepalive/ping-ration.js';
 import { SessionMonitor } from './keepalive/session-monitor.js';
 import { RefusedStreams } from './refused-streams.js';
 import { Session, type SessionHandler } from './session.js';
-import { isOwnShortage } from './socket-error.js';
+import { isOwnShortage, REFUSED } from './socket-error.js';
 
 /** Connections beyond the configured number when the peer's stream limit is reached (gRFC A105). */
 const EXTRA_CONNECTIONS = 3;
@@ -56,6 +56,8 @@ export class Pool implements SessionHandler {
   /** Why there is no connection, in a few words; empty while there is one. */
   problem = 'not connected yet';
   connects = 0;
+  /** When the peer last refused a connection, monotonic ms: nothing listens there. */
+  refusedMs = Number.NEGATIVE_INFINITY;
   private readonly backoff: ConnectBackoff;
   private readonly waiters = new ConnectionWaiters<Waiter>();
   private readonly monitors = new Map<Session, SessionMonitor>();
@@ -289,6 +291,7 @@ export class Pool implements SessionHandler {
     this.monitors.delete(session);
     if (!session.isAlive) {
       this.backoff.onFailure(this.context.clock.now());
+      if (reason === REFUSED) this.refusedMs = this.context.clock.now();
       if (!this.isConnected) this.problem = reason;
       if (!this.isConnected && !this.isConnecting)
         this.failWaiters(reason, isOwnShortage(reason) ? 'ours' : 'theirs');

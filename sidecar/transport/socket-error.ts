@@ -4,6 +4,9 @@ const ALERT = /^ERR_SSL_(?:SSLV3|TLSV1|TLSV13)_ALERT_(\w+)$/;
 /** A peer has ended a connection without an error. */
 export const CLOSED = 'closed by the peer';
 
+/** Nothing listens at the address of a peer. */
+export const REFUSED = 'ECONNREFUSED';
+
 /** Alerts by which a peer refuses a certificate. Consul's built-in proxy sends `bad certificate` for an intention. */
 const CERTIFICATE_ALERTS = new Set([
   'ACCESS_DENIED',

@@ -9,3 +9,5 @@ export const ENGINE_CODECS = {
   sglang: SGLANG,
   trtllm: TRTLLM,
 } as const satisfies Readonly<Record<string, EngineCodec>>;
+
+export type EngineName = keyof typeof ENGINE_CODECS;

@@ -1,16 +1,25 @@
-import { ENGINE_CODECS } from './engine-codecs.js';
+import type { EngineCodec } from './engine-codec.js';
+import { ENGINE_CODECS, type EngineName } from './engine-codecs.js';
 
-/** What a method of an engine is that asks for no tokens: its call is over at once, or is a stream. */
-export type EngineMethod = 'query' | 'download';
+/**
+ * What a method of an engine is that asks for no tokens. `urgent`: it ends work, or asks whether the engine works at all. `query`: its call is
+ * over at once. `download`: it is a stream.
+ */
+export type EngineMethod = 'urgent' | 'query' | 'download';
 
-const METHODS: ReadonlyMap<string, EngineMethod> = new Map(
-  Object.values(ENGINE_CODECS).flatMap(({ abort, queries, downloads }) => [
-    ...[abort, ...queries].map((path) => [path, 'query'] as const),
-    ...downloads.map((path) => [path, 'download'] as const),
-  ]),
+const METHODS: ReadonlyMap<EngineName, ReadonlyMap<string, EngineMethod>> = new Map(
+  Object.values(ENGINE_CODECS).map((codec) => [codec.name as EngineName, methodsOf(codec)]),
 );
 
-/** Of any engine; undefined: it is none of these. */
-export function engineMethodOf(path: string): EngineMethod | undefined {
-  return METHODS.get(path);
+function methodsOf({ abort, queries, downloads }: EngineCodec): ReadonlyMap<string, EngineMethod> {
+  return new Map<string, EngineMethod>([
+    ...queries.map((path) => [path, path.endsWith('/HealthCheck') ? 'urgent' : 'query'] as const),
+    ...downloads.map((path) => [path, 'download'] as const),
+    [abort, 'urgent'],
+  ]);
+}
+
+/** Undefined: it is none of these, or asks for tokens. */
+export function engineMethodOf(engine: EngineName, path: string): EngineMethod | undefined {
+  return METHODS.get(engine)?.get(path);
 }

@@ -4,6 +4,8 @@ const USUAL_LIFE_MS = 3_600_000;
 const QUIET_MS = 600_000;
 /** Deaths that are remembered: those of one request do not push those of others out. */
 const MOST_DEATHS = 64;
+/** Requests that are remembered of one death: as many as an engine runs at once. Of more, their part in it is not known, which weighs less. */
+const MOST_REQUESTS = 1_024;
 /** So many of the last ones say how often engines die. */
 const COUNTED = 8;
 /** A death sooner than this says no more, ms, so that one death never convicts. */
@@ -13,7 +15,7 @@ const CONVICTION = 12;
 
 /** A request that was in an engine as it died. */
 export interface LostRequest {
-  /** What it is known by, so that copies of it are the same. */
+  /** What it is known by, so that copies of it are the same. It is kept: it must not hold on to the call. */
   readonly request: unknown;
   /** When it was sent to the engine, monotonic ms. */
   readonly sentMs: number;
@@ -38,16 +40,20 @@ export class EngineDeaths {
 
   /** An engine has died with a request inside. Requests that were sent before that to the same one were in it as well. */
   record(engine: object | null, { request, sentMs }: LostRequest, nowMs: number): void {
-    const death = this.deaths.findLast((each) => each.engine === engine);
-    if (death === undefined || sentMs > death.atMs) this.begin(engine, nowMs).requests.add(request);
-    else death.requests.add(request);
+    this.forget(nowMs);
+    const known = this.deaths.findLast((each) => each.engine === engine);
+    const { requests } = known === undefined || sentMs > known.atMs ? this.begin(engine, nowMs) : known;
+    if (requests.size < MOST_REQUESTS) requests.add(request);
+  }
+
+  /** It has been quiet for long: nothing of before is kept. */
+  private forget(nowMs: number): void {
+    if (nowMs - this.lastMs < QUIET_MS) return;
+    this.deaths.length = 0;
+    this.count = 0;
   }
 
   private begin(engine: object | null, atMs: number): Death {
-    if (atMs - this.lastMs >= QUIET_MS) {
-      this.deaths.length = 0;
-      this.count = 0;
-    }
     const death = { engine, atMs, requests: new Set() };
     this.deaths.push(death);
     if (this.deaths.length > MOST_DEATHS) this.deaths.shift();
@@ -61,6 +67,7 @@ export class EngineDeaths {
    * was sent there. Of several deaths the sum.
    */
   weigh({ request, sentMs }: LostRequest, engines: number, nowMs: number): number {
+    this.forget(nowMs);
     const perLife = Math.max(LEAST_EXPOSURE_MS, nowMs - sentMs) / this.lifeMs(request, engines, nowMs);
     return -Math.log(-Math.expm1(-perLife));
   }

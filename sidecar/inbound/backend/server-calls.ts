@@ -5,7 +5,7 @@ import { type InboundCall, isAboutServer, nameOfCaller, Purpose, type ServerPurp
 /** So many at once at one model: few enough for a server that has a thread for each, as Python's have. */
 export const MAX_SERVER_STREAMS = 8;
 export const MAX_SERVER_STREAMS_PER_CALLER = 4;
-/** Health checks are short, and so are queries of an engine. */
+/** Health checks are short, and so are queries of an engine. Its tokenizer and events are for a few callers, which may be many processes. */
 export const MAX_SERVER_CHECKS = 64;
 export const MAX_SERVER_CHECKS_PER_CALLER = 32;
 
@@ -54,6 +54,11 @@ export class ServerCalls {
     MAX_SERVER_CHECKS,
     MAX_SERVER_CHECKS_PER_CALLER,
   );
+  private readonly downloads = new Running(
+    'downloads from the engine',
+    MAX_SERVER_CHECKS,
+    MAX_SERVER_CHECKS_PER_CALLER,
+  );
   private readonly checks = new Running('health checks', MAX_SERVER_CHECKS, MAX_SERVER_CHECKS_PER_CALLER);
 
   constructor(private readonly service: string) {}
@@ -76,7 +81,8 @@ export class ServerCalls {
   }
 
   private of(kind: ServerPurpose): Running {
-    if (kind === Purpose.serverQuery) return this.queries;
+    if (kind === Purpose.engineQuery) return this.queries;
+    if (kind === Purpose.engineDownload) return this.downloads;
     return kind === Purpose.serverCheck ? this.checks : this.streams;
   }
 }

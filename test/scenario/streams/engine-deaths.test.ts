@@ -1,6 +1,7 @@
 /** An answer whose engines die or freeze again and again: it goes on as long as they bring something, and is bounded where they do not. */
 import assert from 'node:assert/strict';
 import type { GenerateRequest } from '../../../proto/vllm-service.js';
+import { OutboundCall } from '../../../sidecar/outbound/call.js';
 import { FIRST_WINDOW, WIDE_WINDOW } from '../../../sidecar/transport/memory-budget.js';
 import {
   aGenerateRequest,
@@ -110,7 +111,9 @@ describe('Scenario: the engines of an answer die again and again', () => {
       const engine = latest();
       if (count > 0) bring(engine, count);
       stack.advance(afterMs);
-      stack.settle(engine.peer.socket.break());
+      const { name } = names.map((each) => stack.backend(each)).find(({ peer }) => peer === engine.peer)!;
+      stack.settle(stack.kill(name));
+      stack.revive(name);
       settleAfterRetry();
     };
 
@@ -126,8 +129,15 @@ describe('Scenario: the engines of an answer die again and again', () => {
       }
     });
 
-    it('before its first token as well, and after two such calls it is refused', () => {
+    it('without a wait between attempts, at the third: that the second has died is not known yet', () => {
       start({ ...PLAINTEXT, routes: [aStreamRoute({ retry: PATIENT })] }, names);
+      const call = open(longRequest(400));
+      for (let deaths = 0; deaths < 8 && !call.isOver; deaths++) dieUnder(0, 50);
+      assert.deepEqual([call.reason, arrived.length], ['poison', 3]);
+    });
+
+    it('before its first token as well, and after two such calls it is refused', () => {
+      start(PLAINTEXT, names);
       for (const id of ['x', 'y']) {
         const call = open({ ...longRequest(400), request_id: id });
         dieUnder(0, 50);
@@ -161,6 +171,45 @@ describe('Scenario: the engines of an answer die again and again', () => {
         dieUnder(0, 1_000);
         assert.equal(call.isOver, false, `after ${deaths + 2} deaths: ${call.reason}`);
       }
+      finish(latest());
+      assertWhole(call, request);
+    });
+
+    it('a network that breaks the connections to several within seconds says nothing against a request', () => {
+      start(PLAINTEXT, names);
+      const request = longRequest(400);
+      const call = open(request);
+      for (let breaks = 0; breaks < 6; breaks++) {
+        bring(latest(), 3);
+        stack.advance(100);
+        stack.settle(latest().peer.socket.break());
+        settleAfterRetry();
+        assert.equal(call.isOver, false, `after ${breaks + 1}: ${call.reason}`);
+      }
+      finish(latest());
+      assertWhole(call, request);
+    });
+
+    it('what is remembered of a death holds on to no call', () => {
+      start(PLAINTEXT, names);
+      const call = open({ ...longRequest(40), sampling_params: { max_tokens: 20 } });
+      dieUnder(3, 100);
+      assert.equal(call.reason, 'not-resumed');
+      const [death] = stack.out.outbound.state.poison['deaths']['deaths'];
+      assert.deepEqual(
+        [...death!.requests].map((each) => each instanceof OutboundCall),
+        [false],
+      );
+    });
+
+    it('the death of one engine and a lost connection to another do not convict it either', () => {
+      start(PLAINTEXT, names);
+      const request = longRequest(400);
+      const call = open(request);
+      dieUnder(3, 100);
+      bring(latest(), 3);
+      stack.settle(latest().peer.socket.break());
+      settleAfterRetry();
       finish(latest());
       assertWhole(call, request);
     });

@@ -1,6 +1,6 @@
 /** Calls about the server rather than its work: however many a caller opens, they keep no call and no health check out. */
 import assert from 'node:assert/strict';
-import { ENGINE_CODECS } from '../../../sidecar/codec/engines/engine-codecs.js';
+import { ENGINE_CODECS, type EngineName } from '../../../sidecar/codec/engines/engine-codecs.js';
 import { healthQuestion } from '../../../sidecar/codec/health.js';
 import { HealthResponder } from '../../../sidecar/health/model/responder.js';
 import { grpcMessage, Setting } from '../../kit/http2/h2-frames.js';
@@ -107,28 +107,70 @@ describe('Calls about the server, inbound,', () => {
   });
 
   describe('of a language-model engine that is full:', () => {
+    const engineOf = (engine: EngineName | undefined, methods: readonly string[] = []): void =>
+      stack.reload({
+        intentions: ['app', 'other'].map((from) => ({ from, to: 'digits', action: 'allow' })),
+        queue: { concurrency: 4, maxWaiting: 16 },
+        ...(engine === undefined ? {} : { engine }),
+        ...(methods.length === 0
+          ? {}
+          : { rateLimits: [{ callers: ['app'], methods, perSecond: 1, burst: 1 }] }),
+      });
     const fill = (): void => {
       hoard(20, ENGINE_CODECS.vllm.generate, MESSAGE);
       assert.equal(stack.side.backend.queue.isFull, true);
     };
 
     for (const [name, { abort, queries, downloads }] of Object.entries(ENGINE_CODECS))
-      it(`Abort and queries of ${name} get to it, also of a caller over its rate; Generate waits`, () => {
-        stack.reload({
-          intentions: [{ from: 'app', to: 'digits', action: 'allow' }],
-          rateLimits: [{ callers: ['app'], methods: [abort, ...queries], perSecond: 1, burst: 1 }],
-        });
+      it(`Abort and queries of ${name} get to it, and those that are urgent also over a rate; Generate waits`, () => {
+        const engine = name as EngineName;
+        const urgent = [abort, queries[0]!];
+        const all = [...urgent, ...queries.slice(1), ...downloads];
+        const ask = (path: string): void => {
+          const call = hoard(1, path, MESSAGE)[0]!;
+          assert.equal(stack.requests.at(-1)!.header(':path'), path);
+          stack.settle(stack.requests.at(-1)!.reply(Buffer.from('the engine')));
+          assert.equal(call.body.toString(), 'the engine');
+        };
+        engineOf(engine);
         fill();
-        for (let i = 0; i < 3; i++)
-          for (const path of [abort, ...queries, downloads[0]!]) {
-            const call = hoard(1, path, MESSAGE)[0]!;
-            assert.equal(stack.requests.at(-1)!.header(':path'), path);
-            stack.settle(stack.requests.at(-1)!.reply(Buffer.from('the engine')));
-            assert.equal(call.body.toString(), 'the engine');
-          }
+        for (let i = 0; i < 3; i++) for (const path of all) ask(path);
+        engineOf(engine, all);
+        for (let i = 0; i < 3; i++) for (const path of urgent) ask(path);
+        const before = stack.requests.length;
+        for (const path of all.slice(2)) hoard(2, path, MESSAGE);
+        assert.equal(stack.requests.length - before, 1, 'the burst of the limit');
+        assertEnd(hoard(1, queries[1]!, MESSAGE)[0]!, [8, 'rate-limited']);
       });
 
+    it('where the sidecar is not told that its model is one, or is told of another, they wait and count as all calls do', () => {
+      const { abort, queries, downloads } = ENGINE_CODECS.vllm;
+      for (const engine of [undefined, 'sglang'] as const) {
+        engineOf(engine);
+        if (engine === undefined) fill();
+        const before = stack.requests.length;
+        for (const path of [abort, ...queries, ...downloads]) hoard(1, path, MESSAGE);
+        assert.equal(stack.requests.length, before);
+        engineOf(engine, [abort]);
+        const calls = hoard(3, abort, MESSAGE);
+        assertEnd(calls[2]!, [8, 'rate-limited']);
+      }
+    });
+
+    it('downloads have a bound of their own', () => {
+      engineOf('vllm');
+      fill();
+      const own = hoard(40, ENGINE_CODECS.vllm.downloads[1]!, MESSAGE);
+      assert.equal(running(own), 32);
+      assertEnd(own[39]!, TOO_MANY, {
+        'grpc-message': /app: it has 32 downloads from the engine at the model/,
+      });
+      assert.equal(running(hoard(1, ENGINE_CODECS.vllm.abort, MESSAGE)), 1);
+      assert.equal(running(hoard(1, REFLECT, null)), 1);
+    });
+
     it('they are bounded for each caller, and keep no health check out', () => {
+      engineOf('vllm');
       fill();
       const own = hoard(40, ENGINE_CODECS.vllm.abort, MESSAGE);
       assert.equal(running(own), 32);

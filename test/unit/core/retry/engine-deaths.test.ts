@@ -88,6 +88,25 @@ describe('EngineDeaths', () => {
     assert.equal(deathsNeeded(100, HOUR_MS), 2);
   });
 
+  const kept = (): number =>
+    deaths['deaths'].reduce(
+      (sum: number, { requests }: { requests: Set<unknown> }) => sum + requests.size,
+      0,
+    );
+
+  it('keeps nothing of them once none has died for ten minutes, as soon as it is asked', () => {
+    for (let i = 0; i < 20; i++) dieOtherwise(i * 25);
+    assert.equal(kept(), 20);
+    deaths.weigh({ request: {}, sentMs: 0 }, ENGINES, 475 + 600_000);
+    assert.equal(kept(), 0);
+  });
+
+  it('keeps a bounded number of requests of each death', () => {
+    const engine = {};
+    for (let i = 0; i < 5_000; i++) deaths.record(engine, { request: {}, sentMs: 0 }, 10);
+    assert.equal(kept(), 1_024);
+  });
+
   it('convicts next to no answers whose engines are killed again and again, and only at the first deaths', () => {
     const random = seeded(11);
     const engines = Array.from({ length: ENGINES }, () => ({}));
