@@ -14,6 +14,7 @@ import {
   expire,
   expireIdle,
   finish,
+  judgeEnd,
   nextStep,
   refuse,
 } from './outbound/call-end.js';
@@ -227,6 +228,7 @@ export class Outbound implements CallWay, WaitingCallHandler {
   onResume(call: OutboundCall): void {
     const attempt = call.attempt as OutboundAttempt | null;
     if (attempt !== null && !attempt.isOver) this.hedge(call, attempt);
+    else if (attempt !== null && call.engineCall?.heldEnd) judgeEnd(this, call, attempt);
     else this.resume(call);
   }
 

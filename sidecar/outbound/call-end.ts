@@ -12,6 +12,8 @@ import { AttemptTrait } from '../core/outcome/classify-attempt.js';
 import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { RetryState } from '../core/retry/retry-state.js';
+import { GIVING_UP_MS } from '../core/stats/engine-silence.js';
+import { Readiness } from '../http2/constants.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { MessageWatch, NEVER } from '../relay/call.js';
 import { settleOn, stopAttempts } from '../relay/call-attempts.js';
@@ -20,6 +22,7 @@ import { idleReply, type LocalReply } from '../relay/local-reply.js';
 import { Next } from '../relay/next.js';
 import { expireCall, finishComplete, finishWith, sendLocalReply } from '../relay/response.js';
 import { timeAllowedMs } from '../relay/route-table.js';
+import { sendShared } from '../relay/stream/resumed-call.js';
 import { recordLimit } from './attempt-timeout.js';
 import {
   Entry,
@@ -50,6 +53,9 @@ export interface CallWay extends UpstreamHandler {
   attempt(call: OutboundCall): void;
 }
 
+/** Between two looks at an engine that has given an answer up, ms. */
+const END_CHECK_MS = 50;
+
 const LOST_PROCESS = AttemptTrait.modelCrashed | AttemptTrait.modelLost;
 
 // ---- an attempt has ended ----
@@ -63,6 +69,7 @@ export function endAttempt(way: CallWay, call: OutboundCall, attempt: OutboundAt
   if (call.observer !== null) call.observer.onAttemptEnd(call, attempt);
   if (outcome === Outcome.success) {
     if (attempt.isRefutedTrial && askAnother(way, call, attempt) === Next.handled) return;
+    if (call.engineCall !== null && call.engineCall.heldEnd !== null) return judgeEnd(way, call, attempt);
     return succeed(state, call, attempt);
   }
   if (call.resumable?.isComplete) return finishComplete(call);
@@ -86,6 +93,34 @@ function askAnother(way: CallWay, call: OutboundCall, attempt: OutboundAttempt):
   if (call.hedge !== null || retry(way, call, attempt) !== Next.handled) return Next.continue;
   attempt.takeBufferedResponse();
   return Next.handled;
+}
+
+/**
+ * The engine has given the answer up, and nobody here asked for that. It has failed if it stops: if it gives up others as well, says GOAWAY or NOT_SERVING, or
+ * breaks the connection. If it does none of that for a second, an Abort came to it another way, and the end is passed on as it is.
+ */
+export function judgeEnd(way: CallWay, call: OutboundCall, attempt: OutboundAttempt): void {
+  const { nowMs } = way.state.context;
+  const engineCall = call.engineCall!;
+  const { heldEnd, heldSinceMs, isAborted } = engineCall;
+  if (!isAborted && isStopping(attempt, nowMs)) {
+    engineCall.heldEnd = null;
+    attempt.ended = AttemptEnd.reset;
+    attempt.status = Status.UNAVAILABLE;
+    attempt.reason = engineCall.heldWhy;
+    if (retry(way, call, attempt) !== Next.handled) fail(way, call, failureOf(call, attempt), Outcome.fault);
+    return;
+  }
+  if (!isAborted && nowMs < heldSinceMs + GIVING_UP_MS) return resumeAt(call, nowMs + END_CHECK_MS);
+  engineCall.heldEnd = null;
+  for (const bytes of heldEnd!) sendShared(call, bytes, 0, bytes.length);
+  succeed(way.state, call, attempt);
+}
+
+function isStopping({ endpoint, session, silence }: OutboundAttempt, nowMs: number): boolean {
+  if (silence?.isGivingUp(nowMs) || endpoint.unhealthy !== '') return true;
+  if (endpoint.readiness !== Readiness.serving && endpoint.readiness !== Readiness.probation) return true;
+  return session !== null && (session.isDown || session.connection.state.goawayReceived);
 }
 
 // ---- success ----

@@ -9,6 +9,8 @@ const WINDOW_MS = 60_000;
 /** A message may have been on its way for so long when its front said that it had died, ms. */
 const ON_THE_WAY_MS = 50;
 const LONGEST_TRIAL_MS = 600_000;
+/** Two answers that it gave up within this time show that it stops, ms: one alone may have been ended by an Abort that came another way. */
+export const GIVING_UP_MS = 1_000;
 /** Answers that have to have begun in that time before its silence says anything: each had a prompt to be read. */
 const LEAST_ANSWERS = 20;
 /** A request of more bytes than this many times the largest is one whose prompt may take longer than any before. */
@@ -32,6 +34,9 @@ export class EngineSilence {
   /** When its front last said that it has died, and when an answer from before that got another message all the same. */
   private saidMs = Number.NEGATIVE_INFINITY;
   private aliveMs = Number.NEGATIVE_INFINITY;
+  /** When it gave an answer up that nobody here had asked the end of: the last time, and the one before. */
+  private gaveUpMs = Number.NEGATIVE_INFINITY;
+  private gaveUpBeforeMs = Number.NEGATIVE_INFINITY;
   /** How long a request waits that went to it after that, ms: longer each time, as it may be well again, and slow. */
   private trialMs = LONGEST_SILENCE_MS;
   /** In the present window and in the one before: the longest silence, the largest request and the answers that have begun. */
@@ -114,6 +119,17 @@ export class EngineSilence {
     if (this.diedMs < 0) this.diedMs = nowMs;
     this.saidMs = nowMs;
     return sentMs <= this.diedMs;
+  }
+
+  /** It has given an answer up. */
+  giveUp(nowMs: number): void {
+    this.gaveUpBeforeMs = this.gaveUpMs;
+    this.gaveUpMs = nowMs;
+  }
+
+  /** It has just given several up. */
+  isGivingUp(nowMs: number): boolean {
+    return nowMs - this.gaveUpMs <= GIVING_UP_MS && this.gaveUpMs - this.gaveUpBeforeMs <= GIVING_UP_MS;
   }
 
   /** Another process of it may serve now: what its front said was of the one before. */

@@ -6,6 +6,7 @@ import type { Call, Resumption } from '../call.js';
 import { disableReplay } from '../request-buffer.js';
 import { type EngineCall, givenUp } from './engine-call.js';
 import { ForeignBytes } from './foreign-bytes.js';
+import { giveUp } from './give-up.js';
 import { MessageCounter } from './message-counter.js';
 import { MessageEncoding, OTHER_ENCODING } from './message-encoding.js';
 import { MessageTail } from './message-tail.js';
@@ -43,6 +44,7 @@ export class AnswerWatch implements Resumption {
   }
 
   restart({ stream: { pendingBytes } }: Call): void {
+    this.engineCall.heldEnd = null;
     this.isResuming = true;
     this.hasSpoken = false;
     this.counter = new MessageCounter();
@@ -59,6 +61,7 @@ export class AnswerWatch implements Resumption {
   }
 
   forward(call: Call, attempt: Attempt, buffer: Buffer, start: number, end: number): void {
+    if (this.engineCall.heldEnd !== null) return this.engineCall.holdMore(buffer, start, end);
     const { counter } = this;
     let from = start;
     let to = start;
@@ -69,11 +72,14 @@ export class AnswerWatch implements Resumption {
       if (!this.tail.isEmpty) {
         const message = Buffer.concat([this.tail.take(attempt)!.whole(), buffer.subarray(to, at)]);
         from = at;
-        if (this.isGivenUp(call, message, 0, message.length)) return this.fail(attempt);
+        if (this.isGivenUp(call, message, 0, message.length)) {
+          this.end(call, attempt, message, 0, message.length);
+          return this.engineCall.holdMore(buffer, at, end);
+        }
         this.pass(call, message, 0, message.length);
       } else if (this.isGivenUp(call, buffer, to, at)) {
         if (to > from) this.pass(call, buffer, from, to);
-        return this.fail(attempt);
+        return this.end(call, attempt, buffer, to, end);
       }
       to = at;
     }
@@ -105,8 +111,11 @@ export class AnswerWatch implements Resumption {
     return false;
   }
 
-  private fail(attempt: Attempt): void {
-    attempt.fail(givenUp(this.reader.failure));
+  /** The engine has given it up. One that repeats it has failed: it is not known by the id that an Abort from elsewhere may have. */
+  private end(call: Call, attempt: Attempt, buffer: Buffer, start: number, end: number): void {
+    const finish = this.reader.failure;
+    if (this.isResuming) attempt.fail(givenUp(finish));
+    else giveUp({ call, attempt, finish }, buffer, start, end);
   }
 
   private pass(call: Call, buffer: Buffer, start: number, end: number): void {

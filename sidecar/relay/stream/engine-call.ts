@@ -16,6 +16,11 @@ export class EngineCall {
   continuations = 0;
   /** Its client has asked for its end (Abort): no other engine goes on with it. */
   isAborted = false;
+  /** What the engine has sent from the message on by which it gave the answer up; null: it has not, or that is judged. */
+  heldEnd: Buffer[] | null = null;
+  /** Since when, monotonic ms, and what it says against the engine. */
+  heldSinceMs = 0;
+  heldWhy = '';
   /** Tokens that the client has got. */
   readonly usage: TokenUsage;
 
@@ -30,6 +35,10 @@ export class EngineCall {
     this.usage.maxTokens = body === null ? -1 : (readRequestTokens(codec, body)?.maxTokens ?? -1);
     this.request = body === null ? NOT_KEPT : readGenerateRequest(codec, body);
     this.requestId = this.request.requestId;
+  }
+
+  holdMore(buffer: Buffer, start: number, end: number): void {
+    if (end > start) this.heldEnd?.push(Buffer.from(buffer.subarray(start, end)));
   }
 
   /** It goes to another engine, under an id of its own there: the engine before may have it still. */

@@ -9,6 +9,7 @@ import type { Attempt } from '../attempt.js';
 import type { Call, Resumption } from '../call.js';
 import { type EngineCall, givenUp } from './engine-call.js';
 import { ForeignBytes } from './foreign-bytes.js';
+import { giveUp } from './give-up.js';
 import { MessageCounter } from './message-counter.js';
 import { MessageEncoding, OTHER_ENCODING } from './message-encoding.js';
 import { MessageTail } from './message-tail.js';
@@ -78,6 +79,7 @@ export class TokenStream implements Resumption {
     this.isSpliced = true;
     this.dropped = 0;
     this.failure = '';
+    this.engineCall.heldEnd = null;
     this.counter = new MessageCounter();
     this.tail.drop();
     this.foreign.restart(call.stream.pendingBytes);
@@ -106,6 +108,7 @@ export class TokenStream implements Resumption {
   }
 
   forward(call: Call, attempt: Attempt, buffer: Buffer, start: number, end: number): void {
+    if (this.engineCall.heldEnd !== null) return this.engineCall.holdMore(buffer, start, end);
     const { counter } = this;
     let from = start;
     let to = start;
@@ -117,7 +120,7 @@ export class TokenStream implements Resumption {
         const message = this.takeMessage(attempt, buffer, to, at);
         from = at;
         to = at;
-        if (!this.takeWhole(call, attempt, message)) return;
+        if (!this.takeWhole(call, attempt, message)) return this.engineCall.holdMore(buffer, at, end);
         // It could not be read, and is passed on with all that follows.
         if (call.resumable === null) break;
       } else if (this.takeIn(call, buffer, to, at)) to = at;
@@ -128,7 +131,7 @@ export class TokenStream implements Resumption {
       return;
     }
     if (to > from) sendShared(call, buffer, from, to);
-    if (this.failure !== '') return attempt.fail(givenUp(this.failure));
+    if (this.failure !== '') return giveUp({ call, attempt, finish: this.failure }, buffer, to, end);
     if (to < end) this.keep(call, attempt, buffer, to, end);
   }
 
@@ -172,7 +175,7 @@ export class TokenStream implements Resumption {
         sendShared(call, message, 0, message.length);
         return true;
       }
-      attempt.fail(givenUp(this.failure));
+      giveUp({ call, attempt, finish: this.failure }, message, 0, message.length);
       return false;
     }
     const refusal = this.splice(call, attempt, message);

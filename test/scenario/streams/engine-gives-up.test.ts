@@ -57,6 +57,11 @@ describe('Scenario: a language-model engine gives an answer up under the status 
     stack.settle(stream.begin().data(body.subarray(0, body.length - split)));
     if (split > 0) stack.settle(stream.data(body.subarray(body.length - split)));
     stack.settle(stream.trailers(0));
+    exit(stream);
+  };
+  /** The process of an engine ends: so it does soon after it has given its answers up. */
+  const exit = (stream: PeerStream): void => {
+    stack.settle(stream.peer.socket.break());
     stack.advance(300);
   };
   const finish = (stream: PeerStream): void =>
@@ -87,7 +92,7 @@ describe('Scenario: a language-model engine gives an answer up under the status 
           assert.equal(arrived.length, 2);
           finish(latest());
           assertWhole(call);
-          assert.deepEqual([...stack.endpoint('a').outcomes].slice(0, 2), [0, 1], 'a fault of its engine');
+          if (reason === 'error') assert.deepEqual([...stack.endpoint('a').outcomes].slice(0, 2), [0, 1]);
         });
 
   it('the next engine gives it up as well: a third goes on', () => {
@@ -112,7 +117,7 @@ describe('Scenario: a language-model engine gives an answer up under the status 
           .data(stream ? givenUp('abort') : completed('abort'))
           .trailers(0),
       );
-      stack.advance(300);
+      exit(first);
       assert.equal(arrived.length, 2);
       assert.deepEqual(requestIn(latest().body), requestIn(first.body));
       finish(latest());
@@ -141,6 +146,7 @@ describe('Scenario: a language-model engine gives an answer up under the status 
     const both = [chunk(1), chunk(0)].map((each) => grpcMessage(encodeResponse(each)));
     stack.settle(first.begin().data(Buffer.concat([...both, completed('stop'), completed('abort')])));
     stack.settle(first.trailers(0));
+    exit(first);
     assert.deepEqual([call.status, call.reason], [14, 'not-resumed']);
     stack.assertIdle();
   });
@@ -159,6 +165,95 @@ describe('Scenario: a language-model engine gives an answer up under the status 
         stack.assertIdle();
         stack.close();
       }
+  });
+
+  it('all that an engine has end by abort: all of them continue, though its connection stays', () => {
+    start();
+    const requests = Array.from({ length: 30 }, (_, i) => aGenerateRequest({ request_id: `r-${i}` }));
+    const calls = requests.map((request) => open(request));
+    const { peer } = latest();
+    const there = arrived.filter((each) => each.peer === peer);
+    assert.ok(there.length > 5);
+    for (const [i, each] of there.entries())
+      stack.settle(each.begin().data(Buffer.concat(answer(each).slice(0, i % 4))));
+    for (const each of there) stack.settle(each.data(givenUp('abort')).trailers(0));
+    stack.advance(500);
+    for (const each of arrived) if (!there.includes(each)) finish(each);
+    for (const [i, call] of calls.entries()) {
+      assert.deepEqual([call.status, call.reason], [0, undefined]);
+      assert.deepEqual(
+        readAnswer(call.body).ids,
+        tokensFor(requests[i]!).map(({ id }) => id),
+      );
+    }
+    stack.assertIdle();
+  });
+
+  describe('by an Abort that came another way, so that the engine goes on with others:', () => {
+    for (const [what, request] of [
+      ['greedy', aGenerateRequest()],
+      ['by chance', BY_CHANCE],
+    ] as const)
+      for (const count of [0, 3])
+        for (const split of [0, 12])
+          it(`${what}, after ${count} tokens, its last ${split} bytes apart: the end is passed on as it is`, () => {
+            start();
+            const other = open(aGenerateRequest({ request_id: 'other' }));
+            const well = latest();
+            stack.settle(well.begin().data(Buffer.concat(answer(well).slice(0, 2))));
+            const call = open(request);
+            const stream = latest();
+            const body = Buffer.concat([...answer(stream).slice(0, count), givenUp('abort')]);
+            stack.settle(stream.begin().data(body.subarray(0, body.length - split)));
+            if (split > 0) stack.settle(stream.data(body.subarray(body.length - split)));
+            stack.settle(stream.trailers(0));
+            stack.advance(1_100);
+            assert.deepEqual([call.status, call.reason, arrived.length], [0, undefined, 2]);
+            assert.deepEqual(call.body, body);
+            stack.settle(well.data(Buffer.concat(answer(well).slice(2))).trailers(0));
+            assert.equal(other.status, 0);
+            assert.deepEqual(
+              stack.names.map((name) => stack.endpoint(name).outcomes[1]),
+              [0, 0, 0],
+            );
+            stack.assertIdle();
+          });
+
+    it('of several sequences: all of their ends are passed on', () => {
+      start();
+      const call = open(aGenerateRequest({ sampling_params: { temperature: 0, n: 2 } }));
+      const chunk = grpcMessage(encodeResponse({ chunk: { token_ids: [9], ...NO_COUNTS } }));
+      const body = Buffer.concat([chunk, completed('abort'), completed('abort')]);
+      stack.settle(
+        latest()
+          .begin()
+          .data(body.subarray(0, body.length - 4)),
+      );
+      stack.settle(
+        latest()
+          .data(body.subarray(body.length - 4))
+          .trailers(0),
+      );
+      stack.advance(1_100);
+      assert.deepEqual([call.status, arrived.length], [0, 1]);
+      assert.deepEqual(call.body, body);
+      stack.assertIdle();
+    });
+
+    it('its caller leaves, or its time is over, while that is judged', () => {
+      start();
+      const [first, second] = [
+        open(),
+        stack.call({ path: GENERATE, body: framedRequest(BY_CHANCE), timeout: '500m' }),
+      ];
+      for (const each of arrived) stack.settle(each.begin().data(givenUp('abort')).trailers(0));
+      stack.settle(first.reset());
+      stack.advance(600);
+      assert.equal(second.status, 4);
+      stack.advance(2_000);
+      assert.equal(arrived.length, 2);
+      stack.assertIdle();
+    });
   });
 
   describe('as its client asked for it:', () => {
