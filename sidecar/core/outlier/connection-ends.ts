@@ -1,5 +1,7 @@
 /** A connection that ends before this age was short-lived, ms. */
 export const SHORT_LIFE_MS = 60_000;
+/** What was cut counts for so long, ms: for the next sweep, and one that comes late. */
+export const FRESH_MS = 5_000;
 const NEVER = Number.NEGATIVE_INFINITY;
 
 /**
@@ -39,9 +41,9 @@ export class ConnectionEnds {
     if (sinceMs !== NEVER) this.record(sinceMs, 1, nowMs);
   }
 
-  /** Whether the row goes on: the connection after its last one may still be short-lived. */
-  isRecent(nowMs: number): boolean {
-    return nowMs - this.countedMs < SHORT_LIFE_MS;
+  /** Whether the last one of the row has just been cut. Later, the connection after it works, whatever kept the endpoint in place then. */
+  isFresh(nowMs: number): boolean {
+    return nowMs - this.countedMs < FRESH_MS;
   }
 
   /** Whether a connection was cut lately. */

@@ -21,7 +21,7 @@ export const shortLived: SweepDetector<ConnectionEnds, ShortLivedSettings> = {
   find(all, { minConnections }, nowMs) {
     const cut = all.filter((ends) => ends.wasCut(nowMs)).length;
     return all.map((ends) => {
-      if (ends.inRow < minConnections || !ends.isRecent(nowMs)) return undefined;
+      if (ends.inRow < minConnections || !ends.isFresh(nowMs)) return undefined;
       // Itself among them.
       if ((cut - 1) * 2 > all.length - 1) return undefined;
       const why = `${ends.inRow} connections in a row were cut within a minute of being made, with ${ends.lostCalls} calls on them`;

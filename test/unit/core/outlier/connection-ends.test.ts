@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { ConnectionEnds, SHORT_LIFE_MS } from '../../../../sidecar/core/outlier/connection-ends.js';
+import { ConnectionEnds, FRESH_MS, SHORT_LIFE_MS } from '../../../../sidecar/core/outlier/connection-ends.js';
 
 describe('ConnectionEnds', () => {
   let ends: ConnectionEnds;
@@ -38,10 +38,10 @@ describe('ConnectionEnds', () => {
     assert.equal(ends.inRow, 2);
   });
 
-  it('the row is over once the next connection has lasted', () => {
+  it('a row says nothing any more 5 s after its last cut', () => {
     ends.record(0, 1, 5_000);
-    assert.equal(ends.isRecent(5_000 + SHORT_LIFE_MS - 1), true);
-    assert.equal(ends.isRecent(5_000 + SHORT_LIFE_MS), false);
+    assert.equal(ends.isFresh(5_000 + FRESH_MS - 1), true);
+    assert.equal(ends.isFresh(5_000 + FRESH_MS), false);
   });
 
   it('counts what the endpoint loses with connections to its model from the second one on', () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { ConnectionEnds, SHORT_LIFE_MS } from '../../../../sidecar/core/outlier/connection-ends.js';
+import { ConnectionEnds, FRESH_MS, SHORT_LIFE_MS } from '../../../../sidecar/core/outlier/connection-ends.js';
 import { Detector } from '../../../../sidecar/core/outlier/detectors.js';
 import { type Ejection, EjectionEvent, EjectionState } from '../../../../sidecar/core/outlier/ejection.js';
 import { shortLived } from '../../../../sidecar/core/outlier/short-lived.js';
@@ -28,8 +28,9 @@ describe('The short-lived-connections detector', () => {
     assert.deepEqual(foundIn([endsOf(1), endsOf(0), endsOf(0)]), [false, false, false]);
   });
 
-  it('has nothing against an endpoint whose next connection has lasted', () => {
-    assert.deepEqual(foundIn([endsOf(5), endsOf(0)], NOW_MS + SHORT_LIFE_MS), [false, false]);
+  it('has nothing against an endpoint whose next connection works', () => {
+    assert.deepEqual(foundIn([endsOf(5), endsOf(0)], NOW_MS + FRESH_MS - 1), [true, false]);
+    assert.deepEqual(foundIn([endsOf(5), endsOf(0)], NOW_MS + FRESH_MS), [false, false]);
   });
 
   it('finds none where the connections of more than half of the others are cut as well', () => {
