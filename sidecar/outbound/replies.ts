@@ -47,7 +47,7 @@ export function deadlineReply(call: OutboundCall, missing: string): LocalReply {
 
 /** The reply to a request that its client aborted, where no engine can say so. */
 export function abortedReply(): LocalReply {
-  return makeLocalReply(LocalReplyReasons.aborted);
+  return makeLocalReply(LocalReplyReasons.answerAborted);
 }
 
 /** The reply to a stream that broke, and that no endpoint went on with. @param detail why, in words. */

@@ -108,7 +108,11 @@ export const LocalReplyReasons = {
     UNAVAILABLE,
     'the stream broke {where}, and could not be resumed: {detail}',
   ),
-  aborted: reason('aborted', CANCELLED, 'the client aborted the request, and no other engine continues it'),
+  answerAborted: reason(
+    'answer-aborted',
+    CANCELLED,
+    'the client aborted the request, and no other engine continues it',
+  ),
   notAllowed: reason('not-allowed', PERMISSION_DENIED, '{source} may not call {destination}'),
   modelNotAllowed: reason(
     'not-allowed',

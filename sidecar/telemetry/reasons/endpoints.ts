@@ -7,7 +7,7 @@ type Name =
   | 'connection-lost'
   | 'upstream-reset'
   | 'not-resumed'
-  | 'aborted'
+  | 'answer-aborted'
   | 'protocol-error'
   | 'draining'
   | 'drain-timeout';
@@ -141,7 +141,7 @@ export const ENDPOINTS: ExplanationsOf<Name> = {
     options: ['routes[].resumable', 'routes[].deterministic', 'routes[].replay'],
   },
   /** outbound/engine-calls.ts, and outbound/call-end.ts where its engine broke after that. */
-  aborted: {
+  'answer-aborted': {
     meaning:
       'The client of a language-model engine called Abort for this request while no engine had it, or its engine broke after that.',
     causes: ['The client no longer wants the answer.'],

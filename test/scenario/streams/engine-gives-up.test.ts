@@ -285,7 +285,7 @@ describe('Scenario: a language-model engine gives an answer up under the status 
       const before = arrived.length;
       stack.settle(first.trailers(14));
       stack.advance(5_000);
-      assert.deepEqual([call.status, call.reason, arrived.length], [1, 'aborted', before]);
+      assert.deepEqual([call.status, call.reason, arrived.length], [1, 'answer-aborted', before]);
       stack.assertIdle();
     });
 
@@ -295,7 +295,7 @@ describe('Scenario: a language-model engine gives an answer up under the status 
       const first = latest();
       abort('r-1');
       assert.equal(latest().peer, first.peer);
-      assert.deepEqual([call.status, call.reason, first.resetCode], [1, 'aborted', ErrorCode.cancel]);
+      assert.deepEqual([call.status, call.reason, first.resetCode], [1, 'answer-aborted', ErrorCode.cancel]);
       stack.settle(latest().reply(Buffer.alloc(0)));
       stack.assertIdle();
     });
@@ -330,7 +330,7 @@ describe('Scenario: a language-model engine gives an answer up under the status 
       stack.settle(first.trailers(14));
       assert.equal(call.isOver, false);
       const aborting = abort('r-1');
-      assert.deepEqual([call.status, call.reason], [1, 'aborted']);
+      assert.deepEqual([call.status, call.reason], [1, 'answer-aborted']);
       stack.settle(latest().reply(Buffer.alloc(0)));
       assert.equal(aborting.status, 0);
       const before = arrived.length;

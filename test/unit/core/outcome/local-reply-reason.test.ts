@@ -29,7 +29,7 @@ describe('Reasons', () => {
         ...['queue-expired', 'no-endpoint'],
         ...['discovery-pending', 'breaker-open', 'connect-failed', 'connection-lost', 'upstream-reset'],
         'not-resumed',
-        'aborted',
+        'answer-aborted',
         ...['not-allowed', 'intentions-not-loaded', 'no-identity', 'unknown-route', 'model-unavailable'],
         ...['model-not-ready', 'model-crashed', 'poison', 'drain-timeout', 'draining', 'too-large'],
         ...['metadata-too-large', 'fault-injected'],
