@@ -164,7 +164,7 @@ export const PLANTED: readonly Mutant[] = [
     name: 'resumable-within-a-message',
     area: 'retries and commit points',
     file: 'sidecar/relay/stream/resumable-stream.ts',
-    find: 'endResumption(call);',
+    find: 'endResumption(call, this.foreign);',
     replace: '',
     harm: 'Another endpoint goes on behind half of a large message, so that the caller reads garbage.',
     needs: ['retry', 'resumable', 'token-streams'],

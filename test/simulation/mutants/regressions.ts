@@ -77,8 +77,8 @@ export const REGRESSIONS: readonly Mutant[] = [
       },
       {
         file: 'sidecar/core/balancing/least-loaded.ts',
-        find: 'const long = reported.longOf(calls);',
-        replace: 'const long = 0 * reported.longOf(calls);',
+        find: 'this.isAnswering(endpoint, nowMs) ? reported.longOf(calls) : 0',
+        replace: '0',
       },
       {
         file: 'sidecar/core/balancing/least-loaded.ts',
