@@ -14,6 +14,7 @@ import { readAddress } from '../../sidecar/config/codecs/address.js';
 import { askCharacters } from '../drills/faults/characters.js';
 import { digitLoad } from '../drills/faults/digit-load.js';
 import { Load, type LoadOptions, summarize } from '../drills/faults/load.js';
+import { WATCHED_UPSTREAM } from '../drills/faults/watched-upstream.js';
 import { callByGhz, SERVER_READY } from '../kit/interop/go.js';
 import { sumOfSamples } from '../kit/process/metrics-page.js';
 import {
@@ -61,16 +62,7 @@ caller:
   upstreams:
     mixed:
       listen: 127.0.0.1:0
-      foresight: { mode: enforce }
-      health: { kind: grpc, interval: 2s }
-      ejection:
-        detectors:
-          consecutive: { mode: enforce }
-          model_unavailable: { mode: enforce }
-          success_ratio: { mode: enforce, below: 0.8, min_calls: 5 }
-          latency: { mode: enforce, factor: 3, min_calls: 20 }
-          invalid_output: { mode: enforce, above: 0.5, min_samples: 5, sample_ratio: 1 }
-      pool: { ping_interval: 1s, ping_timeout: 1s }
+${WATCHED_UPSTREAM}
       routes:
         - methods: [/inference.GRPCInferenceService/ModelInfer]
           models: [digits]

@@ -4,6 +4,7 @@ import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DIGITS_MODELS, REPOSITORY } from '../../kit/process/outrider.js';
 import { putIdentityModel } from '../../kit/service/tiny-models.js';
+import { WATCHED_UPSTREAM } from '../faults/watched-upstream.js';
 
 /** Where the sidecars learn of each other. */
 export const PLACES = ['file', 'consul'] as const;
@@ -46,16 +47,7 @@ caller:
   upstreams:
     ${SERVICE}:
       listen: 127.0.0.1:0
-      foresight: { mode: enforce }
-      health: { kind: grpc, interval: 2s }
-      ejection:
-        detectors:
-          consecutive: { mode: enforce }
-          model_unavailable: { mode: enforce }
-          success_ratio: { mode: enforce, below: 0.8, min_calls: 5 }
-          latency: { mode: enforce, factor: 3, min_calls: 20 }
-          invalid_output: { mode: enforce, above: 0.5, min_samples: 5, sample_ratio: 1 }
-      pool: { ping_interval: 1s, ping_timeout: 1s }
+${WATCHED_UPSTREAM}
       routes:
         - methods: [/inference.GRPCInferenceService/ModelInfer]
           idempotent: true
