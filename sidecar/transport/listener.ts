@@ -98,7 +98,8 @@ export class Listener implements SessionHandler {
   private readonly places: ConnectionPlaces;
   /** Sockets that have descriptors of the reserve. */
   private readonly inReserve = new Set<net.Socket>();
-  private isDraining = false;
+  /** New connections are refused. */
+  isDraining = false;
   /** With what new connections begin. */
   private settings: LocalSettings;
   private shortageLoggedMs = Number.NEGATIVE_INFINITY;
@@ -388,7 +389,7 @@ export class Listener implements SessionHandler {
     this.context.stats.connectionsAccepted++;
     this.context.stats.connectionsOpen++;
     const { handshakeTimeoutMs } = this.options.limits;
-    this.guards.set(session, new SessionGuard(session, this.sessions, handshakeTimeoutMs));
+    this.guards.set(session, new SessionGuard(session, this, handshakeTimeoutMs));
   }
 }
 

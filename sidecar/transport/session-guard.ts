@@ -37,10 +37,10 @@ export class SessionGuard extends WheelEntry {
   private frameEndsAt = 0;
   private readonly idle: IdleWatch;
 
-  /** `sessions`: all of the listener. */
+  /** `listener`: what has accepted it. */
   constructor(
     private readonly session: Session,
-    private readonly sessions: ReadonlySet<Session>,
+    private readonly listener: { readonly sessions: ReadonlySet<Session>; readonly isDraining: boolean },
     handshakeTimeoutMs: number,
   ) {
     super();
@@ -103,7 +103,8 @@ export class SessionGuard extends WheelEntry {
 
   /**
    * No new calls; those in flight have `EXPIRED_CALLS_MS` to end, and longer as long as the peer has shown on another
-   * connection that it has a valid certificate of the same identity.
+   * connection that it has a valid certificate of the same identity. A listener that drains takes no such connection, so the
+   * peer cannot show it: the end of the drain is the bound then.
    */
   private onExpired(nowMs: number): void {
     const { session } = this;
@@ -120,8 +121,9 @@ export class SessionGuard extends WheelEntry {
       return;
     }
     const isFirst = this.endByMs === Number.POSITIVE_INFINITY;
-    if (isFirst || (nowMs >= this.endByMs && this.hasRenewed())) this.endByMs = nowMs + EXPIRED_CALLS_MS;
-    else if (nowMs >= this.endByMs) return session.close('its certificate has expired');
+    const isOver = !isFirst && nowMs >= this.endByMs;
+    if (isFirst || (isOver && (this.listener.isDraining || this.hasRenewed()))) this.endByMs = nowMs + EXPIRED_CALLS_MS;
+    else if (isOver) return session.close('its certificate has expired');
     context.wheel.add(this, this.endByMs);
   }
 
@@ -129,7 +131,7 @@ export class SessionGuard extends WheelEntry {
   private hasRenewed(): boolean {
     const { context, subject, socket } = this.session;
     const wallNow = context.clock.wallNow();
-    for (const other of this.sessions) {
+    for (const other of this.listener.sessions) {
       const isSame = other.subject === subject && other.socket.remoteAddress === socket.remoteAddress;
       if (isSame && other.notAfterMs > wallNow && !other.isDown) return true;
     }

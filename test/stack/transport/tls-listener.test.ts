@@ -292,6 +292,21 @@ describe('A TLS listener', () => {
       await until('it is closed', () => old.isClosed);
     });
 
+    it('the calls of a certificate that expires while the listener drains have as long as the drain', async () => {
+      const peer = await connected();
+      const stream = await call(peer);
+      const drained = listener.drain();
+      stack.clock.advance(LIFE_MS + EXPIRY_LEEWAY_MS + 300);
+      for (let i = 0; i < 5; i++) stack.clock.advance(EXPIRED_CALLS_MS);
+      await settled();
+      assert.equal(peer.isClosed, false);
+      const [link] = listener.sessions;
+      link!.connection.reset(stream, ErrorCode.noError);
+      link!.flush();
+      await drained;
+      await until('it is closed', () => peer.isClosed);
+    });
+
     it('the certificate of another peer does not extend an expired one', async () => {
       const old = await connected();
       await call(old);
