@@ -122,7 +122,8 @@ export class SessionGuard extends WheelEntry {
     }
     const isFirst = this.endByMs === Number.POSITIVE_INFINITY;
     const isOver = !isFirst && nowMs >= this.endByMs;
-    if (isFirst || (isOver && (this.listener.isDraining || this.hasRenewed()))) this.endByMs = nowMs + EXPIRED_CALLS_MS;
+    if (isFirst || (isOver && (this.listener.isDraining || this.hasRenewed())))
+      this.endByMs = nowMs + EXPIRED_CALLS_MS;
     else if (isOver) return session.close('its certificate has expired');
     context.wheel.add(this, this.endByMs);
   }

@@ -1,5 +1,5 @@
 /** Whose certificate has expired does not go on. */
-import type { FaultKind } from '../plan/plan.js';
+import type { FaultKind, FaultPlan } from '../plan/plan.js';
 import type { World } from '../world/world.js';
 import { replicasOf } from './evidence.js';
 
@@ -13,6 +13,10 @@ const JUDGED_OTHERWISE: readonly FaultKind[] = [
   'roots-change',
 ];
 
+function drains({ kind, target }: FaultPlan, name: string): boolean {
+  return target === name && (kind === 'drain' || kind === 'takeover');
+}
+
 export function judgeIdentity(world: World): void {
   const { plan, records, originMs } = world;
   const { certificateMs } = plan;
@@ -24,7 +28,10 @@ export function judgeIdentity(world: World): void {
     if (kind !== 'identity-expires' || untilMs < byMs) continue;
     for (const { plan: call, executions } of records) {
       if (plan.callers[call.caller]!.name !== target) continue;
-      const own = replicasOf(plan, call.upstream);
+      // Where a replica drains, its caller cannot show a new certificate: its calls have as long as the drain.
+      const own = replicasOf(plan, call.upstream).filter(
+        (name) => !plan.faults.some((fault) => drains(fault, name)),
+      );
       const going = executions.find(
         ({ replica, startMs, endMs }) =>
           own.includes(replica) && startMs < originMs + byMs && (endMs < 0 || endMs > originMs + byMs),
