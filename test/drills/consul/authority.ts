@@ -3,12 +3,7 @@
  * an hour at least. Everything else is the agent's answer.
  */
 
-import {
-  type HeldRequest,
-  HttpBetween,
-  hold,
-  passOn,
-} from '../../../sidecar/cli/chaos/faults/http-between.js';
+import { answerAt, ConsulProxy, type HeldRequest } from '../../../sidecar/cli/chaos/faults/consul-proxy.js';
 import { type IssuedLeaf, LocalCa } from '../../../sidecar/identity/ca/local-ca.js';
 
 const ROOTS = '/v1/agent/connect/ca/roots';
@@ -23,25 +18,25 @@ export class ShortLivedAuthority {
   private readonly leaves = new Map<string, Promise<IssuedLeaf>>();
   private lifetimeMs = HOUR_MS;
   private index = 10;
-  private readonly between: HttpBetween;
 
   private constructor(
-    behind: { readonly address: string },
+    private readonly proxy: ConsulProxy,
     private readonly ca: LocalCa,
   ) {
-    const answer = (held: HeldRequest) => void this.answer(held).catch(() => held.outgoing.destroy());
-    this.between = new HttpBetween({ behind, answer });
+    proxy.set({
+      applies: ({ url: { pathname } }) => pathname === ROOTS || pathname.startsWith(LEAF),
+      answer: (held) => void this.answer(held).catch(() => held.outgoing.destroy()),
+    });
   }
 
   static async start(agent: { readonly address: string }): Promise<ShortLivedAuthority> {
     const options = { trustDomain: TRUST_DOMAIN, datacenter: 'dc1', wallNow: () => Date.now() };
-    const authority = new ShortLivedAuthority(agent, await LocalCa.create(options));
-    await authority.between.listen();
-    return authority;
+    const ca = await LocalCa.create(options);
+    return new ShortLivedAuthority(await ConsulProxy.open({ agent }), ca);
   }
 
   get address(): string {
-    return this.between.address;
+    return this.proxy.address;
   }
 
   /** Issues a new leaf to every service, which is told at once. Default lifetime: 1 h. */
@@ -49,7 +44,7 @@ export class ShortLivedAuthority {
     this.lifetimeMs = lifetimeMs;
     this.leaves.clear();
     this.index += 1;
-    this.between.again(({ url }) => url.pathname.startsWith(LEAF));
+    this.proxy.again(({ url }) => url.pathname.startsWith(LEAF));
   }
 
   /** When the leaf that a service has now ends; epoch ms. */
@@ -58,7 +53,7 @@ export class ShortLivedAuthority {
   }
 
   stop(): Promise<void> {
-    return this.between.close();
+    return this.proxy.close();
   }
 
   private leaf(service: string): Promise<IssuedLeaf> {
@@ -68,17 +63,15 @@ export class ShortLivedAuthority {
   }
 
   private async answer(held: HeldRequest): Promise<void> {
-    const { pathname, searchParams } = held.url;
+    const { pathname } = held.url;
     const isLeaf = pathname.startsWith(LEAF);
-    if (!isLeaf && pathname !== ROOTS) return passOn(held, { afresh: false });
     // Roots never change here.
     const index = String(isLeaf ? this.index : 10);
     const body = isLeaf ? await this.leafAnswer(pathname.slice(LEAF.length)) : this.rootsAnswer();
     const say = () => held.outgoing.writeHead(200, { 'x-consul-index': index }).end(JSON.stringify(body));
     // A leaf may have been issued meanwhile, and the request answered with that.
     if (held.outgoing.headersSent) return;
-    if (searchParams.get('index') === index) hold(held, WAIT_MS, say);
-    else say();
+    answerAt(index, held, say, WAIT_MS);
   }
 
   private rootsAnswer(): object {

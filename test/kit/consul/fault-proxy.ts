@@ -1,16 +1,13 @@
 /**
- * Stands between a sidecar and its Consul agent and injects the faults that the test sets, while both run.
- *
- * Blocking queries pass as they are, and end upstream when the client gives up. A fault that is set while queries hang
- * reaches those too: they are answered by it at once, so that no client waits for the agent's minutes. When a fault is over,
- * what hung is forwarded. An agent that is down looks down from here: the connection is cut.
+ * The proxy that stands between a sidecar and its Consul agent, with the faults that a test sets, and what it was asked. When a fault is
+ * over, what hung is forwarded. An agent that is down looks down from here: the connection is cut.
  */
 
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { connect } from 'node:net';
-import { type HeldRequest, HttpBetween, passOn } from '../../../sidecar/cli/chaos/faults/http-between.js';
+import { ConsulProxy, type HeldRequest, passOn } from '../../../sidecar/cli/chaos/faults/consul-proxy.js';
 
 export type Fault =
   | { readonly kind: 'none' }
@@ -42,50 +39,50 @@ const LEAF = '/v1/agent/connect/ca/leaf/';
 export class FaultProxy {
   /** Every request so far. */
   readonly seen: Seen[] = [];
-  private readonly between: HttpBetween;
-  private fault: Fault = { kind: 'none' };
-  private applies: (path: string) => boolean = () => true;
+  private readonly proxy = new ConsulProxy({
+    agent: this.agent,
+    truth: (held) => this.pass(held, this.isMinting),
+    onRequest: ({ method = '' }, { pathname: path, searchParams: query }) =>
+      void this.seen.push({ atMs: performance.now(), method, path, query }),
+  });
+  private isRefusing = false;
+  private isMinting = false;
   private token: string | undefined;
   private index = 1_000_000;
 
-  private constructor(behind: { readonly address: string }) {
-    this.between = new HttpBetween({
-      behind,
-      onRequest: ({ method = '' }, { pathname: path, searchParams: query }) =>
-        void this.seen.push({ atMs: performance.now(), method, path, query }),
-      answer: (held) => this.answer(held, false),
-    });
-  }
+  private constructor(private readonly agent: { readonly address: string }) {}
 
   /** `agent.address` is `host:port` of an agent that speaks HTTP. */
   static async start(agent: { readonly address: string }): Promise<FaultProxy> {
     const proxy = new FaultProxy(agent);
-    await proxy.between.listen();
+    await proxy.proxy.listen();
     return proxy;
   }
 
   /** `host:port`, the same for its whole life. */
   get address(): string {
-    return this.between.address;
+    return this.proxy.address;
   }
 
   get url(): string {
-    return `http://${this.address}`;
+    return this.proxy.url;
   }
 
   /** Reads that hang now. */
   get waiting(): number {
-    return this.between.waiting;
+    return this.proxy.waiting;
   }
 
   /** `applies`: paths (from `/v1` on) it is about; the others pass. Default all. */
   async set(fault: Fault, applies: (path: string) => boolean = () => true): Promise<void> {
-    const wasRefusing = this.fault.kind === 'refuse';
-    this.fault = fault;
-    this.applies = applies;
-    if (fault.kind === 'refuse') return this.between.close();
-    if (wasRefusing) await this.between.listen();
-    this.between.again(({ url }) => this.applies(url.pathname) || fault.kind === 'none');
+    if (fault.kind === 'refuse') await this.proxy.close();
+    else if (this.isRefusing) await this.proxy.listen();
+    this.isRefusing = fault.kind === 'refuse';
+    if (fault.kind === 'none') return this.proxy.set(undefined);
+    this.proxy.set({
+      answer: (held) => this.answer(held, fault),
+      applies: ({ url }) => applies(url.pathname),
+    });
   }
 
   /**
@@ -94,15 +91,14 @@ export class FaultProxy {
    */
   mintLeaves(): void {
     this.token = randomUUID();
-    this.between.again(
-      ({ url }) => url.pathname.startsWith(LEAF),
-      (held) => this.answer(held, true),
-    );
+    this.isMinting = true;
+    this.proxy.again(({ url }) => url.pathname.startsWith(LEAF));
+    this.isMinting = false;
   }
 
   /** Cuts every connection once. */
   cut(): void {
-    this.between.cut();
+    this.proxy.cut();
   }
 
   /** Requests whose path starts with `prefix`. */
@@ -123,20 +119,21 @@ export class FaultProxy {
   }
 
   stop(): Promise<void> {
-    return this.between.close();
+    return this.proxy.close();
   }
 
-  private answer(held: HeldRequest, afresh: boolean): void {
-    const { outgoing, url } = held;
-    const fault: Fault = this.applies(url.pathname) ? this.fault : { kind: 'none' };
+  private pass(held: HeldRequest, afresh: boolean, index?: string): void {
     const headers = this.token === undefined ? {} : { 'x-consul-token': this.token };
+    passOn(held, { afresh, headers }, index);
+  }
+
+  private answer(held: HeldRequest, fault: Exclude<Fault, { kind: 'none' }>): void {
+    const { outgoing } = held;
     const say = (status: number, body: string | Buffer) =>
       outgoing.writeHead(status, { 'x-consul-index': String(++this.index) }).end(body);
     switch (fault.kind) {
-      case 'none':
-        return passOn(held, { afresh, headers });
       case 'index':
-        return passOn(held, { afresh: true, headers }, this.nextIndex(fault.index));
+        return this.pass(held, true, this.nextIndex(fault.index));
       case 'status':
         return void say(fault.status, fault.body ?? 'spoiled on purpose');
       case 'garbage':

@@ -1,6 +1,7 @@
 /** Drills of what calls do not go through: Consul, and the authority of certificates. Each asks whether calls need it all the same. */
 
 import { freePort } from '../arms/keeper.js';
+import { instancesAt, noInstances, readsFail } from '../faults/consul-proxy.js';
 import { whyNoConsul } from '../faults/own-consul.js';
 import type { ArmName } from '../history/record.js';
 import type { Drill, Stage } from './drill.js';
@@ -74,15 +75,15 @@ export const consulLying: Drill = {
   times: { faultMs: 0 },
   begin: async ({ standing, sleep, mark, later }) => {
     const proxy = standing.consul?.proxy;
-    later(async () => proxy?.tell(undefined));
+    later(async () => proxy?.set(undefined));
     mark('note', 'Consul names a port where nothing listens');
-    proxy?.tell({ kind: 'port', port: await freePort() });
+    proxy?.set(instancesAt(await freePort()));
     await sleep(LIE_MS);
     mark('note', 'Consul names no replica, and an index that has gone back');
-    proxy?.tell({ kind: 'none', index: 1 });
+    proxy?.set(noInstances(1));
     await sleep(LIE_MS);
     mark('note', 'Consul answers every read with 500');
-    proxy?.tell({ kind: 'status', status: 500 });
+    proxy?.set(readsFail(500));
     await sleep(LIE_MS);
   },
 };

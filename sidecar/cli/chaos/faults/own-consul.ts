@@ -45,7 +45,7 @@ export class OwnConsul {
     await found.release();
     const { datacenter } = mesh;
     const agent = new DevAgent({ binary, folder, ports, datacenter, ...SYSTEM, onChange: () => {} });
-    const proxy = await ConsulProxy.open(ports.http);
+    const proxy = await ConsulProxy.open({ agent: { address: `${HOST}:${ports.http}` } });
     const consul = new OwnConsul(agent, join(folder, 'data'), found, proxy);
     agent.start();
     try {
@@ -87,14 +87,14 @@ export class OwnConsul {
 
   async stop(): Promise<void> {
     await this.agent.stop();
-    this.proxy.close();
+    await this.proxy.close();
     await this.ports.close();
   }
 
   /** From an `exit` handler, where nothing can be waited for. */
   kill(): void {
     this.agent.kill();
-    this.proxy.close();
+    void this.proxy.close();
     void this.ports.close();
   }
 }
