@@ -6,36 +6,26 @@
  * `npx mocha dist/test/e2e/mixed-calls.nightly.js`
  */
 import assert from 'node:assert/strict';
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ModelInferRequest } from '../../proto/messages.js';
 import { readAddress } from '../../sidecar/config/codecs/address.js';
-import { askCharacters } from '../drills/faults/characters.js';
-import { digitLoad } from '../drills/faults/digit-load.js';
-import { Load, type LoadOptions, summarize } from '../drills/faults/load.js';
+import { counting } from '../drills/decisions/up-drill.js';
+import { characterStreams } from '../drills/faults/characters.js';
+import { digitRequest, manyDigitsRequest } from '../drills/faults/digit-load.js';
+import { MixedLoad } from '../drills/faults/mixed-load.js';
 import { WATCHED_UPSTREAM } from '../drills/faults/watched-upstream.js';
+import { putPackageModels } from '../drills/soak/mesh-file.js';
 import { callByGhz, SERVER_READY } from '../kit/interop/go.js';
 import { sumOfSamples } from '../kit/process/metrics-page.js';
-import {
-  admin,
-  DIGITS_MODELS,
-  Mesh,
-  outrider,
-  REPOSITORY,
-  reportOf,
-  Scratch,
-  type UpFacts,
-} from '../kit/process/outrider.js';
+import { admin, Mesh, outrider, reportOf, Scratch, type UpFacts } from '../kit/process/outrider.js';
 import { toolOrSkip } from '../kit/process/tools.js';
 import { putLoopModel } from '../kit/service/tiny-models.js';
 import { Collector } from '../kit/traces/collector.js';
 
 const PART_MS = 25_000;
-/** 602,112 bytes. */
-const PICTURES = 192;
 /** The client in Go calls as fast as it can, and rests between. */
 const GO_PAUSE_MS = 1_000;
+const KINDS = ['digits', '600 KB', 'loop', 'streams'] as const;
 /** Turns of the loop model: from 1 ms or so to a second. */
 const TURNS = [800, 8_000, 80_000, 400_000];
 
@@ -88,24 +78,6 @@ access_log: { path: ${join(files, 'access.jsonl')} }
 audit: { directory: ${files} }
 `;
 
-function largeRequest(): ModelInferRequest {
-  return {
-    model_name: 'digits',
-    inputs: [{ name: 'pixels', datatype: 'FP32', shape: [String(PICTURES), '784'] }],
-    raw_input_contents: [new Uint8Array(PICTURES * 784 * 4)],
-  };
-}
-
-function loopRequest(n: number): ModelInferRequest {
-  const turns = Buffer.alloc(8);
-  turns.writeBigInt64LE(BigInt(TURNS[n % TURNS.length]!));
-  return {
-    model_name: 'loop',
-    inputs: [{ name: 'n', datatype: 'INT64', shape: [] }],
-    raw_input_contents: [turns],
-  };
-}
-
 describe('calls of all kinds at once, with everything on', function () {
   this.timeout(300_000);
 
@@ -119,11 +91,7 @@ describe('calls of all kinds at once, with everything on', function () {
     collector = await Collector.start(await toolOrSkip(this, 'otlp'));
     scratch = new Scratch();
     const models = join(scratch.path, 'models');
-    cpSync(DIGITS_MODELS, models, { recursive: true });
-    cpSync(join(REPOSITORY, 'services/tokens/models'), models, { recursive: true });
-    // Its code lies at a place relative to the directory.
-    const card = join(models, 'tokens/1/model.yaml');
-    writeFileSync(card, readFileSync(card, 'utf8').replace(/^code: [./]*/m, `code: ${REPOSITORY}/`));
+    putPackageModels(models);
     putLoopModel(models);
     mesh = Mesh.start(mixedFile(models, `http://127.0.0.1:${collector.ports.http}`, scratch.path));
     facts = await mesh.ready();
@@ -140,25 +108,19 @@ describe('calls of all kinds at once, with everything on', function () {
     return all.map(({ body }) => body).join('\n');
   };
 
-  const loads = (times: number): Promise<readonly Load[]> => {
-    const common = { target, deadlineMs: 60_000 };
-    const start = (options: Partial<LoadOptions> & { readonly perSecond: number }) =>
-      Load.start({ ...common, ...options, perSecond: options.perSecond * times });
-    return Promise.all([
-      digitLoad({ ...common, perSecond: 60 * times }),
-      start({ perSecond: 3, request: largeRequest }),
-      start({ perSecond: 0.6, request: loopRequest }),
-      start({
-        perSecond: 0.4,
-        ask: (client, n, done) => askCharacters(client, n, 60_000, done),
-        judge: (wrong) => wrong as unknown as string | undefined,
-      }),
-    ]);
+  const loadOf = (times: number) => {
+    const of = (perSecond: number) => ({ target, deadlineMs: 60_000, perSecond: perSecond * times });
+    return new MixedLoad({
+      digits: { ...of(60), request: digitRequest },
+      '600 KB': { ...of(3), request: manyDigitsRequest },
+      loop: { ...of(0.6), request: (n) => counting(TURNS[n % TURNS.length]!) },
+      streams: { ...of(0.4), ...characterStreams(60_000) },
+    }).begin();
   };
 
   /** Loads for a while, with a client in Go beside them. */
   const run = async (times: number, ghz: string): Promise<void> => {
-    const running = await loads(times);
+    const load = await loadOf(times);
     const address = readAddress(target);
     assert.ok(address.ok);
     const endMs = performance.now() + PART_MS;
@@ -168,12 +130,8 @@ describe('calls of all kinds at once, with everything on', function () {
       assert.deepEqual(byCode, { OK: byGo.calls });
       await delay(GO_PAUSE_MS);
     }
-    for (const load of running) await load.stop();
-    for (const load of running) {
-      const { sent, failures } = summarize(await load.between(0));
-      assert.deepEqual(failures, [], `${sent} calls`);
-      assert.ok(sent > PART_MS / 5_000);
-    }
+    await load.noneFailed();
+    for (const kind of KINDS) assert.ok(load.of(kind).sent > PART_MS / 5_000, load.counts);
   };
 
   for (const [times, title] of [

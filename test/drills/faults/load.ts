@@ -4,14 +4,7 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import type {
-  ChannelOptions,
-  Client,
-  ClientReadableStream,
-  ClientUnaryCall,
-  requestCallback,
-  ServiceError,
-} from '@grpc/grpc-js';
+import type { ChannelOptions, Client, ClientUnaryCall, requestCallback, ServiceError } from '@grpc/grpc-js';
 import { protocols } from '../../../proto/load.js';
 import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
 import type { NotedCall } from '../../../sidecar/cli/chaos/history/record.js';
@@ -25,11 +18,12 @@ import {
 import { even, OpenLoad, type Paces, warmUp } from '../../../sidecar/cli/chaos/load/open-load.js';
 import { Pace } from '../../../sidecar/cli/chaos/load/pace.js';
 import { callUnary, clientOf } from '../../../sidecar/cli/chaos/protocol/call.js';
+import { present } from '../../../sidecar/config/present.js';
 import { until } from '../../kit/process/processes.js';
 import { quantile } from './times.js';
 
 /** A call whose end is told to the one that asks. */
-export type AskedCall = ClientUnaryCall | ClientReadableStream<Buffer>;
+export type AskedCall = Pick<ClientUnaryCall, 'on'>;
 
 export interface LoadOptions {
   /** `host:port`. */
@@ -38,11 +32,13 @@ export interface LoadOptions {
   /** When the calls are due, ms after the load has begun, which is 0 in their records. Absent: at even distances, without an end. */
   readonly dueMs?: readonly number[];
   readonly deadlineMs: number;
+  /** Calls that may be under way at once: one that is due beyond that is not made. Absent: any number. */
+  readonly mostOpen?: number;
   /** Calls in a row that have to be answered before the load begins; default 1. */
   readonly warmCalls?: number;
   /** What the nth call asks, from 0. Absent: 64 numbers, always the same. */
   readonly request?: (n: number) => ModelInferRequest;
-  /** Makes the nth call. Absent: `ModelInfer` with that request. */
+  /** Makes the nth call; an answer that is a text says what is wrong with it. Absent: `ModelInfer` with that request. */
   readonly ask?: (client: Client, n: number, done: requestCallback<unknown>) => AskedCall;
   /** What every call says beside its request. */
   readonly metadata?: Readonly<Record<string, string>>;
@@ -68,7 +64,10 @@ export class Load extends OpenLoad<'call', SentCall> {
   private next = 0;
 
   private constructor(private readonly options: LoadOptions) {
-    super(options.dueMs === undefined ? { originMs: 0 } : { tickMs: 1 });
+    super({
+      ...(options.dueMs === undefined ? { originMs: 0 } : { tickMs: 1 }),
+      ...present('mostOpen', options.mostOpen),
+    });
   }
 
   /** Resolves when the first calls have been answered and the rest follow; those are not counted. */
@@ -167,9 +166,10 @@ export class Load extends OpenLoad<'call', SentCall> {
     const n = this.next++;
     noteCall<unknown>(call, {
       now: () => this.now(),
-      make: (done) => ask(this.client, n, done) as ClientUnaryCall,
+      make: (done) => ask(this.client, n, done),
       ended: (error, answer) => {
-        call.failure = error ? describe(error) : judge?.(answer as ModelInferResponse, n);
+        if (error) call.failure = describe(error);
+        else call.failure = typeof answer === 'string' ? answer : judge?.(answer as ModelInferResponse, n);
       },
     });
     return call;

@@ -118,7 +118,7 @@ function report({ options, calls, faults, samples, held, growthMs }: Result): nu
   );
   const grown = rows.filter(({ isFlat }) => !isFlat);
   const lines = [
-    `${options.minutes} min on ${options.place}, seed ${options.seed}: ${calls.summary}; ${failures.length} failed`,
+    `${options.minutes} min on ${options.place}, seed ${options.seed}: ${calls.counts}; ${failures.length} failed`,
     `faults: ${struck.join(', ') || 'none'}`,
     '',
     '| sidecar | gauge | first half | second half | |',

@@ -17,12 +17,17 @@ export const REPLICAS = 3;
 
 /** Puts the models of the mesh into `directory`. */
 export function putModels(directory: string): void {
+  putPackageModels(directory);
+  putIdentityModel(directory, ECHO, 'UINT8', [1, 2, 3]);
+}
+
+/** The digits and the tokens that come with the package. */
+export function putPackageModels(directory: string): void {
   cpSync(DIGITS_MODELS, directory, { recursive: true });
   cpSync(join(REPOSITORY, 'services/tokens/models'), directory, { recursive: true });
   // Its code lies at a place relative to the directory.
   const card = join(directory, 'tokens/1/model.yaml');
   writeFileSync(card, readFileSync(card, 'utf8').replace(/^code: [./]*/m, `code: ${REPOSITORY}/`));
-  putIdentityModel(directory, ECHO, 'UINT8', [1, 2, 3]);
 }
 
 /**

@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
-import { MixedLoad } from '../../drills/rolling/mixed-load.js';
+import { RollingLoad } from '../../drills/rolling/rolling-load.js';
 import { Caller } from '../../kit/interop/client.js';
 import { startLoad } from '../../kit/interop/load.js';
 import { DnsServer } from '../../kit/process/dns-server.js';
@@ -31,7 +31,7 @@ describe('a DNS name under load of every kind', function () {
   let identity: object;
   let port = 0;
   let caller: SidecarProcess;
-  let load: MixedLoad | undefined;
+  let load: RollingLoad | undefined;
   const peers = new Map<string, SidecarProcess>();
 
   const startPeer = async (host: string): Promise<void> => {
@@ -101,7 +101,7 @@ describe('a DNS name under load of every kind', function () {
 
   it('loses no call while addresses come and go, DNS fails, and each sidecar is stopped and started anew', async () => {
     const { port: at } = caller.address('upstream digits') as { readonly port: number };
-    load = await MixedLoad.start({ target: `127.0.0.1:${at}`, perSecond: PER_SECOND });
+    load = await RollingLoad.start({ target: `127.0.0.1:${at}`, perSecond: PER_SECOND });
     await load.goesOn();
     for (const [i, host] of HOSTS.entries()) {
       const others = HOSTS.filter((each) => each !== host);

@@ -3,7 +3,7 @@
  * In `.ci/nightly`, because it takes minutes; `test/e2e/sidecar/takeover` and `outrider chaos rolling-restart` are the short ones.
  */
 
-import { MixedLoad } from '../../drills/rolling/mixed-load.js';
+import { RollingLoad } from '../../drills/rolling/rolling-load.js';
 import { type Place, RollingMesh } from '../../drills/rolling/rolling-mesh.js';
 import { consulOrSkip } from '../../kit/consul/consul.js';
 import { until } from '../../kit/process/processes.js';
@@ -15,14 +15,14 @@ const TIMES = Number(process.env['OUTRIDER_RESTARTS'] ?? 10);
 describe('rolling restarts under load', function () {
   this.timeout(600_000);
   let mesh: RollingMesh;
-  let load: MixedLoad;
+  let load: RollingLoad;
 
   before(async function () {
     await consulOrSkip(this);
     mesh = await RollingMesh.start();
   });
   beforeEach(async () => {
-    load = await MixedLoad.start({ target: mesh.target });
+    load = await RollingLoad.start({ target: mesh.target });
   });
   afterEach(() => load?.stop());
   after(() => mesh?.close());

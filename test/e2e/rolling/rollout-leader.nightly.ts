@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { ModelInferRequest } from '../../../proto/messages.js';
 import { isOver, type RolloutPhase, type RolloutRecord } from '../../../sidecar/core/models/rollout.js';
 import { readRollout } from '../../../sidecar/core/models/rollout-format.js';
-import { MixedLoad } from '../../drills/rolling/mixed-load.js';
+import { RollingLoad } from '../../drills/rolling/rolling-load.js';
 import { type Place, RollingMesh, SERVICE } from '../../drills/rolling/rolling-mesh.js';
 import { consulOrSkip } from '../../kit/consul/consul.js';
 import { until } from '../../kit/process/processes.js';
@@ -23,7 +23,7 @@ const PLACES = ['first', 'second'] as const;
 describe('the leader of a rollout that is killed', function () {
   this.timeout(240_000);
   let mesh: RollingMesh;
-  let load: MixedLoad;
+  let load: RollingLoad;
   let version = 1;
 
   before(async function () {
@@ -34,7 +34,7 @@ describe('the leader of a rollout that is killed', function () {
     });
   });
   beforeEach(async () => {
-    load = await MixedLoad.start({ target: mesh.target, request });
+    load = await RollingLoad.start({ target: mesh.target, request });
   });
   afterEach(() => load?.stop());
   after(() => mesh?.close());

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ModelInferRequest } from '../../../proto/messages.js';
-import { MixedLoad } from '../../drills/rolling/mixed-load.js';
+import { RollingLoad } from '../../drills/rolling/rolling-load.js';
 import { sumOfSamples } from '../../kit/process/metrics-page.js';
 import {
   admin,
@@ -31,7 +31,7 @@ describe('a rollout under load of every kind', function () {
   let model: string;
   let mesh: Mesh;
   let facts: UpFacts;
-  let load: MixedLoad | undefined;
+  let load: RollingLoad | undefined;
 
   /** `settings`: of `rollout`; `service`: more lines of the service. */
   const begin = async (settings: string, service = ''): Promise<void> => {
@@ -87,7 +87,7 @@ intentions: [{ from: app, to: mine, action: allow }]
   for (const instances of [1, 2])
     it(`of a good version with ${instances} processes for each: no call fails, and a stream under way ends whole`, async () => {
       await begin('samples: 30, window: 3s', `instances: ${instances}`);
-      load = await MixedLoad.start({ target: facts.call['mine']!, perSecond: 2 * PER_SECOND });
+      load = await RollingLoad.start({ target: facts.call['mine']!, perSecond: 2 * PER_SECOND });
       await load.goesOn();
       const fromMs = performance.now();
       for (const [from, to] of [
@@ -100,7 +100,7 @@ intentions: [{ from: app, to: mine, action: allow }]
         await until(`only version ${to} serves`, async () => (await serving()) === `${to} ${to}`, 40_000);
       }
       await load.goesOn();
-      const meanwhile = load.streams.filter(({ startedMs }) => startedMs > fromMs).length;
+      const meanwhile = load.of('stream').within(fromMs, Number.POSITIVE_INFINITY).length;
       assert.ok(meanwhile >= 5, `${meanwhile} streams`);
       assert.deepEqual(load.versions, ['1', '2', '3']);
       tell(`${instances} processes, two rollouts`, await load.noneFailed());
@@ -113,7 +113,7 @@ intentions: [{ from: app, to: mine, action: allow }]
     it(`of a version of which ${what} once calls go to it is taken back by itself, and they are answered elsewhere`, async () => {
       await begin('samples: 30, window: 20s');
       putOddVersion(model, '1', '2', oddity);
-      load = await MixedLoad.start({ target: facts.call['mine']!, perSecond: PER_SECOND, request: blank });
+      load = await RollingLoad.start({ target: facts.call['mine']!, perSecond: PER_SECOND, request: blank });
       await load.goesOn();
       const { code, stdout, stderr } = await start('2');
       assert.equal(code, 1, stdout + stderr);
@@ -128,7 +128,7 @@ intentions: [{ from: app, to: mine, action: allow }]
   it('of a version whose process ends once calls go to it is taken back by itself, and they are answered elsewhere', async () => {
     await begin('samples: 30, window: 20s');
     putOddVersion(model, '1', '2', 'ends-later');
-    load = await MixedLoad.start({ target: facts.call['mine']!, perSecond: PER_SECOND, request: blank });
+    load = await RollingLoad.start({ target: facts.call['mine']!, perSecond: PER_SECOND, request: blank });
     await load.goesOn();
     const { code, stdout, stderr } = await start('2');
     assert.equal(code, 1, stdout + stderr);

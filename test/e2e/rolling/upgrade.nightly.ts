@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Build, buildBeforeOrSkip, knowsRollouts, PRESENT } from '../../drills/rolling/builds.js';
-import { MixedLoad } from '../../drills/rolling/mixed-load.js';
+import { RollingLoad } from '../../drills/rolling/rolling-load.js';
 import { type Place, RollingMesh, SERVICE } from '../../drills/rolling/rolling-mesh.js';
 import { consulOrSkip } from '../../kit/consul/consul.js';
 import { until } from '../../kit/process/processes.js';
@@ -15,7 +15,7 @@ describe('sidecars of this version and of the one before', function () {
   this.timeout(600_000);
   let old: Build;
   let mesh: RollingMesh | undefined;
-  let load: MixedLoad | undefined;
+  let load: RollingLoad | undefined;
 
   before(async function () {
     await consulOrSkip(this);
@@ -31,7 +31,7 @@ describe('sidecars of this version and of the one before', function () {
   /** A mesh with these builds, and load on it. */
   const begin = async (options: Parameters<typeof RollingMesh.start>[0]) => {
     mesh = await RollingMesh.start(options);
-    load = await MixedLoad.start({ target: mesh.target });
+    load = await RollingLoad.start({ target: mesh.target });
     return { mesh, load };
   };
   const tell = (what: string, summary: string) => process.stdout.write(`      ${what}: ${summary}\n`);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RolloutView } from '../../../sidecar/core/models/rollout.js';
-import { MixedLoad } from '../../drills/rolling/mixed-load.js';
+import { RollingLoad } from '../../drills/rolling/rolling-load.js';
 import {
   DIGITS_MODELS,
   Mesh,
@@ -27,7 +27,7 @@ describe('a rollout', function () {
   let client: TestClient;
   let load: ModelLoad;
   /** Streams and calls of 600 KB beside it. */
-  let mixed: MixedLoad;
+  let mixed: RollingLoad;
   let admin: string[];
 
   before(async () => {
@@ -49,7 +49,7 @@ intentions: [{ from: app, to: mine, action: allow }]
     admin = facts.sidecars.filter(({ role }) => role === 'replica').map((each) => each.admin);
     client = new TestClient(facts.call['mine']!);
     load = ModelLoad.start(client, { callers: 2, pauseMs: 12 });
-    mixed = await MixedLoad.start({ target: facts.call['mine']!, perSecond: 20 });
+    mixed = await RollingLoad.start({ target: facts.call['mine']!, perSecond: 20 });
     await until('calls go through', () => load.ok > 20);
   });
   after(async () => {

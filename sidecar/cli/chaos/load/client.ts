@@ -6,11 +6,11 @@
  * answer with status OK and other content is `wrong`, which is worse than a failure, as an application goes on with it.
  */
 
-import { type Client, Metadata } from '@grpc/grpc-js';
+import type { Client } from '@grpc/grpc-js';
 import type { ModelStreamInferResponse } from '../../../../proto/messages.js';
 import type { ClientPlan } from '../arms/arm.js';
 import { POISON_PREFIX } from '../protocol/behaviour.js';
-import { type CalledMethod, callUnary, clientOf, followNumbers } from '../protocol/call.js';
+import { type CalledMethod, callUnary, clientOf, followNumbers, inferStream } from '../protocol/call.js';
 import { inferMethods, JOB, numberIn, STREAM_MESSAGES, streamRequest } from '../protocol/service.js';
 import { beginNote, noteCall, type OpenCall } from './noted-call.js';
 import { classIn, digitsRequest, markedPicture, type Picture } from './pictures.js';
@@ -108,15 +108,7 @@ export class DrillClient {
   /** A stream of numbers; right only where each is there once and in order. */
   private stream(call: OpenCall): void {
     const { now, deadlines } = this.deps;
-    const { path, requestSerialize, responseDeserialize } = inferMethods().ModelStreamInfer;
-    const options = { deadline: Date.now() + deadlines.stream };
-    const made = this.client.makeBidiStreamRequest(
-      path,
-      requestSerialize,
-      responseDeserialize,
-      new Metadata(),
-      options,
-    );
+    const made = inferStream(this.client, deadlines.stream);
     call.messages = 0;
     made.on('data', ({ infer_response }: ModelStreamInferResponse) => {
       call.messages! += 1;

@@ -26,11 +26,13 @@ export function even<Kind extends string>(rates: Readonly<Record<Kind, number>>)
   return (nowMs) => all.map(([kind, perSecond]) => [kind, new Pace(evenly(perSecond, nowMs))] as const);
 }
 
-export interface LoadClock {
+export interface OpenLoadOptions {
   /** The moment of `performance.now()` that is 0 in the records. Absent: the begin of the load. */
   readonly originMs?: number;
   /** Between two looks at what is due. */
   readonly tickMs?: number;
+  /** Calls that may be under way at once: what is due beyond that is left out. Absent: any number. */
+  readonly mostOpen?: number;
 }
 
 /**
@@ -39,15 +41,15 @@ export interface LoadClock {
  */
 export abstract class OpenLoad<Kind extends string, Call extends NotedCall> {
   readonly calls: Open<Call>[] = [];
-  private originMs = this.clock.originMs ?? performance.now();
+  private originMs = this.own.originMs ?? performance.now();
   private paces: ReturnType<Paces<Kind>> = [];
   private timer: NodeJS.Timeout | undefined;
   private readonly lag = new LagMeter(() => this.now());
 
-  constructor(private readonly clock: LoadClock = {}) {}
+  constructor(private readonly own: OpenLoadOptions = {}) {}
 
-  /** Makes a call that is due, and notes it; undefined: it is left out. */
-  protected abstract make(kind: Kind): Open<Call> | undefined;
+  /** Makes a call that is due, and notes it. */
+  protected abstract make(kind: Kind): Open<Call>;
 
   /** Ms, on the clock of the records. */
   now(): number {
@@ -61,7 +63,7 @@ export abstract class OpenLoad<Kind extends string, Call extends NotedCall> {
 
   /** Begins; records count from here. */
   start(paces: Paces<Kind>): void {
-    this.originMs = this.clock.originMs ?? performance.now();
+    this.originMs = this.own.originMs ?? performance.now();
     this.calls.length = 0;
     this.lag.start();
     this.resume(paces);
@@ -81,7 +83,12 @@ export abstract class OpenLoad<Kind extends string, Call extends NotedCall> {
   resume(paces: Paces<Kind>): void {
     if (this.timer !== undefined) return;
     this.change(paces);
-    this.timer = setInterval(() => this.makeWhatIsDue(), this.clock.tickMs ?? TICK_MS);
+    this.timer = setInterval(() => this.makeWhatIsDue(), this.own.tickMs ?? TICK_MS);
+  }
+
+  /** Calls that are under way. */
+  get open(): readonly Call[] {
+    return this.calls.filter(isOpen);
   }
 
   within(fromMs: number, toMs: number): readonly Call[] {
@@ -121,11 +128,10 @@ export abstract class OpenLoad<Kind extends string, Call extends NotedCall> {
 
   private makeWhatIsDue(): void {
     const nowMs = this.now();
+    const { mostOpen } = this.own;
     for (const [kind, pace] of this.paces)
-      for (let due = pace.take(nowMs); due > 0; due--) {
-        const call = this.make(kind);
-        if (call !== undefined) this.calls.push(call);
-      }
+      for (let due = pace.take(nowMs); due > 0; due--)
+        if (mostOpen === undefined || this.open.length < mostOpen) this.calls.push(this.make(kind));
   }
 }
 

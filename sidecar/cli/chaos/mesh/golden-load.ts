@@ -6,7 +6,7 @@
 import { type Client, status } from '@grpc/grpc-js';
 import { MODEL_INFER } from '../../../codec/inference.js';
 import type { CallRecord } from '../history/record.js';
-import { beginNote, isOpen, noteCall, type OpenCall } from '../load/noted-call.js';
+import { beginNote, noteCall, type OpenCall } from '../load/noted-call.js';
 import { type EndedLoad, OpenLoad, warmUp } from '../load/open-load.js';
 import { callUnary } from '../protocol/call.js';
 import { rawMethod } from '../protocol/raw-method.js';
@@ -35,7 +35,7 @@ export class GoldenLoad extends OpenLoad<'golden', CallRecord> {
   private deadlineMs = DEADLINE.mostMs;
 
   constructor(private readonly plan: GoldenLoadPlan) {
-    super();
+    super({ mostOpen: MOST_OPEN });
   }
 
   /**
@@ -45,7 +45,7 @@ export class GoldenLoad extends OpenLoad<'golden', CallRecord> {
   async warm(): Promise<string | undefined> {
     const calls: OpenCall[] = [];
     const make = (): OpenCall => {
-      calls.push(this.call());
+      calls.push(this.make());
       return calls.at(-1)!;
     };
     const isGood = ({ answer }: OpenCall) => answer === 'right';
@@ -81,15 +81,7 @@ export class GoldenLoad extends OpenLoad<'golden', CallRecord> {
     return super.stop(2 * this.deadlineMs);
   }
 
-  protected override make(): OpenCall | undefined {
-    return this.open.length < MOST_OPEN ? this.call() : undefined;
-  }
-
-  private get open(): readonly OpenCall[] {
-    return this.calls.filter(isOpen);
-  }
-
-  private call(): OpenCall {
+  protected override make(): OpenCall {
     const { client, input, drill, guard } = this.plan;
     this.count += 1;
     const startMs = this.now();

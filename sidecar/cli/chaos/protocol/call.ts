@@ -3,6 +3,7 @@
 import {
   type ChannelOptions,
   Client,
+  type ClientDuplexStream,
   type ClientReadableStream,
   type ClientUnaryCall,
   credentials,
@@ -13,6 +14,8 @@ import {
   type StatusObject,
   status,
 } from '@grpc/grpc-js';
+import type { ModelInferRequest, ModelStreamInferResponse } from '../../../../proto/messages.js';
+import { inferMethods } from './service.js';
 
 /** As it comes, but for a connection of its own. */
 export const STOCK_CHANNEL: ChannelOptions = { 'grpc.use_local_subchannel_pool': 1 };
@@ -53,6 +56,27 @@ export function callUnary<Request, Response>(
   return client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, said, options, done);
 }
 
+/** Opens a ModelStreamInfer, on which nothing is sent yet. */
+export function inferStream(
+  client: Client,
+  deadlineMs: number,
+): ClientDuplexStream<ModelInferRequest, ModelStreamInferResponse> {
+  const { path, requestSerialize, responseDeserialize } = inferMethods().ModelStreamInfer;
+  const options = { deadline: Date.now() + deadlineMs };
+  return client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, new Metadata(), options);
+}
+
+type ReadStream<Message> = Pick<ClientReadableStream<Message>, 'on'>;
+
+/** `done` gets the error of a stream that has ended, or null. */
+export function whenEnded(stream: ReadStream<unknown>, done: (error: ServiceError | null) => void): void {
+  // The status says the same, and comes in any case.
+  stream.on('error', () => {});
+  stream.on('status', (ended: StatusObject) =>
+    done(ended.code === status.OK ? null : Object.assign(new Error(ended.details), ended)),
+  );
+}
+
 /** What the messages of a stream are numbered by. */
 export interface Numbered<Message> {
   readonly count: number;
@@ -62,18 +86,13 @@ export interface Numbered<Message> {
 
 /** Follows a stream whose messages are numbered from 0. `done` gets its error, or what is odd in an answer with status OK. */
 export function followNumbers<Message>(
-  stream: Pick<ClientReadableStream<Message>, 'on'>,
+  stream: ReadStream<Message>,
   { count, numberIn }: Numbered<Message>,
   done: (error: ServiceError | null, odd?: string) => void,
 ): void {
   const seen: (number | undefined)[] = [];
   stream.on('data', (message: Message) => void seen.push(numberIn(message)));
-  // The status says the same, and comes in any case.
-  stream.on('error', () => {});
-  stream.on('status', (ended: StatusObject) => {
-    if (ended.code !== status.OK) return done(Object.assign(new Error(ended.details), ended));
-    done(null, oddIn(seen, count));
-  });
+  whenEnded(stream, (error) => (error === null ? done(null, oddIn(seen, count)) : done(error)));
 }
 
 /** Undefined: each number is there once and in order. */
