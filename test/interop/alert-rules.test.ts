@@ -38,6 +38,39 @@ describe('the rules of Prometheus', function () {
     assert.match(await test(), /SUCCESS/);
   });
 
+  /** The thresholds as they are shipped, and one more for a service, beside the tests. */
+  function set(service: string, record: string, value: number, chosen?: object[]): void {
+    const [group] = (parse(thresholdsFile()) as { groups: { name: string; rules: object[] }[] }).groups;
+    const rules = [...group!.rules, { record, expr: `vector(${value})`, labels: { service, team: 'ml' } }];
+    const groups = [{ ...group, rules }];
+    writeFileSync(join(scratch.path, 'thresholds.yml'), JSON.stringify({ groups }));
+    const { tests, ...rest } = parse(rulesTestFile()) as { tests: object[] };
+    const file = { ...rest, rule_files: [RULES, 'thresholds.yml'], tests: chosen ?? tests };
+    write(rulesFile(), JSON.stringify(file));
+  }
+
+  for (const record of ['outrider:threshold:error_ratio', 'outrider:threshold:p99_seconds'])
+    it(`are compared with ${record} of another service no more than before`, async () => {
+      set('faces', record, 100);
+      assert.match(await test(), /SUCCESS/);
+    });
+
+  it('are compared with the threshold of their service', async () => {
+    const { tests } = parse(rulesTestFile()) as {
+      tests: { alert_rule_test: { alertname: string }[] }[];
+    };
+    const of = (name: string) => tests.filter((each) => each.alert_rule_test[0]!.alertname === name);
+    const alerts = {
+      'outrider:threshold:error_ratio': ['OutriderErrorBudgetBurnsFast', 'OutriderErrorBudgetBurns'],
+      'outrider:threshold:p99_seconds': ['OutriderLatencyOverBudget'],
+    };
+    for (const [record, names] of Object.entries(alerts))
+      for (const name of names) {
+        set('digits', record, 10, of(name));
+        await assert.rejects(test(), /got:\[\]/, name);
+      }
+  });
+
   it('are compared with thresholds that an operator sets', async () => {
     const raised = thresholdsFile().replace('vector(0.01)', 'vector(0.5)');
     const { tests, ...rest } = parse(rulesTestFile()) as {

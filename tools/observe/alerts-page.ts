@@ -34,7 +34,7 @@ export function alertsPage(): string {
     INTRO,
     `| Alert | Severity | After | Means |\n| --- | --- | --- | --- |\n${rows.join('\n')}\n`,
     ...groups,
-    `## Thresholds\n\nSet them in [outrider.thresholds.yml](../mesh-config/observe/outrider.thresholds.yml).\n\n| Record | Default | Meaning |\n| --- | --- | --- |\n${thresholds.join('\n')}\n`,
+    `## Thresholds\n\nSet them in [outrider.thresholds.yml](../mesh-config/observe/outrider.thresholds.yml). A rule with the label \`service\` sets one for that service.\n\n| Record | Default | Meaning |\n| --- | --- | --- |\n${thresholds.join('\n')}\n`,
   ].join('\n');
 }
 

@@ -1,5 +1,5 @@
 import type { Alert } from './alert.js';
-import { THRESHOLDS, thresholdOf } from './recording-rules.js';
+import { THRESHOLDS } from './recording-rules.js';
 
 const CALLER = 'instance="caller:9464",job="outrider"';
 const calls = (status: string) =>
@@ -10,10 +10,10 @@ const bucket = (le: string) =>
 const ENOUGH = 'outrider:calls:rate5m > 0.1';
 
 const burn = (factor: number, short: string, long: string): string => {
-  const limit = `${factor} * ${thresholdOf(THRESHOLDS.errorRatio)}`;
+  const limit = `${factor} * ${THRESHOLDS.errorRatio.objective}`;
   return [
-    `outrider:call_errors:ratio_rate${short} > ${limit}`,
-    `outrider:call_errors:ratio_rate${long} > ${limit}`,
+    `outrider:call_errors:ratio_rate${short} > on (service) ${limit}`,
+    `outrider:call_errors:ratio_rate${long} > on (service) ${limit}`,
     ENOUGH,
   ].join(' and ');
 };
@@ -63,12 +63,12 @@ export const CALL_ALERTS: readonly Alert[] = [
     name: 'OutriderLatencyOverBudget',
     severity: 'warning',
     forMinutes: 10,
-    expr: `outrider:call_seconds:p99_5m > ${thresholdOf(THRESHOLDS.p99Seconds)} and ${ENOUGH}`,
+    expr: `outrider:call_seconds:p99_5m > on (service) ${THRESHOLDS.p99Seconds.objective} and ${ENOUGH}`,
     summary: '{{ $labels.service }}: one call of 100 takes over {{ $value | humanizeDuration }}',
     description:
       'The 99th percentile of the calls of {{ $labels.service }}, as callers see it, has been above `outrider:threshold:p99_seconds` for 10 minutes.',
     means:
-      'Callers wait longer than was agreed. Streams count with their whole length: leave their methods out, or set the threshold for them.',
+      'Callers wait longer than was agreed. Streams count with their whole length: leave their methods out, or set the threshold for their service.',
     steps: [
       'Board "Outrider: service": does one endpoint stand out (EWMA), or do all? Is it the queue before the model (board "Outrider: model": waiting), or the model itself (compute time)?',
       'Waiting: more replicas, or a larger `inbound.queue.concurrency` if the model has room.',

@@ -24,7 +24,7 @@ export const ALERTS: readonly Alert[] = Object.values(ALERT_GROUPS).flat();
 export const OTHER_SERIES: OtherSeries = {
   ...OF_PROMETHEUS,
   ...Object.fromEntries(RECORDING_RULES.map(({ record, labels }) => [record, labels])),
-  ...Object.fromEntries(Object.values(THRESHOLDS).map(({ record }) => [record, []])),
+  ...Object.fromEntries(Object.values(THRESHOLDS).map(({ record }) => [record, ['service']])),
 };
 
 const RULES_FILE = 'outrider.rules.yml';
@@ -76,7 +76,7 @@ function runbookOf(name: string): string {
 /** Thresholds as they are by default, for an operator to change: it is read beside the rules. */
 export function thresholdsFile(): string {
   const head =
-    '# What alerts compare with. Change the numbers, and name this file under `rule_files` beside outrider.rules.yml;\n# without it these same numbers hold.\n';
+    '# What alerts compare with. Change the numbers, and name this file under `rule_files` beside outrider.rules.yml;\n# without it these same numbers hold. A rule with `labels: { service: NAME }` is for this service, and goes before\n# the one without.\n';
   const rules = Object.values(THRESHOLDS).map(
     ({ record, value, meaning }) =>
       `      # ${meaning}\n      - record: ${record}\n        expr: vector(${value})\n`,
