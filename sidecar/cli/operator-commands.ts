@@ -49,7 +49,10 @@ export function addOperatorCommands(program: Command, done: (exitCode: number) =
       'show the sidecars that Consul knows instead, through their admin ports or, if unreachable, their `observe` ports; ADDR is the agent; default: $CONSUL_HTTP_ADDR',
     )
     .option('--listen <ADDR>', 'address of the page', '127.0.0.1:8898')
-    .option('--token-file <FILE>', 'file with the token of the admin ports (`admin_token_file`)')
+    .option(
+      '--token-file <FILE>',
+      'file with the token of the admin ports (`admin_token_file`); the printed address then has a key, and only it opens the page',
+    )
     .option('--json', 'print the address of the page as JSON')
     .action(async (options: Partial<PageOptions> & Pick<PageOptions, 'listen'>) => {
       const { pageCommand } = await import('./page/page.js');

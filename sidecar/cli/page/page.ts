@@ -1,4 +1,5 @@
-import { readAddress } from '../../config/codecs/address.js';
+import { randomBytes } from 'node:crypto';
+import { isLocalAddress, readAddress } from '../../config/codecs/address.js';
 import { present } from '../../config/present.js';
 import { systemClock } from '../../runtime/time/clock.js';
 import { systemTimers } from '../../runtime/time/timers.js';
@@ -7,7 +8,7 @@ import { listenProblem } from '../listen-problem.js';
 import { endRequests } from '../signals.js';
 import { type Changed, changeSidecar } from './change.js';
 import { MeshView } from './mesh-view.js';
-import { type PageServer, servePage } from './server.js';
+import { type PageDeps, type PagePlace, type PageServer, servePage } from './server.js';
 import { AdminSource, CatalogSource, type Source } from './sources.js';
 
 /** Options of `outrider page`. */
@@ -28,6 +29,8 @@ export interface PageOptions {
 
 /** How often sidecars are asked. */
 const PERIOD_MS = 2_000;
+/** Of the key in the address of a page that has a token. */
+const KEY_BYTES = 24;
 
 /**
  * `outrider page`: serves one page about all sidecars of a mesh until a signal. It asks them itself, so that the browser talks to this
@@ -40,7 +43,18 @@ export async function pageCommand(options: PageOptions): Promise<number> {
   const listen = readAddress(options.listen);
   if (!listen.ok || listen.value.kind !== 'tcp')
     throw new CommandFailure(`--listen: ${listen.ok ? 'expected HOST:PORT' : listen.problem}`, 2);
-  const { admin, mesh, consul } = options;
+  const { admin, mesh, consul, tokenFile } = options;
+  if (!isLocalAddress(listen.value)) {
+    if (tokenFile !== undefined)
+      throw new CommandFailure(
+        `--listen ${options.listen} with --token-file: expected an address of this machine alone, such as 127.0.0.1:8898, as the page is plaintext; reach it through ssh -L`,
+        2,
+      );
+    process.stderr.write(
+      `outrider: whoever reaches ${options.listen} can read this page, and drain sidecars that ask for no token\n`,
+    );
+  }
+  const key = tokenFile === undefined ? undefined : randomBytes(KEY_BYTES).toString('base64url');
   if (mesh !== undefined && consul !== undefined)
     throw new CommandFailure('--mesh and --consul: expected one of them', 2);
   const source =
@@ -51,10 +65,13 @@ export async function pageCommand(options: PageOptions): Promise<number> {
   const look = async (): Promise<void> =>
     view.take(await source.look((name) => view.sinceOf(name)), systemClock.wallNow());
   await look();
-  const server = await serve(listen.value, {
-    moment: () => view.moment(systemClock.wallNow()),
-    change: (sidecar, what) => change(source, sidecar, what, options),
-  });
+  const server = await serve(
+    { ...listen.value, ...present('key', key) },
+    {
+      moment: () => view.moment(systemClock.wallNow()),
+      change: (sidecar, what) => change(source, sidecar, what, options),
+    },
+  );
   // A round that takes longer than the period is not overtaken by the next one.
   let isBusy = false;
   const timer = systemTimers.every(PERIOD_MS, () => {
@@ -65,7 +82,8 @@ export async function pageCommand(options: PageOptions): Promise<number> {
     });
   });
   const { host, port } = server.address;
-  const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}/`;
+  const path = key === undefined ? '' : `${key}/`;
+  const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}/${path}`;
   const count = view.moment(systemClock.wallNow()).sidecars.length;
   process.stdout.write(
     options.json === true
@@ -79,10 +97,7 @@ export async function pageCommand(options: PageOptions): Promise<number> {
 }
 
 /** @throws CommandFailure that says where the page was to be. */
-async function serve(
-  at: { host: string; port: number },
-  deps: Parameters<typeof servePage>[1],
-): Promise<PageServer> {
+async function serve(at: PagePlace, deps: PageDeps): Promise<PageServer> {
   try {
     return await servePage(at, deps);
   } catch (error) {

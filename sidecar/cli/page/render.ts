@@ -28,7 +28,7 @@ export function renderBody(moment: MeshMoment): string {
 
 /** What is shown where a drain was not done: why, and a link back to the page. */
 export function renderRefused(says: string): string {
-  return `<main><h1>Outrider mesh</h1><p class="refused">Not done: ${escapeHtml(says)}</p><p><a href="/">Back to the mesh</a></p></main>`;
+  return `<main><h1>Outrider mesh</h1><p class="refused">Not done: ${escapeHtml(says)}</p><p><a href="./">Back to the mesh</a></p></main>`;
 }
 
 /** The content alone, for the script. */

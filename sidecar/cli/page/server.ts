@@ -1,3 +1,4 @@
+import { timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type Answer, pathOf, text, writeAnswer } from '../../admin/answers.js';
@@ -15,6 +16,14 @@ export interface PageDeps {
   change(sidecar: string, what: 'drain' | 'undrain'): Promise<Changed>;
 }
 
+/** Where a page is served. */
+export interface PagePlace {
+  readonly host: string;
+  readonly port: number;
+  /** The first part of every path: who does not know it gets nothing. Absent: everybody gets the page. */
+  readonly key?: string;
+}
+
 /** A page that is served. */
 export interface PageServer {
   readonly address: { readonly host: string; readonly port: number };
@@ -23,16 +32,18 @@ export interface PageServer {
 
 /**
  * Serves the mesh page over plain HTTP. It can drain sidecars, so it is for loopback, and it refuses what other sites make a browser
- * ask, as the admin port does. Rejects with the system's error when it cannot listen.
+ * ask, as the admin port does. Where it has the token of admin ports it needs a key in its paths: every user of the machine reaches its
+ * port, and a cookie would go to the other ports of the machine too. Rejects with the system's error when it cannot listen.
  */
-export function servePage(at: { host: string; port: number }, deps: PageDeps): Promise<PageServer> {
+export function servePage({ key, ...at }: PagePlace, deps: PageDeps): Promise<PageServer> {
+  const root = key === undefined ? '/' : `/${key}/`;
   const limits = {
     maxHeaderSize: 8_192,
     headersTimeout: 5_000,
     requestTimeout: 10_000,
     connectionsCheckingInterval: 5_000,
   };
-  const server = createServer(limits, (request, response) => void handle(deps, request, response));
+  const server = createServer(limits, (request, response) => void handle(root, deps, request, response));
   new ConnectionPlaces(server, { all: 64, idleMs: 90_000 });
   return new Promise((resolve, reject) => {
     server.once('error', reject);
@@ -48,27 +59,40 @@ export function servePage(at: { host: string; port: number }, deps: PageDeps): P
   });
 }
 
-async function handle(deps: PageDeps, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function handle(
+  root: string,
+  deps: PageDeps,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   request.resume(); // bodies are discarded; requestTimeout bounds them
-  const answer = await answerTo(deps, request).catch(() => text(500, 'this could not be answered\n'));
+  const answer = await answerTo(root, deps, request).catch(() => text(500, 'this could not be answered\n'));
   writeAnswer(request, response, answer);
 }
 
 /** What a request gets: it is refused by where it comes from before its path is looked at. */
-async function answerTo(deps: PageDeps, request: IncomingMessage): Promise<Answer> {
+async function answerTo(root: string, deps: PageDeps, request: IncomingMessage): Promise<Answer> {
   const { method = 'GET', url = '/' } = request;
   const refused = refusal(request);
   if (refused !== undefined) return text(403, `${refused}\n`);
-  const path = pathOf(request);
-  const query = new URLSearchParams(url.slice(path.length));
-  if (path === '/main' && method === 'GET') return update(deps, query);
-  if (path === '/') return method === 'GET' || method === 'HEAD' ? page(deps) : wrongMethod('GET, HEAD');
-  if (path !== '/drain' && path !== '/undrain') return text(404, 'not found\n');
+  const whole = pathOf(request);
+  if (!beginsWith(whole, root)) return text(403, 'open the address that the page printed at its start\n');
+  const path = whole.slice(root.length);
+  const query = new URLSearchParams(url.slice(whole.length));
+  if (path === 'main' && method === 'GET') return update(deps, query);
+  if (path === '') return method === 'GET' || method === 'HEAD' ? page(deps) : wrongMethod('GET, HEAD');
+  if (path !== 'drain' && path !== 'undrain') return text(404, 'not found\n');
   if (method !== 'POST') return wrongMethod('POST');
   // After a form was sent the browser asks for the page again (RFC 9110, 303), so that a reload sends nothing twice.
   const sidecar = query.get('sidecar') ?? '';
-  const { ok, says } = await deps.change(sidecar, path === '/drain' ? 'drain' : 'undrain');
-  return ok ? { ...text(303, `${says}\n`), headers: { location: '/' } } : refusedPage(says);
+  const { ok, says } = await deps.change(sidecar, path);
+  return ok ? { ...text(303, `${says}\n`), headers: { location: './' } } : refusedPage(says);
+}
+
+/** In a time that does not tell how much of it is right. */
+function beginsWith(path: string, root: string): boolean {
+  const [given, expected] = [Buffer.from(path.slice(0, root.length)), Buffer.from(root)];
+  return given.length === expected.length && timingSafeEqual(given, expected);
 }
 
 /**

@@ -139,7 +139,7 @@ function viewRow(views: readonly CallerView[]): string {
 /** Two clicks, the row and the button: what is drained takes no calls until it is brought back. */
 function action(name: string, isDraining: boolean): string {
   const [path, word, says] = isDraining
-    ? ['/undrain', 'Bring back', 'A new process takes over and takes calls.']
-    : ['/drain', 'Drain', 'It finishes what it has and takes nothing new.'];
+    ? ['undrain', 'Bring back', 'A new process takes over and takes calls.']
+    : ['drain', 'Drain', 'It finishes what it has and takes nothing new.'];
   return `<form method="post" action="${path}?sidecar=${encodeURIComponent(name).replaceAll("'", '%27')}"><button>${word} ${escapeHtml(name)}</button><small>${says}</small></form>`;
 }

@@ -112,11 +112,11 @@ describe('the mesh page', () => {
     const draining = aStatusReport({ instance: "a' b", ready: false, notReady: ['draining'] });
     assert.match(
       bodyOf([{ name: "a' b", report: draining }]),
-      /action="\/undrain\?sidecar=a%27%20b"><button>Bring back/,
+      /action="undrain\?sidecar=a%27%20b"><button>Bring back/,
     );
     assert.match(
       bodyOf([{ name: 'a', report: aStatusReport({ instance: 'a' }) }]),
-      /action="\/drain\?sidecar=a"><button>Drain a</,
+      /action="drain\?sidecar=a"><button>Drain a</,
     );
   });
 

@@ -2,24 +2,22 @@ import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { MeshView } from '../../../../sidecar/cli/page/mesh-view.js';
-import { type PageServer, servePage } from '../../../../sidecar/cli/page/server.js';
+import { type PageDeps, type PageServer, servePage } from '../../../../sidecar/cli/page/server.js';
 
 describe('the server of the mesh page', () => {
   const changed: string[] = [];
   let page: PageServer;
+  const deps: PageDeps = {
+    moment: () => new MeshView().moment(0),
+    change: async (sidecar, what) => {
+      changed.push(`${what} ${sidecar}`);
+      return { ok: sidecar === 'a b', says: `${sidecar}: said` };
+    },
+  };
 
   beforeEach(async () => {
     changed.length = 0;
-    page = await servePage(
-      { host: '127.0.0.1', port: 0 },
-      {
-        moment: () => new MeshView().moment(0),
-        change: async (sidecar, what) => {
-          changed.push(`${what} ${sidecar}`);
-          return { ok: sidecar === 'a b', says: `${sidecar}: said` };
-        },
-      },
-    );
+    page = await servePage({ host: '127.0.0.1', port: 0 }, deps);
   });
 
   afterEach(() => page.close());
@@ -54,13 +52,36 @@ describe('the server of the mesh page', () => {
     );
     assert.deepEqual(changed, []);
     const { status, headers } = await ask('/drain?sidecar=a%20b', 'POST');
-    assert.deepEqual([status, headers['location']], [303, '/']);
+    assert.deepEqual([status, headers['location']], [303, './']);
     const refused = await ask('/undrain?sidecar=%3Cb%3Ec', 'POST');
     assert.equal(refused.status, 502);
-    assert.match(refused.body, /Not done: &lt;b&gt;c: said<.*href="\/">Back/);
+    assert.match(refused.body, /Not done: &lt;b&gt;c: said<.*href="\.\/">Back/);
     const nonce = /nonce="([^"]+)"/.exec(refused.body)?.[1];
     assert.ok(String(refused.headers['content-security-policy']).includes(`'nonce-${nonce}'`));
     assert.deepEqual(changed, ['drain a b', 'undrain <b>c']);
+  });
+
+  it('with a key, is there for those who know it, and for nobody else', async () => {
+    await page.close();
+    const key = 'k'.repeat(32);
+    page = await servePage({ host: '127.0.0.1', port: 0, key }, deps);
+    const wrong = [
+      '',
+      '/x',
+      `/${key}`,
+      `/${key}x/`,
+      `/${key.slice(1)}x/`,
+      '/drain?sidecar=a%20b',
+      `/drain/${key}/`,
+    ];
+    for (const path of wrong)
+      for (const method of ['GET', 'POST']) assert.equal((await ask(path || '/', method)).status, 403, path);
+    assert.deepEqual(changed, []);
+    assert.equal((await ask(`/${key}/`)).status, 200);
+    assert.equal((await ask(`/${key}/main?since=-1`)).status, 200);
+    assert.equal((await ask(`/${key}/drain?sidecar=a`)).status, 405);
+    const { status, headers } = await ask(`/${key}/drain?sidecar=a%20b`, 'POST');
+    assert.deepEqual([status, headers['location'], changed], [303, './', ['drain a b']]);
   });
 
   it('gives what is new as JSON: the content, and what the charts lack', async () => {
