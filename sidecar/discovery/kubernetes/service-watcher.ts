@@ -14,7 +14,7 @@ import {
   SILENT_WATCH_MS,
   watchSeconds,
 } from '../../core/discovery/list-watch.js';
-import { readEvent } from '../../core/discovery/watch-event.js';
+import { readEvent, type WatchEvent } from '../../core/discovery/watch-event.js';
 import type { RuntimeDeps } from '../../runtime/deps.js';
 import type { Logger } from '../../runtime/log/logger.js';
 import { messageOf } from '../../runtime/log/message-of.js';
@@ -25,7 +25,7 @@ import { CRITICAL_PRIORITY } from '../snapshot.js';
 import { AbsenceCheck } from './absence-check.js';
 import type { ApiRequest, KubernetesApi } from './api-client.js';
 import { type Reply, readLines } from './api-reads.js';
-import { listSlices, placeOf, refusal, slicesPath } from './slice-list.js';
+import { listSlices, MAX_SLICES, placeOf, refusal, slicesPath, TOO_MANY_SLICES } from './slice-list.js';
 
 /** What the watcher of a Service is made with. */
 export interface ServiceDeps extends RuntimeDeps {
@@ -251,7 +251,7 @@ export class ServiceWatcher {
   private onLines(lines: readonly string[]): void {
     let isNews = false;
     for (const line of lines) {
-      const event = readEvent(line);
+      const event = this.boundedEvent(line);
       if (event.kind === 'expired' || event.kind === 'failed') {
         if (isNews) this.take();
         this.revision = '';
@@ -271,6 +271,14 @@ export class ServiceWatcher {
     this.isRelisted = false;
     this.prove();
     if (isNews) this.take();
+  }
+
+  /** What the watch has no room for is a failure: the list that follows fails too, and what is known stays in use. */
+  private boundedEvent(line: string): WatchEvent {
+    const event = readEvent(line);
+    if (event.kind !== 'put' || this.slices.size < MAX_SLICES || this.slices.has(event.slice.name))
+      return event;
+    return { kind: 'failed', why: TOO_MANY_SLICES };
   }
 
   private prove(): void {

@@ -9,7 +9,11 @@ import { type ReadDeps, type Reply, readBody } from './api-reads.js';
 export const PAGE_SLICES = 50;
 const MAX_PAGE_BYTES = 16 * 1024 * 1024;
 /** A server that always names a next page would be asked without end. */
-const MAX_PAGES = 200;
+export const MAX_PAGES = 200;
+/** Slices of a Service that are kept, 100 pods in each: more than a cluster has pods (150,000). */
+export const MAX_SLICES = 4_000;
+/** Why no more are taken: a part of them would look as if the others were gone. */
+export const TOO_MANY_SLICES = `found more than ${MAX_SLICES} EndpointSlices of one Service; expected fewer`;
 const OK = 200;
 const UNAUTHORIZED = 401;
 const FORBIDDEN = 403;
@@ -64,7 +68,9 @@ export function listSlices(
         for (const slice of found) slices.set(slice.name, slice);
         leftOut ??= problem;
         pages += 1;
-        if (next === '' || pages >= MAX_PAGES) return done({ slices, revision, problem: leftOut });
+        if (slices.size > MAX_SLICES) throw new Error(TOO_MANY_SLICES);
+        if (next === '') return done({ slices, revision, problem: leftOut });
+        if (pages >= MAX_PAGES) throw new Error(`found more than ${MAX_PAGES} pages; expected fewer`);
         request = ask(next);
       } catch (error) {
         const body = `the list cannot be read: ${messageOf(error)}`;

@@ -10,6 +10,7 @@ import type {
 } from '../../../../sidecar/discovery/kubernetes/api-client.js';
 import { HEAD_LIMIT_MS, LIST_LIMIT_MS } from '../../../../sidecar/discovery/kubernetes/api-reads.js';
 import { GRACE_MS, ServiceWatcher } from '../../../../sidecar/discovery/kubernetes/service-watcher.js';
+import { MAX_PAGES, MAX_SLICES } from '../../../../sidecar/discovery/kubernetes/slice-list.js';
 import type { Logger } from '../../../../sidecar/runtime/log/logger.js';
 import { afterTest } from '../../../kit/mocha/after-test.js';
 import {
@@ -330,6 +331,38 @@ describe('The endpoints of a Service of Kubernetes', () => {
     assert.deepEqual(bench.seen, []);
     bench.list({ t: { endpoints: [B] } });
     assert.deepEqual(bench.last, ['a', 'b']);
+  });
+
+  it('are not known by a part of their pages', () => {
+    const bench = new Bench();
+    for (let page = 1; page <= MAX_PAGES; page++) {
+      const metadata = { resourceVersion: '5', continue: `${page}` };
+      bench.request.reply(
+        200,
+        JSON.stringify({ metadata, items: [sliceJson(`s${page}`, { endpoints: [A] })] }),
+      );
+    }
+    assert.match(bench.problem, /the list cannot be read: found more than 200 pages; expected fewer/);
+    assert.deepEqual([bench.seen, bench.state], [[], 'failing']);
+  });
+
+  it('stay as they were when there are more slices than are kept, of a list or of a watch', async () => {
+    const bench = new Bench();
+    const named = (count: number): Record<string, ApiSlice> =>
+      Object.fromEntries(
+        Array.from({ length: count }, (_, i) => [`s${i}`, { endpoints: i === 0 ? [A] : [] }]),
+      );
+    bench.list(named(MAX_SLICES));
+    bench.request.head(200);
+    assert.equal(bench.state, 'current');
+    bench.request.data(bench.line('MODIFIED', sliceJson('s0', { endpoints: [A, B] }, 102)));
+    assert.deepEqual([bench.last, bench.problem], [['a', 'b'], '']);
+    bench.request.data(bench.line('ADDED', sliceJson('one-more', { endpoints: [C] }, 103)));
+    assert.match(bench.problem, /found more than 4000 EndpointSlices of one Service; expected fewer/);
+    await bench.retry();
+    bench.list(named(MAX_SLICES + 1));
+    assert.match(bench.problem, /found more than 4000 EndpointSlices/);
+    assert.deepEqual([bench.last, bench.state], [['a', 'b'], 'failing']);
   });
 
   it('are not followed by a watch that hangs or is silent', async () => {
