@@ -37,16 +37,20 @@ describe('the Helm chart', function () {
   before(async function () {
     helm = await toolOrSkip(this, 'helm');
   });
-  const rendered = (...args: string[]) =>
-    objectsOf(
-      outputOf(helm, ['template', 'digits', path.join(DEPLOY, 'helm'), '--kube-version', '1.31.0', ...args]),
-    );
+  const textOf = (release: string, ...args: string[]) =>
+    outputOf(helm, ['template', release, path.join(DEPLOY, 'helm'), '--kube-version', '1.31.0', ...args]);
+  const rendered = (...args: string[]) => objectsOf(textOf('digits', ...args));
 
   it('has the objects that Kustomize has, equal but for the comments of the sidecars’ files', function () {
     const kustomize = programOrSkip(this, 'kustomize');
+    // Objects that two releases would share have the name of theirs.
+    const named = (set: string) =>
+      objectsOf(
+        textOf('digits', '--set', `identity.issuer.name=outrider${set}`).replaceAll('digits-ask', 'ask'),
+      );
     for (const [overlay, found] of [
-      ['native', rendered()],
-      ['endpointslices', rendered('--set', 'discovery=endpointslices')],
+      ['native', named('')],
+      ['endpointslices', named(',discovery=endpointslices')],
     ] as const) {
       const expected = objectsOf(outputOf(kustomize, ['build', path.join(DEPLOY, 'kubernetes', overlay)]));
       assert.deepEqual([...found.keys()].sort(), [...expected.keys()].sort());
@@ -56,8 +60,8 @@ describe('the Helm chart', function () {
         if (object.kind === 'Job') Object.assign(object.metadata, { name: other.metadata.name });
         if (object.kind !== 'ConfigMap') assert.deepEqual(object, other, name);
         else {
-          const named = { trust_domain: 'outrider.local', datacenter: 'dc1' };
-          assert.deepEqual(fileOf(object), { ...named, ...fileOf(other) }, name);
+          const mesh = { trust_domain: 'outrider.local', datacenter: 'dc1' };
+          assert.deepEqual(fileOf(object), { ...mesh, ...fileOf(other) }, name);
         }
       }
     }
@@ -67,26 +71,63 @@ describe('the Helm chart', function () {
     const set = 'model.name=speech,model.replicas=2,caller.name=web,identity.trustDomain=corp.example';
     const objects = rendered('--set', set);
     assert.deepEqual(
-      [...objects.keys()].filter((name) => /digits|ask/.test(name)),
+      [...objects.keys()].filter((name) => /digits(?!-(outrider|web))|ask/.test(name)),
       [],
     );
-    const web = objects.get('ConfigMap outrider-web')!;
+    const web = objects.get('ConfigMap outrider-digits-web')!;
     const file = path.join(scratch.path, 'sidecar.yaml');
-    for (const name of ['speech', 'web']) {
+    for (const name of ['speech', 'digits-web']) {
       writeFileSync(file, objects.get(`ConfigMap outrider-${name}`)!.data!['sidecar.yaml']);
       const loaded = loadSidecarFile(file);
       assert.ok(loaded.ok, JSON.stringify(loaded));
     }
     const { outbound } = fileOf(web) as { outbound: { upstreams: Record<string, { dns: object }> } };
     assert.deepEqual(outbound.upstreams['speech']!.dns, { name: 'speech', port: 9443 });
-    assert.equal(rendered('--set', 'caller.enabled=false').has('Job ask'), false);
+  });
+
+  it('lets no caller in that there is none of', () => {
+    const said = (...args: string[]) => {
+      const objects = rendered('--set', 'caller.enabled=false', ...args);
+      assert.deepEqual(
+        [...objects.values()].filter(({ kind }) => kind === 'Job'),
+        [],
+      );
+      const file = path.join(scratch.path, 'sidecar.yaml');
+      writeFileSync(file, objects.get('ConfigMap outrider-digits')!.data!['sidecar.yaml']);
+      const loaded = loadSidecarFile(file);
+      assert.ok(loaded.ok, JSON.stringify(loaded));
+      return loaded.config.inbound!.intentions.map(({ from }) => from);
+    };
+    assert.deepEqual(said(), []);
+    assert.deepEqual(said('--set', 'callers={web}'), ['web']);
+  });
+
+  it('may be installed twice in a namespace, and be called from another one', () => {
+    const set = 'discovery=endpointslices,model.name=speech';
+    const [first, second] = [rendered(), objectsOf(textOf('speech', '--set', set))];
+    assert.deepEqual(
+      [...first.keys()].filter((name) => second.has(name)),
+      [],
+    );
+    assert.match(JSON.stringify([...second]), /"csi.cert-manager.io\/issuer-name":"speech-outrider"/);
+    const all = 'callerNamespaces={web,api},identity.issuer.create=false,identity.issuer.kind=ClusterIssuer';
+    const open = textOf('digits', '--set', `${all},identity.issuer.name=mesh`);
+    assert.doesNotMatch(open, /kind: (Issuer|Certificate)/);
+    assert.match(open, /issuer-name: mesh\n *csi.cert-manager.io\/issuer-kind: ClusterIssuer/);
+    const { ingress } = objectsOf(open).get('NetworkPolicy digits')!.spec as unknown as {
+      ingress: { from: { namespaceSelector?: { matchLabels?: Record<string, string> } }[] }[];
+    };
+    assert.deepEqual(
+      ingress[0]!.from.map(({ namespaceSelector }) => Object.values(namespaceSelector?.matchLabels ?? {})),
+      [[], ['web'], ['api']],
+    );
   });
 
   it('has another job for another template also where there is one revision only, as of Argo CD and Flux', () => {
     const jobOf = (...args: string[]): string | undefined =>
       [...rendered(...args).values()].find(({ kind }) => kind === 'Job')?.metadata.name;
     const name = jobOf();
-    assert.match(name!, /^ask-1-[0-9a-f]{8}$/);
+    assert.match(name!, /^digits-ask-1-[0-9a-f]{8}$/);
     assert.equal(jobOf(), name);
     assert.equal(jobOf('--set', 'model.replicas=7'), name);
     assert.notEqual(jobOf('--set', 'sidecar.image=outrider:2'), name);
@@ -190,7 +231,7 @@ function objectsOf(text: string): Map<string, KubernetesObject> {
   const objects = parseAllDocuments(text).map((document) => document.toJS() as KubernetesObject | null);
   return new Map(
     objects.flatMap((each) =>
-      each === null ? [] : [[`${each.kind} ${each.metadata.name.replace(/-1$/, '')}`, each]],
+      each === null ? [] : [[`${each.kind} ${each.metadata.name.replace(/-1(-[0-9a-f]{8})?$/, '')}`, each]],
     ),
   );
 }

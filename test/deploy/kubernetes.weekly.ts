@@ -315,7 +315,7 @@ describe('Kubernetes', function () {
     };
     const isDone = async (revision: number) => {
       const jobs = (await said('get', 'jobs', '-l', 'app=ask', '-o', 'name')).trim().split('\n');
-      const job = jobs.find((name) => name.includes(`/ask-${revision}-`));
+      const job = jobs.find((name) => name.includes(`-ask-${revision}-`));
       assert.ok(job !== undefined, jobs.join(' '));
       await said('wait', '--for=condition=Complete', job, '--timeout=120s');
       assert.match(await said('logs', job, '-c', 'ask'), /^7 /);

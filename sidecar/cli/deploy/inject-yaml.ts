@@ -87,10 +87,16 @@ export function injectYaml(source: string, options: InjectOptions): Injected {
     problems.push(`found ${found}; expected one of ${KINDS}`);
   }
   const roles = [...accounts.values()].flat();
-  for (const each of accounts.keys())
-    notes.push(`Role and RoleBinding of the account ${each.split(' ')[1]}: added`);
+  for (const each of accounts.keys()) notes.push(noteOfRole(each.split(' ')[1]!));
   const all = [...(documents as Document[]), ...roles.map((role) => new Document(role))];
   return { text: changed === 0 ? source : write(all, source), notes, problems };
+}
+
+/** Rights of the account that pods have which name none are those of all such pods of the namespace. */
+function noteOfRole(account: string): string {
+  const note = `Role and RoleBinding of the account ${account}: added`;
+  if (account !== 'default') return note;
+  return `${note}; all pods of the namespace without serviceAccountName have this account`;
 }
 
 interface Outcome {
@@ -166,12 +172,13 @@ function injectObject(
   append(document, [...podSpec, list], [sidecarContainer(parts)], options.as === 'native');
   append(document, [...podSpec, 'volumes'], sidecarVolumes(parts), false);
   const group = shareGroup(document, podSpec, [...object, 'spec', 'volumeClaimTemplates']);
+  const token = options.watchesEndpoints === true ? keepToken(document, podSpec) : '';
   for (const [key, value] of Object.entries(ANNOTATIONS)) {
     const path = [...template, 'metadata', 'annotations', key];
     if (!document.hasIn(path)) document.setIn(path, value);
   }
   return {
-    note: `${kind} ${name}: the sidecar is added; its file is sidecar.yaml in the ConfigMap ${parts.config}${group}`,
+    note: `${kind} ${name}: the sidecar is added; its file is sidecar.yaml in the ConfigMap ${parts.config}${group}${token}`,
     has: 'added',
   };
 }
@@ -185,6 +192,17 @@ function accountOf(document: Document, object: Path) {
     account: textAt(document, [...podSpec, 'serviceAccountName']) ?? 'default',
     namespace: textAt(document, [...object, 'metadata', 'namespace']),
   };
+}
+
+/** The token of the account is for the sidecar alone, unless the pod says otherwise. Returned is what is to be said of it. */
+function keepToken(document: Document, podSpec: Path): string {
+  const path = [...podSpec, 'automountServiceAccountToken'];
+  const said = document.getIn(path);
+  if (said === false) return '';
+  if (said !== undefined)
+    return `; its other containers have the token of its account too: ${written(path)} is ${shown(said)}`;
+  document.setIn(path, false);
+  return '; its other containers get no token of its account any more (automountServiceAccountToken: false)';
 }
 
 /** Volumes whose files would get another group as well. */

@@ -1,4 +1,12 @@
-{{- /* The sidecar as an init container that stays; takes root, name of the service, `waits`: its pod begins once each upstream has been reached, and `account`: it watches endpoints by the API. */ -}}
+{{- /* Who signs the certificates. */ -}}
+{{- define "outrider.issuer" -}}
+{{- default (printf "%s-outrider" .Release.Name) .Values.identity.issuer.name -}}
+{{- end -}}
+{{- /* The objects of the job that calls: two releases of one namespace may have a caller of the same name. */ -}}
+{{- define "outrider.ofCaller" -}}
+{{- printf "%s-%s" .Release.Name .Values.caller.name -}}
+{{- end -}}
+{{- /* The sidecar as an init container that stays; takes root, name of the service, `config` of its ConfigMap, `waits`: its pod begins once each upstream has been reached, and `account`: it watches endpoints by the API. */ -}}
 {{- define "outrider.sidecar" -}}
 initContainers:
 - name: outrider
@@ -34,7 +42,7 @@ initContainers:
     {{- end }}
 volumes:
 - name: outrider-config
-  configMap: { name: outrider-{{ .name }} }
+  configMap: { name: {{ .config }} }
 - name: outrider-identity
   {{- if .root.Values.identity.secretPrefix }}
   secret: { secretName: {{ .root.Values.identity.secretPrefix }}{{ .name }}, defaultMode: 0440 }
@@ -43,7 +51,10 @@ volumes:
     driver: csi.cert-manager.io
     readOnly: true
     volumeAttributes:
-      csi.cert-manager.io/issuer-name: outrider
+      csi.cert-manager.io/issuer-name: {{ include "outrider.issuer" .root }}
+      {{- if ne .root.Values.identity.issuer.kind "Issuer" }}
+      csi.cert-manager.io/issuer-kind: {{ .root.Values.identity.issuer.kind }}
+      {{- end }}
       csi.cert-manager.io/uri-sans: spiffe://{{ .root.Values.identity.trustDomain }}/ns/default/dc/{{ .root.Values.identity.datacenter }}/svc/{{ .name }}
       csi.cert-manager.io/key-usages: digital signature,server auth,client auth
       csi.cert-manager.io/duration: 24h

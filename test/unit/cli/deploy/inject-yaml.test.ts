@@ -57,6 +57,31 @@ describe('injectYaml', () => {
     assert.deepEqual(subjects, [{ kind: 'ServiceAccount', name: 'default', namespace: 'front' }]);
   });
 
+  it('takes the token from the other containers of such a pod, unless it says that they have it', () => {
+    const said = (more: string, watchesEndpoints = true) => {
+      const { text, notes } = injectYaml(DEPLOYMENT.replace('    spec:\n', `    spec:\n${more}`), {
+        ...NATIVE,
+        watchesEndpoints,
+      });
+      return [pod(text.split('---')[0]!).spec.automountServiceAccountToken, notes.join('\n')] as const;
+    };
+    const [none, taken] = said('');
+    assert.equal(none, false);
+    assert.match(taken, /its other containers get no token of its account any more/);
+    assert.match(taken, /account default: added; all pods of the namespace without serviceAccountName have/);
+    const [kept, warned] = said('      automountServiceAccountToken: true\n      serviceAccountName: shop\n');
+    assert.equal(kept, true);
+    assert.match(
+      warned,
+      /other containers have the token of its account too: spec\.template\.spec\.automountServiceAccountToken is true/,
+    );
+    assert.doesNotMatch(warned, /all pods/);
+    const [off, silent] = said('      automountServiceAccountToken: false\n');
+    assert.equal(off, false);
+    assert.doesNotMatch(silent, /token/);
+    assert.equal(said('', false)[0], undefined);
+  });
+
   it('adds a native sidecar before the other init containers, its volumes and annotations', () => {
     const source = DEPLOYMENT.replace(
       '      containers:',
