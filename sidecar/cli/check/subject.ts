@@ -126,6 +126,7 @@ function* portsOfMesh({ caller, services, observe }: MeshConfig): Iterable<Plann
       yield { host: observe.host, port: observe.port + i, of: `observe, sidecar ${i + 1} of ${sidecars}` };
   if (caller.isImplied !== true) {
     yield* portOf(caller.admin, `admin port of ${caller.name}`);
+    yield* portOf(caller.scaler?.listen, `scaler of ${caller.name}`);
     yield* portOf(caller.shared?.listen, 'shared listener');
     for (const { name, listen } of caller.upstreams) yield* portOf(listen, `upstream ${name}`);
   }
@@ -140,7 +141,8 @@ function* portsOfMesh({ caller, services, observe }: MeshConfig): Iterable<Plann
 function ofSidecar(file: string, adopted?: AdoptedProxy): Subject | undefined {
   const read = loadSidecarFile(file, adopted);
   if (!read.ok) return undefined;
-  const { service, admin, observe, inbound, outbound, identity, consul, trustDomain, audit } = read.config;
+  const { service, admin, observe, scaler, inbound, outbound, identity, consul, trustDomain, audit } =
+    read.config;
   const upstreams = outbound?.upstreams ?? [];
   const golden = inbound?.golden;
   return {
@@ -151,6 +153,7 @@ function ofSidecar(file: string, adopted?: AdoptedProxy): Subject | undefined {
     ports: [
       ...portOf(admin, 'admin port'),
       ...portOf(observe, 'observe'),
+      ...portOf(scaler?.listen, 'scaler'),
       ...portOf(inbound?.listen, 'inbound'),
       ...portOf(outbound?.shared?.listen, 'shared listener'),
       ...upstreams.flatMap(({ name, listen }) => [...portOf(listen, `upstream ${name}`)]),

@@ -118,7 +118,7 @@ async function replicaSpec(
   const { local, model } = await modelOf(input, service, replica, folder);
   const { engine, defaultMaxTokens, queue, routes, rateLimits, loadReport, reflection } = service;
   const inbound: InboundConfig = {
-    ...{ listen, mtls: 'strict', local, ...guard(input), ...golden(service) },
+    ...{ listen, mtls: 'strict', local, ...guard(input, service.name), ...golden(service) },
     ...{
       ...present('engine', engine),
       ...present('defaultMaxTokens', defaultMaxTokens),
@@ -134,12 +134,16 @@ async function replicaSpec(
 }
 
 /**
- * The intentions of a sidecar file; with `consul.intentions` they come from the agent and the file
+ * The intentions of a sidecar file: those about its service. With `consul.intentions` they come from the agent and the file
  * denies all.
  */
-function guard({ mesh, consul }: PlanInput): Pick<InboundConfig, 'intentions' | 'defaultIntention'> {
+function guard(
+  { mesh, consul }: PlanInput,
+  service: string,
+): Pick<InboundConfig, 'intentions' | 'defaultIntention'> {
   if (consul?.intentions === true) return { intentions: [], defaultIntention: 'deny' };
-  return { intentions: mesh.intentions, defaultIntention: mesh.defaultIntention };
+  const intentions = mesh.intentions.filter(({ to }) => to === service || to === '*');
+  return { intentions, defaultIntention: mesh.defaultIntention };
 }
 
 /**

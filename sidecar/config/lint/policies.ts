@@ -2,6 +2,7 @@
  * What a file says of policies and perhaps does not mean: options that can have no effect, and bounds in each other's way.
  */
 import { NEARNESS, nearnessOf } from '../../core/balancing/locality.js';
+import { KNOWN_STREAMS, matchesMethod } from '../../core/routing/method.js';
 import { MOST_MODELS, modelsNamedBy } from '../../core/routing/named-models.js';
 import { type Address, isLocalAddress, writeAddress } from '../codecs/address.js';
 import { writeDuration } from '../codecs/duration.js';
@@ -21,7 +22,8 @@ export interface UpstreamFacts {
   readonly endpoints?: number;
   /** Calls that all its models together may hold; undefined: unknown. */
   readonly capacity?: number;
-  readonly localities?: readonly (string | undefined)[];
+  /** Where endpoints are, as listed; addresses of a DNS name are nowhere, and pods in zones. Undefined: the registry knows. */
+  readonly places?: readonly (string | undefined)[] | 'none' | 'zones';
   readonly memoryBudget: number;
 }
 
@@ -31,13 +33,7 @@ const USUAL_PERCENTILE = 0.9;
 /** Warns about the policies of one upstream. */
 export function warnOfPolicies(upstream: UpstreamFile, known: UpstreamFacts, warn: Report): void {
   warnOfBreaker(upstream, known, below(['breaker'], warn));
-  const { locality } = upstream;
-  const places = known.localities;
-  const own = locality?.own;
-  const isNear = (place: string | undefined): boolean =>
-    own !== undefined && place !== undefined && nearnessOf(own, place) !== NEARNESS.elsewhere;
-  if (own !== undefined && places !== undefined && !places.some(isNear))
-    warn(['locality', 'own'], `no endpoint is at "${own}", so that all of them are used alike`);
+  if (upstream.locality !== undefined) warnOfPlaces(upstream.locality.own, known, below(['locality'], warn));
   // gRFC A8: strikes for more than one in five minutes, and the connection ends with the calls on it.
   if (upstream.tls === 'plaintext' && upstream.health?.kind === 'ping')
     warn(
@@ -52,7 +48,41 @@ export function warnOfPolicies(upstream: UpstreamFile, known: UpstreamFacts, war
       ['routes'],
       `they name ${models.length} models, and calls are told apart by ${MOST_MODELS} at most: those to ${models[MOST_MODELS]}, and to what is named after it, take the routes without models`,
     );
+  warnOfRoutes(upstream.routes, below(['routes'], warn));
   for (const [i, route] of upstream.routes.entries()) warnOfRoute(route, known, below(['routes', i], warn));
+}
+
+/** Warns about `*` in unary routes of either side, unless routes before them take a method that is known to stream. */
+export function warnOfRoutes(routes: readonly Pick<RouteFile, 'methods' | 'kind'>[], warn: Report): void {
+  for (const [i, { kind, methods }] of routes.entries()) {
+    const at = methods.indexOf('*');
+    if (kind !== 'unary' || at < 0 || takesStream(routes.slice(0, i))) continue;
+    warn(
+      [i, 'methods', at],
+      `it takes streams too, such as ${KNOWN_STREAMS.values().next().value}, and holds their messages back; a route with kind streaming before it would take them`,
+    );
+  }
+}
+
+function takesStream(routes: readonly Pick<RouteFile, 'methods'>[]): boolean {
+  return [...KNOWN_STREAMS].some((stream) =>
+    routes.some(({ methods }) => methods.some((pattern) => matchesMethod(pattern, stream))),
+  );
+}
+
+/** A place with which no endpoint, or none that is found, can be compared. */
+function warnOfPlaces(own: string | undefined, { places }: UpstreamFacts, warn: Report): void {
+  if (places === 'none')
+    return warn([], 'the addresses of a DNS name have no place, so that all of them are used alike');
+  if (own === undefined || places === undefined) return;
+  if (places === 'zones') {
+    if (own.includes('/'))
+      warn(['own'], `pods are in zones such as "eu-west-1a", without a slash, and none is at "${own}"`);
+    return;
+  }
+  const isNear = (place: string | undefined): boolean =>
+    place !== undefined && nearnessOf(own, place) !== NEARNESS.elsewhere;
+  if (!places.some(isNear)) warn(['own'], `no endpoint is at "${own}", so that all of them are used alike`);
 }
 
 /** Whether a call may wait for a start as long as `cold_start.wait` says: its deadline ends the wait. */
@@ -99,7 +129,7 @@ export function warnOfDrills(
   const at = ['fault_injection'];
   if (admin === undefined) {
     if (isAdminNeeded) warn(at, 'there is no admin port, at which it would be switched on');
-  } else if (!isLocalAddress(admin))
+  } else if (!isLocalAddress(admin) && file.admin_token_file === undefined)
     warn(at, `a client that reaches ${writeAddress(admin)} can delay and abort calls`);
 }
 

@@ -10,22 +10,23 @@ import type { SidecarFile } from '../options/sidecar-file.js';
 import type { Warning } from '../problem.js';
 import { warnOfCallCycles } from './call-cycles.js';
 import { warnOfConsul, warnOfRegistration } from './consul.js';
-import { type UpstreamFacts, warnOfDrills, warnOfPolicies, warnOfQueue } from './policies.js';
+import { type UpstreamFacts, warnOfDrills, warnOfPolicies, warnOfQueue, warnOfRoutes } from './policies.js';
 
 /** Warnings about a valid sidecar file. */
 export function sidecarWarnings(file: SidecarFile): Warning[] {
-  const { admin, observe, inbound, outbound, consul, limits } = file;
+  const { admin, observe, scaler, inbound, outbound, consul, limits } = file;
   return collect((warn) => {
-    warnOfOpenAdmin(['admin'], admin, warn);
+    warnOfOpenAdmin(['admin'], admin, file.admin_token_file !== undefined, warn);
     if (inbound !== undefined) warnOfInbound(file, inbound, below(['inbound'], warn));
     if (outbound !== undefined) {
       const inside = below(['outbound'], warn);
-      warnOfUpstreams(outbound, (_, { endpoints }) => listed(endpoints, limits.memory_budget), inside);
+      warnOfUpstreams(outbound, (_, upstream) => factsOf(upstream, limits.memory_budget), inside);
     }
     warnOfDrills(file, admin, { isAdminNeeded: true }, warn);
     const own = listeners(
       [['admin'], admin],
       [['observe'], observe],
+      [['scaler', 'listen'], scaler?.listen],
       [['inbound', 'listen'], inbound?.listen],
     );
     warnOfConsul(consul, [...own, ...callListeners(['outbound'], outbound)], warn);
@@ -37,15 +38,19 @@ export function sidecarWarnings(file: SidecarFile): Warning[] {
 export function meshWarnings(file: MeshFile): Warning[] {
   const { caller, consul, services, limits } = file;
   return collect((warn) => {
-    warnOfOpenAdmin(['caller', 'admin'], caller.admin, warn);
+    warnOfOpenAdmin(['caller', 'admin'], caller.admin, file.admin_token_file !== undefined, warn);
     warnOfUpstreams(caller, (name) => replicasOf(file, name), below(['caller'], warn));
     warnOfDrills(file, caller.admin, { isAdminNeeded: false }, warn);
-    const own = listeners([['caller', 'admin'], caller.admin]);
+    const own = listeners(
+      [['caller', 'admin'], caller.admin],
+      [['caller', 'scaler', 'listen'], caller.scaler?.listen],
+    );
     warnOfConsul(consul, [...own, ...callListeners(['caller'], caller)], warn);
     warnOfClosedUpstreams(file, caller.name, caller.upstreams, below(['caller', 'upstreams'], warn));
-    for (const [name, { queue, upstreams = {} }] of Object.entries(services)) {
+    for (const [name, { queue, routes, upstreams = {} }] of Object.entries(services)) {
       const inside = below(['services', name], warn);
       warnOfQueue(queue, limits.memory_budget, below(['queue'], inside));
+      warnOfRoutes(routes, below(['routes'], inside));
       warnOfUpstreams({ upstreams }, (upstream) => replicasOf(file, upstream), inside);
       warnOfClosedUpstreams(file, name, upstreams, below(['upstreams'], inside));
     }
@@ -60,13 +65,15 @@ function collect(run: (warn: Report) => void): Warning[] {
 }
 
 type UpstreamFile = MeshFile['caller']['upstreams'][string];
-type Endpoints = NonNullable<SidecarFile['outbound']>['upstreams'][string]['endpoints'];
+type SidecarUpstream = NonNullable<SidecarFile['outbound']>['upstreams'][string];
 
 /** What a sidecar file says of an upstream's endpoints. */
-function listed(endpoints: Endpoints, memoryBudget: number): UpstreamFacts {
+function factsOf({ endpoints, dns, kubernetes }: SidecarUpstream, memoryBudget: number): UpstreamFacts {
+  if (dns !== undefined) return { memoryBudget, places: 'none' };
+  if (kubernetes !== undefined) return { memoryBudget, places: 'zones' };
   if (endpoints === undefined) return { memoryBudget };
-  const localities = endpoints.map(({ locality }) => locality);
-  return { memoryBudget, endpoints: endpoints.length, localities };
+  const places = endpoints.map(({ locality }) => locality);
+  return { memoryBudget, endpoints: endpoints.length, places };
 }
 
 /** What a mesh file says of them: with Consul there may be others elsewhere. */
@@ -101,23 +108,43 @@ function warnOfClosedUpstreams(
       );
 }
 
-function warnOfInbound(
-  { service, limits, consul }: SidecarFile,
-  inbound: NonNullable<SidecarFile['inbound']>,
-  warn: Report,
-): void {
+type InboundFile = NonNullable<SidecarFile['inbound']>;
+
+function warnOfInbound({ service, limits, consul }: SidecarFile, inbound: InboundFile, warn: Report): void {
   if (inbound.mtls === 'permissive')
     warn(['mtls'], 'plaintext callers are let in without identity; meant for introducing a mesh only');
-  if (inbound.mtls === 'off')
+  if (inbound.mtls === 'off') {
     warn(['mtls'], 'callers are not authenticated, and everything is readable on the way');
+    warnOfNamedCallers(inbound, warn);
+  }
   if (!isLocalAddress(inbound.local))
     warn(['local'], `${writeAddress(inbound.local)} is not on this machine; the way there is plaintext`);
   const isOpen =
     consul?.intentions === true ||
     inbound.default_intention === 'allow' ||
-    inbound.intentions?.some(({ to, action }) => action === 'allow' && (to === service || to === '*'));
+    inbound.intentions?.some(
+      ({ from, action }) => action === 'allow' && (from === '*' || inbound.mtls !== 'off'),
+    );
   if (!isOpen) warn(['intentions'], `no intention allows calls to ${service}`);
+  warnOfRoutes(inbound.routes, below(['routes'], warn));
   warnOfQueue(inbound.queue, limits.memory_budget, below(['queue'], warn));
+}
+
+/** Without TLS no caller proves a name: only `*` and the defaults are about anybody. */
+function warnOfNamedCallers(
+  { intentions = [], rate_limits: limits = [], queue }: InboundFile,
+  warn: Report,
+): void {
+  const name = (path: (string | number)[], caller: string): void => {
+    if (caller !== '*')
+      warn(path, `with mtls off no caller has a name, so that this is about nobody, and not about ${caller}`);
+  };
+  for (const [i, { from }] of intentions.entries()) name(['intentions', i, 'from'], from);
+  for (const [i, { callers }] of limits.entries())
+    for (const [j, caller] of callers.entries()) name(['rate_limits', i, 'callers', j], caller);
+  for (const [i, { callers }] of (queue.priority?.callers ?? []).entries())
+    for (const [j, caller] of callers.entries())
+      name(['queue', 'priority', 'callers', i, 'callers', j], caller);
 }
 
 /** `knownOf`: what the file lets one know of an upstream. */
@@ -138,11 +165,19 @@ function warnOfUpstreams<U extends UpstreamFile>(
   }
 }
 
-function warnOfOpenAdmin(path: string[], address: Address | undefined, warn: Report): void {
+function warnOfOpenAdmin(
+  path: string[],
+  address: Address | undefined,
+  hasToken: boolean,
+  warn: Report,
+): void {
   if (address === undefined || isLocalAddress(address)) return;
+  const who = `a client that reaches ${writeAddress(address)} can read`;
   warn(
     path,
-    `a client that reaches ${writeAddress(address)} can read and drain this sidecar: there is no authentication`,
+    hasToken
+      ? `${who} all that this sidecar shows; only changes ask for the token, which crosses the network in plaintext`
+      : `${who} and drain this sidecar: there is no authentication`,
   );
 }
 

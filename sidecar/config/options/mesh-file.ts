@@ -6,7 +6,7 @@ import { faultInjection, meshAccessLog } from './access-log.js';
 import { meshAudit } from './audit.js';
 import { meshConsul } from './consul/consul.js';
 import { meshConsulRules } from './consul/rules.js';
-import { requireEngine } from './engine.js';
+import { refuseModelIntentions, upstreamEngineRules } from './engine.js';
 import { address, entries, type FoundBlock, mapping, text } from './found.js';
 import { limits } from './limits.js';
 import { callListeners, listeners, refuseSharedPlaces } from './listener-conflicts.js';
@@ -14,7 +14,7 @@ import { requireKnownNames } from './mesh/known-names.js';
 import { observeListeners, replicaListeners } from './mesh/listeners.js';
 import { service } from './mesh/service.js';
 import { blockAs, option, type Report, rules } from './option.js';
-import { scaler } from './scaler.js';
+import { requireScaled, scaler } from './scaler.js';
 import {
   admin,
   adminTokenFile,
@@ -45,6 +45,7 @@ export const caller = blockAs('a block with name and upstreams', {
 }).check(
   rules((found, report) => {
     upstreamsRules(found, report);
+    requireScaled(found['scaler'], found['upstreams'], report);
     if (address(found['admin'])?.kind === 'unix')
       report(
         ['admin'],
@@ -115,9 +116,10 @@ function meshRules(found: FoundBlock, report: Report): void {
     report(['caller', 'name'], `found "${callerName}", which is also a service; expected a name of its own`);
   requireKnownNames(file, services, report);
   const engineOf = (name: string): unknown => mapping(mapping(file['services'])[name])['engine'];
-  requireEngine(callerBlock['upstreams'], ['caller', 'upstreams'], report, engineOf);
+  upstreamEngineRules(callerBlock['upstreams'], ['caller', 'upstreams'], report, engineOf);
   for (const [name, { upstreams }] of services)
-    requireEngine(upstreams, ['services', name, 'upstreams'], report, engineOf);
+    upstreamEngineRules(upstreams, ['services', name, 'upstreams'], report, engineOf);
+  refuseModelIntentions(file['intentions'], (name) => engineOf(name) !== undefined, report);
   const own = [
     ...listeners(
       [['caller', 'admin'], callerBlock['admin']],

@@ -30,8 +30,14 @@ export const optionDocs = z.registry<OptionDoc>();
 /** What each kind of value is. */
 export const valueDocs = z.registry<ValueDoc>();
 
-/** Declares an option of a block. */
+/**
+ * Declares an option of a block.
+ *
+ * @throws Error for a schema that is an option already: the reference would say of both what is said of the later one.
+ */
 export function option<S extends z.ZodType>(schema: S, doc: OptionDoc): S {
+  if (optionDocs.has(schema))
+    throw new Error(`one schema for two options: "${optionDocs.get(schema)?.meaning}" and "${doc.meaning}"`);
   optionDocs.add(schema, doc);
   return schema;
 }

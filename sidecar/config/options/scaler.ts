@@ -1,5 +1,6 @@
 /** `scaler` of a sidecar file, and of the caller of a mesh file. */
-import { block, option } from './option.js';
+import { entries, mapping } from './found.js';
+import { block, option, type Report } from './option.js';
 import { listenAddress } from './values.js';
 
 export const scaler = option(
@@ -17,3 +18,19 @@ export const scaler = option(
     why: 'Most services have a fixed number of replicas, or are scaled by metrics.',
   },
 );
+
+/** The scaler knows what endpoints report: it can answer for an upstream whose endpoints are asked. */
+export function requireScaled(scaler: unknown, upstreams: unknown, report: Report): void {
+  if (scaler === undefined) return;
+  const all = entries(upstreams);
+  if (all.length === 0)
+    return report(['scaler'], 'found without upstreams; expected the services that are scaled among them');
+  const isAsked = all.some(
+    ([, { tls, load_reports: reports }]) => tls !== 'plaintext' && mapping(reports)['interval'] !== 0,
+  );
+  if (!isAsked)
+    report(
+      ['scaler'],
+      'found without an upstream that is asked for its load; expected one with "tls: mesh" and load_reports.interval',
+    );
+}

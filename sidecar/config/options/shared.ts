@@ -71,17 +71,17 @@ export const log = option(
   { meaning: 'What the sidecar writes to standard error.', why: 'One line of JSON per event.' },
 );
 
-/** `admin`: the port for operators, without authentication. */
+/** `admin`: the port for operators. */
 export const admin = option(listenAddress().optional(), {
   meaning:
-    'Where `/metrics`, `/live`, `/ready`, `/started`, `/endpoints`, `/config`, `/drain` and the status page are served, without authentication.',
+    'Where `/metrics`, `/live`, `/ready`, `/started`, `/endpoints`, `/config`, `/drain` and the status page are served. Whoever reaches it may read, and with `admin_token_file` only those with the token may change something.',
   otherwise: 'absent: not served',
-  why: 'Keep it on loopback: a client that reaches it can drain the sidecar.',
+  why: 'Keep it on loopback: without a token, a client that reaches it can drain the sidecar.',
 });
 
 export const adminTokenFile = option(filePath('a file with a token').optional(), {
   meaning:
-    'File with a token, 16 to 512 characters on one line. Requests that change something (`POST /drain`, `POST /takeover`, `POST` and `DELETE /faults`) then need the header `Authorization: Bearer TOKEN`. The file is read for each request, so a new token applies at once. If it cannot be read, they are refused.',
+    'File with a token, 16 to 512 characters on one line. Requests that change something (every one but GET and HEAD: `/drain`, `/takeover`, `/rollout`, `/faults`) then need the header `Authorization: Bearer TOKEN`. The file is read for each request, so a new token applies at once. If it cannot be read, they are refused.',
   otherwise: 'absent: no token is asked for',
   why: 'Every user of a machine reaches its loopback ports; a Unix socket in a private folder needs no token.',
 });

@@ -10,7 +10,7 @@ import { accessLog, faultInjection } from './access-log.js';
 import { audit } from './audit.js';
 import { sidecarConsul } from './consul/consul.js';
 import { type DiscoveryConfig, plainDiscovery } from './consul/discovery.js';
-import { defaultMaxTokens, inboundEngine, requireCountedEngine } from './engine.js';
+import { defaultMaxTokens, inboundEngine, inboundEngineRules } from './engine.js';
 import { IDENTITY_FILES } from './identity-rules.js';
 import { limits } from './limits.js';
 import { loadReport } from './load-reports.js';
@@ -19,7 +19,7 @@ import { sidecarModelProcess } from './model-process.js';
 import { block, blockAs, inCode, inside, option, rules } from './option.js';
 import { queue } from './queue.js';
 import { rateLimits, refuseIdleLimits } from './rate-limits.js';
-import { inboundRoutes, refuseUnreachable } from './route/route-list.js';
+import { inboundRoutes, routeListRules } from './route/route-list.js';
 import { scaler } from './scaler.js';
 import {
   admin,
@@ -134,7 +134,7 @@ const inbound = blockAs('a block that says how peers reach the local model', {
     why: 'The caller usually brings a deadline.',
   }),
 }).check(
-  rules(inside('routes', refuseUnreachable), inside('rate_limits', refuseIdleLimits), requireCountedEngine),
+  rules(inside('routes', routeListRules), inside('rate_limits', refuseIdleLimits), inboundEngineRules),
 );
 
 const outbound = blockAs('a block with upstreams and, perhaps, shared', {

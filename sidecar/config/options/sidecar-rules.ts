@@ -1,12 +1,13 @@
 /** Rules between the parts of a sidecar file. */
 import { sidecarConsulRules } from './consul/rules.js';
-import { requireEngine } from './engine.js';
-import { address, entries, type FoundBlock, list, mapping, texts } from './found.js';
+import { upstreamEngineRules } from './engine.js';
+import { address, entries, type FoundBlock, list, mapping, text, texts } from './found.js';
 import { identityRules } from './identity-rules.js';
 import { callListeners, listeners, refuseCallingItself, refuseSharedPlaces } from './listener-conflicts.js';
 import { mappedIdRules } from './mapped-ids.js';
 import { refuseOtherControl } from './model-process.js';
 import { below, type Report } from './option.js';
+import { requireScaled } from './scaler.js';
 import { refuseSharedVariables } from './upstream/service-upstreams.js';
 
 /** Reports what parts of a sidecar file contradict, or leave without effect, in each other. */
@@ -29,10 +30,11 @@ export function sidecarRules(file: FoundBlock, report: Report): void {
     }
   }
   sidecarConsulRules(file, own, report);
-  requireEngine(mapping(file['outbound'])['upstreams'], ['outbound', 'upstreams'], report);
+  upstreamEngineRules(mapping(file['outbound'])['upstreams'], ['outbound', 'upstreams'], report);
   requireWork(file, report);
-  requireScaled(file, report);
+  requireScaled(file['scaler'], mapping(file['outbound'])['upstreams'], report);
   requireModels(file, report);
+  requireOwnService(file, report);
   requireIdentity(file, report);
   if (file['admin_token_file'] !== undefined && file['admin'] === undefined)
     report(
@@ -45,11 +47,18 @@ export function sidecarRules(file: FoundBlock, report: Report): void {
     refuseSharedVariables(mapping(file['outbound'])['upstreams'], ['outbound', 'upstreams'], report);
 }
 
-/** The scaler knows of upstreams what their endpoints report. */
-function requireScaled(file: FoundBlock, report: Report): void {
-  if (file['scaler'] === undefined) return;
-  if (entries(mapping(file['outbound'])['upstreams']).length === 0)
-    report(['scaler'], 'found without outbound.upstreams; expected the services that are scaled among them');
+/** An intention about another service has no effect here. If it is a deny with a mistyped name, the caller would get in. */
+function requireOwnService(file: FoundBlock, report: Report): void {
+  const service = text(file['service']);
+  if (service === undefined) return;
+  for (const [i, intention] of list(mapping(file['inbound'])['intentions']).entries()) {
+    const to = text(mapping(intention)['to']);
+    if (to === undefined || to === '*' || to === service) continue;
+    report(
+      ['inbound', 'intentions', i, 'to'],
+      `found "${to}"; expected "${service}" or "*", as this file is of ${service} alone`,
+    );
+  }
 }
 
 /** Processes by model need their names, and each a place of its own. */

@@ -1,5 +1,5 @@
 /**
- * Names inside a mesh file: upstreams, intentions and rate limits name services of the mesh.
+ * Names inside a mesh file: upstreams, intentions, rate limits and classes of calls name services of the mesh.
  */
 import { didYouMean } from '../../suggest.js';
 import { entries, type FoundBlock, list, mapping, text } from '../found.js';
@@ -68,20 +68,24 @@ function requireKnownIntentions(names: readonly string[], file: FoundBlock, repo
   }
 }
 
-/** Without Consul only services of the file can call. */
+/** Without Consul only services of the file can call: they are named by rate limits, and by classes that only some may name. */
 function requireKnownCallers(
   names: readonly string[],
   services: readonly [string, FoundBlock][],
   report: Report,
 ): void {
   for (const [service, said] of services) {
-    for (const [i, limit] of list(said['rate_limits']).entries()) {
-      for (const [j, caller] of list(mapping(limit)['callers']).entries()) {
-        if (typeof caller !== 'string' || caller === '*' || names.includes(caller)) continue;
-        const path = ['services', service, 'rate_limits', i, 'callers', j];
-        report(path, unknownService(caller, names));
-      }
-    }
+    const priority = mapping(mapping(said['queue'])['priority']);
+    const lists = [
+      { at: ['rate_limits'], of: said['rate_limits'] },
+      { at: ['queue', 'priority', 'callers'], of: priority['callers'] },
+    ];
+    for (const { at, of } of lists)
+      for (const [i, each] of list(of).entries())
+        for (const [j, caller] of list(mapping(each)['callers']).entries()) {
+          if (typeof caller !== 'string' || caller === '*' || names.includes(caller)) continue;
+          report(['services', service, ...at, i, 'callers', j], unknownService(caller, names));
+        }
   }
 }
 

@@ -6,7 +6,7 @@ import { saysWhereToListen } from '../../command-placeholders.js';
 import type { CodeOf } from '../../names.js';
 import { present } from '../../present.js';
 import { ownTags, registeredMeta } from '../consul/consul.js';
-import { defaultMaxTokens, requireCountedEngine, serviceEngine } from '../engine.js';
+import { defaultMaxTokens, inboundEngineRules, serviceEngine } from '../engine.js';
 import { type FoundBlock, mapping, text, texts } from '../found.js';
 import { loadReport } from '../load-reports.js';
 import {
@@ -29,7 +29,7 @@ import {
 import { blockAs, inCode, inside, option, type Report, rules } from '../option.js';
 import { queue } from '../queue.js';
 import { rateLimits, refuseIdleLimits } from '../rate-limits.js';
-import { inboundRoutes, refuseUnreachable } from '../route/route-list.js';
+import { inboundRoutes, routeListRules } from '../route/route-list.js';
 import { reflection } from '../shared.js';
 import { serviceUpstreamsRules } from '../upstream/service-upstreams.js';
 import { meshUpstream } from '../upstream/upstream.js';
@@ -131,11 +131,11 @@ export const service = inCode(
     meta: registeredMeta,
   }).check(
     rules(
-      inside('routes', refuseUnreachable),
+      inside('routes', routeListRules),
       inside('rate_limits', refuseIdleLimits),
       serviceUpstreamsRules,
       requireOneServer,
-      requireCountedEngine,
+      inboundEngineRules,
     ),
   ),
   (

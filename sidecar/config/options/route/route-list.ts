@@ -1,7 +1,7 @@
 /**
  * Lists of routes: the first that matches decides, and the last one matches every method.
  */
-import { areReadOnly, KNOWN_UNARY } from '../../../core/routing/method.js';
+import { areReadOnly, KNOWN_STREAMS, KNOWN_UNARY, matchesMethod } from '../../../core/routing/method.js';
 import { quoted } from '../../codecs/parse-result.js';
 import { isCovered } from '../../methods.js';
 import {
@@ -30,8 +30,41 @@ export function outboundRoutes() {
   return inCode(routes, (said) => completeRoutes(said, 'outbound'));
 }
 
+/** Rules between the routes of a list. */
+export function routeListRules(routes: unknown, report: Report): void {
+  refuseUnreachable(routes, report);
+  refuseHeldStreams(routes, report);
+}
+
+/** A method that is known to stream, in a unary route: its messages would be held back. `*` is warned of, as it may mean all the others. */
+function refuseHeldStreams(routes: unknown, report: Report): void {
+  for (const [i, route] of list(routes).entries()) {
+    const { kind, methods } = mapping(route);
+    if (kind !== 'unary') continue;
+    for (const [j, pattern] of texts(methods).entries()) {
+      const stream = pattern === '*' ? undefined : heldStream(list(routes).slice(0, i), pattern);
+      if (stream === undefined) continue;
+      const expected = stream === pattern ? 'kind streaming' : `a route for ${quoted(stream)} before it`;
+      report(
+        [i, 'methods', j],
+        `found ${quoted(pattern)} in a unary route; expected ${expected}, as its messages would be held back`,
+      );
+    }
+  }
+}
+
+/** A method that is known to stream and that this pattern takes; undefined: there is none, or routes before take them. */
+function heldStream(before: readonly unknown[], pattern: string): string | undefined {
+  const isTaken = (stream: string): boolean =>
+    before.some((route) => {
+      const { methods, models } = mapping(route);
+      return models === undefined && texts(methods).some((other) => matchesMethod(other, stream));
+    });
+  return [...KNOWN_STREAMS].find((stream) => matchesMethod(pattern, stream) && !isTaken(stream));
+}
+
 /** For a list of routes: refuses a method that an earlier route always takes, for the same models where they name some. */
-export function refuseUnreachable(routes: unknown, report: Report): void {
+function refuseUnreachable(routes: unknown, report: Report): void {
   const earlier: (SaidModels & { readonly pattern: string; readonly route: number })[] = [];
   for (const [i, route] of list(routes).entries()) {
     const { methods, models, version } = mapping(route);

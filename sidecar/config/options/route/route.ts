@@ -25,7 +25,6 @@ import {
   kindOf,
   maxTimeout,
   refuseFirstMessages,
-  refuseHeldStreams,
   refuseLongAttempts,
   refuseMessageTimeouts,
   refuseShortGrants,
@@ -60,7 +59,7 @@ export const inboundRoute = inCode(
     max_timeout: maxTimeout,
     idle_timeout: idleTimeout,
     drain_timeout: drainTimeout,
-  }).check(rules(refuseHeldStreams, refuseShortGrants, refuseUnaryDrain)),
+  }).check(rules(refuseShortGrants, refuseUnaryDrain)),
   (said): RouteConfig => ({
     ...said,
     ...timesOf(said),
@@ -160,7 +159,6 @@ export const outboundRoute = inCode(
     mirror,
   }).check(
     rules(
-      refuseHeldStreams,
       refuseUnnamedModels,
       refuseIdleVersion,
       refuseShortGrants,

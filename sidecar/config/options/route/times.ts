@@ -1,9 +1,7 @@
 /**
  * How long calls of a route may take, and whether they are streams, as that decides their usual times.
  */
-import { KNOWN_STREAMS } from '../../../core/routing/method.js';
 import { writeDuration } from '../../codecs/duration.js';
-import { quoted } from '../../codecs/parse-result.js';
 import { present } from '../../present.js';
 import {
   defaultIdleTimeoutMs,
@@ -97,18 +95,6 @@ export function kindOf(route: FoundBlock): RouteKind {
   return said === 'unary' || said === 'streaming' || said === 'auto'
     ? said
     : defaultKind(texts(route['methods']));
-}
-
-/** A method that is known to stream, in a unary route. */
-export function refuseHeldStreams(route: FoundBlock, report: Report): void {
-  if (route['kind'] !== 'unary') return;
-  for (const [i, method] of texts(route['methods']).entries()) {
-    if (!KNOWN_STREAMS.has(method)) continue;
-    report(
-      ['methods', i],
-      `found ${quoted(method)} in a unary route; expected kind streaming, as its messages would be held back`,
-    );
-  }
 }
 
 /** The time limit of a route that is being read, ms; 0 for none, and for one that is wrong in itself. */

@@ -4,7 +4,8 @@ import { isIP } from 'node:net';
 import * as z from 'zod';
 import { readAddress, writeAddress } from '../../codecs/address.js';
 import { invalid, ok, type Parsed, quoted } from '../../codecs/parse-result.js';
-import { block, option, value } from '../option.js';
+import { type FoundBlock, text } from '../found.js';
+import { block, option, type Report, rules, value } from '../option.js';
 import { checkedText, choice, filePath, matching, wholeNumber } from '../values.js';
 
 const SERVICE_EXPECTED =
@@ -13,6 +14,8 @@ const SERVICE_EXPECTED =
 const LABEL = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?';
 const SERVICE_PATTERN = `^${LABEL}(\\.${LABEL})?$`;
 const PORT_EXPECTED = 'the name of a port of the Service, such as "peers", or a number from 1 to 65535';
+/** An IANA service name (RFC 6335, 5.1), as Kubernetes takes for ports: with a letter, so that a number in quotes is none. */
+const PORT_NAME = /^(?=[a-z0-9-]*[a-z])[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const SERVER_EXPECTED = 'the address of the API server, such as "https://10.96.0.1:443"';
 const SERVER_PATTERN = '^https?://[^/@?#\\s]+:[0-9]{1,5}/?$';
 
@@ -25,13 +28,9 @@ export const kubernetes = block({
   }),
   port: option(
     z
-      .union(
-        [
-          wholeNumber({ min: 1, max: 65_535 }),
-          matching('text', /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, PORT_EXPECTED),
-        ],
-        { error: PORT_EXPECTED },
-      )
+      .union([wholeNumber({ min: 1, max: 65_535 }), matching('text', PORT_NAME, PORT_EXPECTED)], {
+        error: PORT_EXPECTED,
+      })
       .optional(),
     {
       meaning:
@@ -63,7 +62,15 @@ export const kubernetes = block({
     otherwise: 'absent: `/var/run/secrets/kubernetes.io/serviceaccount/ca.crt`',
     why: 'Where Kubernetes puts it.',
   }),
-});
+}).check(rules(refuseUnusedFiles));
+
+/** Over http nothing is verified, and no token is sent. */
+function refuseUnusedFiles(found: FoundBlock, report: Report): void {
+  if (text(found['server'])?.startsWith('http:') !== true) return;
+  for (const key of ['token_file', 'ca_file'])
+    if (found[key] !== undefined)
+      report([key], 'found beside an http server, which is a proxy with a token of its own; expected https');
+}
 
 /** A token in plaintext would be anybody's: `http` is taken on loopback only. */
 function readServer(text: string): Parsed<string> {

@@ -10,7 +10,7 @@ import { discovery, targetsOf } from '../consul/discovery.js';
 import { upstreamEngine } from '../engine.js';
 import { loadReports } from '../load-reports.js';
 import { block, blockAs, inCode, inside, option, rules } from '../option.js';
-import { outboundRoutes, refuseUnreachable } from '../route/route-list.js';
+import { outboundRoutes, routeListRules } from '../route/route-list.js';
 import { choice, duration, durationOrNone, listenAddress, ratio, rational, wholeNumber } from '../values.js';
 import { balance } from './balance.js';
 import { coldStart } from './cold-start.js';
@@ -120,7 +120,7 @@ const common = {
   }),
 };
 
-const refuseBadRoutes = inside('routes', refuseUnreachable);
+const refuseBadRoutes = inside('routes', routeListRules);
 
 const meshUpstreamBlock = blockAs('a block that says how to call this service', common).check(
   rules(refuseBadRoutes),

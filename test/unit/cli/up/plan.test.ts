@@ -92,6 +92,20 @@ intentions: [{ from: "*", to: "*", action: allow }]
     for (const spec of specs) assertReadsBack(spec);
   });
 
+  it('gives each sidecar the intentions about its service', async () => {
+    const specs = await plan(`
+services: { a: { models: ${DIGITS_MODELS} }, b: { models: ${DIGITS_MODELS} } }
+caller: { name: app, upstreams: { a: { listen: "127.0.0.1:0" }, b: { listen: "127.0.0.1:0" } } }
+intentions:
+  - { from: app, to: a, action: allow }
+  - { from: app, to: b, action: allow }
+  - { from: a, to: "*", action: deny }
+`);
+    const about = specs.map(({ config }) => config.inbound?.intentions.map(({ to }) => to));
+    assert.deepEqual(about, [['a', '*'], ['b', '*'], undefined]);
+    for (const spec of specs) assertReadsBack(spec);
+  });
+
   it('gives a caller that the file does not have the usual ports, and others where those are taken', async () => {
     const text = `services: { a: { models: ${DIGITS_MODELS} }, b: { models: ${DIGITS_MODELS} } }`;
     const isFree = await usualPortsFree();

@@ -68,8 +68,35 @@ describe('warnings about decisions', () => {
     .because(/breaker\.max_connections: 1 connections are fewer than its endpoints are to have \(2\)/)
     .also('a place without endpoints', 'locality: {own: dc1}')
     .because(/locality\.own: no endpoint is at "dc1", so that all of them are used alike/)
+    .also('streams in a route of unary calls', 'routes: [{methods: ["*"], kind: unary}]')
+    .because(
+      /routes\[0\]\.methods\[0\]: it takes streams too, such as \/inference\.GRPCInferenceService\/ModelStreamInfer, and holds/,
+    )
     .also('PINGs at intervals to what is no sidecar', 'tls: plaintext, health: {kind: ping}')
     .because(/health\.kind: gRPC servers end a connection/);
+  const found = (source: string, place: string) =>
+    sidecarWarnings(
+      `${IDENTITY}\noutbound: {upstreams: {u: {listen: "127.0.0.1:1", ${source}, locality: {own: ${place}}}}}`,
+    );
+  it('say which places cannot be compared: addresses have none, and pods are in zones', () => {
+    assert.deepEqual(found('dns: {name: d.test, port: 1}', 'eu'), [
+      '3: outbound.upstreams.u.locality: the addresses of a DNS name have no place, so that all of them are used alike',
+    ]);
+    assert.deepEqual(found('kubernetes: {service: d}', 'eu/a'), [
+      '3: outbound.upstreams.u.locality.own: pods are in zones such as "eu-west-1a", without a slash, and none is at "eu/a"',
+    ]);
+    assert.deepEqual(found('kubernetes: {service: d}', 'eu-west-1a'), []);
+  });
+  it('are silent about a route of unary calls after one of streams, on either side', () => {
+    const routes =
+      'routes: [{methods: [/inference.GRPCInferenceService/ModelStreamInfer]}, {methods: ["*"], kind: unary}]';
+    assert.deepEqual(sidecarWarnings(upstream(routes)), []);
+    assert.deepEqual(sidecarWarnings(inbound(routes)), []);
+    assert.match(
+      sidecarWarnings(inbound('routes: [{methods: ["*"], kind: unary}]')).join(),
+      /takes streams too/,
+    );
+  });
   const named = (from: number, count: number) =>
     `{methods: [${INFER}], models: [${Array.from({ length: count }, (_, i) => `m${from + i}`)}]}`;
   ofUpstream('more models than are told apart', `routes: [${named(0, 60)}, ${named(50, 51)}]`).because(
@@ -102,6 +129,11 @@ describe('warnings about decisions', () => {
     assert.match(warnings, /fault_injection: a client that reaches 0\.0\.0\.0:1 can delay and abort calls/);
   });
 
+  it('do not say so of an admin port that asks for a token', () => {
+    const text = `${inbound('mtls: strict')}\nadmin: 0.0.0.0:1\nadmin_token_file: t\nfault_injection: true`;
+    assert.doesNotMatch(sidecarWarnings(text).join('\n'), /fault_injection|no authentication/);
+  });
+
   it('are none where all of it makes sense', () => {
     for (const text of [
       route(`attempt_timeout: 1s, hedge: {}, ${FALLBACK}, split: {weights: {u: 1, lite: 1}, sticky_by: k}`),
@@ -124,6 +156,11 @@ describe('warnings about decisions in a mesh file', () => {
     ]);
     assert.deepEqual(warnings(mesh('breaker: {max_in_flight: 24}')), []);
     assert.deepEqual(warnings(mesh('breaker: {max_in_flight: none}')), []);
+  });
+
+  it('say that a unary route of a service takes streams', () => {
+    const text = mesh('tls: mesh').replace('replicas: 3', 'routes: [{methods: ["*"], kind: unary}]');
+    assert.match(warnings(text)[0]!, /services\.digits\.routes\[0\]\.methods\[0\]: it takes streams too/);
   });
 
   it('do not count replicas where Consul may know of more', () =>

@@ -43,6 +43,27 @@ intentions: [{from: app, to: chat, action: allow}]`;
     assert.deepEqual(others, []);
   });
 
+  it('gives no models to callers of an engine, and holds no tokens back', () => {
+    const mesh = (said: string, route: string, more: string): string =>
+      `services: {chat: {command: [vllm, "{port}"], engine: vllm}}
+caller: {name: app, upstreams: {chat: {listen: "127.0.0.1:8500"${said}, routes: [{methods: [${route}], kind: unary}]}}}
+intentions: [{from: app, to: chat, action: allow${more}}]`;
+    const SERVICE = '/vllm.grpc.engine.VllmEngine';
+    assert.match(
+      meshProblems(mesh('', `${SERVICE}/Abort`, ', models: [llama]')).join(),
+      /^3: intentions\[0\]\.models: found beside engine; .*, and every call would be refused$/,
+    );
+    assert.match(
+      meshProblems(mesh('', `${SERVICE}/*`, '')).join(),
+      /^2: caller\.upstreams\.chat\.routes\[0\]\.methods\[0\]: found .* in a unary route, which takes .*Generate; expected kind streaming/,
+    );
+    assert.deepEqual(
+      meshProblems(mesh(', engine: sglang', '/sglang.grpc.scheduler.SglangScheduler/Generate', '')).length,
+      1,
+    );
+    assert.equal(meshConfig(mesh('', `${SERVICE}/Abort`, '')).services.length, 1);
+  });
+
   it('gives models limits of their own, and callers some models', () => {
     const limits = '[{model: a, concurrency: 1}, {model: a, version: "2", max_waiting: 0}]';
     const file = `services: {digits: {models: ../models, queue: {models: ${limits}}}}\n${CALLER}`;
@@ -312,6 +333,16 @@ intentions: [{from: app, to: chat, action: allow}]`;
   ).because(
     /intentions\[0\]\.from: found "apps", which is no service of this mesh; .*; did you mean "app"\?/,
   );
+  refused(
+    'a class for a caller of no mesh',
+    `services: {digits: {models: a, queue: {priority: {key: p, classes: [x, y], callers: [{class: x, callers: [apps]}]}}}}\n${CALLER}`,
+  ).because(
+    /queue\.priority\.callers\[0\]\.callers\[0\]: found "apps", which is no service of this mesh; .*did you mean "app"\?/,
+  );
+  refused(
+    'a scaler that knows of no load',
+    `${SERVICES}\ncaller: {name: app, scaler: {listen: "127.0.0.1:2"}, upstreams: {digits: {listen: "127.0.0.1:1", tls: plaintext}}}`,
+  ).because(/caller\.scaler: found without an upstream that is asked for its load/);
   refused(
     'an admin page that no browser opens',
     `${SERVICES}\ncaller: {name: app, admin: "unix:/a", upstreams: {digits: {listen: "127.0.0.1:1"}}}`,

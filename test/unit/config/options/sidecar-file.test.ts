@@ -181,6 +181,26 @@ describe('a sidecar file', () => {
       ],
     ));
 
+  it('refuses intentions about another service, which would have no effect here', () => {
+    const file = (more: string) =>
+      `service: digits\nidentity: {cert: a, key: b, roots: c}\ninbound: {listen: "0.0.0.0:2", local: "unix:/m", default_intention: allow, intentions: [${more}]}`;
+    assert.deepEqual(sidecarProblems(file('{from: intern, to: digts, action: deny}')), [
+      '3: inbound.intentions[0].to: found "digts"; expected "digits" or "*", as this file is of digits alone',
+    ]);
+    const two = file('{from: a, to: digits, action: deny}, {from: b, to: "*", action: deny}');
+    assert.equal(sidecarConfig(two).inbound?.intentions.length, 2);
+  });
+
+  it('scales only what is asked for its load', () => {
+    const file = (first: string, second: string) =>
+      `${IDENTITY}\nscaler: {listen: "127.0.0.1:9"}\noutbound: {upstreams: {u: ${upstreamWith(first)}, w: ${upstreamWith(second).replace(':1"', ':2"')}}}`;
+    const [plain, silent] = ['tls: plaintext', 'load_reports: {interval: none}'];
+    assert.deepEqual(sidecarProblems(file(plain, silent)), [
+      '3: scaler: found without an upstream that is asked for its load; expected one with "tls: mesh" and load_reports.interval',
+    ]);
+    assert.equal(sidecarConfig(file(plain, '')).scaler?.listen.kind, 'tcp');
+  });
+
   it('says where a block is expected and nothing, text or a list was found', () => {
     assert.match(
       sidecarProblems(`${IDENTITY}\ninbound:`)[0]!,
@@ -372,6 +392,12 @@ describe('warnings about a sidecar file', () => {
     'admin: 0.0.0.0:1\ninbound: {listen: "0.0.0.0:2", local: "unix:/m", default_intention: allow}',
   ).because(/^3: admin: a client that reaches 0\.0\.0\.0:1 can read and drain/);
   warned(
+    'an admin page for every client, with a token',
+    'admin: 0.0.0.0:1\nadmin_token_file: t\ninbound: {listen: "0.0.0.0:2", local: "unix:/m", default_intention: allow}',
+  ).because(
+    /^3: admin: a client that reaches 0\.0\.0\.0:1 can read all .*; only changes ask for the token, which crosses the network in plaintext$/,
+  );
+  warned(
     'a listener that lends its identity to every client',
     'outbound: {upstreams: {u: {listen: "0.0.0.0:1", endpoints: ["10.0.0.1:1"]}}}',
   ).because(/u\.listen: a client that reaches 0\.0\.0\.0:1 calls with this sidecar's identity/);
@@ -396,6 +422,26 @@ describe('warnings about a sidecar file', () => {
     'a bound that another hides',
     'inbound: {listen: "0.0.0.0:2", local: "unix:/m", default_intention: allow}\nlimits: {memory_budget: 32MiB}',
   ).because(/queue: max_waiting_bytes \(64MiB\) is above memory_budget \(32MiB\)/);
+
+  it('says that callers have no names without TLS, where something is about one', () => {
+    const file = (more: string) =>
+      sidecarWarnings(
+        `service: s\ninbound: {listen: "0.0.0.0:2", local: "unix:/m", mtls: off, ${more}}`,
+      ).slice(1);
+    const nobody = 'with mtls off no caller has a name, so that this is about nobody, and not about web';
+    assert.deepEqual(file('intentions: [{from: web, to: s, action: allow}]'), [
+      `2: inbound.intentions[0].from: ${nobody}`,
+      '2: inbound.intentions: no intention allows calls to s',
+    ]);
+    const anybody = 'intentions: [{from: "*", to: s, action: allow}]';
+    assert.deepEqual(file(`${anybody}, rate_limits: [{callers: [web], per_second: 1}, {per_second: 2}]`), [
+      `2: inbound.rate_limits[0].callers[0]: ${nobody}`,
+    ]);
+    const classes = 'key: p, classes: [a, b], callers: [{class: a, callers: [web]}]';
+    assert.deepEqual(file(`${anybody}, queue: {priority: {${classes}}}`), [
+      `2: inbound.queue.priority.callers[0].callers[0]: ${nobody}`,
+    ]);
+  });
 
   it('has none for a careful file', () => {
     const text = `${IDENTITY}\nadmin: 127.0.0.1:1\ninbound: {listen: "0.0.0.0:2", local: "unix:/m", intentions: [{from: web, to: s, action: allow}]}`;

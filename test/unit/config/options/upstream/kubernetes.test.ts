@@ -45,7 +45,15 @@ describe('kubernetes of an upstream', () => {
     .also('a server in plaintext on another machine', '{service: d, server: "http://10.0.0.1:8080"}')
     .because(/server: .*expected https, as http is for a proxy on this machine/)
     .also('a user in the address', '{service: d, server: "https://me:secret@a.test:443"}')
-    .because(/server: found a user in the address/);
+    .because(/server: found a user in the address/)
+    .also('a number in quotes as a port', '{service: d, port: "9443"}')
+    .because(/port: found "9443"; expected the name of a port of the Service/)
+    .also('a token for a proxy', '{service: d, server: "http://127.0.0.1:8001", token_file: t}')
+    .because(
+      /token_file: found beside an http server, which is a proxy with a token of its own; expected https/,
+    )
+    .also('roots for a proxy', '{service: d, server: "http://127.0.0.1:8001", ca_file: c}')
+    .because(/ca_file: found beside an http server/);
 
   for (const [other, block] of [
     ['endpoints', 'endpoints: ["10.0.0.1:1"]'],

@@ -411,6 +411,27 @@ describe('contradictions before the model', () => {
     .because(/default_max_tokens: found without engine/)
     .also('tokens of a model', 'engine: vllm, rate_limits: [{models: [a], tokens_per_minute: 100}]')
     .because(/tokens_per_minute: found beside models; expected without/)
+    .also('calls of a model of an engine', 'engine: vllm, rate_limits: [{models: [a], per_second: 1}]')
+    .because(/rate_limits\[0\]\.models: found beside engine; expected without, as requests of an engine name/)
+    .also('a queue of a model of an engine', 'engine: sglang, queue: {models: [{model: a, concurrency: 1}]}')
+    .because(/queue\.models: found beside engine/)
+    .also(
+      'a class of a model of an engine',
+      'engine: vllm, queue: {priority: {key: p, classes: [a, b], models: [{model: m, class: a}]}}',
+    )
+    .because(/queue\.priority\.models: found beside engine/)
+    .also(
+      'callers of a model of an engine',
+      'engine: vllm, intentions: [{from: web, to: "*", action: allow, models: [llama]}]',
+    )
+    .because(/intentions\[0\]\.models: found beside engine; .*, and every call would be refused/)
+    .also(
+      'tokens of calls that use none',
+      'engine: vllm, rate_limits: [{methods: [/vllm.grpc.engine.VllmEngine/Abort], tokens_per_minute: 100}]',
+    )
+    .because(
+      /rate_limits\[0\]\.methods: found no method whose calls use tokens; expected "\/vllm\..*Generate"/,
+    )
     .also('tokens in a queue of calls', 'engine: vllm, queue: {max_waiting_tokens: 100}')
     .because(/max_waiting_tokens: found without "cost: tokens"/)
     .also('another unit', 'engine: vllm, queue: {cost: bytes}')
