@@ -272,8 +272,10 @@ export class Connection implements FrameReceiver {
       this.state.waiting.bytes += bytes - stream.trailersBytes;
       stream.trailersBytes = bytes;
     }
-    if (stream.pendingBytes === 0 || stream.sendWindow > 0) this.state.hurry(stream);
-    else this.state.waits(stream);
+    // One that waits for the window of the connection is not written before that grows.
+    const waits = stream.parked !== Parked.no || stream.sendWindow <= 0;
+    if (waits && stream.pendingBytes > 0) this.state.waits(stream);
+    else this.state.hurry(stream);
   }
 
   /** Resets the stream now; one that was never written is just dropped. Its owner gets no `onEnding`. */

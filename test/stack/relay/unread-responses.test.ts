@@ -14,10 +14,10 @@ describe('A response that its caller does not read', () => {
   let app: Application;
 
   /** An application that gives windows back by hand only. */
-  function start(route = aStreamRoute({ idleTimeoutMs: IDLE_MS })): void {
+  function start(route = aStreamRoute({ idleTimeoutMs: IDLE_MS }), connectionBytes = 1 << 24): void {
     stack = new UpstreamStack(['a'], { routes: [route], pool: { pingIntervalMs: 0 } });
     app = stack.app(stack.out.listener, undefined, { replenishes: false });
-    stack.settle(app.send(windowUpdate(0, 1 << 24)));
+    if (connectionBytes > 0) stack.settle(app.send(windowUpdate(0, connectionBytes)));
   }
 
   /** Its response is there, all of it or its beginning, and waits for the window of its caller. */
@@ -83,6 +83,23 @@ describe('A response that its caller does not read', () => {
     stack.advance(3000);
     for (const { resetCode } of calls) assert.equal(resetCode, ErrorCode.cancel);
     assert.equal(stack.context.stats.unreadResponses, calls.length);
+    assertFreed();
+  });
+
+  it('and is complete is reset likewise where it waits for the window of its connection, which another one has used up', () => {
+    start(aStreamRoute({ idleTimeoutMs: IDLE_MS }), 0);
+    const other = blocked(undefined, 'open');
+    const call = stack.settle(app.call({ timeout: '2S' }));
+    const { last } = stack.backend('a');
+    last.begin().data(Buffer.alloc(100));
+    stack.run();
+    // Its end comes when it waits already.
+    stack.settle(last.trailers(0));
+    stack.advance(1900);
+    assert.equal(call.isOver, false);
+    stack.advance(3000);
+    assert.equal(call.resetCode, ErrorCode.cancel);
+    stack.settle(other.reset(ErrorCode.cancel));
     assertFreed();
   });
 
