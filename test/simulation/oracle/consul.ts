@@ -110,10 +110,10 @@ function judgeEnded(world: World, { atMs, untilMs, target }: FaultPlan): void {
   }
 }
 
-/** A caller is denied only where it may be. */
+/** A caller is denied only where it may be. A request that models have died of is refused by the same status, and judged with the ends of calls. */
 function judgeAllowed(world: World): void {
   for (const record of world.records)
-    if (record.status === PERMISSION_DENIED && !mayBeDenied(world, record))
+    if (record.status === PERMISSION_DENIED && record.reason !== 'poison' && !mayBeDenied(world, record))
       world.find(
         'intentions',
         `call ${record.plan.id} was denied (${record.message}), and its caller is allowed`,

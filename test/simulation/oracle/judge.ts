@@ -1,7 +1,7 @@
 /** What must hold of every call once a run is over, judged from its history alone. */
 import { DISK_FAULTS, type FaultKind, type FaultPlan, isConsulFault, type Plan } from '../plan/plan.js';
 import { isGenerate } from '../world/engine.js';
-import type { CallRecord } from '../world/records.js';
+import type { CallRecord, Execution } from '../world/records.js';
 import { ROOTS_SPREAD_MS, type World } from '../world/world.js';
 import { mayBeDenied } from './consul.js';
 import { type Evidence, isGood, replicasOf } from './evidence.js';
@@ -192,10 +192,12 @@ class Verdict {
 
   /** A server that asks not to be tried again, or later, is not tried again, or later. What it says of later is about itself. */
   private pushback(): void {
-    const { executions } = this.record;
+    const { executions, arrivals } = this.record;
     const { mesh, local } = this.world.plan.links;
-    // An attempt of before may be held up on its way.
+    // An attempt of before may be held up on its way, or wait in a queue.
     if (this.faults.some(({ kind }) => DELAYS.includes(kind))) return;
+    const beganMs = ({ replica, startMs }: Execution): number =>
+      arrivals.findLast((each) => each.replica === replica && each.atMs <= startMs)?.atMs ?? startMs;
     for (const { pushback, endMs, replica } of executions) {
       if (pushback === '') continue;
       const isOwn = (name: string): boolean => isOf(this.world.plan, name, this.record.plan.upstream);
@@ -206,7 +208,7 @@ class Verdict {
       const early = executions.find(
         (each) =>
           (waitMs === Number.POSITIVE_INFINITY ? isOwn(each.replica) : each.replica === replica) &&
-          each.startMs > seenMs + 2 * mesh.delayMs &&
+          beganMs(each) > seenMs + 2 * mesh.delayMs &&
           each.startMs < seenMs + waitMs,
       );
       if (early !== undefined)
@@ -369,6 +371,11 @@ class Verdict {
     if (status === DEADLINE_EXCEEDED && plan.timeoutMs > 0 && (this.mayBeLate() || this.hadToWait())) return;
     if (this.isBrokenOff())
       return this.find('allowed-end', `${found}, and all replicas have the same messages`);
+    if (this.hasStalled())
+      return this.find(
+        'allowed-end',
+        `${found}, and its answer, which is read at once, stood still for long`,
+      );
     if (this.faults.length > 0 && FAULTY.has(status)) return;
     if (FAULTY.has(status) && record.executions.some(({ isEmpty }) => isEmpty)) return;
     // Two engines in a row were lost with it.
@@ -378,11 +385,6 @@ class Verdict {
     if (status === RESOURCE_EXHAUSTED && (this.isRefusalPlanned() || this.wouldHaveBeenLate())) return;
     // Refused early, as it could not have ended by its deadline.
     if (status === RESOURCE_EXHAUSTED && plan.timeoutMs > 0 && this.mayBeLate()) return;
-    if (this.hasStalled())
-      return this.find(
-        'allowed-end',
-        `${found}, and its answer, which is read at once, stood still for long`,
-      );
     if (status === DEADLINE_EXCEEDED && this.hasTimeouts() && this.mayBeLate()) return;
     if (status === RESOURCE_EXHAUSTED && this.hasAttemptLimits() && this.mayBeLate()) return;
     if (status === -4) return;
@@ -440,9 +442,11 @@ class Verdict {
     if (READ_LATE.some((each) => world.plan.features.includes(each))) return false;
     const isFelt = ({ kind }: FaultPlan): boolean => kind !== 'failing-model' && kind !== 'slow-model';
     if (this.faults.some(isFelt)) return false;
-    const last = record.executions.at(-1);
-    const isAtWork = last !== undefined && last.ended === 'reset' && last.endMs >= endMs - TIMER_MS;
-    if (!isAtWork || last.runStartMs < 0) return false;
+    const last = record.executions.findLast(({ replica }) => isOf(world.plan, replica, plan.upstream));
+    if (last === undefined || last.runStartMs < 0) return false;
+    // It has given all of its answer, or works on it.
+    const isAnswering = last.ended === 'reset' && last.endMs >= endMs - TIMER_MS;
+    if (!isAnswering && !isGood(last)) return false;
     return Math.max(last.runStartMs + last.runMs, lastDataMs, startMs) < endMs - STALLED_MS;
   }
 

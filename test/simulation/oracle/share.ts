@@ -131,14 +131,20 @@ export function judgeEjections(world: World, evidence: Evidence): void {
         (target !== name && OF_OTHERS.includes(kind)),
     );
     if (!isFailingOnly || plan.features.some((each) => JUDGED_OTHERWISE.includes(each))) continue;
-    const own = evidence
+    const all = evidence
       .runsOf(name)
       .filter(
         ({ record, execution }) => plan.callers[record.plan.caller]?.name === sidecar && execution.endMs >= 0,
       )
       .filter(({ execution }) => execution.endMs <= atMs)
-      .sort((a, b) => a.execution.endMs - b.execution.endMs)
-      .slice(-JUDGED_CALLS);
+      .sort((a, b) => a.execution.endMs - b.execution.endMs);
+    // No call has shown that it is well again since it was ejected: the first one that fails is enough.
+    const before = ejectionsSeen.findLast(
+      (each) => each.sidecar === sidecar && each.label === label && each.atMs < atMs,
+    );
+    const since = all.filter(({ execution }) => execution.startMs > (before?.atMs ?? atMs));
+    if (since.length > 0 && !since.some(({ execution }) => isGood(execution))) continue;
+    const own = all.slice(-JUDGED_CALLS);
     // Where the process has ended, the sidecar of the model says that it cannot serve: one such answer is enough.
     if (own.some(({ execution }) => execution.ended === 'killed')) continue;
     if (own.length < JUDGED_CALLS) continue;

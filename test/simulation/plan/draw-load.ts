@@ -10,11 +10,33 @@ export const MOST_PAUSE_MS = 3_000;
 /** Of the tokens of a stream together, bytes. */
 const MOST_TOKEN_BYTES = 300_000;
 
+/** Of a stream that is longer than any window. */
+const WIDE_TOKENS = { least: 120, most: 250, bytes: 12_000 };
+/** Of token streams, where there are some; and of these, where some readers are slow, those that are read slowly. */
+const WIDE_SHARE = 0.15;
+export const WIDE_READ_SLOWLY = 0.5;
+
+export function isWide({
+  tokens,
+  tokenBytes = 0,
+}: {
+  readonly tokens: number;
+  readonly tokenBytes?: number;
+}): boolean {
+  return tokens * tokenBytes > MOST_TOKEN_BYTES + WIDE_TOKENS.bytes;
+}
+
 /** Tokens of a stream, and of some streams their size: from messages of one token to those that do not fit into a first window. */
 export function tokensOf(
   dice: Dice,
   mayBeLarge: boolean,
+  mayBeWide = false,
 ): { readonly tokens: number; readonly tokenBytes?: number } {
+  if (mayBeWide && dice.of('wide').chance(WIDE_SHARE))
+    return {
+      tokens: dice.of('wide tokens').between(WIDE_TOKENS.least, WIDE_TOKENS.most),
+      tokenBytes: WIDE_TOKENS.bytes,
+    };
   const tokens = dice.of('tokens').logBetween(1, 300);
   if (!mayBeLarge || !dice.of('large tokens').chance(0.4)) return { tokens };
   const tokenBytes = dice.of('token bytes').pick([200, 2_000, 5_000, 12_000]);
@@ -79,10 +101,15 @@ export function metadataOf(dice: Dice): Record<string, string> {
   );
 }
 
+/** Of runs: no model fails all of its calls. */
+export const PARTIAL_SHARE = 0.4;
+
 /** All of its calls fail, or some; and it may say when to come again. */
-export function failureOf(dice: Dice): Pick<FaultPlan, 'share' | 'pushback'> {
+export function failureOf(dice: Dice, isPartial: boolean): Pick<FaultPlan, 'share' | 'pushback'> {
+  const isOfSome = dice.chance(0.5);
   return {
-    ...(dice.chance(0.5) ? { share: dice.pick([0.1, 0.3]) } : {}),
+    ...(isOfSome ? { share: dice.pick([0.1, 0.3]) } : {}),
+    ...(isPartial && !isOfSome ? { share: dice.of('partial').pick([0.1, 0.3]) } : {}),
     ...(dice.chance(0.5) ? { pushback: dice.pick(['-1', '200', 'later', 'later']) } : {}),
   };
 }

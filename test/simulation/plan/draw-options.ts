@@ -34,7 +34,7 @@ export const DETECTORS = {
 };
 
 /** Without one of the replicas of a service, or with one of them only, sometimes. */
-export function fewer(
+function fewer(
   replicas: readonly ReplicaPlan[],
   of: string,
   dice: Dice,
@@ -46,4 +46,24 @@ export function fewer(
   if (mayBeAlone && dice.of('alone').chance(0.5))
     return replicas.filter((each) => each === one || !served.includes(each));
   return replicas.filter((each) => each !== one);
+}
+
+/** What a caller may reach from a reload on. */
+export function reachable(
+  all: readonly ReplicaPlan[],
+  of: string,
+  has: (feature: string) => boolean,
+  dice: Dice,
+): Reachable {
+  // One alone could not carry long calls.
+  const mayBeAlone = !has('mixed-durations') && !has('overload');
+  const replicas = has('fewer-endpoints') ? fewer(all, of, dice.of('endpoints'), mayBeAlone) : all;
+  const served = replicas.filter(({ service }) => service === of);
+  const own = dice.of('weights');
+  const isIdle = has('weights') && served.length > 1 && own.chance(0.5);
+  return {
+    replicas,
+    ...(isIdle ? { idle: own.pick(served).name } : {}),
+    isFew: has('fewer-endpoints') && dice.of('name').chance(0.4),
+  };
 }

@@ -4,6 +4,7 @@ import { consulBlock, consulFaults, drawConsul } from './draw-consul.js';
 import { diskAndDnsFaults, dnsOf, logsOf } from './draw-disk.js';
 import {
   failureOf,
+  isWide,
   LEAST_PAUSE_MS,
   LoadProfile,
   longAnswer,
@@ -11,10 +12,12 @@ import {
   MOST_PAUSE_MS,
   MOST_PAUSES,
   metadataOf,
+  PARTIAL_SHARE,
   tokensOf,
+  WIDE_READ_SLOWLY,
 } from './draw-load.js';
 import { operations } from './draw-operations.js';
-import { DETECTORS, fewer, type Reachable, rateLimits, SMALL_BUDGETS } from './draw-options.js';
+import { DETECTORS, type Reachable, rateLimits, reachable, SMALL_BUDGETS } from './draw-options.js';
 import { hostNumber, PeerDraw } from './draw-peers.js';
 import { drawRollout, INFER, INFERENCE_ROUTES, modelOf, rolloutFile, STREAM_INFER } from './draw-rollout.js';
 import { FEATURES, type Feature, NEEDS, OF_CONSUL, OPTIONS } from './features.js';
@@ -459,7 +462,8 @@ class Draw {
     const request = isPaused ? sent.slice(0, MOST_PAUSES) : sent;
     const answer = isTokens ? [] : isStream ? many() : [size()];
     const response = long?.response ?? answer;
-    const tokens = tokensOf(dice, kind === 'Tokens' && this.has('large-tokens'));
+    const isLarge = kind === 'Tokens' && this.has('large-tokens');
+    const tokens = tokensOf(dice, isLarge, isLarge && this.has('wide-tokens'));
     const pauseMs = dice.of('pause').between(LEAST_PAUSE_MS, MOST_PAUSE_MS);
     const hasError = this.has('own-errors') && dice.chance(0.1 * this.intensity('own-errors'));
     return {
@@ -493,6 +497,7 @@ class Draw {
       reader: this.reader(
         dice,
         isTokens && !hasError ? [tokens.tokens * (tokens.tokenBytes ?? 0)] : response,
+        isWide(tokens),
       ),
       modelReader: this.reader(dice, request),
       isIdempotent: kind === 'Safe' || isTokens || (kind === 'Infer' && this.isInferSafe),
@@ -516,8 +521,9 @@ class Draw {
   }
 
   private size(dice: Dice, perSecond: number): number {
-    // Where memory is little, so much of it that it gets short; elsewhere it would cost too much time.
-    const many = this.has('little-memory') ? this.intensity('large-messages') : 1;
+    // Where memory is little, so much of it that it gets short, and where calls are hedged, so that some of the hedges are long; elsewhere it
+    // would cost too much time.
+    const many = this.has('little-memory') || this.has('hedge') ? this.intensity('large-messages') : 1;
     if (this.has('large-messages') && dice.chance(many * (perSecond > 50 ? 0.02 : 0.1)))
       return dice.logBetween(50_000, 2_000_000);
     const { leastBytes, mostBytes } = this.profile;
@@ -536,8 +542,10 @@ class Draw {
   }
 
   /** A slow one needs ten seconds at most. */
-  private reader(dice: Dice, sizes: readonly number[]): ReaderPlan {
+  private reader(dice: Dice, sizes: readonly number[], isWide = false): ReaderPlan {
     const total = sizes.reduce((sum, size) => sum + size, 0);
+    if (isWide && this.has('slow-readers') && dice.of('wide').chance(WIDE_READ_SLOWLY))
+      return { kind: 'slow', bytesPerMs: Math.ceil(total / 10_000) };
     if (this.has('stopped-readers') && dice.chance(0.1 * this.intensity('stopped-readers')))
       return { kind: 'stops', afterBytes: dice.pick([0, 1_000, 50_000]), forMs: dice.logBetween(100, 8_000) };
     if (this.has('slow-readers') && dice.chance(0.15 * this.intensity('slow-readers')))
@@ -559,6 +567,7 @@ class Draw {
     const isStorm = storm.chance(0.3);
     const stormMs = storm.next() * forMs * 0.8;
     const victim = storm.pick(names);
+    const isPartial = this.dice.of('partial failures').chance(PARTIAL_SHARE);
     for (const kind of HARMS) {
       if (!this.has(kind)) continue;
       const times = Math.ceil(this.dice.of(`fault ${kind}`).between(1, 2) * this.intensity(kind));
@@ -572,14 +581,17 @@ class Draw {
         const isOfCaller = kind === 'freeze-caller' || (kind === 'reload' && dice.chance(0.7));
         const ofReplica = isStorm && dice.chance(0.5) ? victim : dice.pick(names);
         const target = isOfCaller ? dice.pick(callers).name : ofReplica;
+        const lastsMs = dice.logBetween(LASTING.has(kind) ? 500 : 50, 6_000);
+        // Of one that fails a few calls it takes long until much has failed.
+        const isToTheEnd = kind === 'failing-model' && isPartial && dice.of('lasting').chance(0.5);
         const fault: FaultPlan = {
           kind,
           atMs,
-          untilMs: Math.min(forMs, atMs + dice.logBetween(LASTING.has(kind) ? 500 : 50, 6_000)),
+          untilMs: isToTheEnd ? forMs : Math.min(forMs, atMs + lastsMs),
           target,
-          ...inMidStream(dice.of('stream'), kind, faults.length),
+          ...inMidStream(dice.of('stream'), kind, faults.length, this.has('hedge')),
           amount: amountOf(kind, dice),
-          ...(kind === 'failing-model' ? failureOf(dice) : {}),
+          ...(kind === 'failing-model' ? failureOf(dice, isPartial) : {}),
           ...(kind === 'reload' ? { file: this.reloaded(target, replicas, callers, dice) } : {}),
         };
         faults.push(fault, ...metAgain(dice.of('again'), fault, this.hasAny));
@@ -609,7 +621,7 @@ class Draw {
         ? this.callerFile(
             target,
             callers.findIndex(({ name }) => name === target),
-            this.reachable(replicas, dice),
+            reachable(replicas, SERVICE, this.hasAny, dice),
             dice,
           )
         : this.replicaFile(replica.name, replica.service, dice.pick([1, 2, 8]));
@@ -628,22 +640,5 @@ class Draw {
         this.later.add(name);
       }
     return features;
-  }
-
-  /** What a caller may reach from a reload on. */
-  private reachable(all: readonly ReplicaPlan[], dice: Dice): Reachable {
-    // One alone could not carry long calls.
-    const mayBeAlone = !this.has('mixed-durations') && !this.has('overload');
-    const replicas = this.has('fewer-endpoints')
-      ? fewer(all, SERVICE, dice.of('endpoints'), mayBeAlone)
-      : all;
-    const served = replicas.filter(({ service }) => service === SERVICE);
-    const own = dice.of('weights');
-    const isIdle = this.has('weights') && served.length > 1 && own.chance(0.5);
-    return {
-      replicas,
-      ...(isIdle ? { idle: own.pick(served).name } : {}),
-      isFew: this.has('fewer-endpoints') && dice.of('name').chance(0.4),
-    };
   }
 }

@@ -69,6 +69,8 @@ export const FEATURES = {
   'token-streams': 0.5,
   // Tokens of some streams have up to 12,000 bytes.
   'large-tokens': 0.3,
+  // Some of these are longer than any window.
+  'wide-tokens': 0.2,
   // Messages are sent in pieces with a pause between them.
   pieces: 0.25,
   // Streams whose applications say nothing for seconds.
@@ -168,4 +170,5 @@ export const NEEDS: Readonly<Record<string, readonly string[]>> = {
   'identity-expires': ['certificates'],
   'prompt-hash': ['engines', 'ring-hash'],
   'roots-change': ['certificates'],
+  'wide-tokens': ['large-tokens'],
 };

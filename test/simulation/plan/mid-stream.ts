@@ -1,8 +1,19 @@
 /** When faults happen: most of them while a stream is answered, and at the replica that answers it. */
 import type { Dice } from '../dice.js';
-import { type FaultKind, type FaultPlan, MET_STREAMS, type Met, PIECE_MS, type ReplicaPlan } from './plan.js';
+import {
+  type FaultKind,
+  type FaultPlan,
+  MET_STREAMS,
+  type Met,
+  PIECE_MS,
+  type ReplicaPlan,
+  TWICE,
+} from './plan.js';
 
 const MET_SHARE = 0.8;
+/** Where calls are hedged: of these faults, those that meet a call that two replicas have, and how long they have had it at most, ms. */
+const TWICE_SHARE = 0.5;
+const MOST_TWICE_MS = 300;
 /** Another replica that goes on with a stream that was met is struck as well. */
 const AGAIN = 0.45;
 const MOST_TIMES = 4;
@@ -20,8 +31,25 @@ const AT_STREAMS: ReadonlySet<FaultKind> = new Set([
 const ENDING: readonly FaultKind[] = ['kill-model', 'kill-sidecar', 'break-connection'];
 
 /** How a fault of this kind meets a stream, in most cases: it seldom does by chance. @param stream no other fault of the plan has this number. */
-export function inMidStream(dice: Dice, kind: FaultKind, stream: number): { readonly met?: Met } {
-  if (!AT_STREAMS.has(kind) || !dice.chance(MET_SHARE)) return {};
+export function inMidStream(
+  dice: Dice,
+  kind: FaultKind,
+  stream: number,
+  hasHedges: boolean,
+): { readonly met?: Met } {
+  if (!AT_STREAMS.has(kind)) return {};
+  const twice = dice.of('twice');
+  if (hasHedges && twice.chance(TWICE_SHARE))
+    return {
+      met: {
+        stream,
+        of: TWICE,
+        share: twice.next(),
+        afterMs: twice.logBetween(1, MOST_TWICE_MS),
+        replicasBefore: 0,
+      },
+    };
+  if (!dice.chance(MET_SHARE)) return {};
   return { met: { stream, of: dice.pick(MET_STREAMS), ...momentOf(dice.of('moment')), replicasBefore: 0 } };
 }
 
@@ -38,7 +66,7 @@ function laterOf(dice: Dice, { share }: Met): Pick<Met, 'share' | 'afterMs'> {
 /** The same stream is met again where another replica goes on with it, and perhaps once more. */
 export function metAgain(dice: Dice, fault: FaultPlan, has: (kind: FaultKind) => boolean): FaultPlan[] {
   const { met } = fault;
-  if (met === undefined || !ENDING.includes(fault.kind)) return [];
+  if (met === undefined || met.of === TWICE || !ENDING.includes(fault.kind)) return [];
   const kinds = ENDING.filter(has);
   const more: FaultPlan[] = [];
   while (more.length < MOST_TIMES && dice.chance(AGAIN)) {

@@ -205,6 +205,9 @@ export type FaultKind = (typeof FAULT_KINDS)[number];
 /** Streams that a fault may meet: all; token streams; or those of them that are read slowly. */
 export const MET_STREAMS = ['any', 'tokens', 'slow'] as const;
 
+/** A call that two replicas have at once: its share says which of them the fault strikes. */
+export const TWICE = 'twice';
+
 /**
  * A fault in the middle of an answer: from its time on it waits until a replica has sent so much of a stream, and begins there; where none comes in a
  * while, at its own target.
@@ -212,7 +215,7 @@ export const MET_STREAMS = ['any', 'tokens', 'slow'] as const;
 export interface Met {
   /** Faults with the same number meet the same call. */
   readonly stream: number;
-  readonly of: (typeof MET_STREAMS)[number];
+  readonly of: (typeof MET_STREAMS)[number] | typeof TWICE;
   /** Replicas that have had the call before this one. */
   readonly replicasBefore: number;
   /** Of the messages or tokens, 0 to 1. */

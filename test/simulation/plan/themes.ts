@@ -175,7 +175,63 @@ const OTHERS: readonly (readonly Feature[])[] = [
 
 const THEMES: readonly Theme[] = [...OF_LOAD, ...OTHERS.map((features) => ({ features }))];
 
+/**
+ * Features that show something only where all of them meet: a run has each of them. These are drawn from a source of their own, so that a new one
+ * leaves the runs of other themes as they were.
+ */
+const MEETINGS: readonly Theme[] = [
+  // Second attempts beside the first, which ends early: each has a time of its own.
+  {
+    features: ['hedge', 'attempt-timeout', 'retry', 'mixed-durations', 'kill-model', 'break-connection'],
+    load: 'steady',
+  },
+  // Second attempts answer first, and their answers are long.
+  { features: ['hedge', 'large-messages', 'slow-model', 'round-robin'], load: 'steady' },
+  // Replicas of which a few calls fail.
+  { features: ['failing-model', 'retry'], load: 'steady' },
+  { features: ['failing-model', 'retry', 'round-robin', 'several-callers'], load: 'steady' },
+  // A reload makes room where calls wait behind long ones.
+  { features: ['reload', 'mixed-durations', 'round-robin', 'bursts'], load: 'steady' },
+  // A service fails, and then the one that stands in for it.
+  {
+    features: ['fallback-upstream', 'small-replay', 'outages', 'kill-model', 'failing-model'],
+    load: 'steady',
+  },
+  // Streams longer than any window go on at another replica while their callers still read.
+  {
+    features: [
+      ...(['retry', 'resumable', 'deterministic', 'token-streams', 'large-tokens', 'wide-tokens'] as const),
+      ...(['slow-readers', 'kill-model', 'break-connection'] as const),
+    ],
+  },
+  // Replicas end in the middle of what they repeat.
+  {
+    features: [
+      ...(['retry', 'resumable', 'deterministic', 'token-streams', 'large-tokens', 'pieces'] as const),
+      ...(['kill-model', 'kill-sidecar', 'break-connection'] as const),
+    ],
+  },
+  // Other names, and other rules for the calls of a model, in mid-load.
+  { features: ['dns', 'reload', 'fewer-endpoints', 'streams', 'several-callers'] },
+  {
+    features: [
+      ...(['reload', 'other-options', 'consul', 'rollout', 'retry'] as const),
+      ...(['fallback-upstream', 'failing-model'] as const),
+    ],
+    load: 'steady',
+  },
+  // Memory gets short while requests are on their way.
+  {
+    features: [
+      ...(['little-memory', 'large-messages', 'uploads', 'bidi', 'stopped-readers', 'slow-links'] as const),
+      ...(['bursts', 'slow-readers'] as const),
+    ],
+  },
+];
+
 const THEME_SHARE = 0.6;
+/** Of these. */
+const MEETING_SHARE = 0.3;
 /** Of runs with a theme: those that have a feature of it, and what is left of the share of another one: a third are of nothing else. */
 const IN_THEME = [0.65, 0.85, 1];
 const BESIDE_THEME = [0, 0.2, 0.4];
@@ -202,10 +258,13 @@ export function drawShares(dice: Dice): Shares {
       load: 'usual',
       shareOf: (feature) => Math.min(MOST_SHARE, FEATURES[feature] * density),
     };
-  const { features, load = 'usual' } = focus.pick(THEMES);
-  const theme: ReadonlySet<Feature> = new Set(features);
+  const usual = focus.pick(THEMES);
   const beside = focus.pick(BESIDE_THEME);
-  const within = load === 'steady' ? 1 : focus.of('within').pick(IN_THEME);
+  const meeting = focus.of('meeting');
+  const isMeeting = meeting.chance(MEETING_SHARE);
+  const { features, load = 'usual' } = isMeeting ? meeting.pick(MEETINGS) : usual;
+  const theme: ReadonlySet<Feature> = new Set(features);
+  const within = isMeeting || load === 'steady' ? 1 : focus.of('within').pick(IN_THEME);
   return {
     isCalm: ![...HARMS, 'identity-expires' as const].some((kind) => theme.has(kind)),
     load,

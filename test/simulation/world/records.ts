@@ -62,11 +62,11 @@ export interface CallRecord {
   /** At the queues of models, by the clock. */
   readonly arrivals: { readonly replica: string; readonly atMs: number }[];
   trailers: Readonly<Record<string, string>>;
-  /** Faults that wait for its answer to come so far; each is told of what a replica sends. */
+  /** Faults that wait for its answer to come so far, or for a second replica; each is told of what a replica gets and sends. */
   readonly onSent: Set<(sent: Sent) => void>;
 }
 
-/** A replica has sent more of an answer. */
+/** A replica has got a call, or has sent more of an answer. */
 export interface Sent {
   readonly record: CallRecord;
   readonly execution: Execution;
@@ -74,6 +74,8 @@ export interface Sent {
   readonly share: number;
   /** The last message is there in part. */
   readonly isInMessage: boolean;
+  /** It has just got the call. */
+  readonly isBegun: boolean;
 }
 
 export function recordOf(plan: CallPlan): CallRecord {

@@ -316,7 +316,10 @@ class ModelCall implements StreamOwner {
     for (const [name, value] of Object.entries(plan.metadata))
       if (fields.find(([key]) => key === name)?.[1] !== value)
         this.execution.problem ||= `request: ${name} is not as it was sent`;
-    record.executions.push(this.execution);
+    const { execution } = this;
+    record.executions.push(execution);
+    for (const tell of record.onSent)
+      tell({ record, execution, share: 0, isInMessage: false, isBegun: true });
   }
 
   onHeaders(_fields: readonly Field[], _ended: boolean): void {
@@ -428,7 +431,7 @@ class ModelCall implements StreamOwner {
     const { plan, execution, record, sent } = this;
     if (record.onSent.size === 0) return;
     const share = sent / (plan.tokens ?? plan.response.length);
-    for (const tell of record.onSent) tell({ record, execution, share, isInMessage });
+    for (const tell of record.onSent) tell({ record, execution, share, isInMessage, isBegun: false });
   }
 
   private afterMessage(): void {

@@ -10,6 +10,7 @@ import {
   type Plan,
   type ReplicaPlan,
   type RolloutPlan,
+  TWICE,
 } from '../plan/plan.js';
 import { SimConsul } from './consul/sim-consul.js';
 import { SimDisk } from './disk.js';
@@ -47,6 +48,8 @@ export const ROOTS_SPREAD_MS = 800;
 const MOST_AWAITED_MS = 3_000;
 /** Streams of fewer messages are met by nothing. */
 const LEAST_MET = 3;
+/** Of calls that two replicas have, those that a fault meets at the first of them. */
+const FIRST_SHARE = 0.7;
 /** A turn that never ends is a finding. */
 const MOST_TURNS_AT_ONCE = 200_000;
 /** After the last call and fault, so that everything comes to rest. */
@@ -334,14 +337,26 @@ export class World {
       else this.beginFault(fault, worker);
     };
     const tell = (sent: Sent): void => {
-      if (!this.isMet(sent, met)) return;
+      const replica = this.metAt(sent, met);
+      if (replica === undefined) return;
       this.metCalls.set(met.stream, sent.record);
       for (const { onSent } of this.records) onSent.delete(tell);
-      this.clock.after(met.afterMs, () => begin(sent.execution.replica));
+      this.clock.after(met.afterMs, () => begin(replica));
     };
     for (const { onSent } of this.records) onSent.add(tell);
     const mostMs = met.replicasBefore > 0 ? 2 * MOST_AWAITED_MS : MOST_AWAITED_MS;
     this.clock.after(Math.min(mostMs, Math.max(0, 0.95 * this.plan.forMs - fault.atMs)), begin);
+  }
+
+  /** The replica that a fault strikes as it meets this; undefined: it does not. */
+  private metAt(sent: Sent, met: Met): string | undefined {
+    const { record, execution, isBegun } = sent;
+    if (met.of !== TWICE) return !isBegun && this.isMet(sent, met) ? execution.replica : undefined;
+    if (!isBegun || !this.isOf(record.plan.upstream, execution.replica)) return undefined;
+    const first = record.executions.find(
+      (each) => each !== execution && each.endMs < 0 && this.isOf(record.plan.upstream, each.replica),
+    );
+    return first === undefined || met.share < FIRST_SHARE ? first?.replica : execution.replica;
   }
 
   private isMet({ record, execution, share, isInMessage }: Sent, met: Met): boolean {
