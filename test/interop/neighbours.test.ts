@@ -74,7 +74,7 @@ describe('one call of 64 MiB and its neighbours on the same connection', () => {
   }
 
   async function compare(large: () => Promise<void>): Promise<void> {
-    const p95s: string[] = [];
+    const rounds: string[] = [];
     for (let round = 0; round < ROUNDS; round++) {
       const alone = await smallCalls(Promise.resolve());
       const transfer = large();
@@ -83,11 +83,10 @@ describe('one call of 64 MiB and its neighbours on the same connection', () => {
       const told = (which: 'median' | 'p95') =>
         `${which} of small calls ${beside[which].toFixed(1)} ms, alone ${alone[which].toFixed(1)} ms`;
       const isWithin = (which: 'median' | 'p95') => beside[which] < ALLOWED_MS[which] + NOISE * alone[which];
-      assert.ok(isWithin('median'), told('median'));
-      if (isWithin('p95')) return;
-      p95s.push(told('p95'));
+      if (isWithin('median') && isWithin('p95')) return;
+      rounds.push(`${told('median')}, ${told('p95')}`);
     }
-    assert.fail(p95s.join('; '));
+    assert.fail(rounds.join('; '));
   }
 
   it('a download delays small calls by no more than a few milliseconds', () =>

@@ -6,9 +6,12 @@ import { type RunningEngine, startEngine } from '../../../services/engine/server
 
 /**
  * `closed` and `reset`: as the kernel ends the sockets of a killed process. `core`: calls end with INTERNAL, as behind a front of vLLM.
- * `stopped`: answers end with `abort` under the status OK, as those of a vLLM that is told to stop.
+ * `stopped`: answers end with `abort` under the status OK, and a little later connections, as those of a vLLM that is told to stop.
  */
 export type Death = 'closed' | 'reset' | 'core' | 'stopped';
+
+/** One that is told to stop ends its connections so long after its answers, ms. */
+const ENDS_AFTER_MS = 20;
 
 export interface KillableOptions {
   readonly random: () => number;
@@ -129,15 +132,25 @@ export class KillableEngine {
   private die(death: Death): void {
     this.due = null;
     this.kills++;
-    const { core, connections } = this;
+    const { core } = this;
     this.core = this.newCore();
     if (death === 'core') return core.die();
-    if (death === 'stopped') return core.giveUp();
+    if (death === 'stopped') {
+      core.giveUp();
+      // Without a connection that ends, an abort may be what somebody asked for.
+      setTimeout(() => this.cut(death), ENDS_AFTER_MS).unref();
+      return;
+    }
+    this.cut(death);
+    core.isFrozen = true;
+  }
+
+  private cut(death: Death): void {
+    const { connections } = this;
     for (const { outer, inner } of [...connections]) {
       inner.destroy();
       if (death === 'reset') outer.resetAndDestroy();
       else outer.destroySoon();
     }
-    core.isFrozen = true;
   }
 }
