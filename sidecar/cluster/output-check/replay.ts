@@ -1,9 +1,11 @@
+import { MetadataKey } from '../../core/metadata-key.js';
 import { AttemptEnd } from '../../core/outcome/outcome.js';
 import { Status } from '../../core/outcome/status.js';
 import type { HeaderField } from '../../http2/hpack/field.js';
 import type { StableList } from '../../http2/hpack/header-list.js';
 import type { Stream } from '../../http2/stream.js';
 import { Attempt, type AttemptOwner } from '../../relay/attempt.js';
+import { timeoutField } from '../../relay/header-rewrite.js';
 import { messageBytes } from '../../relay/request-prefix.js';
 import { WheelTimer } from '../../runtime/time/timing-wheel.js';
 import type { ChunkList } from '../../transport/chunk-list.js';
@@ -15,6 +17,16 @@ import type { Endpoint } from '../endpoint.js';
 const MAX_MS = 5_000;
 /** Longest answer that is looked at, bytes: the largest message that gRPC lets through by default. */
 const MAX_ANSWER_BYTES = messageBytes(4 * 1024 * 1024);
+
+/** How much time the call had, and where it is traced, is nothing to the replay. */
+const OF_THE_CALL: ReadonlySet<string> = new Set([
+  'grpc-timeout',
+  'traceparent',
+  MetadataKey.deadline,
+  MetadataKey.attemptTimeout,
+]);
+
+const isOfRequest = ({ name }: HeaderField): boolean => !OF_THE_CALL.has(name);
 
 /** What was sent. */
 export interface ReplayRequest {
@@ -63,7 +75,12 @@ export class Replay implements AttemptOwner {
 
   writeRequest(_attempt: Attempt, link: Session, stream: Stream): void {
     const { headers, extras, body } = this.request;
-    link.connection.sendHeaders(stream, headers, extras, false);
+    link.connection.sendHeaders(
+      stream,
+      headers,
+      [timeoutField(MAX_MS), ...extras.filter(isOfRequest)],
+      false,
+    );
     for (let i = 0; i < body.count; i++) {
       const { buffer, start, end } = body.at(i);
       link.connection.sendData(stream, buffer, start, end, i === body.count - 1);

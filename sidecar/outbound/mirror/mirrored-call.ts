@@ -27,6 +27,8 @@ export class MirroredCall implements CallObserver, MirrorTask {
   private answer: ChunkList | null = null;
   private answerBytes = 0;
   private isWhole = false;
+  /** gRPC status of the last attempt that is over; −1: there is none. */
+  private answered = -1;
   private status: number = Status.UNKNOWN;
   private completeMs = 0;
   private tookMs = 0;
@@ -63,12 +65,15 @@ export class MirroredCall implements CallObserver, MirrorTask {
     const { trailers, heldResponse } = attempt;
     this.answer = call.isCommitted ? (tee?.response ?? null) : heldResponse;
     this.isWhole = trailers !== null && (!call.isCommitted || this.answer !== null);
+    this.answered = attempt.status;
     this.isShort ||= tee?.missing === 'memory';
   }
 
   onFinish(call: OutboundCall, status: number): void {
     const { stats } = this;
-    const isCancelled = status === Status.CANCELLED && call.reason === '' && !this.isWhole;
+    // Of the caller, unless the model itself said so: an earlier attempt may have failed with another status.
+    const isSaid = this.isWhole && this.answered === status;
+    const isCancelled = status === Status.CANCELLED && call.reason === '' && !isSaid;
     if (!this.isHeld || isCancelled) {
       this.releaseRequest();
       return stats.skip(isCancelled ? 'cancelled' : this.isShort ? 'memory' : whyNotHeld(call));

@@ -226,6 +226,23 @@ describe('Scenario: invalid output', () => {
     });
   });
 
+  it('gives the peer its own time, however little is left of that of the call', () => {
+    open({ routes: [aSafeRoute({ attemptTimeoutMs: 300 })] });
+    answerWith(BAD, 'b');
+    stack.load(30, 200, {
+      timeout: '1S',
+      metadata: [['traceparent', `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01`]],
+    });
+    stack.advance(1_000);
+    const { charged } = counts();
+    const own = stack.requests.filter((each) =>
+      /^5(S|000m|000000u)$/.test(each.header('grpc-timeout') ?? ''),
+    );
+    assert.ok(charged > 0 && own.length >= charged, `${own.length} for ${charged}`);
+    for (const name of ['outrider-deadline', 'outrider-attempt-timeout', 'traceparent'])
+      for (const each of own) assert.equal(each.header(name), undefined, name);
+  });
+
   it('gives up on a peer that does not answer', () => {
     open();
     answerWith(BAD, 'b');

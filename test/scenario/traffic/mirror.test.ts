@@ -27,9 +27,13 @@ describe('Scenario: a mirror', () => {
   let stack: UpstreamStack;
   let shadow: OutboundStack;
 
-  function start(mirror: Partial<MirrorConfig> = {}, memoryBytes = 1 << 28): void {
+  function start(
+    mirror: Partial<MirrorConfig> = {},
+    memoryBytes = 1 << 28,
+    route: Partial<RouteConfig> = {},
+  ): void {
     const config = { upstream: 'shadow', ratio: 1, maxInFlight: 8, tolerance: 1e-4, ...mirror };
-    stack = new UpstreamStack(['a'], { routes: [aRoute({ mirror: config })] }, { memoryBytes });
+    stack = new UpstreamStack(['a'], { routes: [aRoute({ ...route, mirror: config })] }, { memoryBytes });
     shadow = stack.outbound(anUpstream(['b'], { name: 'shadow' }));
     stack.answers(says(SCORES), 'a', 'b');
   }
@@ -184,6 +188,19 @@ describe('Scenario: a mirror', () => {
     stack.answers(() => {}, 'a');
     const left = call();
     stack.settle(left.reset(8));
+    assert.equal(counts().skipped.cancelled, 1);
+    settle();
+    assert.deepEqual([counts().sent, copies().length], [0, 0]);
+    stack.close();
+
+    // Its first attempt has failed with all that belongs to an answer.
+    start({}, undefined, {
+      idempotent: true,
+      retry: { attempts: 2, on: [14], backoff: { baseMs: 25, maxMs: 25 } },
+    });
+    stack.answers((stream) => void stream.fail(14), 'a');
+    const retried = call();
+    stack.settle(retried.reset(8));
     assert.equal(counts().skipped.cancelled, 1);
     settle();
     assert.deepEqual([counts().sent, copies().length], [0, 0]);
