@@ -70,6 +70,8 @@ export class OutboundSide {
   readonly failures = new UpstreamFailures();
   private readonly byName = new Map<string, Outbound>();
   private readonly listenerOf = new Map<string, Listener>();
+  /** Removed upstreams whose listeners still have calls. */
+  private readonly leaving = new Map<Outbound, Listener>();
   /** Upstreams whose endpoints are found by a DNS name. */
   readonly dns: DnsDiscovery;
   /** Upstreams whose endpoints are found by a Service of Kubernetes. */
@@ -108,8 +110,10 @@ export class OutboundSide {
     return [...this.byName.values()].map(({ state }) => state);
   }
 
+  /** Those of removed upstreams as well, as long as they have calls. */
   get listeners(): readonly Listener[] {
-    return [...this.listenerOf.values(), ...(this.shared === undefined ? [] : [this.shared])];
+    const shared = this.shared === undefined ? [] : [this.shared];
+    return [...this.listenerOf.values(), ...this.leaving.values(), ...shared];
   }
 
   /**
@@ -311,7 +315,12 @@ export class OutboundSide {
     this.listenerOf.delete(name);
     delete this.addresses[name];
     // Calls in flight finish, also those from the shared listener.
-    void (listener?.drain() ?? Promise.resolve()).then(() => outbound.state.retire());
+    if (listener === undefined) return outbound.state.retire();
+    this.leaving.set(outbound, listener);
+    void listener.drain().then(() => {
+      this.leaving.delete(outbound);
+      outbound.state.retire();
+    });
   }
 
   /** Passes a call of the shared listener to the upstream that its authority or metadata names. */
@@ -330,7 +339,7 @@ export class OutboundSide {
     this.health.stop();
     for (const { subscription } of this.followed.values()) subscription.close();
     for (const listener of this.listeners) listener.stop();
-    for (const outbound of this.byName.values()) outbound.state.stop();
+    for (const outbound of [...this.byName.values(), ...this.leaving.keys()]) outbound.state.stop();
   }
 }
 

@@ -127,6 +127,28 @@ describe('The sidecar', () => {
       await until('no connection is left', () => one.backend.open.length === 0);
     });
 
+    it('upstreams that go, and a drain waits for the calls on their listeners', async () => {
+      const { address, backend } = await bench.server('one');
+      const sidecar = await bench.sidecar(withUpstreams(upstream('one', address)));
+      const app = await bench.app(sidecar.addresses.upstreams['one']!);
+      backend.answer = () => {};
+      const slow = app.call();
+      await until('it is there', () => backend.requests.length === 1);
+      await sidecar.reload(withUpstreams());
+      let isDrained = false;
+      void sidecar.drain().then(() => {
+        isDrained = true;
+      });
+      await until('GOAWAY', () => app.goaways.length === 1);
+      await new Promise(setImmediate);
+      assert.equal(isDrained, false);
+      backend.last.reply();
+      await answered(slow);
+      bench.clock.advance(300);
+      await until('the drain is over', () => isDrained);
+      assert.equal(slow.status, 0);
+    });
+
     it('nothing when one new listener cannot be opened', async () => {
       const { address } = await bench.server('one');
       const before = withUpstreams(upstream('one', address));
