@@ -16,7 +16,7 @@ import { NEVER } from '../relay/call.js';
 import { beginAttempt } from '../relay/call-attempts.js';
 import { setDeadline } from '../relay/call-timer.js';
 import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
-import { disableReplay, holdRequest } from '../relay/request-buffer.js';
+import { disableReplay, holdRequest, resumeRequest } from '../relay/request-buffer.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { Pool } from '../transport/pool.js';
 import { type InboundAdmission, isBypassed, type SharedLimits } from './admission.js';
@@ -307,8 +307,9 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
     if (ticket.queueState !== QueueState.suspended) return;
     const { silentStreams, activity } = call.instance!;
     silentStreams.delete(ticket);
-    if (ticket.limits.queue.resume(ticket, this.context.nowMs)) activity.begin(ticket);
-    else holdRequest(call);
+    if (!ticket.limits.queue.resume(ticket, this.context.nowMs)) return holdRequest(call);
+    activity.begin(ticket);
+    resumeRequest(call);
   }
 
   /** The call is over, however it ended: its place is free. */

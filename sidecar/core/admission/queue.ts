@@ -70,6 +70,8 @@ export class InboundQueue<E extends QueueEntry> {
   private movedMs = 0;
 
   running = 0;
+  /** Entries that ran, pause, and have no place meanwhile. */
+  suspended = 0;
   waitingBytes = 0;
   /** Sum of the costs of waiting entries, in tokens. */
   waitingCost = 0;
@@ -224,6 +226,7 @@ export class InboundQueue<E extends QueueEntry> {
     if (entry.queueState !== QueueState.running) return;
     this.releaseWithoutSample(entry, nowMs);
     entry.queueState = QueueState.suspended;
+    this.suspended += 1;
   }
 
   /**
@@ -286,6 +289,10 @@ export class InboundQueue<E extends QueueEntry> {
   /** Removes a waiting or suspended entry: its caller left, or its deadline passed. False when it was not waiting. */
   remove(entry: E): boolean {
     this.resuming.delete(entry);
+    if (entry.queueState === QueueState.suspended) {
+      entry.queueState = QueueState.idle;
+      this.suspended -= 1;
+    }
     if (entry.queueState !== QueueState.waiting) return false;
     this.takeOut(entry);
     return true;
@@ -346,6 +353,7 @@ export class InboundQueue<E extends QueueEntry> {
   }
 
   private start(entry: E, nowMs: number): void {
+    if (entry.queueState === QueueState.suspended) this.suspended -= 1;
     entry.queueState = QueueState.running;
     entry.queueStartedMs = nowMs;
     this.movedMs = nowMs;

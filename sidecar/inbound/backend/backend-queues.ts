@@ -96,7 +96,7 @@ export class BackendQueues {
       return { name, version, limits: kept?.limits ?? this.makeQueue(own) };
     });
     this.leaving = [...this.leaving, ...before.map(({ limits }) => limits)].filter(({ queue }) => {
-      return queue.running + queue.waiting > 0;
+      return queue.running + queue.waiting + queue.suspended > 0;
     });
     this.named = next.length === 0 ? null : next;
   }

@@ -108,6 +108,29 @@ describe('Inbound, by model', () => {
       stack.assertIdle();
     });
 
+    it('a queue that a file takes away goes on for its streams, silent ones as well', () => {
+      start({ queue });
+      const body = anInferRequest('large');
+      const talk = (): readonly [PeerStream, PeerStream] => {
+        const near = stack.settle(stack.peer.call({ path: STREAM, body: null }).data(body));
+        const far = stack.settle(stack.requests.at(-1)!.begin());
+        stack.advance(1_010);
+        return [near, far];
+      };
+      const [one, other] = [talk(), talk()];
+      stack.reload({ routes: ROUTES, queue: { ...queue, models: [] } });
+      stack.settle(one[0].data(body));
+      stack.settle(other[0].data(body));
+      assert.deepEqual([one[1].bytes, other[1].bytes], [2 * body.length, body.length], 'one at once');
+      stack.advance(1_010);
+      assert.equal(other[1].bytes, 2 * body.length, 'the other one is silent again');
+      for (const [near, far] of [one, other]) {
+        stack.settle(far.trailers(0));
+        stack.settle(near.end());
+      }
+      stack.assertIdle();
+    });
+
     it('no counter of a queue goes back when its model is loaded again', () => {
       start({ queue }, { models: ['large', 'small'] });
       stack.backend('model large').answer = (stream) => stream.reply();
