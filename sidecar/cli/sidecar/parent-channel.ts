@@ -105,18 +105,20 @@ export class ParentChannel {
   }
 
   /**
-   * Sends `takeover` or `ending` and resolves with the parent's answer; after `limitMs` with a
-   * refusal.
+   * Sends `takeover` or `ending` and resolves with the parent's answer; after `limitMs` with a refusal, as where another question
+   * follows before the answer.
    */
   ask(event: SidecarEvent, limitMs: number): Promise<TakeoverAnswer> {
+    this.onAnswer?.({ ok: false, why: `up was asked for something else meanwhile: ${event.event}` });
     return new Promise((resolve) => {
       const silent = { ok: false, why: `up has not answered within ${limitMs / 1000} s` } as const;
-      const limit = setTimeout(() => this.onAnswer?.(silent), limitMs);
-      this.onAnswer = (answer) => {
+      const settle = (answer: TakeoverAnswer): void => {
         clearTimeout(limit);
         this.onAnswer = undefined;
         resolve(answer);
       };
+      const limit = setTimeout(() => settle(silent), limitMs);
+      this.onAnswer = settle;
       this.send(event);
     });
   }

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { writeSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import type { TakeoverAnswer } from '../../admin/view.js';
@@ -69,6 +69,8 @@ export class Takeover {
   private pending: Promise<TakeoverAnswer> | undefined;
   isHandedOver = false;
   private isEnding = false;
+  /** It has been started here, and has not taken over yet. */
+  private successor: ChildProcess | undefined;
 
   constructor(private readonly options: TakeoverOptions) {
     const { parent, sidecar } = options;
@@ -99,6 +101,8 @@ export class Takeover {
   async beforeDrain(): Promise<void> {
     const { parent, ends, config } = this.options;
     this.isEnding = true;
+    // A successor that this process has started does not outlive it unless it has taken over.
+    this.successor?.kill('SIGTERM');
     // A sidecar with models ends without a successor: two sets of models would take the memory twice.
     if (parent === undefined || this.isHandedOver || ownsModel(config)) return;
     const answer = parent.ask({ event: 'ending' }, answerLimitMs(config));
@@ -107,7 +111,7 @@ export class Takeover {
 
   private async requestNow(): Promise<TakeoverAnswer> {
     const { parent, logger, config } = this.options;
-    const obstacle = takeoverObstacle(config);
+    const obstacle = this.isEnding ? 'this sidecar is ending' : takeoverObstacle(config);
     if (obstacle !== undefined) return { ok: false, why: obstacle };
     if (parent !== undefined) return parent.ask({ event: 'takeover' }, answerLimitMs(config));
     const answer = await this.startSuccessor();
@@ -142,9 +146,11 @@ export class Takeover {
       env: { ...withoutSockets(process.env), ...env },
       stdio: ['inherit', 'inherit', 'inherit', ...fds, 'pipe'],
     });
+    this.successor = child;
     return new Promise((resolve) => {
       let limit: Timer | undefined;
       const settle = (answer: TakeoverAnswer): void => {
+        this.successor = undefined;
         limit?.cancel();
         child.removeAllListeners();
         child.unref();
