@@ -133,11 +133,11 @@ function succeed(state: UpstreamState, call: OutboundCall, attempt: OutboundAtte
   if (resumable?.isResuming) onResumed(state, call);
   if (!state.poison.isIdle) state.poison.answered(call, attempt);
   if (call.plan.watch >= MessageWatch.counted) recordAnswer(state.kinds, call, attempt);
-  const { methodState } = call;
-  if (methodState !== null) {
-    if (methodState.hedgeSettings !== null && call.plan.holdsResponse)
+  if (call.methodState !== null) {
+    const { hedge, fallback } = call.match.plan.config;
+    if (hedge !== undefined && call.plan.holdsResponse)
       hedging.recordSuccess(call, attempt, state.context.nowMs);
-    if (methodState.chain.length > 0) recordPrimaryResponse(call, attempt);
+    if (fallback !== undefined) recordPrimaryResponse(call, attempt);
   }
   finishWith(call, attempt);
 }

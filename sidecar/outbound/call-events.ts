@@ -93,10 +93,10 @@ export function onFirstMessage(state: UpstreamState, call: OutboundCall, attempt
   beginPace(call, attempt, state.context.nowMs);
   if (call.isCold) state.coldStart?.leave(call);
   if (call.plan.watch !== MessageWatch.none) watchFirstMessage(call, attempt, state.context.nowMs);
-  const { methodState } = call;
-  if (methodState === null) return;
-  if (methodState.hedgeSettings !== null) hedging.recordSuccess(call, attempt, state.context.nowMs);
-  if (methodState.chain.length > 0) recordPrimaryStream(call);
+  if (call.methodState === null) return;
+  const { hedge, fallback } = call.match.plan.config;
+  if (hedge !== undefined) hedging.recordSuccess(call, attempt, state.context.nowMs);
+  if (fallback !== undefined) recordPrimaryStream(call);
 }
 
 export function onRequestNotKept(state: UpstreamState, call: OutboundCall, why: SizeReason): void {

@@ -6,6 +6,7 @@ import { AttemptEnd } from '../core/outcome/outcome.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
 import type { CircuitBreaker } from './circuit-breaker.js';
+import { chainOf } from './method-state.js';
 import { isServedNowhere } from './retry.js';
 
 /** `cold_start` of an upstream. */
@@ -87,7 +88,12 @@ export class ColdStart {
   private keep(call: OutboundCall, lookMs: number): boolean {
     const { context } = this.deps;
     const { nowMs } = context;
-    if (!call.isWhole || call.hasCrashed || call.isCopy || (call.methodState?.chain.length ?? 0) > 0)
+    if (
+      !call.isWhole ||
+      call.hasCrashed ||
+      call.isCopy ||
+      (call.methodState !== null && chainOf(call.match).length > 0)
+    )
       return false;
     const wait = call.ensureWait();
     if (wait.coldUntilMs === 0) {

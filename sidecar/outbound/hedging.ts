@@ -14,19 +14,21 @@ import { retryFacts } from './retry.js';
 
 /** When a hedge of the call is due, monotonic ms; NEVER: none is. First attempts only. */
 export function hedgeDueMs(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): number {
-  const { hedgeSettings, hedgePolicy } = call.methodState!;
-  if (hedgeSettings === null || attempt.number > 0) return NEVER;
-  const latencies = call.methodState!.latenciesOf(call.cluster);
-  return nowMs + hedgePolicy.begin(hedgeSettings, latencies, call.deadlineMs - nowMs, nowMs);
+  const { hedge } = call.match.plan.config;
+  if (hedge === undefined || attempt.number > 0) return NEVER;
+  const methodState = call.methodState!;
+  const latencies = methodState.latenciesOf(call.cluster);
+  return nowMs + methodState.hedgePolicy.begin(hedge, latencies, call.deadlineMs - nowMs, nowMs);
 }
 
 /** Whether a hedge that was due is put off, as the caller took time to send its request: only the endpoint's time counts. */
 export function postponeHedge(call: OutboundCall, first: OutboundAttempt, nowMs: number): boolean {
-  const { hedgeSettings, hedgePolicy } = call.methodState!;
+  const { hedge } = call.match.plan.config;
   const turnMs = endpointWaitStartMs(call, first);
-  if (hedgeSettings === null || turnMs === first.startMs) return false;
-  const latencies = call.methodState!.latenciesOf(call.cluster);
-  const delayMs = hedgePolicy.delayMs(hedgeSettings, latencies, call.deadlineMs - nowMs, nowMs);
+  if (hedge === undefined || turnMs === first.startMs) return false;
+  const methodState = call.methodState!;
+  const latencies = methodState.latenciesOf(call.cluster);
+  const delayMs = methodState.hedgePolicy.delayMs(hedge, latencies, call.deadlineMs - nowMs, nowMs);
   // A caller that sends for long is looked at less and less often.
   const dueMs = turnMs === NEVER ? nowMs + Math.max(delayMs, (nowMs - first.startMs) / 2) : turnMs + delayMs;
   if (dueMs <= nowMs) return false;
@@ -81,7 +83,8 @@ export function recordSuccess(call: OutboundCall, attempt: OutboundAttempt, nowM
 
 /** A first attempt was overtaken by its hedge: it would have taken at least this long. */
 export function recordHedgeWin(call: OutboundCall, loser: OutboundAttempt, nowMs: number): void {
-  const { hedgeSettings, hedgePolicy } = call.methodState!;
-  if (loser.number > 0 || hedgeSettings === null) return;
-  hedgePolicy.recordWin(hedgeSettings, call.methodState!.latenciesOf(call.cluster), loser.tookMs, nowMs);
+  const { hedge } = call.match.plan.config;
+  if (loser.number > 0 || hedge === undefined) return;
+  const methodState = call.methodState!;
+  methodState.hedgePolicy.recordWin(hedge, methodState.latenciesOf(call.cluster), loser.tookMs, nowMs);
 }

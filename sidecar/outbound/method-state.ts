@@ -1,5 +1,5 @@
 import type { Cluster } from '../cluster/cluster.js';
-import type { FallbackConfig, HedgeConfig, RouteConfig } from '../config/model.js';
+import type { FallbackConfig, RouteConfig } from '../config/model.js';
 import { Hedge } from '../core/retry/hedge.js';
 import { PrimaryBreaker } from '../core/retry/primary-breaker.js';
 import { Percentile } from '../core/stats/percentile.js';
@@ -10,41 +10,52 @@ import type { CallStats } from '../telemetry/call-stats.js';
 
 const NO_CHAIN: readonly FallbackConfig[] = [];
 
+/** The steps that the route of a call falls back to, as they were when it began. */
+export function chainOf({ plan }: Match): readonly FallbackConfig[] {
+  return plan.config.fallback ?? NO_CHAIN;
+}
+
+/** A route that hedges or falls back: it keeps what it knows over a reload that changes what it says. */
+class RouteState {
+  readonly methods = new Map<CallStats, MethodState>();
+  responseCache: ResponseCache | null = null;
+
+  constructor(public config: RouteConfig) {
+    this.configure(config);
+  }
+
+  configure(config: RouteConfig): void {
+    this.config = config;
+    const step = config.fallback?.find(({ kind }) => kind === 'last-good');
+    if (step?.kind !== 'last-good') this.responseCache = null;
+    else if (this.responseCache === null) this.responseCache = new ResponseCache(step);
+    else this.responseCache.configure(step);
+  }
+}
+
 /**
- * What is remembered of the calls of one method whose route hedges or falls back: latencies, how the primary fares, and the
- * last good responses. Methods whose route does neither have none.
+ * What is remembered of the calls of one method on one route that hedges or falls back: latencies, how the primary fares, and
+ * the last good responses. What the route says is in the match of each call, as a reload may change it while the call runs.
  */
 export class MethodState {
-  hedgeSettings: HedgeConfig | null = null;
   readonly hedgePolicy = new Hedge();
-  chain: readonly FallbackConfig[] = NO_CHAIN;
   readonly primaryBreaker: PrimaryBreaker;
   /** Why the primary failed last. */
   lastWhy = '';
-  responseCache: ResponseCache | null = null;
   /** Degraded answers by `from` and why, as `from why`. */
   readonly degraded = new Map<string, number>();
   /** Calls whose caller wants no degraded answer, and that would have got one. */
   declined = 0;
-  private config: RouteConfig | null = null;
   private readonly latencies = new Map<Cluster, Percentile>();
   private recent: Percentile | null = null;
   private recentOf: Cluster | null = null;
 
   constructor(
     readonly stats: CallStats,
+    readonly route: RouteState,
     random: () => number,
   ) {
     this.primaryBreaker = new PrimaryBreaker(random);
-  }
-
-  /** Takes over the route of a changed configuration. */
-  configure(config: RouteConfig, caches: ResponseCaches): void {
-    if (config === this.config) return;
-    this.config = config;
-    this.hedgeSettings = config.hedge ?? null;
-    this.chain = config.fallback ?? NO_CHAIN;
-    this.responseCache = caches.of(this.chain);
   }
 
   /** Latencies of this method at one cluster; those of retired clusters are dropped. */
@@ -67,67 +78,54 @@ export class MethodState {
   }
 }
 
-/** The caches of last good answers: one for each route that asks for it. A route keeps its own over a reload. */
-class ResponseCaches {
-  private readonly byStep = new Map<FallbackConfig, ResponseCache>();
-  private byMethods = new Map<string, ResponseCache>();
-
-  get all(): Iterable<ResponseCache> {
-    return this.byMethods.values();
-  }
-
-  update(routes: readonly RouteConfig[]): void {
-    const before = this.byMethods;
-    this.byMethods = new Map();
-    this.byStep.clear();
-    for (const { methods, models, version, fallback } of routes) {
-      for (const step of fallback ?? NO_CHAIN) {
-        if (step.kind !== 'last-good') continue;
-        const key = JSON.stringify([methods, models, version]);
-        const cache = before.get(key) ?? new ResponseCache(step);
-        cache.configure(step);
-        this.byMethods.set(key, cache);
-        this.byStep.set(step, cache);
-      }
-    }
-  }
-
-  of(chain: readonly FallbackConfig[]): ResponseCache | null {
-    for (const step of chain) {
-      const cache = this.byStep.get(step);
-      if (cache !== undefined) return cache;
-    }
-    return null;
-  }
-}
-
-/** The state of every method of one upstream that needs one, and the response caches of its routes. */
+/** The state of every method on every route of one upstream that needs one. */
 export class MethodStates {
-  private readonly byStats = new Map<CallStats, MethodState>();
-  private readonly caches = new ResponseCaches();
+  private byKey = new Map<string, RouteState>();
+  private byMatch = new WeakMap<Match, MethodState>();
 
   constructor(
     private readonly random: () => number,
     routes: readonly RouteConfig[],
   ) {
-    this.caches.update(routes);
+    this.update(routes);
   }
 
-  get all(): Iterable<MethodState> {
-    return this.byStats.values();
+  /** Methods without a name of their own, of two routes, have the same counters and states of their own. */
+  get all(): readonly MethodState[] {
+    return [...this.byKey.values()].flatMap(({ methods }) => [...methods.values()]);
   }
 
-  get responseCaches(): Iterable<ResponseCache> {
-    return this.caches.all;
+  get responseCaches(): readonly ResponseCache[] {
+    return [...this.byKey.values()].flatMap(({ responseCache }) => responseCache ?? []);
   }
 
+  /** Takes over the routes of a changed configuration. */
   update(routes: readonly RouteConfig[]): void {
-    this.caches.update(routes);
+    const before = this.byKey;
+    this.byKey = new Map();
+    this.byMatch = new WeakMap();
+    for (const config of routes) {
+      const key = keyOf(config);
+      // The first of two that take the same calls has them all.
+      if (this.byKey.has(key) || (config.hedge === undefined && config.fallback === undefined)) continue;
+      const route = before.get(key);
+      route?.configure(config);
+      this.byKey.set(key, route ?? new RouteState(config));
+    }
   }
 
-  of({ stats, plan }: Match): MethodState {
-    const state = getOrInsert(this.byStats, stats, () => new MethodState(stats, this.random));
-    state.configure(plan.config, this.caches);
+  of(match: Match): MethodState {
+    const known = this.byMatch.get(match);
+    if (known !== undefined) return known;
+    const { stats, plan } = match;
+    const route = getOrInsert(this.byKey, keyOf(plan.route), () => new RouteState(plan.route));
+    const state = getOrInsert(route.methods, stats, () => new MethodState(stats, route, this.random));
+    this.byMatch.set(match, state);
     return state;
   }
+}
+
+/** The calls that a route takes. */
+function keyOf({ methods, models, version }: RouteConfig): string {
+  return JSON.stringify([methods, models, version]);
 }

@@ -12,7 +12,7 @@ import { markDegraded } from './step.js';
  * that such a call is not kept waiting, nor is more of it.
  */
 export function cachedResponse(call: OutboundCall, fallback: FallbackState): Next {
-  const { responseCache } = fallback.methodState;
+  const { responseCache } = fallback.methodState.route;
   if (responseCache === null || responseCache.size === 0) return Next.continue;
   if (!call.isReplayable) return Next.continue;
   if (!call.requestEnded) {

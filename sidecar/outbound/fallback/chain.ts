@@ -3,6 +3,7 @@ import { Next } from '../../relay/next.js';
 import { creditRequest } from '../../relay/request-buffer.js';
 import type { FallbackState, OutboundCall } from '../call.js';
 import { leaveEngineCalls } from '../engine-calls.js';
+import { chainOf } from '../method-state.js';
 import { cachedResponse } from './cached-response.js';
 import { otherUpstream } from './other-upstream.js';
 import type { FallbackStep, StepConfig } from './step.js';
@@ -20,7 +21,7 @@ export const FALLBACK_STEPS: { readonly [Kind in FallbackConfig['kind']]: Fallba
  */
 export function runFallback(call: OutboundCall): Next {
   const fallback = call.fallback!;
-  const { chain } = fallback.methodState;
+  const chain = chainOf(fallback.match);
   returnHome(call, fallback);
   while (fallback.step < chain.length && call.isWhole) {
     const config = chain[fallback.step]!;

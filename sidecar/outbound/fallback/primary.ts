@@ -13,6 +13,7 @@ import {
   type OutboundCall,
   type UpstreamHandler,
 } from '../call.js';
+import { chainOf } from '../method-state.js';
 
 /** Local replies that a fallback step may better: the call found no endpoint, or no answer of one. */
 const FALLBACK_REASONS: ReadonlySet<string> = new Set(
@@ -64,7 +65,7 @@ export function fallBack(
     recordPrimaryFailure(call);
   }
   if (call.fallback !== null && call.fallback.step > 0) return Next.continue;
-  if (methodState.chain.length === 0 || !call.isWhole) return Next.continue;
+  if (chainOf(call.match).length === 0 || !call.isWhole) return Next.continue;
   if (isDeclined(call)) {
     methodState.declined++;
     return Next.continue;
@@ -81,7 +82,7 @@ export function fallBack(
  * those for which its endpoint is ejected is not.
  */
 export function recordPrimaryResponse(call: OutboundCall, attempt: OutboundAttempt): void {
-  const { responseCache } = call.methodState!;
+  const { responseCache } = call.methodState!.route;
   recordPrimarySuccess(call);
   const isKept = attempt.status === Status.OK && !attempt.isRefutedTrial && call.requestEnded && call.isWhole;
   if (responseCache !== null && isKept) responseCache.store(call, attempt, call.context.nowMs);
@@ -96,7 +97,7 @@ export function recordPrimaryStream(call: OutboundCall): void {
 /** The deadline has passed, and no fallback can help: the primary's breaker counts a failure where its endpoint was at fault. */
 export function recordPrimaryDeadline(call: OutboundCall): void {
   const { attempt, methodState } = call;
-  if (attempt === null || methodState === null || methodState.chain.length === 0) return;
+  if (attempt === null || methodState === null || chainOf(call.match).length === 0) return;
   if (attempt.ended === AttemptEnd.deadline && attempt.outcome === Outcome.fault) recordPrimaryFailure(call);
 }
 
