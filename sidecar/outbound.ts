@@ -228,7 +228,7 @@ export class Outbound implements CallWay, WaitingCallHandler {
   onResume(call: OutboundCall): void {
     const attempt = call.attempt as OutboundAttempt | null;
     if (attempt !== null && !attempt.isOver) this.hedge(call, attempt);
-    else if (attempt !== null && call.engineCall?.heldEnd) judgeEnd(this, call, attempt);
+    else if (attempt !== null && call.engineCall?.isHolding) judgeEnd(this, call, attempt);
     else this.resume(call);
   }
 

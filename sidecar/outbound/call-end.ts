@@ -69,7 +69,7 @@ export function endAttempt(way: CallWay, call: OutboundCall, attempt: OutboundAt
   if (call.observer !== null) call.observer.onAttemptEnd(call, attempt);
   if (outcome === Outcome.success) {
     if (attempt.isRefutedTrial && askAnother(way, call, attempt) === Next.handled) return;
-    if (call.engineCall !== null && call.engineCall.heldEnd !== null) return judgeEnd(way, call, attempt);
+    if (call.engineCall?.isHolding) return judgeEnd(way, call, attempt);
     return succeed(state, call, attempt);
   }
   if (call.resumable?.isComplete) return finishComplete(call);
@@ -102,9 +102,9 @@ function askAnother(way: CallWay, call: OutboundCall, attempt: OutboundAttempt):
 export function judgeEnd(way: CallWay, call: OutboundCall, attempt: OutboundAttempt): void {
   const { nowMs } = way.state.context;
   const engineCall = call.engineCall!;
-  const { heldEnd, heldSinceMs, isAborted } = engineCall;
+  const { heldSinceMs, isAborted } = engineCall;
   if (!isAborted && isStopping(attempt, nowMs)) {
-    engineCall.heldEnd = null;
+    engineCall.takeHeld();
     attempt.ended = AttemptEnd.reset;
     attempt.status = Status.UNAVAILABLE;
     attempt.reason = engineCall.heldWhy;
@@ -112,8 +112,7 @@ export function judgeEnd(way: CallWay, call: OutboundCall, attempt: OutboundAtte
     return;
   }
   if (!isAborted && nowMs < heldSinceMs + GIVING_UP_MS) return resumeAt(call, nowMs + END_CHECK_MS);
-  engineCall.heldEnd = null;
-  for (const bytes of heldEnd!) sendShared(call, bytes, 0, bytes.length);
+  for (const bytes of engineCall.takeHeld()) sendShared(call, bytes, 0, bytes.length);
   succeed(way.state, call, attempt);
 }
 

@@ -81,6 +81,7 @@ export class EngineCalls {
 /** The call is over. */
 export function leaveEngineCalls(call: OutboundCall): void {
   const { table, request } = call.engineCall!;
+  call.engineCall!.takeHeld();
   call.engineCall!.usage.finish();
   if (table?.get(request.requestId) === call) table.delete(request.requestId);
 }

@@ -126,8 +126,9 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
   }
 
   bufferedBytes(stream: Stream): number {
-    const { attempt, hedge } = this;
+    const { attempt, hedge, engineCall } = this;
     let bytes = stream.pendingBytes + this.bufferCost + this.unbudgetedBytes;
+    if (engineCall !== null) bytes += engineCall.heldBytes;
     if (attempt !== null) bytes += attempt.heldBytes + (attempt.stream?.pendingBytes ?? 0);
     if (hedge !== null) bytes += hedge.attempt.heldBytes;
     return bytes;

@@ -1,6 +1,7 @@
 import type { EngineCodec } from '../../codec/engines/engine-codec.js';
 import { type GenerateRequest, readGenerateRequest } from '../../codec/engines/generate-request.js';
 import { readRequestTokens } from '../../codec/engines/request-tokens.js';
+import type { ByteCount } from '../../http2/stream.js';
 import type { EngineStats } from '../../telemetry/engine-stats.js';
 import type { ChunkList } from '../../transport/chunk-list.js';
 import { TokenUsage } from './token-usage.js';
@@ -17,8 +18,11 @@ export class EngineCall {
   /** Its client has asked for its end (Abort): no other engine goes on with it. */
   isAborted = false;
   /** What the engine has sent from the message on by which it gave the answer up; null: it has not, or that is judged. */
-  heldEnd: Buffer[] | null = null;
-  /** Since when, monotonic ms, and what it says against the engine. */
+  private heldEnd: Buffer[] | null = null;
+  /** Bytes of that, which the memory budget counts. */
+  heldBytes = 0;
+  private waiting: ByteCount | null = null;
+  /** Since when it is held, monotonic ms, and what it says against the engine. */
   heldSinceMs = 0;
   heldWhy = '';
   /** Tokens that the client has got. */
@@ -37,8 +41,34 @@ export class EngineCall {
     this.requestId = this.request.requestId;
   }
 
+  /** The end of the answer is held. */
+  get isHolding(): boolean {
+    return this.heldEnd !== null;
+  }
+
+  /** The end of the answer is held from here on. @param waiting the count of the memory budget @param why what it says against the engine */
+  beginHold(waiting: ByteCount, nowMs: number, why: string): void {
+    this.heldEnd = [];
+    this.waiting = waiting;
+    this.heldSinceMs = nowMs;
+    this.heldWhy = why;
+  }
+
+  /** These bytes belong to that end; without one, they are dropped. */
   holdMore(buffer: Buffer, start: number, end: number): void {
-    if (end > start) this.heldEnd?.push(Buffer.from(buffer.subarray(start, end)));
+    if (this.heldEnd === null || end <= start) return;
+    this.heldEnd.push(Buffer.from(buffer.subarray(start, end)));
+    this.heldBytes += end - start;
+    this.waiting!.bytes += end - start;
+  }
+
+  /** Hands over what is held, which counts no more. */
+  takeHeld(): readonly Buffer[] {
+    const held = this.heldEnd ?? [];
+    this.heldEnd = null;
+    if (this.heldBytes > 0) this.waiting!.bytes -= this.heldBytes;
+    this.heldBytes = 0;
+    return held;
   }
 
   /** It goes to another engine, under an id of its own there: the engine before may have it still. */

@@ -21,8 +21,6 @@ export function giveUp(
   if (finish !== FAILED) silence?.giveUp(nowMs);
   if (finish === FAILED || hedge !== null || silence === null || silence.isGivingUp(nowMs))
     return attempt.fail(givenUp(finish));
-  engineCall!.heldEnd = [];
-  engineCall!.heldSinceMs = nowMs;
-  engineCall!.heldWhy = givenUp(finish);
+  engineCall!.beginHold(context.memory.waiting, nowMs, givenUp(finish));
   engineCall!.holdMore(buffer, start, end);
 }

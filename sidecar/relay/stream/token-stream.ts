@@ -6,14 +6,11 @@ import { TokenIds } from '../../codec/engines/token-ids.js';
 import { framed, PREFIX_BYTES } from '../../codec/grpc-message.js';
 import type { HeaderBlock } from '../../http2/hpack/header-list.js';
 import type { Attempt } from '../attempt.js';
-import type { Call, Resumption } from '../call.js';
+import type { Call } from '../call.js';
+import { EngineAnswer } from './engine-answer.js';
 import { type EngineCall, givenUp } from './engine-call.js';
-import { ForeignBytes } from './foreign-bytes.js';
-import { giveUp } from './give-up.js';
-import { MessageCounter } from './message-counter.js';
-import { MessageEncoding, OTHER_ENCODING } from './message-encoding.js';
-import { MessageTail } from './message-tail.js';
-import { endResumption, sendShared, tellResumed } from './resumed-call.js';
+import { OTHER_ENCODING } from './message-encoding.js';
+import { endResumption, sendShared } from './resumed-call.js';
 
 /** Bytes of token ids that are kept of one call, at most: 350,000 ids and more. */
 const MOST_ID_BYTES = 1024 * 1024;
@@ -28,19 +25,12 @@ const NO_TOKEN = 'ended the answer before the token that the caller has last';
  * their tokens are kept. When the engine dies, another gets the prompt and these ids, but for the last one, which it has to make again:
  * that shows that both agree, and leaves the engine to decide whether that token was the end.
  */
-export class TokenStream implements Resumption {
-  messages = 0;
-  isResuming = false;
-  hasSpoken = true;
+export class TokenStream extends EngineAnswer {
   isComplete = false;
   isSpent = false;
-  readonly field = null;
-  private counter = new MessageCounter();
   private readonly reader: ResponseReader;
   private readonly layout: ResumeLayout;
   private readonly ends: AnswerReader;
-  /** Why the engine has given the answer up; empty: it has not. */
-  private failure = '';
   /** Of all tokens that the caller has, but for the one that is still to be repeated. */
   private readonly ids = new TokenIds();
   /** Bytes of them that the memory budget knows. */
@@ -54,18 +44,12 @@ export class TokenStream implements Resumption {
   /** As the first engine said. */
   private promptTokens = 0;
   private cachedTokens = 0;
-  private readonly encoding: MessageEncoding;
-  private readonly tail = new MessageTail();
-  private readonly foreign = new ForeignBytes();
 
-  constructor(
-    head: HeaderBlock,
-    private readonly engineCall: EngineCall,
-  ) {
+  constructor(head: HeaderBlock, engineCall: EngineCall) {
+    super(head, engineCall);
     this.layout = engineCall.codec.resume!;
     this.reader = new ResponseReader(this.layout);
     this.ends = new AnswerReader(engineCall.codec.answer);
-    this.encoding = new MessageEncoding(head);
   }
 
   /** Tokens that the caller has. */
@@ -73,16 +57,10 @@ export class TokenStream implements Resumption {
     return this.ids.count + (this.expected < 0 ? 0 : 1);
   }
 
-  restart(call: Call): void {
-    this.isResuming = true;
-    this.hasSpoken = false;
+  override restart(call: Call): void {
+    super.restart(call);
     this.isSpliced = true;
     this.dropped = 0;
-    this.failure = '';
-    this.engineCall.heldEnd = null;
-    this.counter = new MessageCounter();
-    this.tail.drop();
-    this.foreign.restart(call.stream.pendingBytes);
     const { ids } = this;
     if (this.expected < 0 && ids.count > 0) {
       const { lastStart, count } = ids;
@@ -98,53 +76,17 @@ export class TokenStream implements Resumption {
     return continuedRequest(codec, buffered!, request, { requestId, ids: ids.view(), count: ids.count });
   }
 
-  refusalOf(head: HeaderBlock): string {
-    return this.encoding.isSameIn(head) ? '' : OTHER_ENCODING;
-  }
-
   /** One that goes on has to complete the answer. What the first one does is its own. */
   mayEnd(): boolean {
     return !this.isSpliced || this.isComplete;
   }
 
-  forward(call: Call, attempt: Attempt, buffer: Buffer, start: number, end: number): void {
-    if (this.engineCall.heldEnd !== null) return this.engineCall.holdMore(buffer, start, end);
-    const { counter } = this;
-    let from = start;
-    let to = start;
-    for (let at = start; at < end; ) {
-      at = counter.next(buffer, at, end);
-      if (at < 0) break;
-      this.hasSpoken = true;
-      if (!this.tail.isEmpty || this.isSpliced) {
-        const message = this.takeMessage(attempt, buffer, to, at);
-        from = at;
-        to = at;
-        if (!this.takeWhole(call, attempt, message)) return this.engineCall.holdMore(buffer, at, end);
-        // It could not be read, and is passed on with all that follows.
-        if (call.resumable === null) break;
-      } else if (this.takeIn(call, buffer, to, at)) to = at;
-      else break;
-    }
-    if (call.resumable === null) {
-      if (end > from) sendShared(call, buffer, from, end);
-      return;
-    }
-    if (to > from) sendShared(call, buffer, from, to);
-    if (this.failure !== '') return giveUp({ call, attempt, finish: this.failure }, buffer, to, end);
-    if (to < end) this.keep(call, attempt, buffer, to, end);
-  }
-
-  flush(call: Call, attempt: Attempt): void {
-    this.release(call, attempt);
-  }
-
-  own(bytes: number): number {
-    return this.foreign.own(bytes);
+  protected get changesMessages(): boolean {
+    return this.isSpliced;
   }
 
   /** Of the first engine: reads a message that is passed on as it is. False: it cannot be read, and the stream is not resumed any more. */
-  private takeIn(call: Call, buffer: Buffer, start: number, end: number): boolean {
+  protected readInPlace(call: Call, buffer: Buffer, start: number, end: number): boolean {
     const { reader, ids } = this;
     if (buffer[start] !== 0 || !reader.read(buffer, start + PREFIX_BYTES, end, ids)) {
       endResumption(call, this.foreign);
@@ -167,16 +109,14 @@ export class TokenStream implements Resumption {
     return this.failure !== '';
   }
 
-  /** A message that came in parts, or is to be changed. False: the attempt is over. */
-  private takeWhole(call: Call, attempt: Attempt, message: Buffer): boolean {
+  protected takeMessage(call: Call, attempt: Attempt, message: Buffer): boolean {
     if (!this.isSpliced) {
-      this.takeIn(call, message, 0, message.length);
-      if (this.failure === '') {
-        sendShared(call, message, 0, message.length);
-        return true;
-      }
-      giveUp({ call, attempt, finish: this.failure }, message, 0, message.length);
-      return false;
+      this.readInPlace(call, message, 0, message.length);
+      // Another engine may have the call when `giveUp` returns.
+      const isPassed = this.failure === '';
+      if (isPassed) this.pass(call, message, 0, message.length);
+      else this.giveUp(call, attempt, message, 0, message.length);
+      return isPassed;
     }
     const refusal = this.splice(call, attempt, message);
     if (refusal === '') return true;
@@ -212,46 +152,30 @@ export class TokenStream implements Resumption {
       out = framed(splicedResponse(this.layout, message.subarray(PREFIX_BYTES), splice));
     }
     this.messages++;
-    this.pass(call, attempt, out, message.length);
+    this.passSpliced(call, attempt, out, message.length);
     if (this.isSpent) ids.truncate(0, 0);
     else this.account(call);
     return '';
   }
 
   /** The caller gets `out` for `taken` bytes of the engine: it is credited these, no more and no less, as its caller reads. */
-  private pass(call: Call, attempt: Attempt, out: Buffer, taken: number): void {
+  private passSpliced(call: Call, attempt: Attempt, out: Buffer, taken: number): void {
     if (out.length > taken) this.foreign.add(out.length - taken);
     else if (out.length < taken) attempt.credit(taken - out.length);
     sendShared(call, out, 0, out.length);
-    if (!this.isResuming) return;
-    this.isResuming = false;
-    tellResumed(call);
+    this.tellResumed(call);
   }
 
-  /** A message in one piece: what is held of it, and bytes `[start, end)`. */
-  private takeMessage(attempt: Attempt, buffer: Buffer, start: number, end: number): Buffer {
-    const held = this.tail.take(attempt);
-    const rest = buffer.subarray(start, end);
-    return held === null ? rest : Buffer.concat([held.whole(), rest]);
-  }
-
-  private keep(call: Call, attempt: Attempt, buffer: Buffer, start: number, end: number): void {
-    if (!this.counter.isBroken && this.tail.hold(attempt, buffer, start, end)) return;
+  protected override passUnread(
+    call: Call,
+    attempt: Attempt,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): void {
+    if (!this.isSpliced) return super.passUnread(call, attempt, buffer, start, end);
     // One that goes on is not read: it would be passed on with other counts, or with a token twice.
-    if (this.isSpliced)
-      return call.handler.onNotResumed?.(call, attempt, this.counter.isBroken ? UNREADABLE : TOO_LARGE);
-    this.release(call, attempt);
-    sendShared(call, buffer, start, end);
-    endResumption(call, this.foreign);
-  }
-
-  private release(call: Call, attempt: Attempt): void {
-    const held = this.tail.take(attempt);
-    if (held === null) return;
-    for (let i = 0; i < held.count; i++) {
-      const chunk = held.at(i);
-      sendShared(call, chunk.buffer, chunk.start, chunk.end);
-    }
+    call.handler.onNotResumed?.(call, attempt, this.counter.isBroken ? UNREADABLE : TOO_LARGE);
   }
 
   /** The memory budget learns of the ids; where there is no room, the stream is not resumed any more. */

@@ -240,6 +240,37 @@ describe('Scenario: a language-model engine gives an answer up under the status 
       stack.assertIdle();
     });
 
+    const held = (): number => stack.context.memory.waiting.bytes;
+    const ENDS: readonly (readonly [what: string, end: (call: PeerStream, stream: PeerStream) => void])[] = [
+      ['it is passed on', () => void stack.advance(1_100)],
+      ['its caller leaves', (call) => stack.settle(call.reset())],
+      ['the engine ends', (_, stream) => exit(stream)],
+      ['its time is over', () => void stack.advance(3_100)],
+    ];
+    for (const [what, end] of ENDS)
+      for (const [kind, request] of [
+        ['greedy', aGenerateRequest()],
+        ['by chance', BY_CHANCE],
+      ] as const)
+        it(`what is held is in the memory budget until ${what}: ${kind}`, () => {
+          start();
+          const call = stack.call({ path: GENERATE, body: framedRequest(request), timeout: '3S' });
+          const stream = latest();
+          stack.settle(stream.begin().data(Buffer.concat(answer(stream).slice(0, 2))));
+          const before = held();
+          const last = completed('abort');
+          stack.settle(stream.data(last.subarray(0, 7)));
+          stack.settle(stream.data(last.subarray(7)));
+          assert.equal(held() - before, last.length, 'while the engine may go on');
+          if (what !== 'its time is over') {
+            stack.settle(stream.trailers(0));
+            assert.equal(held() - before, last.length, 'while that is judged');
+          }
+          end(call, stream);
+          assert.ok(held() <= before, `${held()} of ${before}`);
+          if (!call.isOver) stack.settle(call.reset());
+        });
+
     it('its caller leaves, or its time is over, while that is judged', () => {
       start();
       const [first, second] = [
