@@ -39,6 +39,7 @@ export function recordOutcome(
   // The time a caller takes to send its request is not the endpoint's.
   attempt.tookMs = facts.turnMs === NEVER ? UNKNOWN_DURATION : now - facts.turnMs;
   attempt.traits = classifyAttempt(facts);
+  attempt.isRefused = facts.isUnprocessed;
   const outcome = outcomeIn(attempt.traits);
   attempt.outcome = outcome;
   endpoint.outcomes[outcome]!++;

@@ -1,4 +1,4 @@
-import { AttemptEnd } from '../core/outcome/outcome.js';
+import { AttemptEnd, isNeverProcessed } from '../core/outcome/outcome.js';
 import { Status, statusFromHttp, statusFromReset } from '../core/outcome/status.js';
 import type { EngineSilence } from '../core/stats/engine-silence.js';
 import { ErrorCode } from '../http2/constants.js';
@@ -92,6 +92,8 @@ export class Attempt implements StreamOwner, Waiter {
   /** Of a call that is recorded: when the attempt ended, monotonic ms, and the attempt before it. */
   endedMs = 0;
   previous: Attempt | null = null;
+  /** Its endpoint has said, or shown, that it did no work for it. */
+  isRefused = false;
   /** It brought no further message in time. */
   isSilent = false;
   /** Of the language-model engine that it asks for tokens; null: it asks for something else. */
@@ -120,6 +122,14 @@ export class Attempt implements StreamOwner, Waiter {
 
   get isOver(): boolean {
     return this.ended >= 0;
+  }
+
+  /** Its endpoint may have done something for the call: the request was written to it, or its beginning, and nothing says that it was refused. */
+  get mayBeProcessed(): boolean {
+    const { stream, ended, isRefused } = this;
+    // A stream has an id once its headers have been written.
+    if (stream === null || stream.id === 0 || isRefused) return false;
+    return ended < 0 || !isNeverProcessed(ended as AttemptEnd);
   }
 
   /** Sends the call, now or as soon as there is a connection. */

@@ -13,6 +13,7 @@ import { armTimer } from './call-timer.js';
  */
 export function beginAttempt(call: Call, attempt: Attempt, attemptDueMs: number, resumeMs = NEVER): void {
   step(call, CallEvent.attempt);
+  if (call.attempt?.mayBeProcessed) call.wasProcessed = true;
   call.attempt = attempt;
   call.attempts++;
   call.attemptDueMs = attemptDueMs;
@@ -40,6 +41,7 @@ export function dropAttempt(call: Call, failed: Attempt): boolean {
   const { hedge } = call;
   if (hedge === null) return false;
   call.hedge = null;
+  if (failed.mayBeProcessed) call.wasProcessed = true;
   if (failed !== call.attempt) return true;
   call.attempt = hedge.attempt;
   call.attemptDueMs = hedge.dueMs;

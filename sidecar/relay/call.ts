@@ -232,6 +232,8 @@ export abstract class Call extends WheelEntry {
   hedge: HedgedAttempt | null = null;
   /** Attempts begun so far, hedges included. */
   attempts = 0;
+  /** One that another attempt followed, or was beside, may have been processed. */
+  wasProcessed = false;
   /** Head of the list of all attempts, latest first; kept only while calls are recorded. */
   lastAttempt: Attempt | null = null;
   /** Endpoints of the attempts before the present one. */
@@ -309,6 +311,13 @@ export abstract class Call extends WheelEntry {
 
   get isFinished(): boolean {
     return isFinishedIn(this.phase);
+  }
+
+  /** Nothing of it has been processed, certainly, and its caller has got nothing of an answer. */
+  get isUnprocessed(): boolean {
+    const { attempt, hedge } = this;
+    if (this.isCommitted || this.wasProcessed) return false;
+    return attempt?.mayBeProcessed !== true && hedge?.attempt.mayBeProcessed !== true;
   }
 
   /** It is the copy of another call, and no caller waits for it. */

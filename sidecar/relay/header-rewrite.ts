@@ -167,6 +167,22 @@ function isStripped({ token, name }: HeaderField): boolean {
   return isOwnToken(token) && name !== MetadataKey.resumedFrom;
 }
 
+/** Trailers of a refusal that do not say so any more (`outrider-unprocessed`). Rare, so that nothing is memoised. */
+export function stripMark(list: StableList): StableList {
+  const fields = list.toFields();
+  const kept = stripMarkOf(fields);
+  return kept === fields ? list : StableList.of(kept);
+}
+
+/** The fields without that one; the same array when it is not there. */
+export function stripMarkOf(fields: readonly HeaderField[]): readonly HeaderField[] {
+  return fields.some(isMark) ? fields.filter((field) => !isMark(field)) : fields;
+}
+
+function isMark({ name }: HeaderField): boolean {
+  return name === MetadataKey.unprocessed;
+}
+
 /** Whether trailers hold a load report (ORCA), in either form. @param extras their varying fields, among which reports always are. */
 export function hasReport(extras: readonly HeaderField[]): boolean {
   for (const field of extras) if (isReport(field)) return true;

@@ -34,15 +34,19 @@ function listsFor(reason: LocalReplyReason): Lists {
     makeField('grpc-status', String(reason.status)),
     makeField(MetadataKey.reason, reason.name),
   ];
-  if (reason.isUnprocessed) fields.push(UNPROCESSED);
   const trailers = StableList.of(fields);
-  const made: Lists = { contentType: '', headers: headersOf('', trailers), trailers };
+  const made: Lists = { contentType: '', headers: headersOf('', trailers, reason), trailers };
   lists.set(reason, made);
   return made;
 }
 
-function headersOf(contentType: string, trailers: StableList): StableList {
-  return StableList.of([STATUS_200, replyContentType(contentType), ...trailers.toFields()]);
+function headersOf(
+  contentType: string,
+  trailers: StableList,
+  { isUnprocessed }: LocalReplyReason,
+): StableList {
+  const fields = [STATUS_200, replyContentType(contentType), ...trailers.toFields()];
+  return StableList.of(isUnprocessed ? [...fields, UNPROCESSED] : fields);
 }
 
 /**
@@ -52,13 +56,13 @@ function headersOf(contentType: string, trailers: StableList): StableList {
 export function replyHeaders(reason: LocalReplyReason, contentType: string): StableList {
   const known = listsFor(reason);
   if (known.contentType !== contentType) {
-    known.headers = headersOf(contentType, known.trailers);
+    known.headers = headersOf(contentType, known.trailers, reason);
     known.contentType = contentType;
   }
   return known.headers;
 }
 
-/** The trailers of a reply whose response had begun, made once per reason. */
+/** The trailers of a reply whose response had begun, made once per reason. They are never marked as unprocessed. */
 export function replyTrailers(reason: LocalReplyReason): StableList {
   return listsFor(reason).trailers;
 }
@@ -150,6 +154,15 @@ export function localReplyFor(attempt: Attempt, endpoint: string, limitMs: numbe
   }
 }
 
+/** The same reply to a call of which something may have been processed, whatever its reason says of others. */
+export function withoutMark(reply: LocalReply): LocalReply {
+  const { reason } = reply;
+  if (!reason.isUnprocessed) return reply;
+  const unmarked = getOrInsert(unmarkedReasons, reason, () => ({ ...reason, isUnprocessed: false }));
+  return { ...reply, reason: unmarked };
+}
+
+const unmarkedReasons = new Map<LocalReplyReason, LocalReplyReason>();
 const variants = new Map<string, LocalReplyReason>();
 
 /** The same reason with the status that the peer's own code maps to. At most 17 of each. */

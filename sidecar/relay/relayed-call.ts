@@ -15,7 +15,7 @@ import { stopAttempts } from './call-attempts.js';
 import { CallEvent, step, takes } from './call-phase.js';
 import { fireTimer } from './call-timeouts.js';
 import { lastActivityMs, markActive } from './call-timer.js';
-import { makeLocalReply } from './local-reply.js';
+import { makeLocalReply, withoutMark } from './local-reply.js';
 import {
   bufferRequest,
   bufferShared,
@@ -134,12 +134,6 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
     return bytes;
   }
 
-  /** No endpoint has got anything of it, and its caller nothing either. */
-  get isUnprocessed(): boolean {
-    if (this.isCommitted || this.hedge !== null || this.attempts > 1) return false;
-    return this.attempt === null || this.attempt.stream === null;
-  }
-
   get readLimits(): ReadLimits {
     return { deadlineMs: this.deadlineMs, idleTimeoutMs: this.plan.idleTimeoutMs };
   }
@@ -160,7 +154,10 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
 
   shed(): void {
     this.context.stats.shedCalls++;
-    failCall(this, makeLocalReply(LocalReplyReasons.memoryBudget));
+    const reply = makeLocalReply(LocalReplyReasons.memoryBudget);
+    // Its caller may have stopped in the middle of it, and would stop at another replica as well.
+    const isOwed = !this.requestEnded && (this.plan.holdsResponse || this.isMidRequest);
+    failCall(this, isOwed ? withoutMark(reply) : reply);
   }
 
   // ---- AttemptOwner ----

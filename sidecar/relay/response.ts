@@ -18,7 +18,7 @@ import { settleOn, stopAttempts } from './call-attempts.js';
 import { CallEvent, step, takes } from './call-phase.js';
 import { SILENCE_CHECK_MS } from './call-timeouts.js';
 import { armTimer, markActive } from './call-timer.js';
-import { stripExtras, stripReports, stripResponse } from './header-rewrite.js';
+import { stripExtras, stripMark, stripMarkOf, stripReports, stripResponse } from './header-rewrite.js';
 import {
   degradedField,
   type LocalReply,
@@ -26,6 +26,7 @@ import {
   messageField,
   replyHeaders,
   replyTrailers,
+  withoutMark,
 } from './local-reply.js';
 import { disableReplay, dropBuffer } from './request-buffer.js';
 import { AnswerWatch } from './stream/answer-watch.js';
@@ -221,9 +222,14 @@ export function finishWith(call: Call, attempt: Attempt, added: readonly HeaderF
   if (trailers === null || call.isFinished) return;
   if (call.hedge !== null) settleOn(call, attempt);
   const { stripsResponse, stripsReports } = call.plan;
-  const list = stripsResponse ? stripResponse(trailers.stable) : trailers.stable;
+  let list = stripsResponse ? stripResponse(trailers.stable) : trailers.stable;
   let own = stripsResponse ? stripExtras(trailers.extras) : trailers.extras;
   if (stripsReports && own.length > 0) own = stripReports(own);
+  // What this endpoint refused, another one may have processed.
+  if (attempt.isRefused && !call.isUnprocessed) {
+    list = stripMark(list);
+    own = stripMarkOf(own);
+  }
   if (call.resumable !== null) call.resumable.flush(call, attempt);
   if (attempt.isTrailersOnly && call.isCommitted) {
     // An endpoint that went on with a stream of which there was nothing left.
@@ -280,10 +286,13 @@ function isTooLate({ session, stream }: Call, status: number): boolean {
   return status === Status.DEADLINE_EXCEEDED && session.cannotSend(stream);
 }
 
-/** Ends the call with a local reply: trailers only, or trailers where a response has begun. */
+/**
+ * Ends the call with a local reply: trailers only, or trailers where a response has begun. Whatever its reason says, it is marked as unprocessed
+ * only where no attempt of the call may have been processed.
+ */
 export function sendLocalReply(call: Call, reply: LocalReply): void {
   if (call.isFinished) return;
-  const { reason, message, metadata } = reply;
+  const { reason, message, metadata } = call.isUnprocessed ? reply : withoutMark(reply);
   if (call.isCommitted && isTooLate(call, reason.status)) return resetCall(call, reply, ErrorCode.cancel);
   const extras = metadata === null ? [messageField(message)] : [messageField(message), metadata];
   if (call.isCommitted) endWithTrailers(call, replyTrailers(reason), extras);
@@ -319,10 +328,12 @@ export function expireCall(call: Call, reply: LocalReply): void {
 
 /**
  * Ends a call that nothing has begun to process, in the words of HTTP/2 (RFC 9113 section 8.7): a caller's sidecar, and a stock
- * client as well, sends it once more without asking its policy (gRFC A6).
+ * client as well, sends it once more without asking its policy (gRFC A6). A call of which something may have been processed gets the reply.
  */
 export function refuseCall(call: Call, reply: LocalReply): void {
-  if (!call.isFinished) resetCall(call, reply, ErrorCode.refusedStream);
+  if (call.isFinished) return;
+  if (call.isUnprocessed) resetCall(call, reply, ErrorCode.refusedStream);
+  else sendLocalReply(call, reply);
 }
 
 /** Resets the caller's stream. A call that is over already, and of which the rest was to be read, keeps its status. */

@@ -114,7 +114,9 @@ function traitsOfReason(facts: AttemptFacts, outcome: Outcome): number {
 /** Whether a sidecar says that it, or one of its models, could not answer. Headers that are too long are the call's own everywhere. */
 function isAboutSidecar({ reason, model }: AttemptFacts): boolean {
   if (reason === LocalReplyReasons.metadataTooLarge.name) return false;
-  return reason === LocalReplyReasons.drainTimeout.name || model !== undefined;
+  const isDrain =
+    reason === LocalReplyReasons.drainTimeout.name || reason === LocalReplyReasons.draining.name;
+  return isDrain || model !== undefined;
 }
 
 function traitsOfLoss({ reason, status }: AttemptFacts, outcome: Outcome): number {
@@ -134,6 +136,7 @@ function traitsOfLoss({ reason, status }: AttemptFacts, outcome: Outcome): numbe
 function refusalOf({ reason, isUnprocessed, model }: AttemptFacts): Outcome | undefined {
   // It ended what was under way, and says so: nothing that balancing or a detector should go by.
   if (reason === LocalReplyReasons.drainTimeout.name) return Outcome.neutral;
+  if (reason === LocalReplyReasons.draining.name && !isUnprocessed) return Outcome.neutral;
   // The call's own: any endpoint would answer it so.
   if (reason === LocalReplyReasons.metadataTooLarge.name) return Outcome.neutral;
   if (reason !== undefined && model !== undefined) return isUnprocessed ? Outcome.refusal : Outcome.neutral;

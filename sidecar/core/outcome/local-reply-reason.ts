@@ -14,7 +14,10 @@ export interface LocalReplyReason {
   readonly status: Status;
   /** Text with `{placeholders}`, filled in by `reasonMessage`. */
   readonly template: string;
-  /** The call certainly did not reach the application: the answer is marked `outrider-unprocessed`. */
+  /**
+   * What it says of a call whose attempts have reached nobody: that the application has not seen it. The answer is marked
+   * `outrider-unprocessed` then, and only then (relay/response.ts `sendLocalReply`).
+   */
   readonly isUnprocessed: boolean;
 }
 
@@ -73,7 +76,7 @@ export const LocalReplyReasons = {
     '{source} calls {what} of {service} more often than it may',
   ),
   memoryPressure: unprocessed('memory-pressure', RESOURCE_EXHAUSTED, '{service} is short of memory'),
-  memoryBudget: reason(
+  memoryBudget: unprocessed(
     'memory-budget',
     RESOURCE_EXHAUSTED,
     'memory for calls is short, and this call has stopped or its connection holds most of it',

@@ -123,6 +123,7 @@ function keep(call: InboundCall): void {
 /** The model did not run the call: another instance of it does, or another replica. */
 function move(call: InboundCall, why: string): void {
   const { backend } = call;
+  call.attempt!.isRefused = true;
   if (!backend!.repeat(call)) sendLocalReply(call, backend!.unavailable(why));
 }
 

@@ -209,7 +209,7 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
   /** transport/memory-budget.ts chooses the connection, relay/relayed-call.ts answers. */
   'memory-budget': {
     meaning:
-      'Memory for calls (`memory_budget`) is short, and this call was ended to free some. Its caller had stopped in the middle of a request, or its connection held most of the memory.',
+      'Memory for calls (`memory_budget`) is short, and this call was ended to free some. Its caller had stopped in the middle of a request, or its connection held most of the memory. If the request was complete and the model had not seen it, the sidecar of the caller sends it to another replica.',
     causes: [
       'A client sends much and reads slowly.',
       'A client begins requests and does not finish them.',

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { gzipSync } from 'node:zlib';
 import { MessageWriter } from '../../../sidecar/codec/protobuf.js';
 import { EndClass } from '../../../sidecar/core/health/process-end.js';
-import { grpcMessage } from '../../kit/http2/h2-frames.js';
+import { ErrorCode, grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { assertEnd, assertUnprocessed } from '../../kit/stack/call-ends.js';
 import {
@@ -145,6 +145,30 @@ describe('Scenario: several instances of one model', () => {
         2,
         'not a third time',
       );
+    });
+
+    for (const [what, refuse] of [
+      ['resets its stream', (stream: PeerStream) => void stream.reset(ErrorCode.refusedStream)],
+      ['says GOAWAY', (stream: PeerStream) => void stream.peer.goaway(0)],
+    ] as const)
+      it(`a call that was lost with one process is not marked as unprocessed where the next one ${what}`, () => {
+        const one = call();
+        const at = seen().indexOf(1) + 1;
+        lose(at, EndClass.ended);
+        const other = seen().findIndex((n, i) => i !== at - 1 && n === 1) + 1;
+        stack.settle(refuse(process(other).last));
+        assert.deepEqual([one.status, one.resetCode], [14, undefined]);
+        assert.equal(one.trailer('outrider-unprocessed'), undefined);
+      });
+
+    it('a call that the only process refused is refused as never processed, so that another replica has it', () => {
+      const one = call();
+      const at = seen().indexOf(1) + 1;
+      for (const i of [1, 2, 3]) if (i !== at) instance(i).setState({ kind: 'away', why: 'it is broken' });
+      stack.settle(process(at).last.reset(ErrorCode.refusedStream));
+      const isMarked =
+        one.resetCode === ErrorCode.refusedStream || one.trailer('outrider-unprocessed') === 'true';
+      assert.equal(isMarked, true);
     });
 
     it('a call that may have crashed its process goes nowhere else', () => {

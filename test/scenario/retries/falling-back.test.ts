@@ -100,6 +100,15 @@ describe('Scenario: a call falls back', () => {
       stack.assertIdle();
     });
 
+    it('and fails there: that the primary did nothing is not said of the call any more', () => {
+      start();
+      withoutEndpoints(TO_SMALL);
+      smallSays(fails());
+      const stream = call();
+      const isMarked = stream.trailer('outrider-unprocessed') !== undefined;
+      assert.deepEqual([stream.status, stream.reason, smallAsked(), isMarked], [14, 'no-endpoint', 1, false]);
+    });
+
     it('only after the retries of the primary', () => {
       startBroken([TO_SMALL], { retry: aSafeRoute().retry! });
       const stream = call();

@@ -6,6 +6,7 @@ import { FlushScheduler } from '../../../sidecar/transport/flush-scheduler.js';
 import { FIRST_WINDOW, MemoryBudget, type MemoryHolder } from '../../../sidecar/transport/memory-budget.js';
 import { data, Flag, FrameType, grpcMessage, Setting, settingsOf } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { assertEnd } from '../../kit/stack/call-ends.js';
 import {
   type Application,
   anInbound,
@@ -182,9 +183,34 @@ describe('Memory that is short', () => {
     assert.ok(stack.context.memory.used <= 4 * MIB, `${stack.context.memory.used}`);
     const over = begun.filter((call) => call.isOver);
     assert.ok(over.length > 50, `${over.length} of 200 ended`);
-    for (const call of over) assert.deepEqual([call.status, call.reason], [8, 'memory-budget']);
+    for (const call of over) assertEnd(call, [8, 'memory-budget'], { 'outrider-unprocessed': undefined });
     assert.equal(side.model.requests.length, 0, 'none of them took a place at the model');
     assert.equal(stack.settle(stack.app(side.listener, 'app').call()).status, 0);
+  });
+
+  it('a whole request that its model has not seen is refused so that another replica may have it, and no other one is', () => {
+    stack = new Stack({ memoryBytes: 4 * MIB });
+    const side = serve({ concurrency: 60, maxWaiting: 1_000, maxWaitingBytes: 64 * MIB });
+    // Half of the answers are larger than a request that waits.
+    side.model.answer = (stream) =>
+      stream.begin().data(Buffer.alloc(Number(stream.header('x-id')) % 2 === 0 ? 50_000 : 5_000));
+    const app = stack.app(side.listener, 'app');
+    const calls: PeerStream[] = [];
+    for (let i = 0; i < 40; i++) {
+      for (let k = 0; k < 10; k++)
+        calls.push(
+          app.call({ body: grpcMessage(Buffer.alloc(25_000)), metadata: [['x-id', `${calls.length}`]] }),
+        );
+      stack.run();
+    }
+    const seen = new Set(side.model.requests.map((request) => request.header('x-id')));
+    const over = calls.filter((call) => call.isOver);
+    for (const call of over) assertEnd(call, [8, 'memory-budget']);
+    const marked = calls.map((call) => call.isOver && call.trailer('outrider-unprocessed') === 'true');
+    const expected = calls.map((call, i) => call.isOver && !seen.has(`${i}`));
+    assert.deepEqual(marked, expected);
+    const unmarked = over.length - marked.filter(Boolean).length;
+    assert.ok(unmarked > 0 && unmarked < over.length, `${unmarked} of ${over.length} without a mark`);
   });
 
   describe('and requests that are buffered whole', () => {

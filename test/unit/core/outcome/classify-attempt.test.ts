@@ -38,6 +38,8 @@ const notReady = (over: Partial<AttemptFacts> = {}) =>
 const expired = answered(DEADLINE_EXCEEDED, { reason: 'queue-expired', ...refused });
 const overloaded = answered(RESOURCE_EXHAUSTED, { reason: 'overloaded', ...refused, ...digits });
 const tooLong = answered(RESOURCE_EXHAUSTED, { reason: 'metadata-too-large' });
+const shed = (over: Partial<AttemptFacts> = {}) =>
+  answered(RESOURCE_EXHAUSTED, { reason: 'memory-budget', ...over });
 const cannotServe = unavailable('model-unavailable', refused);
 const longStream = { isStream: true, isTimeAsked: false };
 const stalled = { hasStalled: true };
@@ -52,6 +54,10 @@ const CASES: readonly (readonly [what: string, facts: Partial<AttemptFacts>, exp
   ['a declared status that a sidecar gave', answered(ABORTED, { outcomes, reason: 'internal' }), 'neutral'],
   ['a refusal before any work, whatever its status,', expired, 'overload unprocessed'],
   ['a stream that a draining sidecar ended', unavailable('drain-timeout'), 'neutral notOfService'],
+  ['a watch that a draining sidecar ended', unavailable('draining'), 'neutral notOfService'],
+  ['a call that a draining sidecar refused', unavailable('draining', refused), 'overload unprocessed'],
+  ['a call that was shed for want of memory, not seen by its model,', shed(refused), 'overload unprocessed'],
+  ['a call that was shed while it ran', shed(), 'overload'],
   ['a refusal without a reason', answered(ABORTED, refused), 'overload unprocessed'],
   ['a model that is not ready, the only one of its endpoint,', notReady(), 'overload unprocessed'],
   ['one model of several that is not ready', notReady(digits), 'refusal unprocessed modelNotServed'],

@@ -77,7 +77,8 @@ describe('Reasons', () => {
     assert.deepEqual(
       [...names],
       [
-        ...['overloaded', 'rate-limited', 'memory-pressure', 'queue-expired', 'no-endpoint'],
+        ...['overloaded', 'rate-limited', 'memory-pressure', 'memory-budget'],
+        ...['queue-expired', 'no-endpoint'],
         ...['discovery-pending', 'breaker-open', 'connect-failed', 'intentions-not-loaded'],
         ...['model-unavailable', 'model-not-ready', 'draining'],
       ],
