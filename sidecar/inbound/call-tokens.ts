@@ -24,7 +24,7 @@ export class CallTokens {
   cost: TokenCost | null = null;
   /** Null: no limit is about it, or it was refused. */
   reservation: TokenReservation | null = null;
-  private readonly usage: TokenUsage;
+  readonly usage: TokenUsage;
 
   constructor(
     private readonly counting: TokenCounting,

@@ -51,6 +51,7 @@ export class AccessLog implements Recorder {
       ms: tenths(now - call.startMs),
       requestBytes: call.requestBytes,
       responseBytes: call.responseBytes,
+      ...tokensOf(call),
       deadlineLeftMs: Number.isFinite(call.deadlineMs) ? tenths(call.deadlineMs - now) : undefined,
       trace: call.trace?.traceId || traceIdOf(call.block),
       requestId: call.trace?.requestId || requestIdOf(call.block),
@@ -58,6 +59,17 @@ export class AccessLog implements Recorder {
     });
   }
 }
+
+/** Of a call of a language-model engine to which its engine has said something. */
+function tokensOf({ engineCall, tokens }: EndedCall): LogFields {
+  const usage = (engineCall ?? tokens)?.usage;
+  if (usage === undefined) return NO_TOKENS;
+  const { promptTokens, cachedTokens, outputTokens } = usage;
+  if (promptTokens === 0 && outputTokens === 0) return NO_TOKENS;
+  return { inputTokens: promptTokens, cachedTokens, outputTokens };
+}
+
+const NO_TOKENS: LogFields = {};
 
 function attemptsOf(call: EndedCall, nowMs: number): LogFields {
   const attempts: LogFields[] = [];

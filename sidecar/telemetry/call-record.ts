@@ -30,6 +30,8 @@ export interface EndedCall {
   readonly degraded: string;
   /** Of a call of a language-model engine, at the sidecar of its caller: its tokens. */
   readonly engineCall?: { readonly usage: CallUsage } | null;
+  /** The same at the sidecar of the engine. */
+  readonly tokens?: { readonly usage: CallUsage } | null;
   /** It is a copy of another call, made by this sidecar. */
   readonly isCopy?: boolean;
   /** Its place in a trace; null: traces are off, or the call ended before its first attempt was sent. */

@@ -2,7 +2,15 @@
 import assert from 'node:assert/strict';
 import { createLineWriter } from '../../../sidecar/runtime/log/logger.js';
 import { AccessLog } from '../../../sidecar/telemetry/access-log.js';
+import {
+  aGenerateRequest,
+  framedRequest,
+  GENERATE,
+  messagesFor,
+  requestIn,
+} from '../../kit/engines/scripted-engine.js';
 import type { Field } from '../../kit/http2/hpack-lite.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import {
   type Application,
   anInbound,
@@ -252,6 +260,54 @@ describe('the access log', () => {
       failed('a', 14);
       stack.settle(last('b').reply());
       assert.equal(texts.length, 0);
+    });
+  });
+
+  describe('of a language-model engine', () => {
+    const request = aGenerateRequest({
+      sampling_params: { temperature: 0, max_tokens: 20, ignore_eos: true },
+    });
+    const ask = (app: Application): PeerStream =>
+      stack.settle(app.call({ path: GENERATE, body: framedRequest(request) }));
+    const answer = (stream: PeerStream): Buffer[] => messagesFor(requestIn(stream.body), () => 4, 3);
+    const tokens = ({ inputTokens, cachedTokens, outputTokens }: Line) => [
+      inputTokens,
+      cachedTokens,
+      outputTokens,
+    ];
+    /** A whole answer, one that its caller leaves after two messages, and a failure before the first. */
+    const assertCounts = (app: Application, arrived: () => PeerStream): void => {
+      ask(app);
+      stack.settle(
+        arrived()
+          .begin()
+          .data(Buffer.concat(answer(arrived())))
+          .trailers(0),
+      );
+      const left = ask(app);
+      stack.settle(
+        arrived()
+          .begin()
+          .data(Buffer.concat(answer(arrived()).slice(0, 2))),
+      );
+      stack.settle(left.reset());
+      ask(app);
+      stack.settle(arrived().fail(3));
+      const none = [undefined, undefined, undefined];
+      assert.deepEqual(lines().map(tokens), [[4, 3, 20], [4, 3, 8], none]);
+    };
+
+    it('a line of its caller has the tokens of prompt, cache and answer, as far as they are known', () => {
+      record();
+      const over = { routes: [aStreamRoute()], engine: 'vllm' } as const;
+      const app = stack.app(stack.outbound(anUpstream(['a'], over)).listener);
+      assertCounts(app, () => stack.backend('a').last);
+    });
+
+    it('a line of its own sidecar has them as well', () => {
+      record();
+      const side = stack.inbound(anInbound({ engine: 'vllm', routes: [aStreamRoute()] }));
+      assertCounts(stack.app(side.listener, 'app'), () => side.model.last);
     });
   });
 
