@@ -49,8 +49,7 @@ export class ModelRepository {
   private readonly unloaded = new Set<string>();
   private readonly pending = new Set<PendingLoad>();
   private watcher: RepositoryWatch | undefined;
-  /** Which versions are to be served; a reload may change it. */
-  policy: VersionPolicy;
+  private chosen: VersionPolicy;
   private isStopped = false;
   private problem = '';
 
@@ -59,7 +58,7 @@ export class ModelRepository {
     private readonly owner: RevisionOwner,
     private readonly context: AppContext,
   ) {
-    this.policy = settings.policy;
+    this.chosen = settings.policy;
     this.loaded = new LoadedRevisions(owner, context, settings.drainTimeoutMs);
   }
 
@@ -84,6 +83,19 @@ export class ModelRepository {
     this.watcher?.close();
     for (const { resolve } of this.pending) resolve({ kind: 'failed', why: STOPPING });
     this.pending.clear();
+  }
+
+  /** Which versions are to be served. */
+  get policy(): VersionPolicy {
+    return this.chosen;
+  }
+
+  /**
+   * The file says now which versions are to be served. A rollout brings them. A repository that began without rollouts would serve them at
+   * once: it takes them over at the next start, and the rollouts with them.
+   */
+  choose(policy: VersionPolicy): void {
+    if (this.settings.control === 'rollout') this.chosen = policy;
   }
 
   // ---- changes ----

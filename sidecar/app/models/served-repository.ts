@@ -109,7 +109,7 @@ export class ServedRepository implements RevisionOwner {
 
   /** Which versions are to be served has changed; what follows the directory rolls them out. */
   choose(policy: VersionPolicy = LATEST): void {
-    this.repository.policy = policy;
+    this.repository.choose(policy);
     this.onListed();
   }
 

@@ -137,6 +137,31 @@ describe('a model repository', () => {
     assert.deepEqual(index(), ['digits/1 UNAVAILABLE unloaded', 'digits/2 READY']);
   });
 
+  it('goes on with the versions of its start where a reload adds rollouts, which take a restart, and other versions', () => {
+    put('digits/1');
+    put('digits/2');
+    start();
+    repository.choose({ kind: 'specific', versions: ['1'] });
+    pass(5_000);
+    assert.deepEqual(index(), ['digits/1 UNAVAILABLE unloaded', 'digits/2 READY']);
+    assert.deepEqual(repository.policy, LATEST);
+    put('digits/3');
+    pass(5_000);
+    assert.deepEqual(index(), ['digits/1 UNAVAILABLE unloaded', 'digits/2 READY', 'digits/3 LOADING']);
+  });
+
+  it('takes over with a reload which versions a rollout is to bring, and changes nothing itself', () => {
+    put('digits/1');
+    put('digits/2');
+    start('rollout');
+    const policy = { kind: 'specific', versions: ['1'] } as const;
+    repository.choose(policy);
+    pass(5_000);
+    assert.deepEqual(repository.policy, policy);
+    assert.deepEqual(index(), ['digits/1 UNAVAILABLE unloaded', 'digits/2 READY']);
+    assert.equal(repository.newcomer(() => false)?.version, '1');
+  });
+
   it('tells what is served: what was there at the start, and what has been ready since, until it is unloaded', () => {
     put('digits/1');
     put('words/1');
