@@ -11,6 +11,12 @@ import type { RolloutStore, Stored } from './store.js';
 const ALIVE_MS = 10_000;
 const FACTS = '.facts.json';
 
+interface SeenFile {
+  readonly mtimeMs: number;
+  /** Since when it is so, monotonic ms. */
+  readonly sinceMs: number;
+}
+
 /**
  * A store for replicas on one machine, in a directory that they share: `up` gives each service one. A lock is that of a process,
  * and is gone with it.
@@ -25,6 +31,8 @@ export class FileStore implements RolloutStore {
   private hasAnnounced = false;
   /** Other locks that this process has. */
   private readonly taken = new Map<string, LockFile>();
+  /** What replicas say, by its file: as it was last seen. */
+  private seen = new Map<string, SeenFile>();
 
   constructor(
     private readonly directory: string,
@@ -108,12 +116,29 @@ export class FileStore implements RolloutStore {
   }
 
   async received(): Promise<readonly unknown[]> {
-    const now = this.clock.wallNow();
+    const before = this.seen;
+    this.seen = new Map();
     return readdirSync(this.directory)
       .filter((name) => name.endsWith(FACTS))
       .map((name) => join(this.directory, name))
-      .filter((path) => now - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) < ALIVE_MS)
+      .filter((path) => this.isFresh(path, before.get(path)))
       .map((path) => attempt(() => parsed(path), undefined));
+  }
+
+  /**
+   * Whether the file has been written of late. From the second look at it on this is told by its changes alone, as the clock of the machine
+   * may be set meanwhile. At the first look a time in the future says nothing, and the next ten seconds show.
+   * @param before as it was at the look before; undefined: this is the first
+   */
+  private isFresh(path: string, before: SeenFile | undefined): boolean {
+    const mtimeMs = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+    if (mtimeMs === undefined) return false;
+    const now = this.clock.now();
+    let sinceMs = now;
+    if (before?.mtimeMs === mtimeMs) sinceMs = before.sinceMs;
+    else if (before === undefined && this.clock.wallNow() - mtimeMs >= ALIVE_MS) sinceMs = -Infinity;
+    this.seen.set(path, { mtimeMs, sinceMs });
+    return now - sinceMs < ALIVE_MS;
   }
 
   async close(): Promise<void> {

@@ -7,7 +7,12 @@ import { scratchForEach } from '../../../../kit/mocha/scratch.js';
 
 describe('rollouts in a directory', () => {
   const scratch = scratchForEach();
-  const clock = { now: () => 0, wallNow: () => Date.now() };
+  let nowMs = 0;
+  let stepMs = 0;
+  const clock = { now: () => nowMs, wallNow: () => Date.now() + stepMs };
+  beforeEach(() => {
+    [nowMs, stepMs] = [0, 0];
+  });
   const open = (instance: string, mayShareName?: () => boolean): FileStore =>
     new FileStore(join(scratch.path, 'mine'), instance, clock, mayShareName);
 
@@ -80,8 +85,41 @@ describe('rollouts in a directory', () => {
     assert.deepEqual(await one.received(), [{ instance: 'mine-1' }, { instance: 'mine-2' }]);
     const longAgo = new Date(Date.now() - 11_000);
     utimesSync(join(scratch.path, 'mine', 'mine-2.facts.json'), longAgo, longAgo);
-    assert.deepEqual(await one.received(), [{ instance: 'mine-1' }]);
+    assert.deepEqual(await open('mine-3').received(), [{ instance: 'mine-1' }]);
     await one.close();
+    assert.deepEqual(await open('mine-3').received(), []);
+  });
+
+  for (const step of [-3_600_000, 3_600_000])
+    it(`know that whatever the clock does meanwhile: it is set by ${step} ms`, async () => {
+      const [one, other] = [open('mine-1'), open('mine-2')];
+      await one.announce({ instance: 'mine-1' });
+      await other.announce({ instance: 'mine-2' });
+      const both = [{ instance: 'mine-1' }, { instance: 'mine-2' }];
+      assert.deepEqual(await one.received(), both);
+      stepMs = step;
+      const announce = async (store: FileStore, instance: string): Promise<void> => {
+        await store.announce({ instance });
+        const time = new Date(clock.wallNow());
+        utimesSync(join(scratch.path, 'mine', `${instance}.facts.json`), time, time);
+      };
+      nowMs += 9_000;
+      await announce(one, 'mine-1');
+      assert.deepEqual(await one.received(), both, 'not yet');
+      nowMs += 1_000;
+      assert.deepEqual(await one.received(), [both[0]], 'the other one has ended');
+      await announce(other, 'mine-2');
+      assert.deepEqual(await one.received(), both, 'it is back');
+      assert.deepEqual(await open('mine-3').received(), both);
+    });
+
+  it('take what was said in the future for ten seconds, until they have seen that it does not change', async () => {
+    const one = open('mine-1');
+    await one.announce({ instance: 'mine-1' });
+    stepMs = -3_600_000;
+    const other = open('mine-2');
+    assert.deepEqual(await other.received(), [{ instance: 'mine-1' }]);
+    nowMs += 10_000;
     assert.deepEqual(await other.received(), []);
   });
 

@@ -158,10 +158,12 @@ describe('a replica that follows its directory', () => {
       assert.ok(await store.write(record, undefined, 'command'));
       const peer = new FileStore(join(scratch.path, 'rollouts'), 'mine-2', clock);
       const none = { calls: 0, errors: 0, medianMs: 0 };
-      await peer.announce({
-        ...{ instance: 'mine-2', id: record.id, serving: '1', candidate: 'loading', why: '', compared: 0 },
-        ...{ agreed: 0, difference: '', before: none, after: none },
-      });
+      const announce = () =>
+        peer.announce({
+          ...{ instance: 'mine-2', id: record.id, serving: '1', candidate: 'loading', why: '', compared: 0 },
+          ...{ agreed: 0, difference: '', before: none, after: none },
+        });
+      await announce();
       await agent.tick();
       setMs = byMs;
       for (let looks = 0; looks < 2; looks++) {
@@ -173,6 +175,7 @@ describe('a replica that follows its directory', () => {
       assert.equal(now.state, 'running', now.why);
       assert.ok(Math.abs(clock.wallNow() - now.replicas[0]!.sinceMs) <= 1_000);
       stack.clock.advance(SETTINGS.loadMs + 1_000);
+      await announce();
       await agent.tick();
       await setImmediate();
       assert.equal(agent.view().record!.state, 'rolling-back', 'it was too slow');
