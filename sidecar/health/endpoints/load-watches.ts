@@ -75,6 +75,8 @@ class LoadWatch extends WheelEntry implements StreamOwner {
   private isHeard = false;
   /** Bytes that are no whole message yet. */
   private received = new ChunkList();
+  /** Bytes of that which are needed to read on: a prefix, or a whole message with it. */
+  private neededBytes = PREFIX_BYTES;
   /** When the stream was begun, or the last report came. */
   private heardMs = 0;
   /** Failures in a row. */
@@ -162,6 +164,7 @@ class LoadWatch extends WheelEntry implements StreamOwner {
     this.isHeard = false;
     this.heardMs = nowMs;
     this.received = new ChunkList();
+    this.neededBytes = PREFIX_BYTES;
     connection.sendHeaders(stream, this.headers, NO_FIELDS, false);
     connection.sendData(stream, this.body, 0, this.body.length, true);
   }
@@ -218,14 +221,21 @@ class LoadWatch extends WheelEntry implements StreamOwner {
 
   /** Takes what is complete of the messages. False: they are none, or too long. */
   private readMessages(): boolean {
+    // Put together only where there is more to read than before, however small the pieces are.
+    if (this.received.bytes < this.neededBytes) return true;
     const bytes = this.received.whole();
     let at = 0;
+    this.neededBytes = PREFIX_BYTES;
     while (bytes.length - at >= PREFIX_BYTES) {
       const length = bytes.readUInt32BE(at + 1);
       if (bytes[at] !== 0 || length > MAX_REPORT_BYTES) return false;
-      if (bytes.length - at - PREFIX_BYTES < length) break;
-      this.take(bytes.subarray(at + PREFIX_BYTES, at + PREFIX_BYTES + length));
-      at += PREFIX_BYTES + length;
+      const end = at + PREFIX_BYTES + length;
+      if (bytes.length < end) {
+        this.neededBytes = end - at;
+        break;
+      }
+      this.take(bytes.subarray(at + PREFIX_BYTES, end));
+      at = end;
     }
     if (at === 0) return true;
     this.received = new ChunkList();

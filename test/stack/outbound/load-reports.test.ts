@@ -8,8 +8,11 @@ import {
   writeLoadReport,
 } from '../../../sidecar/codec/orca.js';
 import { BINARY_REPORT, TEXT_REPORT, writeReportValue } from '../../../sidecar/codec/orca-metadata.js';
+import { MessageWriter } from '../../../sidecar/codec/protobuf.js';
+import { ChunkList } from '../../../sidecar/transport/chunk-list.js';
 import { grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
 import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 import type { UpstreamOptions } from '../../kit/stack/stack.js';
 
@@ -23,6 +26,10 @@ function aReport(calls: number, concurrency = 4): LoadReport {
     .set(OwnMetric.runSeconds, 10);
   return report;
 }
+
+/** A field that no report has. */
+const unknownField = (bytes: number): Buffer =>
+  Buffer.from(new MessageWriter().bytes(100, Buffer.alloc(bytes)).finish());
 
 const message = (report: LoadReport): Buffer => grpcMessage(writeLoadReport(report));
 
@@ -258,6 +265,25 @@ describe('Load reports, outbound,', () => {
     for (const byte of bytes) stack.settle(stream.data(Buffer.from([byte])));
     assert.equal(stack.out.cluster.reports.read.stream, 2);
     assert.equal(endpoint('a').reported!.others, 4);
+  });
+
+  it('a message in many small pieces is put together once', () => {
+    start();
+    const report = Buffer.concat([writeLoadReport(aReport(3)), unknownField(8_000)]);
+    const bytes = grpcMessage(report);
+    const stream = stack.settle(watches('a')[0]!.begin());
+    const { whole } = ChunkList.prototype;
+    let copied = 0;
+    afterTest(() => {
+      ChunkList.prototype.whole = whole;
+    });
+    ChunkList.prototype.whole = function (this: ChunkList) {
+      copied += this.bytes;
+      return whole.call(this);
+    };
+    for (let at = 0; at < bytes.length; at += 10) stack.settle(stream.data(bytes.subarray(at, at + 10)));
+    assert.equal(endpoint('a').reported!.others, 3);
+    assert.ok(copied <= 2 * bytes.length, `${copied} of ${bytes.length} bytes`);
   });
 
   it('a reload changes the interval, and ends the streams with "none"', () => {
