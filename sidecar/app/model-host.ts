@@ -7,7 +7,7 @@ import { queryServerLife } from '../health/model/server-life.js';
 import type { ActivityReport } from '../inbound/model-activity.js';
 import type { ModelBackend } from '../inbound/model-backend.js';
 import type { ModelInstance, ModelState } from '../inbound/model-instance.js';
-import { removeSocket } from '../runtime/process/left-socket.js';
+import { removeLeftSocket } from '../runtime/process/left-socket.js';
 import { socketProblem } from '../runtime/process/socket-trust.js';
 import type { Timer } from '../runtime/time/timers.js';
 import type { FaultHit, FaultStrike } from '../supervise/supervisor.js';
@@ -330,7 +330,9 @@ export class ModelHost {
     await this.supervisor?.stop();
     this.stop();
     const { address } = this;
-    if (address.kind === 'unix') for (const path of [address.path, `${address.path}.w`]) removeSocket(path);
+    if (address.kind !== 'unix') return;
+    // Another sidecar may have this path by now.
+    for (const path of [address.path, `${address.path}.w`]) await removeLeftSocket(path).catch(() => false);
   }
 
   start(): void {

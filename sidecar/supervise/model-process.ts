@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { writeAddress } from '../config/codecs/address.js';
 import { versionPolicyText } from '../config/codecs/version-policy.js';
@@ -14,6 +15,8 @@ import type { RuntimeDeps } from '../runtime/deps.js';
 import { makeDirectory } from '../runtime/process/directory.js';
 import { removeSocket } from '../runtime/process/left-socket.js';
 import { processMemory } from '../runtime/process/memory.js';
+import { isOwnOrLeft } from '../runtime/process/owned-processes.js';
+import { socketOwner } from '../runtime/process/port-owner.js';
 import type { ModelReport } from '../telemetry/reports.js';
 import { ChildProcessHandle } from './child-process.js';
 import type { Guardian } from './guardian/guardian.js';
@@ -159,8 +162,17 @@ function makeRoomForSocket(address: Address): void {
   freePath(address.path);
 }
 
-/** @throws Error for a file that is no socket: it is somebody's, and named here by mistake. */
+/**
+ * @throws Error for a file that is no socket: it is somebody's, and named here by mistake. The same for a socket at which another process
+ * listens, such as the model of a second sidecar with the same file: its callers would come to this model from here on. What an earlier start
+ * of this sidecar has left there is in nobody's use.
+ */
 function freePath(path: string): void {
+  const owner = existsSync(path) ? socketOwner(path) : undefined;
+  if (owner !== undefined && (owner.pid === undefined || !isOwnOrLeft(owner.pid)))
+    throw new Error(
+      `${path}: ${owner.text} listens on this socket; expected a socket of this model alone. Stop that process, or give this sidecar another path (does a second sidecar run with the same file?)`,
+    );
   if (!removeSocket(path))
     throw new Error(`${path}: found a file that is no socket; expected a socket, or nothing`);
 }

@@ -60,6 +60,12 @@ function orphan(pid: number, mark: RegExp): ProcessIdentity | undefined {
   return stamp !== undefined && isGone(stamp) ? { pid, startTime } : undefined;
 }
 
+/** Whether a running process was started by this one, itself or through others, or by an owner that has ended. */
+export function isOwnOrLeft(pid: number): boolean {
+  const stamp = variable(read(`/proc/${pid}/environ`)?.split('\0') ?? [], OWNER_PROCESS_VARIABLE);
+  return stamp !== undefined && (stamp === ownStamp() || isGone(stamp));
+}
+
 /** Whether the process of the stamp has ended; false where that cannot be known from here. */
 export function isGone(stamp: string): boolean {
   const [boot, namespace, pid, startTime] = stamp.split('/');

@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
-import { listenersIn, portOwner, userName } from '../../../../sidecar/runtime/process/port-owner.js';
+import { join } from 'node:path';
+import {
+  listenersIn,
+  portOwner,
+  socketOwner,
+  unixListenersIn,
+  userName,
+} from '../../../../sidecar/runtime/process/port-owner.js';
+import { afterTest } from '../../../kit/mocha/after-test.js';
+import { scratchForTest } from '../../../kit/mocha/scratch.js';
 
 describe('the holder of a port', () => {
   it('is read from the table of the kernel: those that listen, on that port only', () => {
@@ -11,6 +20,29 @@ describe('the holder of a port', () => {
     assert.deepEqual(listenersIn(table, 0x2260), [{ inode: '4242', user: '1000' }]);
     assert.deepEqual(listenersIn(table, 0x226), []);
     assert.deepEqual(listenersIn('', 1), []);
+  });
+
+  it('of a Unix socket is read likewise: those that listen, at that path only', () => {
+    const table = `Num       RefCount Protocol Flags    Type St Inode Path
+00000000b2532a4f: 00000003 00000000 00000000 0001 03 8760695 /run/digits.sock
+000000002e9eefab: 00000002 00000000 00010000 0001 01 8795117 /run/digits.sock
+000000002e9eefac: 00000002 00000000 00010000 0001 01 8795118 /run/digits.sock.w
+000000002e9eefad: 00000002 00000000 00010000 0001 01 8795119`;
+    assert.deepEqual(unixListenersIn(table, '/run/digits.sock'), ['8795117']);
+    assert.deepEqual(unixListenersIn(table, 'digits.sock'), []);
+    assert.deepEqual(unixListenersIn('', '/run/digits.sock'), []);
+  });
+
+  it('of a Unix socket is a process with its command, and nothing once the path is free', async function () {
+    if (process.platform !== 'linux') this.skip();
+    const path = join(scratchForTest().path, 'digits.sock');
+    const server = net.createServer();
+    afterTest(() => server.close());
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    assert.equal(socketOwner(path)?.pid, process.pid);
+    assert.match(socketOwner(path)!.text, /^process \d+ \(.*node/);
+    await new Promise((resolve) => server.close(resolve));
+    assert.equal(socketOwner(path), undefined);
   });
 
   it('is known by its user where it cannot be inspected', () => {
