@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { scratchForTest } from '../../kit/mocha/scratch.js';
 import { outrider } from '../../kit/process/outrider.js';
@@ -54,12 +54,27 @@ describe('outrider certs', function () {
     const before = read('digits.key');
     const { code, stderr } = await outrider(['certs', 'web', '--out', out]);
     assert.equal(code, 1);
-    assert.match(stderr, /certs\/roots\.crt is there already; remove it, or choose another --out/);
+    assert.match(
+      stderr,
+      /certs\/roots\.crt is there already, and nothing has been written; .* another --out, or remove the files/,
+    );
     assert.equal(read('digits.key'), before);
     assert.ok(!readdirSync(out).includes('web.key'));
   });
 
+  it('leaves nothing behind where it cannot write all', async () => {
+    mkdirSync(out);
+    // It looks for files, and finds this only as it writes.
+    symlinkSync(join(out, 'nowhere'), join(out, 'web.key'));
+    const { code, stderr } = await outrider(['certs', 'digits', 'web', '--out', out]);
+    assert.equal(code, 1);
+    assert.match(stderr, /certs\/web\.key is there already, and nothing has been written/);
+    assert.deepEqual(readdirSync(out), ['web.key']);
+  });
+
   for (const [args, problem] of [
+    [['roots'], /SERVICE: found "roots"; expected another name/],
+    [['digits', 'web', 'digits'], /SERVICE: found "digits" twice; expected each service once/],
     [['Digits'], /SERVICE: found "Digits"; expected lower-case letters/],
     [['../x'], /SERVICE: found .*; expected lower-case letters/],
     [['digits', '--days', '0'], /--days: found 0; expected a whole number from 1 to 3650/],
@@ -68,5 +83,6 @@ describe('outrider certs', function () {
       const { code, stderr } = await outrider(['certs', ...args, '--out', out]);
       assert.equal(code, 2);
       assert.match(stderr, problem);
+      assert.equal(existsSync(out), false);
     });
 });
