@@ -4,7 +4,7 @@ import type { OutlierSweep, RunTime } from '../cluster/outlier-sweep.js';
 import { CallKind } from '../core/balancing/balancer.js';
 import type { PeakEwma } from '../core/balancing/peak-ewma.js';
 import { AttemptTrait, classifyAttempt, outcomeIn } from '../core/outcome/classify-attempt.js';
-import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
+import { AttemptEnd, mayBeOfRequest, Outcome } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { Detector } from '../core/outlier/detectors.js';
 import { EjectionEvent, Evidence, NO_PROBE } from '../core/outlier/ejection.js';
@@ -161,10 +161,11 @@ function recordForEjection(attempt: OutboundAttempt, outcome: Outcome, nowMs: nu
 }
 
 /** An attempt that never had a stream proves as little as one that ended while the event loop stood still. */
-function evidenceOf({ ended, stream, traits }: OutboundAttempt): Evidence {
+function evidenceOf({ ended, status, stream, traits }: OutboundAttempt): Evidence {
   if ((traits & AttemptTrait.doubtful) !== 0) return Evidence.doubtful;
   if (ended === AttemptEnd.superseded) return Evidence.slow;
-  return stream === null ? Evidence.doubtful : Evidence.sound;
+  if (stream === null) return Evidence.doubtful;
+  return mayBeOfRequest(ended as AttemptEnd, status) ? Evidence.answered : Evidence.sound;
 }
 
 function recordForSweep(

@@ -243,6 +243,14 @@ export function restsOnElapsedTime(ended: AttemptEnd, status: number): boolean {
   return ended === AttemptEnd.reset && status === Status.CANCELLED;
 }
 
+/**
+ * Whether a failure is an answer that the request may have caused, at any endpoint, such as INTERNAL to bytes that are no message: a status of the
+ * service itself, other than that it is unavailable or that time ran out.
+ */
+export function mayBeOfRequest(ended: AttemptEnd, status: number): boolean {
+  return ended === AttemptEnd.trailers && status !== Status.UNAVAILABLE && !isTimeStatus(status);
+}
+
 /** Whether the peer certainly did nothing for the attempt, so that another is always safe. */
 export function isNeverProcessed(ended: AttemptEnd): boolean {
   if (ended === AttemptEnd.refusedStream || ended === AttemptEnd.goawayUnprocessed) return true;

@@ -1,10 +1,12 @@
 import { Outcome } from '../outcome/outcome.js';
+import { type Answers, areCommon, isCommon } from './common-failures.js';
 import type { DetectorMode } from './detector.js';
 import { EjectionCounts } from './detector-counts.js';
 import { type ActiveDetector, activeDetectors, Detector, signalsOf } from './detectors.js';
 import type { Ejection, EjectionSettings } from './ejection.js';
 import { EjectionEvent, EjectionState, Evidence, NO_PROBE } from './ejection.js';
 import { EjectionSet } from './ejection-set.js';
+import { OutcomeWindow } from './outcome-window.js';
 import { Room } from './room.js';
 import { findSuspects, latencyRatios } from './sweep.js';
 
@@ -20,6 +22,8 @@ const DOWN_MS = 500;
 const RECOVERED_AFTER = 5;
 /** Refusals as full, in ten seconds, from which on an endpoint takes no more than it has. */
 const FULL_REFUSALS = 5;
+/** So long after a failure that its request may have caused, endpoints are compared by such failures, ms. */
+const COMPARED_MS = 10_000;
 const WHY_DOWN = 'its sidecar says that its model cannot serve';
 
 type Mode = EjectionSettings['mode'];
@@ -36,6 +40,8 @@ export class EjectionPool {
   readonly members = new EjectionSet();
   readonly counts = new EjectionCounts();
   private active: readonly ActiveDetector[];
+  /** Until then calls that were answered are counted, monotonic ms. */
+  private comparesUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     private settings: EjectionSettings,
@@ -82,16 +88,21 @@ export class EjectionPool {
     if (outcome === Outcome.success) {
       member.consecutiveFaults = 0;
       member.outcomes?.success(nowMs);
+      member.consecutiveAnswers = 0;
+      if (nowMs < this.comparesUntilMs) answersOf(member).success(nowMs);
       return member.ejectionSuppressed ? this.countRecovery(member) : nothing;
     }
     if (outcome === Outcome.overload) member.outcomes?.overload(nowMs);
     if (outcome !== Outcome.fault) return nothing;
     member.outcomes?.fault(nowMs);
     member.consecutiveFaults += 1;
+    if (evidence === Evidence.answered) this.recordAnswered(member, nowMs);
     member.successStreak = 0;
     if (member.consecutiveFaults < this.settings.consecutiveFaults) return nothing;
+    if (this.isRowCommon(member, nowMs)) return nothing;
     // Reset, so that the same faults are not reported again.
     member.consecutiveFaults = 0;
+    member.consecutiveAnswers = 0;
     // Calls of an endpoint that discovery removed may still end.
     if (!this.members.all.has(member)) return nothing;
     const mode = this.modeOf('consecutive');
@@ -145,6 +156,7 @@ export class EjectionPool {
     if (member.state !== EjectionState.ejected) return;
     this.members.admit(member, nowMs);
     member.consecutiveFaults = this.settings.consecutiveFaults - 1;
+    member.consecutiveAnswers = member.consecutiveFaults;
   }
 
   /**
@@ -165,6 +177,7 @@ export class EjectionPool {
     for (const member of admitted) member.slowness = 1;
     for (const { member, detector, mode, why, goesByFaults, severity } of suspects) {
       if (member.state !== EjectionState.admitted) continue;
+      if (goesByFaults && this.areFaultsCommon(member, nowMs)) continue;
       // Its ejection was suppressed and it answers again: its next calls decide.
       if (goesByFaults && member.ejectionSuppressed && member.successStreak > 0) continue;
       let event = this.decide(member, this.settings.mode === 'observe' ? 'observe' : mode);
@@ -220,6 +233,36 @@ export class EjectionPool {
     return this.admitted.some((each) => {
       each.outcomes?.moveTo(nowMs);
       return each !== but && (each.outcomes?.overloads ?? 0) >= FULL_REFUSALS;
+    });
+  }
+
+  /** A failure that its request may have caused. For as long as there are such, successes are counted beside them. */
+  private recordAnswered(member: Ejection, nowMs: number): void {
+    member.consecutiveAnswers += 1;
+    this.comparesUntilMs = nowMs + COMPARED_MS;
+    answersOf(member).fault(nowMs);
+  }
+
+  /** Whether its faults in a row are answers that say more of the requests than of the endpoint, as its peers fail likewise. */
+  private isRowCommon(member: Ejection, nowMs: number): boolean {
+    const { consecutiveFaults: inRow } = member;
+    return member.consecutiveAnswers === inRow && areCommon(inRow, inRow, this.peersOf(member, nowMs));
+  }
+
+  /** The same of its faults of the last ten seconds. */
+  private areFaultsCommon(member: Ejection, nowMs: number): boolean {
+    const { answers, outcomes } = member;
+    if (nowMs >= this.comparesUntilMs || answers === null || outcomes === null) return false;
+    answers.moveTo(nowMs);
+    if (answers.faults < outcomes.faults) return false;
+    return areCommon(answers.faults, answers.calls, this.peersOf(member, nowMs));
+  }
+
+  /** What the others that get calls have answered, while some fail so that their requests may be at fault. */
+  private peersOf(member: Ejection, nowMs: number): readonly (Answers | null)[] {
+    return this.admitted.map((each) => {
+      each.answers?.moveTo(nowMs);
+      return each === member ? null : each.answers;
     });
   }
 
@@ -296,13 +339,16 @@ export class EjectionPool {
       this.members.admit(member, nowMs);
       return readmitted;
     }
-    if (outcome === Outcome.fault && evidence === Evidence.sound) {
+    const isFault = outcome === Outcome.fault;
+    const isAnswered = evidence === Evidence.answered;
+    const isOfRequest = isFault && isAnswered && isCommon(this.peersOf(member, nowMs));
+    if (isFault && (isAnswered || evidence === Evidence.sound) && !isOfRequest) {
       member.failedProbes += 1;
       this.beginEjection(member, nowMs);
       return reEjected;
     }
     member.state = EjectionState.ejected;
-    const isRejected = outcome === Outcome.refusal || outcome === Outcome.overload;
+    const isRejected = outcome === Outcome.refusal || outcome === Outcome.overload || isOfRequest;
     const isCancelled = outcome === Outcome.cancelled && nowMs - startedMs >= LONG_ENOUGH_MS;
     const waits = isRejected || evidence === Evidence.slow || (isCancelled && evidence === Evidence.sound);
     this.members.ejectUntil(member, waits ? nowMs + PROBE_AGAIN_MS : nowMs);
@@ -331,6 +377,11 @@ export class EjectionPool {
 /** Whether an endpoint that this detector finds answers most calls all the same, so that it is better than none. */
 function mayBeNeeded(detector: Detector): boolean {
   return detector === Detector.latency || detector === Detector.shortLived;
+}
+
+function answersOf(member: Ejection): OutcomeWindow {
+  member.answers ??= new OutcomeWindow();
+  return member.answers;
 }
 
 function suppressIf(member: Ejection, event: EjectionEvent): void {

@@ -1,6 +1,7 @@
 import type { DetectorMode } from './detector.js';
 import { DetectorState } from './detector-state.js';
 import { DETECTORS, Detector, type DetectorSettings } from './detectors.js';
+import type { OutcomeWindow } from './outcome-window.js';
 
 /** Settings of outlier ejection; times in ms. */
 export interface EjectionSettings {
@@ -25,8 +26,9 @@ export type EjectionState = (typeof EjectionState)[keyof typeof EjectionState];
 /**
  * How much the outcome of an attempt proves. `doubtful`: it rests on elapsed time while this process's event loop stood
  * still, or the endpoint was never reached, which its connections show already. `slow`: a hedge of the call was faster.
+ * `answered`: the endpoint has answered, and the request may have caused the failure: it is sound unless the peers fail as well.
  */
-export const Evidence = { sound: 0, doubtful: 1, slow: 2 } as const;
+export const Evidence = { sound: 0, doubtful: 1, slow: 2, answered: 3 } as const;
 export type Evidence = (typeof Evidence)[keyof typeof Evidence];
 
 /**
@@ -61,6 +63,10 @@ export class Ejection extends DetectorState {
   /** While ejected: when a probe may go. While probing: when another one may. Monotonic ms. */
   untilMs = 0;
   consecutiveFaults = 0;
+  /** Of these, those that the requests may have caused. */
+  consecutiveAnswers = 0;
+  /** Calls of the last ten seconds that were answered, while some in the pool fail so that their requests may be at fault; null: none did yet. */
+  answers: OutcomeWindow | null = null;
   /** The next ejection lasts `baseMs` × (this + 1). Falls by one per `baseMs` without an ejection. */
   count = 0;
   /** Ejections since the start. */
@@ -95,13 +101,16 @@ export class Ejection extends DetectorState {
   /** Drops the faults seen so far. */
   forgetFaults(): void {
     this.outcomes?.clear();
+    this.answers?.clear();
     this.ejectionSuppressed = false;
   }
 
   /** Drops everything seen so far. */
   override forget(): void {
     super.forget();
+    this.answers?.clear();
     this.consecutiveFaults = 0;
+    this.consecutiveAnswers = 0;
     this.ejectionSuppressed = false;
     this.slowness = 1;
     this.lastEvents.fill(0);

@@ -4,7 +4,7 @@
  */
 import { type Balancer, EndpointLoad, hasUntried } from '../../../sidecar/core/balancing/balancer.js';
 import { type BalancerKind, makeBalancer } from '../../../sidecar/core/balancing/balancers.js';
-import { AttemptEnd, classify, Outcome } from '../../../sidecar/core/outcome/outcome.js';
+import { AttemptEnd, classify, mayBeOfRequest, Outcome } from '../../../sidecar/core/outcome/outcome.js';
 import { Status } from '../../../sidecar/core/outcome/status.js';
 import { Ejection, EjectionEvent, Evidence, NO_PROBE } from '../../../sidecar/core/outlier/ejection.js';
 import { EjectionPool } from '../../../sidecar/core/outlier/ejection-pool.js';
@@ -126,7 +126,8 @@ export class SimulatedPool {
     else if (outcome === Outcome.fault) latency.recordFault(answer.afterMs, endpoint.usualMs, this.nowMs);
     if (outcome === Outcome.overload) latency.recordRefusal(this.nowMs);
     else latency.recordAccepted(this.nowMs);
-    this.events.push(this.ejections.record(ejection, outcome, startedMs, this.nowMs, probe, Evidence.sound));
+    const evidence = mayBeOfRequest(answer.ended, answer.status) ? Evidence.answered : Evidence.sound;
+    this.events.push(this.ejections.record(ejection, outcome, startedMs, this.nowMs, probe, evidence));
     for (const other of this.endpoints) other.eligible = this.ejections.members.mayCall(other.ejection);
     return answer;
   }

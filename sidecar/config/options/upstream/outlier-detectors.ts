@@ -150,7 +150,8 @@ export const detectors = option(
     (config) => ({ ...noDetectors(), ...config }),
   ),
   {
-    meaning: 'How a bad endpoint is detected. Each detector decides independently of the others.',
+    meaning:
+      'How a bad endpoint is detected. Each detector decides independently of the others. Failures that the requests cause (INTERNAL to bytes that are no message) eject nothing: an endpoint that answers with a failure other than UNAVAILABLE or a timeout is ejected only if its best peer fails less.',
     why: 'Faults in a row miss an endpoint that fails half the time, or answers late or wrongly.',
   },
 );

@@ -74,6 +74,56 @@ describe('The outlier sweep', () => {
     assert.deepEqual(sweep(pool, 2_000), []);
   });
 
+  describe('where failures are answers that the requests may have caused', () => {
+    /** As `feed`. */
+    const answer = (pool: EjectionPool, member: Ejection, pattern: string, nowMs = 0): void => {
+      for (const each of pattern)
+        end(pool, member, each === '+' ? 'success' : 'fault', nowMs, { evidence: Evidence.answered });
+    };
+
+    it('ejects none of those that fail alike', () => {
+      const { pool, members } = setUp(3);
+      for (const member of members) answer(pool, member, '-+--'.repeat(10));
+      assert.deepEqual(sweep(pool, 1_000), []);
+    });
+
+    it('ejects one that fails more than its peers', () => {
+      const { pool, members, a } = setUp(3);
+      for (const member of members)
+        answer(pool, member, member === a ? '--+--'.repeat(10) : '+-+++'.repeat(10));
+      assert.deepEqual(sweep(pool, 1_000), [ejected]);
+      assert.equal(a.state, EjectionState.ejected);
+    });
+
+    it('ejects two that fail where the third answers well', () => {
+      const { pool, members, c } = setUp(4);
+      for (const member of members) answer(pool, member, member === c ? '+'.repeat(40) : '-+--'.repeat(10));
+      assert.deepEqual(sweep(pool, 1_000).sort(), [ejected, ejected, overCap].sort());
+    });
+
+    it('ejects those that fail otherwise as well', () => {
+      const { pool, members, a } = setUp(3);
+      for (const member of members) answer(pool, member, '-+--'.repeat(10));
+      feed(pool, a, '-');
+      assert.deepEqual(sweep(pool, 1_000), [ejected]);
+      assert.equal(a.state, EjectionState.ejected);
+    });
+
+    it('ejects the only other one, where its peer has no calls', () => {
+      const { pool, a } = setUp(2);
+      answer(pool, a, '-+--'.repeat(10));
+      assert.deepEqual(sweep(pool, 1_000), [ejected]);
+    });
+
+    it('forgets them after ten seconds', () => {
+      const { pool, members, a } = setUp(3);
+      for (const member of members) answer(pool, member, '-+--'.repeat(10));
+      feed(pool, a, '+', 11_000);
+      answer(pool, a, '-+--'.repeat(10), 11_000);
+      assert.deepEqual(sweep(pool, 11_500), [ejected]);
+    });
+  });
+
   it('treats a burst like the same calls spread over the window', () => {
     for (const everyMs of [0, 900]) {
       const { pool, a } = setUp(3);
