@@ -8,7 +8,8 @@ Made by \`npm run generate\` from [telemetry/reasons](../sidecar/telemetry/reaso
 
 A sidecar that answers a call itself says why in the trailer \`outrider-reason\`, in the access log (\`reason\`) and in
 \`outrider_local_replies_total\`. An answer without the trailer is the service's own. \`outrider explain REASON\` prints an entry of this
-page. *Not processed* means that the model has certainly not seen the call. [REFERENCE.md](../mesh-config/REFERENCE.md) has the options.
+page. *Not processed* means that the model has certainly not seen the call, and \`outrider-unprocessed\` says so. That trailer is missing where an earlier attempt
+of the call may have run. [REFERENCE.md](../mesh-config/REFERENCE.md) has the options.
 `;
 
 /** The page of all reasons, `docs/REASONS.md`: an index, an entry for each, and what TLS and Consul's checks say. */
