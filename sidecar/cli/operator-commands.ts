@@ -51,7 +51,7 @@ export function addOperatorCommands(program: Command, done: (exitCode: number) =
     .option('--listen <ADDR>', 'address of the page', '127.0.0.1:8898')
     .option(
       '--token-file <FILE>',
-      'file with the token of the admin ports (`admin_token_file`); the printed address then has a key, and only it opens the page',
+      'file with the token of the admin ports (`admin_token_file`); the printed address then has a key, and only it opens the page; as it has for sockets in --admin',
     )
     .option('--json', 'print the address of the page as JSON')
     .action(async (options: Partial<PageOptions> & Pick<PageOptions, 'listen'>) => {

@@ -34,6 +34,26 @@ describe('outrider page with a token', function () {
     }
   });
 
+  it('has such an address for a socket that only its owner may open', async () => {
+    const view = new FakeView();
+    const path = `${scratch.path}/admin.sock`;
+    const admin = await startAdmin({ kind: 'unix', path }, view);
+    const page = startOutrider(['page', '--admin', `unix:${path}`, '--listen', '127.0.0.1:0', '--json']);
+    try {
+      const output = outputOf(page);
+      const { url } = JSON.parse(await until('the page is served', () => /^.*\n/.exec(output.stdout)?.[0]));
+      const drain = (at: URL) =>
+        fetch(new URL('drain?sidecar=digits-1', at), { method: 'POST', redirect: 'manual' });
+      assert.equal((await drain(new URL('/', url))).status, 403);
+      assert.equal(view.drains, 0);
+      assert.equal((await drain(new URL(url))).status, 303);
+      assert.equal(view.drains, 1);
+    } finally {
+      page.kill('SIGTERM');
+      await admin.close();
+    }
+  });
+
   it('is for this machine alone, as it is plaintext; without a token it warns', async () => {
     const args = ['page', '--admin', '127.0.0.1:1', '--listen', '0.0.0.0:0'];
     const { code, stderr } = await outrider([

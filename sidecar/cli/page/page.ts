@@ -43,18 +43,19 @@ export async function pageCommand(options: PageOptions): Promise<number> {
   const listen = readAddress(options.listen);
   if (!listen.ok || listen.value.kind !== 'tcp')
     throw new CommandFailure(`--listen: ${listen.ok ? 'expected HOST:PORT' : listen.problem}`, 2);
-  const { admin, mesh, consul, tokenFile } = options;
+  const { admin, mesh, consul } = options;
+  const right = rightOf(options);
   if (!isLocalAddress(listen.value)) {
-    if (tokenFile !== undefined)
+    if (right !== undefined)
       throw new CommandFailure(
-        `--listen ${options.listen} with --token-file: expected an address of this machine alone, such as 127.0.0.1:8898, as the page is plaintext; reach it through ssh -L`,
+        `--listen ${options.listen} with ${right}: expected an address of this machine alone, such as 127.0.0.1:8898, as the page is plaintext; reach it through ssh -L`,
         2,
       );
     process.stderr.write(
       `outrider: whoever reaches ${options.listen} can read this page, and drain sidecars that ask for no token\n`,
     );
   }
-  const key = tokenFile === undefined ? undefined : randomBytes(KEY_BYTES).toString('base64url');
+  const key = right === undefined ? undefined : randomBytes(KEY_BYTES).toString('base64url');
   if (mesh !== undefined && consul !== undefined)
     throw new CommandFailure('--mesh and --consul: expected one of them', 2);
   const source =
@@ -94,6 +95,14 @@ export async function pageCommand(options: PageOptions): Promise<number> {
   timer.cancel();
   await server.close();
   return 0;
+}
+
+/** By which option the page may do what other users of this machine may not; undefined: by none. */
+function rightOf({ tokenFile, admin }: PageOptions): string | undefined {
+  if (tokenFile !== undefined) return '--token-file';
+  // Who may open it is said by its directory.
+  const socket = admin.find((each) => each.startsWith('unix:'));
+  return socket === undefined ? undefined : `--admin ${socket}`;
 }
 
 /** @throws CommandFailure that says where the page was to be. */

@@ -32,7 +32,7 @@ export interface PageServer {
 
 /**
  * Serves the mesh page over plain HTTP. It can drain sidecars, so it is for loopback, and it refuses what other sites make a browser
- * ask, as the admin port does. Where it has the token of admin ports it needs a key in its paths: every user of the machine reaches its
+ * ask, as the admin port does. Where it may do more than other users of the machine it needs a key in its paths: every user of the machine reaches its
  * port, and a cookie would go to the other ports of the machine too. Rejects with the system's error when it cannot listen.
  */
 export function servePage({ key, ...at }: PagePlace, deps: PageDeps): Promise<PageServer> {

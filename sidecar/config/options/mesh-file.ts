@@ -119,7 +119,9 @@ function meshRules(found: FoundBlock, report: Report): void {
   upstreamEngineRules(callerBlock['upstreams'], ['caller', 'upstreams'], report, engineOf);
   for (const [name, { upstreams }] of services)
     upstreamEngineRules(upstreams, ['services', name, 'upstreams'], report, engineOf);
-  refuseModelIntentions(file['intentions'], (name) => engineOf(name) !== undefined, report);
+  const isEngine = (name: string): boolean => engineOf(name) !== undefined;
+  const areEngines = names.length > 0 && names.every(isEngine);
+  refuseModelIntentions(file['intentions'], (name) => isEngine(name) || (name === '*' && areEngines), report);
   const own = [
     ...listeners(
       [['caller', 'admin'], callerBlock['admin']],

@@ -53,6 +53,10 @@ intentions: [{from: app, to: chat, action: allow${more}}]`;
       meshProblems(mesh('', `${SERVICE}/Abort`, ', models: [llama]')).join(),
       /^3: intentions\[0\]\.models: found beside engine; .*, and every call would be refused$/,
     );
+    const toAll = mesh('', `${SERVICE}/Abort`, ', models: [llama]').replace('to: chat', 'to: "*"');
+    assert.match(meshProblems(toAll).join(), /intentions\[0\]\.models: found beside engine/);
+    const two = toAll.replace('services: {', 'services: {digits: {models: m}, ');
+    assert.equal(meshConfig(two).services.length, 2);
     assert.match(
       meshProblems(mesh('', `${SERVICE}/*`, '')).join(),
       /^2: caller\.upstreams\.chat\.routes\[0\]\.methods\[0\]: found .* in a unary route, which takes .*Generate; expected kind streaming/,
