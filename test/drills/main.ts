@@ -5,7 +5,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { paletteFor } from '../../sidecar/cli/terminal.js';
-import { reportEnd } from '../kit/process/command-line.js';
+import { runProgram } from '../kit/process/command-line.js';
 import { callFaults } from './calls/rows.js';
 import { consulFaults } from './consul/main.js';
 import { decisionFaults } from './decisions/rows.js';
@@ -48,10 +48,4 @@ async function main(args: readonly string[]): Promise<number> {
   return report.rows.every(isKept) ? 0 : 1;
 }
 
-// Ended from outside: leave through `exit`, where what runs is stopped.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
-
-main(process.argv.slice(2)).then(
-  (code) => process.exit(code),
-  (error: unknown) => process.exit(reportEnd('faults', error)),
-);
+runProgram('faults', main);

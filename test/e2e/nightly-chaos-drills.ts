@@ -96,7 +96,7 @@ describe('drills of machines, Consul and certificates', function () {
       });
       const outcome = await outcomeOf(child);
       assert.equal(outcome.code, 1, outcome.stderr);
-      assert.match(outcome.stderr, /not everything was run: ended by SIGINT/);
+      assert.match(outcome.stderr, /stopped early: ended by SIGINT/);
       const { figures, skipped } = JSON.parse(outcome.stdout) as Summary;
       assert.deepEqual(
         figures.map(({ drill }) => drill),

@@ -15,7 +15,7 @@ import { requireModelRuntime } from '../model-runtime.js';
 import { SELF } from '../self.js';
 import { ProgressLine, paletteFor } from '../terminal.js';
 import { ARMS } from './arms/table.js';
-import { conclude, prepareFolder, renderStored } from './conclude.js';
+import { concludeRun, prepareFolder, type Ran, renderStored } from './conclude.js';
 import { DRILLS } from './drills/table.js';
 import { enterOwnNetwork, isInOwnNetwork, runInOwnNetwork, whyNoOwnNetwork } from './faults/own-network.js';
 import type { ArmRun, SkippedArm } from './history/record.js';
@@ -25,7 +25,7 @@ import { named } from './options.js';
 import { figuresOf } from './report/figures/figures.js';
 import { notReached } from './report/not-run.js';
 import { lossText } from './report/printed.js';
-import { aboutRun, busyText } from './run/about.js';
+import { busyText } from './run/about.js';
 import { Ending } from './run/ending.js';
 import { type RunPlan, runAll } from './run/run-all.js';
 import { runnableOf } from './run/selection.js';
@@ -79,26 +79,8 @@ export async function chaosCommand(options: ChaosOptions): Promise<number> {
   process.stderr.write(`outrider: ${announced({ arms, drills, repeats })}\n`);
   const busy = busyText(loadavg()[0]!, availableParallelism());
   if (busy !== undefined) process.stderr.write(`outrider: ${busy}\n`);
-  const startedAtMs = systemClock.wallNow();
-  const startedMs = systemClock.now();
-  const run = await runThem({
-    arms,
-    drills,
-    repeats,
-    pace: options.quick === true ? 'quick' : 'usual',
-  });
-  const seconds = (systemClock.now() - startedMs) / 1_000;
-  const about = aboutRun({ args: process.argv.slice(2), startedAtMs, seconds, arms });
-  const texts = chosen.map(({ name, title, does }) => ({ name, title, does }));
-  const { runs, problem } = run;
-  const left = problem === undefined ? [] : notReached({ arms, drills }, run, problem);
-  const exitCode = conclude(
-    { format: 1, about, drills: texts, runs, skipped: [...skipped, ...run.skipped, ...left] },
-    options,
-  );
-  if (problem === undefined) return exitCode;
-  process.stderr.write(`outrider: stopped early: ${problem}\n`);
-  return 1;
+  const plan = { arms, drills, repeats, pace: options.quick === true ? 'quick' : 'usual' } as const;
+  return concludeRun(() => runThem(plan), { drills: chosen, arms, skipped }, options);
 }
 
 /** What is about to happen, for a run takes minutes and prints a line only when a drill has ended. */
@@ -121,13 +103,6 @@ function refuseMeshOptions({ service, model, rate, leastAvailable, tokenFile }: 
   const name = given.find(([, value]) => value !== undefined)?.[0];
   if (name !== undefined)
     throw new CommandFailure(`--${name}: goes with --mesh, for drills on a mesh that runs already`, 2);
-}
-
-interface Ran {
-  readonly runs: readonly ArmRun[];
-  readonly skipped: readonly SkippedArm[];
-  /** Why some of it was not run although it could have been; undefined: all was. */
-  readonly problem: string | undefined;
 }
 
 /**
@@ -190,5 +165,6 @@ async function runThem({
     process.off('exit', kill);
   }
   if (runs.length === 0) throw new CommandFailure(problem ?? 'no scenario can be run here');
+  if (problem !== undefined) skipped.push(...notReached({ arms, drills }, { runs, skipped }, problem));
   return { runs, skipped, problem };
 }

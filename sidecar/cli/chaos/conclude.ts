@@ -3,13 +3,15 @@
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeDirectory } from '../../runtime/process/directory.js';
+import { systemClock } from '../../runtime/time/clock.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import { paletteFor } from '../terminal.js';
-import type { ChaosHistory } from './history/record.js';
+import type { ArmRun, ChaosHistory, SkippedArm } from './history/record.js';
 import { verdictText } from './report/printed.js';
 import { buildReport, type Summary, summaryOf } from './report/report.js';
 import { parseHistory } from './report/stored-history.js';
 import { writeReport } from './report/write-report.js';
+import { aboutRun, type RunFacts } from './run/about.js';
 
 /** Where results go. */
 export interface Conclusion {
@@ -17,6 +19,33 @@ export interface Conclusion {
   readonly report?: string;
   /** Print JSON: what `figures.json` holds. */
   readonly json?: true;
+}
+
+/** What a command has run. */
+export interface Ran {
+  readonly runs: readonly ArmRun[];
+  readonly skipped: readonly SkippedArm[];
+  /** Why some of it was not run although it could have been; undefined: all was. */
+  readonly problem: string | undefined;
+}
+
+/** Runs, and concludes with the history of it. @returns the exit code, as `conclude`; 1 also where not all was run. */
+export async function concludeRun(
+  run: () => Promise<Ran>,
+  { drills, arms, skipped }: Pick<ChaosHistory, 'drills' | 'skipped'> & Pick<RunFacts, 'arms'>,
+  conclusion: Conclusion,
+): Promise<number> {
+  const startedAtMs = systemClock.wallNow();
+  const startedMs = systemClock.now();
+  const { runs, problem, ...ran } = await run();
+  const seconds = (systemClock.now() - startedMs) / 1_000;
+  const about = aboutRun({ args: process.argv.slice(2), startedAtMs, seconds, arms });
+  const texts = drills.map(({ name, title, does }) => ({ name, title, does }));
+  const history = { about, drills: texts, runs, skipped: [...skipped, ...ran.skipped] };
+  const exitCode = conclude({ format: 1, ...history }, conclusion);
+  if (problem === undefined) return exitCode;
+  process.stderr.write(`outrider: stopped early: ${problem}\n`);
+  return 1;
 }
 
 /**

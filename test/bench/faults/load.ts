@@ -4,7 +4,7 @@
  */
 
 import { callUnary, STOCK_CHANNEL } from '../../../sidecar/cli/chaos/protocol/call.js';
-import { Load } from '../../drills/faults/load.js';
+import { brokenIn, idOfCall, Load } from '../../drills/faults/load.js';
 import { ONCE } from '../../drills/faults/model-protocol.js';
 import { answerRequests } from '../../kit/process/asked-process.js';
 import { type Calls, dueTimes, type LoadRequest, type Schedule } from './protocol.js';
@@ -26,13 +26,15 @@ async function begin({ target, serviceConfig, deadlineMs, ...schedule }: Schedul
       ...{ target, deadlineMs, dueMs, perSecond: 0, warmCalls: WARM_CALLS },
       channel: { ...STOCK_CHANNEL, ...policy },
       ask: (client, n, done) =>
-        callUnary(client, ONCE, { request: Buffer.from(`call-${n}`), deadlineMs }, done),
+        callUnary(client, ONCE, { request: Buffer.from(idOfCall(n)), deadlineMs }, done),
     },
     WARM_LIMIT_MS,
   );
-  calls = load
-    .whole()
-    .then((sent) => sent.map(({ endMs, status }, i) => ({ startMs: dueMs[i]!, endMs, status })));
+  calls = load.whole().then((sent) => {
+    const [broken] = brokenIn(load);
+    if (broken !== undefined) throw new Error(broken);
+    return sent.map(({ endMs, status }, i) => ({ startMs: dueMs[i]!, endMs, status }));
+  });
 }
 
 answerRequests<LoadRequest>(async (request) => {

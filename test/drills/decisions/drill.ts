@@ -1,15 +1,20 @@
 /** What the rows of the table of decisions have in common: a mesh under load that is broken and judged. */
 
+import { findExecutedTwice, indexRun } from '../../../sidecar/cli/chaos/history/executions.js';
 import { callUnary } from '../../../sidecar/cli/chaos/protocol/call.js';
-import { executionsBeyondFirst } from '../../../sidecar/cli/chaos/report/figures/counts.js';
-import type { Load, LoadOptions, SentCall } from '../faults/load.js';
+import { idOfCall, type Load, type LoadOptions, type SentCall } from '../faults/load.js';
 import { ONCE } from '../faults/model-protocol.js';
-import type { Row, Trial } from '../faults/row.js';
+import type { Row, Suite, Trial } from '../faults/row.js';
 import { DecisionMesh, type MeshPlan } from './mesh.js';
 
 /** Nothing is shared: every row opens the mesh that it breaks. */
 export type DecisionWorld = Record<string, never>;
 export type DecisionRow = Row<DecisionWorld>;
+
+/** Rows each of which opens what it breaks. */
+export function suiteOf(about: Pick<Suite<DecisionWorld>, 'name' | 'title' | 'rows'>): Suite<DecisionWorld> {
+  return { ...about, open: async () => ({}), close: async () => {} };
+}
 
 export interface Drill {
   readonly mesh: DecisionMesh;
@@ -62,18 +67,17 @@ export function percentOf(part: number, whole: number): string {
   return `${((100 * part) / Math.max(1, whole)).toFixed(1)} %`;
 }
 
-const ONCE_PREFIX = 'once-';
-
-/** Load of calls that must not be made twice, each with an id of its own. */
+/** Load of calls that must not be made twice. */
 export const ONCE_LOAD: Partial<LoadOptions> = {
-  perSecond: 50,
+  ...{ perSecond: 50, isOnce: true },
   ask: (client, n, done) =>
-    callUnary(client, ONCE, { request: Buffer.from(`${ONCE_PREFIX}${n}`), deadlineMs: 1_000 }, done),
+    callUnary(client, ONCE, { request: Buffer.from(idOfCall(n)), deadlineMs: 1_000 }, done),
 };
 
-/** Runs of such calls beyond the first one of each. */
-export function repeatedRuns(mesh: DecisionMesh): number {
-  const executions = mesh.models.flatMap((model) => model.runs());
-  const ids = executions.map(({ callId }) => callId).filter((id) => id.startsWith(ONCE_PREFIX));
-  return executionsBeyondFirst({ executions }, new Set(ids));
+/** Such calls that were made twice all the same. Those that were answered are in the logs of the models, or the trial is not kept. */
+export function repeatedCalls({ models }: DecisionMesh, load: Load, trial: Trial): number {
+  const { calls } = load;
+  const executions = models.flatMap((model) => model.runs());
+  trial.check(load, calls, executions);
+  return findExecutedTwice({ calls }, indexRun({ calls, executions })).length;
 }

@@ -17,7 +17,7 @@ import {
   ONCE_LOAD,
   percentOf,
   recoveryMs,
-  repeatedRuns,
+  repeatedCalls,
 } from './drill.js';
 import { IMPATIENT, type MeshPlan, mostOf, RETRIED, sumOf } from './mesh.js';
 
@@ -45,7 +45,7 @@ const killed = row({
     trial.within('it gets no more calls', 1_000, await mesh.untilIneligible(fromMs, 5_000));
     trial.expectAvailable(await load.during(fromMs, trial.pick(1_500, 20_000)), 99.9);
     await once.stop();
-    trial.none('nothing is done twice that must not be', repeatedRuns(mesh), `of ${once.sent}`);
+    trial.none('nothing is done twice that must not be', repeatedCalls(mesh, once, trial), `of ${once.sent}`);
     trial.figure('failed of those that must not be repeated', `${once.failures.length} of ${once.sent}`);
   },
 });

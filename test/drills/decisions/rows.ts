@@ -1,9 +1,8 @@
 /** The drills of the decisions: replicas, networks, loads and clients that misbehave, without a registry. */
 
-import type { Suite } from '../faults/row.js';
 import { CALL_POLICY_ROWS } from './call-policies.js';
 import { CLIENT_ROWS } from './clients.js';
-import type { DecisionWorld } from './drill.js';
+import { suiteOf } from './drill.js';
 import { HELD_PAYLOAD_ROWS } from './held-payload.js';
 import { MEMORY_ROWS } from './memory.js';
 import { ISOLATION_ROWS } from './model-isolation.js';
@@ -14,7 +13,7 @@ import { REPLICA_ROWS } from './replicas.js';
 import { RESTART_ROWS } from './restarts.js';
 import { SUPERVISION_ROWS } from './supervision.js';
 
-export const decisionFaults: Suite<DecisionWorld> = {
+export const decisionFaults = suiteOf({
   name: 'decisions',
   title: 'faults of models, networks and callers',
   rows: [
@@ -30,6 +29,4 @@ export const decisionFaults: Suite<DecisionWorld> = {
     ...CLIENT_ROWS,
     ...ISOLATION_ROWS,
   ],
-  open: async () => ({}),
-  close: async () => {},
-};
+});

@@ -13,7 +13,7 @@ import { sumOfSamples } from '../../kit/process/metrics-page.js';
 import { admin, Mesh, type UpFacts } from '../../kit/process/outrider.js';
 import { exampleOnFreePorts } from '../../kit/process/suite-mesh.js';
 import { digitLoad, digitOf } from '../faults/digit-load.js';
-import { summarize } from '../faults/load.js';
+import { brokenIn, summarize } from '../faults/load.js';
 import { STAGES, seconds } from './faults.js';
 import { bar } from './progress-bar.js';
 
@@ -88,7 +88,7 @@ async function play(mesh: UpFacts, progress: ProgressLine) {
   const { ok, failed, sent } = summarize(calls);
   const { p50Ms, p99Ms, slowestMs } = summarize(calls.filter(({ failure }) => failure === undefined));
   const accuracy = ok === 0 ? 0 : right / ok;
-  const broken = happenings.flatMap((happening) => happening.broken ?? []);
+  const broken = [...happenings.flatMap((happening) => happening.broken ?? []), ...brokenIn(load)];
   for (const { startMs, failure } of load.failures.slice(0, 10))
     broken.push(`a call failed at ${seconds(startMs - beganMs)}: ${failure}`);
   if (accuracy < LEAST_ACCURACY)

@@ -2,7 +2,7 @@
  * `npm run engines`: two engines under `outrider up`, whose processes are killed, stopped and frozen in the middle of answers, and what their
  * clients notice, as a table. `--help` says more.
  */
-import { reportEnd } from '../../kit/process/command-line.js';
+import { runProgram } from '../../kit/process/command-line.js';
 import { Mesh } from '../../kit/process/outrider.js';
 import { install, installed } from '../../kit/process/tools.js';
 import { FAULTS } from './engine-processes.js';
@@ -59,10 +59,4 @@ async function runRounds(drill: EngineDrill, { times, rounds }: DrillOptions, ro
   if (rounds.includes('cancelled')) rows.push(await drill.cancel());
 }
 
-// Ended from outside: leave through `exit`, where what runs is stopped.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
-
-main(process.argv.slice(2)).then(
-  (code) => process.exit(code),
-  (error: unknown) => process.exit(reportEnd('engines', error)),
-);
+runProgram('engines', main);

@@ -1,6 +1,12 @@
 /** The command line of the engine drill. */
 
-import { HelpRequested, parseCommandLine, readOnly, UsageError } from '../../kit/process/command-line.js';
+import {
+  HelpRequested,
+  parseCommandLine,
+  readOnly,
+  UsageError,
+  wholeNumber,
+} from '../../kit/process/command-line.js';
 import { FAULTS, type Fault } from './engine-processes.js';
 import type { Engine } from './mesh-file.js';
 
@@ -46,6 +52,7 @@ export function readOptions(args: readonly string[]): DrillOptions {
   if (values.help) throw new HelpRequested(USAGE);
   if (positionals.length > 0)
     throw new UsageError(`found ${positionals[0]}; expected options only\n${USAGE}`);
+  const countOf = (name: string, text: string) => wholeNumber(name, text, { least: 0, most: 999_999 });
   const kills = countOf('--kills', values.kills);
   const stops = countOf('--stops', values.stops);
   const only = readOnly(values.only, ROUNDS);
@@ -56,10 +63,4 @@ export function readOptions(args: readonly string[]): DrillOptions {
     quickKills: countOf('--quick-kills', values['quick-kills']),
     seed: countOf('--seed', values.seed),
   };
-}
-
-function countOf(name: string, text: string): number {
-  if (!/^\d{1,6}$/.test(text))
-    throw new UsageError(`${name}: found ${text}; expected a whole number from 0 to 999999`);
-  return Number(text);
 }

@@ -7,7 +7,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ChannelOptions, Client, ClientUnaryCall, requestCallback, ServiceError } from '@grpc/grpc-js';
 import { protocols } from '../../../proto/load.js';
 import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messages.js';
-import type { NotedCall } from '../../../sidecar/cli/chaos/history/record.js';
+import { DEFAULT_BOUNDS } from '../../../sidecar/cli/chaos/history/bounds.js';
+import { findBroken } from '../../../sidecar/cli/chaos/history/check.js';
+import type { CheckedCall, ExecutionRecord } from '../../../sidecar/cli/chaos/history/record.js';
+import type { Broken } from '../../../sidecar/cli/chaos/history/violation.js';
 import {
   beginNote,
   failureText,
@@ -40,6 +43,8 @@ export interface LoadOptions {
   readonly request?: (n: number) => ModelInferRequest;
   /** Makes the nth call; an answer that is a text says what is wrong with it. Absent: `ModelInfer` with that request. */
   readonly ask?: (client: Client, n: number, done: requestCallback<unknown>) => AskedCall;
+  /** The model must not do a call twice. Absent: it may. */
+  readonly isOnce?: boolean;
   /** What every call says beside its request. */
   readonly metadata?: Readonly<Record<string, string>>;
   /** Of the client. Absent: without any resilience. */
@@ -50,8 +55,13 @@ export interface LoadOptions {
   readonly describe?: (error: ServiceError) => string;
 }
 
+/** The id of the nth call of a load. */
+export function idOfCall(n: number): string {
+  return `call-${n}`;
+}
+
 /** One call; times are of `performance.now()`, unless the calls of the load are due at given times. */
-export interface SentCall extends NotedCall {
+export interface SentCall extends CheckedCall {
   /** Undefined: OK, or still under way. Else status and reason, or what is wrong with the answer. */
   readonly failure: string | undefined;
 }
@@ -161,15 +171,23 @@ export class Load extends OpenLoad<'call', SentCall> {
   };
 
   protected override make(): SentCall {
-    const call: Open<SentCall> = beginNote({ startMs: this.now(), failure: undefined });
-    const { ask = this.infer, judge, describe = failureText } = this.options;
+    const { ask = this.infer, judge, describe = failureText, deadlineMs, isOnce = false } = this.options;
     const n = this.next++;
+    const startMs = this.now();
+    const call: Open<SentCall> = beginNote({
+      ...{ id: idOfCall(n), startMs, deadlineMs: startMs + deadlineMs, idempotent: !isOnce },
+      ...{ answer: 'none' as const, failure: undefined },
+    });
     noteCall<unknown>(call, {
       now: () => this.now(),
       make: (done) => ask(this.client, n, done),
       ended: (error, answer) => {
-        if (error) call.failure = describe(error);
-        else call.failure = typeof answer === 'string' ? answer : judge?.(answer as ModelInferResponse, n);
+        if (error) {
+          call.failure = describe(error);
+          return;
+        }
+        call.failure = typeof answer === 'string' ? answer : judge?.(answer as ModelInferResponse, n);
+        call.answer = call.failure === undefined ? 'right' : 'wrong';
       },
     });
     return call;
@@ -181,6 +199,28 @@ export const REQUEST: ModelInferRequest = {
   inputs: [{ name: 'x', datatype: 'FP32', shape: ['1', String(VALUES)] }],
   raw_input_contents: [new Uint8Array(4 * VALUES)],
 };
+
+/** How late a call may be over: a test also runs beside other load, and a client that is late several times is late by the sum. */
+export const LATE_MS = 500;
+
+/** What of the calls of a load broke an invariant. @param executions of the models, where they log the ids of these calls. */
+export function brokenBy(
+  calls: readonly SentCall[],
+  { lagMs }: Pick<Load, 'lagMs'>,
+  executions?: readonly ExecutionRecord[],
+): readonly Broken[] {
+  const logged =
+    executions === undefined ? ({ executions: [], hasNoExecutions: true } as const) : { executions };
+  const history = { ...logged, calls, clientLagMs: lagMs, marks: [], replicas: [] };
+  return findBroken(history, { ...DEFAULT_BOUNDS, deadlineMs: LATE_MS });
+}
+
+/** Invariants that the calls of a load have broken, a line each. For a load that is over. */
+export function brokenIn(load: Load): readonly string[] {
+  return brokenBy(load.calls, load).map(
+    ({ invariant, callId, found }) => `${invariant}: ${callId}: ${found}`,
+  );
+}
 
 export type LoadSummary = ReturnType<typeof summarize>;
 

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { until } from '../../kit/process/processes.js';
-import { Load, type LoadOptions } from './load.js';
+import { brokenIn, Load, type LoadOptions } from './load.js';
 
 export interface KindOptions extends LoadOptions {
   /** Stands behind the number of its calls. Absent: the name of the kind. */
@@ -17,6 +17,8 @@ const GOES_ON_MS = 120_000;
 
 export class MixedLoad<Name extends string> {
   private readonly loads = new Map<Name, Load>();
+  /** Invariants that calls broke, a line each. Known once it is stopped. */
+  private broken: readonly string[] = [];
 
   constructor(private readonly kinds: Kinds<Name>) {}
 
@@ -36,11 +38,12 @@ export class MixedLoad<Name extends string> {
 
   /** What did not end well so far, a line each. */
   get failures(): readonly string[] {
-    return this.entries.flatMap(([name]) =>
+    const failed = this.entries.flatMap(([name]) =>
       this.of(name).failures.map(
         ({ startMs, endMs, failure }) => `${name}: ${failure}, after ${Math.round(endMs - startMs)} ms`,
       ),
     );
+    return [...failed, ...this.broken];
   }
 
   /** How many calls of each kind, in words. */
@@ -68,6 +71,7 @@ export class MixedLoad<Name extends string> {
   /** Waits for the ends of all that is under way. */
   async stop(): Promise<void> {
     await Promise.all([...this.loads.values()].map((load) => load.stop()));
+    this.broken = this.entries.flatMap(([name]) => brokenIn(this.of(name)).map((line) => `${name}: ${line}`));
   }
 
   /** Stops, and fails where anything has failed; what was called, in words. */

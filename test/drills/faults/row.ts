@@ -4,10 +4,9 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { findNotAnsweredOnce } from '../../../sidecar/cli/chaos/history/answers.js';
-import { INVARIANTS } from '../../../sidecar/cli/chaos/history/violation.js';
+import type { ExecutionRecord } from '../../../sidecar/cli/chaos/history/record.js';
 import type { Control } from './control.js';
-import { type Load, type LoadSummary, type SentCall, summarize } from './load.js';
+import { brokenBy, LATE_MS, type Load, type LoadSummary, type SentCall, summarize } from './load.js';
 import { seconds } from './times.js';
 
 /** One fault, and what is expected meanwhile. */
@@ -104,7 +103,7 @@ export class Trial {
   /** No call may take much longer than its deadline, whatever hangs. */
   expectNoneHangs(calls: readonly SentCall[], deadlineMs: number): void {
     const { slowestMs } = summarize(calls);
-    const limitMs = deadlineMs + 500;
+    const limitMs = deadlineMs + LATE_MS;
     this.expect(`no call takes longer than ${seconds(limitMs)}`, slowestMs <= limitMs, seconds(slowestMs));
   }
 
@@ -127,17 +126,23 @@ export class Trial {
       }
       calls = await load.between(fromMs);
       this.load = summarize(calls, fromMs);
-      this.checkAnswers(calls);
+      this.check(load, calls);
     }
     return calls;
   }
 
-  /** An invariant of every history, which a row names only where it is broken. */
-  private checkAnswers(calls: readonly SentCall[]): void {
-    const [first, ...more] = findNotAnsweredOnce(calls.map((call, i) => ({ ...call, id: `call ${i}` })));
-    if (first === undefined) return;
-    const found = `${first.found} to ${first.callId}, and ${more.length} more`;
-    this.expect(INVARIANTS['answered-once'], false, found);
+  /** The invariants of every history, which a row names only where they are broken. */
+  check(
+    load: Pick<Load, 'lagMs'>,
+    calls: readonly SentCall[],
+    executions?: readonly ExecutionRecord[],
+  ): void {
+    const broken = brokenBy(calls, load, executions);
+    for (const name of new Set(broken.map(({ invariant }) => invariant))) {
+      const [first, ...more] = broken.filter(({ invariant }) => invariant === name);
+      const { callId, expected, found } = first!;
+      this.expect(`${name}: ${expected}`, false, `${callId}: ${found}, and ${more.length} more`);
+    }
   }
 
   /** As `under`, with the promise of most rows. */

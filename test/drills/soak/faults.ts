@@ -3,8 +3,9 @@
 import { writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { askMember, MeshControl } from '../../../sidecar/cli/chaos/mesh/control.js';
-import { whyNotNow } from '../../../sidecar/cli/chaos/mesh/guard.js';
+import { untilWhole } from '../../../sidecar/cli/chaos/mesh/guard.js';
 import { type Members, membersOf, type Replica } from '../../../sidecar/cli/chaos/mesh/members.js';
+import { watchOf } from '../../../sidecar/cli/chaos/mesh/run-mesh-drill.js';
 import { readAddress } from '../../../sidecar/config/codecs/address.js';
 import type { Random } from '../../../sidecar/runtime/random.js';
 import type { Mesh, UpFacts } from '../../kit/process/outrider.js';
@@ -12,8 +13,6 @@ import { SERVICE } from './mesh-file.js';
 
 const FAULT_MS = 5_000;
 const DELAY_MS = 200;
-/** A replica that was killed loads its models anew, on a busy machine. */
-const WHOLE_MS = 120_000;
 
 /** What may happen. `sidecar-killed`: SIGKILL, so that its models end too. */
 export const FAULTS = [
@@ -48,15 +47,9 @@ export class SoakFaults {
     return new SoakFaults(mesh, random, members, new MeshControl(members, undefined), file);
   }
 
-  /** Resolves when every replica serves and gets calls. @throws Error where that takes more than two minutes. */
-  async whole(): Promise<void> {
-    const endMs = performance.now() + WHOLE_MS;
-    for (;;) {
-      const why = whyNotNow((await this.control.look()).facts);
-      if (why === undefined) return;
-      if (performance.now() > endMs) throw new Error(`not whole after ${WHOLE_MS / 1000} s: ${why}`);
-      await delay(500);
-    }
+  /** Resolves when every replica serves and gets calls. @throws Error where that takes three minutes. */
+  whole(): Promise<void> {
+    return untilWhole(watchOf({ control: this.control, sleep: delay }));
   }
 
   /** Waits until the mesh is whole, and does one thing. @returns what, in words */

@@ -2,7 +2,8 @@
 
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { reportEnd } from '../../kit/process/command-line.js';
+import { markdownTable } from '../../../tools/markdown-table.js';
+import { runProgram } from '../../kit/process/command-line.js';
 import { sumOfSamples } from '../../kit/process/metrics-page.js';
 import { admin, Mesh, Scratch, type SidecarFacts, type UpFacts } from '../../kit/process/outrider.js';
 import { seeded } from '../../kit/time/seeded-random.js';
@@ -121,12 +122,12 @@ function report({ options, calls, faults, samples, held, growthMs }: Result): nu
     `${options.minutes} min on ${options.place}, seed ${options.seed}: ${calls.counts}; ${failures.length} failed`,
     `faults: ${struck.join(', ') || 'none'}`,
     '',
-    '| sidecar | gauge | first half | second half | |',
-    '| --- | --- | ---: | ---: | --- |',
-    ...rows.map(
-      ({ name, gauge, first, last, isFlat }) =>
-        `| ${name} | ${gauge} | ${Math.round(first)} | ${Math.round(last)} | ${isFlat ? 'flat' : 'GROWS'} |`,
-    ),
+    markdownTable([
+      ['sidecar', 'gauge', 'first half', 'second half', ''],
+      ...rows.map(({ name, gauge, first, last, isFlat }) => [
+        ...[name, gauge, String(Math.round(first)), String(Math.round(last)), isFlat ? 'flat' : 'GROWS'],
+      ]),
+    ]),
     '',
     ...(rows.length === 0 ? ['No sidecar lived for long enough to say whether anything grows.'] : []),
     ...held.map((line) => `HELD AT REST ${line}`),
@@ -135,10 +136,4 @@ function report({ options, calls, faults, samples, held, growthMs }: Result): nu
   return failures.length + grown.length + held.length > 0 || rows.length === 0 ? 1 : 0;
 }
 
-// Ended from outside: leave through `exit`, where what runs is stopped.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
-
-main(process.argv.slice(2)).then(
-  (code) => process.exit(code),
-  (error: unknown) => process.exit(reportEnd('soak', error)),
-);
+runProgram('soak', main);

@@ -1,6 +1,6 @@
 /** The command line of the soak. */
 
-import { HelpRequested, parseCommandLine, UsageError } from '../../kit/process/command-line.js';
+import { HelpRequested, parseCommandLine, UsageError, wholeNumber } from '../../kit/process/command-line.js';
 import { PLACES, type Place } from './mesh-file.js';
 
 const USAGE = `usage: npm run soak -- [options]     a mesh under load and faults for as long as you like: what is lost, and what grows
@@ -47,15 +47,9 @@ export function readOptions(args: readonly string[]): SoakOptions {
     throw new UsageError(`--on: found ${values.on}; expected one of ${PLACES.join(', ')}`);
   return {
     place,
-    minutes: numberOf('--minutes', values.minutes, 1, 1_440),
-    rate: numberOf('--rate', values.rate, 1, 1_000),
-    every: numberOf('--every', values.every, 0, 3_600),
-    seed: numberOf('--seed', values.seed, 0, 999_999),
+    minutes: wholeNumber('--minutes', values.minutes, { most: 1_440 }),
+    rate: wholeNumber('--rate', values.rate, { most: 1_000 }),
+    every: wholeNumber('--every', values.every, { least: 0, most: 3_600 }),
+    seed: wholeNumber('--seed', values.seed, { least: 0, most: 999_999 }),
   };
-}
-
-function numberOf(name: string, text: string, least: number, most: number): number {
-  const value = /^\d{1,6}$/.test(text) ? Number(text) : Number.NaN;
-  if (value >= least && value <= most) return value;
-  throw new UsageError(`${name}: found ${text}; expected a whole number from ${least} to ${most}`);
 }

@@ -7,7 +7,7 @@ import { DETECTOR_NAMES } from '../../../sidecar/core/outlier/detectors.js';
 import type { SidecarFile, SidecarProcess } from '../../kit/process/sidecars.js';
 import { tool } from '../../kit/process/tools.js';
 import { DecisionMesh } from '../decisions/mesh.js';
-import { type SentCall, summarize } from '../faults/load.js';
+import { type Load, type SentCall, summarize } from '../faults/load.js';
 import { failuresOf, type Row, type Suite, type Trial } from '../faults/row.js';
 import { ask, CALLS, DEADLINE_MS, DUE_MS, describeFailure, IDEMPOTENT, PER_SECOND } from './calls.js';
 import { type Toxic, type ToxicProxy, Toxiproxy } from './toxiproxy.js';
@@ -85,6 +85,7 @@ type Place = keyof typeof PLACES;
 
 /** What one half of a row found. */
 interface Half {
+  readonly load: Load;
   readonly calls: readonly SentCall[];
   readonly detected: string;
 }
@@ -107,7 +108,7 @@ async function half(proxy: Toxiproxy, place: Place, { toxics }: Case, upstream: 
     });
     for (const each of toxics) await poisoned!.poison(each);
     const calls = await load.whole();
-    return { calls, detected: await detectedAt(mesh.caller) };
+    return { load, calls, detected: await detectedAt(mesh.caller) };
   } finally {
     await mesh.close();
   }
@@ -129,7 +130,8 @@ const COLUMNS = {
   },
 } as const;
 
-function note(trial: Trial, kind: keyof typeof COLUMNS, { calls, detected }: Half): void {
+function note(trial: Trial, kind: keyof typeof COLUMNS, { load, calls, detected }: Half): void {
+  trial.check(load, calls);
   const { failed, p99Ms } = summarize(calls);
   const columns = COLUMNS[kind];
   trial.figure(columns.failed, String(failed));

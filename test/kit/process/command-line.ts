@@ -23,6 +23,15 @@ export function reportEnd(program: string, error: unknown): 0 | 1 | 2 {
   return isUsage ? 2 : 1;
 }
 
+/** Runs a program. Ended from outside it leaves through `exit`, where what it started is stopped. @param main gives the exit code. */
+export function runProgram(name: string, main: (args: readonly string[]) => Promise<number>): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+  main(process.argv.slice(2)).then(
+    (code) => process.exit(code),
+    (error: unknown) => process.exit(reportEnd(name, error)),
+  );
+}
+
 /** Options and words; throws UsageError for options that are not known or lack their value. */
 export function parseCommandLine<const Options extends NonNullable<ParseArgsConfig['options']>>(
   args: readonly string[],
@@ -59,12 +68,16 @@ type Values<Options extends NonNullable<ParseArgsConfig['options']>> = ReturnTyp
   typeof parseCommandLine<Options>
 >['values'];
 
-/** From 1. */
-export function wholeNumber(name: string, text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1)
-    throw new UsageError(`${name}: found ${text}; expected a whole number from 1`);
-  return value;
+/** The value of an option. Default: from 1 on. */
+export function wholeNumber(
+  name: string,
+  text: string,
+  { least = 1, most = Number.MAX_SAFE_INTEGER } = {},
+): number {
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= least && value <= most) return value;
+  const end = most === Number.MAX_SAFE_INTEGER ? '' : ` to ${most}`;
+  throw new UsageError(`${name}: found ${text}; expected a whole number from ${least}${end}`);
 }
 
 /** `--only NAME,…`, or another option of names; absent: empty, which for `--only` means all. */

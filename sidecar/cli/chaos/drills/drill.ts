@@ -4,7 +4,7 @@ import type { Standing } from '../arms/arm.js';
 import type { ControlServer } from '../control-server.js';
 import type { Equipment, Tools } from '../faults/tools.js';
 import type { Wire } from '../faults/wire.js';
-import type { ArmName, MarkKind } from '../history/record.js';
+import type { ArmName, DrillText, MarkKind } from '../history/record.js';
 import type { Deadlines } from '../load/client.js';
 import type { Load, Rates } from '../load/load.js';
 
@@ -50,12 +50,7 @@ export function timesOf({ times = {} }: Pick<Drill, 'times'>, pace: 'usual' | 'q
   };
 }
 
-export interface Drill {
-  /** As on the command line. */
-  readonly name: string;
-  readonly title: string;
-  /** One sentence: what is done to which process, and for how long. */
-  readonly does: string;
+export interface Drill extends DrillText {
   /** Whether it is one of the ten that run without `--full`. */
   readonly set: 'standard' | 'full';
   /** The way to the replicas leads over a TCP proxy that can be broken. */

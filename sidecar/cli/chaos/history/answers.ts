@@ -2,12 +2,12 @@
  * Checks of what clients were told: one end for each call, the answer to their own call, and the truth about where it comes from.
  */
 import { type CallIndex, executionsOf } from './executions.js';
-import type { ArmRun, CallRecord } from './record.js';
+import type { CheckedCall, History } from './record.js';
 import type { Finding } from './violation.js';
 
 /** Calls whose client was not told their end, or was told it more than once. */
 export function findNotAnsweredOnce(
-  calls: readonly Pick<CallRecord, 'id' | 'answers' | 'status'>[],
+  calls: readonly Pick<CheckedCall, 'id' | 'answers' | 'status'>[],
 ): readonly Finding[] {
   return calls
     .filter(({ answers }) => answers !== 1)
@@ -22,7 +22,7 @@ export function findNotAnsweredOnce(
  * Calls that got the answer of another call. An answer from a cache names the call that it was first given to; it is allowed
  * where it is marked as degraded and that call is one of the same model that was over before.
  */
-export function findWrongCaller(run: Pick<ArmRun, 'calls'>, index: CallIndex): readonly Finding[] {
+export function findWrongCaller(run: Pick<History, 'calls'>, index: CallIndex): readonly Finding[] {
   return run.calls.flatMap((call) => {
     const { id, answeredId } = call;
     if (answeredId === undefined || answeredId === id || isCached(call, index.calls.get(answeredId)))
@@ -32,7 +32,7 @@ export function findWrongCaller(run: Pick<ArmRun, 'calls'>, index: CallIndex): r
 }
 
 /** Whether the answer can be one that a cache kept of the call `first`. */
-function isCached(call: CallRecord, first: CallRecord | undefined): boolean {
+function isCached(call: CheckedCall, first: CheckedCall | undefined): boolean {
   if (!call.degraded || first === undefined) return false;
   return first.model === call.model && first.status === 0 && first.endMs <= call.endMs;
 }
@@ -41,7 +41,7 @@ function isCached(call: CallRecord, first: CallRecord | undefined): boolean {
  * Answers that are no full answers and do not say so: those of a replica that only stands in, and those that no model was asked for.
  */
 export function findUnmarked(
-  run: Pick<ArmRun, 'calls' | 'standIns' | 'executions'>,
+  run: Pick<History, 'calls' | 'standIns' | 'executions'>,
   index: CallIndex,
 ): readonly Finding[] {
   const standIns = new Set(run.standIns ?? []);
@@ -58,6 +58,6 @@ export function findUnmarked(
 }
 
 /** The replica that the answer names; otherwise the one of the last execution. */
-function answeredBy(call: CallRecord, index: CallIndex): string | undefined {
+function answeredBy(call: CheckedCall, index: CallIndex): string | undefined {
   return call.endpoint ?? executionsOf(index, call.id).at(-1)?.replica;
 }

@@ -1,5 +1,5 @@
 /**
- * The checker of a run's history: which calls broke which invariant. Pure; it reads the records of one run and nothing else.
+ * The checker of a history: which calls broke which invariant. Pure; it reads the records of one history and nothing else.
  *
  * Jepsen's checkers are the model: the history says what each client and each model saw, and is judged afterwards.
  */
@@ -9,23 +9,32 @@ import { findLate } from './deadlines.js';
 import { findSentToEjected } from './ejections.js';
 import { findExecutedTwice, indexRun } from './executions.js';
 import { findHarm } from './harm.js';
-import type { ArmRun } from './record.js';
+import type { ArmRun, History } from './record.js';
 import { findUnsound } from './soundness.js';
-import { INVARIANTS, type Invariant, type Violation, violationsOf } from './violation.js';
+import { type Broken, type Finding, INVARIANTS, type Invariant, type Violation } from './violation.js';
 
-/** Every violation of a run, invariant by invariant, calls in the order of the record. */
-export function checkRun(run: ArmRun, bounds: CheckBounds = DEFAULT_BOUNDS): readonly Violation[] {
-  const index = indexRun(run);
-  return [
-    violationsOf(run, 'answered-once', findNotAnsweredOnce(run.calls)),
-    violationsOf(run, 'executed-once', findExecutedTwice(run, index)),
-    violationsOf(run, 'right-caller', findWrongCaller(run, index)),
-    violationsOf(run, 'deadline-kept', findLate(run, bounds)),
-    violationsOf(run, 'degraded-marked', findUnmarked(run, index)),
-    violationsOf(run, 'ejected-left-alone', findSentToEjected(run, index, bounds)),
-    violationsOf(run, 'well-left-alone', findHarm(run)),
-    violationsOf(run, 'history-sound', findUnsound(run, index, bounds)),
-  ].flat();
+/** Every broken invariant of a history, in their order, calls in the order of the record. */
+export function findBroken(history: History, bounds: CheckBounds = DEFAULT_BOUNDS): readonly Broken[] {
+  const index = indexRun(history);
+  const found: Readonly<Record<Invariant, readonly Finding[]>> = {
+    'answered-once': findNotAnsweredOnce(history.calls),
+    'executed-once': findExecutedTwice(history, index),
+    'right-caller': findWrongCaller(history, index),
+    'deadline-kept': findLate(history, bounds),
+    'degraded-marked': findUnmarked(history, index),
+    'ejected-left-alone': findSentToEjected(history, index, bounds),
+    'well-left-alone': findHarm(history),
+    'history-sound': findUnsound(history, index, bounds),
+  };
+  return (Object.keys(INVARIANTS) as Invariant[]).flatMap((invariant) =>
+    found[invariant].map((finding) => ({ invariant, ...finding })),
+  );
+}
+
+/** Every violation of a run. */
+export function checkRun(run: ArmRun): readonly Violation[] {
+  const { drill, arm } = run;
+  return findBroken(run).map((broken) => ({ drill, arm, ...broken }));
 }
 
 /** Invariants that cannot be judged of this run, as its models log no executions; empty where they do. */

@@ -2,7 +2,7 @@
  * Check of deadlines by the clock of the client, which is part of what is measured: an event loop that is late sees an answer late.
  */
 import type { CheckBounds } from './bounds.js';
-import { type ArmRun, LAG_INTERVAL_MS } from './record.js';
+import { type History, LAG_INTERVAL_MS } from './record.js';
 import { type Finding, ms } from './violation.js';
 
 /**
@@ -10,7 +10,7 @@ import { type Finding, ms } from './violation.js';
  * is added to the bound: no arm can make up for it. A call without an end is reported by `findNotAnsweredOnce`.
  */
 export function findLate(
-  run: Pick<ArmRun, 'calls' | 'clientLagMs'>,
+  run: Pick<History, 'calls' | 'clientLagMs'>,
   { deadlineMs: boundMs }: CheckBounds,
 ): readonly Finding[] {
   return run.calls.flatMap((call): Finding[] => {

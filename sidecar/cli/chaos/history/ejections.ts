@@ -4,7 +4,7 @@
  */
 import type { CheckBounds } from './bounds.js';
 import type { CallIndex } from './executions.js';
-import type { ArmRun, CallRecord, ExecutionRecord, MarkRecord } from './record.js';
+import type { CheckedCall, ExecutionRecord, History, MarkRecord } from './record.js';
 import { type Finding, ms } from './violation.js';
 
 /** A time in which an endpoint was ejected, in ms of the run. */
@@ -23,15 +23,20 @@ export function ejectionsOf(marks: readonly MarkRecord[]): readonly Ejection[] {
 /**
  * Times between a mark that begins something at a replica and one that ends it, in the order in which they were noted: what is seen
  * at one look and is over at the next may have an end that lies before its begin, as both are bounds (run/observer.ts).
+ *
+ * @param whose the replica of a mark; undefined: the mark does not count.
  */
-function spans(
+export function spans(
   marks: readonly MarkRecord[],
   begin: MarkRecord['kind'],
   end: MarkRecord['kind'],
+  whose: (mark: MarkRecord) => string | undefined = ({ replica }) => replica,
 ): readonly Ejection[] {
   const open = new Map<string, number>();
   const found: Ejection[] = [];
-  for (const { kind, replica, atMs } of marks) {
+  for (const mark of marks) {
+    const { kind, atMs } = mark;
+    const replica = whose(mark);
     if (replica === undefined) continue;
     const fromMs = open.get(replica);
     if (kind === begin && fromMs === undefined) open.set(replica, atMs);
@@ -49,7 +54,7 @@ function spans(
  * A call that began after the bound was certainly sent there after the ejection. One that began before may have waited in the
  * queue of the endpoint, for `queuedMs` at most. Probes are allowed, and all calls while too few endpoints are left.
  */
-export function findSentToEjected(run: ArmRun, index: CallIndex, bounds: CheckBounds): readonly Finding[] {
+export function findSentToEjected(run: History, index: CallIndex, bounds: CheckBounds): readonly Finding[] {
   const ejections = ejectionsOf(run.marks);
   const away = [...ejections, ...spans(run.marks, 'died', 'restarted')];
   return ejections.flatMap((ejection) => {
@@ -71,7 +76,7 @@ export function findSentToEjected(run: ArmRun, index: CallIndex, bounds: CheckBo
 /** Within the ejection, and later than the bound for a call that began after it or before it. */
 function isLate(
   { startMs }: ExecutionRecord,
-  call: CallRecord,
+  call: CheckedCall,
   { fromMs, toMs }: Ejection,
   { ejectedMs, queuedMs }: CheckBounds,
 ): boolean {
@@ -96,7 +101,12 @@ function withoutProbes(
 }
 
 /** Whether at that moment fewer endpoints than the share are neither ejected nor dead. Stand-ins do not count. */
-function isPanic(run: ArmRun, away: readonly Ejection[], atMs: number, { panicShare }: CheckBounds): boolean {
+function isPanic(
+  run: History,
+  away: readonly Ejection[],
+  atMs: number,
+  { panicShare }: CheckBounds,
+): boolean {
   const standIns = new Set(run.standIns ?? []);
   const members = run.replicas.filter((replica) => !standIns.has(replica));
   const gone = new Set(

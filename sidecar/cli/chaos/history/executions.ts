@@ -1,18 +1,18 @@
 /** The history by call, as every check asks for a call's executions, and a run has tens of thousands of both. */
 
-import type { ArmRun, CallRecord, ExecutionRecord } from './record.js';
+import type { CheckedCall, ExecutionRecord, History } from './record.js';
 import { type Finding, ms } from './violation.js';
 
 /** The records of a run by the id of the call. */
 export interface CallIndex {
-  readonly calls: ReadonlyMap<string, CallRecord>;
+  readonly calls: ReadonlyMap<string, CheckedCall>;
   /** In the order of their begin; only executions of calls that a client made. */
   readonly executions: ReadonlyMap<string, readonly ExecutionRecord[]>;
 }
 
 /** Builds the index. Of several calls with one id the first one counts; `findUnsound` reports the others. */
-export function indexRun({ calls, executions }: Pick<ArmRun, 'calls' | 'executions'>): CallIndex {
-  const byId = new Map<string, CallRecord>();
+export function indexRun({ calls, executions }: Pick<History, 'calls' | 'executions'>): CallIndex {
+  const byId = new Map<string, CheckedCall>();
   for (const call of calls) if (!byId.has(call.id)) byId.set(call.id, call);
   const executed = new Map<string, ExecutionRecord[]>();
   for (const execution of executions) {
@@ -31,7 +31,7 @@ export function executionsOf(index: CallIndex, callId: string): readonly Executi
 }
 
 /** Calls that must not be executed twice, and were. */
-export function findExecutedTwice({ calls }: Pick<ArmRun, 'calls'>, index: CallIndex): readonly Finding[] {
+export function findExecutedTwice({ calls }: Pick<History, 'calls'>, index: CallIndex): readonly Finding[] {
   return calls.flatMap((call): Finding[] => {
     const executions = executionsOf(index, call.id);
     if (call.idempotent || executions.length < 2) return [];

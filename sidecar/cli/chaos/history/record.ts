@@ -36,17 +36,12 @@ export interface NotedCall {
   readonly endpoint?: string;
 }
 
-/** One call as its client saw it. */
-export interface CallRecord extends NotedCall {
-  /** Unique in the run; sent with the request, echoed in the answer and logged by each model that executes the call. */
+/** What the checker reads of a call. */
+export interface CheckedCall extends NotedCall {
+  /** Unique in the history; sent with the request, echoed in the answer and logged by each model that executes the call. */
   readonly id: string;
-  readonly drill: string;
-  readonly arm: ArmName;
-  readonly client: string;
   /** The moment (not the length) by which it must be answered; undefined without a deadline. */
   readonly deadlineMs: number | undefined;
-  /** `golden`: the golden input of a model of a running mesh. */
-  readonly model: 'digits' | 'long' | 'stream' | 'golden';
   /** False for a call that a model must not execute twice. */
   readonly idempotent: boolean;
   /**
@@ -56,6 +51,19 @@ export interface CallRecord extends NotedCall {
   readonly answer: 'right' | 'wrong' | 'none';
   /** The id that the model echoed. Another one than `id` is an answer to the wrong caller; undefined where none was echoed. */
   readonly answeredId?: string;
+  /** Absent: all calls of the history are of one drill, one arm and one model. */
+  readonly drill?: string;
+  readonly arm?: ArmName;
+  /** `golden`: the golden input of a model of a running mesh. */
+  readonly model?: 'digits' | 'long' | 'stream' | 'golden';
+}
+
+/** One call of a run as its client saw it. */
+export interface CallRecord extends CheckedCall {
+  readonly drill: string;
+  readonly arm: ArmName;
+  readonly model: NonNullable<CheckedCall['model']>;
+  readonly client: string;
   /** Messages of the answer, of a stream. */
   readonly messages?: number;
   /**
@@ -103,37 +111,44 @@ export interface MarkRecord {
   readonly text: string;
 }
 
-/** One drill with one arm, run once. A drill that is repeated has several of them. */
-export interface ArmRun {
-  /** Name of the drill, as in {@link DrillText.name}. */
-  readonly drill: string;
-  readonly arm: ArmName;
-  /** Length of the load, in seconds. */
-  readonly seconds: number;
+/** What the checker judges: the same for a run of `outrider chaos` and for any load that notes its calls. */
+export interface History {
+  readonly drill?: string;
+  readonly arm?: ArmName;
   /** All calls, in any order. */
-  readonly calls: readonly CallRecord[];
+  readonly calls: readonly CheckedCall[];
   /** All executions, in any order; also those of calls that no client made, such as probes of a sidecar. */
   readonly executions: readonly ExecutionRecord[];
   readonly marks: readonly MarkRecord[];
-  /** CPU time of everything between clients and models (sidecars, Envoy), or of the client where that is the arm; milliseconds. */
-  readonly cpuMs?: number;
   /**
    * How late the client's own event loop was, in milliseconds: element i is the greatest lateness within the i-th
    * {@link LAG_INTERVAL_MS} of the run. It is no fault of an arm.
    */
   readonly clientLagMs: readonly number[];
-  /** Attempts that the arm sent to models, where it counts them; executions are counted otherwise. */
-  readonly attempts?: number;
   /** Nothing is wrong in this drill: what an arm does about a replica does harm. */
   readonly isHarmless?: true;
   /** Replicas that only stand in: what they answer must be marked as degraded. Default: none. */
   readonly standIns?: readonly string[];
   /** Models of a running mesh log no executions: what rests on them is not checked. */
   readonly hasNoExecutions?: true;
-  /** Why the drill was stopped before its time; absent: it was not. */
-  readonly stopped?: string;
   /** Replicas that clients may be sent to, with the stand-ins; named here, so that a share of them can be computed. */
   readonly replicas: readonly string[];
+}
+
+/** One drill with one arm, run once. A drill that is repeated has several of them. */
+export interface ArmRun extends History {
+  /** Name of the drill, as in {@link DrillText.name}. */
+  readonly drill: string;
+  readonly arm: ArmName;
+  /** Length of the load, in seconds. */
+  readonly seconds: number;
+  readonly calls: readonly CallRecord[];
+  /** CPU time of everything between clients and models (sidecars, Envoy), or of the client where that is the arm; milliseconds. */
+  readonly cpuMs?: number;
+  /** Attempts that the arm sent to models, where it counts them; executions are counted otherwise. */
+  readonly attempts?: number;
+  /** Why the drill was stopped before its time; absent: it was not. */
+  readonly stopped?: string;
 }
 
 /** What readers are told of a drill. */

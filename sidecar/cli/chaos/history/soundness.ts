@@ -3,14 +3,14 @@
  */
 import type { CheckBounds } from './bounds.js';
 import type { CallIndex } from './executions.js';
-import type { ArmRun, CallRecord } from './record.js';
+import type { CheckedCall, History } from './record.js';
 import type { Finding } from './violation.js';
 
 /**
  * Records that contradict each other. A check cannot find what its records hide: models that log no executions make every call
  * look executed at most once.
  */
-export function findUnsound(run: ArmRun, index: CallIndex, { clockMs }: CheckBounds): readonly Finding[] {
+export function findUnsound(run: History, index: CallIndex, { clockMs }: CheckBounds): readonly Finding[] {
   const findings = run.calls.flatMap((call) => contradictions(call, run));
   const seen = new Set<string>();
   for (const { id } of run.calls) {
@@ -37,7 +37,7 @@ export function findUnsound(run: ArmRun, index: CallIndex, { clockMs }: CheckBou
 }
 
 /** What one record says against itself or against the run that it stands in. */
-function contradictions(call: CallRecord, { drill, arm }: ArmRun): Finding[] {
+function contradictions(call: CheckedCall, { drill, arm }: History): Finding[] {
   const { id: callId, startMs, endMs, status, answer, answers } = call;
   const found: Finding[] = [];
   if (call.drill !== drill || call.arm !== arm)

@@ -1,7 +1,7 @@
 /**
  * The invariants and how a broken one is told. Texts of a violation are for people: they name times and bounds with their units.
  */
-import type { ArmName, ArmRun } from './record.js';
+import type { ArmName } from './record.js';
 
 /** The invariants in the order of reports, with what each one promises. */
 export const INVARIANTS = {
@@ -35,13 +35,8 @@ export interface Violation {
 /** A finding of one check, which knows neither drill nor arm. */
 export type Finding = Pick<Violation, 'callId' | 'expected' | 'found'>;
 
-export function violationsOf(
-  run: ArmRun,
-  invariant: Invariant,
-  findings: readonly Finding[],
-): readonly Violation[] {
-  return findings.map((finding) => ({ invariant, drill: run.drill, arm: run.arm, ...finding }));
-}
+/** A finding with the invariant that it breaks. */
+export type Broken = Omit<Violation, 'drill' | 'arm'>;
 
 /** Milliseconds for a text: whole ones, below ten with one decimal. */
 export function ms(value: number): string {

@@ -105,9 +105,14 @@ export abstract class OpenLoad<Kind extends string, Call extends NotedCall> {
     return true;
   }
 
+  /** How late the event loop of the clients was, by interval, ms. */
+  get lagMs(): readonly number[] {
+    return this.lag.lags;
+  }
+
   /** The greatest lateness of the clients' event loop in a stretch of time, ms: calls sent or read late are no fault of an arm. */
   lagIn(fromMs: number, toMs: number): number {
-    return greatestLag(this.lag.lags, fromMs, toMs);
+    return greatestLag(this.lagMs, fromMs, toMs);
   }
 
   /** Ends: no more calls. Resolves with all of them once each has ended. @param limitMs then those that have not count as ended. */
@@ -118,7 +123,7 @@ export abstract class OpenLoad<Kind extends string, Call extends NotedCall> {
     this.lag.stop();
     const nowMs = this.now();
     for (const call of this.calls) if (isOpen(call)) call.endMs = nowMs;
-    return { calls: this.calls, lagMs: this.lag.lags, seconds };
+    return { calls: this.calls, lagMs: this.lagMs, seconds };
   }
 
   close(): void {

@@ -2,17 +2,15 @@
 
 import { readToken } from '../../../admin/token.js';
 import { writeAddress } from '../../../config/codecs/address.js';
-import { systemClock } from '../../../runtime/time/clock.js';
 import { CommandFailure, oneLine } from '../../failure.js';
 import { ProgressLine } from '../../terminal.js';
 import { runningMeshes } from '../../up/run-directory.js';
-import { conclude, prepareFolder } from '../conclude.js';
+import { concludeRun, prepareFolder, type Ran } from '../conclude.js';
 import type { ArmRun, SkippedArm } from '../history/record.js';
 import { named } from '../options.js';
 import { clientOf, STOCK_CHANNEL } from '../protocol/call.js';
 import { figuresOf } from '../report/figures/figures.js';
 import { lossText } from '../report/printed.js';
-import { aboutRun } from '../run/about.js';
 import { Ending } from '../run/ending.js';
 import { askMember, MeshControl, Refused } from './control.js';
 import { GoldenInput } from './golden-input.js';
@@ -104,41 +102,13 @@ export async function meshChaosCommand(options: MeshChaosOptions): Promise<numbe
     const pace = options.quick === true ? 'quick' : 'usual';
     const sleep = (ms: number) => ending.sleep(ms);
     const ground = { members, control, client, input, perSecond, leastAvailable, pace, sleep } as const;
-    const startedAtMs = systemClock.wallNow();
-    const startedMs = systemClock.now();
-    const { runs, skipped, problem } = await runDrills(
-      drills.flatMap((drill) => Array.from({ length: options.runs ?? 1 }, () => drill)),
-      ground,
-    );
-    const seconds = (systemClock.now() - startedMs) / 1_000;
-    const about = aboutRun({ args: process.argv.slice(2), startedAtMs, seconds, arms: [] });
-    const outrider = aboutText(targets, ground);
-    const texts = drills.map(({ name, title, does }) => ({ name, title, does }));
-    if (runs.length === 0) throw new CommandFailure('no scenario could be run');
-    const exitCode = conclude(
-      {
-        format: 1,
-        about: { ...about, arms: { outrider } },
-        drills: texts,
-        runs,
-        skipped: [...left, ...skipped],
-      },
-      options,
-    );
-    if (problem === undefined) return exitCode;
-    process.stderr.write(`outrider: not everything was held: ${problem}\n`);
-    return 1;
+    const repeated = drills.flatMap((drill) => Array.from({ length: options.runs ?? 1 }, () => drill));
+    const arms = [{ name: 'outrider', about: aboutText(targets, ground) }] as const;
+    return await concludeRun(() => runDrills(repeated, ground), { drills, arms, skipped: left }, options);
   } finally {
     ending.release();
     client.close();
   }
-}
-
-interface Held {
-  readonly runs: readonly ArmRun[];
-  readonly skipped: readonly SkippedArm[];
-  /** Why the last ones were not, beside one that was stopped; undefined: there was no such reason. */
-  readonly problem: string | undefined;
 }
 
 /**
@@ -146,7 +116,7 @@ interface Held {
  *
  * @throws CommandFailure where none was held to its end: there is nothing to report.
  */
-async function runDrills(drills: readonly MeshDrill[], ground: MeshGround): Promise<Held> {
+async function runDrills(drills: readonly MeshDrill[], ground: MeshGround): Promise<Ran> {
   const runs: ArmRun[] = [];
   const skipped: SkippedArm[] = [];
   const progress = new ProgressLine(process.stderr);
@@ -184,6 +154,7 @@ async function runDrills(drills: readonly MeshDrill[], ground: MeshGround): Prom
       const text = run.stopped === undefined ? lossText(figuresOf([run])[0]!) : `stopped: ${run.stopped}`;
       process.stderr.write(`${drill.name.padEnd(width)}  ${victim.name}  ${text}\n`);
     }
+    if (runs.length === 0) throw new CommandFailure('no scenario could be run');
     return { runs, skipped, problem };
   } finally {
     progress.clear();

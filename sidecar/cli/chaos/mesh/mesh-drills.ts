@@ -3,7 +3,7 @@
  * way of the admin ports. What breaks all replicas, takes memory or needs a model that is told to misbehave is left to a mesh of our own.
  */
 
-import type { MarkKind } from '../history/record.js';
+import type { DrillText, MarkKind } from '../history/record.js';
 import type { MeshControl } from './control.js';
 import type { Replica } from './members.js';
 import type { Need } from './permission.js';
@@ -24,12 +24,8 @@ export interface MeshStage {
   untilWhole(): Promise<void>;
 }
 
-export interface MeshDrill {
-  /** As on the command line, and as the drill of the same kind on a mesh of our own. */
-  readonly name: string;
-  readonly title: string;
-  /** One sentence: what is done to what, and for how long. */
-  readonly does: string;
+/** Its name is that of the drill of the same kind on a mesh of our own. */
+export interface MeshDrill extends DrillText {
   readonly needs: Need;
   /** How long the fault lasts, ms; default {@link FAULT_MS}. */
   readonly faultMs?: number;

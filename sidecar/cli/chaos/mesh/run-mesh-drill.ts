@@ -1,6 +1,6 @@
 /**
- * One drill on a running mesh. In this order: the mesh is whole, the golden input is answered, the load begins, a calm part after
- * which the mesh is still whole, the fault, its end in any case, and the time after it.
+ * One drill on a running mesh. In this order: the mesh is whole, the golden input is answered, the load begins, and the fault comes only
+ * after a calm part after which the mesh is still whole.
  */
 
 import type { Client } from '@grpc/grpc-js';
@@ -8,13 +8,13 @@ import { systemClock } from '../../../runtime/time/clock.js';
 import { CommandFailure } from '../../failure.js';
 import type { ArmRun, MarkRecord } from '../history/record.js';
 import { even } from '../load/open-load.js';
-import { Observer } from '../run/observer.js';
+import { markerOf, recordDrill, Stopped } from '../run/record-drill.js';
 import type { MeshControl } from './control.js';
 import type { GoldenInput } from './golden-input.js';
 import { GoldenLoad } from './golden-load.js';
 import { AvailabilityGuard, untilCalm, untilWhole, type Watch } from './guard.js';
 import type { Members, Replica } from './members.js';
-import { FAULT_MS, type MeshDrill, type MeshStage } from './mesh-drills.js';
+import { FAULT_MS, type MeshDrill } from './mesh-drills.js';
 
 const STEADY_MS = 2_000;
 const HEALED_MS = 5_000;
@@ -23,9 +23,6 @@ const QUICK_MS = 1_500;
 const POLL_MS = 100;
 /** Each look asks every sidecar for a page, which takes it a millisecond. */
 const LOOK_MS = 100;
-
-/** A drill is stopped before its time, for the sake of the mesh. */
-class Stopped extends Error {}
 
 export interface MeshGround {
   readonly members: Members;
@@ -53,58 +50,41 @@ export async function runMeshDrill(drill: MeshDrill, victim: Replica, ground: Me
   const guard = new AvailabilityGuard(leastAvailable);
   const load = new GoldenLoad({ drill: drill.name, client, input, guard });
   const marks: MarkRecord[] = [];
-  const note = (mark: MarkRecord) => void marks.push(mark);
-  const observer = new Observer({
-    everyMs: LOOK_MS,
-    look: () => control.look(),
-    now: () => load.now(),
-    note,
-  });
-  const mark: MeshStage['mark'] = (kind, text, replica) =>
-    note({ atMs: load.now(), kind, text, ...(replica !== undefined && { replica }) });
+  const mark = markerOf(marks, { now: () => load.now() });
+  const faultMs = part(drill.faultMs ?? FAULT_MS);
   const sleep = (ms: number) => watched(ms, load, ground);
   const watch = watchOf({ control, sleep });
   try {
     const problem = await load.warm();
     if (problem !== undefined) throw new CommandFailure(`${drill.name}: not started: ${problem}`);
-    load.start(even({ golden: perSecond }));
-    observer.start();
-    let stopped: string | undefined;
-    let isBegun = false;
-    try {
-      const notNow = await untilCalm(watch, part(STEADY_MS));
-      if (notNow !== undefined) throw new Stopped(`before the fault, ${notNow}`);
-      // Another command may have begun since: two replicas would suffer at once, and each command would end the faults of the other.
-      const busy = await control.busy();
-      if (busy.length > 0)
-        throw new CommandFailure(`faults of another command are on at ${busy.join(', ')}; nothing was done`);
-      isBegun = true;
-      const faultMs = part(drill.faultMs ?? FAULT_MS);
-      mark('fault-began', drill.title, drill.name === 'rolling-restart' ? undefined : victim.name);
-      const usualMs = load.usualMs;
-      const stage = { control, replicas: members.replicas, victim, usualMs, faultMs, mark, sleep };
-      await drill.begin({ ...stage, untilWhole: () => untilWhole(watch) });
-      await sleep(faultMs);
-    } catch (error) {
-      if (!(error instanceof Stopped)) throw error;
-      stopped = error.message;
-      mark('note', `stopped: ${stopped}`);
-    } finally {
-      // Also when the command is asked to end meanwhile.
-      if (isBegun) {
-        await Promise.all(members.replicas.map((replica) => control.clear(replica)));
-        mark('fault-ended', 'the fault is over');
-      }
-    }
-    await ground.sleep(part(HEALED_MS));
-    const { calls, lagMs, seconds } = await load.stop();
+    const recorded = await recordDrill({
+      ...{ drill, arm: 'outrider', load, marks, paces: even({ golden: perSecond }) },
+      ...(drill.name !== 'rolling-restart' && { victim: victim.name }),
+      watch: { everyMs: LOOK_MS, look: () => control.look() },
+      calm: async () => {
+        const notNow = await untilCalm(watch, part(STEADY_MS));
+        if (notNow !== undefined) throw new Stopped(`before the fault, ${notNow}`);
+        // Another command may have begun since: two replicas would suffer at once, and each command would end the faults of the other.
+        const busy = await control.busy();
+        if (busy.length > 0)
+          throw new CommandFailure(
+            `faults of another command are on at ${busy.join(', ')}; nothing was done`,
+          );
+      },
+      strike: async () => {
+        const { replicas } = members;
+        const stage = { control, replicas, victim, usualMs: load.usualMs, faultMs, mark, sleep };
+        await drill.begin({ ...stage, untilWhole: () => untilWhole(watch) });
+        await sleep(faultMs);
+      },
+      undo: async () => void (await Promise.all(members.replicas.map((each) => control.clear(each)))),
+      heal: () => ground.sleep(part(HEALED_MS)),
+    });
     return {
-      ...{ drill: drill.name, arm: 'outrider', seconds, calls, clientLagMs: lagMs, marks, executions: [] },
-      ...{ hasNoExecutions: true, replicas: members.replicas.map(({ name }) => name) },
-      ...(stopped !== undefined && { stopped }),
+      ...{ ...recorded, executions: [], hasNoExecutions: true },
+      replicas: members.replicas.map(({ name }) => name),
     };
   } finally {
-    observer.stop();
     load.close();
   }
 }
@@ -119,6 +99,6 @@ async function watched(ms: number, load: GoldenLoad, ground: Pick<MeshGround, 's
   }
 }
 
-function watchOf({ control, sleep }: Pick<MeshGround, 'control' | 'sleep'>): Watch {
+export function watchOf({ control, sleep }: Pick<MeshGround, 'control' | 'sleep'>): Watch {
   return { look: async () => (await control.look()).facts, sleep, now: () => systemClock.now() };
 }

@@ -15,7 +15,7 @@ export interface RunFacts {
   /** Unix time, ms. */
   readonly startedAtMs: number;
   readonly seconds: number;
-  readonly arms: readonly Arm[];
+  readonly arms: readonly Pick<Arm, 'name' | 'about' | 'versions'>[];
 }
 
 export function aboutRun({ args, startedAtMs, seconds, arms }: RunFacts): RunAbout {

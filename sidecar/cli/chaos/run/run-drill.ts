@@ -5,6 +5,7 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { present } from '../../../config/present.js';
 import { attempt } from '../../../runtime/attempt.js';
 import { REPLICAS, type Standing, VICTIM } from '../arms/arm.js';
 import type { ControlServer } from '../control-server.js';
@@ -18,7 +19,8 @@ import type { Picture } from '../load/pictures.js';
 import { readExecutions } from '../models/execution-log.js';
 import { replicaName } from '../protocol/behaviour.js';
 import { CpuMeter } from './cpu.js';
-import { Observer, processMark } from './observer.js';
+import { processMark } from './observer.js';
+import { markerOf, recordDrill } from './record-drill.js';
 
 const CPU_LOOK_MS = 500;
 /** Ten times as often as an ejection takes to be noticed by a person; a page of `/endpoints` costs a sidecar under a millisecond. */
@@ -41,38 +43,19 @@ export interface Ground {
 
 /** Runs the drill. Rejects when the arm does not answer before the fault. */
 export async function runDrill(drill: Drill, ground: Ground): Promise<ArmRun> {
-  const { arm, standing, control, tools, pictures, sleep } = ground;
-  const rates = { ...USUAL_RATES, ...drill.rates };
+  const { arm, standing, control, tools, pictures, number, sleep } = ground;
+  const { steadyMs, faultMs, healedMs } = timesOf(drill, ground.pace);
   const deadlines = { ...USUAL_DEADLINES, ...drill.deadlines };
-  const times = timesOf(drill, ground.pace);
   // A load of its own for each drill: connections, balancers and retry budgets begin anew for clients of every arm.
-  const load = new Load({
-    ...{ drill: drill.name, arm, number: ground.number },
-    standing,
-    pictures,
-    deadlines,
-  });
+  const load = new Load({ drill: drill.name, arm, number, standing, pictures, deadlines });
   const marks: MarkRecord[] = [];
+  const mark = markerOf(marks, { now: () => load.now() });
   const { endpoints } = standing;
-  const observer =
-    endpoints &&
-    new Observer({
-      everyMs: LOOK_MS,
-      look: async () => ({ endpoints: await endpoints() }),
-      now: () => load.now(),
-      note: (mark) => void marks.push(mark),
-    });
   const undo: (() => Promise<void>)[] = [];
   const stage: Stage = {
     ...{ standing, control, load, tools, sleep, victim: VICTIM },
     later: (step) => void undo.unshift(step),
-    mark: (kind, text, replica) =>
-      void marks.push({
-        atMs: load.now(),
-        kind,
-        text,
-        ...(replica !== undefined && { replica: replicaName(replica) }),
-      }),
+    mark: (kind, text, replica) => mark(kind, text, replica === undefined ? undefined : replicaName(replica)),
   };
   try {
     await load.warm();
@@ -80,35 +63,30 @@ export async function runDrill(drill: Drill, ground: Ground): Promise<ArmRun> {
     const cpu = startCpu(standing);
     const attemptsBefore = await standing.attempts?.();
     control.onEvent = (event) => void marks.push(processMark(event, load.now()));
-    load.start(even(rates));
-    observer?.start();
-    await sleep(times.steadyMs);
-    stage.mark('fault-began', drill.title, VICTIM);
-    try {
-      await drill.begin(stage);
-      await sleep(times.faultMs);
-    } finally {
-      // Also when the command is asked to end meanwhile: a frozen process would outlive it otherwise.
-      await undoAll([...undo, async () => drill.end?.(stage)]);
-      stage.mark('fault-ended', 'the fault is over', VICTIM);
-    }
-    await sleep(times.healedMs);
-    // Calls of the last moment end after it; what never ends is found here.
-    const { calls, lagMs, seconds } = await load.stop();
+    const recorded = await recordDrill({
+      ...{ drill, arm, load, marks, victim: replicaName(VICTIM) },
+      paces: even({ ...USUAL_RATES, ...drill.rates }),
+      ...(endpoints && { watch: { everyMs: LOOK_MS, look: async () => ({ endpoints: await endpoints() }) } }),
+      calm: () => sleep(steadyMs),
+      strike: async () => {
+        await drill.begin(stage);
+        await sleep(faultMs);
+      },
+      undo: () => undoAll([...undo, async () => drill.end?.(stage)]),
+      heal: () => sleep(healedMs),
+    });
     const attemptsAfter = await standing.attempts?.().catch(() => undefined);
-    const cpuMs = cpu();
     return {
-      ...{ drill: drill.name, arm, seconds, calls, clientLagMs: lagMs, marks },
+      ...recorded,
       replicas: REPLICAS.map(replicaName),
-      ...(drill.isHarmless && { isHarmless: true }),
-      executions: executionsOf(ground.dir, load.zeroMs, new Set(calls.map(({ id }) => id))),
-      ...(cpuMs !== undefined && { cpuMs }),
+      ...present('isHarmless', drill.isHarmless),
+      executions: executionsOf(ground.dir, load.zeroMs, new Set(recorded.calls.map(({ id }) => id))),
+      ...present('cpuMs', cpu()),
       ...(attemptsBefore !== undefined &&
         attemptsAfter !== undefined && { attempts: attemptsAfter - attemptsBefore }),
     };
   } finally {
     control.onEvent = () => {};
-    observer?.stop();
     load.close();
   }
 }

@@ -18,17 +18,17 @@ import { detectedAfter, ejectedAfter, faultBegin, firstGoodAfter } from './momen
 import { recoveriesOf } from './recovery.js';
 import { type Span, type Spread, spreadOf } from './span.js';
 
-interface RunFigures {
+/** Times of a run. `recoveryLessOneMs` is the one to full recovery with one bad call of each run left out. */
+const TIMES = [
+  ...(['detectMs', 'ejectMs', 'firstGoodMs', 'recoveryMs', 'recoveryLessOneMs'] as const),
+  ...(['p50Ms', 'p99Ms'] as const),
+];
+type TimeName = (typeof TIMES)[number];
+
+interface RunFigures extends Readonly<Record<TimeName, Span>> {
   readonly counts: CallCounts;
   readonly duplicated: number;
   readonly violations: Readonly<Record<Invariant, number>>;
-  readonly detectMs: Span;
-  readonly ejectMs: Span;
-  readonly firstGoodMs: Span;
-  readonly recoveryMs: Span;
-  readonly recoveryLessOneMs: Span;
-  readonly p50Ms: number | undefined;
-  readonly p99Ms: number | undefined;
   readonly extraAttempts: number | undefined;
   readonly cpuUs: number | undefined;
 }
@@ -37,7 +37,7 @@ interface RunFigures {
 export type TimeFigure = Spread<number | 'never'> | undefined;
 
 /** Of all runs of one arm in one drill: counts are sums, times have their median and their extremes. */
-export interface ArmFigures {
+export interface ArmFigures extends Readonly<Record<TimeName, TimeFigure>> {
   readonly drill: string;
   readonly arm: ArmName;
   readonly runs: number;
@@ -51,14 +51,6 @@ export interface ArmFigures {
   readonly unchecked?: readonly Invariant[];
   /** Why a run was stopped before its time. Absent: none was. */
   readonly stopped?: string;
-  readonly detectMs: TimeFigure;
-  readonly ejectMs: TimeFigure;
-  readonly firstGoodMs: TimeFigure;
-  readonly recoveryMs: TimeFigure;
-  /** The same with one bad call of each run left out. */
-  readonly recoveryLessOneMs: TimeFigure;
-  readonly p50Ms: TimeFigure;
-  readonly p99Ms: TimeFigure;
   /** Share of the calls; median of the runs. Undefined where nothing counts them. */
   readonly extraAttempts: number | undefined;
   /** Microseconds for each call; median of the runs. */
@@ -84,9 +76,7 @@ function armFigures(runs: readonly ArmRun[]): ArmFigures {
   const unchecked = [...new Set(runs.flatMap(uncheckedIn))];
   const stopped = runs.find((run) => run.stopped !== undefined)?.stopped;
   const counts = each.map(({ counts }) => counts).reduce(sumOf);
-  const spread = (
-    key: 'detectMs' | 'ejectMs' | 'firstGoodMs' | 'recoveryMs' | 'recoveryLessOneMs' | 'p50Ms' | 'p99Ms',
-  ): TimeFigure => spreadOf(each.map((figures) => figures[key]));
+  const times = TIMES.map((name) => [name, spreadOf(each.map((figures) => figures[name]))] as const);
   return {
     drill,
     arm,
@@ -98,13 +88,7 @@ function armFigures(runs: readonly ArmRun[]): ArmFigures {
     violations: each.map(({ violations }) => violations).reduce(sumOf),
     ...(unchecked.length > 0 && { unchecked }),
     ...(stopped !== undefined && { stopped }),
-    detectMs: spread('detectMs'),
-    ejectMs: spread('ejectMs'),
-    firstGoodMs: spread('firstGoodMs'),
-    recoveryMs: spread('recoveryMs'),
-    recoveryLessOneMs: spread('recoveryLessOneMs'),
-    p50Ms: spread('p50Ms'),
-    p99Ms: spread('p99Ms'),
+    ...(Object.fromEntries(times) as Record<TimeName, TimeFigure>),
     extraAttempts: medianOf(each.map(({ extraAttempts }) => extraAttempts)),
     cpuUs: medianOf(each.map(({ cpuUs }) => cpuUs)),
     badShares: each.map(({ counts: { calls, failed, wrong }, duplicated }) =>

@@ -1,4 +1,5 @@
 /** What a timeline shows of a run: calls by interval, their latencies, and marks. Drawing is in `timeline-svg.ts`. */
+import { spans } from '../../history/ejections.js';
 import type { ArmRun, CallRecord, MarkRecord } from '../../history/record.js';
 import { type CallEnd, endOf, loadOf } from '../figures/counts.js';
 import { latenciesOf, mainModel, quantile } from '../figures/latency.js';
@@ -72,16 +73,8 @@ function intervalOf(calls: readonly CallRecord[], fromMs: number, model: CallRec
 
 /** From each begin to the next end; to the end of the run without one. Begins within a fault belong to it. */
 function faultSpans(marks: readonly MarkRecord[], endMs: number): readonly FaultSpan[] {
-  const spans: FaultSpan[] = [];
-  let fromMs: number | undefined;
-  for (const { kind, atMs } of inOrder(marks)) {
-    if (kind === 'fault-began') fromMs ??= atMs;
-    if (kind !== 'fault-ended' || fromMs === undefined) continue;
-    spans.push({ fromMs, toMs: atMs });
-    fromMs = undefined;
-  }
-  if (fromMs !== undefined) spans.push({ fromMs, toMs: endMs });
-  return spans;
+  const found = spans(inOrder(marks), 'fault-began', 'fault-ended', () => 'any');
+  return found.map(({ fromMs, toMs }) => ({ fromMs, toMs: Number.isFinite(toMs) ? toMs : endMs }));
 }
 
 /** By time: marks of several watchers come as they are noticed. */
