@@ -272,7 +272,9 @@ export class Inbound implements ModelRoutedHandler {
 
   /** The response of a stream begins: where its caller says how long it waits for the first message, the time to that is noted. */
   onStreaming(call: InboundCall, attempt: Attempt): void {
-    call.responseFields = queueTimeHeader(call);
+    const queued = queueTimeHeader(call);
+    const own = call.tokens === null ? NO_FIELDS : this.state.engineFields;
+    call.responseFields = queued.length === 0 ? own : own.length === 0 ? queued : [...own, ...queued];
     extendDeadline(call);
     // What is held is a first message of a method that was said to be unary.
     if (call.ticket !== null && attempt.heldResponse === null && saysFirstMessage(call))

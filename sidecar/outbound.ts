@@ -272,7 +272,7 @@ export class Outbound implements CallWay, WaitingCallHandler {
   }
 
   onNotResumed(call: OutboundCall, attempt: OutboundAttempt, why: string): void {
-    breakOff(call, attempt, why);
+    breakOff(this, call, attempt, why);
   }
 
   onDeadline(call: OutboundCall): void {

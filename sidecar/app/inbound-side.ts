@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { HEALTH_CHECK, writeHealthQuestion } from '../codec/health.js';
+import { engineModelOf } from '../config/engine-model.js';
 import type { Address, InboundConfig, ModelProcessConfig } from '../config/model.js';
 import { IntentionTable } from '../core/authorization/intentions.js';
 import type { NamedVersion } from '../discovery/consul/registered-models.js';
@@ -97,6 +98,7 @@ export class InboundSide {
       intentions: this.intentions,
       context: dataPlane,
       replayBytes: limits.replayBytesPerCall,
+      engineModel: engineModelOf(config, options.process),
       readMemory: deps.readMemory,
     });
     this.single?.attach(

@@ -18,6 +18,8 @@ const FIXED: readonly (readonly [string, (config: SidecarConfig) => unknown])[] 
   ['inbound.local', ({ inbound }) => inbound?.local],
   ['inbound.local_owner', ({ inbound }) => inbound?.localOwner],
   ['inbound.mtls', ({ inbound }) => inbound?.mtls],
+  // What runs is still what was started.
+  ['inbound.engine_model', ({ inbound }) => inbound?.engineModel],
   ['inbound.golden', ({ inbound }) => inbound?.golden],
   ['inbound.reflection', ({ inbound }) => inbound?.reflection],
   ['outbound.shared', ({ outbound }) => outbound?.shared],

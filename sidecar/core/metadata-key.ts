@@ -25,6 +25,8 @@ export const MetadataKey = {
   attemptTimeout: 'outrider-attempt-timeout',
   /** Response header or trailer between sidecars: how long the call waited in queues at the endpoint. */
   queueTime: 'outrider-queue-ms',
+  /** Response header between sidecars: what the language-model engine runs that answers. */
+  engineModel: 'outrider-engine-model',
   /** Request header: the caller has so many messages of the answer; the service is to go on after them. */
   resumeAfter: 'outrider-resume-after',
   /** Response header of a service that does so: the same number. */

@@ -2,12 +2,15 @@ import { ENGINE_CODECS } from '../codec/engines/engine-codecs.js';
 import type { InboundConfig } from '../config/model.js';
 import type { MemoryReading } from '../core/admission/memory-pressure.js';
 import type { IntentionTable } from '../core/authorization/intentions.js';
+import { MetadataKey } from '../core/metadata-key.js';
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import type { UpstreamFailures } from '../core/retry/upstream-failures.js';
 import { MethodKinds, type MethodList } from '../core/routing/method-kinds.js';
 import type { HealthResponder } from '../health/model/responder.js';
 import { Readiness } from '../http2/constants.js';
+import { type HeaderField, makeField } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
+import { NO_FIELDS } from '../http2/stream.js';
 import { BufferAdmission } from '../relay/buffer-admission.js';
 import type { ActiveFaults } from '../relay/fault-injection.js';
 import { inboundProfile } from '../relay/header-rewrite.js';
@@ -44,6 +47,8 @@ export interface InboundDeps {
   readonly context: DataPlaneContext;
   /** Bytes of a request that are kept for another attempt, at most. */
   readonly replayBytes: number;
+  /** What the language-model engine behind it runs; absent or empty: nothing says it. */
+  readonly engineModel?: string | undefined;
   /** Absent: calls are not refused for memory pressure. */
   readonly readMemory?: (() => MemoryReading) | undefined;
 }
@@ -86,6 +91,8 @@ export class InboundState {
   readsNames = false;
   /** How calls of a language-model engine are counted in tokens; null: there is none. */
   counting: TokenCounting | null = null;
+  /** What callers are told of the model of that engine, in the headers of its answers. */
+  readonly engineFields: readonly HeaderField[];
   /** How far rate limits make the messages of such calls be read. */
   rateScope: ReadingScope = 'beginning';
   readonly profile = inboundProfile();
@@ -95,10 +102,11 @@ export class InboundState {
 
   constructor(
     public config: InboundConfig,
-    { service, models, intentions, context, replayBytes, readMemory }: InboundDeps,
+    { service, models, intentions, context, replayBytes, engineModel = '', readMemory }: InboundDeps,
   ) {
     this.service = service;
     this.context = context;
+    this.engineFields = engineModel === '' ? NO_FIELDS : [makeField(MetadataKey.engineModel, engineModel)];
     this.limits = new SharedLimits(config, readMemory);
     this.buffers = new BufferAdmission(context, messageBytes(replayBytes));
     const { limits, buffers } = this;

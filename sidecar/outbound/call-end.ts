@@ -8,13 +8,17 @@
  * one of our own, and `closeCall` then calls `finish`.
  */
 
+import type { Endpoint } from '../cluster/endpoint.js';
+import { hasUntried } from '../cluster/picking.js';
+import type { EngineCodec } from '../codec/engines/engine-codec.js';
 import { AttemptTrait } from '../core/outcome/classify-attempt.js';
 import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
-import { RetryState } from '../core/retry/retry-state.js';
+import { MAX_ATTEMPTS, RetryState } from '../core/retry/retry-state.js';
 import { GIVING_UP_MS } from '../core/stats/engine-silence.js';
 import { Readiness } from '../http2/constants.js';
-import { headerViewOf } from '../http2/header-view.js';
+import { fieldValue, headerViewOf } from '../http2/header-view.js';
+import { Token } from '../http2/hpack/tokens.js';
 import { MessageWatch, NEVER } from '../relay/call.js';
 import { settleOn, stopAttempts } from '../relay/call-attempts.js';
 import { resumeAt } from '../relay/call-timer.js';
@@ -22,6 +26,7 @@ import { idleReply, type LocalReply } from '../relay/local-reply.js';
 import { Next } from '../relay/next.js';
 import { expireCall, finishComplete, finishWith, sendLocalReply } from '../relay/response.js';
 import { timeAllowedMs } from '../relay/route-table.js';
+import { OTHER_MODEL } from '../relay/stream/engine-model.js';
 import { sendShared } from '../relay/stream/resumed-call.js';
 import { recordLimit } from './attempt-timeout.js';
 import {
@@ -40,7 +45,7 @@ import { finalFields } from './final-failure.js';
 import * as hedging from './hedging.js';
 import { recordOutcome } from './outcome-recorder.js';
 import { abortedReply, deadlineReply, failureOf, notResumedReply } from './replies.js';
-import { hasGotFar, isServedNowhere, lacksIdentity, retryWaitMs } from './retry.js';
+import { countAttempts, hasGotFar, isServedNowhere, lacksIdentity, retryWaitMs } from './retry.js';
 import { recordAnswer } from './stream/message-watch.js';
 import type { UpstreamState } from './upstream-state.js';
 
@@ -74,8 +79,9 @@ export function endAttempt(way: CallWay, call: OutboundCall, attempt: OutboundAt
   }
   if (call.resumable?.isComplete) return finishComplete(call);
   if (call.engineCall !== null) {
-    attempt.isEngineLost = hasLostEngine(state, attempt);
+    attempt.isEngineLost = hasLostEngine(state, call.engineCall.codec, attempt);
     if (attempt.isEngineLost) state.poison.onEngineLost(call, attempt, now);
+    else if (hasStalledEngine(call, attempt)) state.poison.onEngineStalled(call, attempt, now);
   } else if ((attempt.traits & LOST_PROCESS) !== 0) state.poison.onProcessLost(call, attempt, now);
   if (call.hedge !== null) {
     if (hedging.deferToOtherAttempt(call, attempt, outcome, now) === Next.handled) return;
@@ -229,14 +235,27 @@ function sendFailure({ failures, name, poison }: UpstreamState, call: OutboundCa
 
 /**
  * Whether an engine died with this request inside: its sidecar says so; where it has none, its connection broke; or its front says that the
- * engine behind it has died, and the request was there then: one that came later did not end it.
+ * engine behind it has died, and the request was there then: one that came later did not end it. INTERNAL in other words is an error of the request.
  */
-function hasLostEngine({ config, context }: UpstreamState, attempt: OutboundAttempt): boolean {
-  const { ended, status, silence, startMs, traits } = attempt;
+function hasLostEngine(
+  { config, context }: UpstreamState,
+  { deathWords }: EngineCodec,
+  attempt: OutboundAttempt,
+): boolean {
+  const { ended, status, silence, startMs, traits, trailers } = attempt;
   if ((traits & LOST_PROCESS) !== 0) return true;
   if (ended === AttemptEnd.connectionLost) return config.tls !== 'mesh';
-  if (ended !== AttemptEnd.trailers || status !== Status.INTERNAL) return false;
+  if (ended !== AttemptEnd.trailers || status !== Status.INTERNAL || deathWords === '') return false;
+  const words = trailers === null ? undefined : fieldValue(trailers, Token.grpcMessage);
+  if (words?.startsWith(deathWords) !== true) return false;
   return silence === null || silence.die(startMs, context.nowMs);
+}
+
+/** Whether the attempt was left as its engine sent nothing to anybody, and had not begun to before this request came. */
+function hasStalledEngine({ lastResponseMs, context }: OutboundCall, attempt: OutboundAttempt): boolean {
+  const { isSilent, isHeard, silence, startMs } = attempt;
+  if (!isSilent || silence === null) return false;
+  return silence.hasStalled(startMs, isHeard ? lastResponseMs : NEVER, context.nowMs);
 }
 
 /** Whether the engine broke in the middle of an answer that no other one could, or may, go on with. */
@@ -256,9 +275,23 @@ function whyCutOff({ engineCall, resumable }: OutboundCall, { reply, attempt }: 
 }
 
 /** The endpoint that was to go on with a stream does not. @param why in words that follow its name. */
-export function breakOff(call: OutboundCall, { endpoint }: OutboundAttempt, why: string): void {
+export function breakOff(way: CallWay, call: OutboundCall, attempt: OutboundAttempt, why: string): void {
   stopAttempts(call, AttemptEnd.cancelled);
-  sendLocalReply(call, notResumedReply(call, `${endpoint.label} ${why}`));
+  if (why === OTHER_MODEL && askNext(way, call, attempt) === Next.handled) return;
+  sendLocalReply(call, notResumedReply(call, `${attempt.endpoint.label} ${why}`));
+}
+
+/** The engine has done nothing wrong, and runs another model: one of those that the call has not tried may run the same. */
+function askNext(way: CallWay, call: OutboundCall, attempt: OutboundAttempt): Next {
+  call.tried = [...call.tried, attempt.endpoint];
+  if (countAttempts(call, attempt) >= MAX_ATTEMPTS || !hasUntried(call.cluster, call.tried as Endpoint[]))
+    return Next.continue;
+  call.resumable!.restart(call);
+  call.takeExtra();
+  way.state.retries++;
+  call.stats!.retries++;
+  way.attempt(call);
+  return Next.handled;
 }
 
 /** The deadline of the call has passed. */

@@ -70,6 +70,19 @@ export class CrashRecord {
   lostMs = 0;
   /** When the request had been sent there. */
   sentMs = 0;
+  /** Engines that stalled under it; null: none has. */
+  stalls: EngineStall[] | null = null;
+}
+
+/** A language-model engine that stalled under a request. */
+export interface EngineStall {
+  readonly engine: EngineSilence;
+  /** Which of its processes. */
+  readonly process: number;
+  /** When the request left it. */
+  readonly leftMs: number;
+  /** What that says against the request, unless the engine is well again. */
+  readonly weight: number;
 }
 
 /** The place of a call at the circuit breaker of an upstream. */

@@ -2,7 +2,7 @@ import { AttemptTrait } from '../core/outcome/classify-attempt.js';
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
-import { EngineDeaths } from '../core/retry/engine-deaths.js';
+import { EngineDeaths, type LostRequest } from '../core/retry/engine-deaths.js';
 import {
   MAX_CRASHES,
   type PoisonTable,
@@ -17,7 +17,7 @@ import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
 import { Next } from '../relay/next.js';
 import { creditRequest } from '../relay/request-buffer.js';
 import { fingerprintOf } from '../relay/response-cache/request-key.js';
-import { CrashRecord, type OutboundAttempt, type OutboundCall } from './call.js';
+import { CrashRecord, type EngineStall, type OutboundAttempt, type OutboundCall } from './call.js';
 import { contentOf, type RequestContent } from './called-model/request-content.js';
 
 /**
@@ -29,6 +29,8 @@ export class PoisonWatch {
   /** Attempts that ran in a process as it crashed, for metrics. */
   crashes = 0;
   private readonly deaths = new EngineDeaths();
+  /** The same of engines that stall: how rare that is, is known apart. */
+  private readonly stalls = new EngineDeaths();
 
   constructor(
     private readonly upstream: string,
@@ -88,23 +90,50 @@ export class PoisonWatch {
     const { deaths } = this;
     const crash = crashOf(call);
     prove(crash);
-    const messages = call.resumable?.messages ?? 0;
-    if (messages - crash.messagesAtLoss >= MESSAGES_FAR) crash.weight = 0;
-    else if (crash.engine?.hasGoneOn(crash.lostMs)) crash.weight -= crash.lastWeight;
-    crash.fingerprint ??= this.make(call);
-    const lost = { request: crash.fingerprint?.fingerprint ?? crash, sentMs: attempt.startMs };
+    const lost = this.lostRequest(call, crash, attempt);
     deaths.record(attempt.silence, lost, nowMs);
     const weight = deaths.weigh(lost, call.cluster.endpoints.length, nowMs);
     const isProven = attempt.ended !== AttemptEnd.connectionLost;
     crash.unproven = isProven ? 0 : weight;
     crash.lastWeight = isProven ? weight : 0;
     crash.weight += crash.lastWeight;
-    crash.messagesAtLoss = messages;
     crash.engine = attempt.silence;
     crash.pool = attempt.endpoint.pool;
-    crash.sentMs = attempt.startMs;
     crash.lostMs = nowMs;
     this.judge(call, crash, nowMs);
+  }
+
+  /**
+   * An engine stalled with this request inside, and the request has left it. That weighs as a death does, by how rare stalls are, until the engine is
+   * well again: then it was slow.
+   */
+  onEngineStalled(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
+    const engine = attempt.silence!;
+    const crash = crashOf(call);
+    prove(crash);
+    const lost = this.lostRequest(call, crash, attempt);
+    this.stalls.record(engine, lost, nowMs);
+    const weight = this.stalls.weigh(lost, call.cluster.endpoints.length, nowMs);
+    crash.stalls ??= [];
+    crash.stalls.push({ engine, process: engine.processes, leftMs: nowMs, weight });
+    this.judge(call, crash, nowMs);
+  }
+
+  /** The request as one that was in an engine which is lost to it. What was before counts no more if its answer has got far since. */
+  private lostRequest(call: OutboundCall, crash: CrashRecord, { startMs: sentMs }: OutboundAttempt): LostRequest {
+    const messages = call.resumable?.messages ?? 0;
+    if (messages - crash.messagesAtLoss >= MESSAGES_FAR) {
+      crash.weight = 0;
+      crash.lastWeight = 0;
+      crash.stalls = null;
+    } else if (crash.engine?.hasGoneOn(crash.lostMs)) {
+      crash.weight -= crash.lastWeight;
+      crash.lastWeight = 0;
+    }
+    crash.messagesAtLoss = messages;
+    crash.sentMs = sentMs;
+    crash.fingerprint ??= this.make(call);
+    return { request: crash.fingerprint?.fingerprint ?? crash, sentMs };
   }
 
   /** Before another attempt of a request that was in an engine as its connection was lost: the reply where that engine is known to have died since. */
@@ -116,8 +145,11 @@ export class PoisonWatch {
   }
 
   private judge(call: OutboundCall, crash: CrashRecord, nowMs: number): void {
-    if (crash.weight <= this.deaths.limit) return;
-    this.deaths.explain(crash.fingerprint?.fingerprint ?? crash);
+    const { deaths, stalls } = this;
+    if (crash.weight + weightOf(crash.stalls) <= Math.max(deaths.limit, stalls.limit)) return;
+    const request = crash.fingerprint?.fingerprint ?? crash;
+    deaths.explain(request);
+    stalls.explain(request);
     this.convict(call, crash.sentMs, nowMs);
   }
 
@@ -177,6 +209,14 @@ function prove(crash: CrashRecord): boolean {
   crash.lastWeight = unproven;
   crash.weight += unproven;
   return true;
+}
+
+/** What engines say against a request that stalled under it, and are not well again. */
+function weightOf(stalls: readonly EngineStall[] | null): number {
+  let weight = 0;
+  if (stalls === null) return weight;
+  for (const each of stalls) if (!each.engine.hasRecovered(each.process, each.leftMs)) weight += each.weight;
+  return weight;
 }
 
 function crashOf(call: OutboundCall): CrashRecord {

@@ -96,6 +96,7 @@ function isDropped(field: HeaderField, profile: RequestProfile, namesHost: boole
     case Token.grpcPreviousRpcAttempts:
     case Token.outriderQueueMs:
     case Token.outriderDeadline:
+    case Token.outriderEngineModel:
       return true;
     default:
       return false;
@@ -160,6 +161,14 @@ export function stripResponse(list: StableList): StableList {
 /** The fields without `outrider-*` ones; the same array when there are none. */
 export function stripExtras(extras: readonly HeaderField[]): readonly HeaderField[] {
   for (const field of extras) if (isStripped(field)) return extras.filter((each) => !isStripped(each));
+  return extras;
+}
+
+/** The fields without what an engine runs, which is between sidecars; the same array when it is not said. */
+export function stripEngineModel(extras: readonly HeaderField[]): readonly HeaderField[] {
+  for (const { token } of extras)
+    if (token === Token.outriderEngineModel)
+      return extras.filter((each) => each.token !== Token.outriderEngineModel);
   return extras;
 }
 

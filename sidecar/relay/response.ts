@@ -18,7 +18,14 @@ import { settleOn, stopAttempts } from './call-attempts.js';
 import { CallEvent, step, takes } from './call-phase.js';
 import { SILENCE_CHECK_MS } from './call-timeouts.js';
 import { armTimer, markActive } from './call-timer.js';
-import { stripExtras, stripMark, stripMarkOf, stripReports, stripResponse } from './header-rewrite.js';
+import {
+  stripEngineModel,
+  stripExtras,
+  stripMark,
+  stripMarkOf,
+  stripReports,
+  stripResponse,
+} from './header-rewrite.js';
 import {
   degradedField,
   type LocalReply,
@@ -166,7 +173,7 @@ function headList(call: Call, { stable }: HeaderBlock): StableList {
 
 function headExtras(call: Call, { extras }: HeaderBlock): readonly HeaderField[] {
   const { stripsResponse, stripsReports } = call.plan;
-  let kept = stripsResponse ? stripExtras(extras) : extras;
+  let kept = stripsResponse ? stripExtras(extras) : stripEngineModel(extras);
   if (stripsReports && kept.length > 0) kept = stripReports(kept);
   // Another endpoint may complete it in other bytes.
   if (call.resumable !== null) kept = kept.filter(({ token }) => token !== Token.contentLength);

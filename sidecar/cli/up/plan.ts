@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { fillPlaceholders } from '../../config/command-placeholders.js';
+import { startDigest } from '../../config/engine-model.js';
 import type {
   Address,
   ConsulConfig,
@@ -121,6 +122,7 @@ async function replicaSpec(
     ...{ listen, mtls: 'strict', local, ...guard(input, service.name), ...golden(service) },
     ...{
       ...present('engine', engine),
+      ...present('engineModel', engineModelOf(service)),
       ...present('defaultMaxTokens', defaultMaxTokens),
       queue,
       ...present('rateLimits', rateLimits),
@@ -131,6 +133,12 @@ async function replicaSpec(
   };
   const spec = { name, service: service.name, role: 'replica', folder, admin } as const;
   return sidecarSpec(input, spec, { inbound, model }, service);
+}
+
+/** The same for all replicas: their words differ in what is filled in. */
+function engineModelOf({ engine, engineModel, server, model: { env } }: MeshServiceConfig): string | undefined {
+  if (engine === undefined || server.kind !== 'command') return undefined;
+  return engineModel ?? startDigest({ command: server.command, env });
 }
 
 /**

@@ -93,6 +93,8 @@ export interface EngineCodec {
   /** Of the request of `abort`, one string or several. */
   readonly abortedIds: number;
   readonly answer: AnswerLayout;
+  /** How `grpc-message` of INTERNAL begins once the engine behind a front has died; empty: not known. Other words are an error of the request. */
+  readonly deathWords: string;
   /** Null: its streams are not resumed. */
   readonly resume: ResumeLayout | null;
 }

@@ -21,5 +21,6 @@ export const SGLANG: EngineCodec = {
     // An abort that has a status ends with that status (smg-grpc-servicer).
     failures: new Set(['abort']),
   },
+  deathWords: '',
   resume: null,
 };

@@ -21,5 +21,6 @@ export const TRTLLM: EngineCodec = {
     // Its definition names "stop", "length" and "stop_word"; the engine behind it has this one as well.
     failures: new Set(['cancelled']),
   },
+  deathWords: '',
   resume: null,
 };

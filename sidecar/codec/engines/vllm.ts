@@ -58,5 +58,7 @@ export const VLLM: EngineCodec = {
   prompt: { message: 2, ids: 2, text: 3 },
   abortedIds: 1,
   answer: RESUME,
+  // `EngineDeadError`. `EngineGenerateError`, from which vLLM says that it recovers, has no words.
+  deathWords: 'EngineCore encountered an issue',
   resume: RESUME,
 };

@@ -3,7 +3,7 @@ import { matchesMethod } from '../../core/routing/method.js';
 import { quoted } from '../codecs/parse-result.js';
 import { entries, type FoundBlock, list, mapping, text, texts } from './found.js';
 import { below, option, type Report } from './option.js';
-import { choice, wholeNumber } from './values.js';
+import { choice, matching, wholeNumber } from './values.js';
 
 const kinds = () => choice(ENGINE_KINDS).optional();
 
@@ -31,6 +31,20 @@ export const inboundEngine = option(kinds(), {
   otherwise: 'absent: any gRPC server; in a mesh file: as the service says',
   why: 'Only an engine that is known can be read.',
 });
+
+const MODEL = /^[!-~]([ -~]{0,126}[!-~])?$/;
+
+/** Beside the engine at the side of the model. */
+export const engineModel = option(
+  matching('text', MODEL, 'at most 128 printable ASCII characters, no space at either end').optional(),
+  {
+    meaning:
+      'A name of what the engine runs: the model, its revision, its precision. An answer continues only at a replica that has the same name, so that it never has tokens of two models. Change it with the weights.',
+    otherwise:
+      'a digest of `command` and `model.env`, without `{port}`, `{address}`, `{replica}`, secrets and variables about hosts, ports and devices; empty if something else starts the engine',
+    why: 'Replicas that are started by the same words run the same, unless the files behind these words change.',
+  },
+);
 
 /** Beside the engine at the side of the model. */
 export const defaultMaxTokens = option(wholeNumber({ min: 1, max: 1_000_000_000 }).optional(), {
@@ -85,6 +99,8 @@ export function refuseModelIntentions(
 /** What counts tokens needs to read them, and calls that have some. */
 function requireCountedEngine(found: FoundBlock, report: Report): void {
   const { engine, queue, rate_limits: limits } = found;
+  if (engine === undefined && found['engine_model'] !== undefined)
+    report(['engine_model'], 'found without engine; expected with "engine", such as "engine: vllm"');
   if (engine === 'vllm') return requireCountedMethods(limits, report);
   const why = engine === undefined ? 'without engine' : 'beside an engine whose tokens are not counted';
   const problem = `found ${why}; expected with "engine: vllm"`;

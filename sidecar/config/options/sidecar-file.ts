@@ -10,7 +10,7 @@ import { accessLog, faultInjection } from './access-log.js';
 import { audit } from './audit.js';
 import { sidecarConsul } from './consul/consul.js';
 import { type DiscoveryConfig, plainDiscovery } from './consul/discovery.js';
-import { defaultMaxTokens, inboundEngine, inboundEngineRules } from './engine.js';
+import { defaultMaxTokens, engineModel, inboundEngine, inboundEngineRules } from './engine.js';
 import { IDENTITY_FILES } from './identity-rules.js';
 import { limits } from './limits.js';
 import { loadReport } from './load-reports.js';
@@ -124,6 +124,7 @@ const inbound = blockAs('a block that says how peers reach the local model', {
     why: 'Needs a model card with a block `golden` for each model.',
   }),
   engine: inboundEngine,
+  engine_model: engineModel,
   default_max_tokens: defaultMaxTokens,
   queue,
   rate_limits: rateLimits,

@@ -156,7 +156,7 @@ export const LocalReplyReasons = {
   poison: reason(
     'poison',
     PERMISSION_DENIED,
-    'this request was in {crashes} processes of {upstream} as they crashed, and is refused for {minutes} min after the last one',
+    'this request was in {crashes} processes of {upstream} as they crashed or hung, and is refused for {minutes} min after the last one',
   ),
   drainTimeout: reason(
     'drain-timeout',

@@ -44,6 +44,8 @@ export class EngineSilence {
   private readonly largestBytes = [0, 0];
   private readonly answers = [0, 0];
   private windowEndMs = Number.NEGATIVE_INFINITY;
+  /** Which process of it this is, of those that are known. */
+  processes = 0;
 
   /** A request of so many bytes has gone to it. True: it is unusual, until its answer begins or it is over. */
   expect(bytes: number): boolean {
@@ -135,6 +137,21 @@ export class EngineSilence {
   /** Another process of it may serve now: what its front said was of the one before. */
   restart(): void {
     this.diedMs = -1;
+    this.processes++;
+  }
+
+  /**
+   * It has sent nothing to anybody since `sinceMs`, and for a second at least. A request that was sent at `sentMs` was there as it fell silent, or may
+   * have made it so: one that came later found it so.
+   */
+  hasStalled(sentMs: number, sinceMs: number, nowMs: number): boolean {
+    const { lastMs } = this;
+    return lastMs <= sinceMs && sentMs <= lastMs + MARGIN_MS && nowMs >= lastMs + MARGIN_MS;
+  }
+
+  /** The process that was the one so many has sent something after `sinceMs`: it was slow. */
+  hasRecovered(process: number, sinceMs: number): boolean {
+    return this.processes === process && this.lastMs > sinceMs;
   }
 
   /** Its front said after `sinceMs` that it had died, and it had not: an answer went on that was in it then. */

@@ -51,6 +51,7 @@ const VARYING: ReadonlySet<number> = new Set<number>([
   Token.endpointLoadMetrics,
   Token.outriderQueueMs,
   Token.outriderDeadline,
+  Token.outriderEngineModel,
 ]);
 
 const VARYING_NAMES: ReadonlySet<string> = new Set([
@@ -69,6 +70,7 @@ const WORTH_INDEXING: ReadonlySet<number> = new Set<number>([
   Token.xRequestId,
   Token.outriderQueueMs,
   Token.outriderDeadline,
+  Token.outriderEngineModel,
 ]);
 
 const CONNECTION: ReadonlySet<number> = new Set<number>([

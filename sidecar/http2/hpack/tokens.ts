@@ -41,6 +41,7 @@ export const Token = {
   endpointLoadMetrics: 35,
   outriderQueueMs: 36,
   outriderDeadline: 37,
+  outriderEngineModel: 38,
 } as const;
 
 const PSEUDO: readonly string[] = ['authority', 'method', 'path', 'scheme', 'status'];
@@ -76,5 +77,5 @@ export function tokenOf(name: string): number {
 
 /** Whether a token is that of a name of our own, which callers may not say. */
 export function isOwnToken(token: number): boolean {
-  return token === Token.outrider || token === Token.outriderQueueMs || token === Token.outriderDeadline;
+  return token === Token.outrider || (token >= Token.outriderQueueMs && token <= Token.outriderEngineModel);
 }

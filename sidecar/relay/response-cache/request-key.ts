@@ -47,6 +47,7 @@ function matters({ token, name, info }: HeaderField): boolean {
     case Token.outrider:
     case Token.outriderQueueMs:
     case Token.outriderDeadline:
+    case Token.outriderEngineModel:
     case Token.contentLength:
     case Token.te:
     case Token.userAgent:

@@ -9,6 +9,7 @@ import type { Attempt } from '../attempt.js';
 import type { Call } from '../call.js';
 import { EngineAnswer } from './engine-answer.js';
 import { type EngineCall, givenUp } from './engine-call.js';
+import { engineModelIn, OTHER_MODEL } from './engine-model.js';
 import { OTHER_ENCODING } from './message-encoding.js';
 import { endResumption, sendShared } from './resumed-call.js';
 
@@ -44,12 +45,15 @@ export class TokenStream extends EngineAnswer {
   /** As the first engine said. */
   private promptTokens = 0;
   private cachedTokens = 0;
+  /** What the first engine runs. */
+  private readonly model: string;
 
   constructor(head: HeaderBlock, engineCall: EngineCall) {
     super(head, engineCall);
     this.layout = engineCall.codec.resume!;
     this.reader = new ResponseReader(this.layout);
     this.ends = new AnswerReader(engineCall.codec.answer);
+    this.model = engineModelIn(head);
   }
 
   /** Tokens that the caller has. */
@@ -74,6 +78,10 @@ export class TokenStream extends EngineAnswer {
     const { codec, request, requestId } = this.engineCall;
     const { ids } = this;
     return continuedRequest(codec, buffered!, request, { requestId, ids: ids.view(), count: ids.count });
+  }
+
+  override refusalOf(head: HeaderBlock): string {
+    return engineModelIn(head) === this.model ? super.refusalOf(head) : OTHER_MODEL;
   }
 
   /** One that goes on has to complete the answer. What the first one does is its own. */

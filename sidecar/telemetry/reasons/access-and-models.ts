@@ -147,8 +147,8 @@ export const ACCESS_AND_MODELS: ExplanationsOf<Name> = {
   /** outbound/poison-requests.ts; the numbers are in core/retry/poison-table.ts. */
   poison: {
     meaning:
-      'The same request was in several model processes when they crashed. It is refused for some minutes, so that it cannot end all replicas.',
-    causes: ['An input that crashes the model.'],
+      'The same request was in several model processes when they crashed, or in several language-model engines when they stalled. It is refused for some minutes, so that it cannot end all replicas.',
+    causes: ['An input that crashes the model, or hangs it.'],
     look: ['`curl ADMIN/endpoints`: `poison`.', 'The access log: `model-crashed` before.'],
     remedy: [
       'Do not send the request again as it is. Fix the model.',

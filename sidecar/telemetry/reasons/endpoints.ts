@@ -132,13 +132,19 @@ export const ENDPOINTS: ExplanationsOf<Name> = {
       'The route says `deterministic`, but another endpoint sent other messages. Engines that batch tokens split the same text differently.',
       'The other endpoint answers with another `grpc-encoding` or `content-type`.',
       'The request was larger than `replay`, or a message larger than 16 KiB.',
+      'Of a language-model engine: the request is not one whose continuation is exact, or no other engine runs the same model.',
     ],
     look: ['The message: why.', '`outrider_streams_resumed_total`.'],
     remedy: [
       'Let the client start the stream again.',
       'Set `resumable: true` if the service can continue a stream, `deterministic: true` if its messages repeat byte for byte.',
     ],
-    options: ['routes[].resumable', 'routes[].deterministic', 'routes[].replay'],
+    options: [
+      'routes[].resumable',
+      'routes[].deterministic',
+      'routes[].replay',
+      'inbound.engine_model',
+    ],
   },
   /** outbound/engine-calls.ts, and outbound/call-end.ts where its engine broke after that. */
   'answer-aborted': {

@@ -3,10 +3,16 @@ import type { Complete, GenerateRequest, StreamChunk } from '../../../proto/vllm
 import { chunkOf, completeOf } from '../../../services/engine/engine-core.js';
 import { GreedySequence, type Token } from '../../../services/engine/greedy-model.js';
 import { grpcMessage } from '../http2/h2-frames.js';
+import type { Field } from '../http2/hpack-lite.js';
 import { decodeRequest, decodeResponse, encodeRequest, encodeResponse } from './vllm-messages.js';
 
 export const GENERATE = '/vllm.grpc.engine.VllmEngine/Generate';
 export const ABORT = '/vllm.grpc.engine.VllmEngine/Abort';
+
+/** What the front of vLLM says with INTERNAL once the core behind it has died (`EngineDeadError`). */
+export const CORE_DIED: readonly Field[] = [
+  ['grpc-message', 'EngineCore encountered an issue. See stack trace (above) for the root cause.'],
+];
 
 /** A request whose answer can be resumed. */
 export function aGenerateRequest(over: Partial<GenerateRequest> = {}): GenerateRequest {

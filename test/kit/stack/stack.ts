@@ -215,6 +215,8 @@ export interface InboundStackOptions {
   /** Instances of each, from the second on at `model NAME.2` and so on; default 1. */
   readonly instances?: number;
   readonly readMemory?: () => MemoryReading;
+  /** See `InboundDeps`. */
+  readonly engineModel?: string;
 }
 
 export interface InboundStack {
@@ -378,7 +380,7 @@ export class Stack {
     const table = intentions(config.intentions);
     const inbound = new Inbound(config, {
       ...{ service: 'digits', models: served, intentions: table, context, replayBytes: REPLAY_BYTES },
-      readMemory: options.readMemory,
+      ...{ readMemory: options.readMemory, engineModel: options.engineModel },
     });
     const pools = served.flatMap((each) => each.pools);
     for (const pool of pools) pool.start();

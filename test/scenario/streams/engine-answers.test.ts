@@ -7,6 +7,7 @@ import type { GenerateRequest } from '../../../proto/vllm-service.js';
 import {
   ABORT,
   aGenerateRequest,
+  CORE_DIED,
   framedRequest,
   GENERATE,
   messagesFor,
@@ -112,7 +113,7 @@ describe('Scenario: a language-model engine dies in the middle of an answer', ()
     ['it ends it with UNAVAILABLE', (stream: PeerStream) => stream.trailers(14)],
     [
       'it ends it with INTERNAL, as vLLM does when its core has died',
-      (stream: PeerStream) => stream.trailers(13),
+      (stream: PeerStream) => stream.trailers(13, CORE_DIED),
     ],
   ] as const)
     it(`at every token, in whatever messages: ${how}`, () => {
@@ -336,7 +337,7 @@ describe('Scenario: a language-model engine dies in the middle of an answer', ()
         'their processes are lost',
         (stream: PeerStream) => stream.trailers(14, [['outrider-reason', 'connection-lost']]),
       ],
-      ['their cores die', (stream: PeerStream) => stream.trailers(13)],
+      ['their cores die', (stream: PeerStream) => stream.trailers(13, CORE_DIED)],
     ] as const;
     /** Each engine dies after so many of its messages. Which of them were asked. */
     const runThrough = (
@@ -384,9 +385,9 @@ describe('Scenario: a language-model engine dies in the middle of an answer', ()
       }
       stack.answers((stream) => {
         if (stream.header(':path')?.startsWith('/vllm.')) arrived.push(stream);
-        stream.fail(13);
+        stream.fail(13, CORE_DIED);
       });
-      for (const name of ['a', 'b']) stack.settle(at(name).trailers(13));
+      for (const name of ['a', 'b']) stack.settle(at(name).trailers(13, CORE_DIED));
       stack.advance(2_000);
       assert.ok(inside.every(({ isOver }) => isOver));
       for (let i = 0; i < 4; i++) {

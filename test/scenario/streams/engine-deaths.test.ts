@@ -5,6 +5,7 @@ import { OutboundCall } from '../../../sidecar/outbound/call.js';
 import { FIRST_WINDOW, WIDE_WINDOW } from '../../../sidecar/transport/memory-budget.js';
 import {
   aGenerateRequest,
+  CORE_DIED,
   framedRequest,
   GENERATE,
   messagesFor,
@@ -238,7 +239,7 @@ describe('Scenario: the engines of an answer die again and again', () => {
       for (let deaths = 0; deaths < 2; deaths++) {
         const engine = latest();
         bring(engine, 2);
-        stack.settle(engine.trailers(13));
+        stack.settle(engine.trailers(13, CORE_DIED));
         // It is started again before any answer came of it.
         stack.settle(engine.peer.socket.break());
         stack.advance(2_000);

@@ -20,6 +20,14 @@ describe('options that only a restart takes over', () => {
     assert.deepEqual(restartPaths(file(`{${A}}`), moved), ['outbound.upstreams.a.listen']);
   });
 
+  it('are what an engine runs: until then its process is still the one before', () => {
+    const runs = (model: string) =>
+      sidecarConfig(
+        `${IDENTITY}\ninbound: {listen: "127.0.0.1:1", local: "unix:m", engine: vllm, engine_model: ${model}}`,
+      );
+    assert.deepEqual(restartPaths(runs('one'), runs('two')), ['inbound.engine_model']);
+  });
+
   it('are a new upstream of a model process, which learns of its upstreams when it starts', () => {
     assert.deepEqual(restartPaths(file(`{${A}}`), file(`{${A}, ${B}}`)), []);
     const [before, next] = [file(`{${A}}`, MODEL), file(`{${A}, ${B}}`, MODEL)];

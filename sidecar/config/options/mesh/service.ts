@@ -6,7 +6,7 @@ import { saysWhereToListen } from '../../command-placeholders.js';
 import type { CodeOf } from '../../names.js';
 import { present } from '../../present.js';
 import { ownTags, registeredMeta } from '../consul/consul.js';
-import { defaultMaxTokens, inboundEngineRules, serviceEngine } from '../engine.js';
+import { defaultMaxTokens, engineModel, inboundEngineRules, serviceEngine } from '../engine.js';
 import { type FoundBlock, mapping, text, texts } from '../found.js';
 import { loadReport } from '../load-reports.js';
 import {
@@ -66,6 +66,7 @@ export const service = inCode(
       why: 'A service is either ours or foreign.',
     }),
     engine: serviceEngine,
+    engine_model: engineModel,
     default_max_tokens: defaultMaxTokens,
     isolation: option(choice(['process', 'shared']).optional(), {
       meaning:

@@ -106,6 +106,32 @@ intentions:
     for (const spec of specs) assertReadsBack(spec);
   });
 
+  it('tells all replicas of an engine the same of what they run, and other words of its command something else', async () => {
+    const modelsOf = async (words: string, more = ''): Promise<unknown[]> => {
+      const text = `
+services:
+  chat:
+    command: [serve, ${words}, "{port}", --seed, "{replica}"]
+    engine: vllm
+    replicas: 2
+    model: { env: { CUDA_VISIBLE_DEVICES: "{replica}" } }
+    ${more}
+caller: { name: client, upstreams: { chat: { listen: "127.0.0.1:0" } } }
+intentions: [{ from: "*", to: "*", action: allow }]
+`;
+      const specs = await plan(text);
+      for (const spec of specs) assertReadsBack(spec);
+      rmSync(`${scratch.path}/run`, { recursive: true });
+      return specs.flatMap(({ config }) => config.inbound?.engineModel ?? []);
+    };
+    const [first, second, ...others] = await modelsOf('llama');
+    assert.deepEqual([first, others], [second, []]);
+    assert.match(String(first), /^[0-9a-f]{16}$/);
+    assert.deepEqual(await modelsOf('llama'), [first, first]);
+    assert.notEqual((await modelsOf('llama, --revision, "2"'))[0], first);
+    assert.deepEqual(await modelsOf('llama', 'engine_model: llama@5'), ['llama@5', 'llama@5']);
+  });
+
   it('gives a caller that the file does not have the usual ports, and others where those are taken', async () => {
     const text = `services: { a: { models: ${DIGITS_MODELS} }, b: { models: ${DIGITS_MODELS} } }`;
     const isFree = await usualPortsFree();

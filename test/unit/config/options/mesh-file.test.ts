@@ -22,6 +22,7 @@ describe('a mesh file', () => {
     for (const [block, pattern] of [
       ['{command: [vllm, "{port}"], engine: ollama}', /engine: .*"ollama".*vllm/],
       ['{models: ../models, engine: vllm}', /engine: found without command/],
+      ['{models: ../models, engine_model: llama}', /engine_model: found without engine/],
     ] as const) {
       const problems = meshProblems(services(block));
       assert.equal(problems.length, 1, `${problems}`);

@@ -31,6 +31,58 @@ describe('EngineSilence', () => {
     nowMs = 1_000_000;
   });
 
+  describe('stalls under a request', () => {
+    const STALL_MS = 2_000;
+    /** Whether it has stalled under a request that was sent so long before it fell silent. */
+    const stallsUnder = (beforeMs: number): boolean => {
+      answer();
+      const lastMs = nowMs;
+      nowMs += STALL_MS;
+      return silence.hasStalled(lastMs - beforeMs, lastMs, nowMs);
+    };
+
+    it('that was there as it fell silent, or came just before', () => {
+      assert.equal(stallsUnder(500), true);
+      assert.equal(stallsUnder(-500), true);
+    });
+
+    it('not under one that came later', () => assert.equal(stallsUnder(-1_500), false));
+
+    it('not where it has sent something to others since', () => {
+      answer();
+      const sinceMs = nowMs;
+      nowMs += 100;
+      silence.message(0, nowMs);
+      nowMs += STALL_MS;
+      assert.equal(silence.hasStalled(sinceMs, sinceMs, nowMs), false);
+    });
+
+    it('not within a second', () => {
+      answer();
+      assert.equal(silence.hasStalled(nowMs, nowMs, nowMs + 900), false);
+    });
+
+    it('and was slow if the same process sends something later', () => {
+      answer();
+      const leftMs = nowMs;
+      const process = silence.processes;
+      assert.equal(silence.hasRecovered(process, leftMs), false);
+      nowMs += 10;
+      silence.message(0, nowMs);
+      assert.equal(silence.hasRecovered(process, leftMs), true);
+    });
+
+    it('and was not where another process sends it', () => {
+      answer();
+      const leftMs = nowMs;
+      const process = silence.processes;
+      silence.restart();
+      nowMs += 10;
+      silence.message(0, nowMs);
+      assert.equal(silence.hasRecovered(process, leftMs), false);
+    });
+  });
+
   it('allows the longest silence until twenty answers have begun', () => {
     learn(19);
     assert.equal(silence.limitMs, LONGEST_SILENCE_MS);

@@ -409,6 +409,10 @@ describe('contradictions before the model', () => {
     .because(/queue\.cost: found beside an engine whose tokens are not counted; expected with "engine: vllm"/)
     .also('a default of no engine', 'default_max_tokens: 100')
     .because(/default_max_tokens: found without engine/)
+    .also('a name of what no engine runs', 'engine_model: llama')
+    .because(/engine_model: found without engine; expected with "engine"/)
+    .also('a name that no header may have', 'engine: vllm, engine_model: "llama "')
+    .because(/engine_model: found "llama "; expected at most 128 printable ASCII characters/)
     .also('tokens of a model', 'engine: vllm, rate_limits: [{models: [a], tokens_per_minute: 100}]')
     .because(/tokens_per_minute: found beside models; expected without/)
     .also('calls of a model of an engine', 'engine: vllm, rate_limits: [{models: [a], per_second: 1}]')
@@ -441,14 +445,15 @@ describe('contradictions before the model', () => {
     const limits =
       'rate_limits: [{callers: [web], per_second: 2, tokens_per_minute: 9}, {tokens_per_minute: 8}]';
     const queue = 'queue: {cost: tokens, max_waiting_tokens: 7}';
-    const found = sidecarConfig(inbound(`engine: vllm, default_max_tokens: 6, ${queue}, ${limits}`)).inbound!;
+    const found = sidecarConfig(inbound(`engine: vllm, engine_model: a b, default_max_tokens: 6, ${queue}, ${limits}`)).inbound!;
     assert.deepEqual(found.rateLimits, [
       { callers: ['web'], methods: ['*'], perSecond: 2, burst: 2, tokensPerMinute: 9 },
       { callers: ['*'], methods: ['*'], tokensPerMinute: 8 },
     ]);
-    const { engine, defaultMaxTokens } = found;
+    const { engine, engineModel, defaultMaxTokens } = found;
     const { cost, maxWaitingTokens } = found.queue;
-    assert.deepEqual([engine, defaultMaxTokens, cost, maxWaitingTokens], ['vllm', 6, 'tokens', 7]);
+    assert.deepEqual([engine, engineModel, defaultMaxTokens], ['vllm', 'a b', 6]);
+    assert.deepEqual([cost, maxWaitingTokens], ['tokens', 7]);
   });
 
   it('lets a wider limit follow a narrower one', () => {

@@ -1,0 +1,122 @@
+/** The engines of an upstream run two models, as during a change of versions: an answer never gets tokens of both. */
+import assert from 'node:assert/strict';
+import {
+  aGenerateRequest,
+  framedRequest,
+  GENERATE,
+  messagesFor,
+  readAnswer,
+  requestIn,
+  tokensFor,
+} from '../../kit/engines/scripted-engine.js';
+import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
+import { aStreamRoute, type UpstreamOptions } from '../../kit/stack/stack.js';
+
+const REQUEST = aGenerateRequest();
+const KEY = 'outrider-engine-model';
+
+describe('Scenario: the engines of an answer run different models', () => {
+  let stack: UpstreamStack;
+  /** What the sidecar of each engine says that it runs; empty: nothing, as that of the version before. */
+  let models: ReadonlyMap<string, string>;
+
+  const start = (running: Readonly<Record<string, string>>, more: UpstreamOptions = {}): void => {
+    models = new Map(Object.entries(running));
+    stack = new UpstreamStack([...models.keys()], {
+      routes: [aStreamRoute()],
+      engine: 'vllm',
+      budget: { ratio: 1, perSecond: 1_000 },
+      ...more,
+    });
+  };
+  const at = (name: string): PeerStream => stack.backend(name).last;
+  const begin = (name: string): PeerStream => {
+    const model = models.get(name)!;
+    return at(name).begin(model === '' ? [] : [[KEY, model]]);
+  };
+  const messages = (name: string): Buffer[] => messagesFor(requestIn(at(name).body), () => 1);
+  /** An answer of `a`, which dies after four tokens. */
+  const open = (): PeerStream => {
+    const call = stack.call({ path: GENERATE, body: framedRequest(REQUEST) });
+    stack.settle(begin('a').data(Buffer.concat(messages('a').slice(0, 4))));
+    stack.settle(at('a').peer.socket.break());
+    stack.advance(300);
+    return call;
+  };
+  const finish = (name: string): void =>
+    void stack.settle(
+      begin(name)
+        .data(Buffer.concat(messages(name)))
+        .trailers(0),
+    );
+  const assertWhole = (call: PeerStream): void => {
+    assert.deepEqual([call.status, call.reason], [0, undefined]);
+    assert.deepEqual(
+      readAnswer(call.body).ids,
+      tokensFor(REQUEST).map(({ id }) => id),
+    );
+    stack.assertIdle();
+  };
+
+  for (const [first, second] of [
+    ['llama-3.1', 'llama-3.2'],
+    ['llama-3.1', ''],
+    ['', 'llama-3.2'],
+  ] as const)
+    it(`"${first}" and then "${second}": it is not resumed, and has tokens of the first one only`, () => {
+      start({ a: first, b: second });
+      const call = open();
+      finish('b');
+      assert.deepEqual([call.status, call.reason], [14, 'not-resumed']);
+      assert.match(call.trailer('grpc-message')!, /another model/);
+      assert.equal(readAnswer(call.body).ids.length, 4);
+      stack.assertIdle();
+    });
+
+  for (const model of ['llama-3.1', ''])
+    it(`"${model}" both times: it continues`, () => {
+      start({ a: model, b: model });
+      const call = open();
+      finish('b');
+      assertWhole(call);
+    });
+
+  it('a third one runs the same as the first: it continues there, and the second has done nothing wrong', () => {
+    start({ a: 'old', b: 'new', c: 'old' });
+    const call = open();
+    stack.settle(begin('b').data(Buffer.concat(messages('b').slice(0, 1))));
+    assert.equal(at('b').resetCode, 8);
+    assert.equal(call.isOver, false, call.reason);
+    finish('c');
+    assertWhole(call);
+    assert.deepEqual([...stack.endpoint('b').outcomes].slice(0, 2), [0, 0]);
+  });
+
+  it('none of the others runs it: each is asked once', () => {
+    start({ a: 'old', b: 'new', c: 'new', d: 'new' });
+    const call = open();
+    for (const name of ['b', 'c', 'd']) if (!call.isOver) stack.settle(begin(name));
+    assert.deepEqual([call.status, call.reason, stack.requests.length], [14, 'not-resumed', 4]);
+    stack.assertIdle();
+  });
+
+  it('the client is not told what they run, nor can it say so itself', () => {
+    for (const forward of [false, true]) {
+      start({ a: 'llama-3.1', b: 'llama-3.1' }, { loadReports: { intervalMs: 0, forward } });
+      const call = stack.call({
+        path: GENERATE,
+        body: framedRequest(REQUEST),
+        metadata: [[KEY, 'mine']],
+      });
+      assert.equal(at('a').header(KEY), undefined);
+      finish('a');
+      assert.equal(call.status, 0);
+      assert.deepEqual(
+        call.lists.flat().filter(([name]) => name === KEY),
+        [],
+      );
+      stack.close();
+    }
+  });
+});
