@@ -46,6 +46,19 @@ export class EngineCore {
 
   constructor(private readonly options: CoreOptions) {}
 
+  /** Tokens of prompts and answers that run. */
+  get usedTokens(): number {
+    let tokens = 0;
+    for (const { request, sequence } of this.running)
+      tokens += (request.tokenized?.input_ids?.length ?? 0) + sequence.produced;
+    return tokens;
+  }
+
+  /** Requests that run at once. */
+  get slots(): number {
+    return this.options.slots;
+  }
+
   get counts(): { readonly running: number; readonly waiting: number } {
     return { running: this.running.size, waiting: this.waiting.length };
   }

@@ -75,13 +75,18 @@ function addVllm(server: Server, core: EngineCore): void {
       for (const chunk of tokenizerChunks(archive)) call.write(chunk);
       call.end();
     },
-    GetServerInfo: answering(() => ({ active_requests: core.counts.running, server_type: 'fake-engine' })),
+    GetServerInfo: answering(() => ({
+      ...{ active_requests: core.counts.running, server_type: 'fake-engine', max_num_seqs: core.slots },
+    })),
     GetLoads: answering(() => {
       const { running, waiting } = core.counts;
       const counts = {
         num_running_reqs: running,
         num_waiting_reqs: waiting,
         num_total_reqs: running + waiting,
+        num_used_tokens: core.usedTokens,
+        max_total_num_tokens: CONTEXT,
+        max_running_requests: core.slots,
       };
       return { dp_rank_count: 1, loads: [counts] };
     }),

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { ENGINE_CODECS } from '../codec/engines/engine-codecs.js';
 import { HEALTH_CHECK, writeHealthQuestion } from '../codec/health.js';
 import { engineModelOf } from '../config/engine-model.js';
 import type { Address, InboundConfig, ModelProcessConfig } from '../config/model.js';
@@ -7,6 +8,7 @@ import type { NamedVersion } from '../discovery/consul/registered-models.js';
 import { AskedHealth, type AskHealth } from '../health/model/asked-health.js';
 import { GrpcClient } from '../health/model/grpc-client.js';
 import { HealthResponder } from '../health/model/responder.js';
+import { UNKNOWN_SLOTS } from '../inbound/admission.js';
 import type { ServedModel } from '../inbound/model-backend.js';
 import { Inbound } from '../inbound.js';
 import { SOCKET_NAMES } from '../runtime/process/listen-sockets.js';
@@ -15,6 +17,8 @@ import type { ModelReport } from '../telemetry/reports.js';
 import type { Listener } from '../transport/listener.js';
 import { type AppContext, openListener } from './context.js';
 import { DescribedMethods } from './described-methods.js';
+import { EngineLoads } from './engine-loads.js';
+import { EngineSlots } from './engine-slots.js';
 import type { MeshIdentity } from './mesh-identity.js';
 import { modelServer } from './model-addresses.js';
 import { ModelHost } from './model-host.js';
@@ -68,6 +72,9 @@ export class InboundSide {
   address: Address | undefined;
   /** Undefined: its methods are known without asking. */
   private readonly described: DescribedMethods | undefined;
+  /** Undefined: it is no engine, or one that does not say it. */
+  private readonly slots: EngineSlots | undefined;
+  private readonly loads: EngineLoads | undefined;
   /** The only model server, where models have no processes of their own. */
   private readonly single: ModelHost | undefined;
   private listener: Listener | undefined;
@@ -112,6 +119,8 @@ export class InboundSide {
     this.openRollouts();
     this.openRecycler();
     this.described = this.describeMethods(this.single);
+    this.slots = this.askSlots(this.single);
+    this.loads = this.askLoads(this.single);
     if (this.single !== undefined) this.follow(this.single);
     this.inbound.state.health = this.makeResponder();
     identity?.onRotated(({ rootsChanged }) => {
@@ -176,7 +185,10 @@ export class InboundSide {
     single.onChange = (hosted) => {
       this.statuses.changed(hosted.instance);
       lives.observe(hosted);
-      this.described?.update(single.hosted.some((each) => each.instance.isReady));
+      const isReady = single.hosted.some((each) => each.instance.isReady);
+      this.described?.update(isReady);
+      this.slots?.update(isReady);
+      this.loads?.update(isReady);
       this.onModel();
     };
   }
@@ -187,6 +199,38 @@ export class InboundSide {
       return new DescribedMethods(host.address, this.context, (list) => this.inbound.state.describe(list));
     this.inbound.state.describe(undefined);
     return undefined;
+  }
+
+  /** Asks a language-model engine how many calls it runs at once, each time it starts. */
+  private askSlots(host: ModelHost | undefined): EngineSlots | undefined {
+    const { engine } = this.config;
+    const layout = engine === undefined ? null : ENGINE_CODECS[engine].slots;
+    if (host === undefined || layout === null) return undefined;
+    return new EngineSlots(host.address, layout, this.context, (slots) => this.takeSlots(slots));
+  }
+
+  /** Asks it what it has to do, for load reports and metrics. */
+  private askLoads(host: ModelHost | undefined): EngineLoads | undefined {
+    const { engine } = this.config;
+    const layout = engine === undefined ? null : ENGINE_CODECS[engine].loads;
+    if (host === undefined || layout === null) return undefined;
+    const { context, inbound } = this;
+    return new EngineLoads(host.address, layout, context, (load) =>
+      inbound.state.load.takeEngine(load, context.deps.clock.now()),
+    );
+  }
+
+  private takeSlots(slots: number): void {
+    const { concurrency } = this.config.queue;
+    const { logger } = this.context.deps;
+    this.inbound.state.setEngineSlots(slots);
+    if (slots > 0 && concurrency > slots)
+      logger.warn(
+        { concurrency, slots },
+        'calls wait in the engine: queue.concurrency is above what it runs',
+      );
+    if (slots === 0 && concurrency === 0)
+      logger.warn({ concurrency: UNKNOWN_SLOTS }, 'the engine does not say how many calls it runs at once');
   }
 
   /** The model servers. */
@@ -300,6 +344,8 @@ export class InboundSide {
     this.repository?.stop();
     this.statistics?.stop();
     this.described?.stop();
+    this.slots?.stop();
+    this.loads?.stop();
     for (const host of this.hosts) host.stop();
     this.recycler?.stop();
     this.leaveStore();

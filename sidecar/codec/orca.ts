@@ -60,7 +60,7 @@ export class LoadReport {
   readonly named = new Map<string, number>();
 }
 
-/** Named metrics of an Outrider: calls that it has and may run at once now, those that run for long, mean time of a run, what a new call would wait, and tokens of calls that wait. */
+/** Named metrics of an Outrider: calls that it has and may run at once now, those that run for long, mean time of a run, what a new call would wait, tokens of calls that wait, and what a language-model engine says that it runs and has waiting itself. */
 export const OwnMetric = {
   calls: 'outrider.calls',
   concurrency: 'outrider.concurrency',
@@ -68,6 +68,8 @@ export const OwnMetric = {
   runSeconds: 'outrider.run_seconds',
   waitSeconds: 'outrider.queue_wait_seconds',
   waitingTokens: 'outrider.waiting_tokens',
+  engineRunning: 'outrider.engine_running',
+  engineWaiting: 'outrider.engine_waiting',
 } as const;
 /** What they begin with; the load of one model of several is `outrider.utilization.MODEL`. */
 export const OWN_METRICS = 'outrider.';

@@ -36,6 +36,8 @@ const MAX_PUSHBACK_MS = 60_000;
 const MEMORY_PUSHBACK_MS = 1_000;
 /** Tokens that may wait in a queue that counts them, where the file does not say how many. */
 const DEFAULT_WAITING_TOKENS = 262_144;
+/** Calls at an engine at once where `concurrency: auto` says that it tells, and it has not. */
+export const UNKNOWN_SLOTS = 16;
 /** Why a call that has waited for as long as it may is refused. */
 const WAITED = 'it has waited for as long as its class or its caller allows';
 
@@ -61,6 +63,8 @@ export class SharedLimits {
   readonly memory: MemoryPressure | null;
   /** Null: callers have no rate limit. */
   rates: RateLimits | null = null;
+  /** Calls that a language-model engine runs at once; it says so once it serves. */
+  engineSlots = UNKNOWN_SLOTS;
   /** Tokens that are set aside for calls; it outlives changed limits. */
   readonly ledger = new TokenLedger();
 
@@ -128,6 +132,11 @@ export class InboundAdmission implements LimitsOfCall {
   /** How many instances of the model are ready for calls; while none is, they wait. */
   open(ready: number): void {
     this.ready = ready;
+    this.configureQueue();
+  }
+
+  /** What its limits share has changed. */
+  resize(): void {
     this.configureQueue();
   }
 
@@ -339,7 +348,8 @@ export class InboundAdmission implements LimitsOfCall {
 
   private configureQueue(): void {
     const { queue }: { readonly queue: QueueConfig } = this.config;
-    const concurrency = this.adaptive?.concurrency ?? queue.concurrency;
+    const said = queue.concurrency === 0 ? this.shared.engineSlots : queue.concurrency;
+    const concurrency = this.adaptive?.concurrency ?? said;
     const maxWaitingCost = this.countsTokens ? (queue.maxWaitingTokens ?? DEFAULT_WAITING_TOKENS) : undefined;
     this.queue.configure({ ...queue, concurrency: concurrency * this.ready, maxWaitingCost });
   }

@@ -20,7 +20,7 @@ import { messageBytes } from '../relay/request-prefix.js';
 import { Routes } from '../relay/route-table.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { Session } from '../transport/session.js';
-import { SharedLimits } from './admission.js';
+import { SharedLimits, UNKNOWN_SLOTS } from './admission.js';
 import { InboundAuthorization } from './authorization.js';
 import type { TokenCounting } from './call-tokens.js';
 import type { Caller } from './caller.js';
@@ -195,6 +195,16 @@ export class InboundState {
     for (const { queues } of this.backends) queues.update(config);
     this.setIntentions(intentions, sessions);
     for (const backend of this.backends) backend.startWaiting();
+  }
+
+  /** The language-model engine has said how many calls it runs at once; 0: it does not say it. */
+  setEngineSlots(slots: number): void {
+    this.context.nowMs = this.context.clock.now();
+    this.limits.engineSlots = slots || UNKNOWN_SLOTS;
+    for (const backend of this.backends) {
+      backend.queues.resize();
+      backend.startWaiting();
+    }
   }
 
   /** The model service has said which methods it has; undefined: it does not say it. */

@@ -1,3 +1,4 @@
+import type { EngineLoad } from '../codec/engines/engine-load.js';
 import { framed } from '../codec/grpc-message.js';
 import {
   LoadReport,
@@ -24,6 +25,10 @@ const TRAILER_EVERY_MS = 10;
 /** What the model says itself is read at most this often, and counts for this long, ms. */
 const MODEL_EVERY_MS = 100;
 const MODEL_REPORT_MS = 10_000;
+/** What an engine says counts for this long, ms: it is asked each second. */
+const ENGINE_LOAD_MS = 5_000;
+/** Share in use of the cache of an engine. */
+const KV_CACHE = 'kv_cache';
 /** A call that runs for so many times the mean is a long one: when it ends is not known from the others. */
 const LONG_RUN = 4;
 /** Models that are named one by one, and values of the model's own that are passed on. */
@@ -35,6 +40,9 @@ export class LoadReporter {
   /** Tokens of calls that wait are told. */
   tellsTokens = false;
   private readonly averages = new LoadAverages();
+  /** What the language-model engine has said last; null: nothing. */
+  private ofEngine: EngineLoad | null = null;
+  private ofEngineMs = 0;
   /** The last of the model itself; null: there was none. */
   private ofModel: LoadReport | null = null;
   private ofModelMs = 0;
@@ -67,6 +75,17 @@ export class LoadReporter {
     if (report === undefined) return;
     this.ofModel = report;
     this.ofModelMs = nowMs;
+  }
+
+  /** A language-model engine says what it has to do. */
+  takeEngine(load: EngineLoad, nowMs: number): void {
+    this.ofEngine = load;
+    this.ofEngineMs = nowMs;
+  }
+
+  /** What it has said lately; null: nothing. */
+  engineAt(nowMs: number): EngineLoad | null {
+    return nowMs - this.ofEngineMs < ENGINE_LOAD_MS ? this.ofEngine : null;
   }
 
   /** Calls that the models have. */
@@ -124,10 +143,19 @@ export class LoadReporter {
         OwnMetric.waitingTokens,
         sum(queues, ({ limits }) => limits.queue.waitingCost),
       );
+    const ofEngine = this.engineAt(nowMs);
+    if (ofEngine !== null) addEngine(report, ofEngine);
     if (queues.length > 1) addModels(named, queues);
     if (this.ofModel !== null && nowMs - this.ofModelMs < MODEL_REPORT_MS) merge(report, this.ofModel);
     return report;
   }
+}
+
+/** What the engine has of our calls and of others. */
+function addEngine({ named, utilization }: LoadReport, { running, waiting, ...cache }: EngineLoad): void {
+  named.set(OwnMetric.engineRunning, running);
+  named.set(OwnMetric.engineWaiting, waiting);
+  if (cache.mostTokens > 0) utilization.set(KV_CACHE, Math.min(1, cache.usedTokens / cache.mostTokens));
 }
 
 function sum(queues: readonly NamedQueue[], of: (queue: NamedQueue) => number): number {

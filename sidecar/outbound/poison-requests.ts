@@ -120,7 +120,11 @@ export class PoisonWatch {
   }
 
   /** The request as one that was in an engine which is lost to it. What was before counts no more if its answer has got far since. */
-  private lostRequest(call: OutboundCall, crash: CrashRecord, { startMs: sentMs }: OutboundAttempt): LostRequest {
+  private lostRequest(
+    call: OutboundCall,
+    crash: CrashRecord,
+    { startMs: sentMs }: OutboundAttempt,
+  ): LostRequest {
     const messages = call.resumable?.messages ?? 0;
     if (messages - crash.messagesAtLoss >= MESSAGES_FAR) {
       crash.weight = 0;

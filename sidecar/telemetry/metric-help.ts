@@ -91,6 +91,11 @@ export const HELP = {
   outrider_load_streams: 'Open streams of load reports to callers.',
   outrider_load_streams_refused_total:
     'Streams of load reports that were refused because there were too many.',
+  outrider_engine_running: 'Requests that the language-model engine runs, as it says itself (GetLoads).',
+  outrider_engine_waiting:
+    'Requests that wait in the language-model engine, as it says itself: with `queue.concurrency: auto` those of other callers.',
+  outrider_engine_cache_used_ratio:
+    'Share in use of the cache of keys and values of the language-model engine, as it says itself.',
   outrider_model_load_report_faults_total:
     'Values in load reports of the local model that were wrong and ignored, by the same reasons.',
 

@@ -44,11 +44,16 @@ function reportsOfEndpoints(outbounds: readonly UpstreamState[]): Metric[] {
   ];
 }
 
-function ownReports({ load, loadStreams }: InboundState): Metric[] {
+function ownReports({ load, loadStreams, context }: InboundState): Metric[] {
+  const engine = load.engineAt(context.clock.now());
+  const { running = 0, waiting = 0, usedTokens = 0, mostTokens = 0 } = engine ?? {};
   const faults = REPORT_FAULTS.map((reason) => ({ labels: { reason }, value: load.faults[reason] }));
   return [
     metric('outrider_load_streams', one(loadStreams.size)),
     metric('outrider_load_streams_refused_total', one(loadStreams.refused)),
     metric('outrider_model_load_report_faults_total', faults),
+    metric('outrider_engine_running', engine === null ? [] : one(running)),
+    metric('outrider_engine_waiting', engine === null ? [] : one(waiting)),
+    metric('outrider_engine_cache_used_ratio', mostTokens === 0 ? [] : one(usedTokens / mostTokens)),
   ];
 }

@@ -136,7 +136,12 @@ async function replicaSpec(
 }
 
 /** The same for all replicas: their words differ in what is filled in. */
-function engineModelOf({ engine, engineModel, server, model: { env } }: MeshServiceConfig): string | undefined {
+function engineModelOf({
+  engine,
+  engineModel,
+  server,
+  model: { env },
+}: MeshServiceConfig): string | undefined {
   if (engine === undefined || server.kind !== 'command') return undefined;
   return engineModel ?? startDigest({ command: server.command, env });
 }

@@ -78,6 +78,25 @@ export interface ResumeLayout extends AnswerLayout {
   readonly logprobs: LogprobsLayout;
 }
 
+/** How an engine says how many requests it runs at once, in the response of a unary method with an empty request. */
+export interface SlotsLayout {
+  readonly path: string;
+  /** A varint; absent or 0: not known. */
+  readonly slots: number;
+}
+
+/** How an engine says what it has to do, in the response of a unary method with an empty request. Numbers of fields, varints. */
+export interface LoadsLayout {
+  readonly path: string;
+  /** Messages, one for each part of the engine. */
+  readonly parts: number;
+  readonly running: number;
+  readonly waiting: number;
+  /** Tokens in its cache of keys and values, and how many fit. */
+  readonly usedTokens: number;
+  readonly mostTokens: number;
+}
+
 export interface EngineCodec {
   /** Its name in the configuration. */
   readonly name: string;
@@ -95,6 +114,9 @@ export interface EngineCodec {
   readonly answer: AnswerLayout;
   /** How `grpc-message` of INTERNAL begins once the engine behind a front has died; empty: not known. Other words are an error of the request. */
   readonly deathWords: string;
+  /** Null: it does not say it. */
+  readonly slots: SlotsLayout | null;
+  readonly loads: LoadsLayout | null;
   /** Null: its streams are not resumed. */
   readonly resume: ResumeLayout | null;
 }

@@ -22,5 +22,7 @@ export const SGLANG: EngineCodec = {
     failures: new Set(['abort']),
   },
   deathWords: '',
+  slots: null,
+  loads: null,
   resume: null,
 };

@@ -22,5 +22,7 @@ export const TRTLLM: EngineCodec = {
     failures: new Set(['cancelled']),
   },
   deathWords: '',
+  slots: null,
+  loads: null,
   resume: null,
 };

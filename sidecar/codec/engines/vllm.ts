@@ -60,5 +60,7 @@ export const VLLM: EngineCodec = {
   answer: RESUME,
   // `EngineDeadError`. `EngineGenerateError`, from which vLLM says that it recovers, has no words.
   deathWords: 'EngineCore encountered an issue',
+  loads: { path: `${SERVICE}GetLoads`, parts: 4, running: 2, waiting: 3, usedTokens: 5, mostTokens: 6 },
+  slots: { path: `${SERVICE}GetServerInfo`, slots: 20 },
   resume: RESUME,
 };

@@ -82,7 +82,9 @@ function replicasOf({ services, consul, limits }: MeshFile, name: string): Upstr
   const service = services[name];
   if (service === undefined || consul !== undefined) return { memoryBudget };
   const { replicas, queue } = service;
-  return { memoryBudget, endpoints: replicas, capacity: replicas * queue.concurrency };
+  // `auto` is not known here.
+  const capacity = queue.concurrency > 0 ? { capacity: replicas * queue.concurrency } : {};
+  return { memoryBudget, endpoints: replicas, ...capacity };
 }
 
 interface CallsFile<U extends UpstreamFile> {

@@ -3,7 +3,7 @@ import { matchesMethod } from '../../core/routing/method.js';
 import { quoted } from '../codecs/parse-result.js';
 import { entries, type FoundBlock, list, mapping, text, texts } from './found.js';
 import { below, option, type Report } from './option.js';
-import { choice, matching, wholeNumber } from './values.js';
+import { AUTO, choice, matching, wholeNumber } from './values.js';
 
 const kinds = () => choice(ENGINE_KINDS).optional();
 
@@ -105,6 +105,7 @@ function requireCountedEngine(found: FoundBlock, report: Report): void {
   const why = engine === undefined ? 'without engine' : 'beside an engine whose tokens are not counted';
   const problem = `found ${why}; expected with "engine: vllm"`;
   if (mapping(queue)['cost'] === 'tokens') report(['queue', 'cost'], problem);
+  if (mapping(queue)['concurrency'] === AUTO) report(['queue', 'concurrency'], problem);
   for (const [i, limit] of list(limits).entries())
     if (mapping(limit)['tokens_per_minute'] !== undefined)
       report(['rate_limits', i, 'tokens_per_minute'], problem);

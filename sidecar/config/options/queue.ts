@@ -6,6 +6,7 @@ import { type FoundBlock, list, mapping, number, text } from './found.js';
 import { metadataKey } from './metadata-key.js';
 import { block, inCode, option, type Report, rules } from './option.js';
 import {
+  AUTO,
   choice,
   durationOrNone,
   listOf,
@@ -14,6 +15,7 @@ import {
   shortText,
   size,
   wholeNumber,
+  wholeNumberOrAuto,
   yesOrNo,
 } from './values.js';
 
@@ -220,9 +222,9 @@ function refuseTwice(found: FoundBlock, report: Report): void {
 /** `queue`: at most `concurrency` calls at the model (2), at most `max_waiting` before it (128). */
 export const queue = option(
   block({
-    concurrency: option(wholeNumber({ min: 1, max: 10_000 }).prefault(2), {
+    concurrency: option(wholeNumberOrAuto({ min: 1, max: 10_000 }).prefault(2), {
       meaning:
-        'Calls that the local model gets at once. The others wait in the queue, where they are bounded and can expire. A stream that is idle for 1 s frees its place, unless it has sent its whole request and waits for the answer. When it continues, it takes a place again or waits for one.',
+        'Calls that the local model gets at once. `auto`, with `engine: vllm`: as many as the engine says that it runs at once (`--max-num-seqs`); 16 until it has said it, and if it does not. The others wait in the queue, where they are bounded and can expire. A stream that is idle for 1 s frees its place, unless it has sent its whole request and waits for the answer. When it continues, it takes a place again or waits for one.',
       why: 'One runs while the next is ready; where several run at once, a few more than those. With batching: twice the largest batch.',
     }),
     max_waiting: option(wholeNumber({ min: 0, max: 1_000_000 }).prefault(128), {
@@ -287,6 +289,11 @@ function refuseBadBounds(found: FoundBlock, report: Report): void {
   const { min, max } = mapping(found['adaptive']);
   const [low, high, start] = [number(min), number(max), number(found['concurrency'])];
   if (low === undefined || high === undefined) return;
+  if (start === AUTO)
+    return report(
+      ['concurrency'],
+      'found auto beside adaptive; expected one of them, as both find the number',
+    );
   if (low > high) report(['adaptive', 'min'], `found ${low}; expected at most max (${high})`);
   else if (start !== undefined && (start < low || start > high))
     report(

@@ -161,6 +161,20 @@ export function wholeNumberOrNone(bounds: Bounds) {
   return value(schema, { type: 'whole number or `none`', range });
 }
 
+export const AUTO = 0;
+
+/** `auto` is 0. */
+export function wholeNumberOrAuto(bounds: Bounds) {
+  const range = `${bounds.min} to ${bounds.max}`;
+  const error = `a whole number from ${range}, or auto`;
+  const either = z.union([wholeNumber(bounds, ', or auto'), z.literal('auto', { error })], { error });
+  const schema = z.codec(either, z.number(), {
+    decode: (said): number => (said === 'auto' ? AUTO : said),
+    encode: (count): number | 'auto' => (count === AUTO ? 'auto' : count),
+  });
+  return value(schema, { type: 'whole number or `auto`', range });
+}
+
 /** A user id; `any` is −1. */
 export function userOrAny() {
   const error = 'a user id, or any';

@@ -78,6 +78,11 @@ export class BackendQueues {
     for (const each of this.all) each.open(ready);
   }
 
+  /** What all limits share has changed. */
+  resize(): void {
+    for (const each of this.all) each.resize();
+  }
+
   private wholeConfig(config: InboundConfig): InboundConfig {
     const { models = [] } = config.queue;
     const limit = this.name === '' ? undefined : limitOf(models, this.name, this.version);

@@ -139,12 +139,7 @@ export const ENDPOINTS: ExplanationsOf<Name> = {
       'Let the client start the stream again.',
       'Set `resumable: true` if the service can continue a stream, `deterministic: true` if its messages repeat byte for byte.',
     ],
-    options: [
-      'routes[].resumable',
-      'routes[].deterministic',
-      'routes[].replay',
-      'inbound.engine_model',
-    ],
+    options: ['routes[].resumable', 'routes[].deterministic', 'routes[].replay', 'inbound.engine_model'],
   },
   /** outbound/engine-calls.ts, and outbound/call-end.ts where its engine broke after that. */
   'answer-aborted': {

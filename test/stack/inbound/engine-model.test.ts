@@ -22,8 +22,7 @@ describe('The sidecar of an engine says what it runs', () => {
       { engineModel },
     );
   };
-  const call = (path = GENERATE): PeerStream =>
-    stack.call({ path, body: framedRequest(aGenerateRequest()) });
+  const call = (path = GENERATE): PeerStream => stack.call({ path, body: framedRequest(aGenerateRequest()) });
   const finish = (says?: string): void => {
     const engine = stack.requests.at(-1)!;
     stack.settle(

@@ -172,7 +172,7 @@ describe('a sidecar file', () => {
         '10: inbound.intentions[1].from: missing; expected the name of a service, or "*" for all',
         '10: inbound.intentions[1].action: found "maybe"; expected one of allow, deny',
         '10: inbound.intentions[1].form: unknown option; expected one of from, to, action, models, control_methods; did you mean "from"?',
-        '11: inbound.queue.concurrency: found 0; expected a whole number from 1 to 10000',
+        '11: inbound.queue.concurrency: found 0; expected a whole number from 1 to 10000, or auto',
         '11: inbound.queue.max_waiting_bytes: found "64MB"; expected a size with its unit, such as "512B", "64KiB", "64MiB" or "1GiB"; did you mean "64MiB"?',
         '13: inbound.routes[0].methods: found "*"; expected a list of methods; did you mean [*]?',
         '13: inbound.routes[0].timeout: found 15; expected a duration with its unit, such as "250ms", "15s", "5m" or "1h", or none; did you mean "15ms" or "15s"?',

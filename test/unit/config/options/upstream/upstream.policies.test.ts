@@ -1,6 +1,7 @@
 /** Decisions: what their blocks mean when they say nothing, and which contradictions are refused. */
 import assert from 'node:assert/strict';
 import type { RouteConfig, UpstreamConfig } from '../../../../../sidecar/config/model.js';
+import { stringifySidecar } from '../../../../../sidecar/config/stringify.js';
 import {
   IDENTITY,
   meshConfig,
@@ -409,6 +410,10 @@ describe('contradictions before the model', () => {
     .because(/queue\.cost: found beside an engine whose tokens are not counted; expected with "engine: vllm"/)
     .also('a default of no engine', 'default_max_tokens: 100')
     .because(/default_max_tokens: found without engine/)
+    .also('a queue as wide as no engine', 'queue: {concurrency: auto}')
+    .because(/queue\.concurrency: found without engine; expected with "engine: vllm"/)
+    .also('two ways to find its width', 'engine: vllm, queue: {concurrency: auto, adaptive: {}}')
+    .because(/queue\.concurrency: found auto beside adaptive; expected one of them/)
     .also('a name of what no engine runs', 'engine_model: llama')
     .because(/engine_model: found without engine; expected with "engine"/)
     .also('a name that no header may have', 'engine: vllm, engine_model: "llama "')
@@ -445,7 +450,9 @@ describe('contradictions before the model', () => {
     const limits =
       'rate_limits: [{callers: [web], per_second: 2, tokens_per_minute: 9}, {tokens_per_minute: 8}]';
     const queue = 'queue: {cost: tokens, max_waiting_tokens: 7}';
-    const found = sidecarConfig(inbound(`engine: vllm, engine_model: a b, default_max_tokens: 6, ${queue}, ${limits}`)).inbound!;
+    const found = sidecarConfig(
+      inbound(`engine: vllm, engine_model: a b, default_max_tokens: 6, ${queue}, ${limits}`),
+    ).inbound!;
     assert.deepEqual(found.rateLimits, [
       { callers: ['web'], methods: ['*'], perSecond: 2, burst: 2, tokensPerMinute: 9 },
       { callers: ['*'], methods: ['*'], tokensPerMinute: 8 },
@@ -454,6 +461,12 @@ describe('contradictions before the model', () => {
     const { cost, maxWaitingTokens } = found.queue;
     assert.deepEqual([engine, engineModel, defaultMaxTokens], ['vllm', 'a b', 6]);
     assert.deepEqual([cost, maxWaitingTokens], ['tokens', 7]);
+  });
+
+  it('reads a queue that is as wide as its engine, and writes it back', () => {
+    const config = sidecarConfig(inbound('engine: vllm, queue: {concurrency: auto}'));
+    assert.equal(config.inbound!.queue.concurrency, 0);
+    assert.match(stringifySidecar(config), /concurrency: auto/);
   });
 
   it('lets a wider limit follow a narrower one', () => {

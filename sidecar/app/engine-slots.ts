@@ -1,0 +1,73 @@
+import type { SlotsLayout } from '../codec/engines/engine-codec.js';
+import { readSlots } from '../codec/engines/engine-slots.js';
+import type { Address } from '../config/model.js';
+import { Status } from '../core/outcome/status.js';
+import { exponentialMs } from '../core/retry/backoff.js';
+import { type ModelClient, openModelClient, type UnaryAnswer } from '../health/model/grpc-client.js';
+import type { Timer } from '../runtime/time/timers.js';
+import type { AppContext } from './context.js';
+
+/** A busy front answers late. */
+const TIMEOUT_MS = 2_000;
+/** Longest answer that is read, bytes. */
+const MAX_ANSWER_BYTES = 64 * 1024;
+/** Wait before the first new attempt, ms; doubled with each further one. */
+const RETRY_MS = 1_000;
+/** After so many attempts the engine is left alone until it starts again. */
+const MAX_ATTEMPTS = 5;
+const NOTHING = Buffer.alloc(0);
+
+/** The engine is older than the question. */
+function isUnknown(answer: UnaryAnswer): boolean {
+  return answer.kind === 'status' && answer.status === Status.UNIMPLEMENTED;
+}
+
+/** Asks a language-model engine how many requests it runs at once, each time it starts: its queue may be as wide. */
+export class EngineSlots {
+  /** A connection of its own, which is closed after each answer. */
+  private readonly client: ModelClient;
+  private timer: Timer | undefined;
+  private isReady = false;
+  /** Starts so far: an answer of one before is not of now. */
+  private starts = 0;
+  private isStopped = false;
+
+  /** @param onAnswer gets the number; 0: the engine does not say it. */
+  constructor(
+    address: Address,
+    private readonly layout: SlotsLayout,
+    private readonly context: AppContext,
+    private readonly onAnswer: (slots: number) => void,
+  ) {
+    this.client = openModelClient(address, context.deps);
+  }
+
+  /** The engine is ready, or is not. */
+  update(isReady: boolean): void {
+    const hasStarted = isReady && !this.isReady;
+    this.isReady = isReady;
+    if (!hasStarted) return;
+    this.starts++;
+    this.timer?.cancel();
+    void this.ask(1);
+  }
+
+  stop(): void {
+    this.isStopped = true;
+    this.timer?.cancel();
+    this.client.close();
+  }
+
+  private async ask(attempt: number): Promise<void> {
+    const { layout, starts, client, context } = this;
+    const options = { timeoutMs: TIMEOUT_MS, maxBytes: MAX_ANSWER_BYTES };
+    const answer = await client.call(layout.path, NOTHING, options);
+    if (this.isStopped || starts !== this.starts) return;
+    client.close();
+    const slots = answer.kind === 'message' ? readSlots(layout, answer.message) : 0;
+    const isKnown = answer.kind === 'message' || isUnknown(answer);
+    if (isKnown || attempt >= MAX_ATTEMPTS) return this.onAnswer(slots);
+    const again = () => void this.ask(attempt + 1);
+    this.timer = context.deps.timers.after(exponentialMs(attempt, RETRY_MS), again, { unref: true });
+  }
+}

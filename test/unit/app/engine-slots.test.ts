@@ -1,0 +1,74 @@
+/** An engine is asked how many requests it runs at once, over a real socket and on a manual clock. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { EngineSlots } from '../../../sidecar/app/engine-slots.js';
+import { VLLM } from '../../../sidecar/codec/engines/vllm.js';
+import { MessageWriter } from '../../../sidecar/codec/protobuf.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
+import { scratchForTest } from '../../kit/mocha/scratch.js';
+import {
+  type AskedCall,
+  prefixed,
+  respond,
+  respondStatus,
+  serveOnSocket,
+} from '../../kit/service/socket-server.js';
+import { anAppContext } from '../../kit/stack/app-context.js';
+import { until } from '../../kit/stack/sidecar-in-memory.js';
+import { Stack } from '../../kit/stack/stack.js';
+
+describe('EngineSlots', () => {
+  let stack: Stack;
+  let heard: number[];
+  let calls: AskedCall[];
+  let slots: EngineSlots;
+
+  const serve = async (answer: (call: AskedCall) => void): Promise<void> => {
+    stack = new Stack();
+    heard = [];
+    calls = [];
+    const path = join(scratchForTest().path, 's');
+    await serveOnSocket(path, (call) => {
+      calls.push(call);
+      answer(call);
+    });
+    const onAnswer = (count: number): void => void heard.push(count);
+    slots = new EngineSlots({ kind: 'unix', path }, VLLM.slots!, anAppContext(stack), onAnswer);
+    afterTest(() => slots.stop());
+    slots.update(true);
+  };
+  const says = (count: number) => (call: AskedCall) =>
+    respond(call.stream, prefixed(new MessageWriter().number(20, count).finish()));
+
+  it('asks at each start, and no more often', async () => {
+    await serve((call) => says(8 * calls.length)(call));
+    await until('it is heard', () => heard.length === 1);
+    assert.equal(calls[0]!.headers[':path'], '/vllm.grpc.engine.VllmEngine/GetServerInfo');
+    slots.update(true);
+    slots.update(false);
+    stack.clock.advance(3_600_000);
+    assert.deepEqual(heard, [8]);
+    slots.update(true);
+    await until('it is heard again', () => heard.length === 2);
+    assert.deepEqual(heard, [8, 16]);
+  });
+
+  it('takes an engine of before, which does not know the method, at its word', async () => {
+    await serve((call) => respondStatus(call.stream, 12));
+    await until('it is heard', () => heard.length === 1);
+    assert.deepEqual([heard, stack.clock.pending()], [[0], 0]);
+  });
+
+  it('asks an engine that does not answer, or fails, five times, and then leaves it alone', async () => {
+    await serve(({ stream }) => {
+      if (calls.length === 2) respondStatus(stream, 14);
+    });
+    await until('it gives up', () => {
+      // Slow enough for the socket: a question is there within forty turns of the event loop.
+      stack.clock.advance(50);
+      return heard.length === 1;
+    });
+    stack.clock.advance(3_600_000);
+    assert.deepEqual([heard, calls.length], [[0], 5]);
+  });
+});
