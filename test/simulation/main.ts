@@ -7,6 +7,7 @@ import { FEATURES } from './plan/features.js';
 import type { Plan } from './plan/plan.js';
 import { type RunResult, run } from './run.js';
 import { failsBy, shrink } from './shrink.js';
+import { PRESENT, type Release, releaseIn } from './world/release.js';
 
 const HELP = `npm run simulate -- [OPTIONS]
 
@@ -16,6 +17,7 @@ const HELP = `npm run simulate -- [OPTIONS]
   --cpu-time      the minutes are of CPU time
   --features A,B  chosen from these only; default all
   --having A,B    seeds whose runs have not all of these are passed over
+  --before DIR    half of the processes of sidecars are of the version built in DIR. What it breaks alone as well is passed over
   --plan FILE     one plan from a file, such as those in test/simulation/corpus
   --trace FILE    what happened in the last run, a line each
   --until-found   ends with the first run that broke an invariant
@@ -33,6 +35,7 @@ const { values } = parseArgs({
     'cpu-time': { type: 'boolean' },
     features: { type: 'string' },
     having: { type: 'string' },
+    before: { type: 'string' },
     plan: { type: 'string' },
     trace: { type: 'string' },
     shrink: { type: 'string' },
@@ -91,6 +94,18 @@ function report({ plan, findings }: RunResult, firstSeed: number, runs: number):
     console.log(`  if it does not come again alone: npm run simulate -- --seed ${firstSeed} --runs ${runs}`);
 }
 
+/** Both versions in one mesh. An invariant that the version before breaks alone says nothing of the two. */
+async function runBeside(before: Release, plan: Plan, trace: boolean): Promise<RunResult> {
+  const result = await run(plan, { trace, releases: [PRESENT, before] });
+  if (result.findings.length === 0) return result;
+  const alone = await run(plan, { releases: [before] });
+  const known = new Set(alone.findings.map(({ invariant }) => invariant));
+  const findings = result.findings.filter(({ invariant }) => !known.has(invariant));
+  if (findings.length < result.findings.length)
+    console.log(`seed ${plan.seed}: the version before alone breaks ${[...known].join(', ')}`);
+  return { ...result, findings };
+}
+
 async function shrunk(result: RunResult, file: string): Promise<void> {
   const [first] = result.findings;
   const small = await shrink(result.plan, failsBy(first!));
@@ -126,12 +141,18 @@ function* plans(totals: Totals): Iterable<Plan> {
 async function main(): Promise<void> {
   const coverage = values.coverage === true ? new Coverage() : undefined;
   await coverage?.start();
+  if (values.before !== undefined && values.shrink !== undefined)
+    throw new Error(
+      'found --shrink beside --before; expected one of them: a case is made smaller with one version',
+    );
   const totals = new Totals();
+  const before = values.before === undefined ? undefined : await releaseIn(values.before);
   let toldMs = performance.now();
   let hasShrunk = false;
   let firstSeed: number | undefined;
   for (const plan of plans(totals)) {
-    const result = await run(plan, { trace: values.trace !== undefined });
+    const trace = values.trace !== undefined;
+    const result = before === undefined ? await run(plan, { trace }) : await runBeside(before, plan, trace);
     totals.add(result);
     firstSeed ??= plan.seed;
     if (values.hash === true)

@@ -19,6 +19,7 @@ import { LEAST_PAUSE_MS } from './plan/draw-load.js';
 import type { Plan } from './plan/plan.js';
 import { noteArrivals } from './world/arrivals.js';
 import type { CallRecord } from './world/records.js';
+import { PRESENT, type Release } from './world/release.js';
 import { seal } from './world/seal.js';
 import { type Finding, World } from './world/world.js';
 
@@ -34,7 +35,11 @@ export interface RunResult {
 }
 
 /** Never rejects: what goes wrong is a finding. */
-export async function run(plan: Plan, options: { readonly trace?: boolean } = {}): Promise<RunResult> {
+export async function run(
+  plan: Plan,
+  options: { readonly trace?: boolean; readonly releases?: readonly Release[] } = {},
+): Promise<RunResult> {
+  const { releases = [PRESENT] } = options;
   const rollout = new RolloutHistory();
   const watches = [
     ejections(),
@@ -42,10 +47,10 @@ export async function run(plan: Plan, options: { readonly trace?: boolean } = {}
     ...(plan.rollout === undefined ? [] : [rollout]),
     ...(plan.calls.some(({ requestGapMs }) => requestGapMs >= LEAST_PAUSE_MS) ? [windows()] : []),
   ];
-  const world = new World(plan, watches);
+  const world = new World(plan, watches, releases);
   world.keepsTrace = options.trace === true;
   const open = seal((what) => world.find('sealed', what), world);
-  const forgetArrivals = noteArrivals(world);
+  const forgetArrivals = noteArrivals(world, releases);
   // What a promise or a stream of Node lets fall belongs to this run.
   const fallen = (error: unknown): void =>
     world.find('no-exception', error instanceof Error ? (error.stack ?? error.message) : String(error));

@@ -10,6 +10,7 @@ import { REGRESSIONS } from './mutants/regressions.js';
 import { drawPlan } from './plan/draw.js';
 import type { Plan } from './plan/plan.js';
 import { run } from './run.js';
+import { PRESENT } from './world/release.js';
 
 /** A stranger's run must not fail by chance: these stay, and fresh ones run at night. */
 const SEEDS = [1_000, 1_001, 1_004, 1_005];
@@ -29,6 +30,14 @@ describe('Simulation', () => {
     const [one, other] = [trace(), trace()].map((text) => text.split('\n')[0]);
     assert.match(one!, /^seed 7: trace \w+-\w+, \d+ turns$/);
     assert.equal(one, other);
+  }).timeout(60_000);
+
+  it('runs processes of two versions in one mesh', async () => {
+    const releases = [PRESENT, { ...PRESENT, name: 'another' }];
+    const { findings, trace } = await run(drawPlan(1_004), { trace: true, releases });
+    assert.deepEqual(findings, []);
+    const begun = trace.flatMap((line) => /begins {"release":"([^"]+)"}/.exec(line)?.[1] ?? []);
+    assert.deepEqual([...new Set(begun)].sort(), ['another', 'this version']);
   }).timeout(60_000);
 
   it('has defects to plant whose places are still there, each once', () => {

@@ -2,10 +2,10 @@
  * When calls come to the queues of models. Nothing outside a sidecar tells it exactly, so its queues are listened to: that a call is offered to one,
  * and never what the queue makes of it.
  */
-import { InboundQueue } from '../../../sidecar/core/admission/queue.js';
 import { metadataValue } from '../../../sidecar/http2/header-view.js';
 import type { Ticket } from '../../../sidecar/inbound/call.js';
 import type { CallRecord } from './records.js';
+import type { Release } from './release.js';
 import { CALL_KEY } from './sim-model.js';
 import type { SimSidecar } from './sim-sidecar.js';
 
@@ -18,7 +18,10 @@ interface Listened {
 type Offer = (this: unknown, entry: Ticket, ...rest: unknown[]) => unknown;
 
 /** Notes arrivals in the records of the calls. Returns how to stop it. */
-export function noteArrivals({ clock, records, sidecars }: Listened): () => void {
+export function noteArrivals(
+  { clock, records, sidecars }: Listened,
+  releases: readonly Release[],
+): () => void {
   const byId = new Map(records.map((record) => [record.plan.id, record]));
   const names = new Map<unknown, string>();
   const nameOf = (context: unknown): string => {
@@ -28,15 +31,20 @@ export function noteArrivals({ clock, records, sidecars }: Listened): () => void
     names.set(context, name);
     return name;
   };
-  const holder = InboundQueue.prototype as unknown as { offer: Offer };
-  const { offer } = holder;
-  holder.offer = function (entry, ...rest) {
-    const { block, context } = entry.call;
-    const record = byId.get(Number(metadataValue(block, CALL_KEY) ?? -1));
-    record?.arrivals.push({ replica: nameOf(context), atMs: clock.now() });
-    return offer.call(this, entry, ...rest);
-  };
+  const forgets = releases.map(({ InboundQueue }) => {
+    const holder = InboundQueue.prototype as unknown as { offer: Offer };
+    const { offer } = holder;
+    holder.offer = function (entry, ...rest) {
+      const { block, context } = entry.call;
+      const record = byId.get(Number(metadataValue(block, CALL_KEY) ?? -1));
+      record?.arrivals.push({ replica: nameOf(context), atMs: clock.now() });
+      return offer.call(this, entry, ...rest);
+    };
+    return () => {
+      holder.offer = offer;
+    };
+  });
   return () => {
-    holder.offer = offer;
+    for (const forget of forgets) forget();
   };
 }

@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import type { ListenerSecurity, MeshIdentity } from '../../../sidecar/app/mesh-identity.js';
 import type { Address } from '../../../sidecar/config/model.js';
 import type { Identity } from '../../../sidecar/identity/identity.js';
-import { Caller } from '../../../sidecar/inbound/caller.js';
+import type { Caller } from '../../../sidecar/inbound/caller.js';
 import type { Session } from '../../../sidecar/transport/session.js';
 import type { SimNet, SimSocket, SocketOwner } from './sim-net.js';
 import type { SimProcess } from './sim-process.js';
@@ -46,6 +46,8 @@ export class SimIdentity implements MeshIdentity {
     private readonly net: SimNet,
     private readonly process: SimProcess,
     private readonly issuer: Issuer,
+    /** Of the version that the process runs. */
+    private readonly Peer: typeof Caller,
   ) {
     this.notAfterMs = this.issued();
     this.root = issuer.root;
@@ -132,7 +134,7 @@ export class SimIdentity implements MeshIdentity {
         if (identity === null) return { refused: 'no-certificate' };
         if (this.process.wallNow() >= notAfterMs) return { refused: 'expired' };
         if (!this.believed.includes(peerRoot)) return { refused: 'untrusted' };
-        return { identity: new Caller(identity), subject: `spiffe://sim/svc/${identity}`, notAfterMs };
+        return { identity: new this.Peer(identity), subject: `spiffe://sim/svc/${identity}`, notAfterMs };
       },
     };
   }

@@ -3,13 +3,12 @@ import type { AppContext } from '../../../sidecar/app/context.js';
 import type { InboundSide } from '../../../sidecar/app/inbound-side.js';
 import type { OutboundSide } from '../../../sidecar/app/outbound-side.js';
 import type { OwnedModel, RunningSidecar } from '../../../sidecar/app/running-sidecar.js';
-import { startSidecar } from '../../../sidecar/app/sidecar.js';
-import { parseSidecarFile } from '../../../sidecar/config/file/parse.js';
-import type { Address, SidecarConfig } from '../../../sidecar/config/model.js';
+import type { Address } from '../../../sidecar/config/model.js';
 import type { LogFields, Logger } from '../../../sidecar/runtime/log/logger.js';
-import { ListenSockets } from '../../../sidecar/runtime/process/listen-sockets.js';
+import type { ListenSockets } from '../../../sidecar/runtime/process/listen-sockets.js';
 import type { RegistryReport } from '../../../sidecar/telemetry/reports.js';
 import type { Dice } from '../dice.js';
+import { configOf, type Release } from './release.js';
 import { type Issuer, SimIdentity } from './sim-identity.js';
 import { SimModelClient } from './sim-model-client.js';
 import { SimProcess } from './sim-process.js';
@@ -21,13 +20,6 @@ export interface Insides {
   readonly outbound: OutboundSide;
   readonly inbound?: InboundSide;
   readonly consul?: { report(): RegistryReport };
-}
-
-/** @throws Error with what is wrong with the file. */
-export function configOf(file: object): SidecarConfig {
-  const parsed = parseSidecarFile(JSON.stringify(file), '/sim/sidecar.yaml');
-  if (!parsed.ok) throw new Error(parsed.problems.map((each) => JSON.stringify(each)).join('; '));
-  return parsed.config;
 }
 
 export interface SidecarEvents {
@@ -49,7 +41,10 @@ export class SimSidecar {
   private clients = 0;
   private readonly service: string;
   private owned: SimSupervisor[] = [];
-  private sockets = new ListenSockets();
+  private sockets: ListenSockets;
+  /** Of the youngest process. */
+  private release: Release;
+  private readonly releaseOf = new WeakMap<RunningSidecar, Release>();
   /** The process that a successor has taken over from, while it drains. */
   private before: SimProcess | undefined;
 
@@ -60,21 +55,31 @@ export class SimSidecar {
     private readonly events: SidecarEvents,
     private readonly dice: Dice,
     readonly issuer: Issuer,
+    /** Each process is of one of them. */
+    private readonly releases: readonly Release[],
   ) {
     this.service = (file as { service: string }).service;
+    [this.release] = releases as [Release];
     this.process = this.newProcess();
-    this.identity = new SimIdentity(this.service, this.events.world.net, this.process, this.issuer);
+    this.identity = this.newIdentity();
+    this.sockets = new this.release.ListenSockets();
+  }
+
+  private newIdentity(): SimIdentity {
+    const { Caller } = this.release;
+    return new SimIdentity(this.service, this.events.world.net, this.process, this.issuer, Caller);
   }
 
   private newProcess(): SimProcess {
     this.starts++;
+    this.release = this.dice.of(`release ${this.starts}`).pick(this.releases);
     return new SimProcess(`sidecar ${this.name}`, this.host, this.events.world, this.dice.of(this.starts));
   }
 
   async start(): Promise<void> {
     if (this.process.isDead) this.renew();
     const { process } = this;
-    const running = await this.begin(new ListenSockets());
+    const running = await this.begin(new this.release.ListenSockets());
     if (this.process !== process || process.isDead) return;
     this.running = running;
     if ('model' in this.file) running.ownModels((host) => this.owned.push(this.events.own(this, host)));
@@ -82,14 +87,15 @@ export class SimSidecar {
 
   private renew(): void {
     this.process = this.newProcess();
-    this.identity = new SimIdentity(this.service, this.events.world.net, this.process, this.issuer);
+    this.identity = this.newIdentity();
   }
 
-  private begin(sockets: ListenSockets): Promise<RunningSidecar> {
-    const { process, identity } = this;
+  private async begin(sockets: ListenSockets): Promise<RunningSidecar> {
+    const { process, identity, release } = this;
     const logger = this.logger();
     this.sockets = sockets;
-    return startSidecar(configOf(this.file), {
+    if (this.releases.length > 1) logger.info({ release: release.name }, 'begins');
+    const running = await release.startSidecar(configOf(this.file, release), {
       sockets,
       clock: process,
       timers: process,
@@ -104,6 +110,8 @@ export class SimSidecar {
       modelClient: (address) =>
         new SimModelClient(address, process, this.dice.of(`client ${++this.clients}`)),
     });
+    this.releaseOf.set(running, release);
+    return running;
   }
 
   private logger(): Logger {
@@ -123,7 +131,8 @@ export class SimSidecar {
 
   async reload(file: object): Promise<void> {
     this.file = file;
-    await this.running?.reload(configOf(file));
+    const { running } = this;
+    if (running !== undefined) await running.reload(configOf(file, this.releaseOf.get(running)!));
   }
 
   kill(): void {
@@ -162,7 +171,11 @@ export class SimSidecar {
     this.before = process;
     this.renew();
     const fresh = this.process;
-    const own = new ListenSockets({ holdBack: true, generation, sockets: Object.fromEntries(handed) });
+    const own = new this.release.ListenSockets({
+      holdBack: true,
+      generation,
+      sockets: Object.fromEntries(handed),
+    });
     const successor = await this.begin(own);
     if (this.process !== fresh || fresh.isDead) return;
     this.running = successor;

@@ -16,6 +16,7 @@ import { SimConsul } from './consul/sim-consul.js';
 import { SimDisk } from './disk.js';
 import { MODEL_CARD } from './inference.js';
 import { type CallRecord, recordOf, type Sent } from './records.js';
+import { knows, PRESENT, type Release } from './release.js';
 import { SimCaller } from './sim-caller.js';
 import { type DnsFailure, SimDns } from './sim-dns.js';
 import type { Issuer } from './sim-identity.js';
@@ -98,6 +99,8 @@ export class World {
   constructor(
     plan: Plan,
     private readonly watches: readonly Watch[] = [],
+    /** Versions that processes of sidecars are of. */
+    private readonly releases: readonly Release[] = [PRESENT],
   ) {
     this.faults = plan.faults.map((fault) => ({ ...fault }));
     this.plan = { ...plan, faults: this.faults };
@@ -245,6 +248,7 @@ export class World {
           events,
           dice.of(`sidecar ${replica.name}`),
           this.issuer(),
+          this.releasesFor(replica.name, replica.file),
         ),
       );
     }
@@ -256,6 +260,7 @@ export class World {
         events,
         dice.of(`sidecar ${caller.name}`),
         this.issuer(),
+        this.releasesFor(caller.name, caller.file),
       );
       this.sidecars.push(sidecar);
       this.callers.push(
@@ -544,6 +549,16 @@ export class World {
     return [...(sidecar?.process.sockets ?? [])].filter(
       (socket) => socket.other !== null && socket.other.process.host !== socket.process.host,
     );
+  }
+
+  /** Those that know all that the files of a sidecar say: its first one, and those of its reloads. */
+  private releasesFor(name: string, first: object): readonly Release[] {
+    if (this.releases.length === 1) return this.releases;
+    const next = this.faults.flatMap(({ target, file }) =>
+      target === name && file !== undefined ? [file] : [],
+    );
+    const able = this.releases.filter((release) => knows(release, [first, ...next]));
+    return able.length > 0 ? able : [PRESENT];
   }
 
   private reload(sidecar: SimSidecar, file: object): void {

@@ -1,0 +1,58 @@
+/** The versions of the sidecar that simulated processes run: this one, or one of another build. */
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { startSidecar } from '../../../sidecar/app/sidecar.js';
+import { parseSidecarFile } from '../../../sidecar/config/file/parse.js';
+import type { SidecarConfig } from '../../../sidecar/config/model.js';
+import { InboundQueue } from '../../../sidecar/core/admission/queue.js';
+import { Caller } from '../../../sidecar/inbound/caller.js';
+import { ListenSockets } from '../../../sidecar/runtime/process/listen-sockets.js';
+
+/** What a simulation takes from a version. Those of another build have the same form, or the run says what is missing. */
+export interface Release {
+  /** For people. */
+  readonly name: string;
+  readonly startSidecar: typeof startSidecar;
+  readonly parseSidecarFile: typeof parseSidecarFile;
+  readonly ListenSockets: typeof ListenSockets;
+  readonly InboundQueue: typeof InboundQueue;
+  readonly Caller: typeof Caller;
+}
+
+export const PRESENT: Release = {
+  name: 'this version',
+  startSidecar,
+  parseSidecarFile,
+  ListenSockets,
+  InboundQueue,
+  Caller,
+};
+
+/** @param root folder of a checkout that has been built. @throws Error where it has no build, or none with these parts. */
+export async function releaseIn(root: string): Promise<Release> {
+  const parts = await Promise.all(
+    [
+      'app/sidecar',
+      'config/file/parse',
+      'core/admission/queue',
+      'inbound/caller',
+      'runtime/process/listen-sockets',
+    ].map((path) => import(pathToFileURL(join(root, 'dist/sidecar', `${path}.js`)).href) as Promise<object>),
+  );
+  const release = { ...Object.assign({}, ...parts), name: 'the version before' } as Release;
+  for (const name of Object.keys(PRESENT) as (keyof Release)[])
+    if (release[name] === undefined) throw new Error(`${root}: its build has no ${name}`);
+  return release;
+}
+
+/** @throws Error with what is wrong with the file. */
+export function configOf(file: object, release: Release): SidecarConfig {
+  const parsed = release.parseSidecarFile(JSON.stringify(file), '/sim/sidecar.yaml');
+  if (!parsed.ok) throw new Error(parsed.problems.map((each) => JSON.stringify(each)).join('; '));
+  return parsed.config;
+}
+
+/** Whether the version knows all that these files say. */
+export function knows(release: Release, files: readonly object[]): boolean {
+  return files.every((file) => release.parseSidecarFile(JSON.stringify(file), '/sim/sidecar.yaml').ok);
+}
