@@ -2,18 +2,15 @@ import type { Logger } from '../../runtime/log/logger.js';
 import { messageOf } from '../../runtime/log/message-of.js';
 import type { Random } from '../../runtime/random.js';
 import type { Timer, Timers } from '../../runtime/time/timers.js';
-import type { RequestWriter } from './otlp-request.js';
+import type { RequestWriter } from '../otlp/otlp-request.js';
+import type { OtlpSender, SendResult } from '../otlp/otlp-sender.js';
+import { RetryPause } from '../otlp/retry-pause.js';
 import type { Batch, SpanQueue } from './span-queue.js';
-import type { SendResult, SpanSender } from './span-sender.js';
 
 /** Spans wait this long for others, ms. */
 const GATHER_MS = 1_000;
 /** So many are sent at once, or a few more; as many do not wait. */
 const BATCH_SPANS = 512;
-/** Between tries while the collector is away, ms; doubled from the first to the longest, 20 % more or less. */
-const FIRST_PAUSE_MS = 1_000;
-const LONGEST_PAUSE_MS = 30_000;
-const SPREAD = 0.2;
 /** What is left at the end of the process has this long to get away, ms. */
 const CLOSE_MS = 1_000;
 
@@ -34,7 +31,7 @@ export class SpanExporter {
   failures = 0;
   private timer: Timer | undefined;
   private sending: Promise<void> | undefined;
-  private pauseMs = 0;
+  private readonly pause: RetryPause;
   /** The timer fires at the end of this turn. */
   private isDue = false;
   private isClosed = false;
@@ -45,15 +42,16 @@ export class SpanExporter {
   constructor(
     private readonly queue: SpanQueue,
     private readonly writer: RequestWriter,
-    private readonly sender: SpanSender,
+    private readonly sender: OtlpSender,
     private readonly deps: ExporterDeps,
   ) {
+    this.pause = new RetryPause(deps.random);
     queue.onAdded = () => this.schedule();
   }
 
   /** Arranges for the next request. Called for each call that is exported. */
   private schedule(): void {
-    if (this.isClosed || this.sending !== undefined || this.pauseMs > 0) return;
+    if (this.isClosed || this.sending !== undefined || this.pause.ms > 0) return;
     const isFull = this.queue.spans >= BATCH_SPANS;
     if (this.timer !== undefined && (!isFull || this.isDue)) return;
     this.arm(isFull ? 0 : GATHER_MS);
@@ -73,7 +71,7 @@ export class SpanExporter {
     if (batch === undefined || this.isClosed) return;
     this.sending = this.export(batch).finally(() => {
       this.sending = undefined;
-      if (this.pauseMs > 0 && !this.isClosed) this.arm(this.pauseMs);
+      if (this.pause.ms > 0 && !this.isClosed) this.arm(this.pause.ms);
       else if (this.queue.spans > 0) this.schedule();
     });
   }
@@ -104,19 +102,17 @@ export class SpanExporter {
     }
   }
 
-  private onFailed({ why, waitMs = 0 }: Extract<SendResult, { kind: 'failed' }>): void {
+  private onFailed({ why, waitMs }: Extract<SendResult, { kind: 'failed' }>): void {
     this.failures++;
     if (!this.queue.isUnreachable)
       this.deps.logger.warn({ problem: why }, 'traces cannot be exported; they are tried again and dropped');
     this.queue.isUnreachable = true;
-    const spread = 1 + SPREAD * (2 * this.deps.random() - 1);
-    const next = this.pauseMs === 0 ? FIRST_PAUSE_MS : this.pauseMs * 2;
-    this.pauseMs = Math.min(LONGEST_PAUSE_MS, Math.max(waitMs, next * spread));
+    this.pause.lengthen(waitMs);
   }
 
   /** The collector is there, whatever it says. */
   private onAnswer(): void {
-    this.pauseMs = 0;
+    this.pause.end();
     if (!this.queue.isUnreachable) return;
     this.queue.isUnreachable = false;
     const { spans } = this.queue;

@@ -1,3 +1,5 @@
+import { varintLength, writeVarint } from '../otlp/varint.js';
+
 /** Fields of opentelemetry/proto/trace/v1/trace.proto and common/v1/common.proto as tags: number × 8 + wire type. */
 const Tag = {
   /** ScopeSpans.spans */
@@ -135,10 +137,9 @@ export class SpanWriter {
     this.byte(STATUS_ERROR);
   }
 
-  /** @param tag of the field that it becomes; default: an attribute of the span. */
-  text(key: AttributeKey, value: string, tag: number = Tag.attribute): void {
+  text(key: AttributeKey, value: string): void {
     const length = textLength(value);
-    this.key(key, 1 + varintLength(length) + length, tag);
+    this.key(key, 1 + varintLength(length) + length);
     this.field(Tag.text, value);
   }
 
@@ -171,8 +172,8 @@ export class SpanWriter {
   }
 
   /** Key, and length of the value: the value follows. */
-  private key({ bytes }: AttributeKey, valueLength: number, tag: number = Tag.attribute): void {
-    this.byte(tag);
+  private key({ bytes }: AttributeKey, valueLength: number): void {
+    this.byte(Tag.attribute);
     this.varint(bytes.length + 1 + varintLength(valueLength) + valueLength);
     this.blob(bytes);
     this.byte(Tag.value);
@@ -236,23 +237,4 @@ function digit(code: number): number {
 function textLength(text: string): number {
   for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return Buffer.byteLength(text, 'utf8');
   return text.length;
-}
-
-/** Bytes that a varint takes. */
-export function varintLength(value: number): number {
-  let length = 1;
-  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) length++;
-  return length;
-}
-
-/** @param value a whole number of at most 53 bits. @returns where it ends. */
-export function writeVarint(into: Buffer, at: number, value: number): number {
-  let rest = value;
-  let end = at;
-  while (rest >= 0x80) {
-    into[end++] = (rest % 0x80) | 0x80;
-    rest = Math.floor(rest / 0x80);
-  }
-  into[end++] = rest;
-  return end;
 }

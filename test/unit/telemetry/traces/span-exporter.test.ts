@@ -1,9 +1,9 @@
 /** The way from the queue to a collector that is there, slow, away, or refuses. */
 import assert from 'node:assert/strict';
-import { RequestWriter } from '../../../../sidecar/telemetry/traces/otlp-request.js';
+import { RequestWriter } from '../../../../sidecar/telemetry/otlp/otlp-request.js';
+import type { OtlpSender, SendResult } from '../../../../sidecar/telemetry/otlp/otlp-sender.js';
 import { SpanExporter } from '../../../../sidecar/telemetry/traces/span-exporter.js';
 import { SpanQueue } from '../../../../sidecar/telemetry/traces/span-queue.js';
-import type { SendResult, SpanSender } from '../../../../sidecar/telemetry/traces/span-sender.js';
 import { silentLogger } from '../../../kit/stack/silent-logger.js';
 import { ManualClock } from '../../../kit/time/manual-clock.js';
 
@@ -11,7 +11,7 @@ const TAKEN: SendResult = { kind: 'taken', rejected: 0 };
 const AWAY: SendResult = { kind: 'failed', why: 'connect ECONNREFUSED' };
 
 /** A collector that answers as the test says. */
-class Collector implements SpanSender {
+class Collector implements OtlpSender {
   answer: () => Promise<SendResult> = async () => TAKEN;
   readonly atMs: number[] = [];
   isClosed = false;

@@ -2,17 +2,21 @@
 import assert from 'node:assert/strict';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { OtlpHttpSender, tracesUrl } from '../../../../sidecar/telemetry/traces/otlp-http.js';
+import { systemTimers } from '../../../../sidecar/runtime/time/timers.js';
+import { OtlpHttpSender, signalUrl } from '../../../../sidecar/telemetry/otlp/otlp-http.js';
+import { METRICS, TRACES } from '../../../../sidecar/telemetry/otlp/otlp-sender.js';
 import { afterTest } from '../../../kit/mocha/after-test.js';
 
 const REJECTED = Buffer.from('0a020807', 'hex');
 
 describe('OTLP over HTTP', () => {
-  const collector = async (listener: RequestListener): Promise<OtlpHttpSender> => {
+  const options = { signal: TRACES, timers: systemTimers };
+  const collector = async (listener: RequestListener, timeoutMs = 10_000): Promise<OtlpHttpSender> => {
     const server = createServer(listener);
     await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as AddressInfo;
-    const sender = new OtlpHttpSender({ endpoint: `http://127.0.0.1:${port}`, headers: { 'x-key': 'k' } });
+    const settings = { endpoint: `http://127.0.0.1:${port}`, headers: { 'x-key': 'k' } };
+    const sender = new OtlpHttpSender(settings, { ...options, timeoutMs });
     afterTest(() => {
       sender.close();
       server.close();
@@ -68,7 +72,7 @@ describe('OTLP over HTTP', () => {
     });
 
   it('fails where nothing listens, the answer breaks off, or never ends', async () => {
-    const away = new OtlpHttpSender({ endpoint: 'http://127.0.0.1:1', headers: {} });
+    const away = new OtlpHttpSender({ endpoint: 'http://127.0.0.1:1', headers: {} }, options);
     assert.equal((await away.send(Buffer.alloc(1))).kind, 'failed');
     const broken = await collector((request) => void request.socket.destroy());
     assert.equal((await broken.send(Buffer.alloc(1))).kind, 'failed');
@@ -82,6 +86,17 @@ describe('OTLP over HTTP', () => {
     assert.equal((await endless.send(Buffer.alloc(1))).kind, 'failed');
   });
 
+  it('gives up on a collector that answers a byte now and then, and asks it again', async () => {
+    let requests = 0;
+    const sender = await collector((_, response) => {
+      if (requests++ > 0) return void response.end();
+      const trickle = setInterval(() => response.write(Buffer.alloc(1)), 10);
+      response.on('close', () => clearInterval(trickle));
+    }, 100);
+    assert.deepEqual(await sender.send(Buffer.alloc(1)), { kind: 'failed', why: 'no answer within 100 ms' });
+    assert.equal((await sender.send(Buffer.alloc(1))).kind, 'taken');
+  });
+
   it('a request under way fails when the sender is closed', async () => {
     const sender = await collector(() => {});
     const result = sender.send(Buffer.alloc(1));
@@ -91,7 +106,8 @@ describe('OTLP over HTTP', () => {
   });
 
   it('an endpoint without a path gets the usual one', () => {
-    assert.equal(tracesUrl('http://a:4318').href, 'http://a:4318/v1/traces');
-    assert.equal(tracesUrl('https://a:4318/otlp').href, 'https://a:4318/otlp');
+    assert.equal(signalUrl('http://a:4318', TRACES).href, 'http://a:4318/v1/traces');
+    assert.equal(signalUrl('http://a:4318', METRICS).href, 'http://a:4318/v1/metrics');
+    assert.equal(signalUrl('https://a:4318/otlp', METRICS).href, 'https://a:4318/otlp');
   });
 });

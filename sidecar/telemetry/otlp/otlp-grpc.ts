@@ -1,15 +1,15 @@
-import { type ClientHttp2Session, connect, constants } from 'node:http2';
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
 import { Status, statusName } from '../../core/outcome/status.js';
-import { rejectedSpans } from './otlp-request.js';
+import type { Timers } from '../../runtime/time/timers.js';
+import { partialSuccess } from './otlp-request.js';
 import {
   type CollectorSettings,
   MAX_ANSWER_BYTES,
+  type OtlpSender,
   SEND_TIMEOUT_MS,
+  type SenderOptions,
   type SendResult,
-  type SpanSender,
-} from './span-sender.js';
-
-const PATH = '/opentelemetry.proto.collector.trace.v1.TraceService/Export';
+} from './otlp-sender.js';
 
 /** Statuses after which a request is tried again (OTLP specification, OTLP/gRPC response). */
 const RETRIED: ReadonlySet<number> = new Set([
@@ -26,38 +26,56 @@ const RETRIED: ReadonlySet<number> = new Set([
 const FRAME_BYTES = 5;
 
 /** OTLP/gRPC, on one connection that is kept. One call at a time, of one message each way: Node's HTTP/2 is all it takes. */
-export class OtlpGrpcSender implements SpanSender {
+export class OtlpGrpcSender implements OtlpSender {
   private session: ClientHttp2Session | undefined;
+  private readonly path: string;
+  private readonly timers: Timers;
+  private readonly timeoutMs: number;
 
   constructor(
     private readonly settings: CollectorSettings,
-    /** Time without a byte after which a request has failed, ms. */
-    private readonly timeoutMs = SEND_TIMEOUT_MS,
-  ) {}
+    { signal, timers, timeoutMs = SEND_TIMEOUT_MS }: SenderOptions,
+  ) {
+    this.path = signal.grpcPath;
+    this.timers = timers;
+    this.timeoutMs = timeoutMs;
+  }
 
   send(body: Buffer): Promise<SendResult> {
     return new Promise((resolve) => {
-      const failed = (error: Error): void => resolve({ kind: 'failed', why: error.message });
       let session: ClientHttp2Session;
+      let stream: ClientHttp2Stream;
       try {
         session = this.connected();
+        stream = session.request({
+          ...this.settings.headers,
+          [constants.HTTP2_HEADER_METHOD]: 'POST',
+          [constants.HTTP2_HEADER_PATH]: this.path,
+          'content-type': 'application/grpc',
+          te: 'trailers',
+        });
       } catch (error) {
-        return failed(error as Error);
+        return resolve({ kind: 'failed', why: (error as Error).message });
       }
-      const stream = session.request({
-        ...this.settings.headers,
-        [constants.HTTP2_HEADER_METHOD]: 'POST',
-        [constants.HTTP2_HEADER_PATH]: PATH,
-        'content-type': 'application/grpc',
-        te: 'trailers',
-      });
+      const settle = (result: SendResult): void => {
+        limit.cancel();
+        resolve(result);
+      };
+      const failed = (error: Error): void => settle({ kind: 'failed', why: error.message });
       session.on('error', failed);
       const answer = new Answer();
-      stream.setTimeout(this.timeoutMs, () => {
-        stream.destroy(new Error(`no answer within ${this.timeoutMs} ms`));
-        // The other end may be gone without a word: the next request is not to wait for it as well.
-        session.destroy();
-      });
+      // Of the whole request: a collector that sends a byte now and then would else have it for ever.
+      const limit = this.timers.after(
+        this.timeoutMs,
+        () => {
+          const error = new Error(`no answer within ${this.timeoutMs} ms`);
+          failed(error);
+          stream.destroy(error);
+          // The other end may be gone without a word: the next request is not to wait for it as well.
+          session.destroy();
+        },
+        { unref: true },
+      );
       stream.on('error', failed);
       stream.on('response', (headers) => answer.takeHeaders(headers));
       stream.on('trailers', (headers) => answer.takeHeaders(headers));
@@ -67,7 +85,7 @@ export class OtlpGrpcSender implements SpanSender {
       stream.on('close', () => {
         // The connection is kept, and would keep one of these for each request.
         session.off('error', failed);
-        resolve(answer.result());
+        settle(answer.result());
       });
       const frame = Buffer.alloc(FRAME_BYTES);
       frame.writeUInt32BE(body.length, 1);
@@ -122,7 +140,7 @@ class Answer {
   result(): SendResult {
     const { http, grpc, message } = this;
     if (grpc === Status.OK)
-      return { kind: 'taken', rejected: rejectedSpans(Buffer.concat(this.chunks).subarray(FRAME_BYTES)) };
+      return { kind: 'taken', ...partialSuccess(Buffer.concat(this.chunks).subarray(FRAME_BYTES)) };
     if (grpc > 0) {
       const why = `${statusName(grpc)}${message === '' ? '' : `: ${message}`}`;
       return { kind: RETRIED.has(grpc) ? 'failed' : 'refused', why };

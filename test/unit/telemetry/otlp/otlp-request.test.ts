@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { RequestWriter, rejectedSpans } from '../../../../sidecar/telemetry/traces/otlp-request.js';
+import { partialSuccess, RequestWriter } from '../../../../sidecar/telemetry/otlp/otlp-request.js';
 import { SpanWriter } from '../../../../sidecar/telemetry/traces/span-writer.js';
 import { readRequest } from '../../../kit/traces/decode-spans.js';
 
@@ -19,7 +19,7 @@ describe('a request to a collector', () => {
     for (const count of [1, 3, 400]) {
       const parts = Array.from({ length: count }, (_, i) => span(`call ${i}`));
       const bytes = parts.reduce((sum, { length }) => sum + length, 0);
-      const read = readRequest(writer.write({ parts, bytes, spans: count }));
+      const read = readRequest(writer.write({ parts, bytes }));
       assert.deepEqual([read.resource, read.scopes], [resource, ['outrider']]);
       assert.deepEqual(
         read.spans.map(({ name }) => name),
@@ -30,13 +30,29 @@ describe('a request to a collector', () => {
 });
 
 describe('the answer of a collector', () => {
+  const read = (hex: string) => partialSuccess(Buffer.from(hex, 'hex'));
+
   it('may refuse some spans', () => {
-    assert.equal(rejectedSpans(Buffer.from([0x0a, 0x03, 0x08, 0xac, 0x02])), 300);
-    assert.equal(rejectedSpans(Buffer.from([0x0a, 0x02, 0x08, 0x07])), 7);
+    assert.deepEqual(read('0a0308ac02'), { rejected: 300 });
+    assert.deepEqual(read('0a020807'), { rejected: 7 });
+  });
+
+  it('may say why, before or after the number', () => {
+    const why = `1204${Buffer.from('no (').toString('hex')}`;
+    assert.deepEqual(read(`0a08${why}0807`), { rejected: 7, why: 'no (' });
+    assert.deepEqual(read(`0a080807${why}`), { rejected: 7, why: 'no (' });
+  });
+
+  it('is cut where it says much', () => {
+    const text = Buffer.alloc(16_000, 'x').toString('hex');
+    assert.equal(read(`0a857d080712807d${text}`).why?.length, 200);
   });
 
   it('refuses none where it is empty, says nothing of it, or is no message', () => {
-    for (const hex of ['', '0a00', '0a021200', 'ffffffffff', '0a0308ac', '3c68746d6c3e'])
-      assert.equal(rejectedSpans(Buffer.from(hex, 'hex')), 0, hex);
+    for (const hex of ['', '0a00', '0a021200', 'ffffffffff', '0a0308ac', '3c68746d6c3e', '0b0b0b', '0a0208'])
+      assert.deepEqual(read(hex), { rejected: 0 }, hex);
   });
+
+  it('refuses none where its number is beyond all numbers', () =>
+    assert.deepEqual(read('0a0b08ffffffffffffffffff01'), { rejected: 0 }));
 });

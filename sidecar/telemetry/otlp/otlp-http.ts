@@ -1,33 +1,52 @@
 import { Agent, type IncomingMessage, request as plainRequest } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
-import { rejectedSpans } from './otlp-request.js';
+import type { Timers } from '../../runtime/time/timers.js';
+import { partialSuccess } from './otlp-request.js';
 import {
   type CollectorSettings,
   MAX_ANSWER_BYTES,
+  type OtlpSender,
   SEND_TIMEOUT_MS,
+  type SenderOptions,
   type SendResult,
-  type SpanSender,
-} from './span-sender.js';
+  type Signal,
+} from './otlp-sender.js';
 
 /** Statuses after which a request is tried again (OTLP specification, OTLP/HTTP response). */
 const RETRIED: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
 /** OTLP/HTTP with protobuf bodies, on one connection that is kept. */
-export class OtlpHttpSender implements SpanSender {
+export class OtlpHttpSender implements OtlpSender {
   private readonly url: URL;
   private readonly agent: Agent;
   private readonly request: typeof plainRequest;
+  private readonly timers: Timers;
+  private readonly timeoutMs: number;
 
-  constructor(private readonly settings: CollectorSettings) {
-    this.url = tracesUrl(settings.endpoint);
+  constructor(
+    private readonly settings: CollectorSettings,
+    { signal, timers, timeoutMs = SEND_TIMEOUT_MS }: SenderOptions,
+  ) {
+    this.url = signalUrl(settings.endpoint, signal);
     const isTls = this.url.protocol === 'https:';
     this.agent = new (isTls ? TlsAgent : Agent)({ keepAlive: true, maxSockets: 1 });
     this.request = isTls ? tlsRequest : plainRequest;
+    this.timers = timers;
+    this.timeoutMs = timeoutMs;
   }
 
   send(body: Buffer): Promise<SendResult> {
     return new Promise((resolve) => {
-      const failed = (error: Error): void => resolve({ kind: 'failed', why: error.message });
+      const settle = (result: SendResult): void => {
+        limit.cancel();
+        resolve(result);
+      };
+      const failed = (error: Error): void => settle({ kind: 'failed', why: error.message });
+      const onLate = (): void => {
+        const error = new Error(`no answer within ${this.timeoutMs} ms`);
+        failed(error);
+        request.destroy(error);
+      };
       const request = this.request(
         this.url,
         {
@@ -38,12 +57,12 @@ export class OtlpHttpSender implements SpanSender {
             'content-type': 'application/x-protobuf',
             'content-length': body.length,
           },
-          timeout: SEND_TIMEOUT_MS,
         },
-        (response) => readAnswer(response, resolve, failed),
+        (response) => readAnswer(response, settle, failed),
       );
-      request.on('timeout', () => request.destroy(new Error(`no answer within ${SEND_TIMEOUT_MS} ms`)));
       request.on('error', failed);
+      // Of the whole request: a collector that sends a byte now and then would else have it for ever.
+      const limit = this.timers.after(this.timeoutMs, onLate, { unref: true });
       request.end(body);
     });
   }
@@ -54,16 +73,16 @@ export class OtlpHttpSender implements SpanSender {
 }
 
 /** A URL without a path gets the usual one. */
-export function tracesUrl(endpoint: string): URL {
+export function signalUrl(endpoint: string, { httpPath }: Signal): URL {
   const url = new URL(endpoint);
-  if (url.pathname === '/') url.pathname = '/v1/traces';
+  if (url.pathname === '/') url.pathname = httpPath;
   return url;
 }
 
 /** All of it, up to a bound: the connection is used again. */
 function readAnswer(
   response: IncomingMessage,
-  resolve: (result: SendResult) => void,
+  settle: (result: SendResult) => void,
   failed: (error: Error) => void,
 ): void {
   const chunks: Buffer[] = [];
@@ -74,12 +93,12 @@ function readAnswer(
     if (bytes > MAX_ANSWER_BYTES) response.destroy(new Error(`an answer of over ${MAX_ANSWER_BYTES} bytes`));
     else chunks.push(chunk);
   });
-  response.on('end', () => resolve(resultOf(response, Buffer.concat(chunks))));
+  response.on('end', () => settle(resultOf(response, Buffer.concat(chunks))));
 }
 
 /** `retry-after` in seconds is honoured; a date is not worth its code. */
 function resultOf({ statusCode = 0, headers }: IncomingMessage, body: Buffer): SendResult {
-  if (statusCode >= 200 && statusCode < 300) return { kind: 'taken', rejected: rejectedSpans(body) };
+  if (statusCode >= 200 && statusCode < 300) return { kind: 'taken', ...partialSuccess(body) };
   const why = `HTTP status ${statusCode}`;
   if (!RETRIED.has(statusCode)) return { kind: 'refused', why };
   const seconds = Number(headers['retry-after']);

@@ -7,7 +7,9 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { AddressInfo } from 'node:net';
-import { OtlpGrpcSender } from '../../../../sidecar/telemetry/traces/otlp-grpc.js';
+import { systemTimers } from '../../../../sidecar/runtime/time/timers.js';
+import { OtlpGrpcSender } from '../../../../sidecar/telemetry/otlp/otlp-grpc.js';
+import { METRICS, TRACES } from '../../../../sidecar/telemetry/otlp/otlp-sender.js';
 import { afterTest } from '../../../kit/mocha/after-test.js';
 
 type OnStream = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
@@ -30,7 +32,11 @@ const answering =
 
 describe('OTLP over gRPC', () => {
   let sessions: ServerHttp2Session[];
-  const collector = async (onStream: OnStream, timeoutMs?: number): Promise<OtlpGrpcSender> => {
+  const collector = async (
+    onStream: OnStream,
+    timeoutMs = 10_000,
+    signal = TRACES,
+  ): Promise<OtlpGrpcSender> => {
     sessions = [];
     const server = createServer();
     server.on('session', (session) => void sessions.push(session.on('error', () => {})));
@@ -38,7 +44,7 @@ describe('OTLP over gRPC', () => {
     await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as AddressInfo;
     const settings = { endpoint: `http://127.0.0.1:${port}`, headers: { 'x-key': 'k' } };
-    const sender = new OtlpGrpcSender(settings, timeoutMs);
+    const sender = new OtlpGrpcSender(settings, { signal, timers: systemTimers, timeoutMs });
     afterTest(() => {
       sender.close();
       for (const session of sessions) session.destroy();
@@ -94,6 +100,27 @@ describe('OTLP over gRPC', () => {
     assert.deepEqual(await sender.send(Buffer.alloc(1)), { kind: 'taken', rejected: 7 });
   });
 
+  it('calls the service of the signal', async () => {
+    const seen: unknown[] = [];
+    const answer = answering(0);
+    const onStream: OnStream = (stream, headers) => {
+      seen.push(headers[':path']);
+      answer(stream, headers);
+    };
+    await (await collector(onStream, 10_000, METRICS)).send(Buffer.alloc(1));
+    assert.deepEqual(seen, ['/opentelemetry.proto.collector.metrics.v1.MetricsService/Export']);
+  });
+
+  it('gives up on a collector that answers a byte now and then', async () => {
+    const sender = await collector((stream) => {
+      stream.on('error', () => {});
+      stream.respond({ ':status': 200, 'content-type': 'application/grpc' });
+      const trickle = setInterval(() => stream.write(Buffer.alloc(1)), 10);
+      stream.on('close', () => clearInterval(trickle));
+    }, 100);
+    assert.deepEqual(await sender.send(Buffer.alloc(1)), { kind: 'failed', why: 'no answer within 100 ms' });
+  });
+
   for (const [status, kind, why] of [
     [3, 'refused', 'INVALID_ARGUMENT: no'],
     [16, 'refused', 'UNAUTHENTICATED: no'],
@@ -113,7 +140,8 @@ describe('OTLP over gRPC', () => {
   });
 
   it('fails where nothing listens or the stream is reset, and connects again', async () => {
-    const away = new OtlpGrpcSender({ endpoint: 'http://127.0.0.1:1', headers: {} });
+    const options = { signal: TRACES, timers: systemTimers };
+    const away = new OtlpGrpcSender({ endpoint: 'http://127.0.0.1:1', headers: {} }, options);
     for (let i = 0; i < 2; i++) assert.equal((await away.send(Buffer.alloc(1))).kind, 'failed');
     const reset = await collector((stream) => stream.on('error', () => {}).close(2));
     assert.equal((await reset.send(Buffer.alloc(1))).kind, 'failed');
