@@ -16,7 +16,8 @@ import { ROOT, type ToolName, testFile, toolOrSkip } from '../../kit/process/too
 
 const run = promisify(execFile);
 const FOLDER = path.join(ROOT, 'docs', 'clients');
-const PAGES = readdirSync(FOLDER).map((name) => readFileSync(path.join(FOLDER, name), 'utf8'));
+const NAMES = readdirSync(FOLDER);
+const PAGES = NAMES.map((name) => readFileSync(path.join(FOLDER, name), 'utf8'));
 const CACHE = path.join(ROOT, '.cache', 'clients');
 const PROTO = path.join(ROOT, 'proto', 'inference.proto');
 
@@ -153,6 +154,9 @@ describe('docs/clients/, against the demo mesh', function () {
       );
       assert.ok(expected.length > 0, name);
     }
+    const index = readFileSync(path.join(ROOT, 'docs', 'CLIENTS.md'), 'utf8');
+    const listed = [...index.matchAll(/^\|.*\]\(clients\/([^)]+)\)/gm)].map(([, name]) => name);
+    assert.deepEqual(listed.sort(), [...NAMES].sort(), 'the pages that docs/CLIENTS.md lists');
     const all = sections.flatMap(({ commands }) => commands);
     for (const command of Object.keys(BEFOREHAND)) assert.ok(all.includes(command), command);
   });
