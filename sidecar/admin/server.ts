@@ -273,7 +273,7 @@ function json(value: unknown, replace?: (this: object, name: string, value: unkn
 }
 
 /**
- * Replaces secrets in `/config`: every value of a model's environment, every header for a collector of traces, words of a command that follow
+ * Replaces secrets in `/config`: every value of a model's environment, every header for a collector, words of a command that follow
  * such a name (`--api-key KEY`), what follows the `?` of a URL, and fields with a secret name (`isSecretName`). `key` is secret only beside `cert`; elsewhere it is the name of a metadata
  * key.
  */

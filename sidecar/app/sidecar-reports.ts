@@ -38,6 +38,7 @@ import { repositoryMetrics } from './metrics/repository.js';
 import { sizeLimitMetrics, sizeLimitReports } from './metrics/size-limits.js';
 import { metricsOf } from './metrics/traffic.js';
 import { faultMetrics, mirrorReports, trafficShiftMetrics } from './metrics/traffic-shift.js';
+import type { MetricsSink } from './metrics-export/metrics-sink.js';
 import type { OutboundSide } from './outbound-side.js';
 import type { TraceSink } from './traces/trace-sink.js';
 
@@ -50,6 +51,7 @@ export interface SidecarParts {
   readonly outbound: OutboundSide;
   readonly accessLog: AccessLogSink;
   readonly traces: TraceSink;
+  readonly metricsExport: MetricsSink;
   readonly audit: AuditSink;
   readonly taps: OpenTaps;
   readonly faultController: FaultController;
@@ -225,6 +227,7 @@ export class SidecarReports implements SidecarView {
       ...health.metrics(),
       ...this.parts.accessLog.metrics(),
       ...this.parts.traces.metrics(),
+      ...this.parts.metricsExport.metrics(),
       ...this.parts.audit.metrics(),
       ...(this.parts.consul?.metrics() ?? []),
       ...this.parts.outbound.dns.metrics(),

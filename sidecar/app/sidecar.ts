@@ -18,6 +18,7 @@ import { createDataPlane, localSettings } from './data-plane.js';
 import { FaultController } from './fault-controller.js';
 import { InboundSide } from './inbound-side.js';
 import type { MeshIdentity } from './mesh-identity.js';
+import { MetricsSink } from './metrics-export/metrics-sink.js';
 import type { SuspectModel } from './models/recycler.js';
 import { FileStore } from './models/rollout/file-store.js';
 import type { RolloutStore } from './models/rollout/store.js';
@@ -57,6 +58,7 @@ class Sidecar implements RunningSidecar, SidecarParts {
   readonly context: AppContext;
   readonly accessLog: AccessLogSink;
   readonly traces: TraceSink;
+  readonly metricsExport: MetricsSink;
   readonly audit: AuditSink;
   readonly taps: OpenTaps;
   readonly outbound: OutboundSide;
@@ -91,6 +93,7 @@ class Sidecar implements RunningSidecar, SidecarParts {
     const recorders = new Recorders(dataPlane);
     this.taps = new OpenTaps(current.service, dataPlane, deps.timers, (taps) => recorders.set('tap', taps));
     this.traces = new TraceSink(current, this.context, recorders);
+    this.metricsExport = new MetricsSink(current, this.context, () => this.view.metrics());
     this.accessLog = new AccessLogSink(current, this.context, recorders);
     this.accessLog.update(current.accessLog);
     this.outbound = this.createOutbound();
@@ -151,6 +154,7 @@ class Sidecar implements RunningSidecar, SidecarParts {
       this.admin = await startAdmin(admin, this.view, { sockets, tokenFile, time: { clock, timers } });
     if (scaler) await this.startScaler(scaler);
     if (observe) this.observe = await startObserve(observe, this.view, { sockets, clock });
+    await this.metricsExport.update(this.current.metrics);
     if (sockets?.isSuccessor !== true) this.register();
   }
 
@@ -239,6 +243,7 @@ class Sidecar implements RunningSidecar, SidecarParts {
     await this.outbound.prepare(next.outbound);
     // Upstreams tell their endpoints whether calls are traced here.
     await this.traces.update(next.traces);
+    await this.metricsExport.update(next.metrics);
     this.current = { ...next, ...(before.admin ? { admin: before.admin } : {}), limits: before.limits };
     if (next.inbound) this.inbound?.update(next.inbound);
     if (next.model?.rollout !== undefined) this.inbound?.repository?.choose(next.model.versions);
@@ -293,11 +298,14 @@ class Sidecar implements RunningSidecar, SidecarParts {
 
   accept(): void {
     this.deps.sockets?.accept();
+    void this.metricsExport.release();
     this.register();
   }
 
   handOver(): void {
     this.isHandedOver = true;
+    // From now on the successor speaks for this instance, as it does at `/metrics`.
+    void this.metricsExport.close();
     this.deps.sockets?.keepPaths();
     this.consul?.handOver();
     this.inbound?.handOver();
@@ -348,6 +356,8 @@ class Sidecar implements RunningSidecar, SidecarParts {
   async stop(): Promise<void> {
     if (this.isStopped) return;
     this.isStopped = true;
+    // Before the parts are gone that the metrics are read of.
+    const lastMetrics = this.metricsExport.close();
     this.faultController.stop();
     this.processFaults.stop();
     this.scaler?.stop();
@@ -359,7 +369,7 @@ class Sidecar implements RunningSidecar, SidecarParts {
     this.consul?.close();
     this.loopMonitor.stop();
     await Promise.all([this.admin?.close(), this.observe?.close()]);
-    await this.traces.close();
+    await Promise.all([this.traces.close(), lastMetrics]);
     await this.accessLog.close();
   }
 }

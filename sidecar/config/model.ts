@@ -18,6 +18,8 @@ export type SidecarConfig = CodeOf<typeof sidecarFile>;
 export type AccessLogConfig = NonNullable<SidecarConfig['accessLog']>;
 /** Where spans go, and of which calls. */
 export type TracesConfig = NonNullable<SidecarConfig['traces']>;
+/** Where metrics go, and how often. */
+export type MetricsConfig = NonNullable<SidecarConfig['metrics']>;
 /** The model process that the sidecar starts, watches and restarts. */
 export type ModelProcessConfig = NonNullable<SidecarConfig['model']>;
 

@@ -253,6 +253,13 @@ export const HELP = {
   outrider_spans_waiting_bytes: 'Bytes of encoded spans that wait for the collector.',
   outrider_trace_export_failures_total: 'Requests to the collector that failed or were refused.',
 
+  // metrics that are sent to a collector
+  outrider_metric_points_exported_total: 'Data points of metrics that the collector has taken.',
+  outrider_metric_points_dropped_total:
+    'Data points that were not exported: the collector is down or too slow (unreachable) or refused them (refused), the export before was still under way (late; as many as that one has), they were no finite numbers (invalid), could not be read or encoded (encode), or the end or a changed configuration cut an export off (shutdown).',
+  outrider_metric_export_failures_total:
+    'Requests with metrics to the collector that failed or were refused.',
+
   // the audit log
   outrider_audit_lines_total: 'Lines of the audit log that the disk has taken.',
   outrider_audit_missed_total:

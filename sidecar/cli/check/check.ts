@@ -15,7 +15,7 @@ import { checkAsked } from './asked-sidecars.js';
 import { catalogSubject } from './catalog-subject.js';
 import { checkCertificates } from './certificates.js';
 import { checkConsul } from './consul.js';
-import { checkCollector, checkFileIntentions, checkName, checkReach, checkService } from './endpoints.js';
+import { checkCollectors, checkFileIntentions, checkName, checkReach, checkService } from './endpoints.js';
 import type { Finding } from './finding.js';
 import { checkDescriptors } from './machine.js';
 import { checkModels } from './models.js';
@@ -126,7 +126,7 @@ async function checkFile(subject: Subject, world: CheckWorld): Promise<Finding[]
     ...(await Promise.all(listed.map(({ to, endpoints }) => checkReach(to, endpoints)))),
     ...(await Promise.all(named.map(({ to, dns }) => checkName(to, dns)))).flat(),
     ...(await Promise.all(services.map(({ to, kubernetes }) => checkService(to, kubernetes)))).flat(),
-    ...(subject.collector === undefined ? [] : [await checkCollector(subject.collector)]),
+    ...(await checkCollectors(subject.collectors)),
   ];
 }
 

@@ -38,16 +38,26 @@ export async function checkReach(upstream: string, endpoints: readonly Address[]
   return bad.length === tried.length ? failed('upstream', what, next) : warning('upstream', what, next);
 }
 
-/** Whether a connection can be made to the collector of traces. Calls do not need it, so that it is a warning where none can. */
-export async function checkCollector(url: string): Promise<Finding> {
+/** Whether connections can be made to collectors. Calls do not need them, so that it is a warning where none can. */
+export async function checkCollectors({ traces, metrics }: Subject['collectors']): Promise<Finding[]> {
+  return [
+    ...(traces === undefined ? [] : [await checkCollector('traces', traces)]),
+    ...(metrics === undefined ? [] : [await checkCollector('metrics', metrics)]),
+  ];
+}
+
+/** What is lost while the collector is away. */
+const LOST = { traces: 'spans', metrics: 'data points' } as const;
+
+async function checkCollector(option: keyof typeof LOST, url: string): Promise<Finding> {
   const { hostname, protocol, port } = new URL(url);
   // That of its scheme is left out by `URL`.
   const usual = protocol === 'https:' ? 443 : 80;
   const host = hostname.replace(/^\[|\]$/g, '');
   const problem = await connectProblem({ kind: 'tcp', host, port: Number(port || usual) });
-  if (problem === undefined) return ok('traces', `the collector ${url} can be reached`);
-  const next = 'start it, or name another: `traces.endpoint`; until then spans are dropped and counted';
-  return warning('traces', `the collector ${url} cannot be reached (${problem})`, next);
+  if (problem === undefined) return ok(option, `the collector ${url} can be reached`);
+  const next = `start it, or name another: \`${option}.endpoint\`; until then ${LOST[option]} are dropped and counted`;
+  return warning(option, `the collector ${url} cannot be reached (${problem})`, next);
 }
 
 /** What DNS says of the name of an upstream, and whether connections can be made to its addresses. */

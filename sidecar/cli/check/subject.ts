@@ -65,8 +65,8 @@ export interface Subject {
   readonly spire?: Extract<SidecarConfig['identity'], { kind: 'spire' }>;
   readonly trustDomain: string;
   readonly files: NamedFiles;
-  /** Where spans go; absent: nowhere. */
-  readonly collector?: string;
+  /** Where spans and metrics are sent; absent: nowhere. */
+  readonly collectors: { readonly traces?: string; readonly metrics?: string };
   readonly consul?: ConsulConfig;
   /** The intentions of the file where it decides; absent: Consul does. */
   readonly rules?: { readonly intentions: readonly Intention[]; readonly byDefault: 'allow' | 'deny' };
@@ -170,18 +170,26 @@ function ofSidecar(file: string, adopted?: AdoptedProxy): Subject | undefined {
   };
 }
 
-/** What both kinds of file have beside calls: a token, logs and a collector. */
+/** What both kinds of file have beside calls: a token, logs and collectors. */
 function alsoNamed(
-  { adminTokenFile, accessLog, traces }: Pick<SidecarConfig, 'adminTokenFile' | 'accessLog' | 'traces'>,
+  {
+    adminTokenFile,
+    accessLog,
+    traces,
+    metrics,
+  }: Pick<SidecarConfig, 'adminTokenFile' | 'accessLog' | 'traces' | 'metrics'>,
   auditDirectory: string | undefined,
-): Pick<Subject, 'files' | 'collector'> {
+): Pick<Subject, 'files' | 'collectors'> {
   return {
     files: {
       ...present('tokenFile', adminTokenFile),
       ...present('accessLog', accessLog?.path),
       ...present('auditDirectory', auditDirectory),
     },
-    ...present('collector', traces?.endpoint),
+    collectors: {
+      ...present('traces', traces?.endpoint),
+      ...present('metrics', metrics?.endpoint),
+    },
   };
 }
 

@@ -259,7 +259,7 @@ async function sidecarSpec(
 ): Promise<SidecarSpec> {
   const { trustDomain, datacenter, limits, drainTimeoutMs, log, accessLog, traces, audit, faultInjection } =
     input.mesh;
-  const { adminTokenFile } = input.mesh;
+  const { adminTokenFile, metrics } = input.mesh;
   const config: SidecarConfig = {
     service: spec.service,
     instance: spec.name,
@@ -277,6 +277,7 @@ async function sidecarSpec(
       ? { stateDir: join(input.mesh.stateDir ?? input.run.folder('state'), spec.service) }
       : {}),
     ...present('traces', traces),
+    ...present('metrics', metrics),
     ...present('audit', audit && auditOf(audit, spec.name)),
     ...present('faultInjection', faultInjection),
     ...sides,

@@ -1,5 +1,5 @@
 /**
- * Where a collector of traces is: "http://127.0.0.1:4318", "https://otel.internal:4318/v1/traces". Scheme and port are
+ * Where a collector of traces or metrics is: "http://127.0.0.1:4318", "https://otel.internal:4318/v1/traces". Scheme and port are
  * always said: OTLP has one port for each of its protocols, and the other one answers too.
  */
 import { readAddress, writeAddress } from './address.js';

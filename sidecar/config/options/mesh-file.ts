@@ -13,6 +13,7 @@ import { callListeners, listeners, refuseSharedPlaces } from './listener-conflic
 import { requireKnownNames } from './mesh/known-names.js';
 import { observeListeners, replicaListeners } from './mesh/listeners.js';
 import { service } from './mesh/service.js';
+import { meshMetrics } from './metrics.js';
 import { blockAs, option, type Report, rules } from './option.js';
 import { requireScaled, scaler } from './scaler.js';
 import {
@@ -95,6 +96,7 @@ export const meshFile = blockAs('a mesh file', {
   log,
   access_log: meshAccessLog,
   traces: meshTraces,
+  metrics: meshMetrics,
   audit: meshAudit,
   fault_injection: faultInjection,
   run_dir: option(filePath('a directory').optional(), {

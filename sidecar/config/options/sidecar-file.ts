@@ -15,6 +15,7 @@ import { IDENTITY_FILES } from './identity-rules.js';
 import { limits } from './limits.js';
 import { loadReport } from './load-reports.js';
 import { mappedIds } from './mapped-ids.js';
+import { metrics } from './metrics.js';
 import { sidecarModelProcess } from './model-process.js';
 import { block, blockAs, inCode, inside, option, rules } from './option.js';
 import { queue } from './queue.js';
@@ -176,6 +177,7 @@ const sidecarBlock = blockAs('a sidecar file', {
   log,
   access_log: accessLog,
   traces,
+  metrics,
   audit,
   fault_injection: faultInjection,
   limits: option(limits.prefault({}), {

@@ -20,10 +20,10 @@ export class TracedMesh {
 
   private constructor(private readonly mesh: DecisionMesh) {}
 
-  /** @param traces the block, of all three sidecars. */
-  static async start(traces: object): Promise<TracedMesh> {
+  /** @param traces the block, of all three sidecars. @param others more blocks of these. */
+  static async start(traces: object, others: object = {}): Promise<TracedMesh> {
     const mesh = await DecisionMesh.open({
-      ...{ replicas: 2, serviceMs: 1, sidecars: { traces }, inbound: { reflection: false } },
+      ...{ replicas: 2, serviceMs: 1, sidecars: { traces, ...others }, inbound: { reflection: false } },
       upstream: { balance: { kind: 'round-robin' }, ejection: { mode: 'observe' }, routes: [ROUTE] },
     });
     await mesh.models[0]!.behave(fails('trailers'));

@@ -48,11 +48,12 @@ export class Prometheus {
     readonly url: string,
   ) {}
 
-  /** `program`: from `toolOrSkip`; `config`: the text of its file; `files`: what lies beside it, by name. Resolves when it is ready. */
+  /** `program`: from `toolOrSkip`; `config`: the text of its file; `files`: what lies beside it, by name; `flags`: beside our own. Resolves when it is ready. */
   static async start(
     program: string,
     config: string,
     files: Readonly<Record<string, string>> = {},
+    flags: readonly string[] = [],
   ): Promise<Prometheus> {
     const scratch = new Scratch();
     for (const [name, text] of Object.entries(files)) scratch.write(name, text);
@@ -64,6 +65,7 @@ export class Prometheus {
         `--storage.tsdb.path=${join(scratch.path, 'data')}`,
         `--web.listen-address=127.0.0.1:${port}`,
         '--scrape.discovery-reload-interval=200ms',
+        ...flags,
       ],
       { stdio: ['ignore', 'pipe', 'pipe'], cwd: scratch.path },
     );

@@ -104,7 +104,7 @@ function problemsOf(text: string, path: string): string[] {
 }
 
 /** Keys at the top of a file of Prometheus, or of a part of KEDA's. */
-const FOREIGN = ['scrape_configs', 'rule_files', 'groups', 'triggers'];
+const FOREIGN = ['scrape_configs', 'rule_files', 'groups', 'otlp', 'triggers'];
 const KINDS: readonly FileKind[] = ['sidecar', 'mesh'];
 
 /** A part of a file, made whole by what it leaves out: at the top of the file, or below `outbound`. */

@@ -1,5 +1,6 @@
 /** A collector as a process (otlp_receiver.py): what it was sent, by another implementation of OTLP. */
 import { Program } from '../interop/programs.js';
+import { httpAsk } from '../process/http-ask.js';
 import { until } from '../process/processes.js';
 import { testFile } from '../process/tools.js';
 
@@ -19,6 +20,40 @@ export interface CollectedSpan {
   readonly status: number;
   readonly message: string;
   readonly attributes: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** A metric as the collector has it. */
+export interface CollectedMetric {
+  readonly name: string;
+  readonly description: string;
+  readonly kind: 'gauge' | 'sum' | 'histogram';
+  /** `prometheus.type` of its metadata. */
+  readonly type: string;
+  /** 2: cumulative; 0 of a gauge. */
+  readonly temporality: number;
+  readonly isMonotonic: boolean;
+  readonly points: readonly {
+    readonly attributes: Readonly<Record<string, string>>;
+    readonly startMs: number;
+    readonly timeMs: number;
+    /** Of a gauge or sum; the others of a histogram. */
+    readonly value?: number;
+    readonly count?: number;
+    readonly sum?: number | null;
+    readonly buckets?: readonly number[];
+    readonly bounds?: readonly number[];
+  }[];
+}
+
+/** The newest export of an instance. */
+export interface CollectedExport {
+  /** Exports of the instance so far. */
+  readonly number: number;
+  readonly protocol: 'http' | 'grpc';
+  readonly headers: Readonly<Record<string, string | null>>;
+  readonly resource: Readonly<Record<string, string>>;
+  readonly scopes: readonly string[];
+  readonly metrics: readonly CollectedMetric[];
 }
 
 interface Ports {
@@ -53,6 +88,15 @@ export class Collector {
     look: (spans: readonly CollectedSpan[]) => T,
   ): Promise<NonNullable<Exclude<T, false>>> {
     return until(what, () => look(this.spans), 20_000);
+  }
+
+  /** The newest export of metrics of each instance. */
+  async exports(): Promise<Readonly<Record<string, CollectedExport>>> {
+    const { text } = await httpAsk(
+      { kind: 'tcp', host: '127.0.0.1', port: this.ports.http },
+      { path: '/metrics' },
+    );
+    return JSON.parse(text);
   }
 
   async kill(): Promise<void> {

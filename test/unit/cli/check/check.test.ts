@@ -120,6 +120,7 @@ admin_token_file: admin.token
 access_log: { path: ${of.accessLog} }
 audit: { path: audit/digits.jsonl }
 traces: { endpoint: "http://127.0.0.1:${of.collector}" }
+metrics: { endpoint: "http://127.0.0.1:${of.collector}" }
 identity: { cert: leaf.crt, key: leaf.key, roots: roots.crt }
 consul: { address: "http://127.0.0.1:${agent.port}", registration: { address: 127.0.0.1 } }
 inbound: { listen: "127.0.0.1:${await freePort()}", local: "unix:/m.sock", golden: { models: models } }
@@ -151,7 +152,7 @@ outbound:
     const findings = await findAll({ mesh: [file], admin: [await adminOf(view)], json: false }, WORLD);
     assert.deepEqual(bad(findings), []);
     const areas = new Set(findings.map(({ area }) => area));
-    for (const area of 'files config port certificate admin log model consul clock version acl intention upstream traces sidecar'.split(
+    for (const area of 'files config port certificate admin log model consul clock version acl intention upstream traces metrics sidecar'.split(
       ' ',
     ))
       assert.ok(areas.has(area), area);
@@ -191,6 +192,7 @@ outbound:
       ['failed', 'admin', /^admin_token_file: .*admin\.token holds no token: 16 to 512/],
       ['warning', 'log', /^the access log .*missing\/access\.jsonl cannot be written: ENOENT/],
       ['warning', 'traces', /^the collector http:\/\/127\.0\.0\.1:\d+ cannot be reached \(ECONNREFUSED\)$/],
+      ['warning', 'metrics', /^the collector http:\/\/127\.0\.0\.1:\d+ cannot be reached \(ECONNREFUSED\)$/],
       [
         'warning',
         'drill',

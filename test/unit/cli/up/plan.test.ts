@@ -255,6 +255,21 @@ intentions: [{ from: "*", to: "*", action: allow }]
     assertReadsBack(a!);
   });
 
+  it('sends traces and metrics of every sidecar to the collectors of the file', async () => {
+    const more =
+      'traces: { endpoint: "http://otel:4318" }\nmetrics: { endpoint: "http://otel:4317", protocol: grpc, interval: 15s }\n';
+    const specs = await plan(meshFile({ replicas: 2, more }));
+    assert.equal(specs.length, 3);
+    for (const spec of specs) {
+      const { traces, metrics } = spec.config;
+      assert.deepEqual(
+        [traces?.endpoint, metrics?.protocol, metrics?.intervalMs],
+        ['http://otel:4318', 'grpc', 15_000],
+      );
+      assertReadsBack(spec);
+    }
+  });
+
   it('writes sidecar files that read back as planned', async () => {
     for (const spec of await plan(meshFile({ replicas: 2 }))) assertReadsBack(spec);
   });

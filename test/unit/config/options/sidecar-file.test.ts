@@ -164,7 +164,7 @@ describe('a sidecar file', () => {
       ),
       [
         '1: service: missing; expected the name of a service: lower-case letters, digits, "-", "_" and ".", at most 63',
-        '1: servce: unknown option; expected one of service, instance, trust_domain, datacenter, identity, consul, admin, admin_token_file, observe, drain_timeout, state_dir, log, access_log, traces, audit, fault_injection, limits, inbound, scaler, outbound, model; did you mean "service"?',
+        '1: servce: unknown option; expected one of service, instance, trust_domain, datacenter, identity, consul, admin, admin_token_file, observe, drain_timeout, state_dir, log, access_log, traces, metrics, audit, fault_injection, limits, inbound, scaler, outbound, model; did you mean "service"?',
         '2: identity.roots: missing; expected the path of the root certificates',
         '3: admin: found 9901; expected an address such as "127.0.0.1:8800", "[::1]:8800" or "unix:/path/to.sock"; did you mean "127.0.0.1:9901"?',
         '5: inbound.listen: found ":9443"; expected an address such as "127.0.0.1:8800", "[::1]:8800" or "unix:/path/to.sock"; did you mean "127.0.0.1:9443" (this machine only) or "0.0.0.0:9443" (every interface)?',
