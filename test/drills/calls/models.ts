@@ -1,8 +1,7 @@
 /** Models as destinations: no replica has its model loaded yet, or only some have the model that a call names. */
 
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { LoopbackAgent } from '../../kit/consul/loopback-agent.js';
 import { type DecisionRow, type Drill, drill, drillRow } from '../decisions/drill.js';
 import { mostOf, RETRIED, sinceNow, sumOf } from '../decisions/mesh.js';
 import { type LoadOptions, REQUEST, summarize } from '../faults/load.js';
@@ -17,53 +16,25 @@ const WAKE_EVERY_MS = 2_000;
 /** From the moment when the models are up to the answer of the last call that waited for them. */
 const LATE_MS = 2_000;
 
-/** An autoscaler: it notes each `POST` that asks for a start, and hears what to do at the first of each cold start. */
-class WakeHook {
-  readonly asked: { readonly atMs: number; readonly waiting: number }[] = [];
-  onFirst: (() => void) | undefined;
-  private readonly server = createServer((request, response) => {
-    request.setEncoding('utf8');
-    let body = '';
-    request.on('data', (part: string) => {
-      body += part;
-    });
-    request.on('end', () => {
-      this.asked.push({ atMs: performance.now(), waiting: JSON.parse(body).waiting });
-      response.end();
-      this.onFirst?.();
-      this.onFirst = undefined;
-    });
-  });
-
-  async listen(): Promise<string> {
-    await new Promise<void>((resolve) => this.server.listen(0, '127.0.0.1', resolve));
-    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}/wake`;
-  }
-
-  close(): void {
-    this.server.close();
-    this.server.closeAllConnections();
-  }
-}
-
 const coldStart: DecisionRow = {
   name: 'cold-start',
   fault: 'no replica has its model loaded: calls wait, and a hook is asked to start them',
   run: async (_, trial) => {
-    const hook = new WakeHook();
-    const wake = { url: await hook.listen(), interval: `${WAKE_EVERY_MS}ms` };
+    // In the place of an autoscaler.
+    const hook = await LoopbackAgent.start();
+    const wake = { url: `http://127.0.0.1:${hook.port}/wake`, interval: `${WAKE_EVERY_MS}ms` };
     const routes = [{ ...RETRIED, timeout: '60s' }];
     const upstream = { routes, cold_start: { wait: '30s', max_waiting: MOST_WAITING, wake } };
     const load = { perSecond: COLD_RATE, deadlineMs: DEADLINE_MS };
     try {
       await drill(trial, { upstream }, (parts) => coldStarts(parts, hook), load);
     } finally {
-      hook.close();
+      await hook.stop();
     }
   },
 };
 
-async function coldStarts(parts: Drill, hook: WakeHook): Promise<void> {
+async function coldStarts(parts: Drill, hook: LoopbackAgent): Promise<void> {
   const { trial } = parts;
   const within = await startCold(parts, hook, trial.pick(400, 3_000));
   trial.noneFailed('no call fails while fewer wait than may', within.calls);
@@ -93,7 +64,7 @@ async function coldStarts(parts: Drill, hook: WakeHook): Promise<void> {
 }
 
 /** Stops every model, and starts them `loadMs` after the hook has been asked; what became of the calls meanwhile. */
-async function startCold({ mesh, trial, load }: Drill, hook: WakeHook, loadMs: number) {
+async function startCold({ mesh, trial, load }: Drill, hook: LoopbackAgent, loadMs: number) {
   const of = (result: string) => () => mesh.caller.metric('outrider_cold_start_calls_total', { result });
   const [waited, refused, expired] = await Promise.all([
     sinceNow(of('waited')),
@@ -105,14 +76,16 @@ async function startCold({ mesh, trial, load }: Drill, hook: WakeHook, loadMs: n
   await Promise.all(mesh.models.map((model) => model.kill()));
   hook.asked.length = 0;
   let upMs = Number.NaN;
-  const areUp = new Promise<void>((resolve, reject) => {
-    hook.onFirst = () =>
-      void delay(loadMs)
-        .then(() => Promise.all(mesh.models.map((model) => model.restart())))
-        .then(() => {
-          upMs = performance.now();
-          resolve();
-        }, reject);
+  const asked = new Promise<void>((resolve) => {
+    hook.handler = (_, response) => {
+      response.end();
+      resolve();
+    };
+  });
+  const areUp = asked.then(async () => {
+    await delay(loadMs);
+    await Promise.all(mesh.models.map((model) => model.restart()));
+    upMs = performance.now();
   });
   const fromMs = performance.now();
   load.resume();

@@ -6,6 +6,7 @@ import type { Row, Trial } from '../faults/row.js';
 import { measure, seconds } from '../faults/times.js';
 import { ShortLivedAuthority } from './authority.js';
 import type { ConsulMesh } from './mesh.js';
+import { untilRefused, untilServed } from './refusals.js';
 import type { ConsulWorld } from './world.js';
 
 const SERVICE = 'mayfly';
@@ -75,16 +76,10 @@ function judge(trial: Trial, calls: readonly SentCall[], endMs: number, healedMs
   const early = calls.filter(({ startMs }) => startMs < endMs - MARGIN_MS);
   trial.noneFailed('no call fails while the certificates last', early);
   const away = calls.filter(({ startMs }) => startMs >= endMs && startMs < healedMs);
-  const lastServed = away.findLast(({ failure }) => failure === undefined);
-  const isClosed = away.some(({ failure }) => failure !== undefined);
-  const closedMs = isClosed ? (lastServed?.startMs ?? endMs) - endMs : undefined;
-  trial.within('after that calls are refused', CLOSED_MS, closedMs);
+  trial.within('after that calls are refused', CLOSED_MS, untilRefused(calls, endMs, healedMs));
   const kinds = summarize(away).failures.map(({ what, count }) => `${count} ${what}`);
   const isClear = kinds.length > 0 && kinds.every((what) => / UNAVAILABLE (?!without)/.test(what));
   trial.expect('with UNAVAILABLE and a reason', isClear, kinds.join(', '));
-  const lastFailed = calls.findLast(({ failure }) => failure !== undefined);
-  const recovered = calls.some(({ startMs, failure }) => startMs > healedMs && failure === undefined);
-  const tookMs = lastFailed === undefined ? 0 : Math.max(0, lastFailed.startMs - healedMs);
   const promise = 'once there are certificates again, every call is served';
-  trial.within(promise, RECOVERY_MS, recovered ? tookMs : undefined);
+  trial.within(promise, RECOVERY_MS, untilServed(calls, healedMs));
 }

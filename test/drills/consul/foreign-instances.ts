@@ -9,6 +9,7 @@ import type { Load } from '../faults/load.js';
 import type { Row, Trial } from '../faults/row.js';
 import { measure, seconds } from '../faults/times.js';
 import type { ConsulMesh } from './mesh.js';
+import { untilServed } from './refusals.js';
 import type { SidecarNode } from './sidecar-node.js';
 import { type ConsulWorld, FOREIGN_SERVICE } from './world.js';
 
@@ -118,9 +119,7 @@ async function emptied(world: ConsulWorld, trial: Trial, scene: ForeignScene): P
   trial.within('then the registry is honoured, and calls are refused,', NOTICE_MS, honouredMs);
   const odd = [...new Set(failed.map(({ failure }) => failure!))].filter((what) => what !== NO_ENDPOINT);
   trial.expect(`with ${NO_ENDPOINT} only`, odd.length === 0, odd.join(', ') || 'no other');
-  const last = failed.at(-1);
-  const healedMs = last && Math.max(0, last.startMs - backMs);
-  trial.within('registered again, they get every call', NOTICE_MS, healedMs);
+  trial.within('registered again, they get every call', NOTICE_MS, untilServed(calls, backMs));
   trial.figure('grace', grace);
 }
 

@@ -5,6 +5,7 @@ import type { SentCall } from '../faults/load.js';
 import { OpenStreams } from '../faults/open-streams.js';
 import type { Row, Trial } from '../faults/row.js';
 import { longest, measure } from '../faults/times.js';
+import { untilRefused, untilServed } from './refusals.js';
 import { CALLER, type ConsulWorld, SERVICE } from './world.js';
 
 const NOTICE_MS = 2_000;
@@ -51,8 +52,13 @@ async function flip(world: ConsulWorld, trial: Trial) {
 }
 
 function judge(trial: Trial, calls: readonly SentCall[], flips: readonly Flip[]): void {
-  trial.within('refusals begin', NOTICE_MS, longest(flips.map((one) => untilRefused(calls, one))));
-  trial.within('and end', NOTICE_MS, longest(flips.map((one, i) => untilServed(calls, one, flips[i + 1]))));
+  const refused = flips.map(({ deniedMs, allowedMs }) => untilRefused(calls, deniedMs, allowedMs));
+  trial.within('refusals begin', NOTICE_MS, longest(refused));
+  const served = flips.map(({ allowedMs }, i) => {
+    const next = flips[i + 1];
+    return untilServed(calls, allowedMs, next && next.deniedMs - EARLY_MS);
+  });
+  trial.within('and end', NOTICE_MS, longest(served));
   trial.within('open streams are ended', NOTICE_MS, longest(flips.map((one) => one.streamsEndedMs)));
   const ended = flips.flatMap(({ streamEndings }) => streamEndings);
   trial.only(`with ${REFUSED} only`, ended, REFUSED);
@@ -60,22 +66,6 @@ function judge(trial: Trial, calls: readonly SentCall[], flips: readonly Flip[])
   trial.only(`calls too are refused with ${REFUSED} only`, failures, REFUSED);
   const outside = calls.filter(({ startMs }) => !flips.some((one) => isDuring(startMs, one)));
   trial.noneFailed('no call fails at another time', outside);
-}
-
-/** Until the last call that was served although it should not have been. */
-function untilRefused(calls: readonly SentCall[], { deniedMs, allowedMs }: Flip): number | undefined {
-  const during = calls.filter(({ startMs }) => startMs >= deniedMs && startMs < allowedMs);
-  const last = during.findLast(({ failure }) => failure === undefined);
-  if (!during.some(({ failure }) => failure !== undefined)) return undefined;
-  return last === undefined ? 0 : last.startMs - deniedMs;
-}
-
-/** Until the last call that was refused although it should not have been. */
-function untilServed(calls: readonly SentCall[], { allowedMs }: Flip, next: Flip | undefined): number {
-  const endMs = next === undefined ? Number.POSITIVE_INFINITY : next.deniedMs - EARLY_MS;
-  const after = calls.filter(({ startMs }) => startMs >= allowedMs && startMs < endMs);
-  const last = after.findLast(({ failure }) => failure !== undefined);
-  return last === undefined ? 0 : last.startMs - allowedMs;
 }
 
 function isDuring(startMs: number, { deniedMs, allowedMs }: Flip): boolean {

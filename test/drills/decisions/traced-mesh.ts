@@ -1,7 +1,7 @@
 /** Two replicas behind sidecars and a caller's sidecar before them, all with traces: what the tests of collectors share. */
 import type { Client } from '@grpc/grpc-js';
 import { fails, WELL } from '../../../sidecar/cli/chaos/protocol/behaviour.js';
-import { callUnary, clientOf } from '../../../sidecar/cli/chaos/protocol/call.js';
+import { askUnary, clientOf } from '../../../sidecar/cli/chaos/protocol/call.js';
 import type { SidecarProcess } from '../../kit/process/sidecars.js';
 import { ONCE } from '../faults/model-protocol.js';
 import { DecisionMesh } from './mesh.js';
@@ -35,11 +35,8 @@ export class TracedMesh {
   }
 
   /** One call; rejects with its status where that is not OK. */
-  call(metadata: Readonly<Record<string, string>> = {}): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const said = { request: Buffer.from('x'), deadlineMs: 5_000, metadata };
-      callUnary(this.client, ONCE, said, (error) => (error === null ? resolve() : reject(error)));
-    });
+  async call(metadata: Readonly<Record<string, string>> = {}): Promise<void> {
+    await askUnary(this.client, ONCE, { request: Buffer.from('x'), deadlineMs: 5_000, metadata });
   }
 
   /** From now on both replicas answer. */

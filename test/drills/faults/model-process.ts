@@ -19,7 +19,7 @@ import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messa
 import { ExecutionLog } from '../../../sidecar/cli/chaos/models/execution-log.js';
 import { bindServer, FaultyModel, type Job } from '../../../sidecar/cli/chaos/models/faulty-model.js';
 import { WELL } from '../../../sidecar/cli/chaos/protocol/behaviour.js';
-import { callUnary, clientOf } from '../../../sidecar/cli/chaos/protocol/call.js';
+import { askUnary, clientOf } from '../../../sidecar/cli/chaos/protocol/call.js';
 import { answerRequests } from '../../kit/process/asked-process.js';
 import { reportTrailers } from './load-lies.js';
 import { FLOOD, type ModelBehaviour, type ModelPlan, ONCE, type OwnBehaviour } from './model-protocol.js';
@@ -103,7 +103,9 @@ class ModelServer {
 
   private infer(request: ModelInferRequest): ModelInferResponse | Promise<ModelInferResponse> {
     const { asked } = this;
-    return asked === undefined ? this.inferred(request) : askedFor(asked, request);
+    if (asked === undefined) return this.inferred(request);
+    // As an application in the middle passes it on.
+    return askUnary(asked, protocols().inference.ModelInfer, { request, deadlineMs: ASK_LIMIT_MS });
   }
 
   private inferred(request: ModelInferRequest): ModelInferResponse {
@@ -148,16 +150,6 @@ class ModelServer {
 
 function isOwn(told: ModelBehaviour): told is OwnBehaviour {
   return told.does === 'report' || told.does === 'take' || told.does === 'ask';
-}
-
-/** Passes a request on to another service, as an application in the middle does. */
-function askedFor(client: Client, request: ModelInferRequest): Promise<ModelInferResponse> {
-  const said = { request, deadlineMs: ASK_LIMIT_MS };
-  return new Promise((resolve, reject) =>
-    callUnary(client, protocols().inference.ModelInfer, said, (error, answer) =>
-      error ? reject(error) : resolve(answer!),
-    ),
-  );
 }
 
 const model = new ModelServer(JSON.parse(process.argv[2]!) as ModelPlan);

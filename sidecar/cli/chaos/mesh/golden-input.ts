@@ -1,6 +1,6 @@
 /** The golden input of a model as calls: what is sent, and whether an answer is the golden output. */
 
-import { type Client, status } from '@grpc/grpc-js';
+import { type Client, type ServiceError, status } from '@grpc/grpc-js';
 import { protocols } from '../../../../proto/load.js';
 import {
   decodeInferResponse,
@@ -15,7 +15,7 @@ import { goldenInputs, goldenProblem } from '../../../health/model/golden-call.j
 import { listModels } from '../../../health/model/model-directory.js';
 import { attempt } from '../../../runtime/attempt.js';
 import { CommandFailure, oneLine } from '../../failure.js';
-import { callUnary } from '../protocol/call.js';
+import { askUnary } from '../protocol/call.js';
 import { rawMethod } from '../protocol/raw-method.js';
 
 const METADATA_LIMIT_MS = 5_000;
@@ -92,23 +92,18 @@ function attemptList(directory: string) {
  *
  * @throws Error where it does not answer, or not about this model: without datatypes a golden input would be read as numbers.
  */
-function declaredInputs(client: Client, model: string) {
+async function declaredInputs(client: Client, model: string) {
   const said = { request: encodeMetadataRequest(model, ''), deadlineMs: METADATA_LIMIT_MS };
-  return new Promise<ReturnType<typeof decodeMetadataResponse>['inputs']>((resolve, reject) => {
-    callUnary(client, rawMethod(MODEL_METADATA), said, (error, answer) => {
-      if (error !== null && error.code !== status.UNIMPLEMENTED)
-        return reject(new Error(`ModelMetadata: ${status[error.code]}: ${error.details}`));
-      resolve(answer === undefined ? [] : attempt(() => decodeMetadataResponse(answer).inputs, []));
-    });
+  const answer = await askUnary(client, rawMethod(MODEL_METADATA), said).catch((error: ServiceError) => {
+    if (error.code === status.UNIMPLEMENTED) return undefined;
+    throw new Error(`ModelMetadata: ${status[error.code]}: ${error.details}`);
   });
+  return answer === undefined ? [] : attempt(() => decodeMetadataResponse(answer).inputs, []);
 }
 
 /** What the configuration of the model says (Triton's `decoupled`); false where it says nothing. */
-function isStreamed(client: Client, model: string): Promise<boolean> {
+async function isStreamed(client: Client, model: string): Promise<boolean> {
   const said = { request: { name: model, version: '' }, deadlineMs: METADATA_LIMIT_MS };
-  return new Promise((resolve) => {
-    callUnary(client, protocols().inference.ModelConfig, said, (error, answer) =>
-      resolve(error === null && answer?.config?.model_transaction_policy?.decoupled === true),
-    );
-  });
+  const answer = await askUnary(client, protocols().inference.ModelConfig, said).catch(() => undefined);
+  return answer?.config?.model_transaction_policy?.decoupled === true;
 }

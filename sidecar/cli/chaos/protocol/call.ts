@@ -56,6 +56,17 @@ export function callUnary<Request, Response>(
   return client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, said, options, done);
 }
 
+/** The answer; rejects with the error of the call. */
+export function askUnary<Request, Response>(
+  client: Client,
+  method: CalledMethod<Request, Response>,
+  said: UnaryCall<Request>,
+): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    callUnary(client, method, said, (error, answer) => (error ? reject(error) : resolve(answer!)));
+  });
+}
+
 /** Opens a ModelStreamInfer, on which nothing is sent yet. */
 export function inferStream(
   client: Client,
