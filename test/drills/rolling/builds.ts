@@ -1,11 +1,14 @@
 /** Two builds of the program side by side, and a place where one of them is installed: what an upgrade has to do with. */
-import { execFileSync } from 'node:child_process';
+import { type ExecFileSyncOptions, execFileSync } from 'node:child_process';
 import { existsSync, lstatSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { REPOSITORY } from '../../kit/process/outrider.js';
 
 /** The version before, where no tag names one: a commit whose sidecars know rollouts and keep states of models. */
 const COMMIT_BEFORE = 'eee47adfdd371e032f85cbd0635851167e41572d';
+
+/** What is built says so where errors go: the answer of a program is its output. */
+const TOLD: ExecFileSyncOptions['stdio'] = ['ignore', 2, 2];
 
 /** One build of the whole project. */
 export interface Build {
@@ -24,12 +27,20 @@ export const PRESENT: Build = { name: 'this version', root: REPOSITORY };
 export function buildBeforeOrSkip(context: Mocha.Context): Build {
   context.timeout(600_000);
   const wanted = process.env['OUTRIDER_BEFORE'] ?? latestTag() ?? COMMIT_BEFORE;
-  const commit = ask('git', ['rev-parse', '--verify', '--quiet', `${wanted}^{commit}`]);
-  const skip = (why: string): never => {
-    process.stderr.write(`\nSKIPPING THE VERSION BEFORE: ${why}\n`);
-    return context.skip();
-  };
-  if (commit === undefined) return skip(`this clone does not have ${wanted}; git fetch --unshallow`);
+  if (commitOf(wanted) !== undefined) return buildOf(wanted);
+  process.stderr.write(`\nSKIPPING THE VERSION BEFORE: ${missing(wanted)}\n`);
+  return context.skip();
+}
+
+const missing = (wanted: string): string => `this clone does not have ${wanted}; git fetch --unshallow`;
+
+const commitOf = (wanted: string): string | undefined =>
+  ask('git', ['rev-parse', '--verify', '--quiet', `${wanted}^{commit}`]);
+
+/** Built once, into `.cache/before`. @throws Error where this clone does not have it, or it does not build. */
+export function buildOf(wanted: string): Build {
+  const commit = commitOf(wanted);
+  if (commit === undefined) throw new Error(missing(wanted));
   const root = join(REPOSITORY, '.cache/before', commit);
   // Otherwise it would run with packages that it was not made for.
   const hasOurs = ask('git', ['diff', '--quiet', commit, 'HEAD', '--', 'package-lock.json']) !== undefined;
@@ -64,7 +75,7 @@ export class Installation {
 function build(commit: string, root: string, packages: (root: string) => void): void {
   rmSync(root, { recursive: true, force: true });
   mkdirSync(root, { recursive: true });
-  const run = { cwd: root, stdio: 'inherit', timeout: 500_000 } as const;
+  const run: ExecFileSyncOptions = { cwd: root, stdio: TOLD, timeout: 500_000 };
   execFileSync('sh', ['-c', `git -C "$0" archive ${commit} | tar -x`, REPOSITORY], run);
   packages(root);
   execFileSync('npm', ['run', '-s', 'build'], run);
@@ -82,7 +93,7 @@ function installPackages(root: string): void {
   const packages = join(root, 'node_modules');
   if (lstatSync(packages, { throwIfNoEntry: false })?.isDirectory() === true) return;
   rmSync(packages, { force: true });
-  execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: root, stdio: 'inherit', timeout: 400_000 });
+  execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: root, stdio: TOLD, timeout: 400_000 });
 }
 
 function latestTag(): string | undefined {
