@@ -45,6 +45,8 @@ export class SimSidecar {
   /** Of the youngest process. */
   private release: Release;
   private readonly releaseOf = new WeakMap<RunningSidecar, Release>();
+  /** A successor that does not accept yet: it is told of a changed file too. */
+  private successor: RunningSidecar | undefined;
   /** The process that a successor has taken over from, while it drains. */
   private before: SimProcess | undefined;
 
@@ -91,11 +93,11 @@ export class SimSidecar {
   }
 
   private async begin(sockets: ListenSockets): Promise<RunningSidecar> {
-    const { process, identity, release } = this;
+    const { process, identity, release, file } = this;
     const logger = this.logger();
     this.sockets = sockets;
     if (this.releases.length > 1) logger.info({ release: release.name }, 'begins');
-    const running = await release.startSidecar(configOf(this.file, release), {
+    const running = await release.startSidecar(configOf(file, release), {
       sockets,
       clock: process,
       timers: process,
@@ -111,6 +113,8 @@ export class SimSidecar {
         new SimModelClient(address, process, this.dice.of(`client ${++this.clients}`)),
     });
     this.releaseOf.set(running, release);
+    // As a process whose file changes while it starts.
+    if (this.file !== file && !process.isDead) await running.reload(configOf(this.file, release));
     return running;
   }
 
@@ -131,8 +135,8 @@ export class SimSidecar {
 
   async reload(file: object): Promise<void> {
     this.file = file;
-    const { running } = this;
-    if (running !== undefined) await running.reload(configOf(file, this.releaseOf.get(running)!));
+    for (const each of [this.running, this.successor])
+      if (each !== undefined) await each.reload(configOf(file, this.releaseOf.get(each)!));
   }
 
   kill(): void {
@@ -145,6 +149,7 @@ export class SimSidecar {
     this.before?.kill();
     this.before = undefined;
     this.running = undefined;
+    this.successor = undefined;
     for (const each of this.owned.splice(0)) each.kill();
   }
 
@@ -178,8 +183,10 @@ export class SimSidecar {
     });
     const successor = await this.begin(own);
     if (this.process !== fresh || fresh.isDead) return;
-    this.running = successor;
+    this.successor = successor;
     await this.untilReady(successor, fresh);
+    this.running = successor;
+    this.successor = undefined;
     successor.accept();
     running.handOver();
     await running.drain();
