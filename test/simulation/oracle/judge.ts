@@ -5,6 +5,7 @@ import type { CallRecord, Execution } from '../world/records.js';
 import { ROOTS_SPREAD_MS, type World } from '../world/world.js';
 import { mayBeDenied } from './consul.js';
 import { type Evidence, isGood, replicasOf } from './evidence.js';
+import { expectedMs, PREDICTED_MARGIN } from './expected-wait.js';
 import { DRAIN_MS, isHarm } from './harm.js';
 import { diedLately, isBadServed, mayBeUnknown, metBadVersion } from './rollout.js';
 
@@ -30,8 +31,8 @@ const UNREAD_MS = 2_000;
 
 /** The `timeout` of a unary route that names none, ms. */
 const UNARY_TIMEOUT_MS = 15_000;
-/** A queue takes a wait that it predicts for so many times as long. */
-const PREDICTED_MARGIN = 1.2;
+/** What a caller is told whose call a queue does not expect to end in time. */
+const WOULD_BE_LATE = 'longer than the time left';
 /** A small call in a mesh that has nothing else to do, ms. */
 const LAST_CALL_MS = 1_000;
 /** A model hears of the end of a call within this, ms. */
@@ -409,17 +410,26 @@ class Verdict {
     return isUnary(plan.path) && endMs - startMs >= UNARY_TIMEOUT_MS && this.hasSlowReaders();
   }
 
-  /** It was refused as its wait would be longer than the time that unary routes have by default, and one that came before it did wait so long. */
+  /**
+   * It was refused as its wait would be longer than the time that unary routes have by default: one that came before it did wait so long, or
+   * a queue had to expect it, by what waited there and how long runs had taken.
+   */
   private wouldHaveBeenLate(): boolean {
-    const { plan, startMs, endMs } = this.record;
+    const { world, evidence, record } = this;
+    const { plan, startMs, endMs } = record;
     if (!isUnary(plan.path)) return false;
-    return this.world.records.some(
+    const hasWaited = world.records.some(
       (each) =>
         each.plan.upstream === plan.upstream &&
         each.startMs <= startMs &&
         each.executions.length > 0 &&
         each.executions[0]!.startMs > endMs &&
         each.executions[0]!.startMs - each.startMs >= UNARY_TIMEOUT_MS / PREDICTED_MARGIN,
+    );
+    if (hasWaited) return true;
+    if (!record.message.includes(WOULD_BE_LATE)) return false;
+    return replicasOf(world.plan, plan.upstream).some(
+      (name) => expectedMs(world, evidence, name, { fromMs: startMs, toMs: endMs }) > UNARY_TIMEOUT_MS,
     );
   }
 

@@ -28,7 +28,7 @@ export interface Execution {
   received: number;
   /** Who called, as the sidecar of the model says. */
   readonly caller: string;
-  /** When it went on after it had been silent for so long that its place was given away. */
+  /** When it went on after it had been silent for so long that its place was given away, while the model would have taken more. */
   readonly wokenMs: number[];
 }
 

@@ -328,7 +328,9 @@ class ModelCall implements StreamOwner {
 
   onData(bytes: Buffer, ended: boolean): void {
     const nowMs = this.model.process.now();
-    if (nowMs - this.heardMs >= SILENT_MS) this.execution.wokenMs.push(nowMs);
+    // What waited for credit of the model was not silent at its caller.
+    const silentMs = nowMs - Math.max(this.heardMs, this.stream.hasRoomSinceMs);
+    if (silentMs >= SILENT_MS) this.execution.wokenMs.push(nowMs);
     this.heardMs = nowMs;
     this.check.take(bytes);
     this.execution.received = this.check.received;

@@ -18,6 +18,7 @@ export interface SocketOwner {
   readonly isFrozen: boolean;
   readonly sockets: Set<SimSocket>;
   readonly servers: Set<SimServer>;
+  now(): number;
   /** Runs `fn` as this process would: not at all when it is dead, later when it is frozen. */
   run(fn: () => void): void;
   whenThawed(fn: () => void): void;

@@ -78,6 +78,23 @@ type Out =
   | { readonly kind: 'headers'; readonly fields: readonly Field[]; readonly ends: boolean }
   | { readonly kind: 'data'; readonly bytes: Buffer; readonly ends: boolean };
 
+/** What the other side may send, of one stream or of the connection. */
+class Room {
+  /** Since when it has been able to send anything, ms of the clock. */
+  sinceMs = 0;
+
+  constructor(private bytes: number) {}
+
+  take(bytes: number): void {
+    this.bytes -= bytes;
+  }
+
+  add(bytes: number, nowMs: number): void {
+    if (this.bytes <= 0 && this.bytes + bytes > 0) this.sinceMs = nowMs;
+    this.bytes += bytes;
+  }
+}
+
 export class SimStream {
   owner: StreamOwner | undefined;
   /** Credit of the other side for DATA of this one. */
@@ -91,12 +108,19 @@ export class SimStream {
   owed = 0;
   /** Of what it has taken: credit that is still to be given. */
   due = 0;
+  readonly room: Room;
 
   constructor(
     readonly peer: SimPeer,
     readonly id: number,
   ) {
     this.window = peer.peerInitialWindow;
+    this.room = new Room(peer.initialWindow);
+  }
+
+  /** Since when the other side has had credit for more of it, ms of the clock. */
+  get hasRoomSinceMs(): number {
+    return Math.max(this.room.sinceMs, this.peer.room.sinceMs);
   }
 
   headers(fields: readonly Field[], ends = false): void {
@@ -153,7 +177,9 @@ export class SimPeer {
   private readonly hpack = new HpackDecoder();
   private readonly encoder: HpackEncoder;
   private settingsSent = 0;
-  private initialWindow: number;
+  /** @internal Of its streams. */
+  initialWindow: number;
+  readonly room = new Room(65_535);
   /** Table sizes that the other side has not acknowledged yet. */
   private readonly unacknowledged: number[] = [];
   private block: { readonly streamId: number; readonly flags: number; readonly parts: Buffer[] } | undefined;
@@ -174,7 +200,7 @@ export class SimPeer {
     socket.on('close', () => this.closed());
     if (role === 'client') this.send(PREFACE);
     this.send(this.settings());
-    if (quirks.connectionCredit > 0) this.send(h2.windowUpdate(0, quirks.connectionCredit));
+    if (quirks.connectionCredit > 0) this.allow(0, this.room, quirks.connectionCredit);
   }
 
   private settings(): Buffer {
@@ -206,7 +232,9 @@ export class SimPeer {
   /** A stream that begins with a window of almost nothing gets one at once. */
   private widen(stream: SimStream): void {
     if (this.initialWindow >= LEAST_WINDOW) return;
-    if (this.quirks.raisesBySettings !== true) return this.send(h2.windowUpdate(stream.id, LEAST_WINDOW));
+    if (this.quirks.raisesBySettings !== true) return this.allow(stream.id, stream.room, LEAST_WINDOW);
+    for (const { room } of this.streams.values())
+      room.add(RAISED_WINDOW - this.initialWindow, this.socket.process.now());
     this.initialWindow = RAISED_WINDOW;
     this.send(this.settings());
   }
@@ -219,19 +247,25 @@ export class SimPeer {
     if (!this.isClosed && !this.socket.destroyed) this.socket.write(bytes);
   }
 
+  /** Gives credit, for a stream or for the connection. */
+  private allow(streamId: number, room: Room, bytes: number): void {
+    room.add(bytes, this.socket.process.now());
+    this.send(h2.windowUpdate(streamId, bytes));
+  }
+
   giveBack(stream: SimStream, bytes: number): void {
     this.creditConnection(bytes);
     if (!stream.isOpen || stream.peerEnded) return;
     stream.due += bytes;
     if (this.quirks.creditsLate === true && stream.due < LATE_STREAM_CREDIT) return;
-    this.send(h2.windowUpdate(stream.id, stream.due));
+    this.allow(stream.id, stream.room, stream.due);
     stream.due = 0;
   }
 
   private creditConnection(bytes: number): void {
     this.due += bytes;
     if (this.quirks.creditsLate === true && this.due < LATE_CREDIT) return;
-    this.send(h2.windowUpdate(0, this.due));
+    this.allow(0, this.room, this.due);
     this.due = 0;
   }
 
@@ -403,6 +437,8 @@ export class SimPeer {
     const stream = this.streams.get(frame.streamId);
     const cost = frame.payload.length;
     if (frame.streamId === 0) this.problem ||= 'DATA on stream 0';
+    this.room.take(cost);
+    stream?.room.take(cost);
     if (stream === undefined) {
       if (cost > 0) this.creditConnection(cost);
       return;
