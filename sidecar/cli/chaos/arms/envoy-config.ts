@@ -4,6 +4,7 @@
  * runs take 10 ms; where Outrider has the same option it has the same value. Other settings were measured and lost more calls
  * (decision 0220).
  */
+import { vllmService } from '../../../../proto/vllm-service.js';
 import { inferMethods, JOB, PLACES } from '../protocol/service.js';
 import { PING } from './mesh-file.js';
 
@@ -73,6 +74,11 @@ function callerRoutes(): object[] {
     {
       match: { path: ModelStreamInfer.path },
       route: { ...to('models'), retry_policy: { ...retry, per_try_idle_timeout: '0.5s' } },
+    },
+    {
+      // Two tokens of an answer are 40 ms apart; no idle time that ends it, as none would make another engine continue it.
+      match: { path: vllmService().Generate.path },
+      route: { ...to('models'), retry_policy: retry },
     },
     { match: { path: JOB.path }, route: to('models') },
     { match: { prefix: '/' }, route: to('models') },

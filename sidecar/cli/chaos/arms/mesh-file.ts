@@ -29,6 +29,8 @@ export function meshFileText(
     services: {
       [SERVICE]: {
         command,
+        // It answers the gRPC of vLLM, too.
+        engine: 'vllm',
         replicas: REPLICAS.length,
         // The model gets what it does at once; as many more wait here, where they can be refused in time.
         queue: { concurrency: PLACES, max_waiting: PLACES },

@@ -18,7 +18,7 @@ export const RETRY_CONFIG = {
   loadBalancingConfig: [{ round_robin: {} }],
   methodConfig: [
     {
-      name: [{ service: 'inference.GRPCInferenceService' }],
+      name: [{ service: 'inference.GRPCInferenceService' }, { service: 'vllm.grpc.engine.VllmEngine' }],
       retryPolicy: {
         maxAttempts: 3,
         initialBackoff: '0.025s',

@@ -13,6 +13,7 @@ import {
 } from './behaviours.js';
 import { consulEmptied, consulForgets, consulGone, consulLying, leafExpiry } from './control-plane.js';
 import type { Drill } from './drill.js';
+import { engineFrozen, engineKilled } from './engines.js';
 import { badNeighbour, clockStep, diskFull, noDescriptors } from './machine.js';
 import { blackHole, delay, loss, narrowLine, packetLoss, partition } from './network.js';
 import { overload2, overload5 } from './overload.js';
@@ -34,6 +35,7 @@ import { streamDiesEarly, streamDiesLate } from './streams.js';
 export const DRILLS: readonly Drill[] = [
   ...[kill, freeze, crashLoop, streamDiesEarly, streamDiesLate, corruptModel, memoryHog, poison],
   ...[slow, errorBurst, lateErrors, flapping, hang, nan, wrongShape, allFail, longRun],
+  ...[engineKilled, engineFrozen],
   ...[overload2, overload5, rollingRestart, callerRestart, sidecarRestart],
   ...[blackHole, partition, loss, packetLoss, delay, narrowLine],
   ...[badNeighbour, noDescriptors, clockStep, diskFull],

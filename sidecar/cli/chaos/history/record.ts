@@ -55,7 +55,7 @@ export interface CheckedCall extends NotedCall {
   readonly drill?: string;
   readonly arm?: ArmName;
   /** `golden`: the golden input of a model of a running mesh. */
-  readonly model?: 'digits' | 'long' | 'stream' | 'golden';
+  readonly model?: 'digits' | 'long' | 'stream' | 'tokens' | 'golden';
 }
 
 /** One call of a run as its client saw it. */

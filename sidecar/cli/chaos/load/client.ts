@@ -2,7 +2,7 @@
  * One client application of a drill: a stock gRPC channel, and what it notes of each call. It is the same for every arm but for
  * the address and the service config: whatever an arm does for the caller, the caller does not know of it.
  *
- * An answer is judged where it arrives: a picture by its class, a job by its id, a stream by the numbers of its messages. An
+ * An answer is judged where it arrives: a picture by its class, a job by its id, a stream by the numbers of its messages, an answer of an engine by its tokens. An
  * answer with status OK and other content is `wrong`, which is worse than a failure, as an application goes on with it.
  */
 
@@ -14,9 +14,10 @@ import { type CalledMethod, callUnary, clientOf, followNumbers, inferStream } fr
 import { inferMethods, JOB, numberIn, STREAM_MESSAGES, streamRequest } from '../protocol/service.js';
 import { beginNote, noteCall, type OpenCall } from './noted-call.js';
 import { classIn, digitsRequest, markedPicture, type Picture } from './pictures.js';
+import { askForTokens } from './token-answer.js';
 
 /** How long a call of each model may take in most drills, ms. */
-export const USUAL_DEADLINES = { digits: 1_000, long: 3_000, stream: 4_000 } as const;
+export const USUAL_DEADLINES = { digits: 1_000, long: 3_000, stream: 4_000, tokens: 6_000 } as const;
 
 export type ModelName = keyof typeof USUAL_DEADLINES;
 
@@ -101,6 +102,23 @@ export class DrillClient {
         callUnary(this.client, method, { request, deadlineMs: deadlines[call.model as ModelName] }, done),
       ended: (error, answer) => {
         if (error === null && answer !== undefined) judge(answer);
+      },
+    });
+  }
+
+  /** An answer of a language-model engine; right only where each token is there once and in order. */
+  private tokens(call: OpenCall): void {
+    const { now, deadlines } = this.deps;
+    call.messages = 0;
+    const onMessage = (): void => {
+      call.messages! += 1;
+    };
+    noteCall<string>(call, {
+      now,
+      make: (done) =>
+        askForTokens(this.client, { id: call.id, deadlineMs: deadlines.tokens }, onMessage, done),
+      ended: (error, odd) => {
+        if (error === null) call.answer = odd === undefined ? 'right' : 'wrong';
       },
     });
   }

@@ -20,7 +20,7 @@ const HANG_MS = 6_000;
 export type Rates = Readonly<Record<ModelName, number>>;
 
 /** Of most drills. */
-export const USUAL_RATES: Rates = { digits: 90, long: 6, stream: 4 };
+export const USUAL_RATES: Rates = { digits: 90, long: 6, stream: 4, tokens: 0 };
 
 export interface LoadPlan {
   readonly drill: string;

@@ -1,5 +1,5 @@
 /**
- * The model process of a drill: a stock grpc-js server with three models (digits, a long job, a stream). It stands for a model
+ * The model process of a drill: a stock grpc-js server with three models (digits, a long job, a stream), and a language-model engine. It stands for a model
  * service that people bring along, so that nothing of it is shared with what is measured.
  */
 
@@ -28,6 +28,7 @@ import {
   streamMessage,
 } from '../protocol/service.js';
 import type { Digits } from './digits.js';
+import { DrillEngine } from './engine.js';
 import type { ExecutionLog } from './execution-log.js';
 import { bindServer, FaultyModel } from './faulty-model.js';
 
@@ -52,6 +53,8 @@ export class DrillModelServer {
       return metadata;
     };
     this.model = new FaultyModel({ places: PLACES, log, trailers });
+    const isFrozen = (): boolean => this.model.behaviour.does === 'freeze-core';
+    new DrillEngine(replica, { log, isFrozen, trailers }).addTo(this.server);
   }
 
   behave(behaviour: Behaviour): void {

@@ -40,6 +40,8 @@ export type Behaviour =
   | { readonly does: 'narrow'; readonly places: number; readonly runMs: number }
   /** Holds so many MB more each second, up to a bound. */
   | { readonly does: 'hoard'; readonly mbPerSecond: number; readonly mostMb: number }
+  /** Makes no token in answers of the engine; answers all else. */
+  | { readonly does: 'freeze-core' }
   /** Crashes (SIGSEGV) in a call with the id of a poison request. */
   | { readonly does: 'choke' };
 

@@ -86,7 +86,7 @@ const CALL = keys(
     client: text,
     startMs: number,
     endMs: number,
-    model: oneOf(['digits', 'long', 'stream', 'golden']),
+    model: oneOf(['digits', 'long', 'stream', 'tokens', 'golden']),
     idempotent: flag,
     status: number,
     answer: oneOf(['right', 'wrong', 'none']),

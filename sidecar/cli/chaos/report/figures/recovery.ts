@@ -116,6 +116,6 @@ function slowLimits(
   };
   return {
     ...{ digits: limitOf('digits'), long: limitOf('long') },
-    ...{ stream: limitOf('stream'), golden: limitOf('golden') },
+    ...{ stream: limitOf('stream'), tokens: limitOf('tokens'), golden: limitOf('golden') },
   };
 }

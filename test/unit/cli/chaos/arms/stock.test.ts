@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { vllmService } from '../../../../../proto/vllm-service.js';
 import { meshFileText } from '../../../../../sidecar/cli/chaos/arms/mesh-file.js';
 import { attemptsIn, viewsOf } from '../../../../../sidecar/cli/chaos/arms/outrider.js';
 import { RETRY_CONFIG, rotated, STOCK_ARMS } from '../../../../../sidecar/cli/chaos/arms/stock.js';
@@ -19,7 +20,11 @@ describe('the arms of chaos', () => {
 
   it('try again only what may be done twice: the job is in no policy', () => {
     const services = RETRY_CONFIG.methodConfig.flatMap(({ name }) => name.map(({ service }) => service));
-    assert.deepEqual(services, [inferMethods().ModelInfer.path.split('/')[1]]);
+    const paths = [inferMethods().ModelInfer.path, vllmService().Generate.path];
+    assert.deepEqual(
+      services,
+      paths.map((path) => path.split('/')[1]),
+    );
   });
 
   it('with Outrider have a valid mesh file', () => {
