@@ -23,6 +23,22 @@ const JUDGED = [
   ...['few-streams', 'own-errors', 'slow-readers', 'stopped-readers', 'cancels', 'breaker', 'idle-timeout'],
 ];
 
+/** The same where answers are slow: each of these steps waits for one, and for the one that is under way. */
+function boundMs({ faults }: Plan): number {
+  const slowMs = faults.filter(({ kind }) => kind === 'consul-slow').map(({ amount }) => amount);
+  return BOUND_MS + 6 * Math.max(0, ...slowMs);
+}
+
+/** From when on a denial stays. */
+function deniedMs({ atMs, amount }: FaultPlan): number {
+  return atMs + 2 * amount;
+}
+
+/** From when on it is over for good. */
+function allowedMs({ untilMs, amount }: FaultPlan): number {
+  return untilMs + 2 * amount;
+}
+
 export function judgeConsul(world: World): void {
   const { plan } = world;
   if (plan.consul === undefined) return;
@@ -54,7 +70,7 @@ function judgeRemoved(world: World, { kind, atMs, untilMs, target }: FaultPlan):
   if (kind === 'maintenance' && plan.features.some((each) => JUDGED.includes(each))) return;
   const overMs = kind === 'maintenance' ? Math.min(untilMs, deregisteredMs(plan, target, atMs)) : untilMs;
   for (const { plan: call, executions } of world.records) {
-    if (call.atMs < atMs + BOUND_MS || call.atMs >= overMs) continue;
+    if (call.atMs < atMs + boundMs(plan) || call.atMs >= overMs) continue;
     if (executions.some(({ replica }) => replica === target))
       world.find('registry', `call ${call.id} went to ${target}, which Consul had taken out (${kind})`, [
         call.id,
@@ -71,13 +87,15 @@ function deregisteredMs({ faults }: Plan, replica: string, sinceMs: number): num
 }
 
 /** A caller that is denied has no call done. */
-function judgeDenied(world: World, { atMs, untilMs, target }: FaultPlan): void {
+function judgeDenied(world: World, fault: FaultPlan): void {
+  const { atMs, untilMs, target } = fault;
   const { plan } = world;
   if (!isHeard(plan, atMs, untilMs)) return;
+  const fromMs = deniedMs(fault) + boundMs(plan);
   for (const record of world.records) {
     const { plan: call, executions } = record;
     if (plan.callers[call.caller]!.name !== target) continue;
-    if (call.atMs < atMs + BOUND_MS || call.atMs >= untilMs) continue;
+    if (call.atMs < fromMs || call.atMs >= untilMs) continue;
     // One that begins just before the end of the denial may arrive after it.
     const done = executions.filter(
       ({ replica, startMs }) =>
@@ -92,15 +110,17 @@ function judgeDenied(world: World, { atMs, untilMs, target }: FaultPlan): void {
 }
 
 /** Calls of a caller that is denied end, also those that had begun before. */
-function judgeEnded(world: World, { atMs, untilMs, target }: FaultPlan): void {
+function judgeEnded(world: World, fault: FaultPlan): void {
+  const { atMs, untilMs, target } = fault;
   const { plan, originMs } = world;
-  if (untilMs < atMs + ENDED_MS || !isHeard(plan, atMs, untilMs)) return;
+  const byMs = deniedMs(fault) + boundMs(plan) + ENDED_MS - BOUND_MS;
+  if (untilMs < byMs || !isHeard(plan, atMs, untilMs)) return;
   for (const { plan: call, executions } of world.records) {
     if (plan.callers[call.caller]!.name !== target || call.atMs > atMs) continue;
     const going = executions.find(
       ({ replica, startMs, endMs }) =>
         startMs < originMs + atMs &&
-        (endMs < 0 || endMs > originMs + atMs + ENDED_MS) &&
+        (endMs < 0 || endMs > originMs + byMs) &&
         plan.replicas.some(({ name, service }) => name === replica && service === plan.consul!.destination),
     );
     if (going !== undefined)
@@ -123,15 +143,16 @@ function judgeAllowed(world: World): void {
 
 export function mayBeDenied({ plan, nowMs }: World, { plan: call, startMs, endMs }: CallRecord): boolean {
   const toMs = endMs < 0 ? nowMs : call.atMs + endMs - startMs;
-  return plan.faults.some(({ kind, target, atMs, untilMs }) => {
+  return plan.faults.some((fault) => {
+    const { kind, target, atMs, untilMs } = fault;
     if (kind === 'kill-sidecar' && plan.consul !== undefined && !isHeard(plan, atMs, toMs))
       // A sidecar that starts and cannot read the intentions denies.
       return atMs <= toMs;
     if (kind !== 'deny-intention' || plan.callers[call.caller]!.name !== target) return false;
-    const boundMs = isHeard(plan, atMs, untilMs + RETRY_MS)
-      ? BOUND_MS
-      : RETRY_MS + lastDeafMs(plan) - untilMs;
-    return atMs <= toMs && untilMs + Math.max(BOUND_MS, boundMs) >= call.atMs;
+    const heardMs = isHeard(plan, atMs, untilMs + RETRY_MS)
+      ? 0
+      : RETRY_MS + lastDeafMs(plan) - allowedMs(fault);
+    return atMs <= toMs && allowedMs(fault) + Math.max(boundMs(plan), heardMs) >= call.atMs;
   });
 }
 

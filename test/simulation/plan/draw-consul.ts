@@ -1,6 +1,13 @@
 /** The part of a plan that is about Consul. */
 import type { Dice } from '../dice.js';
-import { type CallerPlan, CONSUL_FAULTS, type ConsulPlan, type FaultPlan, type ReplicaPlan } from './plan.js';
+import {
+  type CallerPlan,
+  CONSUL_FAULTS,
+  type ConsulFault,
+  type ConsulPlan,
+  type FaultPlan,
+  type ReplicaPlan,
+} from './plan.js';
 
 type Has = (feature: string) => boolean;
 
@@ -72,6 +79,8 @@ function definitionsOf({ name, service, file }: ReplicaPlan): object[] {
 
 /** Faults of the whole: they are about no machine. */
 const OF_SERVERS = ['consul-no-leader', 'consul-no-rights', 'consul-loses-state'];
+/** What is denied is denied again after this, at most, ms. */
+const MOST_AGAIN_MS = 1_600;
 const DEAFENING = CONSUL_FAULTS.slice(0, CONSUL_FAULTS.indexOf('flapping-check'));
 const OF_REPLICA = ['flapping-check', 'deregister', 'maintenance'];
 
@@ -107,17 +116,16 @@ export function consulFaults(
             : own.pick(names);
     const isDenial = kind === 'deny-intention';
     const atMs = Math.round(own.next() * forMs * (isDenial ? 0.4 : 0.8));
-    return {
-      kind,
-      atMs,
-      untilMs: Math.min(forMs, atMs + own.logBetween(isDenial ? 5_000 : 500, 15_000)),
-      target,
-      amount:
-        kind === 'consul-lags'
-          ? own.logBetween(20, 3_000)
-          : kind === 'flapping-check'
-            ? own.logBetween(100, 2_000)
-            : 0,
-    };
+    const untilMs = Math.min(forMs, atMs + own.logBetween(isDenial ? 5_000 : 500, 15_000));
+    const isAgain = isDenial && has('consul-slow') && untilMs - atMs > 3 * MOST_AGAIN_MS;
+    const amount = isAgain ? own.of('again').logBetween(200, MOST_AGAIN_MS) : consulAmount(own, kind);
+    return { kind, atMs, untilMs, target, amount };
   });
+}
+
+/** How old what is read is, how often a check changes, or how long an answer takes, ms. */
+function consulAmount(dice: Dice, kind: ConsulFault): number {
+  if (kind === 'consul-lags') return dice.logBetween(20, 3_000);
+  if (kind === 'flapping-check') return dice.logBetween(100, 2_000);
+  return kind === 'consul-slow' ? dice.logBetween(100, 3_000) : 0;
 }

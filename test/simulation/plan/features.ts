@@ -139,6 +139,8 @@ export const FEATURES = {
   deregister: 0.3,
   maintenance: 0.25,
   'deny-intention': 0.3,
+  // Its answers are late and overtake each other. A denial is taken back, and made again a moment later.
+  'consul-slow': 0.25,
 } as const;
 export type Feature = keyof typeof FEATURES;
 

@@ -153,6 +153,7 @@ export const CONSUL_FAULTS = [
   'deregister',
   'maintenance',
   'deny-intention',
+  'consul-slow',
 ] as const;
 export type ConsulFault = (typeof CONSUL_FAULTS)[number];
 

@@ -55,6 +55,8 @@ export class ConsulAgent {
   isCutOff = false;
   /** What it reads is so old; a fault. */
   lagMs = 0;
+  /** An answer leaves it up to so long after it has been made; a fault. */
+  slowMs = 0;
   /** It keeps nothing over its end. */
   forgets = false;
   /** In files of its configuration, which outlive it. */
@@ -351,8 +353,7 @@ export class ConsulAgent {
         if (!('headers' in found) && asked > 0 && found.index <= asked && !isOver) return;
         timer?.cancel();
         this.held.delete(held);
-        if ('headers' in found) connection.answer(found);
-        else connection.answer(answerOf(found));
+        this.send(connection, 'headers' in found ? found : answerOf(found));
       },
     };
     this.process.after(this.rpcMs(), () => {
@@ -368,7 +369,12 @@ export class ConsulAgent {
   }
 
   private later(connection: HttpConnection, answer: HttpAnswer): void {
-    this.process.after(this.rpcMs(), () => connection.answer(answer));
+    this.process.after(this.rpcMs(), () => this.send(connection, answer));
+  }
+
+  private send(connection: HttpConnection, answer: HttpAnswer): void {
+    if (this.slowMs === 0) return connection.answer(answer);
+    this.process.after(this.dice.next() * this.slowMs, () => connection.answer(answer));
   }
 
   /** What the agent answers by itself. */

@@ -73,8 +73,15 @@ export class SimConsul {
       }
       case 'maintenance':
         return this.of(fault)[0]?.maintain(this.serviceAt(fault.target), true);
+      case 'consul-slow':
+        for (const agent of this.of(fault)) agent.slowMs = fault.amount;
+        return;
       case 'deny-intention':
-        return this.servers.setIntention({ ...this.intentionOf(fault), action: 'deny' });
+        return this.twice(
+          fault,
+          () => this.servers.setIntention({ ...this.intentionOf(fault), action: 'deny' }),
+          () => this.restoreIntention(this.intentionOf(fault)),
+        );
       default:
         return;
     }
@@ -109,11 +116,26 @@ export class SimConsul {
         );
       case 'maintenance':
         return this.of(fault)[0]?.maintain(this.serviceAt(fault.target), false);
+      case 'consul-slow':
+        for (const agent of this.of(fault)) agent.slowMs = 0;
+        return;
       case 'deny-intention':
-        return this.restoreIntention(this.intentionOf(fault));
+        return this.twice(
+          fault,
+          () => this.restoreIntention(this.intentionOf(fault)),
+          () => this.servers.setIntention({ ...this.intentionOf(fault), action: 'deny' }),
+        );
       default:
         return;
     }
+  }
+
+  /** An operator says something, takes it back, and says it again. */
+  private twice({ amount }: FaultPlan, say: () => void, takeBack: () => void): void {
+    say();
+    if (amount === 0) return;
+    this.servers.later(amount, takeBack);
+    this.servers.later(2 * amount, say);
   }
 
   /** As it was before it was denied: said, or left to the default. */
