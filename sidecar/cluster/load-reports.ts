@@ -46,8 +46,9 @@ export function takeReport(
   const meanCalls =
     applicationUtilization === undefined ? calls : applicationUtilization * Math.max(1, concurrency);
   const longCalls = Math.max(0, named.get(OwnMetric.longCalls) ?? 0);
+  const idleStreams = Math.max(0, named.get(OwnMetric.idleStreams) ?? 0);
   const runMs = Math.max(0, (named.get(OwnMetric.runSeconds) ?? 0) * 1000);
   const waitingTokens = Math.max(-1, named.get(OwnMetric.waitingTokens) ?? -1);
-  const said = { calls, meanCalls, concurrency, longCalls, runMs, waitingTokens };
+  const said = { calls, meanCalls, concurrency, longCalls, idleStreams, runMs, waitingTokens };
   if (!endpoint.reported.take(said, endpoint.inFlight, nowMs)) reports.onFault('contradicted');
 }

@@ -60,11 +60,12 @@ export class LoadReport {
   readonly named = new Map<string, number>();
 }
 
-/** Named metrics of an Outrider: calls that it has and may run at once now, those that run for long, mean time of a run, what a new call would wait, tokens of calls that wait, and what a language-model engine says that it runs and has waiting itself. */
+/** Named metrics of an Outrider: calls that it has and may run at once now, those that run for long, open streams on which nothing moves, mean time of a run, what a new call would wait, tokens of calls that wait, and what a language-model engine says that it runs and has waiting itself. */
 export const OwnMetric = {
   calls: 'outrider.calls',
   concurrency: 'outrider.concurrency',
   longCalls: 'outrider.long_calls',
+  idleStreams: 'outrider.idle_streams',
   runSeconds: 'outrider.run_seconds',
   waitSeconds: 'outrider.queue_wait_seconds',
   waitingTokens: 'outrider.waiting_tokens',

@@ -96,6 +96,13 @@ export class LoadReporter {
     return calls;
   }
 
+  /** Open streams on which nothing moves: they have no place, and are not among the calls. */
+  get idleStreams(): number {
+    let streams = 0;
+    for (const { queues } of this.backends) for (const { queue } of queues.all) streams += queue.idle;
+    return streams;
+  }
+
   /** Calls that have run for much longer than those of their model usually do. */
   longCallsAt(nowMs: number): number {
     let calls = 0;
@@ -135,6 +142,8 @@ export class LoadReporter {
     named.set(OwnMetric.concurrency, concurrency);
     const longCalls = this.longCallsAt(nowMs);
     if (longCalls > 0) named.set(OwnMetric.longCalls, longCalls);
+    const { idleStreams } = this;
+    if (idleStreams > 0) named.set(OwnMetric.idleStreams, idleStreams);
     named.set(OwnMetric.runSeconds, meanRunMs(queues) / 1000);
     const waitMs = queues.map(({ limits }) => limits.queue.expectedWaitMs());
     named.set(OwnMetric.waitSeconds, Math.max(0, ...waitMs) / 1000);

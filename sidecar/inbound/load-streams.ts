@@ -114,6 +114,7 @@ class LoadStream extends WheelEntry implements StreamOwner {
   private sentMs = 0;
   private sentCalls = 0;
   private sentLong = 0;
+  private sentIdle = 0;
 
   constructor(
     private readonly streams: LoadStreams,
@@ -184,7 +185,7 @@ class LoadStream extends WheelEntry implements StreamOwner {
 
   /** A report is due, or may be, or the request has not come yet. */
   fire(): void {
-    const { context, check, reporter } = this.streams.deps;
+    const { context, check } = this.streams.deps;
     const now = context.clock.now();
     context.nowMs = now;
     if (this.session.isRetiring) {
@@ -199,11 +200,16 @@ class LoadStream extends WheelEntry implements StreamOwner {
     }
     // A peer that does not read gets the next one.
     const isRead = this.stream.pendingBytes === 0;
-    const isChanged =
-      this.watches && (reporter.calls !== this.sentCalls || reporter.longCallsAt(now) !== this.sentLong);
+    const isChanged = this.watches && this.isChangedAt(now);
     const isDue = now - this.sentMs >= this.intervalMs - 1 || isChanged;
     if (isRead && isDue) this.send(now);
     this.plan();
+  }
+
+  private isChangedAt(nowMs: number): boolean {
+    const { reporter } = this.streams.deps;
+    if (reporter.calls !== this.sentCalls || reporter.idleStreams !== this.sentIdle) return true;
+    return reporter.longCallsAt(nowMs) !== this.sentLong;
   }
 
   private send(nowMs: number): void {
@@ -211,17 +217,17 @@ class LoadStream extends WheelEntry implements StreamOwner {
     this.sentMs = nowMs;
     this.sentCalls = reporter.calls;
     this.sentLong = reporter.longCallsAt(nowMs);
+    this.sentIdle = reporter.idleStreams;
     const message = reporter.message(nowMs);
     this.session.connection.sendData(this.stream, message, 0, message.length, false);
   }
 
-  /** A watching sidecar is told of a change early; while there are no calls, the interval is soon enough. */
+  /** A watching sidecar is told of a change early, also of the first call: one may take all places. It asks only while it has calls to place. */
   private plan(): void {
     const { context } = this.streams.deps;
     const now = context.clock.now();
-    const isEarly = this.watches && this.sentCalls > 0;
     const dueMs = Math.max(this.sentMs + this.intervalMs, now + 1);
-    context.wheel.add(this, Math.min(dueMs, now + (isEarly ? CHANGE_MS : LOOK_MS)));
+    context.wheel.add(this, Math.min(dueMs, now + (this.watches ? CHANGE_MS : LOOK_MS)));
   }
 
   private unreadable(detail: string): void {

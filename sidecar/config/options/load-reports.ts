@@ -22,7 +22,7 @@ export const loadReport = option(
   }).prefault({}),
   {
     meaning:
-      'What callers are told about the load. `application_utilization` is the number of calls that run or wait divided by those that may run at once, as a mean of the last second; `rps_fractional` and `eps` are calls and failed calls per second; named metrics are `outrider.calls`, `outrider.concurrency`, `outrider.long_calls` (those that have run for four times the mean), `outrider.run_seconds`, `outrider.queue_wait_seconds`, of engines `outrider.waiting_tokens`, and what they say themselves (GetLoads): `outrider.engine_running`, `outrider.engine_waiting` and the utilization `kv_cache`; and, with several models, `outrider.utilization.MODEL`. What the model reports itself in its trailers is added.',
+      'What callers are told about the load. `application_utilization` is the number of calls that run or wait divided by those that may run at once, as a mean of the last second; `rps_fractional` and `eps` are calls and failed calls per second; named metrics are `outrider.calls`, `outrider.concurrency`, `outrider.long_calls` (those that have run for four times the mean), `outrider.idle_streams` (open streams without a frame for a second, which are not among the calls), `outrider.run_seconds`, `outrider.queue_wait_seconds`, of engines `outrider.waiting_tokens`, and what they say themselves (GetLoads): `outrider.engine_running`, `outrider.engine_waiting` and the utilization `kv_cache`; and, with several models, `outrider.utilization.MODEL`. What the model reports itself in its trailers is added.',
     why: 'A caller sees only its own calls; the sidecar at the model sees those of all.',
   },
 );

@@ -97,6 +97,11 @@ export class InboundQueue<E extends QueueEntry> {
     return this.queue.length;
   }
 
+  /** Suspended entries that want nothing for now. */
+  get idle(): number {
+    return this.suspended - this.resuming.size;
+  }
+
   /** The entry whose turn is next; null: none waits. */
   get first(): E | null {
     return this.queue.peek();

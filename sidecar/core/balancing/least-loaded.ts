@@ -150,14 +150,16 @@ export class LeastLoaded implements Balancer {
 
   /** Another call would wait there, or might. */
   private isBusy({ inFlight, reported }: EndpointLoad, nowMs: number): boolean {
-    const utilization = reported?.utilizationAt(inFlight, nowMs);
-    return utilization === undefined ? inFlight > 0 : utilization >= 1;
+    const hasPlace = reported?.hasPlace(inFlight, nowMs);
+    return hasPlace === undefined ? inFlight > 0 : !hasPlace;
   }
 
-  /** Whether calls get through there, as far as is known. */
+  /** Whether calls get through there, as far as is known. A stream that is idle may have nothing to answer yet. */
   private isAnswering(endpoint: EndpointLoad, nowMs: number): boolean {
-    const { unansweredInRow, latency, firstMessage } = endpoint;
+    const { unansweredInRow, latency, firstMessage, reported, inFlight } = endpoint;
     if (unansweredInRow < MOST_UNANSWERED) return true;
+    const idle = reported === null ? 0 : inFlight - reported.activeOf(inFlight, nowMs);
+    if (unansweredInRow - idle < MOST_UNANSWERED) return true;
     const usualMs = Math.max(this.neutralMs, this.neutralFirstMessageMs);
     const lastMs = Math.max(latency.answeredMs, firstMessage === null ? 0 : firstMessage.answeredMs);
     return nowMs - lastMs < Math.max(ANSWERING_TIMES * usualMs, LEAST_ANSWERING_MS);
@@ -253,10 +255,17 @@ export class LeastLoaded implements Balancer {
       : firstMessage.cost(neutralFirstMessageMs, nowMs) / Math.max(neutralFirstMessageMs, MIN_COST_MS);
   }
 
-  /** Calls under way there: our own and, where endpoints report their load, those of others. */
-  private loadOf({ inFlight, reported }: EndpointLoad, nowMs: number): number {
+  /**
+   * Calls under way there: our own and, where endpoints report their load, those of others. Our own streams that are idle take no place, unless nothing
+   * is answered there: then they may be stuck.
+   */
+  private loadOf(endpoint: EndpointLoad, nowMs: number): number {
+    const { inFlight, reported } = endpoint;
     if (!this.hasReports) return inFlight;
-    return inFlight + (reported === null ? this.meanOthers : reported.othersAt(this.meanOthers, nowMs));
+    if (reported === null) return inFlight + this.meanOthers;
+    const active = reported.activeOf(inFlight, nowMs);
+    const own = active === inFlight || this.isAnswering(endpoint, nowMs) ? active : inFlight;
+    return own + reported.othersAt(this.meanOthers, nowMs);
   }
 
   /** Two separate draws: where endpoints are excluded, or weights differ. */

@@ -22,6 +22,8 @@ export interface SaidLoad {
   readonly concurrency: number;
   /** Calls that have run for much longer than usual; absent: not known. */
   readonly longCalls?: number;
+  /** Open streams on which nothing moves, of all callers: they are not among `calls`, and take no place. Absent: not known. */
+  readonly idleStreams?: number;
   /** Mean time that a call runs, ms; 0: not known. */
   readonly runMs: number;
   /** Tokens of the calls that wait; absent: they are not counted. */
@@ -41,6 +43,8 @@ export class ReportedLoad {
   concurrency = 1;
   /** Calls that have run for much longer than usual: each takes one place, for a time that nobody knows. */
   private long = 0;
+  /** Of our own calls at `atMs`, streams on which nothing moved. */
+  private idle = 0;
   /** Monotonic ms of the last report; −Infinity: there is none that counts. */
   atMs = Number.NEGATIVE_INFINITY;
   private fadeMs = MIN_FADE_MS;
@@ -55,21 +59,24 @@ export class ReportedLoad {
 
   /**
    * Takes over a report. False: it says fewer calls than the `own` that are under way there, and none counts until one agrees with that.
-   * A stream on which nothing moves has no place in a queue, and what of a large request is on its way is not seen there yet; then the
-   * choice is by what we know ourselves.
+   * A large request that is on its way is not seen there yet; then the choice is by what we know ourselves. Our own calls that are missing are
+   * idle streams where it names so many.
    */
   take(said: SaidLoad, own: number, nowMs: number): boolean {
-    const { calls, meanCalls, concurrency, longCalls, runMs, waitingTokens = -1 } = said;
+    const { calls, meanCalls, concurrency, longCalls, idleStreams = 0, runMs, waitingTokens = -1 } = said;
     this.saidCalls = calls;
     this.saidConcurrency = concurrency;
     this.saidTokens = waitingTokens;
     this.smooth((meanCalls ?? calls) / Math.max(1, concurrency), nowMs);
-    if (calls + MAX_MISSING < own) {
+    const idle = Math.min(Math.max(0, own - calls), idleStreams);
+    const active = own - idle;
+    if (calls + MAX_MISSING < active) {
       this.atMs = Number.NEGATIVE_INFINITY;
       return false;
     }
-    this.others = Math.max(0, calls - own);
-    this.usual = meanCalls === undefined ? -1 : Math.max(0, meanCalls - own);
+    this.idle = idle;
+    this.others = Math.max(0, calls - active);
+    this.usual = meanCalls === undefined ? -1 : Math.max(0, meanCalls - active);
     this.concurrency = Math.max(1, concurrency);
     this.long = Math.max(0, longCalls ?? 0);
     this.fadeMs = Math.min(Math.max(runMs / 2, MIN_FADE_MS), MAX_FADE_MS);
@@ -110,7 +117,23 @@ export class ReportedLoad {
 
   /** Calls there now over what it runs at once, with our `own`, as far as can be told; undefined: no report counts. */
   utilizationAt(own: number, nowMs: number): number | undefined {
-    return this.counts(nowMs) ? (own + this.others) / this.concurrency : undefined;
+    return this.counts(nowMs) ? (this.activeOf(own, nowMs) + this.others) / this.concurrency : undefined;
+  }
+
+  /** Of our `own` calls there, those that may take a place: all but the streams that were idle when it reported last. */
+  activeOf(own: number, nowMs: number): number {
+    return this.idle === 0 || !this.counts(nowMs) ? own : Math.max(0, own - this.idle);
+  }
+
+  /**
+   * Whether it has a place free for one more call: also where its last report says fewer calls than our `own`, and all of these would
+   * fit. Undefined: it has not reported lately.
+   */
+  hasPlace(own: number, nowMs: number): boolean | undefined {
+    const utilization = this.utilizationAt(own, nowMs);
+    if (utilization !== undefined) return utilization < 1;
+    if (nowMs - this.utilizationMs >= REPORT_MAX_AGE_MS) return undefined;
+    return Math.max(own, this.saidCalls) < this.saidConcurrency;
   }
 
   /** Calls of others there now, as far as can be told. @param mean what endpoints have of them in the mean. */

@@ -208,7 +208,7 @@ class Simulation {
     const isDue = calls !== toldCalls || this.nowMs - toldMs >= INTERVAL_MS;
     if (isDue) this.report(caller, at);
     const [told, when] = isDue ? [calls, this.nowMs] : [toldCalls, toldMs];
-    this.at(told > 0 ? CHANGE_MS : INTERVAL_MS, () => this.watch(caller, at, told, when));
+    this.at(CHANGE_MS, () => this.watch(caller, at, told, when));
   }
 
   private report({ endpoints }: Caller, at: number): void {

@@ -19,7 +19,7 @@ import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { assertEnd } from '../../kit/stack/call-ends.js';
 import { metricsIn } from '../../kit/stack/metrics.js';
 import { ModelStack } from '../../kit/stack/model-stack.js';
-import type { InboundOptions } from '../../kit/stack/stack.js';
+import { aStreamRoute, type InboundOptions } from '../../kit/stack/stack.js';
 
 const DEFAULTS = { trailers: false, outOfBand: true };
 
@@ -95,6 +95,36 @@ describe('Load reports, inbound,', () => {
       [0, 0],
       [0, 1.5],
     ]);
+  });
+
+  it('tells a sidecar that watches of the first call early, too', () => {
+    start();
+    const watch = ask(1_000, { watches: true });
+    stack.advance(1_100);
+    const call = stack.call();
+    stack.advance(300);
+    assert.equal(reportsOn(watch).at(-1)!.named.get(OwnMetric.calls), 1);
+    stack.settle(stack.requests[0]!.reply());
+    assert.equal(call.status, 0);
+  });
+
+  it('names the open streams on which nothing moves, and tells a sidecar that watches when one begins to', () => {
+    start({}, { routes: [aStreamRoute()] });
+    const watch = ask(1_000, { watches: true });
+    const talk = stack.call({ body: null });
+    stack.settle(talk.data(grpcMessage(Buffer.from('a'))));
+    const last = (): (number | undefined)[] => {
+      const { named } = reportsOn(watch).at(-1)!;
+      return [named.get(OwnMetric.calls), named.get(OwnMetric.idleStreams)];
+    };
+    stack.advance(900);
+    assert.deepEqual(last(), [1, undefined]);
+    stack.advance(400);
+    assert.deepEqual(last(), [0, 1]);
+    stack.settle(talk.data(grpcMessage(Buffer.from('b'))));
+    stack.advance(300);
+    assert.deepEqual(last(), [1, undefined]);
+    stack.settle(stack.requests[0]!.reply());
   });
 
   it('comes at the interval that a stream asks for, and not below the bound', () => {

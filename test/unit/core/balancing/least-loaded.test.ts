@@ -184,6 +184,35 @@ describe('LeastLoaded', () => {
       for (let i = 0; i < 140; i += 1) assert.notEqual(balancer.pick(full, [], i * 20), full[2]);
     });
 
+    it('idle streams are no load, unless nothing is answered there', () => {
+      const idle = reporting(0, { inFlight: 1 });
+      idle.inFlight = 4;
+      idle.reported!.take({ calls: 0, concurrency: 4, idleStreams: 4, runMs: 100 }, 4, 0);
+      const others = [reporting(1), reporting(1)];
+      assert.deepEqual(sharesOf([idle, ...others]), [1, 0, 0]);
+      idle.unansweredInRow = 4;
+      assert.deepEqual(sharesOf([idle, ...others]), [1, 0, 0], 'the streams may have nothing to answer');
+      idle.unansweredInRow = 7;
+      const balancer = new LeastLoaded(seeded(3));
+      for (let i = 0; i < 200; i += 1) assert.notEqual(balancer.pick([idle, ...others], [], 150), idle);
+    });
+
+    it('one whose report says too little gets a call now and then where all that is known of would fit', () => {
+      const picksOf = (inFlight: number, latencyMs = 10): number => {
+        const balancer = new LeastLoaded(seeded(3));
+        const pool = [endpoint({ latencyMs, inFlight }), reporting(0), reporting(0)];
+        const reported = new ReportedLoad();
+        pool[0]!.reported = reported;
+        assert.ok(!reported.take({ calls: 0, concurrency: 4, runMs: 100 }, inFlight, 0));
+        let picked = 0;
+        for (let i = 0; i < 140; i += 1) if (balancer.pick(pool, [], i * 20) === pool[0]) picked += 1;
+        return picked;
+      };
+      assert.ok(picksOf(3) >= 1);
+      assert.equal(picksOf(4), 0, 'all places may be taken');
+      assert.equal(picksOf(3, 500), 0, 'it is slow');
+    });
+
     it('equals share, also beside one that may not be picked', () => {
       const pool = [reporting(1), reporting(1), reporting(1), reporting(1)];
       pool[1]!.eligible = false;

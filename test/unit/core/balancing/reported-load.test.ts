@@ -55,6 +55,34 @@ describe('The reported load of an endpoint', () => {
     assert.ok(load.counts(20));
   });
 
+  it('counts our idle streams as no load where it names them, and no more of them than are missing', () => {
+    const load = new ReportedLoad();
+    assert.ok(load.take({ ...said(1), idleStreams: 3 }, 4, 0));
+    assert.equal(load.activeOf(4, 0), 1);
+    assert.equal(load.othersAt(0, 0), 0);
+    assert.equal(load.utilizationAt(4, 0), 1 / 4);
+    assert.equal(load.utilizationAt(5, 0), 2 / 4, 'what we send since counts');
+    assert.equal(load.activeOf(2, 0), 0, 'they have ended');
+    assert.equal(load.activeOf(4, REPORT_MAX_AGE_MS), 4, 'nobody knows any more');
+    assert.ok(load.take({ ...said(6), idleStreams: 3 }, 4, 10));
+    assert.equal(load.activeOf(4, 10), 4, 'they may be those of others');
+    assert.equal(load.othersAt(0, 10), 2);
+    assert.ok(!load.take({ ...said(1), idleStreams: 1 }, 4, 20), 'two of ours are still missing');
+    assert.equal(load.activeOf(4, 20), 4);
+  });
+
+  it('has a place free by what it said and by what we have there', () => {
+    const load = new ReportedLoad();
+    assert.equal(load.hasPlace(0, 0), undefined);
+    load.take(said(3), 0, 0);
+    assert.equal(load.hasPlace(0, 0), true);
+    assert.equal(load.hasPlace(1, 0), false);
+    assert.ok(!load.take(said(0), 3, 10));
+    assert.equal(load.hasPlace(3, 10), true, 'one of four, should our calls be there');
+    assert.equal(load.hasPlace(4, 10), false);
+    assert.equal(load.hasPlace(3, 10 + REPORT_MAX_AGE_MS), undefined);
+  });
+
   it('has a mean utilization that begins with its first load, not with the idle time before it', () => {
     const load = new ReportedLoad();
     for (let ms = 0; ms <= 3_000; ms += 1_000) load.take(said(0), 0, ms);
