@@ -148,6 +148,16 @@ export class Evidence {
     return this.busyBetween(replica, atMs, atMs);
   }
 
+  /** Calls in it that this caller knows of: its own, and those that others made so long ago that it has been told. */
+  knownAt(replica: string, caller: number, atMs: number, toldMs: number): number {
+    return this.runsOf(replica).filter(({ record, execution }) => {
+      if (execution.startMs > (record.plan.caller === caller ? atMs : atMs - toldMs)) return false;
+      const untilMs =
+        execution.ended === 'answered' ? Math.max(execution.endMs, record.endMs) : execution.endMs;
+      return execution.endMs < 0 || untilMs > atMs;
+    }).length;
+  }
+
   /** Calls in it, at least a part of the time; one that is answered may wait for its reader. */
   busyBetween(replica: string, fromMs: number, toMs: number): number {
     return this.runsOf(replica).filter(({ record, execution: { startMs, endMs, ended } }) => {

@@ -1,9 +1,8 @@
 /** Work goes where there is room: no healthy replica is left out, and none is taken out without a reason. */
 import { EjectionState } from '../../../sidecar/core/outlier/ejection.js';
 import { DISK_FAULTS, type FaultKind, type Plan } from '../plan/plan.js';
-import type { CallRecord } from '../world/records.js';
 import type { Watch, World } from '../world/world.js';
-import { type Evidence, isGood, replicasOf } from './evidence.js';
+import { type Evidence, isGood, type Run, replicasOf } from './evidence.js';
 
 /** Calls that others may get in a row while a healthy replica has room. */
 const MOST_PICKS_WITHOUT = 100;
@@ -183,6 +182,8 @@ const LEAST_WAIT_MS = 150;
 const CLEARLY_SLOW = 3;
 /** A caller knows what a replica has to do after this, ms. */
 const KNOWN_MS = 50;
+/** It hears of the calls of others within this time, ms. */
+const TOLD_MS = 250;
 /** Features under which a replica is chosen without regard to its load, or a call takes its time on the way. */
 const WAITS_OTHERWISE = [
   ...['round-robin', 'short-queue', 'cold-start', 'split', 'adaptive', 'rate-limit', 'large-messages'],
@@ -211,8 +212,9 @@ export function judgeWaits(world: World, evidence: Evidence): void {
       !evidence.isClean(replica, runStartMs)
     )
       continue;
-    // A place was free there, by what its operator said of it.
-    if (evidence.busyAt(replica, startMs) < evidence.declaredOf(replica)) continue;
+    // A place was free there, by what its operator said of it, and by what the caller can have heard.
+    const known = evidence.knownAt(replica, call.caller, startMs, TOLD_MS + KNOWN_MS);
+    if (known < evidence.declaredOf(replica)) continue;
     const idle = names.find(
       (name) =>
         evidence.isClean(name, startMs) &&
@@ -239,21 +241,29 @@ export function judgeShares(world: World, evidence: Evidence): void {
 function starving(world: World, evidence: Evidence, caller: number, service: string, replica: string): void {
   const { plan } = world;
   const inRun = (ms: number): string => (ms - world.beginMs).toFixed(0);
+  const slownessAt = (ms: number): number => Math.min(evidence.slowness(replica, caller, ms), MOST_SLOWER);
   const runs = replicasOf(plan, service)
     .flatMap((each) => evidence.runsOf(each))
     .filter(({ record }) => record.plan.caller === caller)
     .sort((a, b) => a.execution.startMs - b.execution.startMs);
-  let without: CallRecord[] = [];
-  for (const { record, execution } of runs) {
-    if (execution.replica === replica || !evidence.isClean(replica, execution.startMs)) without = [];
-    else if (evidence.hasRoom(replica, execution.startMs)) without.push(record);
+  let without: Run[] = [];
+  let weighed = 0;
+  let weight = 0;
+  for (const run of runs) {
+    const { execution } = run;
+    if (execution.replica === replica || !evidence.isClean(replica, execution.startMs)) {
+      without = [];
+      weighed = 0;
+      weight = 0;
+    } else if (evidence.hasRoom(replica, execution.startMs)) without.push(run);
     if (without.length < MOST_PICKS_WITHOUT) continue;
-    // One that is so much slower gets a call so much later.
-    const slowness = evidence.slowness(replica, caller, execution.startMs);
-    if (without.length < MOST_PICKS_WITHOUT * Math.min(slowness, MOST_SLOWER)) continue;
+    // One that is so much slower gets a call so much later: by how slow it was when each of the calls went to another, and is now.
+    for (; weighed < without.length; weighed++) weight += 1 / slownessAt(without[weighed]!.execution.startMs);
+    if (weight < MOST_PICKS_WITHOUT) continue;
+    if (without.length < MOST_PICKS_WITHOUT * slownessAt(execution.startMs)) continue;
     const which = `${plan.callers[caller]!.name} of ${replica}`;
-    const calls = without.map(({ plan: { id } }) => id);
-    const span = `from call ${calls[0]} to call ${calls.at(-1)}, ${inRun(without[0]!.startMs)} to ${inRun(execution.startMs)} ms`;
+    const calls = without.map(({ record }) => record.plan.id);
+    const span = `from call ${calls[0]} to call ${calls.at(-1)}, ${inRun(without[0]!.record.startMs)} to ${inRun(execution.startMs)} ms`;
     const what = `${calls.length} calls in a row went to others while it had room (${span})`;
     return world.find('shares', `${which}: ${what}`, calls);
   }
