@@ -197,10 +197,19 @@ export class Evidence {
  * How long a run took as its caller sees it: with the wait in the model, as for the credit of a connection that another call fills, and without the
  * time in which the caller had more to send.
  */
-function seenMs({ record: { plan }, execution: { startMs, runStartMs, runMs } }: Run): number {
+function seenMs({ record, execution: { startMs, runStartMs, runMs } }: Run): number {
+  const { plan } = record;
   if (runStartMs < 0) return runMs;
   const sendingMs = (plan.request.length - 1) * plan.requestGapMs;
-  return Math.max(runMs, runStartMs - startMs - sendingMs + runMs);
+  return Math.max(runMs, runStartMs - startMs - sendingMs + runMs, transferMs(record));
+}
+
+/** A call of so many bytes takes its time on slow links, which its caller cannot tell from that of the replica. */
+const LARGE_BYTES = 20_000;
+
+function transferMs({ plan: { request, response }, startMs, endMs }: CallRecord): number {
+  const bytes = [...request, ...response].reduce((sum, size) => sum + size, 0);
+  return bytes < LARGE_BYTES || endMs < 0 ? 0 : endMs - startMs;
 }
 
 function isIn({ fromMs, toMs }: Interval, atMs: number): boolean {
