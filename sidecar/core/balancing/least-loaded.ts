@@ -233,7 +233,8 @@ export class LeastLoaded implements Balancer {
     const others = calls - long;
     const places = reported.concurrency - long;
     if (places <= 0) return 1 + calls + BLOCKED_CALLS;
-    return others < places ? 1 + others : ((1 + others) * reported.concurrency) / places;
+    // To the next whole call: what is known of the calls of others fades.
+    return Math.round(others) < places ? 1 + others : ((1 + others) * reported.concurrency) / places;
   }
 
   /**

@@ -38,6 +38,8 @@ export interface SaidLoad {
 export class ReportedLoad {
   /** Calls of other callers at `atMs`. */
   others = 0;
+  /** Of these, calls that run for long, at least: they do not fade. */
+  private longOthers = 0;
   /** What they usually have there, in the mean of a second; −1: not known. */
   private usual = -1;
   concurrency = 1;
@@ -79,7 +81,10 @@ export class ReportedLoad {
     this.usual = meanCalls === undefined ? -1 : Math.max(0, meanCalls - active);
     this.concurrency = Math.max(1, concurrency);
     this.long = Math.max(0, longCalls ?? 0);
-    this.fadeMs = Math.min(Math.max(runMs / 2, MIN_FADE_MS), MAX_FADE_MS);
+    this.longOthers = Math.min(Math.max(0, this.long - active), this.others);
+    // The fewer places are left beside calls that run for long, the longer others take.
+    const part = Math.max(0, 1 - this.long / this.concurrency);
+    this.fadeMs = Math.min(Math.max(runMs / 2, MIN_FADE_MS) / part, MAX_FADE_MS);
     this.atMs = nowMs;
     return true;
   }
@@ -140,6 +145,9 @@ export class ReportedLoad {
   othersAt(mean: number, nowMs: number): number {
     if (!this.counts(nowMs)) return mean;
     const base = this.usual < 0 ? mean : mean + (this.usual - mean) * USUAL_WEIGHT;
-    return base + (this.others - base) * Math.exp((this.atMs - nowMs) / this.fadeMs);
+    return Math.max(
+      base + (this.others - base) * Math.exp((this.atMs - nowMs) / this.fadeMs),
+      this.longOthers,
+    );
   }
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { CallKind } from '../../../../sidecar/core/balancing/balancer.js';
+import { CallKind, type EndpointLoad } from '../../../../sidecar/core/balancing/balancer.js';
 import { LeastLoaded } from '../../../../sidecar/core/balancing/least-loaded.js';
 import { ReportedLoad } from '../../../../sidecar/core/balancing/reported-load.js';
 import { about, endpoint, shares } from '../../../kit/core/endpoints.js';
@@ -182,6 +182,17 @@ describe('LeastLoaded', () => {
       const full = [reporting(0), reporting(0), reporting(4, { inFlight: 4 })];
       const balancer = new LeastLoaded(seeded(3));
       for (let i = 0; i < 140; i += 1) assert.notEqual(balancer.pick(full, [], i * 20), full[2]);
+    });
+
+    it('one whose places are taken by long calls is known for it as long as its report counts', () => {
+      const pool = [reporting(5, { inFlight: 1 }), reporting(2), reporting(2)];
+      const [full, free] = pool as [EndpointLoad, EndpointLoad];
+      full.reported!.take({ calls: 5, concurrency: 4, longCalls: 4, runMs: 100 }, 1, 0);
+      free.reported!.take({ calls: 2, concurrency: 4, longCalls: 2, runMs: 100 }, 0, 0);
+      const balancer = new LeastLoaded(seeded(3));
+      const picks = Array.from({ length: 60 }, (_, i) => balancer.pick(pool, [], i * 40));
+      assert.ok(!picks.includes(full));
+      assert.ok(picks.filter((each) => each === free).length >= 20, 'two places are free there');
     });
 
     it('idle streams are no load, unless nothing is answered there', () => {

@@ -55,6 +55,18 @@ describe('The reported load of an endpoint', () => {
     assert.ok(load.counts(20));
   });
 
+  it('does not fade below the calls of others that run for long, and slower the fewer places these leave', () => {
+    const load = new ReportedLoad();
+    load.take({ ...said(6), longCalls: 3 }, 1, 0);
+    assert.ok(
+      Math.abs(load.othersAt(0, 200) - 5 * Math.exp(-1 / 2)) < 1e-9,
+      'a quarter of the places is left',
+    );
+    assert.equal(load.othersAt(0, 2_900), 2);
+    load.take({ ...said(4), longCalls: 2 }, 2, 3_000);
+    assert.ok(load.othersAt(0, 5_000) < 0.01, 'they may be our own');
+  });
+
   it('counts our idle streams as no load where it names them, and no more of them than are missing', () => {
     const load = new ReportedLoad();
     assert.ok(load.take({ ...said(1), idleStreams: 3 }, 4, 0));
