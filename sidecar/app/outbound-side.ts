@@ -110,6 +110,11 @@ export class OutboundSide {
     return [...this.byName.values()].map(({ state }) => state);
   }
 
+  /** Those of the file, and removed ones that still have calls. */
+  private get withCalls(): readonly Outbound[] {
+    return [...this.byName.values(), ...this.leaving.keys()];
+  }
+
   /** Those of removed upstreams as well, as long as they have calls. */
   get listeners(): readonly Listener[] {
     const shared = this.shared === undefined ? [] : [this.shared];
@@ -122,12 +127,12 @@ export class OutboundSide {
    */
   refreshConnections({ rootsChanged }: { readonly rootsChanged: boolean }): void {
     if (rootsChanged) for (const pool of [...this.context.dataPlane.connected]) pool.review();
-    for (const outbound of this.byName.values()) outbound.state.refreshConnections();
+    for (const outbound of this.withCalls) outbound.state.refreshConnections();
   }
 
   /** After our certificate has expired: connections made with it are ended. */
   expireConnections(): void {
-    for (const outbound of this.byName.values()) outbound.state.expireConnections();
+    for (const outbound of this.withCalls) outbound.state.expireConnections();
   }
 
   /** Sets the faults to inject; null: none. */
@@ -339,7 +344,7 @@ export class OutboundSide {
     this.health.stop();
     for (const { subscription } of this.followed.values()) subscription.close();
     for (const listener of this.listeners) listener.stop();
-    for (const outbound of [...this.byName.values(), ...this.leaving.keys()]) outbound.state.stop();
+    for (const outbound of this.withCalls) outbound.state.stop();
   }
 }
 

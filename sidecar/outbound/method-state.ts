@@ -46,13 +46,15 @@ export class MethodState {
   readonly degraded = new Map<string, number>();
   /** Calls whose caller wants no degraded answer, and that would have got one. */
   declined = 0;
+  /** No route of the file has its calls any more. */
+  isLeft = false;
   private readonly latencies = new Map<Cluster, Percentile>();
   private recent: Percentile | null = null;
   private recentOf: Cluster | null = null;
 
   constructor(
     readonly stats: CallStats,
-    readonly route: RouteState,
+    public route: RouteState,
     random: () => number,
   ) {
     this.primaryBreaker = new PrimaryBreaker(random);
@@ -82,6 +84,8 @@ export class MethodState {
 export class MethodStates {
   private byKey = new Map<string, RouteState>();
   private byMatch = new WeakMap<Match, MethodState>();
+  /** Of routes that a reload took away or gave other methods: the next route that has calls of these takes them over. */
+  private left: MethodState[] = [];
 
   constructor(
     private readonly random: () => number,
@@ -90,9 +94,12 @@ export class MethodStates {
     this.update(routes);
   }
 
-  /** Methods without a name of their own, of two routes, have the same counters and states of their own. */
+  /**
+   * Methods without a name of their own, of two routes, have the same counters and states of their own. With those that are left, so that no
+   * count falls.
+   */
   get all(): readonly MethodState[] {
-    return [...this.byKey.values()].flatMap(({ methods }) => [...methods.values()]);
+    return [...[...this.byKey.values()].flatMap(({ methods }) => [...methods.values()]), ...this.left];
   }
 
   get responseCaches(): readonly ResponseCache[] {
@@ -112,6 +119,12 @@ export class MethodStates {
       route?.configure(config);
       this.byKey.set(key, route ?? new RouteState(config));
     }
+    for (const [key, { methods }] of before)
+      if (!this.byKey.has(key))
+        for (const state of methods.values()) {
+          state.isLeft = true;
+          this.left.push(state);
+        }
   }
 
   of(match: Match): MethodState {
@@ -119,8 +132,22 @@ export class MethodStates {
     if (known !== undefined) return known;
     const { stats, plan } = match;
     const route = getOrInsert(this.byKey, keyOf(plan.route), () => new RouteState(plan.route));
-    const state = getOrInsert(route.methods, stats, () => new MethodState(stats, route, this.random));
+    const state = getOrInsert(
+      route.methods,
+      stats,
+      () => this.takeLeft(stats, route) ?? new MethodState(stats, route, this.random),
+    );
     this.byMatch.set(match, state);
+    return state;
+  }
+
+  /** What is known of the method from a route before; of several nobody knows which. */
+  private takeLeft(stats: CallStats, route: RouteState): MethodState | undefined {
+    const [state, ...more] = this.left.filter((each) => each.stats === stats);
+    if (state === undefined || more.length > 0) return undefined;
+    this.left = this.left.filter((each) => each !== state);
+    state.route = route;
+    state.isLeft = false;
     return state;
   }
 }

@@ -52,22 +52,27 @@ export function warnOfPolicies(upstream: UpstreamFile, known: UpstreamFacts, war
   for (const [i, route] of upstream.routes.entries()) warnOfRoute(route, known, below(['routes', i], warn));
 }
 
-/** Warns about `*` in unary routes of either side, unless routes before them take a method that is known to stream. */
+/** Warns about patterns in unary routes of either side that take methods which are known to stream, unless routes before take these. */
 export function warnOfRoutes(routes: readonly Pick<RouteFile, 'methods' | 'kind'>[], warn: Report): void {
   for (const [i, { kind, methods }] of routes.entries()) {
-    const at = methods.indexOf('*');
-    if (kind !== 'unary' || at < 0 || takesStream(routes.slice(0, i))) continue;
-    warn(
-      [i, 'methods', at],
-      `it takes streams too, such as ${KNOWN_STREAMS.values().next().value}, and holds their messages back; a route with kind streaming before it would take them`,
-    );
+    if (kind !== 'unary') continue;
+    const before = routes.slice(0, i).flatMap((route) => route.methods);
+    for (const [at, pattern] of methods.entries()) {
+      const stream = heldStream(pattern, before);
+      if (stream !== undefined && stream !== pattern)
+        warn(
+          [i, 'methods', at],
+          `it takes streams too, such as ${stream}, and holds their messages back; a route with kind streaming before it would take them`,
+        );
+    }
   }
 }
 
-function takesStream(routes: readonly Pick<RouteFile, 'methods'>[]): boolean {
-  return [...KNOWN_STREAMS].some((stream) =>
-    routes.some(({ methods }) => methods.some((pattern) => matchesMethod(pattern, stream))),
-  );
+/** A method that is known to stream and that the pattern takes, and none of those before; after `*` one that was named before counts as all. */
+function heldStream(pattern: string, before: readonly string[]): string | undefined {
+  const streams = [...KNOWN_STREAMS].filter((stream) => matchesMethod(pattern, stream));
+  const free = streams.filter((stream) => !before.some((other) => matchesMethod(other, stream)));
+  return pattern === '*' && free.length < streams.length ? undefined : free[0];
 }
 
 /** A place with which no endpoint, or none that is found, can be compared. */

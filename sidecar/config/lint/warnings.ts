@@ -125,8 +125,15 @@ function warnOfInbound({ service, limits, consul }: SidecarFile, inbound: Inboun
     consul?.intentions === true ||
     inbound.default_intention === 'allow' ||
     inbound.intentions?.some(
-      ({ from, action }) => action === 'allow' && (from === '*' || inbound.mtls !== 'off'),
+      ({ from, to, action }) =>
+        action === 'allow' && (to === service || to === '*') && (from === '*' || inbound.mtls !== 'off'),
     );
+  for (const [i, { to }] of (inbound.intentions ?? []).entries())
+    if (to !== '*' && to !== service)
+      warn(
+        ['intentions', i, 'to'],
+        `this file is of ${service} alone, so that what is about "${to}" has no effect`,
+      );
   if (!isOpen) warn(['intentions'], `no intention allows calls to ${service}`);
   warnOfRoutes(inbound.routes, below(['routes'], warn));
   warnOfQueue(inbound.queue, limits.memory_budget, below(['queue'], warn));

@@ -47,13 +47,14 @@ export function sidecarRules(file: FoundBlock, report: Report): void {
     refuseSharedVariables(mapping(file['outbound'])['upstreams'], ['outbound', 'upstreams'], report);
 }
 
-/** An intention about another service has no effect here. If it is a deny with a mistyped name, the caller would get in. */
+/** An intention about another service has no effect here. Of a deny with a mistyped name, the caller would get in; others are warned of. */
 function requireOwnService(file: FoundBlock, report: Report): void {
   const service = text(file['service']);
   if (service === undefined) return;
   for (const [i, intention] of list(mapping(file['inbound'])['intentions']).entries()) {
-    const to = text(mapping(intention)['to']);
-    if (to === undefined || to === '*' || to === service) continue;
+    const { to: said, action } = mapping(intention);
+    const to = text(said);
+    if (to === undefined || to === '*' || to === service || action !== 'deny') continue;
     report(
       ['inbound', 'intentions', i, 'to'],
       `found "${to}"; expected "${service}" or "*", as this file is of ${service} alone`,

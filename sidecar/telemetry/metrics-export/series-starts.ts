@@ -21,14 +21,14 @@ export class SeriesStarts {
     this.readMs = beganMs;
   }
 
-  /** A reading begins. A wall clock that was set back lets every series begin anew: none may begin after its points. */
+  /** A reading begins. Where the wall clock was set back, a series that began later by it begins now: none may begin after its points. */
   begin(timeMs: number): void {
     if (timeMs >= this.readMs) return;
     this.readMs = timeMs;
     for (const series of this.metrics.values())
       for (const each of series.values()) {
-        each.startMs = timeMs;
-        each.seenMs = timeMs;
+        each.startMs = Math.min(each.startMs, timeMs);
+        each.seenMs = Math.min(each.seenMs, timeMs);
       }
   }
 

@@ -7,6 +7,8 @@ import { brokenIn, Load, type LoadOptions } from './load.js';
 export interface KindOptions extends LoadOptions {
   /** Stands behind the number of its calls. Absent: the name of the kind. */
   readonly what?: string;
+  /** So many calls that end show that the kind goes on. Absent: as many as it makes in a quarter of a second. */
+  readonly shown?: number;
 }
 
 export type Kinds<Name extends string> = Readonly<Record<Name, KindOptions>>;
@@ -58,7 +60,8 @@ export class MixedLoad<Name extends string> {
   /** Resolves when calls of each kind that began after now have ended. */
   async goesOn(): Promise<void> {
     const wanted = this.entries.map(
-      ([name, { perSecond }]) => [this.of(name), this.of(name).sent + SHOWN_S * perSecond] as const,
+      ([name, { perSecond, shown = SHOWN_S * perSecond }]) =>
+        [this.of(name), this.of(name).sent + shown] as const,
     );
     const doGoOn = () =>
       wanted.every(([load, least]) => {

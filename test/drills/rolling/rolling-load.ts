@@ -56,7 +56,7 @@ export class RollingLoad extends MixedLoad<'unary' | '600 KB' | 'stream'> {
       },
       stream: {
         ...{ ...common, deadlineMs: STREAM_DEADLINE_MS, what: 'streams' },
-        ...{ perSecond: LOOKS_PER_SECOND, mostOpen: 1, warmCalls: 0 },
+        ...{ perSecond: LOOKS_PER_SECOND, mostOpen: 1, warmCalls: 0, shown: 1 },
         ask: (client, _, done) => askPictures(client, done),
         describe: (error) => `${failureText(error)}: ${error.details}`,
       },

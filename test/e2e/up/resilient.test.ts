@@ -13,7 +13,7 @@ import { exampleOnFreePorts, SuiteMesh } from '../../kit/process/suite-mesh.js';
 
 /** What belongs to sidecars that read Consul, DNS or Kubernetes, or whose peers ask how the model is in general. */
 const ELSEWHERE =
-  /^(?:gen_ai_|outrider_(?:consul_|dns_|engine_|queue_waiting_tokens$|tokens_reserved$|kubernetes_|model_|audit_|trace|spans_))/;
+  /^(?:gen_ai_|outrider_(?:consul_|dns_|engine_|queue_waiting_tokens$|tokens_reserved$|kubernetes_|model_|audit_|trace|spans_|metric_points_|metric_export_))/;
 
 describe('mesh-config/resilient.yaml', function () {
   this.timeout(120_000);

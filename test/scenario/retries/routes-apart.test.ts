@@ -85,6 +85,29 @@ describe('Scenario: two routes that take any method of a service', () => {
     ]);
   });
 
+  it('a route that a reload gives one method more goes on with what it knew', () => {
+    const route = aRoute({ methods: [ours], idempotent: true, fallback: [TO_SMALL] });
+    start(route);
+    bigSays(fails());
+    for (let i = 0; i <= FAILURES; i++) call({ path: ours });
+    const before = stack.requestsAt('a').length + stack.requestsAt('b').length;
+    stack.update(big([{ ...route, methods: [ours, theirs] }]));
+    const total = (name: string): number => {
+      const metrics = resilienceMetrics([stack.out.outbound.state]);
+      const samples = metrics.find((each) => each.name === name)!.samples as readonly {
+        readonly value: number;
+      }[];
+      return samples.reduce((sum, { value }) => sum + value, 0);
+    };
+    assert.equal(total('outrider_degraded_answers_total'), FAILURES + 1, 'before a call came');
+    assert.deepEqual(answerOf(call({ path: ours })), [0, 'small']);
+    assert.equal(stack.requestsAt('a').length + stack.requestsAt('b').length, before, 'the primary rests');
+    assert.equal(total('outrider_degraded_answers_total'), FAILURES + 2);
+    assert.equal(total('outrider_fallback_active'), 1);
+    stack.update(big([]));
+    assert.equal(total('outrider_fallback_active'), 0);
+  });
+
   it('a reload that takes steps away leaves the call that is away to its own', () => {
     const before = aRoute({ idempotent: true, fallback: [TO_SMALL, LAST_GOOD] });
     start(before);

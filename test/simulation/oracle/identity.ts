@@ -13,8 +13,9 @@ const JUDGED_OTHERWISE: readonly FaultKind[] = [
   'roots-change',
 ];
 
-function drains({ kind, target }: FaultPlan, name: string): boolean {
-  return target === name && (kind === 'drain' || kind === 'takeover');
+/** @param byMs since the begin of the run. */
+function drains({ kind, target, atMs }: FaultPlan, name: string, byMs: number): boolean {
+  return target === name && atMs <= byMs && (kind === 'drain' || kind === 'takeover');
 }
 
 export function judgeIdentity(world: World): void {
@@ -30,7 +31,7 @@ export function judgeIdentity(world: World): void {
       if (plan.callers[call.caller]!.name !== target) continue;
       // Where a replica drains, its caller cannot show a new certificate: its calls have as long as the drain.
       const own = replicasOf(plan, call.upstream).filter(
-        (name) => !plan.faults.some((fault) => drains(fault, name)),
+        (name) => !plan.faults.some((fault) => drains(fault, name, byMs)),
       );
       const going = executions.find(
         ({ replica, startMs, endMs }) =>

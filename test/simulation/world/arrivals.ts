@@ -31,8 +31,9 @@ export function noteArrivals(
     names.set(context, name);
     return name;
   };
-  const forgets = releases.map(({ InboundQueue }) => {
-    const holder = InboundQueue.prototype as unknown as { offer: Offer };
+  const holders = new Set(releases.map(({ InboundQueue }) => InboundQueue.prototype));
+  const forgets = [...holders].map((prototype) => {
+    const holder = prototype as unknown as { offer: Offer };
     const { offer } = holder;
     holder.offer = function (entry, ...rest) {
       const { block, context } = entry.call;

@@ -553,7 +553,7 @@ export class World {
 
   /** Those that know all that the files of a sidecar say: its first one, and those of its reloads. */
   private releasesFor(name: string, first: object): readonly Release[] {
-    if (this.releases.length === 1) return this.releases;
+    if (this.releases[0] === PRESENT && this.releases.length === 1) return this.releases;
     const next = this.faults.flatMap(({ target, file }) =>
       target === name && file !== undefined ? [file] : [],
     );

@@ -36,31 +36,27 @@ export function routeListRules(routes: unknown, report: Report): void {
   refuseHeldStreams(routes, report);
 }
 
-/** A method that is known to stream, in a unary route: its messages would be held back. `*` is warned of, as it may mean all the others. */
+/** A method that is known to stream, in a unary route: its messages would be held back. A pattern is warned of, as it may mean all the others. */
 function refuseHeldStreams(routes: unknown, report: Report): void {
   for (const [i, route] of list(routes).entries()) {
     const { kind, methods } = mapping(route);
     if (kind !== 'unary') continue;
     for (const [j, pattern] of texts(methods).entries()) {
-      const stream = pattern === '*' ? undefined : heldStream(list(routes).slice(0, i), pattern);
-      if (stream === undefined) continue;
-      const expected = stream === pattern ? 'kind streaming' : `a route for ${quoted(stream)} before it`;
+      if (!KNOWN_STREAMS.has(pattern) || isTaken(list(routes).slice(0, i), pattern)) continue;
       report(
         [i, 'methods', j],
-        `found ${quoted(pattern)} in a unary route; expected ${expected}, as its messages would be held back`,
+        `found ${quoted(pattern)} in a unary route; expected kind streaming, as its messages would be held back`,
       );
     }
   }
 }
 
-/** A method that is known to stream and that this pattern takes; undefined: there is none, or routes before take them. */
-function heldStream(before: readonly unknown[], pattern: string): string | undefined {
-  const isTaken = (stream: string): boolean =>
-    before.some((route) => {
-      const { methods, models } = mapping(route);
-      return models === undefined && texts(methods).some((other) => matchesMethod(other, stream));
-    });
-  return [...KNOWN_STREAMS].find((stream) => matchesMethod(pattern, stream) && !isTaken(stream));
+/** Whether routes before take the method. */
+function isTaken(before: readonly unknown[], stream: string): boolean {
+  return before.some((route) => {
+    const { methods, models } = mapping(route);
+    return models === undefined && texts(methods).some((other) => matchesMethod(other, stream));
+  });
 }
 
 /** For a list of routes: refuses a method that an earlier route always takes, for the same models where they name some. */

@@ -72,6 +72,11 @@ describe('warnings about decisions', () => {
     .because(
       /routes\[0\]\.methods\[0\]: it takes streams too, such as \/inference\.GRPCInferenceService\/ModelStreamInfer, and holds/,
     )
+    .also(
+      'streams of a service in one',
+      'routes: [{methods: [/inference.GRPCInferenceService/*], kind: unary}]',
+    )
+    .because(/routes\[0\]\.methods\[0\]: it takes streams too, such as .*ModelStreamInfer/)
     .also('PINGs at intervals to what is no sidecar', 'tls: plaintext, health: {kind: ping}')
     .because(/health\.kind: gRPC servers end a connection/);
   const found = (source: string, place: string) =>
@@ -92,6 +97,8 @@ describe('warnings about decisions', () => {
       'routes: [{methods: [/inference.GRPCInferenceService/ModelStreamInfer]}, {methods: ["*"], kind: unary}]';
     assert.deepEqual(sidecarWarnings(upstream(routes)), []);
     assert.deepEqual(sidecarWarnings(inbound(routes)), []);
+    const pattern = routes.replace('"*"', '/inference.GRPCInferenceService/*');
+    assert.deepEqual(sidecarWarnings(upstream(pattern)), []);
     assert.match(
       sidecarWarnings(inbound('routes: [{methods: ["*"], kind: unary}]')).join(),
       /takes streams too/,

@@ -181,7 +181,7 @@ describe('a sidecar file', () => {
       ],
     ));
 
-  it('refuses intentions about another service, which would have no effect here', () => {
+  it('refuses to deny for another service, and warns of an intention that has no effect here', () => {
     const file = (more: string) =>
       `service: digits\nidentity: {cert: a, key: b, roots: c}\ninbound: {listen: "0.0.0.0:2", local: "unix:/m", default_intention: allow, intentions: [${more}]}`;
     assert.deepEqual(sidecarProblems(file('{from: intern, to: digts, action: deny}')), [
@@ -189,6 +189,9 @@ describe('a sidecar file', () => {
     ]);
     const two = file('{from: a, to: digits, action: deny}, {from: b, to: "*", action: deny}');
     assert.equal(sidecarConfig(two).inbound?.intentions.length, 2);
+    assert.deepEqual(sidecarWarnings(file('{from: a, to: other, action: allow}')), [
+      '3: inbound.intentions[0].to: this file is of digits alone, so that what is about "other" has no effect',
+    ]);
   });
 
   it('scales only what is asked for its load', () => {

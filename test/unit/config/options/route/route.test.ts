@@ -13,7 +13,6 @@ import {
 } from '../../../../kit/config/problems-of.js';
 
 const INFER = '/inference.GRPCInferenceService/ModelInfer';
-const SERVICE = '/inference.GRPCInferenceService';
 
 function routesOf(routes: string): readonly RouteConfig[] {
   const config = sidecarConfig(
@@ -168,22 +167,7 @@ describe('routes that are refused', () => {
     .also('a route after one for everything', '[{methods: ["*"]}, {methods: [/a.B/C]}]')
     .because(/never reached; routes\[0\] already takes "\*"/)
     .also('a known stream as unary', '[{methods: [/grpc.health.v1.Health/Watch], kind: unary}]')
-    .because(/found "\/grpc\.health\.v1\.Health\/Watch" in a unary route; expected kind streaming/)
-    .also('a known stream by a pattern as unary', `[{methods: [${SERVICE}/*], kind: unary}]`)
-    .because(
-      /found "\/inference\.GRPCInferenceService\/\*" in a unary route; expected a route for "\/inference\.GRPCInferenceService\/ModelStreamInfer" before it/,
-    )
-    .also(
-      'the same after a route for some of its models',
-      `[{methods: [${SERVICE}/ModelStreamInfer], models: [a]}, {methods: [${SERVICE}/*], kind: unary}]`,
-    )
-    .because(/routes\[1\]\.methods\[0\]: found .* in a unary route/);
-  it('may be unary after a route that takes the stream', () => {
-    const routes = routesOf(
-      `[{methods: [${SERVICE}/ModelStreamInfer]}, {methods: [${SERVICE}/*], kind: unary}]`,
-    );
-    assert.deepEqual([routes[0]!.kind, routes[1]!.kind], ['auto', 'unary']);
-  });
+    .because(/found "\/grpc\.health\.v1\.Health\/Watch" in a unary route; expected kind streaming/);
   refused('a method with two', '[{methods: [/a/b/c]}]').because(/found "\/a\/b\/c"; expected/);
   refused('a retry of what may not be done twice', '[{methods: ["*"], retry: {}}]').because(
     /retry\.on: found unavailable on a route that is not idempotent; expected "idempotent: true" .* or "on: \[\]"/,
