@@ -20,6 +20,8 @@ import { renderChart } from './relay/chart.js';
 import { joinReports } from './relay/join.js';
 import { benchRelay, type Report } from './relay/main.js';
 import { renderReport } from './relay/table.js';
+import { benchScale, joinScale, type ScaleReport } from './scale/main.js';
+import { renderScale } from './scale/table.js';
 import { benchServing } from './serving/main.js';
 import { missedBars, renderServing } from './serving/table.js';
 import { benchSoak, renderSoak } from './soak.js';
@@ -37,16 +39,18 @@ async function withLoad<T>(work: (load: LoadProcess) => Promise<T>): Promise<T> 
   }
 }
 
+/** A file that a run wrote by `--output`. */
+function written(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new UsageError(`--join: ${messageOf(error)}`);
+  }
+}
+
 /** What several runs of the relay wrote, as one report. */
 function joined(files: readonly string[]): Report {
-  const read = (file: string): string => {
-    try {
-      return readFileSync(file, 'utf8');
-    } catch (error) {
-      throw new UsageError(`--join: ${messageOf(error)}`);
-    }
-  };
-  return joinReports(new Map(files.map((file) => [file, read(file)])));
+  return joinReports(new Map(files.map((file) => [file, written(file)])));
 }
 
 /** What a benchmark found: its figures, the same as text, and whether they are valid and meet the bars. */
@@ -104,6 +108,14 @@ const BENCHMARKS: Readonly<Record<string, (options: BenchOptions) => Found | Pro
     const missed = missedBars(report);
     const isGood = missed.length === 0 && report.runs.every(({ problem }) => problem === '');
     return { figures: report, text: () => [renderServing(report), ...missed].join('\n'), isGood };
+  },
+  scale: async (options) => {
+    const { join } = options;
+    const report =
+      join === undefined
+        ? await benchScale(options, say)
+        : joinScale(join.map((file) => JSON.parse(written(file)) as ScaleReport));
+    return { figures: report, text: () => renderScale(report), isGood: true };
   },
   detectors: async (options) => {
     const report = await benchDetectors(options, say);

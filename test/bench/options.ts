@@ -1,6 +1,7 @@
 /** The command line of the benchmark. */
 
 import { resolve } from 'node:path';
+import { DEFAULT_MAX_ENDPOINTS } from '../../sidecar/config/defaults.js';
 import {
   COMMON_OPTIONS,
   HelpRequested,
@@ -14,6 +15,7 @@ import { PLANS } from './detectors/record.js';
 import { ROWS } from './faults/rows.js';
 import { MODEL_NAMES } from './models/main.js';
 import { MODES } from './relay/modes.js';
+import { SCALE_PARTS } from './scale/parts.js';
 import { SERVED_MODELS } from './serving/models.js';
 import { SERVING_SUBJECTS } from './serving/subjects.js';
 import { BLOCKS } from './subjects/outrider-config.js';
@@ -21,6 +23,7 @@ import { BLOCKS } from './subjects/outrider-config.js';
 export const USAGE = `usage: npm run bench -- relay [options]     the relay against nginx, HAProxy and Envoy
        npm run bench -- soak [options]      memory over a million calls with churn and resets
        npm run bench -- discovery [options] what many endpoints from Consul cost: stalls, memory, picks, bytes
+       npm run bench -- scale [options]     what Consul and the Kubernetes API bear of many sidecars, and how soon all know a change
        npm run bench -- overload [options]  five times more calls than the model can serve: goodput, refusals, recovery
        npm run bench -- balancing [options] callers that share replicas, with load reports and without (9 pairs: --runs 9)
        npm run bench -- faults [options]    the same faults for Outrider, Envoy and a bare grpc-js client
@@ -32,16 +35,19 @@ export const USAGE = `usage: npm run bench -- relay [options]     the relay agai
 
   --only NAME,…   only these modes and subjects (${MODES.map((m) => m.name).join(', ')};
                   faults: ${ROWS.map((row) => row.name).join(', ')}; models: ${MODEL_NAMES.join(', ')};
-                  serving: ${[...SERVED_MODELS, ...SERVING_SUBJECTS].map((one) => one.name).join(', ')})
+                  serving: ${[...SERVED_MODELS, ...SERVING_SUBJECTS].map((one) => one.name).join(', ')};
+                  scale: ${SCALE_PARTS.join(', ')})
   --runs N        interleaved runs of each subject, or of each size (default 5; relay 9, and up to 25 where the ratio is
-                  still wider than 10 % to one side)
+                  still wider than 10 % to one side; scale 3, how often the replica comes and goes)
   --quick         short runs, one each: shows that it works, not how fast
   --record        detectors: the streams are recorded anew, those of --only or all (eleven minutes)
   --calls N       soak: calls (default 1,000,000)
+  --sidecars N,…  scale: numbers of sidecars, one after the other (default 100,300,1000)
+  --replicas N,…  scale: replicas of their upstream, from 2 to 128 (default 10,100)
   --json          JSON instead of tables
   --output FILE   writes the JSON there too
   --chart FILE    writes the chart there (SVG)
-  --join FILE,…   relay: measures nothing, and prints as one what --output of several runs wrote
+  --join FILE,…   relay, scale: measures nothing, and prints as one what --output of several runs wrote
   --before DIR    relay: the build in another clone is measured beside this one
   --without NAME,… relay: outrider-all also without these blocks, one at a time, or each (“each”)
   --profile DIR   our own processes leave CPU profiles there, and tables of them are printed (slows ours)
@@ -58,9 +64,13 @@ const NAMES = [
   ...ROWS.map((row) => row.name),
   ...MODEL_NAMES,
   ...PLANS.map((plan) => plan.name),
+  ...SCALE_PARTS,
   ...SERVED_MODELS.map((model) => model.name),
   ...SERVING_SUBJECTS.map((subject) => subject.name),
 ];
+
+/** Runs unless said, of those that have not five. */
+const RUNS: Readonly<Record<string, number>> = { relay: 9, scale: 3 };
 
 /** What the command line asks for. */
 export type BenchOptions = ReturnType<typeof readOptions>;
@@ -70,6 +80,8 @@ export function readOptions(args: readonly string[]) {
   const { values, positionals } = parseCommandLine(args, {
     ...COMMON_OPTIONS,
     calls: { type: 'string' },
+    sidecars: { type: 'string' },
+    replicas: { type: 'string' },
     record: { type: 'boolean' },
     chart: { type: 'string' },
     join: { type: 'string' },
@@ -81,8 +93,14 @@ export function readOptions(args: readonly string[]) {
   if (positionals.length > 1) throw new UsageError(`found ${positionals.join(' ')}; expected one benchmark`);
   return {
     command: positionals[0] ?? '',
-    ...readCommon(values, NAMES, positionals[0] === 'relay' ? 9 : 5),
+    ...readCommon(values, NAMES, RUNS[positionals[0] ?? ''] ?? 5),
     calls: wholeNumber('--calls', values.calls ?? (values.quick ? '100000' : '1000000')),
+    sidecars: numbers('--sidecars', values.sidecars ?? (values.quick ? '20,40' : '100,300,1000')),
+    // Of more than `max_endpoints` each sidecar knows a part.
+    replicas: numbers('--replicas', values.replicas ?? (values.quick ? '5' : '10,100'), {
+      least: 2,
+      most: DEFAULT_MAX_ENDPOINTS,
+    }),
     record: values.record === true,
     isRunsGiven: values.runs !== undefined || values.quick === true,
     without: readWithout(values.without),
@@ -91,6 +109,16 @@ export function readOptions(args: readonly string[]) {
     before: values.before && resolve(values.before),
     profile: values.profile && resolve(values.profile),
   };
+}
+
+/** Whole numbers, the least first. */
+function numbers(
+  name: string,
+  text: string,
+  bounds: { readonly least?: number; readonly most?: number } = {},
+) {
+  const all = text.split(',').map((each) => wholeNumber(name, each, bounds));
+  return all.sort((a, b) => a - b);
 }
 
 function readWithout(text: string | undefined): readonly string[] {
