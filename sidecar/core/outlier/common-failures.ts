@@ -1,7 +1,11 @@
-/** Calls of one endpoint in the last ten seconds that were answered: well, or by a failure that the request may have caused. */
-export interface Answers {
-  readonly successes: number;
-  readonly faults: number;
+import { EjectionState } from './ejection.js';
+import type { OutcomeWindow } from './outcome-window.js';
+
+/** An endpoint that others of its pool are compared with, if it is admitted. */
+export interface Peer {
+  readonly state: EjectionState;
+  /** Calls in the last ten seconds that were answered: well, or by a failure that the request may have caused. Null: nothing is known of it. */
+  readonly answers: OutcomeWindow | null;
 }
 
 /** What is rarer than this is no chance: an endpoint has hundreds of calls a second, and each ends a row. */
@@ -16,39 +20,59 @@ const MOST_FAIL = 1 / 2;
 /**
  * Whether an endpoint that has failed `faults` of `calls` does no worse than the best of its peers at the same time, or may do so by chance: then it is
  * the requests that fail, wherever they go, and an ejection would only send them to the next endpoint. Where one peer answers well, it is the endpoint.
- * @param peers of those that get calls; null: it has none of which anything is known
+ * Runs for calls that failed: no allocation.
+ * @param pool its endpoints, with this one or without.
  */
-export function areCommon(faults: number, calls: number, peers: readonly (Answers | null)[]): boolean {
-  const best = bestOf(peers, Math.min(LEAST_CALLS, faults - 1));
+export function areCommon(
+  faults: number,
+  calls: number,
+  endpoint: Peer,
+  pool: Iterable<Peer>,
+  nowMs: number,
+): boolean {
+  const best = bestOf(endpoint, pool, Math.min(LEAST_CALLS, faults - 1), nowMs);
   if (best === null || best.faults === 0) return false;
-  if (faultsOf(peers) < Math.min(LEAST_FAULTS, faults - 1)) return false;
+  if (faultsOf(endpoint, pool) < Math.min(LEAST_FAULTS, faults - 1)) return false;
   return chanceOf(faults, calls, shareOf(best)) > CHANCE;
 }
 
 /** The same of a single call that failed. */
-export function isCommon(peers: readonly (Answers | null)[]): boolean {
-  const best = bestOf(peers, LEAST_CALLS);
-  return best !== null && faultsOf(peers) >= LEAST_FAULTS && shareOf(best) >= MOST_FAIL;
+export function isCommon(endpoint: Peer, pool: Iterable<Peer>, nowMs: number): boolean {
+  const best = bestOf(endpoint, pool, LEAST_CALLS, nowMs);
+  return best !== null && faultsOf(endpoint, pool) >= LEAST_FAULTS && shareOf(best) >= MOST_FAIL;
 }
 
 /** The peer that fails the smallest share of its calls, of those with so many calls at least; null: there is none. */
-function bestOf(peers: readonly (Answers | null)[], leastCalls: number): Answers | null {
-  let best: Answers | null = null;
-  for (const peer of peers) {
-    if (peer === null || peer.successes + peer.faults < Math.max(1, leastCalls)) continue;
-    if (best === null || shareOf(peer) < shareOf(best)) best = peer;
+function bestOf(
+  endpoint: Peer,
+  pool: Iterable<Peer>,
+  leastCalls: number,
+  nowMs: number,
+): OutcomeWindow | null {
+  let best: OutcomeWindow | null = null;
+  for (const peer of pool) {
+    const { answers } = peer;
+    if (answers === null || !isPeer(peer, endpoint)) continue;
+    answers.moveTo(nowMs);
+    if (answers.calls < Math.max(1, leastCalls)) continue;
+    if (best === null || shareOf(answers) < shareOf(best)) best = answers;
   }
   return best;
 }
 
-function faultsOf(peers: readonly (Answers | null)[]): number {
+/** Failures of all peers; after `bestOf`, which drops old ones. */
+function faultsOf(endpoint: Peer, pool: Iterable<Peer>): number {
   let sum = 0;
-  for (const peer of peers) sum += peer?.faults ?? 0;
+  for (const peer of pool) if (peer.answers !== null && isPeer(peer, endpoint)) sum += peer.answers.faults;
   return sum;
 }
 
+function isPeer(peer: Peer, endpoint: Peer): boolean {
+  return peer !== endpoint && peer.state === EjectionState.admitted;
+}
+
 /** The share of calls that fail, by the rule of succession: few calls do not make it 0 or 1. */
-function shareOf({ successes, faults }: Answers): number {
+function shareOf({ successes, faults }: OutcomeWindow): number {
   return (faults + 1) / (successes + faults + 2);
 }
 

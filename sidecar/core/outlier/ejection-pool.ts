@@ -1,6 +1,6 @@
 import { Outcome } from '../outcome/outcome.js';
-import { type Answers, areCommon, isCommon } from './common-failures.js';
-import type { DetectorMode } from './detector.js';
+import { areCommon, isCommon } from './common-failures.js';
+import type { DetectorMode, Finding } from './detector.js';
 import { EjectionCounts } from './detector-counts.js';
 import { type ActiveDetector, activeDetectors, Detector, signalsOf } from './detectors.js';
 import type { Ejection, EjectionSettings } from './ejection.js';
@@ -8,7 +8,7 @@ import { EjectionEvent, EjectionState, Evidence, NO_PROBE } from './ejection.js'
 import { EjectionSet } from './ejection-set.js';
 import { OutcomeWindow } from './outcome-window.js';
 import { Room } from './room.js';
-import { findSuspects, latencyRatios } from './sweep.js';
+import { findSuspects, findWith, latencyRatios, type Suspect } from './sweep.js';
 
 const { nothing, ejected, reEjected, readmitted, observed, overCap, lastEligible, othersFull, recovered } =
   EjectionEvent;
@@ -24,6 +24,8 @@ const RECOVERED_AFTER = 5;
 const FULL_REFUSALS = 5;
 /** So long after a failure that its request may have caused, endpoints are compared by such failures, ms. */
 const COMPARED_MS = 10_000;
+/** So long the comparison of one row of faults with the peers holds, ms. */
+const COMMON_MS = 100;
 const WHY_DOWN = 'its sidecar says that its model cannot serve';
 
 type Mode = EjectionSettings['mode'];
@@ -86,9 +88,8 @@ export class EjectionPool {
     }
     if (startedMs < member.sinceMs || evidence === Evidence.doubtful) return nothing;
     if (outcome === Outcome.success) {
-      member.consecutiveFaults = 0;
+      member.endRow();
       member.outcomes?.success(nowMs);
-      member.consecutiveAnswers = 0;
       if (nowMs < this.comparesUntilMs) answersOf(member).success(nowMs);
       return member.ejectionSuppressed ? this.countRecovery(member) : nothing;
     }
@@ -101,8 +102,7 @@ export class EjectionPool {
     if (member.consecutiveFaults < this.settings.consecutiveFaults) return nothing;
     if (this.isRowCommon(member, nowMs)) return nothing;
     // Reset, so that the same faults are not reported again.
-    member.consecutiveFaults = 0;
-    member.consecutiveAnswers = 0;
+    member.endRow();
     // Calls of an endpoint that discovery removed may still end.
     if (!this.members.all.has(member)) return nothing;
     const mode = this.modeOf('consecutive');
@@ -156,7 +156,6 @@ export class EjectionPool {
     if (member.state !== EjectionState.ejected) return;
     this.members.admit(member, nowMs);
     member.consecutiveFaults = this.settings.consecutiveFaults - 1;
-    member.consecutiveAnswers = member.consecutiveFaults;
   }
 
   /**
@@ -175,9 +174,12 @@ export class EjectionPool {
           member.lastEvents[detector] = nothing;
       });
     for (const member of admitted) member.slowness = 1;
-    for (const { member, detector, mode, why, goesByFaults, severity } of suspects) {
+    for (const suspect of suspects) {
+      const { member, detector, mode, goesByFaults } = suspect;
       if (member.state !== EjectionState.admitted) continue;
-      if (goesByFaults && this.areFaultsCommon(member, nowMs)) continue;
+      const finding = goesByFaults ? this.ownFinding(suspect, admitted, nowMs) : suspect;
+      if (finding === undefined) continue;
+      const { why, severity } = finding;
       // Its ejection was suppressed and it answers again: its next calls decide.
       if (goesByFaults && member.ejectionSuppressed && member.successStreak > 0) continue;
       let event = this.decide(member, this.settings.mode === 'observe' ? 'observe' : mode);
@@ -243,27 +245,32 @@ export class EjectionPool {
     answersOf(member).fault(nowMs);
   }
 
-  /** Whether its faults in a row are answers that say more of the requests than of the endpoint, as its peers fail likewise. */
+  /**
+   * Whether its faults in a row say more of the requests than of the endpoint, as its peers fail likewise. So many as eject that no request can have
+   * caused are its own. While failures are common each call ends here: it is compared again when the row has doubled, or after a while.
+   */
   private isRowCommon(member: Ejection, nowMs: number): boolean {
     const { consecutiveFaults: inRow } = member;
-    return member.consecutiveAnswers === inRow && areCommon(inRow, inRow, this.peersOf(member, nowMs));
+    if (inRow - member.consecutiveAnswers >= this.settings.consecutiveFaults) return false;
+    if (inRow < member.commonBelow && nowMs < member.commonUntilMs) return true;
+    if (!areCommon(inRow, inRow, member, this.members.all, nowMs)) return false;
+    member.commonBelow = 2 * inRow;
+    member.commonUntilMs = nowMs + COMMON_MS;
+    return true;
   }
 
-  /** The same of its faults of the last ten seconds. */
-  private areFaultsCommon(member: Ejection, nowMs: number): boolean {
-    const { answers, outcomes } = member;
-    if (nowMs >= this.comparesUntilMs || answers === null || outcomes === null) return false;
+  /** What a detector of faults holds against an endpoint without those that its peers have too, as the requests cause them; undefined: nothing. */
+  private ownFinding(
+    suspect: Suspect<Ejection>,
+    admitted: readonly Ejection[],
+    nowMs: number,
+  ): Finding | undefined {
+    const { answers, outcomes } = suspect.member;
+    if (nowMs >= this.comparesUntilMs || answers === null || outcomes === null) return suspect;
     answers.moveTo(nowMs);
-    if (answers.faults < outcomes.faults) return false;
-    return areCommon(answers.faults, answers.calls, this.peersOf(member, nowMs));
-  }
-
-  /** What the others that get calls have answered, while some fail so that their requests may be at fault. */
-  private peersOf(member: Ejection, nowMs: number): readonly (Answers | null)[] {
-    return this.admitted.map((each) => {
-      each.answers?.moveTo(nowMs);
-      return each === member ? null : each.answers;
-    });
+    const { faults, calls } = answers;
+    if (faults === 0 || !areCommon(faults, calls, suspect.member, this.members.all, nowMs)) return suspect;
+    return findWith(suspect, outcomes.without(faults), admitted, this.active, nowMs);
   }
 
   private get admitted(): Ejection[] {
@@ -341,7 +348,7 @@ export class EjectionPool {
     }
     const isFault = outcome === Outcome.fault;
     const isAnswered = evidence === Evidence.answered;
-    const isOfRequest = isFault && isAnswered && isCommon(this.peersOf(member, nowMs));
+    const isOfRequest = isFault && isAnswered && isCommon(member, this.members.all, nowMs);
     if (isFault && (isAnswered || evidence === Evidence.sound) && !isOfRequest) {
       member.failedProbes += 1;
       this.beginEjection(member, nowMs);

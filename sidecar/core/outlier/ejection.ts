@@ -65,6 +65,9 @@ export class Ejection extends DetectorState {
   consecutiveFaults = 0;
   /** Of these, those that the requests may have caused. */
   consecutiveAnswers = 0;
+  /** @internal The peers fail likewise, as of the last comparison: it holds for rows shorter than this, until then, monotonic ms. */
+  commonBelow = 0;
+  commonUntilMs = Number.NEGATIVE_INFINITY;
   /** Calls of the last ten seconds that were answered, while some in the pool fail so that their requests may be at fault; null: none did yet. */
   answers: OutcomeWindow | null = null;
   /** The next ejection lasts `baseMs` × (this + 1). Falls by one per `baseMs` without an ejection. */
@@ -105,12 +108,18 @@ export class Ejection extends DetectorState {
     this.ejectionSuppressed = false;
   }
 
+  /** Its next fault is the first in a row. */
+  endRow(): void {
+    this.consecutiveFaults = 0;
+    this.consecutiveAnswers = 0;
+    this.commonBelow = 0;
+  }
+
   /** Drops everything seen so far. */
   override forget(): void {
     super.forget();
     this.answers?.clear();
-    this.consecutiveFaults = 0;
-    this.consecutiveAnswers = 0;
+    this.endRow();
     this.ejectionSuppressed = false;
     this.slowness = 1;
     this.lastEvents.fill(0);

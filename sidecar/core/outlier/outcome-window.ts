@@ -34,6 +34,15 @@ export class OutcomeWindow {
     return this.calls === 0 ? 1 : this.successes / this.calls;
   }
 
+  /** The present sums with so many faults less; not to be moved on. */
+  without(faults: number): OutcomeWindow {
+    const rest = new OutcomeWindow(this.bucketMs);
+    rest.successes = this.successes;
+    rest.faults = Math.max(0, this.faults - faults);
+    rest.overloads = this.overloads;
+    return rest;
+  }
+
   success(nowMs: number): void {
     this.moveTo(nowMs);
     this.successes += 1;

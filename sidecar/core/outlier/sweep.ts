@@ -1,7 +1,8 @@
-import type { SignalName } from './detector.js';
+import type { Finding, SignalName } from './detector.js';
 import type { DetectorState } from './detector-state.js';
 import { type ActiveDetector, type Detector, type DetectorSettings, isOn } from './detectors.js';
 import { ratiosToPeers } from './latency.js';
+import type { OutcomeWindow } from './outcome-window.js';
 
 /** An endpoint that a detector found. */
 export interface Suspect<Member extends DetectorState = DetectorState> {
@@ -37,6 +38,20 @@ export function findSuspects<Member extends DetectorState>(
       .sort((a, b) => b.severity - a.severity)
       .map(({ member, why, severity }) => ({ member, detector: number, mode, why, severity, goesByFaults }));
   });
+}
+
+/** What the detector of a suspect would find if these were its outcomes; undefined: nothing. */
+export function findWith<Member extends DetectorState>(
+  { member, detector: number }: Suspect<Member>,
+  outcomes: OutcomeWindow,
+  members: readonly Member[],
+  detectors: readonly ActiveDetector[],
+  nowMs: number,
+): Finding | undefined {
+  const { detector, settings } = detectors.find((each) => each.number === number)!;
+  const observed = withSignal(members, 'outcomes');
+  const signals = observed.map((each) => (each === member ? outcomes : each.outcomes)) as never[];
+  return detector.find(signals, settings, nowMs)[observed.indexOf(member)];
 }
 
 /** For reports: median latency of each member over that of its peers; only of members that have a peer to compare with. */

@@ -6,6 +6,7 @@ import { type Balancer, EndpointLoad, hasUntried } from '../../../sidecar/core/b
 import { type BalancerKind, makeBalancer } from '../../../sidecar/core/balancing/balancers.js';
 import { AttemptEnd, classify, mayBeOfRequest, Outcome } from '../../../sidecar/core/outcome/outcome.js';
 import { Status } from '../../../sidecar/core/outcome/status.js';
+import type { DetectorSettings } from '../../../sidecar/core/outlier/detectors.js';
 import { Ejection, EjectionEvent, Evidence, NO_PROBE } from '../../../sidecar/core/outlier/ejection.js';
 import { EjectionPool } from '../../../sidecar/core/outlier/ejection-pool.js';
 import { decideRetry } from '../../../sidecar/core/retry/decide-retry.js';
@@ -42,6 +43,8 @@ export interface Settings {
   readonly route?: RetryRoute;
   readonly ratio?: number;
   readonly perSecond?: number;
+  /** Of the sweep, which a test calls. */
+  readonly detectors?: DetectorSettings;
 }
 
 export class SimulatedPool {
@@ -56,10 +59,16 @@ export class SimulatedPool {
 
   constructor(
     names: readonly string[],
-    { balance = 'least-loaded', route = { idempotent: false }, ratio = 0.2, perSecond = 3 }: Settings = {},
+    {
+      balance = 'least-loaded',
+      route = { idempotent: false },
+      ratio = 0.2,
+      perSecond = 3,
+      detectors = {},
+    }: Settings = {},
   ) {
     this.balancer = makeBalancer(balance, this.random);
-    this.ejections = new EjectionPool({ ...EJECTION_SETTINGS, jitter: 0 }, this.random);
+    this.ejections = new EjectionPool({ ...EJECTION_SETTINGS, jitter: 0, detectors }, this.random);
     this.budget = new RetryBudget({ ratio, perSecond });
     this.route = route;
     this.endpoints = names.map((name) => new SimulatedEndpoint(name, () => ok()));
@@ -81,6 +90,11 @@ export class SimulatedPool {
 
   wait(ms: number): void {
     this.nowMs += ms;
+  }
+
+  sweep(): void {
+    this.ejections.sweep(this.nowMs, (_member, event) => void this.events.push(event));
+    for (const each of this.endpoints) each.eligible = this.ejections.members.mayCall(each.ejection);
   }
 
   /** One call, with all its attempts, allowed 5 s. The final status, or UNAVAILABLE when no endpoint could take it. */

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { Status } from '../../../sidecar/core/outcome/status.js';
 import { EjectionState } from '../../../sidecar/core/outlier/ejection.js';
+import { ALL_DETECTORS } from '../../kit/core/ejections.js';
 import { failure, ok, type Settings, SimulatedPool } from '../../kit/scenario/simulated-pool.js';
 import { seeded } from '../../kit/time/seeded-random.js';
 
@@ -87,6 +88,53 @@ describe('Scenario: requests at fault', () => {
       const attempts = attemptsUntilEjected(pool, 'b');
       assert.ok(attempts <= 20, `${attempts} attempts`);
     });
+
+  /** Besides, the endpoint fails its n-th calls by itself, as `isOwn` says. */
+  const failsToo = (pool: SimulatedPool, name: string, isOwn: (n: number) => boolean): void => {
+    const endpoint = pool.get(name);
+    const { answer } = endpoint;
+    let n = 0;
+    endpoint.answer = (nowMs) => (isOwn(n++) ? failure(Status.UNAVAILABLE) : answer(nowMs));
+  };
+  const callAndSweep = (pool: SimulatedPool, calls: number): void => {
+    for (let i = 0; i < calls; i++) {
+      pool.call();
+      if (i % 100 === 99) pool.sweep();
+    }
+  };
+  const SWEPT: Settings = { balance: 'round-robin', detectors: ALL_DETECTORS };
+
+  for (const garbage of [0.9, 0.5, 0.25])
+    it(`eject nothing when one endpoint has a rare failure of another kind: ${garbage * 100} %`, () => {
+      const pool = poolWith(garbage, ['a', 'b', 'c'], SWEPT);
+      failsToo(pool, 'b', (n) => n % 400 === 200);
+      callAndSweep(pool, 3_000);
+      assert.deepEqual(pool.notable, []);
+    });
+
+  it('eject nothing when all calls fail and one endpoint has a failure of another kind', () => {
+    const pool = poolWith(1, ['a', 'b', 'c'], SWEPT);
+    failsToo(pool, 'b', (n) => n === 500);
+    callAndSweep(pool, 3_000);
+    assert.deepEqual(pool.notable, []);
+  });
+
+  for (const garbage of [0.9, 0.25])
+    it(`do not hide an endpoint that fails every second call in another way: ${garbage * 100} %`, () => {
+      const pool = poolWith(garbage, ['a', 'b', 'c'], SWEPT);
+      callAndSweep(pool, 300);
+      failsToo(pool, 'b', (n) => n % 2 === 0);
+      callAndSweep(pool, 300);
+      assert.equal(pool.get('b').ejection.ejections, 1);
+      for (const name of ['a', 'c']) assert.equal(pool.get(name).ejection.ejections, 0);
+    });
+
+  it('do not hide an endpoint that fails all calls in another way: it is ejected at its fifth fault', () => {
+    const pool = poolWith(1, ['a', 'b', 'c'], { balance: 'round-robin' });
+    for (let i = 0; i < 300; i++) pool.call();
+    failsToo(pool, 'b', () => true);
+    assert.equal(attemptsUntilEjected(pool, 'b'), 5);
+  });
 
   it('do not keep an endpoint out that is tried with one of them', () => {
     const pool = poolWith(0, ['a', 'b', 'c'], { balance: 'round-robin' });

@@ -1,9 +1,23 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Outcome } from '../../../../sidecar/core/outcome/outcome.js';
-import { Detector } from '../../../../sidecar/core/outlier/detectors.js';
-import { type Ejection, EjectionEvent, EjectionState } from '../../../../sidecar/core/outlier/ejection.js';
-import { down, ejectionPool, end, fail, findingsOf } from '../../../kit/core/ejections.js';
+import { Detector, type DetectorSettings } from '../../../../sidecar/core/outlier/detectors.js';
+import {
+  type Ejection,
+  EjectionEvent,
+  EjectionState,
+  Evidence,
+} from '../../../../sidecar/core/outlier/ejection.js';
+import type { EjectionPool } from '../../../../sidecar/core/outlier/ejection-pool.js';
+import {
+  ALL_DETECTORS,
+  down,
+  ejectionPool,
+  end,
+  fail,
+  findingsOf,
+  sweep,
+} from '../../../kit/core/ejections.js';
 import { seeded } from '../../../kit/time/seeded-random.js';
 
 const { nothing, ejected, reEjected, readmitted, observed, lastEligible } = EjectionEvent;
@@ -231,6 +245,102 @@ describe('EjectionPool under any sequence of events', () => {
       }),
       { numRuns: 500 },
     );
+  });
+});
+
+describe('Failures that requests cause at all endpoints, beside faults of one', () => {
+  /** The answer to a request that fails everywhere. */
+  const garbage = (pool: EjectionPool, member: Ejection, nowMs = 0, times = 1): EjectionEvent => {
+    let event: EjectionEvent = nothing;
+    for (let i = 0; i < times; i += 1)
+      event = end(pool, member, 'fault', nowMs, { evidence: Evidence.answered });
+    return event;
+  };
+  /** Each endpoint has failed so many calls in a row, because of the requests. */
+  const allFail = (times: number) => {
+    const made = ejectionPool(3);
+    for (let i = 0; i < times; i += 1)
+      for (const member of made.members) assert.equal(garbage(made.pool, member), nothing);
+    return made;
+  };
+
+  it('leave an endpoint as many faults of its own in a row as any other', () => {
+    const { pool, a } = allFail(500);
+    const events = Array.from({ length: 5 }, () => [end(pool, a, 'fault', 0), garbage(pool, a)]);
+    assert.deepEqual(events, [...Array.from({ length: 4 }, () => [nothing, nothing]), [ejected, nothing]]);
+  });
+
+  it('do not excuse a row that is too long to be chance, whatever it consists of', () => {
+    const { pool, members, a } = ejectionPool(3);
+    for (const member of members)
+      for (let i = 0; i < 100; i += 1) {
+        end(pool, member, 'success', 0);
+        if (i % 10 === 0) garbage(pool, member);
+      }
+    assert.equal(fail(pool, a, 0, 4), nothing);
+    assert.deepEqual([garbage(pool, a, 0, 5), garbage(pool, a)], [nothing, ejected]);
+  });
+
+  it('do not excuse the first fault of an endpoint that was readmitted without a probe', () => {
+    const { pool, a, b, c } = allFail(500);
+    assert.equal(fail(pool, a), ejected);
+    pool.readmitUnprobed(a, 100);
+    for (const peer of [b, c]) garbage(pool, peer, 100);
+    assert.equal(end(pool, a, 'fault', 100), ejected);
+  });
+
+  for (const [what, detectors] of Object.entries<DetectorSettings>({
+    'success ratio': { successRatio: ALL_DETECTORS.successRatio },
+    'success rate': { successRate: { ...ALL_DETECTORS.successRate, minPeers: 3, factor: 1 } },
+    'failure ratio': { failureRatio: { mode: 'enforce', above: 0.2, minPeers: 3, minCalls: 50 } },
+  })) {
+    /** A quarter of all calls is garbage, and so many calls of the first endpoint fail in another way. */
+    const mixed = (own: number) => {
+      const made = ejectionPool(3, { detectors });
+      for (const member of made.members)
+        for (let i = 0; i < 400; i += 1) {
+          if (i % 4 === 0) garbage(made.pool, member);
+          else if (member === made.a && i % 4 === 1 && i < 4 * own) end(made.pool, member, 'fault', 0);
+          else end(made.pool, member, 'success', 0);
+        }
+      return made;
+    };
+    it(`do not make faults of its own out of a few: ${what}`, () => {
+      for (const own of [0, 1, 4]) {
+        const { pool, a } = mixed(own);
+        assert.deepEqual(sweep(pool, 1_000), [], `${own}`);
+        assert.equal(a.state, EjectionState.admitted);
+      }
+    });
+    it(`do not hide that it fails more calls by itself: ${what}`, () => {
+      const { pool, a } = mixed(100);
+      assert.deepEqual(sweep(pool, 1_000), [ejected]);
+      assert.equal(a.state, EjectionState.ejected);
+    });
+  }
+
+  it('are compared when the row has doubled or after a while, not for each of them', () => {
+    const { pool, a, b } = allFail(100);
+    end(pool, a, 'success', 0);
+    const answers = b.answers!;
+    const moveTo = answers.moveTo.bind(answers);
+    let compared = 0;
+    answers.moveTo = (nowMs) => {
+      compared += 1;
+      moveTo(nowMs);
+    };
+    garbage(pool, a, 0, 5);
+    assert.equal(compared, 1);
+    garbage(pool, a, 0, 995);
+    assert.equal(compared, 8, 'at 5, 10, 20 … 640');
+    garbage(pool, a, 99, 100);
+    assert.equal(compared, 8);
+    garbage(pool, a, 100, 100);
+    assert.equal(compared, 9, 'after 100 ms');
+    end(pool, a, 'success', 101);
+    garbage(pool, a, 101, 5);
+    assert.equal(compared, 10, 'a new row');
+    assert.equal(a.ejections, 0);
   });
 });
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { BUCKETS, OutcomeWindow } from '../../../../sidecar/core/outlier/outcome-window.js';
+import { windowOf } from '../../../kit/core/ejections.js';
 
 describe('OutcomeWindow', () => {
   it('counts outcomes of the last ten seconds, and drops a second at a time', () => {
@@ -36,6 +37,14 @@ describe('OutcomeWindow', () => {
     assert.deepEqual([window.successes, window.faults], [1, 1]);
     window.moveTo(0);
     assert.equal(window.successes, 1);
+  });
+
+  it('gives its sums without some faults, and keeps them itself', () => {
+    const window = windowOf(6, 4, 2);
+    const { successes, faults, overloads, successRatio } = window.without(2);
+    assert.deepEqual([successes, faults, overloads, successRatio], [6, 2, 2, 0.75]);
+    assert.equal(window.without(5).faults, 0);
+    assert.equal(window.faults, 4);
   });
 
   it('equals a plain count of the past, whatever the bucket length', () => {

@@ -105,8 +105,11 @@ describe('The outlier sweep', () => {
       const { pool, members, a } = setUp(3);
       for (const member of members) answer(pool, member, '-+--'.repeat(10));
       feed(pool, a, '-');
+      assert.deepEqual(sweep(pool, 1_000), [], 'one fault of 11 calls');
+      feed(pool, a, '--+--');
       assert.deepEqual(sweep(pool, 1_000), [ejected]);
       assert.equal(a.state, EjectionState.ejected);
+      assert.match(a.why, /success ratio 0\.69 over 16 calls/);
     });
 
     it('ejects the only other one, where its peer has no calls', () => {
