@@ -80,9 +80,10 @@ function renderComputed(points: readonly Point[]): string[] {
   const rest = lineOf((p) => p.registryRestCpu);
   const change = lineOf((p) => p.registryCpuMsPerChange);
   const checks = largest.checksPerSecond;
-  const misses = [rss, rest, change].map(({ worstMiss }) => `${(worstMiss * 100).toFixed(0)} %`).join(', ');
+  const worst = [rss, rest, change].map(({ worstMiss }) => `${(worstMiss * 100).toFixed(0)} %`).join(', ');
+  const miss = points.length < 3 ? 'of two rows' : `a measured row misses its line by at most ${worst}`;
   return [
-    `each sidecar more, by straight lines: ${rss.perUnit.toFixed(2)} MB, ${rest.perUnit.toFixed(2)} ms/s of CPU at rest, ${change.perUnit.toFixed(2)} ms of CPU per change; a measured row misses its line by at most ${misses}`,
+    `each sidecar more, by straight lines: ${rss.perUnit.toFixed(2)} MB, ${rest.perUnit.toFixed(2)} ms/s of CPU at rest, ${change.perUnit.toFixed(2)} ms of CPU per change; ${miss}`,
     'COMPUTED by these lines, not measured:',
     columns([
       [
