@@ -66,7 +66,8 @@ export function onConnectionChange(cluster: Cluster, endpoint: Endpoint): void {
   if (isReady || endpoint.pool.failures > 0) endpoint.isNew = false;
   const isOnProbation = readiness === Readiness.probation && endpoint.readiness !== readiness;
   const isNewProcess = isConnected && isStartedAnew(endpoint.readiness, readiness);
-  if (isNewProcess || (isConnected && !endpoint.isConnected)) endpoint.engineSilence?.restart();
+  if (isNewProcess) endpoint.engineSilence?.restart();
+  else if (isConnected && !endpoint.isConnected) endpoint.engineSilence?.reconnect();
   recordReadiness(cluster, endpoint, readiness);
   if (endpoint.isConnected !== isConnected) {
     endpoint.isConnected = isConnected;

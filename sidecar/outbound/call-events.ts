@@ -19,6 +19,7 @@ import { OutboundAttempt, type OutboundCall } from './call.js';
 import { recordPrimaryStream } from './fallback/primary.js';
 import * as hedging from './hedging.js';
 import { recordFirstMessage, recordOutcome } from './outcome-recorder.js';
+import { hasMovedInVain } from './poison-requests.js';
 import { countAttempts } from './retry.js';
 import { watchFirstMessage } from './stream/message-watch.js';
 import { beginPace, recordPace } from './stream/pace.js';
@@ -141,6 +142,7 @@ export function mayLeaveSilent(call: OutboundCall, attempt: OutboundAttempt): bo
   const isWaiting = attempt.silence !== null && !attempt.isHeard;
   if (call.plan.endsSilent && !isWaiting) return true;
   if (countAttempts(call, attempt) >= MAX_ATTEMPTS) return false;
+  if (attempt.silence?.hasHung(call.context.nowMs) === false && hasMovedInVain(call)) return false;
   if (resumable === null ? call.isCommitted || !isWaiting || !call.isWhole : resumable.isSpent) return false;
   // One that got on may go back to those that it was at before.
   const tried = resumable !== null && !resumable.isResuming ? NO_ENDPOINTS : (call.tried as Endpoint[]);

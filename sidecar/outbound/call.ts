@@ -83,6 +83,8 @@ export interface EngineStall {
   readonly leftMs: number;
   /** What that says against the request, unless the engine is well again. */
   readonly weight: number;
+  /** It was silent for so long that it hangs; else only an answer that still waits there shows that it does. */
+  readonly isLong: boolean;
 }
 
 /** The place of a call at the circuit breaker of an upstream. */
@@ -285,6 +287,8 @@ export class OutboundAttempt extends Attempt {
   pace: PaceSample | null = null;
   /** A language-model engine died with it inside. */
   isEngineLost = false;
+  /** Its language-model engine has stalled, and its call has left as many of these as it may without evidence. */
+  isLastMove = false;
   /** What the endpoint needed, ms, once it has ended; UNKNOWN_DURATION: it cannot be told. */
   tookMs = -1;
 

@@ -20,6 +20,9 @@ import { fingerprintOf } from '../relay/response-cache/request-key.js';
 import { CrashRecord, type EngineStall, type OutboundAttempt, type OutboundCall } from './call.js';
 import { contentOf, type RequestContent } from './called-model/request-content.js';
 
+/** Moves of one call from engines that fell silent for a short time, with nobody left there, since its answer last got far. */
+const MOST_MOVES = 4;
+
 /**
  * Recognises the requests of one upstream that crash models: notes crashes, and refuses what has crashed too many. Unary
  * requests are recognised by a fingerprint of their content (called-model/request-content.ts); while nothing is on record, a call
@@ -105,17 +108,19 @@ export class PoisonWatch {
 
   /**
    * An engine stalled with this request inside, and the request has left it. That weighs as a death does, by how rare stalls are, until the engine is
-   * well again: then it was slow.
+   * well again: then it was slow. Where nobody is left there to see that, a short stall weighs nothing, and such moves have a bound of their own.
    */
   onEngineStalled(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
     const engine = attempt.silence!;
     const crash = crashOf(call);
+    attempt.isLastMove = hasMovedInVain(call);
     prove(crash);
     const lost = this.lostRequest(call, crash, attempt);
     this.stalls.record(engine, lost, nowMs);
     const weight = this.stalls.weigh(lost, call.cluster.endpoints.length, nowMs);
     crash.stalls ??= [];
-    crash.stalls.push({ engine, process: engine.processes, leftMs: nowMs, weight });
+    const isLong = engine.hasHung(nowMs);
+    crash.stalls.push({ engine, process: engine.processes, leftMs: nowMs, weight, isLong });
     this.judge(call, crash, nowMs);
   }
 
@@ -125,8 +130,7 @@ export class PoisonWatch {
     crash: CrashRecord,
     { startMs: sentMs }: OutboundAttempt,
   ): LostRequest {
-    const messages = call.resumable?.messages ?? 0;
-    if (messages - crash.messagesAtLoss >= MESSAGES_FAR) {
+    if (hasGotFarSince(call, crash)) {
       crash.weight = 0;
       crash.lastWeight = 0;
       crash.stalls = null;
@@ -134,7 +138,7 @@ export class PoisonWatch {
       crash.weight -= crash.lastWeight;
       crash.lastWeight = 0;
     }
-    crash.messagesAtLoss = messages;
+    crash.messagesAtLoss = call.resumable?.messages ?? 0;
     crash.sentMs = sentMs;
     crash.fingerprint ??= this.make(call);
     return { request: crash.fingerprint?.fingerprint ?? crash, sentMs };
@@ -215,12 +219,35 @@ function prove(crash: CrashRecord): boolean {
   return true;
 }
 
-/** What engines say against a request that stalled under it, and are not well again. */
+/** Its answer has got on since it lost an engine: that engine says nothing against it any more. */
+function hasGotFarSince({ resumable }: OutboundCall, { messagesAtLoss }: CrashRecord): boolean {
+  return (resumable?.messages ?? 0) - messagesAtLoss >= MESSAGES_FAR;
+}
+
+/** What engines say against a request that stalled under it, and are known to hang. */
 function weightOf(stalls: readonly EngineStall[] | null): number {
   let weight = 0;
   if (stalls === null) return weight;
-  for (const each of stalls) if (!each.engine.hasRecovered(each.process, each.leftMs)) weight += each.weight;
+  for (const each of stalls) if (isKnown(each) && !hasRecovered(each)) weight += each.weight;
   return weight;
+}
+
+function hasRecovered(stall: EngineStall): boolean {
+  return stall.engine.hasRecovered(stall.process, stall.leftMs);
+}
+
+/** Whether it hung, or would be seen to go on. */
+function isKnown(stall: EngineStall): boolean {
+  return stall.isLong || stall.engine.isWatched(stall.process);
+}
+
+/** The call has left as many engines that fell silent as it may, without anybody there to see whether they went on. */
+export function hasMovedInVain(call: OutboundCall): boolean {
+  const { crash } = call;
+  if (crash === null || crash.stalls === null || hasGotFarSince(call, crash)) return false;
+  let moves = 0;
+  for (const each of crash.stalls) if (!isKnown(each) && !hasRecovered(each)) moves++;
+  return moves >= MOST_MOVES;
 }
 
 function crashOf(call: OutboundCall): CrashRecord {

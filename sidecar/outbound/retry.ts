@@ -68,6 +68,7 @@ export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: 
     streamMs: resumable === null || resumable.isResuming ? 0 : nowMs - attempt.startMs,
     isEngineLost: attempt.isEngineLost && resumable !== null,
     isMoved: hasMoved(call, attempt),
+    isLastMove: attempt.isLastMove,
     isRequestHeld: call.hasRequest,
     isOtherAvailable: hasOther(call, attempt),
     isOtherFree: isMarkedUnprocessed && hasRoom(call.cluster, call.tried as Endpoint[], nowMs),

@@ -70,6 +70,8 @@ export interface RetryFacts {
   readonly isMoved?: boolean;
   /** The language-model engine of such a stream has died. Its attempt does not count: engine-deaths.ts says when the request is at fault. */
   readonly isEngineLost?: boolean;
+  /** Engines fell silent under it as often as they may without evidence whether they hang. Absent: they have not. */
+  readonly isLastMove?: boolean;
   /** The whole request so far can be sent again. */
   readonly isRequestHeld: boolean;
   /** An eligible endpoint is left that this call has not tried. */

@@ -134,7 +134,12 @@ export class EngineSilence {
     return nowMs - this.gaveUpMs <= GIVING_UP_MS && this.gaveUpMs - this.gaveUpBeforeMs <= GIVING_UP_MS;
   }
 
-  /** Another process of it may serve now: what its front said was of the one before. */
+  /** There is a connection again, to this process or the next one: that the front said it had died may be of the one before. */
+  reconnect(): void {
+    this.diedMs = -1;
+  }
+
+  /** Another process of it serves now: what its front said was of the one before. */
   restart(): void {
     this.diedMs = -1;
     this.processes++;
@@ -147,6 +152,16 @@ export class EngineSilence {
   hasStalled(sentMs: number, sinceMs: number, nowMs: number): boolean {
     const { lastMs } = this;
     return lastMs <= sinceMs && sentMs <= lastMs + MARGIN_MS && nowMs >= lastMs + MARGIN_MS;
+  }
+
+  /** It has sent nothing to anybody for so long that it hangs, whatever is known of it. */
+  hasHung(nowMs: number): boolean {
+    return nowMs - this.lastMs >= LONGEST_SILENCE_MS;
+  }
+
+  /** An answer waits in the process that was the one so many: it would get a message if the process went on. */
+  isWatched(process: number): boolean {
+    return this.processes === process && this.running > 0;
   }
 
   /** The process that was the one so many has sent something after `sinceMs`: it was slow. */

@@ -104,6 +104,7 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
     causes: [
       'The endpoint hangs in the middle of its answer.',
       'The service pauses longer between messages than the limit allows.',
+      'Of a language-model engine: five engines in turn fell silent under this request, and it is not moved more often.',
     ],
     look: ['`outrider status`: faults of the endpoint.', 'The log of the model: what it did last.'],
     remedy: [

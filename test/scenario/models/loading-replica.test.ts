@@ -45,6 +45,25 @@ describe('Scenario: a replica whose model is loading', () => {
     mesh.close();
   });
 
+  it('is another process once it serves, and not because it is connected again', () => {
+    const mesh = new Mesh();
+    const [first] = mesh.replicas;
+    const endpoint = mesh.endpoint(0);
+    const engine = endpoint.ensureSilence();
+    first!.kill();
+    mesh.advance(1);
+    assert.equal(endpoint.isConnected, false);
+    first!.place.mode = 'accepts';
+    mesh.advance(5_000);
+    assert.deepEqual([endpoint.isConnected, engine.processes], [true, 0]);
+    first!.side.instance.setState({ kind: 'starting' });
+    mesh.advance(1);
+    assert.equal(engine.processes, 0);
+    serves(mesh, first!);
+    assert.equal(engine.processes, 1);
+    mesh.close();
+  });
+
   it('is told on connections that are there: a model that is starting again gets no more calls', () => {
     const mesh = new Mesh();
     mesh.replicas[0]!.side.instance.setState({ kind: 'starting' });

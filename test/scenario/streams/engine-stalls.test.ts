@@ -11,6 +11,7 @@ import {
   requestIn,
   tokensFor,
 } from '../../kit/engines/scripted-engine.js';
+import { ErrorCode } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 import { aStreamRoute } from '../../kit/stack/stack.js';
@@ -90,12 +91,32 @@ describe('Scenario: language-model engines stall under a request', () => {
     );
   };
 
-  it('where their pace is known, the second one ends it, and after two such calls no engine gets it', () => {
+  /** An answer that stays there whatever happens, as no other engine could go on with it, has begun at the engine that has the latest call. */
+  const hangBeside = (): PeerStream => {
+    const engine = latest();
+    for (let i = 0; i < 30; i++) {
+      const call = open(request(`beside-${arrived.length}`, [9, i], { temperature: 0.8 }));
+      const beside = latest();
+      if (beside.peer === engine.peer) {
+        bring(beside, 2);
+        arrived.push(engine);
+        return beside;
+      }
+      stack.settle(call.reset(ErrorCode.cancel));
+    }
+    throw new Error('no call went there');
+  };
+
+  it('beside others that hang there, the second one ends it, and after two such calls no engine gets it', () => {
     start();
     learnPace();
     for (const id of ['x', 'y']) {
       const call = open(request(id, [666]));
-      assert.equal(stallAll(call), 2);
+      for (let i = 0; i < 2; i++) {
+        assert.equal(call.isOver, false, `after ${i}: ${call.reason}`);
+        hangBeside();
+        stall(call);
+      }
       assert.deepEqual([call.status, call.reason], [7, 'poison']);
       stack.advance(1_000);
     }
@@ -104,42 +125,95 @@ describe('Scenario: language-model engines stall under a request', () => {
     assert.equal(arrived.length, before);
   });
 
-  it('where it is not, the third one', () => {
+  it('for ten seconds each, the third one', () => {
     start();
     const call = open(request('x', [666]));
     assert.equal(stallAll(call), 3);
     assert.deepEqual([call.status, call.reason], [7, 'poison']);
   });
 
-  it('also where `message_timeout` finds it', () => {
+  it('for as long as they usually take, with nobody else there: it moves, waits at the fifth, and nothing is held against it', () => {
+    start();
+    learnPace();
+    const asked = request('x', [666]);
+    const call = open(asked);
+    for (let i = 0; i < 4; i++) {
+      stall(call);
+      assert.equal(call.isOver, false, `after ${i + 1}: ${call.reason}`);
+    }
+    const fifth = latest();
+    bring(fifth, 3);
+    stack.advance(8_000);
+    assert.deepEqual([call.isOver, fifth.resetCode], [false, undefined]);
+    stack.settle(fifth.data(Buffer.concat(answer(fifth).slice(3))).trailers(0));
+    assertWhole(call, asked);
+  });
+
+  it('and where the fifth one hangs, too, the caller learns that, and may ask again', () => {
+    start();
+    learnPace();
+    const call = open(request('x', [666]));
+    assert.equal(stallAll(call), 5);
+    assert.deepEqual([call.status, call.reason], [4, 'message-timeout']);
+    open(request('again', [666]));
+    assert.equal(requestIn(latest().body).request_id, 'again');
+  });
+
+  it('`message_timeout` ends it at the fifth one', () => {
     start({ messageTimeoutMs: 2_000 });
     const call = open(request('x', [666]));
-    assert.equal(stallAll(call), 2);
-    assert.deepEqual([call.status, call.reason], [7, 'poison']);
+    assert.equal(stallAll(call), 5);
+    assert.deepEqual([call.status, call.reason], [4, 'message-timeout']);
+  });
+
+  it('a stream that gets far at each of them moves on', () => {
+    start({ messageTimeoutMs: 2_000 });
+    const asked = request('x', [5], { max_tokens: 200 });
+    const call = open(asked);
+    for (let i = 0; i < 8; i++) {
+      stall(call, 18);
+      assert.equal(call.isOver, false, `after ${i + 1}: ${call.reason}`);
+    }
+    finish(latest());
+    assertWhole(call, asked);
   });
 
   it('engines that are slow and well again say nothing against it', () => {
-    start({ messageTimeoutMs: 2_000 });
+    start();
     learnPace();
+    const asked = request('x');
+    const call = open(asked);
+    for (let stalls = 0; stalls < 6; stalls++) {
+      const beside = hangBeside();
+      stall(call);
+      assert.equal(call.isOver, false, `after ${stalls + 1}: ${call.reason}`);
+      // The engine makes the next token of the answer that waited.
+      stack.settle(beside.data(answer(beside)[2]!));
+    }
+    finish(latest());
+    assertWhole(call, asked);
+  });
+
+  it('nor do those that are connected again, and are well', () => {
+    start();
     const asked = request('x');
     const call = open(asked);
     for (let stalls = 0; stalls < 4; stalls++) {
       const name = nameOf(latest());
-      const engine = latest();
       stall(call);
       assert.equal(call.isOver, false, `after ${stalls + 1}: ${call.reason}`);
-      // The engine makes tokens for the next request that comes there.
+      for (const peer of stack.backend(name).open) peer.socket.break();
+      stack.advance(3_000);
+      // The engine, which was there all the time, answers the next request that comes there.
+      const moved = latest();
       let isThere = false;
-      for (let i = 0; i < 9 && !isThere; i++) {
-        const moved = latest();
-        const other = open(request(`other-${stalls}-${i}`, [8, i]));
+      for (let i = 0; i < 30 && !isThere; i++) {
+        open(request(`other-${stalls}-${i}`, [8, i]));
         isThere = nameOf(latest()) === name;
         finish(latest());
-        assert.equal(other.status, 0);
-        arrived.push(moved);
       }
       assert.ok(isThere, 'no call went there');
-      assert.notEqual(engine.resetCode, undefined);
+      arrived.push(moved);
     }
     finish(latest());
     assertWhole(call, asked);

@@ -14,6 +14,7 @@ export function routePolicy({ state, facts, route, budget, random, nowMs }: Retr
   if (facts.ended === AttemptEnd.trailers && !retry.on.includes(facts.status)) return NoRetry.notRetryable;
   if (!facts.isRequestHeld) return NoRetry.notHeld;
   if (state.processed >= retry.attempts || isWornOut(state)) return NoRetry.exhausted;
+  if (facts.isLastMove === true) return NoRetry.exhausted;
   const backoffMs = fullJitterMs(
     state.processed + state.lost,
     retry.backoff.baseMs,

@@ -150,6 +150,11 @@ describe('decideRetry, on an idempotent route that asks for it', () => {
     assert.equal(decide({ state: { attempts: MAX_ATTEMPTS, processed: 0 } }), exhausted);
   });
 
+  it('makes none where engines fell silent under it as often as they may', () => {
+    assert.ok(decide({ facts: { isLastMove: false } }) >= 0);
+    assert.equal(decide({ facts: { isLastMove: true } }), exhausted);
+  });
+
   it('stops when the wait would reach the deadline', () => {
     assert.equal(decide({ facts: { timeLeftMs: 12.6 } }), 12.5);
     assert.equal(decide({ facts: { timeLeftMs: 12.5 } }), noTime);

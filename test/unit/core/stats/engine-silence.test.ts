@@ -72,6 +72,32 @@ describe('EngineSilence', () => {
       assert.equal(silence.hasRecovered(process, leftMs), true);
     });
 
+    it('and was slow if it sends something over a new connection', () => {
+      answer();
+      const leftMs = nowMs;
+      const process = silence.processes;
+      silence.reconnect();
+      nowMs += 10;
+      silence.message(0, nowMs);
+      assert.equal(silence.hasRecovered(process, leftMs), true);
+    });
+
+    it('would be seen to go on by an answer that waits in the same process', () => {
+      silence.begin(REQUEST_BYTES, 0, nowMs);
+      assert.equal(silence.isWatched(0), true);
+      silence.restart();
+      assert.equal(silence.isWatched(0), false);
+      assert.equal(silence.isWatched(1), true);
+      silence.end();
+      assert.equal(silence.isWatched(1), false);
+    });
+
+    it('and hangs after the longest silence', () => {
+      silence.message(0, nowMs);
+      assert.equal(silence.hasHung(nowMs + LONGEST_SILENCE_MS - 1), false);
+      assert.equal(silence.hasHung(nowMs + LONGEST_SILENCE_MS), true);
+    });
+
     it('and was not where another process sends it', () => {
       answer();
       const leftMs = nowMs;
@@ -167,6 +193,12 @@ describe('EngineSilence', () => {
   it('may have been ended by a request that came to the process after the one that died', () => {
     assert.equal(silence.die(nowMs - 5, nowMs), true);
     silence.restart();
+    assert.equal(silence.die(nowMs + 50, nowMs + 60), true);
+  });
+
+  it('and to one that came after the connection was made again', () => {
+    assert.equal(silence.die(nowMs - 5, nowMs), true);
+    silence.reconnect();
     assert.equal(silence.die(nowMs + 50, nowMs + 60), true);
   });
 
