@@ -37,6 +37,11 @@ const BINDING = {
   subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: 'sidecars' }],
 };
 
+const running = new Set<ApiServer>();
+process.on('exit', () => {
+  for (const server of running) server.discard();
+});
+
 export class ApiServer {
   private readonly folder = mkdtempSync(join(tmpdir(), 'outrider-api-'));
   private readonly parts: ChildProcessHandle[] = [];
@@ -49,7 +54,9 @@ export class ApiServer {
   private constructor(
     private readonly programs: string,
     private readonly port: number,
-  ) {}
+  ) {
+    running.add(this);
+  }
 
   /** @param programs folder of the program of all parts. Resolves when it answers and sidecars may read. */
   static async start(programs: string): Promise<ApiServer> {
@@ -101,7 +108,14 @@ export class ApiServer {
   async stop(): Promise<void> {
     for (const part of this.parts) part.signal('SIGKILL');
     await Promise.all(this.exits);
+    this.discard();
+  }
+
+  /** Without waiting for their end. */
+  discard(): void {
+    for (const part of this.parts) part.signal('SIGKILL');
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
+    running.delete(this);
   }
 
   private async launch(etcdPort: number): Promise<void> {
