@@ -1,5 +1,6 @@
 /** One simulated run, from its plan to what was found. */
 
+import { Dice } from './dice.js';
 import { judgeBudgets } from './oracle/budgets.js';
 import { judgeConsul } from './oracle/consul.js';
 import { judgeDns } from './oracle/dns.js';
@@ -21,6 +22,7 @@ import { noteArrivals } from './world/arrivals.js';
 import type { CallRecord } from './world/records.js';
 import { PRESENT, type Release } from './world/release.js';
 import { seal } from './world/seal.js';
+import { isCounted, WorkCounts } from './world/work-counts.js';
 import { type Finding, World } from './world/world.js';
 
 export interface RunResult {
@@ -56,6 +58,10 @@ export async function run(
     world.find('no-exception', error instanceof Error ? (error.stack ?? error.message) : String(error));
   process.on('unhandledRejection', fallen);
   process.on('uncaughtException', fallen);
+  if (isCounted(plan.seed)) {
+    world.counts = new WorkCounts(new Dice(plan.seed, 'work'));
+    await world.counts.start();
+  }
   try {
     await world.run();
     const evidence = new Evidence(world);
@@ -79,6 +85,7 @@ export async function run(
   } catch (error) {
     world.find('no-exception', error instanceof Error ? (error.stack ?? error.message) : String(error));
   } finally {
+    await world.counts?.stop();
     process.off('unhandledRejection', fallen);
     process.off('uncaughtException', fallen);
     forgetArrivals();

@@ -473,6 +473,8 @@ export class SimNet {
   onChanged: (process: string) => void = () => {};
   /** Hash over the size and the time of each read. */
   readHash = 0;
+  /** Of all reads together. */
+  bytesRead = 0;
   private touched = new Set<SimSocket>();
 
   constructor(
@@ -558,6 +560,7 @@ export class SimNet {
   }
 
   count(size: number): void {
+    this.bytesRead += size;
     const time = Math.round(this.clock.now() * 1_000) | 0;
     this.readHash = (Math.imul(Math.imul(this.readHash, 31) + size, 31) + time) >>> 0;
   }

@@ -25,6 +25,7 @@ import { SimNet } from './sim-net.js';
 import type { SimProcess } from './sim-process.js';
 import { type SidecarEvents, SimSidecar } from './sim-sidecar.js';
 import { SimSupervisor } from './sim-supervisor.js';
+import type { WorkCounts } from './work-counts.js';
 
 /** Something that was wrong while the run went on. */
 export interface Finding {
@@ -81,6 +82,8 @@ export class World {
   keepsTrace = false;
   turns = 0;
   dirty: SimProcess[] = [];
+  /** Where the work of turns is counted. */
+  counts: WorkCounts | undefined;
   /** Ejections of endpoints, with the sidecar that made them. */
   readonly ejectionsSeen: {
     readonly sidecar: string;
@@ -570,12 +573,26 @@ export class World {
   /** One turn of all processes. False: nothing happened, and no promise was left that could change it. */
   private async turn(): Promise<boolean> {
     this.turns++;
+    if (this.counts?.isDue() === true) return this.countedTurn(this.counts);
     if (this.net.turn() || this.dirty.length > 0) {
       this.endTurn();
       return true;
     }
     await new Promise(setImmediate);
     return this.endTurn();
+  }
+
+  private async countedTurn(counts: WorkCounts): Promise<boolean> {
+    let moved = false;
+    const excess = await counts.around(() => {
+      const before = this.net.bytesRead;
+      moved = this.net.turn() || this.dirty.length > 0;
+      this.endTurn();
+      const entities = this.records.length + this.sidecars.length * this.sidecars.length;
+      return { bytes: this.net.bytesRead - before, entities };
+    });
+    if (excess !== undefined) this.find('linear-work', excess);
+    return moved || this.net.isTouched;
   }
 
   private endTurn(): boolean {
