@@ -258,7 +258,7 @@ export const PLANTED: readonly Mutant[] = [
     name: 'faults-counted-across-successes',
     area: 'ejection and probes',
     file: 'sidecar/core/outlier/ejection-pool.ts',
-    find: `member.consecutiveFaults = 0;
+    find: `member.endRow();
       member.outcomes?.success(nowMs);`,
     replace: 'member.outcomes?.success(nowMs);',
     harm: 'A healthy endpoint with a fault now and then is ejected.',
