@@ -19,13 +19,21 @@ export function chainOf({ plan }: Match): readonly FallbackConfig[] {
 class RouteState {
   readonly methods = new Map<CallStats, MethodState>();
   responseCache: ResponseCache | null = null;
+  /** The file does not have it any more. */
+  isLeft = false;
 
   constructor(public config: RouteConfig) {
     this.configure(config);
   }
 
+  leave(): void {
+    this.isLeft = true;
+    this.responseCache = null;
+  }
+
   configure(config: RouteConfig): void {
     this.config = config;
+    this.isLeft = false;
     const step = config.fallback?.find(({ kind }) => kind === 'last-good');
     if (step?.kind !== 'last-good') this.responseCache = null;
     else if (this.responseCache === null) this.responseCache = new ResponseCache(step);
@@ -46,8 +54,6 @@ export class MethodState {
   readonly degraded = new Map<string, number>();
   /** Calls whose caller wants no degraded answer, and that would have got one. */
   declined = 0;
-  /** No route of the file has its calls any more. */
-  isLeft = false;
   private readonly latencies = new Map<Cluster, Percentile>();
   private recent: Percentile | null = null;
   private recentOf: Cluster | null = null;
@@ -84,8 +90,8 @@ export class MethodState {
 export class MethodStates {
   private byKey = new Map<string, RouteState>();
   private byMatch = new WeakMap<Match, MethodState>();
-  /** Of routes that a reload took away or gave other methods: the next route that has calls of these takes them over. */
-  private left: MethodState[] = [];
+  /** Routes that a reload took away or gave other methods: the next route that has calls of these takes over what is known of them. */
+  private readonly left = new Map<string, RouteState>();
 
   constructor(
     private readonly random: () => number,
@@ -99,7 +105,7 @@ export class MethodStates {
    * count falls.
    */
   get all(): readonly MethodState[] {
-    return [...[...this.byKey.values()].flatMap(({ methods }) => [...methods.values()]), ...this.left];
+    return [...this.byKey.values(), ...this.left.values()].flatMap(({ methods }) => [...methods.values()]);
   }
 
   get responseCaches(): readonly ResponseCache[] {
@@ -115,16 +121,16 @@ export class MethodStates {
       const key = keyOf(config);
       // The first of two that take the same calls has them all.
       if (this.byKey.has(key) || (config.hedge === undefined && config.fallback === undefined)) continue;
-      const route = before.get(key);
+      const route = before.get(key) ?? this.left.get(key);
+      this.left.delete(key);
       route?.configure(config);
       this.byKey.set(key, route ?? new RouteState(config));
     }
-    for (const [key, { methods }] of before)
-      if (!this.byKey.has(key))
-        for (const state of methods.values()) {
-          state.isLeft = true;
-          this.left.push(state);
-        }
+    for (const [key, route] of before) {
+      if (this.byKey.has(key)) continue;
+      route.leave();
+      this.left.set(key, route);
+    }
   }
 
   of(match: Match): MethodState {
@@ -143,11 +149,11 @@ export class MethodStates {
 
   /** What is known of the method from a route before; of several nobody knows which. */
   private takeLeft(stats: CallStats, route: RouteState): MethodState | undefined {
-    const [state, ...more] = this.left.filter((each) => each.stats === stats);
-    if (state === undefined || more.length > 0) return undefined;
-    this.left = this.left.filter((each) => each !== state);
+    const [before, ...more] = [...this.left.values()].filter(({ methods }) => methods.has(stats));
+    if (before === undefined || more.length > 0) return undefined;
+    const state = before.methods.get(stats)!;
+    before.methods.delete(stats);
     state.route = route;
-    state.isLeft = false;
     return state;
   }
 }

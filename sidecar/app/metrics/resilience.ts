@@ -93,7 +93,7 @@ function fallbackMetrics(outbounds: readonly UpstreamState[]): Metric[] {
       total(({ declined }) => declined),
     ),
     perRow.metric('outrider_fallback_active', ({ states }) =>
-      Number(states.some(({ isLeft, primaryBreaker }) => !isLeft && primaryBreaker.isOpen)),
+      Number(states.some(({ route, primaryBreaker }) => !route.isLeft && primaryBreaker.isOpen)),
     ),
     perCache.metric('outrider_response_cache_bytes', ({ bytes }) => bytes),
     perCache.metric('outrider_response_cache_entries', ({ size }) => size),

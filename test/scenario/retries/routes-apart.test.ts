@@ -108,6 +108,19 @@ describe('Scenario: two routes that take any method of a service', () => {
     assert.equal(total('outrider_fallback_active'), 0);
   });
 
+  it('routes that come and go leave no more behind, however often', () => {
+    const routes = ['/a.S/*', '/b.S/*'].map((pattern) =>
+      aRoute({ methods: [pattern], idempotent: true, fallback: [TO_SMALL] }),
+    );
+    start(...routes);
+    for (let i = 0; i < 10; i++) {
+      for (const path of [ours, theirs]) assert.deepEqual(answerOf(call({ path })), [0, 'big']);
+      stack.update(big([]));
+      assert.equal(stack.out.outbound.state.methodStates.all.length, 2);
+      stack.update(big(routes));
+    }
+  });
+
   it('a reload that takes steps away leaves the call that is away to its own', () => {
     const before = aRoute({ idempotent: true, fallback: [TO_SMALL, LAST_GOOD] });
     start(before);
