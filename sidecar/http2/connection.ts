@@ -18,7 +18,14 @@ import { UNREAD_CONTROL_BYTES } from './limits.js';
 import type { OwnedBuffer } from './owned-buffer.js';
 import { compact, hold } from './pending-data.js';
 import { receiveFrame } from './receive.js';
-import { canReceiveRun, credit, receiveDataBytes, receiveDataStart, widen } from './receive-data.js';
+import {
+  canReceiveRun,
+  credit,
+  isCreditDue,
+  receiveDataBytes,
+  receiveDataStart,
+  widen,
+} from './receive-data.js';
 import { announceInitialWindow } from './receive-window.js';
 import { flush } from './send.js';
 import { firstSettings, type LocalSettings, settingsPayload } from './settings.js';
@@ -297,6 +304,11 @@ export class Connection implements FrameReceiver {
   /** Whether the window of `stream` is smaller than the largest frame, so that the peer may be blocked. */
   isNearlyClosed(stream: Stream): boolean {
     return stream.recvWindow < this.state.local.maxFrame;
+  }
+
+  /** Whether so much credit more would send a WINDOW_UPDATE. */
+  isCreditDue(stream: Stream, bytes: number): boolean {
+    return isCreditDue(stream, bytes);
   }
 
   /** Raises the window of `stream` by `bytes`, beyond its credit. */

@@ -66,6 +66,11 @@ export function credit(c: ConnectionState, stream: Stream, bytes: number, target
   announce(c, stream, increment);
 }
 
+/** Whether a WINDOW_UPDATE is due with so many bytes more. */
+export function isCreditDue({ unannounced, recvTarget }: Stream, bytes: number): boolean {
+  return unannounced + bytes >= recvTarget >>> 1;
+}
+
 /** Raises the window of `stream` by `bytes`, announced at once with the credit that is due. */
 export function widen(c: ConnectionState, stream: Stream, bytes: number): void {
   if (stream.remoteEnded || stream.closed || c.isOver) return;

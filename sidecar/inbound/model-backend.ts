@@ -14,9 +14,10 @@ import { attemptTimeoutIn } from '../relay/attempt-timeout-header.js';
 import type { BufferAdmission } from '../relay/buffer-admission.js';
 import { NEVER } from '../relay/call.js';
 import { beginAttempt } from '../relay/call-attempts.js';
-import { setDeadline } from '../relay/call-timer.js';
+import { setDeadline, waitsForEndpoint, waitsForReader } from '../relay/call-timer.js';
 import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
-import { disableReplay, holdRequest, resumeRequest } from '../relay/request-buffer.js';
+import { pauseCall, resumeCall, resumeResponse } from '../relay/paused-call.js';
+import { disableReplay } from '../relay/request-buffer.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { Pool } from '../transport/pool.js';
 import { type InboundAdmission, isBypassed, type SharedLimits } from './admission.js';
@@ -285,31 +286,39 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
     queues.open(instances.filter(({ isReady }) => isReady).length);
     this.deps.onState();
     if (state.kind === 'ready') return this.turns.give();
+    this.turns.releaseResuming();
     if (state.kind === 'starting') return;
     this.turns.refuseAll(state.why);
   }
 
   /**
-   * Nothing has moved on the call for a while. Its place in the queue goes to another call, unless the model has the whole
-   * request and has not begun to answer: then it is at work.
+   * Nothing has moved on the call for a while. Its place in the queue goes to another call, unless the model is at work: it has the whole
+   * request and has not begun to answer, or has more of it than it reads.
    */
-  onInactive({ requestEnded, isCommitted, instance }: InboundCall, ticket: Ticket): void {
-    const isAtWork = requestEnded && !isCommitted;
+  onInactive(call: InboundCall, ticket: Ticket): void {
+    const { requestEnded, isCommitted, instance } = call;
+    const isAtWork = (requestEnded && !isCommitted) || waitsForEndpoint(call);
     if (isAtWork || instance === null || !instance.activity.suspend(ticket)) return;
     ticket.limits.queue.suspend(ticket, this.context.nowMs);
+    if (waitsForReader(call)) pauseCall(call);
     instance.silentStreams.add(ticket);
     instance.endExcessStreams();
     this.turns.give();
   }
 
-  /** Something moves again. Without a free place, what the caller sends is held until there is one; the response goes on. */
+  /** Something moves again. Without a free place, the model gets no more of the call until there is one; what it has sent is passed on. */
   onActive(call: InboundCall, ticket: Ticket): void {
     if (ticket.queueState !== QueueState.suspended) return;
+    const { queue } = ticket.limits;
     const { silentStreams, activity } = call.instance!;
     silentStreams.delete(ticket);
-    if (!ticket.limits.queue.resume(ticket, this.context.nowMs)) return holdRequest(call);
-    activity.begin(ticket);
-    resumeRequest(call);
+    if (queue.resume(ticket, this.context.nowMs)) {
+      activity.begin(ticket);
+      resumeCall(call);
+      return;
+    }
+    pauseCall(call);
+    if (queue.concurrency === 0) resumeResponse(call);
   }
 
   /** The call is over, however it ended: its place is free. */

@@ -357,6 +357,11 @@ export class Attempt implements StreamOwner, Waiter {
     }
   }
 
+  /** Whether so much credit more would open the window of the response. */
+  isCreditDue(bytes: number): boolean {
+    return this.stream !== null && this.session!.connection.isCreditDue(this.stream, bytes);
+  }
+
   /** Stops it from the sidecar's side. Its owner is not called: it is the one that stops it. */
   abort(ended: number): void {
     if (this.isOver) return;

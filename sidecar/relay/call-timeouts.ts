@@ -3,7 +3,7 @@ import type { Attempt } from './attempt.js';
 import { type Call, NEVER, type SilenceWatch } from './call.js';
 import { stopAttempts } from './call-attempts.js';
 import { CallEvent, step } from './call-phase.js';
-import { armTimer, endpointWaitStartMs, idleSinceMs, lastActivityMs } from './call-timer.js';
+import { armTimer, endpointWaitStartMs, idleSinceMs, quietSinceMs, waitsForReader } from './call-timer.js';
 
 /** The timer of a call has fired: acts on the first limit that has passed, and arms it for the next. */
 export function fireTimer(call: Call): void {
@@ -135,10 +135,12 @@ function repeatMs({ startMs, engineCall }: Call, attempt: Attempt): number {
 /** Tells the handler where no frame has come for too long, in either direction. */
 function checkActivity(call: Call, nowMs: number): void {
   const { idleTimeoutMs, quietAfterMs } = call.plan;
-  const silentMs = nowMs - lastActivityMs(call);
   if (idleTimeoutMs > 0 && nowMs - idleSinceMs(call) >= idleTimeoutMs && !isTaken(call, nowMs))
     return call.handler.onIdle(call);
-  if (quietAfterMs === 0 || call.isInactive || silentMs < quietAfterMs) return;
+  if (quietAfterMs === 0 || call.isInactive) return;
+  // What a caller sends that does not read is no sign that it will.
+  const sinceMs = waitsForReader(call) ? Math.max(call.lastResponseMs, call.activeMs) : quietSinceMs(call);
+  if (nowMs - sinceMs < quietAfterMs) return;
   call.isInactive = true;
   call.handler.onInactive?.(call);
 }

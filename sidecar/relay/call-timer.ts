@@ -10,7 +10,7 @@ export function armTimer(call: Call): void {
   if (call.silence !== null) due = Math.min(due, call.silence.dueMs);
   const { idleTimeoutMs, quietAfterMs } = call.plan;
   if (idleTimeoutMs > 0) due = Math.min(due, idleSinceMs(call) + idleTimeoutMs);
-  if (quietAfterMs > 0 && !call.isInactive) due = Math.min(due, lastActivityMs(call) + quietAfterMs);
+  if (quietAfterMs > 0 && !call.isInactive) due = Math.min(due, quietSinceMs(call) + quietAfterMs);
   if (due === NEVER || (call.isScheduled && call.dueMs <= due)) return;
   call.context.wheel.add(call, due);
 }
@@ -39,9 +39,30 @@ export function lastActivityMs(call: Call): number {
   return Math.max(call.lastRequestMs, call.lastResponseMs);
 }
 
-/** A frame has come after a silence of which the handler has been told. */
+/** Since when it is quiet: no frame has come, and `onActive` has not been called. */
+export function quietSinceMs(call: Call): number {
+  return Math.max(lastActivityMs(call), call.activeMs);
+}
+
+/**
+ * Whether the endpoint can go on only when the caller reads: it has filled the window of its response. Where it has not, it may as well be at work
+ * on the request.
+ */
+export function waitsForReader({ attempt, stream }: Call): boolean {
+  if (attempt === null || attempt.stream === null || attempt.isOver || stream.pendingBytes === 0)
+    return false;
+  return attempt.session!.connection.isNearlyClosed(attempt.stream);
+}
+
+/** Whether it has more of the request than it reads, and its own response is not what it waits for. */
+export function waitsForEndpoint({ attempt, stream }: Call): boolean {
+  return (attempt?.stream?.pendingBytes ?? 0) > 0 && stream.pendingBytes === 0;
+}
+
+/** Something moves after a silence of which the handler has been told. */
 export function markActive(call: Call): void {
   call.isInactive = false;
+  call.activeMs = call.context.nowMs;
   armTimer(call);
   call.handler.onActive?.(call);
 }

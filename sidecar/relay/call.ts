@@ -120,9 +120,9 @@ export interface RepeatEvents {
 
 /** What a side needs whose plans have `quietAfterMs`. */
 export interface SilenceEvents {
-  /** No frame in either direction for `quietAfterMs`. */
+  /** No frame in either direction for `quietAfterMs`, or none of a response that its caller does not read. */
   onInactive(call: Call): void;
-  /** The first frame after `onInactive`. */
+  /** The first frame after `onInactive`, or the caller of a paused call has read so much that its endpoint could go on. */
   onActive(call: Call): void;
 }
 
@@ -226,6 +226,10 @@ export abstract class Call extends WheelEntry {
   quickReads = 0;
   /** `onInactive` has been called, and no frame has come since. */
   isInactive = false;
+  /** When `onActive` was last called. */
+  activeMs = 0;
+  /** It is paused (`pauseCall`): credit for the response that its endpoint gets afterwards, bytes; −1: it is not. */
+  heldCredit = -1;
 
   attempt: Attempt | null = null;
   /** Beside it, for a while: the first good response wins. Only while the whole request is buffered. */

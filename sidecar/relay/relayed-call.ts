@@ -16,6 +16,7 @@ import { CallEvent, step, takes } from './call-phase.js';
 import { fireTimer } from './call-timeouts.js';
 import { lastActivityMs, markActive } from './call-timer.js';
 import { makeLocalReply, withoutMark } from './local-reply.js';
+import { holdCredit } from './paused-call.js';
 import {
   bufferRequest,
   bufferShared,
@@ -58,7 +59,7 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
     this.requestEnded = ended;
     if (ended) withdrawRequestWindow(this);
     this.lastRequestMs = this.context.nowMs;
-    if (this.isInactive) markActive(this);
+    if (this.isInactive && this.heldCredit < 0) markActive(this);
     const attempt = this.attempt;
     const open = attempt !== null && attempt.stream !== null && !attempt.isOver && !this.isRequestHeld;
     if (open) {
@@ -90,7 +91,7 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
     this.requestEnded = true;
     withdrawRequestWindow(this);
     this.lastRequestMs = this.context.nowMs;
-    if (this.isInactive) markActive(this);
+    if (this.isInactive && this.heldCredit < 0) markActive(this);
     const attempt = this.attempt;
     if (attempt !== null && attempt.stream !== null && !attempt.isOver && !this.isRequestHeld) {
       attempt.session!.connection.sendData(attempt.stream, EMPTY, 0, 0, true);
@@ -106,6 +107,7 @@ export class RelayedCall extends Call implements StreamOwner, AttemptOwner {
 
   onSent(_stream: Stream, bytes: number): void {
     const { attempt, resumable, foreign } = this;
+    if (this.heldCredit >= 0) return holdCredit(this, bytes);
     if (resumable !== null) attempt?.credit(resumable.own(bytes));
     else attempt?.credit(foreign === null ? bytes : foreign.own(bytes));
   }

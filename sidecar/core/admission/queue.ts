@@ -102,6 +102,11 @@ export class InboundQueue<E extends QueueEntry> {
     return this.suspended - this.resuming.size;
   }
 
+  /** Suspended entries that wait for a place. */
+  get resumingEntries(): Iterable<E> {
+    return this.resuming;
+  }
+
   /** The entry whose turn is next; null: none waits. */
   get first(): E | null {
     return this.queue.peek();

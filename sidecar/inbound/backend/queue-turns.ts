@@ -1,6 +1,6 @@
 import { Admission, type InboundQueue, QueueState } from '../../core/admission/queue.js';
 import type { LocalReply } from '../../relay/local-reply.js';
-import { resumeRequest } from '../../relay/request-buffer.js';
+import { resumeCall, resumeResponse } from '../../relay/paused-call.js';
 import { sendLocalReply } from '../../relay/response.js';
 import type { DataPlaneContext } from '../../transport/context.js';
 import type { InboundCall, Ticket } from '../call.js';
@@ -73,10 +73,16 @@ export class QueueTurns {
   private resumeTicket(ticket: Ticket): void {
     try {
       ticket.call.instance!.activity.begin(ticket);
-      resumeRequest(ticket.call);
+      resumeCall(ticket.call);
     } catch (error) {
       this.context.containment.contain(ticket.call, error);
     }
+  }
+
+  /** The model takes no calls: what it has of those that would go on it may end. */
+  releaseResuming(): void {
+    for (const { queue } of this.queues.all)
+      for (const { call } of queue.resumingEntries) resumeResponse(call);
   }
 
   /** The model is away: nothing waits for it. */
