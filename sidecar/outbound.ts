@@ -330,7 +330,7 @@ export class Outbound implements CallWay, WaitingCallHandler {
   }
 
   mayLeaveSilent(call: OutboundCall, attempt: OutboundAttempt): boolean {
-    return events.mayLeaveSilent(call, attempt);
+    return events.mayLeaveSilent(this.state, call, attempt);
   }
 
   onResumed(call: OutboundCall): void {

@@ -19,7 +19,6 @@ import { OutboundAttempt, type OutboundCall } from './call.js';
 import { recordPrimaryStream } from './fallback/primary.js';
 import * as hedging from './hedging.js';
 import { recordFirstMessage, recordOutcome } from './outcome-recorder.js';
-import { hasMovedInVain } from './poison-requests.js';
 import { countAttempts } from './retry.js';
 import { watchFirstMessage } from './stream/message-watch.js';
 import { beginPace, recordPace } from './stream/pace.js';
@@ -137,12 +136,16 @@ export function onCountedMessages(state: UpstreamState, call: OutboundCall, atte
  * Where the route does not say that silence ends a stream, it does so only if it goes on at another endpoint. So it is before the first message:
  * no option says that this takes too long.
  */
-export function mayLeaveSilent(call: OutboundCall, attempt: OutboundAttempt): boolean {
+export function mayLeaveSilent(
+  { poison, context: { nowMs } }: UpstreamState,
+  call: OutboundCall,
+  attempt: OutboundAttempt,
+): boolean {
   const { resumable, cluster } = call;
   const isWaiting = attempt.silence !== null && !attempt.isHeard;
   if (call.plan.endsSilent && !isWaiting) return true;
   if (countAttempts(call, attempt) >= MAX_ATTEMPTS) return false;
-  if (attempt.silence?.hasHung(call.context.nowMs) === false && hasMovedInVain(call)) return false;
+  if (attempt.silence?.hasHung(nowMs) === false && poison.hasMovedInVain(call, nowMs)) return false;
   if (resumable === null ? call.isCommitted || !isWaiting || !call.isWhole : resumable.isSpent) return false;
   // One that got on may go back to those that it was at before.
   const tried = resumable !== null && !resumable.isResuming ? NO_ENDPOINTS : (call.tried as Endpoint[]);

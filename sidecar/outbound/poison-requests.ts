@@ -22,6 +22,13 @@ import { contentOf, type RequestContent } from './called-model/request-content.j
 
 /** Moves of one call from engines that fell silent for a short time, with nobody left there, since its answer last got far. */
 const MOST_MOVES = 4;
+/** The same where no engine has stalled lately without this request: at the next one it is found out whether that hangs. */
+const MOST_MOVES_ALONE = 2;
+/**
+ * What such a silence says against the request at most, once another engine has hung under it: that one stream in a hundred meets a pause of
+ * which it sees no end.
+ */
+const UNSEEN_WEIGHT = Math.log(100);
 
 /**
  * Recognises the requests of one upstream that crash models: notes crashes, and refuses what has crashed too many. Unary
@@ -113,7 +120,7 @@ export class PoisonWatch {
   onEngineStalled(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): void {
     const engine = attempt.silence!;
     const crash = crashOf(call);
-    attempt.isLastMove = hasMovedInVain(call);
+    attempt.isLastMove = this.hasMovedInVain(call, nowMs);
     prove(crash);
     const lost = this.lostRequest(call, crash, attempt);
     this.stalls.record(engine, lost, nowMs);
@@ -122,6 +129,17 @@ export class PoisonWatch {
     const isLong = engine.hasHung(nowMs);
     crash.stalls.push({ engine, process: engine.processes, leftMs: nowMs, weight, isLong });
     this.judge(call, crash, nowMs);
+  }
+
+  /** The call has left as many engines that fell silent as it may, without anybody there to see whether they went on. */
+  hasMovedInVain(call: OutboundCall, nowMs: number): boolean {
+    const { crash } = call;
+    if (crash === null || crash.stalls === null || hasGotFarSince(call, crash)) return false;
+    let moves = 0;
+    for (const each of crash.stalls) if (!isKnown(each) && !hasRecovered(each)) moves++;
+    if (moves < MOST_MOVES_ALONE) return false;
+    // A `message_timeout` ends it before the next engine is known to hang.
+    return moves >= MOST_MOVES || (!call.plan.endsSilent && this.stalls.isAlone(requestOf(crash), nowMs));
   }
 
   /** The request as one that was in an engine which is lost to it. What was before counts no more if its answer has got far since. */
@@ -141,7 +159,7 @@ export class PoisonWatch {
     crash.messagesAtLoss = call.resumable?.messages ?? 0;
     crash.sentMs = sentMs;
     crash.fingerprint ??= this.make(call);
-    return { request: crash.fingerprint?.fingerprint ?? crash, sentMs };
+    return { request: requestOf(crash), sentMs };
   }
 
   /** Before another attempt of a request that was in an engine as its connection was lost: the reply where that engine is known to have died since. */
@@ -154,8 +172,9 @@ export class PoisonWatch {
 
   private judge(call: OutboundCall, crash: CrashRecord, nowMs: number): void {
     const { deaths, stalls } = this;
-    if (crash.weight + weightOf(crash.stalls) <= Math.max(deaths.limit, stalls.limit)) return;
-    const request = crash.fingerprint?.fingerprint ?? crash;
+    const request = requestOf(crash);
+    const unseen = stalls.isAlone(request, nowMs) ? UNSEEN_WEIGHT : 0;
+    if (crash.weight + weightOf(crash.stalls, unseen) <= Math.max(deaths.limit, stalls.limit)) return;
     deaths.explain(request);
     stalls.explain(request);
     this.convict(call, crash.sentMs, nowMs);
@@ -224,12 +243,22 @@ function hasGotFarSince({ resumable }: OutboundCall, { messagesAtLoss }: CrashRe
   return (resumable?.messages ?? 0) - messagesAtLoss >= MESSAGES_FAR;
 }
 
-/** What engines say against a request that stalled under it, and are known to hang. */
-function weightOf(stalls: readonly EngineStall[] | null): number {
+/**
+ * What engines say against a request that stalled under it, and are known to hang.
+ * @param unseen what each of the others says, at most, once one of them is known to.
+ */
+function weightOf(stalls: readonly EngineStall[] | null, unseen: number): number {
   let weight = 0;
+  let unseenWeight = 0;
+  let hasHung = false;
   if (stalls === null) return weight;
-  for (const each of stalls) if (isKnown(each) && !hasRecovered(each)) weight += each.weight;
-  return weight;
+  for (const each of stalls) {
+    if (hasRecovered(each)) continue;
+    if (isKnown(each)) weight += each.weight;
+    else unseenWeight += Math.min(each.weight, unseen);
+    if (each.isLong) hasHung = true;
+  }
+  return hasHung ? weight + unseenWeight : weight;
 }
 
 function hasRecovered(stall: EngineStall): boolean {
@@ -241,13 +270,9 @@ function isKnown(stall: EngineStall): boolean {
   return stall.isLong || stall.engine.isWatched(stall.process);
 }
 
-/** The call has left as many engines that fell silent as it may, without anybody there to see whether they went on. */
-export function hasMovedInVain(call: OutboundCall): boolean {
-  const { crash } = call;
-  if (crash === null || crash.stalls === null || hasGotFarSince(call, crash)) return false;
-  let moves = 0;
-  for (const each of crash.stalls) if (!isKnown(each) && !hasRecovered(each)) moves++;
-  return moves >= MOST_MOVES;
+/** What deaths and stalls know the request by. */
+function requestOf(crash: CrashRecord): unknown {
+  return crash.fingerprint?.fingerprint ?? crash;
 }
 
 function crashOf(call: OutboundCall): CrashRecord {

@@ -72,6 +72,12 @@ export class EngineDeaths {
     return -Math.log(-Math.expm1(-perLife));
   }
 
+  /** No engine has died lately without this request inside, as far as is remembered. */
+  isAlone(request: unknown, nowMs: number): boolean {
+    this.forget(nowMs);
+    return this.deaths.every(({ requests }) => requests.has(request));
+  }
+
   /** A request that weighs more ends engines. Where many died lately, more requests were there by chance. */
   get limit(): number {
     return CONVICTION + Math.log(Math.max(1, this.count));

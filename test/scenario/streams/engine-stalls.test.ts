@@ -22,8 +22,8 @@ describe('Scenario: language-model engines stall under a request', () => {
   let stack: UpstreamStack;
   let arrived: PeerStream[];
 
-  const start = (route: Partial<RouteConfig> = {}): void => {
-    stack = new UpstreamStack(NAMES, {
+  const start = (route: Partial<RouteConfig> = {}, names = NAMES): void => {
+    stack = new UpstreamStack(names, {
       routes: [aStreamRoute(route)],
       engine: 'vllm',
       budget: { ratio: 1, perSecond: 1_000 },
@@ -56,7 +56,7 @@ describe('Scenario: language-model engines stall under a request', () => {
     );
   /** So many answers, a token every 20 ms, at each of the engines in turn. */
   const learnPace = (): void => {
-    for (let i = 0; i < 25 * NAMES.length; i++) {
+    for (let i = 0; i < 25 * stack.names.length; i++) {
       const call = open(request(`learn-${i}`, [7, i + 3], { max_tokens: 10 }));
       const engine = latest();
       stack.settle(engine.begin());
@@ -82,7 +82,7 @@ describe('Scenario: language-model engines stall under a request', () => {
     return arrived.length - before;
   };
   const nameOf = (engine: PeerStream): string =>
-    NAMES.find((name) => stack.backend(name).peers.includes(engine.peer))!;
+    stack.names.find((name) => stack.backend(name).peers.includes(engine.peer))!;
   const assertWhole = (call: PeerStream, asked: GenerateRequest): void => {
     assert.deepEqual([call.status, call.reason], [0, undefined]);
     assert.deepEqual(
@@ -132,31 +132,68 @@ describe('Scenario: language-model engines stall under a request', () => {
     assert.deepEqual([call.status, call.reason], [7, 'poison']);
   });
 
-  it('for as long as they usually take, with nobody else there: it moves, waits at the fifth, and nothing is held against it', () => {
-    start();
-    learnPace();
+  /** A call stalls so many engines for as long as they usually take, and waits at the next one, which goes on after 8 s. */
+  const assertGoesOnAfter = (moves: number): void => {
     const asked = request('x', [666]);
     const call = open(asked);
-    for (let i = 0; i < 4; i++) {
+    for (let i = 0; i < moves; i++) {
       stall(call);
       assert.equal(call.isOver, false, `after ${i + 1}: ${call.reason}`);
     }
-    const fifth = latest();
-    bring(fifth, 3);
+    const last = latest();
+    bring(last, 3);
     stack.advance(8_000);
-    assert.deepEqual([call.isOver, fifth.resetCode], [false, undefined]);
-    stack.settle(fifth.data(Buffer.concat(answer(fifth).slice(3))).trailers(0));
+    assert.deepEqual([call.isOver, last.resetCode], [false, undefined]);
+    stack.settle(last.data(Buffer.concat(answer(last).slice(3))).trailers(0));
     assertWhole(call, asked);
-  });
+  };
+  /** An engine falls silent under another request. */
+  const stallAnother = (): void => {
+    const asked = request('other', [4_000]);
+    const call = open(asked);
+    stall(call);
+    finish(latest());
+    assertWhole(call, asked);
+  };
 
-  it('and where the fifth one hangs, too, the caller learns that, and may ask again', () => {
+  it('for as long as they usually take, with nobody else there: it moves, waits at the third, and nothing is held against it', () => {
     start();
     learnPace();
-    const call = open(request('x', [666]));
-    assert.equal(stallAll(call), 5);
-    assert.deepEqual([call.status, call.reason], [4, 'message-timeout']);
-    open(request('again', [666]));
-    assert.equal(requestIn(latest().body).request_id, 'again');
+    assertGoesOnAfter(2);
+  });
+
+  it('and where the third one hangs, too, it ends, and after two such calls no engine gets it', () => {
+    start();
+    learnPace();
+    for (const id of ['x', 'y']) {
+      const call = open(request(id, [666]));
+      assert.equal(stallAll(call), 3);
+      assert.deepEqual([call.status, call.reason], [7, 'poison']);
+    }
+    const before = arrived.length;
+    assert.equal(open(request('z', [666])).reason, 'poison');
+    assert.equal(arrived.length, before);
+  });
+
+  describe('where an engine has stalled under another request lately', () => {
+    beforeEach(() => {
+      // So many that the call comes to none of them twice.
+      start({}, [...NAMES, 'f', 'g', 'h']);
+      stallAnother();
+      // Its silence is no part of the pace any more.
+      stack.advance(130_000);
+      learnPace();
+    });
+
+    it('it moves, and waits at the fifth', () => assertGoesOnAfter(4));
+
+    it('and where the fifth one hangs, too, the caller learns that, and may ask again', () => {
+      const call = open(request('x', [666]));
+      assert.equal(stallAll(call), 5);
+      assert.deepEqual([call.status, call.reason], [4, 'message-timeout']);
+      open(request('again', [666]));
+      assert.equal(requestIn(latest().body).request_id, 'again');
+    });
   });
 
   it('`message_timeout` ends it at the fifth one', () => {
