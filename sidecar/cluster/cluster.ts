@@ -3,6 +3,7 @@ import type { Address, UpstreamConfig } from '../config/model.js';
 import type { Balancer } from '../core/balancing/balancer.js';
 import type { EjectionPool } from '../core/outlier/ejection-pool.js';
 import { RetryBudget } from '../core/retry/retry-budget.js';
+import { ShortDeadlines } from '../core/retry/short-deadlines.js';
 import { MAIN_CLUSTER } from '../discovery/snapshot.js';
 import type { LocalSettings } from '../http2/settings.js';
 import { LogThrottle } from '../runtime/log/logger.js';
@@ -44,6 +45,7 @@ export class Cluster {
   /** Those of the priority that calls go to. */
   active: readonly Endpoint[] = [];
   readonly budget: RetryBudget;
+  readonly shortDeadlines = new ShortDeadlines();
   readonly unservedModels = new UnservedModels();
   /** Load reports of its endpoints that were read. */
   readonly reports = new ReportCounts();

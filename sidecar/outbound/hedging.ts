@@ -3,6 +3,7 @@ import { AttemptTrait } from '../core/outcome/classify-attempt.js';
 import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { RetryState, recordFailure } from '../core/retry/retry-state.js';
+import { headerViewOf } from '../http2/header-view.js';
 import { NEVER } from '../relay/call.js';
 import { dropAttempt } from '../relay/call-attempts.js';
 import { endpointWaitStartMs } from '../relay/call-timer.js';
@@ -45,7 +46,9 @@ export function takeHedge(call: OutboundCall, first: OutboundAttempt, nowMs: num
   const isRepeatable = call.requestEnded && call.isReplayable && !call.isCommitted;
   // Picked before it is granted: what is granted is counted, and paid for.
   const endpoint = canHedge(call, tried) ? pickForHedge(call, tried, nowMs) : undefined;
-  const facts = { isRepeatable, isOtherAvailable: endpoint !== undefined, breaker };
+  const leftMs = call.deadlineMs - nowMs;
+  const isHopeless = () => !cluster.shortDeadlines.mayTry(headerViewOf(call.block).path, leftMs, nowMs);
+  const facts = { isRepeatable, isOtherAvailable: endpoint !== undefined, breaker, isHopeless };
   if (!hedgePolicy.grant(facts, cluster.budget, nowMs)) return undefined;
   call.tried = tried;
   call.takeExtra();

@@ -4,10 +4,17 @@ import type { OutlierSweep, RunTime } from '../cluster/outlier-sweep.js';
 import { CallKind } from '../core/balancing/balancer.js';
 import type { PeakEwma } from '../core/balancing/peak-ewma.js';
 import { AttemptTrait, classifyAttempt, outcomeIn } from '../core/outcome/classify-attempt.js';
-import { AttemptEnd, mayBeOfRequest, Outcome } from '../core/outcome/outcome.js';
+import {
+  AttemptEnd,
+  isCancelAtDeadline,
+  isDeadlineReset,
+  mayBeOfRequest,
+  Outcome,
+} from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { Detector } from '../core/outlier/detectors.js';
 import { EjectionEvent, Evidence, NO_PROBE } from '../core/outlier/ejection.js';
+import { headerViewOf } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { Attempt } from '../relay/attempt.js';
 import { NEVER } from '../relay/call.js';
@@ -47,6 +54,7 @@ export function recordOutcome(
   if (attempt.number > 0 && (outcome === Outcome.success || messagesBy(call, attempt) === 0))
     call.cluster.budget.recordOutcome(outcome, now);
   const tookMs = call.kind === CallKind.unary ? attempt.tookMs : UNKNOWN_DURATION;
+  recordTime(call, attempt, tookMs, now);
   if (outcome === Outcome.success && tookMs !== UNKNOWN_DURATION) recordRun(call, attempt, now);
   if ((attempt.traits & AttemptTrait.doubtful) === 0) {
     recordLatency(endpoint.latency, attempt, tookMs, endpoint.usualMs, now);
@@ -59,6 +67,26 @@ export function recordOutcome(
   const { sweep } = call.cluster;
   if (sweep !== null) recordForSweep(sweep, call, attempt, tookMs, now);
   return outcome;
+}
+
+/** Whether calls are answered in the time that their deadlines leave to extra attempts. */
+function recordTime(call: OutboundCall, attempt: OutboundAttempt, tookMs: number, nowMs: number): void {
+  const { shortDeadlines } = call.cluster;
+  const { startMs, number, outcome } = attempt;
+  if (outcome === Outcome.success) {
+    if (!shortDeadlines.isIdle && tookMs !== UNKNOWN_DURATION)
+      shortDeadlines.recordAnswer(headerViewOf(call.block).path, tookMs);
+  } else if (number > 0 && call.kind === CallKind.unary && endsByDeadline(call, attempt, nowMs))
+    shortDeadlines.recordLate(headerViewOf(call.block).path, call.deadlineMs - startMs, nowMs);
+}
+
+/** Whether the attempt ended by the deadline of its call, or was refused as it would have. */
+function endsByDeadline({ deadlineMs }: OutboundCall, attempt: OutboundAttempt, nowMs: number): boolean {
+  const { startMs, status } = attempt;
+  const ended = attempt.ended as AttemptEnd;
+  if (ended === AttemptEnd.deadline || isDeadlineReset(ended, status, deadlineMs - nowMs)) return true;
+  if (ended === AttemptEnd.cancelled) return isCancelAtDeadline(nowMs - startMs, deadlineMs - startMs);
+  return ended === AttemptEnd.trailers && status === Status.DEADLINE_EXCEEDED;
 }
 
 /** The time an attempt took, where it says nothing: the request was not all there, so the endpoint waited for the caller. */

@@ -10,7 +10,7 @@ import {
   type RetryFacts,
   RetryState,
 } from '../core/retry/retry-state.js';
-import { fieldValue } from '../http2/header-view.js';
+import { fieldValue, headerViewOf } from '../http2/header-view.js';
 import { Token } from '../http2/hpack/tokens.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { modelIn } from './attempt-facts.js';
@@ -74,6 +74,8 @@ export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: 
     isOtherFree: isMarkedUnprocessed && hasRoom(call.cluster, call.tried as Endpoint[], nowMs),
     timeLeftMs: call.deadlineMs - nowMs,
     breaker: call.breaker === null ? null : call.breaker.limits,
+    method: headerViewOf(call.block).path,
+    shortDeadlines: call.cluster.shortDeadlines,
   };
 }
 

@@ -24,6 +24,8 @@ export interface HedgeFacts {
   readonly isOtherAvailable: boolean;
   /** Bounds extra attempts; null: no bound. */
   readonly breaker: CircuitBreakerLimits | null;
+  /** Whether it would only end by the deadline of the call (short-deadlines.ts). Absent: nothing says so. */
+  readonly isHopeless?: () => boolean;
 }
 
 /**
@@ -61,6 +63,7 @@ export class Hedge {
     if (!facts.isRepeatable) return this.refuse('request');
     if (!facts.isOtherAvailable) return this.refuse('endpoint');
     if (this.tokens < ALMOST) return this.refuse('ratio');
+    if (facts.isHopeless?.() === true) return this.refuse('budget');
     // Asked late: the breaker counts what it prevents.
     if (facts.breaker?.mayRetry() === false) return this.refuse('breaker');
     if (!budget.withdraw(nowMs)) return this.refuse('budget');

@@ -1,6 +1,7 @@
 import { type AttemptEnd, isNeverProcessed } from '../outcome/outcome.js';
 import type { CircuitBreakerLimits } from './breaker-limits.js';
 import type { RetryBudget } from './retry-budget.js';
+import type { ShortDeadlines } from './short-deadlines.js';
 
 /** Attempts of one call in all, whatever their kind; of a stream, since it last got far at an endpoint. */
 export const MAX_ATTEMPTS = 8;
@@ -82,6 +83,9 @@ export interface RetryFacts {
   readonly timeLeftMs: number;
   /** Bounds extra attempts; asked last, so that it counts only what it prevents. Null or absent: no bound. */
   readonly breaker?: CircuitBreakerLimits | null;
+  readonly method?: string;
+  /** Of the cluster: whether calls of the method are answered in so little time. Absent: nothing is known. */
+  readonly shortDeadlines?: ShortDeadlines;
 }
 
 /** What a call remembers of its attempts. One per call; may be reused after `reset`. */
@@ -137,6 +141,15 @@ export type RetryRule = (question: RetryQuestion) => number;
 /** Whether a call has had as many attempts as one may have, whatever their kind. */
 export function isWornOut({ attempts, lost }: RetryState): boolean {
   return attempts - lost >= MAX_ATTEMPTS || lost >= MOST_LOST;
+}
+
+/** Whether another attempt would only end by the deadline of the call. It costs others the budget, so ask where that is asked. */
+export function isHopeless(
+  { shortDeadlines, method = '', timeLeftMs }: RetryFacts,
+  delayMs: number,
+  nowMs: number,
+): boolean {
+  return shortDeadlines?.mayTry(method, timeLeftMs - delayMs, nowMs) === false;
 }
 
 /** Whether the circuit breaker lets no more extra attempts through; counts what it prevents, so ask last. */

@@ -1,4 +1,11 @@
-import { isOverBreaker, MAX_ATTEMPTS, NoRetry, PASS, type RetryQuestion } from '../retry-state.js';
+import {
+  isHopeless,
+  isOverBreaker,
+  MAX_ATTEMPTS,
+  NoRetry,
+  PASS,
+  type RetryQuestion,
+} from '../retry-state.js';
 
 /**
  * The connection was lost before the request of a unary call had been sent whole: its message is incomplete, and no gRPC server runs a
@@ -9,6 +16,7 @@ export function incompleteRequest({ state, facts, budget, nowMs }: RetryQuestion
   if (!facts.isRequestHeld) return NoRetry.notHeld;
   if (state.attempts >= MAX_ATTEMPTS) return NoRetry.exhausted;
   if (!(facts.timeLeftMs > 0)) return NoRetry.noTime;
+  if (isHopeless(facts, 0, nowMs)) return NoRetry.noTime;
   if (isOverBreaker(facts)) return NoRetry.overBreaker;
   if (!budget.withdraw(nowMs)) return NoRetry.overBudget;
   state.processed -= 1;

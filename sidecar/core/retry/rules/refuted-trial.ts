@@ -1,4 +1,4 @@
-import { isOverBreaker, isWornOut, NoRetry, PASS, type RetryQuestion } from '../retry-state.js';
+import { isHopeless, isOverBreaker, isWornOut, NoRetry, PASS, type RetryQuestion } from '../retry-state.js';
 
 /**
  * The trial of an endpoint that is ejected for invalid answers has brought another one. Its status is OK, and the answer is still held:
@@ -12,6 +12,7 @@ export function refutedTrial({ state, facts, route, budget, nowMs }: RetryQuesti
   if (!facts.isRequestHeld) return NoRetry.notHeld;
   if (state.processed >= retry.attempts || isWornOut(state)) return NoRetry.exhausted;
   if (!(facts.timeLeftMs > 0)) return NoRetry.noTime;
+  if (isHopeless(facts, 0, nowMs)) return NoRetry.noTime;
   if (isOverBreaker(facts)) return NoRetry.overBreaker;
   return budget.withdraw(nowMs) ? 0 : NoRetry.overBudget;
 }

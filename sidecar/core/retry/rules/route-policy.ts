@@ -1,7 +1,14 @@
 import { AttemptEnd } from '../../outcome/outcome.js';
 import { fullJitterMs } from '../backoff.js';
 import type { RetryQuestion } from '../retry-state.js';
-import { isOverBreaker, isWornOut, LONGEST_PUSHBACK_MS, NO_PUSHBACK, NoRetry } from '../retry-state.js';
+import {
+  isHopeless,
+  isOverBreaker,
+  isWornOut,
+  LONGEST_PUSHBACK_MS,
+  NO_PUSHBACK,
+  NoRetry,
+} from '../retry-state.js';
 
 /**
  * A failure that may have been processed: the route has to be idempotent and to ask for retries of this status, within its
@@ -26,6 +33,7 @@ export function routePolicy({ state, facts, route, budget, random, nowMs }: Retr
   if (delayMs >= facts.timeLeftMs) return NoRetry.noTime;
   if (isBound && facts.timeLeftMs === Number.POSITIVE_INFINITY && delayMs > LONGEST_PUSHBACK_MS)
     return NoRetry.pushback;
+  if (isHopeless(facts, delayMs, nowMs)) return NoRetry.noTime;
   if (isOverBreaker(facts)) return NoRetry.overBreaker;
   // Only where the attempt is about to be made: what streams deposit that end otherwise would be spent by other calls.
   const { streamMs = 0, isMoved = false } = facts;

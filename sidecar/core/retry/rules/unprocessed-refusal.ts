@@ -1,5 +1,5 @@
 import { AttemptEnd } from '../../outcome/outcome.js';
-import { isOverBreaker, isWornOut, NoRetry, PASS, type RetryQuestion } from '../retry-state.js';
+import { isHopeless, isOverBreaker, isWornOut, NoRetry, PASS, type RetryQuestion } from '../retry-state.js';
 
 /**
  * The sidecar at the endpoint is full or not ready and says that the model did nothing: another endpoint gets the call, on any route. Where one
@@ -14,6 +14,7 @@ export function unprocessedRefusal({ state, facts, budget, nowMs }: RetryQuestio
   if (!facts.isRequestHeld) return NoRetry.notHeld;
   if (isWornOut(state)) return NoRetry.exhausted;
   if (!(facts.timeLeftMs > 0)) return NoRetry.noTime;
+  if (!isOtherFree && isHopeless(facts, 0, nowMs)) return NoRetry.noTime;
   if (isOverBreaker(facts)) return NoRetry.overBreaker;
   if (!isOtherFree && !budget.withdraw(nowMs)) return NoRetry.overBudget;
   state.refusals += 1;
