@@ -90,6 +90,22 @@ describe('the files for Kubernetes', () => {
     assert.ok(intentions.some(({ from, action }) => from === service && action === 'allow'));
   });
 
+  // A pod trusts the root of its own leaf alone: with another key its peers are strangers until all have new leaves.
+  it('let cert-manager renew the root with its key, and seldom', () => {
+    for (const name of ['base/issuer.yaml', '../helm/templates/issuer.yaml']) {
+      // The chart is a template: only its actions are not YAML.
+      const text = readFileSync(path.join(FOLDER, name), 'utf8').replaceAll(/\{\{-.*\}\}\n/g, '');
+      const documents = parseAllDocuments(text.replaceAll(/\{\{.*?\}\}/g, 'x'));
+      const roots = documents
+        .map((each) => each.toJS() as { kind: string; spec: CertificateSpec })
+        .filter(({ kind, spec }) => kind === 'Certificate' && spec.isCA);
+      assert.equal(roots.length, 1, name);
+      const { privateKey, duration } = roots[0]!.spec;
+      assert.equal(privateKey.rotationPolicy, 'Never', name);
+      assert.ok(Number.parseInt(duration, 10) >= 5 * 8760, `${name}: ${duration}`);
+    }
+  });
+
   it('find the model in the catalogue where Consul is there', () => {
     const [upstream] = configOf('consul/ask.sidecar.yaml').outbound!.upstreams;
     assert.ok(upstream!.consul !== undefined && upstream!.dns === undefined);
@@ -104,6 +120,12 @@ interface Service {
     readonly ports: readonly { readonly port: number }[];
     readonly triggers?: readonly ScalerTrigger[];
   };
+}
+
+interface CertificateSpec {
+  readonly isCA: boolean;
+  readonly duration: string;
+  readonly privateKey: { readonly rotationPolicy?: string };
 }
 
 interface ScalerTrigger {

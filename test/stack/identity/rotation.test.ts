@@ -105,6 +105,25 @@ describe('rotation', () => {
     }
   });
 
+  it('to a root that was renewed with its key needs no overlap', async () => {
+    const renewed = await TestAuthority.root({ keys: root.keys });
+    const [before, after] = [await root.identity('web'), await renewed.identity('web')];
+    assert.notEqual(before.rootsPem, after.rootsPem);
+    for (const [ours, theirs] of [
+      [before, after],
+      [after, before],
+    ] as const) {
+      const { source, rotation } = rotating(theirs);
+      const server = await echoServer(harness, ours);
+      const old = await connected(rotation, server);
+      await roundTrip(old, PIECE);
+      const verdicts: string[] = [];
+      rotation.subscribe(({ trust }) => verdicts.push(verifyPeerSocket(old, trust, Date.now(), 'web').kind));
+      source.set(theirs === after ? before : after);
+      assert.deepEqual(verdicts, ['accepted'], 'a standing connection stays');
+    }
+  });
+
   it('that removes a root lets standing connections be judged anew', async () => {
     const newRoot = await TestAuthority.root({ commonName: 'New root' });
     const { source, rotation } = rotating(first);
