@@ -100,8 +100,10 @@ function marksOf({
 }
 
 function heading(report: StatusReport): string {
-  const { instance, service, version, ready, restarts, notReady } = report;
-  const reasons = notReady.map((reason) => `<p>${escapeHtml(reason)}</p>`).join('');
+  const { instance, service, version, ready, restarts, notReady, certificateWarning } = report;
+  const reasons = [...notReady, ...(certificateWarning === undefined ? [] : [certificateWarning])]
+    .map((reason) => `<p>${escapeHtml(reason)}</p>`)
+    .join('');
   const again = restarts ? ` · started again ${times(restarts)}` : '';
   return `<header><h1>${escapeHtml(instance)}</h1><span id="state" class="tone ${ready ? 'good' : 'bad'}">${ready ? 'ready' : 'not ready'}</span><small>service ${escapeHtml(service)} · outrider ${escapeHtml(version)}${again}</small></header>${reasons}`;
 }

@@ -25,6 +25,8 @@ export interface StatusReport {
   readonly calls?: reports.CallCounts;
   /** Until the sidecar's own certificate ends, seconds; negative: it has. Absent without one. */
   readonly certificateEndsInS?: number;
+  /** That it ends soon, and why there is no new one, in one line. The sidecar is ready all the same. Absent: neither. */
+  readonly certificateWarning?: string;
   /** Absent without a `consul` block. */
   readonly registry?: reports.RegistryReport;
   /** Absent where no upstream is found by a DNS name. */
@@ -62,6 +64,7 @@ export function statusOf(view: SidecarView): StatusReport {
     ...present('queue', view.queue()),
     calls: view.calls(),
     ...present('certificateEndsInS', view.certificateEndsInS()),
+    ...present('certificateWarning', view.certificateWarning()),
     ...present('registry', view.registry()),
     ...present('dns', ofLength(1, view.dns())),
     ...present('kubernetes', ofLength(1, view.kubernetes())),

@@ -62,6 +62,8 @@ export interface SidecarView {
   callTotals(): readonly CallTotals[];
   /** Until the own certificate ends, seconds; undefined without one. */
   certificateEndsInS(): number | undefined;
+  /** That the own certificate ends soon, and why there is no new one, in one line; undefined: neither. */
+  certificateWarning(): string | undefined;
   metrics(): readonly Metric[];
   /** The configuration in force, without secrets, ready for JSON. */
   config(): unknown;

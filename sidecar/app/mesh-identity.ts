@@ -29,8 +29,10 @@ export interface MeshIdentity {
    * @param peer of a connection that this sidecar has made: who it has to be.
    */
   stillTrusts(session: Session, peer?: Peer): boolean;
-  /** Why there is no identity, or that the one in use ends soon, in one line; undefined when all is well. */
+  /** Why there is no identity, or that the one in use has expired, in one line; undefined when all is well. */
   readonly problem: string | undefined;
+  /** That the one in use ends soon, in one line. It still works: this is no reason against readiness. */
+  readonly warning: string | undefined;
   /** Why the newest identity is not used, or none can be asked for, in one line; undefined when all is well. */
   readonly failure: string | undefined;
   /** The identity of now, with its key; undefined until the first one has come. */

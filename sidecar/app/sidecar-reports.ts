@@ -109,7 +109,8 @@ export class SidecarReports implements SidecarView {
 
   /**
    * Reasons against readiness in the sidecar itself: its identity, and Consul; not its models and
-   * upstreams.
+   * upstreams. A certificate that ends soon is none: the replicas of a service reach that age together, and without a ready one the
+   * service has no address.
    */
   ownReasons(): string[] {
     const problem = this.parts.identity?.problem;
@@ -203,6 +204,10 @@ export class SidecarReports implements SidecarView {
   certificateEndsInS(): number | undefined {
     const seconds = this.parts.identity?.secondsLeft;
     return seconds === undefined ? undefined : Math.round(seconds);
+  }
+
+  certificateWarning(): string | undefined {
+    return this.parts.identity?.warning;
   }
 
   metrics(): readonly Metric[] {

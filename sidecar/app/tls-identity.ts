@@ -184,6 +184,10 @@ export class TlsIdentity implements MeshIdentity {
     return (trust === undefined ? problem : undefined) ?? this.source.status().problem;
   }
 
+  get warning(): string | undefined {
+    return this.source.status().warning;
+  }
+
   get failure(): string | undefined {
     return this.rotation.problem ?? this.source.status().failure;
   }

@@ -42,8 +42,10 @@ export interface IdentitySource {
 }
 
 export interface IdentityStatus {
-  /** Why there is no identity, or that the one in use has come to the last fifth of its life, in one line; absent when all is well. */
+  /** Why there is no identity, or that the one in use has expired, in one line; absent when all is well. */
   readonly problem?: string;
+  /** The one in use still works, but is in the last fifth of its life, in one line. */
+  readonly warning?: string;
   /** Why the newest identity cannot be used, or none can be asked for, in one line. The one in use may be good for long. */
   readonly failure?: string;
   readonly notAfterMs?: number;

@@ -87,11 +87,13 @@ function endpointFindings({ instance, endpoints }: StatusReport): Finding[] {
 }
 
 /** The certificate in use, which may be another than the one on disk: a file that cannot be read leaves the old one in force. */
-function certificateFindings({ instance, certificateEndsInS: seconds }: StatusReport): Finding[] {
-  if (seconds === undefined || seconds > SOON_S) return [];
+function certificateFindings(report: StatusReport): Finding[] {
+  const { instance, certificateEndsInS: seconds, certificateWarning: old } = report;
+  if (seconds === undefined || (seconds > SOON_S && old === undefined)) return [];
   const next =
     'find out why it is not renewed: Consul, the SPIRE agent, or what writes the files of `identity`';
   if (seconds <= 0) return [failed('certificate', `the certificate of ${instance} has expired`, next)];
+  if (old !== undefined) return [warning('certificate', `${instance}: ${old}`, next)];
   return [
     warning('certificate', `the certificate of ${instance} ends in ${timeText(seconds * 1_000)}`, next),
   ];

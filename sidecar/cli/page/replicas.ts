@@ -90,8 +90,8 @@ function now(
   if (sidecar !== undefined && sidecar.report === undefined)
     return { state: 'no answer', tone: 'bad', why: sidecar.problem ?? '' };
   const notReady = sidecar?.report?.notReady ?? [];
-  const note = sidecar?.note === undefined ? [] : [sidecar.note];
-  const own = [...notReady, ...note].join('; ');
+  const notes = [sidecar?.report?.certificateWarning, sidecar?.note].filter((each) => each !== undefined);
+  const own = [...notReady, ...notes].join('; ');
   if (notReady.includes('draining')) return { state: 'draining', tone: 'warn', why: own };
   const worst = worstOf(views);
   const seen = whySeen(views, worst === undefined ? '' : endpointState(worst.endpoint));

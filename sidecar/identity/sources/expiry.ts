@@ -2,7 +2,7 @@ import { isoTime } from '../x509/chain.js';
 
 /**
  * Phase of a certificate's validity: `renewing` from half of it on (a new one is looked for), `low`
- * from 20 % left on (its age is reported as a problem), `expired` after its end (it is no longer
+ * from 20 % left on (its age is reported as a warning), `expired` after its end (it is no longer
  * presented).
  */
 export type ValidityPhase = 'fresh' | 'renewing' | 'low' | 'expired';
@@ -48,15 +48,20 @@ export function phaseEndsInMs(validity: Validity, wallNowMs: number): number {
   return Math.max(1, Math.min(...ends.filter((ms) => ms > 0)));
 }
 
-/**
- * The problem of a certificate that is low or expired, in one line; undefined before that.
- *
- * @param want what is missing, at the end of the sentence, such as `its files hold no new one`.
- */
-export function expiryWarning(validity: Validity, wallNowMs: number, want: string): string | undefined {
+/** What the age of a certificate says, in one line; empty while it is young. */
+export interface AgeReport {
+  /** It has expired: it cannot be used. */
+  readonly problem?: string;
+  /** It is low. It still works, so this is no reason against readiness: all replicas reach this age together. */
+  readonly warning?: string;
+}
+
+/** @param want what is missing, at the end of the sentence, such as `its files hold no new one`. */
+export function ageReport(validity: Validity, wallNowMs: number, want: string): AgeReport {
   const phase = validityPhase(validity, wallNowMs);
-  if (phase === 'expired') return `our certificate expired at ${isoTime(validity.notAfterMs)}; ${want}`;
-  if (phase !== 'low') return undefined;
+  if (phase === 'expired')
+    return { problem: `our certificate expired at ${isoTime(validity.notAfterMs)}; ${want}` };
+  if (phase !== 'low') return {};
   const left = Math.ceil((validity.notAfterMs - wallNowMs) / 1000);
-  return `our certificate expires in ${left} s; ${want}`;
+  return { warning: `our certificate expires in ${left} s; ${want}` };
 }

@@ -13,7 +13,7 @@ import type {
 import type { MappedIds } from '../mapped-ids.js';
 import { type IdentityProblem, isProblem } from '../spiffe.js';
 import { assembleIdentity, problemInFiles } from './assemble-identity.js';
-import { expiryWarning } from './expiry.js';
+import { ageReport } from './expiry.js';
 import { isSameParts, readIdentityFiles } from './secret-files.js';
 
 export interface FileIdentityOptions {
@@ -85,10 +85,9 @@ export class FileIdentitySource implements IdentitySource {
     const { identity, failure } = this;
     const why = failure === undefined ? '' : `: ${failure}`;
     const want = `its files hold no new one${why}`;
-    const problem = expiryWarning(identity, this.options.clock.wallNow(), want);
     return {
       notAfterMs: identity.notAfterMs,
-      ...(problem === undefined ? {} : { problem }),
+      ...ageReport(identity, this.options.clock.wallNow(), want),
       ...(failure === undefined ? {} : { failure }),
     };
   }

@@ -5,7 +5,7 @@ import type { RuntimeDeps } from '../../runtime/deps.js';
 import { messageOf } from '../../runtime/log/message-of.js';
 import type { Timer } from '../../runtime/time/timers.js';
 import { hasSameRoots, type Identity, type IdentitySource, type IdentityStatus } from '../identity.js';
-import { expiryWarning, nextCheckMs, phaseEndsInMs, validityPhase } from '../sources/expiry.js';
+import { type AgeReport, ageReport, nextCheckMs, phaseEndsInMs, validityPhase } from '../sources/expiry.js';
 import { isProblem } from '../spiffe.js';
 import { isoTime } from '../x509/chain.js';
 import { chooseSvid, type WantedSvid } from './choose-svid.js';
@@ -83,10 +83,9 @@ export class SpireIdentitySource implements IdentitySource {
     const { where } = this.options;
     if (identity === undefined)
       return { problem: failure ?? `the SPIRE agent at ${where} has not answered yet` };
-    const problem = this.ageProblem(identity);
     return {
       notAfterMs: identity.notAfterMs,
-      ...(problem === undefined ? {} : { problem }),
+      ...this.age(identity),
       ...(failure === undefined ? {} : { failure }),
     };
   }
@@ -98,10 +97,10 @@ export class SpireIdentitySource implements IdentitySource {
     this.listeners.clear();
   }
 
-  private ageProblem(identity: Identity): string | undefined {
+  private age(identity: Identity): AgeReport {
     const why = this.failure === undefined ? '' : `: ${this.failure}`;
     const want = `the SPIRE agent has given no new one${why}`;
-    return expiryWarning(identity, this.options.clock.wallNow(), want);
+    return ageReport(identity, this.options.clock.wallNow(), want);
   }
 
   // ---- the call ----
@@ -254,11 +253,12 @@ export class SpireIdentitySource implements IdentitySource {
 
   /** Once in each phase of each certificate. */
   private reportAge(identity: Identity): void {
-    const problem = this.ageProblem(identity);
+    const { problem, warning } = this.age(identity);
+    const words = problem ?? warning;
     const age = `${identity.serial} ${validityPhase(identity, this.options.clock.wallNow())}`;
-    if (problem === undefined || this.reportedAge === age) return;
+    if (words === undefined || this.reportedAge === age) return;
     this.reportedAge = age;
-    this.options.onProblem(problem);
+    this.options.onProblem(words);
   }
 
   private recovered(): void {

@@ -66,6 +66,8 @@ export class FakeView implements SidecarView {
   totals: CallTotals[] = [];
   callTotals = (): readonly CallTotals[] => this.totals;
   certificateEndsInS = () => this.certificateS;
+  oldCertificate: string | undefined;
+  certificateWarning = () => this.oldCertificate;
   mirrors = () => this.mirrorReports;
   sizeLimits = () => this.sizeLimitReports;
   faults = () => this.faultDesk;

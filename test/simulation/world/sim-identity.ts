@@ -148,6 +148,10 @@ export class SimIdentity implements MeshIdentity {
     return this.isValid ? undefined : 'the certificate has expired';
   }
 
+  get warning(): undefined {
+    return undefined;
+  }
+
   get failure(): undefined {
     return undefined;
   }

@@ -2,7 +2,8 @@ import { defined } from '../../../config/present.js';
 import type { Identity, IdentitySource, IdentityStatus } from '../../../identity/identity.js';
 import { assembleIdentity } from '../../../identity/sources/assemble-identity.js';
 import {
-  expiryWarning,
+  type AgeReport,
+  ageReport,
   nextCheckMs,
   phaseEndsInMs,
   validityPhase,
@@ -77,7 +78,8 @@ export class ConnectIdentity implements IdentitySource {
   /** The problem, if any, and the expiry in ms since 1970. */
   status(): IdentityStatus {
     const { identity, mismatch: failure } = this;
-    return defined({ problem: this.problem(), failure, notAfterMs: identity?.notAfterMs });
+    if (identity === undefined) return defined({ problem: this.whyNone(), failure });
+    return { ...this.age(identity), ...defined({ failure }), notAfterMs: identity.notAfterMs };
   }
 
   /** Ends queries, timers and subscriptions. */
@@ -89,18 +91,17 @@ export class ConnectIdentity implements IdentitySource {
     this.listeners.clear();
   }
 
-  private problem(): string | undefined {
-    const { identity, mismatch } = this;
-    if (identity !== undefined) return this.ageProblem(identity);
+  private whyNone(): string {
+    const { mismatch } = this;
     if (mismatch !== undefined) return mismatch;
     const missing = this.leaf === undefined ? 'leaf' : 'roots';
     const why = this.watches[missing === 'leaf' ? 1 : 0]!.status().problem;
     return `Consul has given no ${missing} yet${why === undefined ? '' : `: ${why}`}`;
   }
 
-  private ageProblem(identity: Identity): string | undefined {
+  private age(identity: Identity): AgeReport {
     const why = this.mismatch === undefined ? '' : `: ${this.mismatch}`;
-    return expiryWarning(identity, this.deps.clock.wallNow(), `Consul has given no new one${why}`);
+    return ageReport(identity, this.deps.clock.wallNow(), `Consul has given no new one${why}`);
   }
 
   private watchRoots(watches: QueryRegistry): Watch {
@@ -202,12 +203,14 @@ export class ConnectIdentity implements IdentitySource {
     this.scheduleCheck();
   }
 
-  /** Once in each phase of each leaf. True when there is a problem with its age. */
+  /** Once in each phase of each leaf. True when its age is a warning or a problem. */
   private reportAge(): boolean {
     const { identity } = this;
-    const problem = identity && this.ageProblem(identity);
-    if (identity === undefined || problem === undefined) return false;
-    this.report(problem, `${identity.serial} ${validityPhase(identity, this.deps.clock.wallNow())}`);
+    if (identity === undefined) return false;
+    const { problem, warning } = this.age(identity);
+    const words = problem ?? warning;
+    if (words === undefined) return false;
+    this.report(words, `${identity.serial} ${validityPhase(identity, this.deps.clock.wallNow())}`);
     return true;
   }
 

@@ -158,6 +158,19 @@ outbound:
       assert.ok(areas.has(area), area);
   });
 
+  it('warns of a certificate in its last fifth, although the sidecar is ready', async () => {
+    const view = new FakeView();
+    view.certificateS = 4 * 3600;
+    view.oldCertificate = 'our certificate expires in 14400 s; its files hold no new one';
+    const found = await findAll({ mesh: [], admin: [await adminOf(view)], json: false }, WORLD);
+    assert.deepEqual(
+      bad(found)
+        .filter(({ area }) => area === 'certificate' || area === 'sidecar')
+        .map(({ level, what }) => [level, what]),
+      [['warning', `digits-1: ${view.oldCertificate}`]],
+    );
+  });
+
   it('names everything that is wrong with one that is broken in many ways, each with a next step', async () => {
     Object.assign(says, { version: '1.5.3', mayRead: false, isAllowed: false });
     says.date = () => new Date(Date.now() - 300_000).toUTCString();

@@ -117,6 +117,8 @@ describe('the tables of outrider status', () => {
       assert.deepEqual(titles.slice(-4), ['calls', 'endpoints', 'certificate', 'why']);
       assert.deepEqual(last, ['1 of 2 ready', '7', '1 of 2', shown]);
     }
+    view.oldCertificate = 'our certificate expires in 9 s';
+    assert.deepEqual(cells(seen())[1]?.at(-1), 'our certificate expires in 9 s');
   });
 
   it('lists methods where a sidecar is shown in detail, and calls per second where they are known', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import {
-  expiryWarning,
+  ageReport,
   nextCheckMs,
   phaseEndsInMs,
   type ValidityPhase,
@@ -41,10 +41,10 @@ describe("a certificate's life", () => {
     assert.deepEqual([renewing, Math.round(low)], [4_000, 6_000]);
   });
 
-  it('is a problem from 20 % left on', () => {
-    const at = (hours: number) => expiryWarning(life, START + hours * HOUR, 'ignored');
-    assert.equal(at(7.9), undefined);
-    assert.equal(at(9), 'our certificate expires in 3600 s; ignored');
-    assert.equal(at(11), 'our certificate expired at 2026-01-01T10:00:00.000Z; ignored');
+  it('is a warning from 20 % left on, and a problem at its end', () => {
+    const at = (hours: number) => ageReport(life, START + hours * HOUR, 'ignored');
+    assert.deepEqual(at(7.9), {});
+    assert.deepEqual(at(9), { warning: 'our certificate expires in 3600 s; ignored' });
+    assert.deepEqual(at(11), { problem: 'our certificate expired at 2026-01-01T10:00:00.000Z; ignored' });
   });
 });

@@ -253,7 +253,8 @@ describe('an identity in files', () => {
     clock.advance(30 * 60_000);
     assert.equal(files.status().problem, undefined);
     clock.advance(10 * 60_000);
-    assert.match(files.status().problem ?? '', /our certificate expires in \d+ s; its files hold no new one/);
+    assert.match(files.status().warning ?? '', /our certificate expires in \d+ s; its files hold no new one/);
+    assert.equal(files.status().problem, undefined, 'it still works');
     clock.advance(25 * 60_000);
     assert.match(files.status().problem ?? '', /our certificate expired at .*Z; its files hold no new one/);
     assert.equal(chainOf(files), good.certChainPem);
