@@ -20,12 +20,21 @@ export class AgentApi {
     return this.request('POST', path, { timeoutMs: TIMEOUT_MS, body: JSON.stringify(body) });
   }
 
-  put(path: string): Promise<HttpAnswer> {
-    return this.request('PUT', path, { timeoutMs: TIMEOUT_MS });
+  put(path: string, body?: unknown): Promise<HttpAnswer> {
+    const sent = body === undefined ? {} : { body: JSON.stringify(body) };
+    return this.request('PUT', path, { timeoutMs: TIMEOUT_MS, ...sent });
+  }
+
+  delete(path: string): Promise<HttpAnswer> {
+    return this.request('DELETE', path, { timeoutMs: TIMEOUT_MS });
   }
 
   /** `path` from `/v1` on. Rejects when there is no whole answer in time. */
-  private request(method: 'GET' | 'POST' | 'PUT', path: string, options: Options): Promise<HttpAnswer> {
+  private request(
+    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+    path: string,
+    options: Options,
+  ): Promise<HttpAnswer> {
     const fixed = {
       target: { host: '127.0.0.1', port: this.port },
       agent: this.agent,

@@ -11,7 +11,7 @@ import type { Environment } from '../../discovery/settings-files.js';
 import { systemTimers } from '../../runtime/time/timers.js';
 import type { AgentPorts } from '../consul/agent-file.js';
 import { DevAgent, type DevAgentInput } from '../consul/dev-agent.js';
-import { writeIntentions } from '../consul/write-intentions.js';
+import { MeshIntentionWriter } from '../consul/write-intentions.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import type { PortAllocator } from './port-allocator.js';
 import type { RunDirectory } from './run-directory.js';
@@ -103,15 +103,22 @@ export async function startConsul(input: StartConsulInput, allocator: PortAlloca
   return agent;
 }
 
+/** Writes the intentions of a mesh file into the agent of `--consul dev`. The lines say what it has changed. */
+export type WriteIntentions = (mesh: MeshConfig) => Promise<readonly string[]>;
+
 /**
  * Waits until the agent can serve sidecars, and writes the mesh file's intentions into it, unless
  * the file itself decides (`consul.intentions: false`).
  *
+ * @returns what writes those of a changed file; undefined where the file itself decides.
  * @throws CommandFailure when the agent does not start or refuses an intention.
  */
-export async function prepareConsul(agent: DevAgent, mesh: MeshConfig): Promise<void> {
+export async function prepareConsul(agent: DevAgent, mesh: MeshConfig): Promise<WriteIntentions | undefined> {
   await agent.ready;
-  if (mesh.consul?.intentions !== false) await writeIntentions(agent.api, mesh);
+  if (mesh.consul?.intentions === false) return undefined;
+  const writer = new MeshIntentionWriter(agent.api);
+  await writer.write(mesh);
+  return (next) => writer.write(next);
 }
 
 export interface ExternalConsul {

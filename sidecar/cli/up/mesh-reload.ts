@@ -6,6 +6,7 @@ import { stringifySidecar } from '../../config/stringify.js';
 import { oneLine } from '../failure.js';
 import { shippedMeshes } from '../package-info.js';
 import type { Fleet } from './fleet.js';
+import type { WriteIntentions } from './mesh-consul.js';
 import { calls, Move } from './move.js';
 import type { SidecarSpec } from './plan.js';
 
@@ -19,6 +20,8 @@ export interface MeshReloadOptions {
   plan(mesh: MeshConfig): Promise<readonly SidecarSpec[]>;
   /** Throws when the runtime of a model is missing. */
   check(mesh: MeshConfig): void;
+  /** Writes the intentions into an agent of our own; undefined: the file itself decides, or an agent that is not ours. */
+  readonly writeIntentions: WriteIntentions | undefined;
   /** Called when another set of sidecars runs. */
   onSpecs(specs: readonly SidecarSpec[]): void;
   report(outcome: MeshReloadOutcome): void;
@@ -27,7 +30,7 @@ export interface MeshReloadOptions {
 export type MeshReloadOutcome =
   | { readonly kind: 'refused'; readonly problem: string }
   /**
-   * `changed`: one sentence per sidecar; `needsRestart`: changed options that take effect at the
+   * `changed`: one sentence per sidecar, and per intention in Consul; `needsRestart`: changed options that take effect at the
    * next start of `up`.
    */
   | { readonly kind: 'taken'; readonly changed: readonly string[]; readonly needsRestart: readonly string[] };
@@ -66,14 +69,16 @@ export class MeshReload {
   }
 
   private async reloadNow(): Promise<void> {
-    const { file, plan, check, report } = this.options;
+    const { file, plan, check, report, writeIntentions } = this.options;
     const loaded = loadMeshFile(file, { models: 'directory', shipped: shippedMeshes() });
     if (!loaded.ok) return report({ kind: 'refused', problem: formatProblems(loaded.problems) });
-    const { mesh, needsRestart } = keepFixedOptions(this.mesh, loaded.config);
+    const { mesh, needsRestart } = keepFixedOptions(this.mesh, loaded.config, writeIntentions !== undefined);
     check(mesh);
     const specs = await plan(mesh);
+    // Before any sidecar: one that is added may be called at once, and what is denied is denied first.
+    const intentions = (await writeIntentions?.(mesh)) ?? [];
     this.mesh = mesh;
-    report({ kind: 'taken', changed: await this.apply(specs), needsRestart });
+    report({ kind: 'taken', changed: [...intentions, ...(await this.apply(specs))], needsRestart });
     this.options.onSpecs(specs);
   }
 
@@ -127,10 +132,13 @@ async function step(
 /**
  * The changed mesh with the fixed options as they were, and the names of those that differ in the
  * file.
+ *
+ * @param writesIntentions a changed intention is written into Consul; else Consul's own apply.
  */
 function keepFixedOptions(
   before: MeshConfig,
   next: MeshConfig,
+  writesIntentions: boolean,
 ): { mesh: MeshConfig; needsRestart: string[] } {
   const needsRestart: string[] = [];
   let mesh = next;
@@ -146,7 +154,7 @@ function keepFixedOptions(
     needsRestart.push('caller.name');
     mesh = { ...mesh, caller: { ...mesh.caller, name: before.caller.name } };
   }
-  if (before.consul?.intentions === true) {
+  if (before.consul?.intentions === true && !writesIntentions) {
     keep('intentions', 'intentions');
     keep('default_intention', 'defaultIntention');
   }

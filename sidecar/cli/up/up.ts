@@ -23,7 +23,14 @@ import { Fleet } from './fleet.js';
 import { HeldSockets, listenersOf } from './listen-sockets.js';
 import { localIssuer } from './local-issuer.js';
 import { memoryLine, memoryNeed } from './memory-need.js';
-import { checkExternalConsul, consulOf, prepareConsul, startConsul, withoutEffect } from './mesh-consul.js';
+import {
+  checkExternalConsul,
+  consulOf,
+  prepareConsul,
+  startConsul,
+  type WriteIntentions,
+  withoutEffect,
+} from './mesh-consul.js';
 import { MeshReload, writeSidecarFile } from './mesh-reload.js';
 import type { SidecarSpec } from './plan.js';
 import { Planner } from './planner.js';
@@ -143,8 +150,9 @@ async function runWithAgent(up: Up, agent: DevAgent): Promise<number> {
   const kill = () => agent.kill();
   process.on('exit', kill);
   try {
-    const ended = await Promise.race([prepareConsul(agent, up.mesh), up.ends.first]);
-    return ended === undefined ? await runMesh(up, agent) : 0;
+    const prepared = prepareConsul(agent, up.mesh).then((writeIntentions) => ({ writeIntentions }));
+    const ended = await Promise.race([prepared, up.ends.first]);
+    return typeof ended === 'string' ? 0 : await runMesh(up, agent, ended.writeIntentions);
   } finally {
     up.report.ended();
     await agent.stop();
@@ -152,7 +160,7 @@ async function runWithAgent(up: Up, agent: DevAgent): Promise<number> {
   }
 }
 
-async function runMesh(up: Up, agent?: DevAgent): Promise<number> {
+async function runMesh(up: Up, agent?: DevAgent, writeIntentions?: WriteIntentions): Promise<number> {
   const { file, mesh, run } = up;
   const consul = consulOf(mesh, agent?.url);
   const issuer = consul === undefined ? await localIssuer(mesh, run, printError) : undefined;
@@ -182,6 +190,7 @@ async function runMesh(up: Up, agent?: DevAgent): Promise<number> {
         fleet,
         plan: (next) => planner.plan(next),
         check: requireRuntime,
+        writeIntentions,
         onSpecs: (all) => {
           try {
             onSpecs(all);

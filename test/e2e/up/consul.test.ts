@@ -227,6 +227,19 @@ describe('outrider up --consul dev', function () {
     await until('the call is answered', async () => (await infer(facts)).code === 0);
   });
 
+  it('follows a mesh file that changes: an intention that denies, and one that allows again', async () => {
+    const file = join(mesh.temporary, 'mesh.yaml');
+    const text = readFileSync(file, 'utf8');
+    const taken = () =>
+      mesh.events.flatMap(({ event, changed }) => (event === 'mesh-taken' ? [changed] : []));
+    writeFileSync(file, text.replace('action: allow', 'action: deny'));
+    await until('the call is refused', async () => /PERMISSION_DENIED/.test((await infer(facts)).stderr));
+    await until('up has said so', () => taken().length === 1);
+    assert.deepEqual(taken()[0], ['intention client → digits: deny']);
+    writeFileSync(file, text);
+    await until('the call is answered', async () => (await infer(facts)).code === 0);
+  });
+
   it('keeps a sidecar registered and passing while another takes it over', async () => {
     const { address } = facts.consul;
     const caller = facts.sidecars.find(({ role }) => role === 'caller')!;

@@ -5,7 +5,7 @@ import { mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { DevAgent } from '../../../sidecar/cli/consul/dev-agent.js';
-import { writeIntentions } from '../../../sidecar/cli/consul/write-intentions.js';
+import { MeshIntentionWriter } from '../../../sidecar/cli/consul/write-intentions.js';
 import { systemRandom } from '../../../sidecar/runtime/random.js';
 import { systemClock } from '../../../sidecar/runtime/time/clock.js';
 import { systemTimers } from '../../../sidecar/runtime/time/timers.js';
@@ -61,7 +61,7 @@ describe('a Consul agent beside a mesh', function () {
     const { ready, url } = await start();
     await ready;
     const intentions = [{ from: 'client', to: 'digits', action: 'allow' as const }];
-    await writeIntentions(agent!.api, { intentions, defaultIntention: 'deny' });
+    await new MeshIntentionWriter(agent!.api).write({ intentions, defaultIntention: 'deny' });
     const root = (await get('/agent/connect/ca/roots')).ActiveRootID;
     const { pid } = agent!.report();
     process.kill(pid!, 'SIGKILL');
@@ -71,6 +71,35 @@ describe('a Consul agent beside a mesh', function () {
     const after = (await get('/connect/intentions')) as { SourceName: string; Action: string }[];
     const rules = after.map(({ SourceName, Action }) => `${SourceName} ${Action}`);
     assert.deepEqual(rules, ['client allow', '* deny']);
+  });
+
+  it('has the intentions of a mesh file that changes, beside those of others', async () => {
+    await (await start()).ready;
+    const writer = new MeshIntentionWriter(agent!.api);
+    const rule = (from: string, action: 'allow' | 'deny') => ({ from, to: 'digits', action });
+    const rules = async () => {
+      const all = (await get('/connect/intentions')) as { SourceName: string; Action: string }[];
+      return all.map(({ SourceName, Action }) => `${SourceName} ${Action}`).sort();
+    };
+    await writer.write({
+      intentions: [rule('web', 'allow'), rule('api', 'allow')],
+      defaultIntention: 'deny',
+    });
+    const own = { SourceName: 'drill', DestinationName: 'digits', SourceType: 'consul', Action: 'allow' };
+    assert.equal((await agent!.api.post('/connect/intentions', own)).status, 200);
+    assert.deepEqual(
+      await writer.write({
+        intentions: [rule('web', 'deny'), rule('cron', 'allow')],
+        defaultIntention: 'allow',
+      }),
+      [
+        'intention web → digits: deny',
+        'intention cron → digits: allow',
+        'intention * → *: deleted',
+        'intention api → digits: deleted',
+      ],
+    );
+    assert.deepEqual(await rules(), ['cron allow', 'drill allow', 'web deny']);
   });
 
   it('ends when it is told to', async () => {
@@ -93,7 +122,7 @@ describe('a Consul agent beside a mesh', function () {
   it('says what Consul did not take', async () => {
     await (await start()).ready;
     const bad = [{ from: 'a', to: 'b', action: 'maybe' as 'allow' }];
-    const written = writeIntentions(agent!.api, { intentions: bad, defaultIntention: 'allow' });
+    const written = new MeshIntentionWriter(agent!.api).write({ intentions: bad, defaultIntention: 'allow' });
     await assert.rejects(written, /^CommandFailure: consul did not take the intention a → b \(maybe\): \d+ /);
   });
 });
