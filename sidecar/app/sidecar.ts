@@ -244,9 +244,10 @@ class Sidecar implements RunningSidecar, SidecarParts {
     // Upstreams tell their endpoints whether calls are traced here.
     await this.traces.update(next.traces);
     await this.metricsExport.update(next.metrics);
-    this.current = { ...next, ...(before.admin ? { admin: before.admin } : {}), limits: before.limits };
-    if (next.inbound) this.inbound?.update(next.inbound);
-    if (next.model?.rollout !== undefined) this.inbound?.repository?.choose(next.model.versions);
+    this.current = this.startedWith.inForce(next, before);
+    const { inbound, model } = this.current;
+    if (next.inbound !== undefined && inbound !== undefined) this.inbound?.update(inbound);
+    if (model?.rollout !== undefined) this.inbound?.repository?.choose(model.versions);
     this.outbound.apply(next.outbound);
     this.accessLog.update(next.accessLog);
     this.consul?.changed();

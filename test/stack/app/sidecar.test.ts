@@ -204,6 +204,21 @@ describe('The sidecar', () => {
       assert.deepEqual([call.status, call.reason], [7, 'not-allowed']);
       await until('a reset', () => backend.last.resetCode !== undefined);
     });
+
+    it('no part of what only a restart takes over', async () => {
+      const { address } = await bench.server('model');
+      const inbound = anInbound(open(address));
+      const sidecar = await bench.sidecar(aConfig({ inbound }));
+      const engine = { ...inbound, mtls: 'strict', engine: 'vllm', engineModel: 'a' } as const;
+      const { needsRestart } = await sidecar.reload(aConfig({ inbound: engine }));
+      assert.deepEqual(needsRestart, ['inbound.mtls', 'inbound.engine', 'inbound.engine_model']);
+      const app = await bench.app(sidecar.addresses.inbound!);
+      const call = await answered(app.call());
+      assert.deepEqual([call.status, call.reason], [0, undefined], 'the port is still open to all');
+      const inForce = (sidecar.view.config() as { inbound: Record<string, unknown> }).inbound;
+      const { mtls, engine: kind, engineModel } = inForce;
+      assert.deepEqual([mtls, kind, engineModel], ['off', undefined, undefined]);
+    });
   });
 
   it('has its upstreams after a reload that failed, also those whose address was to be taken over', async () => {

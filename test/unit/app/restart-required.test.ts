@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
-import { StartedWith } from '../../../sidecar/app/restart-required.js';
+import { RESTART_OPTIONS, StartedWith } from '../../../sidecar/app/restart-required.js';
 import type { SidecarConfig } from '../../../sidecar/config/model.js';
+import { sidecarFile } from '../../../sidecar/config/options/sidecar-file.js';
+import { type OptionEntry, optionsOf } from '../../../tools/option-tree.js';
 import { IDENTITY, sidecarConfig } from '../../kit/config/problems-of.js';
 
 const file = (upstreams: string, model = '') =>
@@ -12,7 +14,96 @@ const A = 'a: {listen: "127.0.0.1:2", endpoints: ["10.0.0.1:1"]}';
 const B = 'b: {listen: "127.0.0.1:3", endpoints: ["10.0.0.1:1"]}';
 const MODEL = 'model: {command: [serve]}';
 
+/** Options that a reload takes over, and what does it. Of blocks, all that is in them. */
+const APPLIED: Readonly<Record<string, string>> = {
+  drain_timeout: 'read when a drain begins',
+  access_log: 'AccessLogSink.update',
+  traces: 'TraceSink.update',
+  metrics: 'MetricsSink.update',
+  'inbound.intentions': 'InboundSide.update',
+  'inbound.default_intention': 'InboundSide.update',
+  'inbound.default_max_tokens': 'InboundState.update: countingOf',
+  'inbound.queue': 'SharedLimits.update, BackendQueues.update',
+  'inbound.rate_limits': 'SharedLimits.update',
+  'inbound.load_report': 'LoadStreams.config',
+  'inbound.routes': 'Routes.replaced',
+  'outbound.upstreams.*.consul': 'OutboundSide.discover',
+  'outbound.upstreams.*.dns': 'OutboundSide.discover',
+  'outbound.upstreams.*.kubernetes': 'OutboundSide.discover',
+  'outbound.upstreams.*.endpoints': 'Upstream.update',
+  'outbound.upstreams.*.tls': 'UpstreamState.update, updateCluster',
+  'outbound.upstreams.*.balance': 'updateCluster, Upstream.refresh',
+  'outbound.upstreams.*.engine': 'Router.update',
+  'outbound.upstreams.*.load_reports': 'LoadWatches, Router.update',
+  'outbound.upstreams.*.health': 'HealthChecker.configure',
+  'outbound.upstreams.*.breaker': 'CircuitBreaker.configure',
+  'outbound.upstreams.*.slow_start': 'updateCluster',
+  'outbound.upstreams.*.cold_start': 'UpstreamState.configureColdStart',
+  'outbound.upstreams.*.locality': 'updateCluster',
+  'outbound.upstreams.*.ejection': 'updateCluster',
+  'outbound.upstreams.*.foresight': 'updateCluster',
+  'outbound.upstreams.*.pool': 'updateCluster',
+  'outbound.upstreams.*.budget': 'Router.update',
+  'outbound.upstreams.*.routes': 'Router.update',
+};
+
+/** The options that a decision is about: those of the file, of its sides and of an upstream. */
+function pathsOf(options: readonly OptionEntry[], path = ''): string[] {
+  return options.flatMap(({ name, value }) => {
+    const own = `${path}${name}`;
+    if (own !== 'inbound' && own !== 'outbound' && own !== 'outbound.upstreams') return [own];
+    const of = value.kind === 'map' ? value.of : value;
+    assert.ok(of.kind === 'block', own);
+    return pathsOf(of.options, value.kind === 'map' ? `${own}.*.` : `${own}.`);
+  });
+}
+
 describe('options that only a restart takes over', () => {
+  it('are all that a reload does not take over', () => {
+    const all = pathsOf(optionsOf(sidecarFile));
+    const decided = [...RESTART_OPTIONS, 'outbound.upstreams.*.listen', ...Object.keys(APPLIED)];
+    assert.deepEqual(decided.toSorted(), all.toSorted());
+  });
+
+  it('are named, and no part of them is in force before it', () => {
+    const inbound =
+      'inbound: {listen: "127.0.0.1:1", local: "unix:m", engine: vllm, engine_model: one, local_owner: 7}';
+    const started = sidecarConfig(
+      `${IDENTITY}\n${inbound}\nadmin: "127.0.0.1:9"\nstate_dir: /s\noutbound: {upstreams: {${A}}, shared: {listen: "127.0.0.1:8", by: authority}}`,
+    );
+    const running = new StartedWith(started);
+    for (const path of RESTART_OPTIONS) {
+      const keys = path.split('.').map((each) => each.replaceAll(/_(.)/g, (_, c: string) => c.toUpperCase()));
+      const change = (value: unknown): SidecarConfig => {
+        const next = structuredClone(started) as unknown as Record<string, Record<string, unknown>>;
+        const [block, key] = keys as [string, string?];
+        if (key === undefined) Object.assign(next, { [block]: value });
+        else next[block]![key] = value;
+        return next as unknown as SidecarConfig;
+      };
+      for (const value of [{ command: ['other'] }, undefined]) {
+        const next = change(value);
+        const isChange = JSON.stringify(next) !== JSON.stringify(started);
+        assert.deepEqual(running.reloaded(next), isChange ? [path] : [], path);
+        assert.deepEqual(
+          running.inForce({ ...next, drainTimeoutMs: 1 }, started),
+          { ...started, drainTimeoutMs: 1 },
+          path,
+        );
+      }
+    }
+  });
+
+  it('are a whole side that the start did not have, or that is gone from the file', () => {
+    const both = file(`{${A}}`);
+    const { inbound, outbound, ...bare } = both;
+    const caller = { ...bare, outbound: outbound! };
+    assert.deepEqual(new StartedWith(caller).inForce(both, caller), caller);
+    const before = { ...both, inbound: { ...inbound!, defaultIntention: 'allow' as const } };
+    assert.deepEqual(new StartedWith(both).inForce(caller, before).inbound, before.inbound);
+    assert.deepEqual(new StartedWith(both).inForce({ ...bare, inbound: inbound! }, both).outbound, undefined);
+  });
+
   it('are those that listeners, the identity and the model process were made with', () => {
     const next = { ...file(`{${A}}`), service: 'other', datacenter: 'dc2' };
     assert.deepEqual(restartPaths(file(`{${A}}`), next), ['service', 'datacenter']);
@@ -26,6 +117,10 @@ describe('options that only a restart takes over', () => {
         `${IDENTITY}\ninbound: {listen: "127.0.0.1:1", local: "unix:m", engine: vllm, engine_model: ${model}}`,
       );
     assert.deepEqual(restartPaths(runs('one'), runs('two')), ['inbound.engine_model']);
+    const { inbound, ...none } = runs('one');
+    const plain = { ...none, inbound: { ...inbound!, engine: undefined, engineModel: undefined } as never };
+    const both = ['inbound.engine', 'inbound.engine_model'];
+    assert.deepEqual([restartPaths(plain, runs('one')), restartPaths(runs('one'), plain)], [both, both]);
   });
 
   it('are a new upstream of a model process, which learns of its upstreams when it starts', () => {
