@@ -89,8 +89,7 @@ export class Fleet {
   /** Removes one sidecar. Resolves when it has drained and ended. */
   async remove(name: string): Promise<void> {
     const member = this.members.get(name);
-    member?.successor?.settle('it is gone from the mesh file');
-    await member?.process.stop();
+    if (member !== undefined) await this.end(member, 'it is gone from the mesh file');
     this.members.delete(name);
     this.deps.sockets?.release(name);
   }
@@ -117,8 +116,10 @@ export class Fleet {
     }
     const reloaded = this.reloadEvent(member);
     write();
-    member.state.spec = spec;
-    member.process.spec = spec;
+    for (const { state, process } of [member, member.successor ?? member]) {
+      state.spec = spec;
+      process.spec = spec;
+    }
     const event = await reloaded;
     if (event?.event === 'reload-refused') return `refused: ${event.problem}`;
     if (event === undefined || event.changes.length === 0) return 'reloaded';
@@ -160,17 +161,34 @@ export class Fleet {
    * the models.
    */
   private async restart(member: Member, spec: SidecarSpec): Promise<string> {
+    const why = 'the mesh file has changed meanwhile';
     if (!ownsModel(spec.config)) {
+      // It was started for the mesh file of before.
+      while (member.successor !== undefined) await this.endSuccessor(member, why);
       const answer = await this.replace(spec.name, spec);
       if (answer.ok) return 'followed by a new process';
       member.process.send({ tell: 'stay', why: answer.why });
       return `not restarted: ${answer.why}`;
     }
-    await member.process.stop();
+    await this.end(member, why);
     if (this.isStopping) return 'ended';
     this.addMember(spec).process.start();
     await this.untilReady(spec.name);
     return 'restarted';
+  }
+
+  /** Ends a sidecar for good. Its successor goes with it: nothing would know of that one once the member is gone. */
+  private async end(member: Member, why: string): Promise<void> {
+    // First: one that is told to end is given no other successor.
+    const ended = member.process.stop();
+    await Promise.all([ended, this.endSuccessor(member, why)]);
+  }
+
+  private async endSuccessor({ successor }: Member, why: string): Promise<void> {
+    if (successor === undefined) return;
+    successor.settle(why);
+    successor.process.kill();
+    await successor.process.stop();
   }
 
   /**
@@ -202,11 +220,12 @@ export class Fleet {
    */
   async stop(): Promise<void> {
     this.isStopping = true;
-    for (const { successor } of this.members.values()) successor?.settle('up is ending');
+    const successors = [...this.members.values()].map((member) => this.endSuccessor(member, 'up is ending'));
     for (const role of ['caller', 'replica'] as const) {
       const members = [...this.members.values()].filter(({ state }) => state.spec.role === role);
       await Promise.all(members.map(({ process }) => process.stop()));
     }
+    await Promise.all(successors);
   }
 
   /** SIGKILL to every sidecar, frozen ones too; their models end with them. */
@@ -246,8 +265,9 @@ export class Fleet {
     return { ok: true, pid };
   }
 
-  private replaceObstacle({ state: { spec }, successor }: Member): string | undefined {
+  private replaceObstacle({ state: { spec }, process, successor }: Member): string | undefined {
     if (this.isStopping) return 'up is ending';
+    if (process.report().state === 'stopping') return 'it is ending';
     if (successor !== undefined) return 'a successor is on its way already';
     if (this.deps.sockets === undefined) return 'this Node cannot hand sockets over';
     return takeoverObstacle(spec.config);
