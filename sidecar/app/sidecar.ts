@@ -201,9 +201,7 @@ class Sidecar implements RunningSidecar, SidecarParts {
     const { stateDir } = this.current;
     if (consul !== undefined) return consul.rolloutStore(service, instance);
     const isSuccessor = (): boolean => this.deps.sockets?.isSuccessor === true;
-    return stateDir === undefined
-      ? undefined
-      : new FileStore(stateDir, instance, this.deps.clock, isSuccessor);
+    return stateDir === undefined ? undefined : new FileStore(stateDir, instance, this.deps, isSuccessor);
   }
 
   private register(): void {

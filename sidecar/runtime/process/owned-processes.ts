@@ -33,10 +33,15 @@ export function startTimeOf(pid: number): string | undefined {
 export function ownStamp(): string | undefined {
   const { pid } = process;
   const startTime = startTimeOf(pid);
+  const place = ownPlace();
+  return startTime === undefined || place === undefined ? undefined : [place, pid, startTime].join('/');
+}
+
+/** Where process ids mean what they mean here: boot and PID namespace. Each container has another one. Undefined: the system has no /proc. */
+export function ownPlace(): string | undefined {
   const boot = bootId();
   const namespace = pidNamespace();
-  if (startTime === undefined || boot === undefined || namespace === undefined) return undefined;
-  return [boot, namespace, pid, startTime].join('/');
+  return boot === undefined || namespace === undefined ? undefined : `${boot}/${namespace}`;
 }
 
 /**

@@ -1,6 +1,7 @@
 import { closeSync, existsSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { LockFile } from '../../runtime/process/lock-file.js';
+import type { Timer, Timers } from '../../runtime/time/timers.js';
 import { type ChainHead, EMPTY_CHAIN, headAt, parseEntry } from './chain.js';
 
 /** Of the end of an existing file so much is read to find its last line; a checkpoint with its certificates has a few KiB. */
@@ -51,6 +52,11 @@ export class AuditFile {
     this.size = own.size;
     if (own.head !== undefined) return { head: own.head, cutBytes: own.cutBytes };
     return { head: readTail(numbered(this.path, 1)).head ?? EMPTY_CHAIN, cutBytes: own.cutBytes };
+  }
+
+  /** Keeps the file for this process until the timer is cancelled. @param onLost another process writes it. */
+  keepLock(timers: Timers, onLost: () => void): Timer {
+    return this.lock.keep(timers, onLost);
   }
 
   /** Lets another process write the file. */

@@ -57,6 +57,8 @@ export class AuditLog implements AuditTrail {
   private isWaitingForFile = false;
   private isClosed = false;
   private closing: Promise<void> | undefined;
+  /** Refreshes the lock. */
+  private keeping: Timer | undefined;
   /** Until it fires nothing is written. */
   private retry: Timer | undefined;
   /** Of the next checkpoint. */
@@ -114,6 +116,7 @@ export class AuditLog implements AuditTrail {
     this.pump();
     await Promise.race([this.isWriting ?? Promise.resolve(), late]);
     limit?.cancel();
+    this.keeping?.cancel();
     if (this.isOpen) this.options.file.release();
   }
 
@@ -163,8 +166,13 @@ export class AuditLog implements AuditTrail {
   /** A predecessor that ends may have the file a moment longer. */
   private open(): void {
     if (this.isOpen) return;
-    const { head, cutBytes } = this.options.file.open();
+    const { file, timers } = this.options;
+    const { head, cutBytes } = file.open();
     this.isOpen = true;
+    // The next line waits for the process that has it now, and goes on with its chain.
+    this.keeping = file.keepLock(timers, () => {
+      this.isOpen = false;
+    });
     this.chain = head;
     this.addFirst(AuditMark.started, cutBytes === 0 ? {} : { cut_bytes: cutBytes });
   }

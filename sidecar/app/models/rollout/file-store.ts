@@ -1,10 +1,11 @@
 import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { attempt } from '../../../runtime/attempt.js';
+import type { TimeDeps } from '../../../runtime/deps.js';
 import { messageOf } from '../../../runtime/log/message-of.js';
 import { makeDirectory } from '../../../runtime/process/directory.js';
 import { LockFile, LockHeldError } from '../../../runtime/process/lock-file.js';
-import type { Clock } from '../../../runtime/time/clock.js';
+import type { Timer } from '../../../runtime/time/timers.js';
 import type { RolloutStore, Stored } from './store.js';
 
 /** A replica that has said nothing for this long is not alive, ms; each says something twice a second. */
@@ -18,26 +19,24 @@ interface SeenFile {
 }
 
 /**
- * A store for replicas on one machine, in a directory that they share: `up` gives each service one. A lock is that of a process,
- * and is gone with it.
+ * A store for replicas that share a directory: `up` gives each service one. A lock is that of a process, and is gone with it;
+ * that of a process in another container once it has not been refreshed for a while.
  */
 export class FileStore implements RolloutStore {
   private readonly record: string;
   private readonly writing: LockFile;
   private readonly leading: LockFile;
   private readonly name: LockFile;
-  private isLeading = false;
-  private hasName = false;
+  /** The locks that this process has: what refreshes them. */
+  private readonly held = new Map<LockFile, Timer>();
   private hasAnnounced = false;
-  /** Other locks that this process has. */
-  private readonly taken = new Map<string, LockFile>();
   /** What replicas say, by its file: as it was last seen. */
   private seen = new Map<string, SeenFile>();
 
   constructor(
     private readonly directory: string,
     private readonly instance: string,
-    private readonly clock: Clock,
+    private readonly time: Pick<TimeDeps, 'clock' | 'timers'>,
     /** A process before this one has the name until it has handed over. */
     private readonly mayShareName: () => boolean = () => false,
   ) {
@@ -73,10 +72,8 @@ export class FileStore implements RolloutStore {
 
   /** The directory is of one machine, on which two meshes, or two sidecars of one file, may have the same name by mistake. */
   async claim(): Promise<void> {
-    if (this.hasName) return;
     makeDirectory(this.directory, 0o700);
-    this.hasName = takeLock(this.name);
-    if (this.hasName || this.mayShareName()) return;
+    if (this.has(this.name) || this.mayShareName()) return;
     throw new Error(
       `another process has the instance name ${this.instance} in ${this.directory} too; give it another \`state_dir\`, or another \`instance\``,
     );
@@ -84,27 +81,44 @@ export class FileStore implements RolloutStore {
 
   async lead(): Promise<boolean> {
     makeDirectory(this.directory, 0o700);
-    this.isLeading ||= takeLock(this.leading);
-    return this.isLeading;
+    return this.has(this.leading);
   }
 
   async resign(): Promise<void> {
-    if (this.isLeading) this.leading.release();
-    this.isLeading = false;
+    this.letGo(this.leading);
   }
 
   async take(lock: string): Promise<boolean> {
-    if (this.taken.has(lock)) return true;
     makeDirectory(this.directory, 0o700);
-    const file = new LockFile(join(this.directory, `${lock}.lock`));
-    if (!takeLock(file)) return false;
-    this.taken.set(lock, file);
-    return true;
+    const path = join(this.directory, `${lock}.lock`);
+    return this.has(this.heldAt(path) ?? new LockFile(path));
   }
 
   async give(lock: string): Promise<void> {
-    this.taken.get(lock)?.release();
-    this.taken.delete(lock);
+    const file = this.heldAt(join(this.directory, `${lock}.lock`));
+    if (file !== undefined) this.letGo(file);
+  }
+
+  private heldAt(path: string): LockFile | undefined {
+    return [...this.held.keys()].find((each) => each.path === path);
+  }
+
+  /** Whether this process has the lock, or gets it now. From then on it is kept, until another process has it all the same. */
+  private has(lock: LockFile): boolean {
+    if (this.held.has(lock)) return true;
+    if (!takeLock(lock)) return false;
+    this.held.set(
+      lock,
+      lock.keep(this.time.timers, () => this.held.delete(lock)),
+    );
+    return true;
+  }
+
+  private letGo(lock: LockFile): void {
+    const timer = this.held.get(lock);
+    this.held.delete(lock);
+    timer?.cancel();
+    if (timer !== undefined) lock.release();
   }
 
   async announce(facts: unknown): Promise<void> {
@@ -133,19 +147,16 @@ export class FileStore implements RolloutStore {
   private isFresh(path: string, before: SeenFile | undefined): boolean {
     const mtimeMs = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
     if (mtimeMs === undefined) return false;
-    const now = this.clock.now();
+    const now = this.time.clock.now();
     let sinceMs = now;
     if (before?.mtimeMs === mtimeMs) sinceMs = before.sinceMs;
-    else if (before === undefined && this.clock.wallNow() - mtimeMs >= ALIVE_MS) sinceMs = -Infinity;
+    else if (before === undefined && this.time.clock.wallNow() - mtimeMs >= ALIVE_MS) sinceMs = -Infinity;
     this.seen.set(path, { mtimeMs, sinceMs });
     return now - sinceMs < ALIVE_MS;
   }
 
   async close(): Promise<void> {
-    await this.resign();
-    for (const lock of this.taken.keys()) await this.give(lock);
-    if (this.hasName) this.name.release();
-    this.hasName = false;
+    for (const lock of [...this.held.keys()]) this.letGo(lock);
     // What another process of this name says is its own.
     if (this.hasAnnounced)
       rmSync(join(this.directory, `${encodeURIComponent(this.instance)}${FACTS}`), { force: true });

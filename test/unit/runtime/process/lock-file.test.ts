@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LockFile } from '../../../../sidecar/runtime/process/lock-file.js';
 import { scratchForEach } from '../../../kit/mocha/scratch.js';
+import { until } from '../../../kit/process/processes.js';
+import { ManualClock } from '../../../kit/time/manual-clock.js';
 
 describe('a lock file', () => {
   const scratch = scratchForEach();
@@ -43,6 +45,54 @@ describe('a lock file', () => {
       lock().acquire();
       lock().release();
     }
+  });
+
+  describe('from where processes cannot be looked up', () => {
+    const place = () => readFileSync(lock().path, 'utf8').split(' ')[2]!;
+    const age = (ms: number): void => {
+      const at = new Date(Date.now() - ms);
+      utimesSync(lock().path, at, at);
+    };
+
+    it('keeps others out, also those with its id and start time, while it is refreshed', () => {
+      lock().acquire();
+      const own = readFileSync(lock().path, 'utf8');
+      const boot = place().split('/')[0];
+      for (const other of ['another-boot/1', `${boot}/1`]) {
+        writeFileSync(lock().path, own.replace(place(), other));
+        assert.throws(() => lock().acquire(), /process \d+ of another container or machine is writing it/);
+        assert.ok(existsSync(lock().path));
+        writeFileSync(lock().path, own);
+      }
+    });
+
+    it('counts for nothing once it has not been refreshed for 15 s, or is of a time far ahead', () => {
+      for (const ms of [16_000, -3_600_000]) {
+        writeFileSync(lock().path, '7 1 another-boot/1');
+        age(ms);
+        lock().acquire();
+        lock().release();
+      }
+    });
+
+    it('is refreshed by its process, which learns when another has got it', async () => {
+      const clock = new ManualClock();
+      let lost = 0;
+      lock().acquire();
+      const timer = lock().keep(clock, () => lost++);
+      for (let i = 0; i < 2; i++) {
+        age(14_000);
+        clock.advance(3_000);
+        await until('it is refreshed', () => Date.now() - statSync(lock().path).mtimeMs < 10_000);
+      }
+      assert.equal(lost, 0);
+      writeFileSync(lock().path, '7 1 another-boot/1');
+      clock.advance(3_000);
+      await until('it is told', () => lost === 1);
+      assert.equal(readFileSync(lock().path, 'utf8'), '7 1 another-boot/1');
+      assert.equal(clock.pending(), 0);
+      timer.cancel();
+    });
   });
 
   it('that was left behind is taken by one of several processes, and leaves no other file', async () => {

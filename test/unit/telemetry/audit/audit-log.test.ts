@@ -154,8 +154,8 @@ describe('the audit log of a sidecar', () => {
     await until('it is written', () => log.written === 2);
     writeFileSync(join(disk, 'filler'), Buffer.alloc(40 * 1024));
     for (let i = 0; i < 100; i++) log.record('call-denied', { i, text: 'x'.repeat(200) });
-    // The retry, and the next checkpoint.
-    await until('it waits', () => clock.pending() === 2);
+    // The retry, the next checkpoint, and the lock.
+    await until('it waits', () => clock.pending() === 3);
     const kept = readFileSync(path, 'utf8');
     assert.ok(kept.length > 4_096 && !kept.endsWith('\n'), 'the disk has half a line');
     rmSync(join(disk, 'filler'));

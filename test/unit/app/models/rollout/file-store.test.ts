@@ -3,18 +3,23 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FileStore } from '../../../../../sidecar/app/models/rollout/file-store.js';
+import { draftOf } from '../../../../../sidecar/runtime/process/lock-file.js';
 import { scratchForEach } from '../../../../kit/mocha/scratch.js';
+import { until } from '../../../../kit/process/processes.js';
+import { ManualClock } from '../../../../kit/time/manual-clock.js';
 
 describe('rollouts in a directory', () => {
   const scratch = scratchForEach();
+  let timers: ManualClock;
   let nowMs = 0;
   let stepMs = 0;
   const clock = { now: () => nowMs, wallNow: () => Date.now() + stepMs };
   beforeEach(() => {
     [nowMs, stepMs] = [0, 0];
+    timers = new ManualClock();
   });
   const open = (instance: string, mayShareName?: () => boolean): FileStore =>
-    new FileStore(join(scratch.path, 'mine'), instance, clock, mayShareName);
+    new FileStore(join(scratch.path, 'mine'), instance, { clock, timers }, mayShareName);
 
   /** The first process of the machine runs for as long as the machine does; its mark is as in lock-file.ts. */
   function firstProcess(): string {
@@ -47,11 +52,33 @@ describe('rollouts in a directory', () => {
     assert.equal(await one.lead(), true);
   });
 
+  // Containers that share the directory: neither can look up the other's process.
+  it('have no leader while a process of another container leads, and one once that is silent', async () => {
+    const one = open('mine-1');
+    await one.announce({});
+    const lock = join(scratch.path, 'mine', 'leader.lock');
+    writeFileSync(lock, `${firstProcess()} another-boot/1`);
+    assert.equal(await one.lead(), false);
+    const longAgo = new Date(Date.now() - 16_000);
+    utimesSync(lock, longAgo, longAgo);
+    assert.equal(await one.lead(), true);
+    await one.close();
+    assert.equal(timers.pending(), 0);
+  });
+
+  it('are led no more by one whose lock another process has got', async () => {
+    const one = open('mine-1');
+    assert.equal(await one.lead(), true);
+    writeFileSync(join(scratch.path, 'mine', 'leader.lock'), `${firstProcess()} another-boot/1`);
+    timers.advance(3_000);
+    await until('it has seen that', async () => !(await one.lead()));
+  });
+
   it('say what keeps a lock from being made, and take it for no other process', async () => {
     const one = open('mine-1');
     await one.announce({});
     for (const lock of ['rollout', 'leader', 'recycle'])
-      mkdirSync(join(scratch.path, 'mine', `${lock}.lock.${process.pid}`));
+      mkdirSync(draftOf(join(scratch.path, 'mine', `${lock}.lock`)));
     const problem = (lock: string) =>
       new RegExp(`^Error: the lock .*/${lock}\\.lock cannot be taken: EISDIR: `);
     await assert.rejects(one.write({ step: 1 }, undefined, 'command'), problem('rollout'));

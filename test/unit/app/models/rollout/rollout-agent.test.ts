@@ -34,7 +34,7 @@ describe('a replica that follows its directory', () => {
     const context = anAppContext(stack);
     const { clock, logger } = context.deps;
     lives = new LifeLog({ clock, logger, instance: 'mine-1' });
-    store = new FileStore(join(scratch.path, 'rollouts'), 'mine-1', clock);
+    store = new FileStore(join(scratch.path, 'rollouts'), 'mine-1', context.deps);
     const repository = {
       newcomer: (isRejected: (each: Revision) => boolean) => listed.find((each) => !isRejected(each)),
       listed: (name: string) => listed.filter((each) => each.name === name),
@@ -156,7 +156,7 @@ describe('a replica that follows its directory', () => {
       const [other, own] = made.record.replicas;
       const record = { ...made.record, replicas: [{ ...other!, phase: 'loading' as const }, own!] };
       assert.ok(await store.write(record, undefined, 'command'));
-      const peer = new FileStore(join(scratch.path, 'rollouts'), 'mine-2', clock);
+      const peer = new FileStore(join(scratch.path, 'rollouts'), 'mine-2', { clock, timers: clock });
       const none = { calls: 0, errors: 0, medianMs: 0 };
       const announce = () =>
         peer.announce({
@@ -224,7 +224,7 @@ describe('a replica that follows its directory', () => {
     assert.ok('record' in made);
     const record = goBack(made.record, 'rolled-back', 'mine-2: calls failed');
     assert.ok(await store.write(record, undefined, 'command'));
-    const peer = new FileStore(join(scratch.path, 'rollouts'), 'mine-2', context.deps.clock);
+    const peer = new FileStore(join(scratch.path, 'rollouts'), 'mine-2', context.deps);
     const none = { calls: 0, errors: 0, medianMs: 0 };
     const announce = (serving: string) =>
       peer.announce({
