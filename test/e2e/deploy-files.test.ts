@@ -80,6 +80,19 @@ describe('the files for Kubernetes', () => {
       outbound!.upstreams.map(({ name }) => name),
       [trigger.service],
     );
+    // DNS does not tell a service without pods from one whose pods are not ready.
+    const [{ kubernetes: found } = {}] = outbound!.upstreams;
+    const digits = objectsIn('base/digits.yaml').find(({ kind }) => kind === 'Service')!;
+    assert.ok(
+      digits.spec.ports.some(({ name }) => name === found?.port),
+      JSON.stringify(found),
+    );
+    const account = objectsIn('keda/digits-scaler.yaml').find(
+      ({ kind }) => kind === 'RoleBinding',
+    ) as unknown as {
+      readonly subjects: readonly unknown[];
+    };
+    assert.deepEqual(account.subjects, [{ kind: 'ServiceAccount', name: 'digits-scaler' }]);
     const [host, port] = metadata['scalerAddress']!.split(':');
     assert.equal(host, 'digits-scaler.default.svc.cluster.local');
     const own = objectsIn('keda/digits-scaler.yaml').find(({ kind }) => kind === 'Service')!;
@@ -117,7 +130,7 @@ interface Service {
   readonly metadata: { readonly name: string };
   readonly spec: {
     readonly clusterIP: string;
-    readonly ports: readonly { readonly port: number }[];
+    readonly ports: readonly { readonly name: string; readonly port: number }[];
     readonly triggers?: readonly ScalerTrigger[];
   };
 }

@@ -27,15 +27,20 @@ const COUNTED_INTERVALS = 3;
 /** Every path that is answered. */
 const PATHS: ReadonlySet<string> = new Set(Object.values(ScalerMethod));
 
+/** How many endpoints each upstream had when it had any, by its name. */
+export type LastSizes = Map<string, number>;
+
 /**
  * What KEDA asks of an external scaler, answered from what the endpoints have reported.
  * @param body the request, with the prefix of its message.
+ * @param sizes kept from one question to the next.
  */
 export function answerScaler(
   path: string,
   body: Buffer,
   upstreams: readonly UpstreamState[],
   nowMs: number,
+  sizes: LastSizes,
 ): ScalerAnswer {
   if (!PATHS.has(path)) return { status: Status.UNIMPLEMENTED, why: `no method ${path.slice(0, 100)}` };
   const message = unframed(body);
@@ -50,10 +55,11 @@ export function answerScaler(
     return { status: Status.NOT_FOUND, why: `no upstream ${trigger.service.slice(0, 100)} here` };
   const name = metricNameOf(trigger);
   if (path === ScalerMethod.metricSpec) return writeMetricSpec(name, trigger.target);
-  const said = saidBy(upstream, nowMs);
-  const unknown = whyUnknown(upstream, trigger, said);
-  if (unknown !== null) return unknown;
+  const own = saidBy(upstream, nowMs);
+  const said = withVanished(upstream, own, sizes);
   const held = upstream.breaker.waitingCalls;
+  const unknown = whyUnknown(upstream, trigger, own, held);
+  if (unknown !== null) return unknown;
   return path === ScalerMethod.metrics
     ? writeMetricValue(name, workOf(trigger, said, held))
     : writeIsActive(isActive(trigger, said, held));
@@ -80,12 +86,37 @@ function saidBy({ clusters, config }: UpstreamState, nowMs: number): readonly (S
   return [...byAddress.values()];
 }
 
-/** Where nothing can be said: KEDA then leaves the number of replicas as it is. */
+/**
+ * DNS has no address of a service that was scaled to 0, nor of one none of whose replicas is ready. So replicas that it has lost still
+ * count, as ones of which nothing is known.
+ */
+function withVanished(
+  { name, config }: UpstreamState,
+  said: readonly (SaidWork | null)[],
+  sizes: LastSizes,
+): readonly (SaidWork | null)[] {
+  if (said.length > 0) sizes.set(name, said.length);
+  if (said.length > 0 || config.dns === undefined) return said;
+  return Array.from({ length: sizes.get(name) ?? 0 }, () => null);
+}
+
+/** Replicas that are alive and not ready have no calls, which says nothing of the calls that there are for them. */
+function isNoneReady({ clusters }: UpstreamState): boolean {
+  const all = clusters.flatMap(({ endpoints }) => endpoints.filter(({ isGone }) => !isGone));
+  return all.length > 0 && all.every(({ critical }) => critical !== '');
+}
+
+/**
+ * Where nothing can be said: KEDA then leaves the number of replicas as it is. Calls that wait here for any replica at all are always a
+ * reason for one.
+ */
 function whyUnknown(
-  { name, config, cluster }: UpstreamState,
+  upstream: UpstreamState,
   { by }: Trigger,
   said: readonly (SaidWork | null)[],
+  held: number,
 ): ScalerAnswer | null {
+  const { name, config, cluster } = upstream;
   if (config.tls !== 'mesh' || config.loadReports.intervalMs === 0) {
     const why = `the endpoints of ${name} are not asked for their load; expected tls: mesh, and load_reports.interval`;
     return { status: Status.FAILED_PRECONDITION, why };
@@ -93,6 +124,12 @@ function whyUnknown(
   if (!cluster.isKnown)
     return { status: Status.UNAVAILABLE, why: `the endpoints of ${name} are not known yet` };
   const known = said.filter((each) => each !== null);
+  if (held === 0 && said.length === 0 && config.dns !== undefined) {
+    const why = `DNS has no address of ${name}: it has no replica, or none is ready; upstreams.${name}.kubernetes would tell which`;
+    return { status: Status.UNAVAILABLE, why };
+  }
+  if (held === 0 && isNoneReady(upstream))
+    return { status: Status.UNAVAILABLE, why: `no endpoint of ${name} is ready` };
   if (said.length > 0 && known.length === 0)
     return {
       status: Status.UNAVAILABLE,

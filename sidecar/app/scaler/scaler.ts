@@ -8,7 +8,7 @@ import type { Listener } from '../../transport/listener.js';
 import { isGrpcRequest, RejectedStream } from '../../transport/not-grpc.js';
 import type { Session } from '../../transport/session.js';
 import { type AppContext, openListener } from '../context.js';
-import { answerScaler, type ScalerAnswer } from './answers.js';
+import { answerScaler, type LastSizes, type ScalerAnswer } from './answers.js';
 import { ScalerStream } from './scaler-stream.js';
 
 /** Streams of all clients together: KEDA has one for each `external-push` trigger, and a question now and then. */
@@ -19,6 +19,7 @@ export class Scaler {
   address: Address | undefined;
   private readonly listener: Listener;
   private readonly open = new Set<ScalerStream>();
+  private readonly sizes: LastSizes = new Map();
 
   constructor(
     listen: Address,
@@ -61,6 +62,6 @@ export class Scaler {
   }
 
   private answer(path: string, body: Buffer): ScalerAnswer {
-    return answerScaler(path, body, this.upstreams(), this.context.dataPlane.clock.now());
+    return answerScaler(path, body, this.upstreams(), this.context.dataPlane.clock.now(), this.sizes);
   }
 }

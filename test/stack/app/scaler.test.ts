@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { Client, type ClientReadableStream, credentials, type ServiceError } from '@grpc/grpc-js';
 import { ScalerMethod } from '../../../sidecar/codec/external-scaler.js';
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
+import type { UpstreamConfig } from '../../../sidecar/config/model.js';
 import { data, ErrorCode, Flag, FrameType, grpcMessage } from '../../kit/http2/h2-frames.js';
 import { openRequest, rawClient } from '../../kit/http2/raw-client.js';
 import { scalerService } from '../../kit/service/scaler-client.js';
@@ -28,8 +29,8 @@ describe('The scaler of a sidecar', () => {
     ...{ name: 'x', namespace: 'y' },
     scalerMetadata: { service: 'one', target: '1' },
   });
-  const start = async () => {
-    const { upstreams } = withUpstreams({ ...upstreamAt(ANY, 'one'), ...EMPTY }).outbound!;
+  const start = async (over: Partial<UpstreamConfig> = {}) => {
+    const { upstreams } = withUpstreams({ ...upstreamAt(ANY, 'one'), ...EMPTY, ...over }).outbound!;
     const config = { ...withUpstreams(...upstreams), scaler: { listen: ANY } };
     const sidecar = await bench.sidecar(config);
     address = writeAddress(sidecar.addresses.scaler!);
@@ -104,6 +105,25 @@ describe('The scaler of a sidecar', () => {
     peer.send(openRequest(id, ScalerMethod.isActive), data(id, grpcMessage(request), Flag.endStream));
     await peer.waitFor('an answer', ({ streamId, type }) => streamId === id && type === FrameType.data);
     peer.close();
+  });
+
+  it('keeps a stream open while nothing is known, as KEDA comes back late to one that ended', async () => {
+    const dns = {
+      name: 'digits.invalid',
+      port: 1,
+      refreshMs: 5_000,
+      family: 'all',
+      servers: [{ kind: 'tcp', host: '127.0.0.1', port: 9 }],
+    } as const;
+    await start({ dns });
+    const client = connect();
+    const { seen } = open(client);
+    let code = -1;
+    client.makeUnaryRequest(ScalerMethod.isActive, asIs, asIs, request, (error) => {
+      code = error?.code ?? 0;
+    });
+    await until('a question of one answer is refused', () => code === 14);
+    assert.deepEqual(seen, { told: 0, code: -1 });
   });
 
   it('ends its streams as the sidecar drains, so that the client asks elsewhere', async () => {

@@ -1,21 +1,24 @@
 import assert from 'node:assert/strict';
-import { answerScaler } from '../../../../sidecar/app/scaler/answers.js';
+import { answerScaler, type LastSizes } from '../../../../sidecar/app/scaler/answers.js';
 import { takeReport } from '../../../../sidecar/cluster/load-reports.js';
 import { ScalerMethod } from '../../../../sidecar/codec/external-scaler.js';
 import { LoadReport, OwnMetric } from '../../../../sidecar/codec/orca.js';
+import { MAIN_CLUSTER } from '../../../../sidecar/discovery/snapshot.js';
 import { grpcMessage } from '../../../kit/http2/h2-frames.js';
 import { UpstreamStack } from '../../../kit/scenario/upstream-stack.js';
 import { scalerService } from '../../../kit/service/scaler-client.js';
-import type { UpstreamOptions } from '../../../kit/stack/stack.js';
+import { anUpstream, type UpstreamOptions } from '../../../kit/stack/stack.js';
 
 const { IsActive, GetMetricSpec, GetMetrics } = scalerService();
 const ASKED = { loadReports: { intervalMs: 1_000, forward: false } };
 
 describe('what a scaler answers', () => {
   let stack: UpstreamStack;
+  const sizes: LastSizes = new Map();
 
   const start = (over: UpstreamOptions = ASKED): void => {
     stack = new UpstreamStack(['a', 'b'], over);
+    sizes.clear();
   };
   const reports = (name: string, calls: number, waitingTokens?: number): void => {
     const report = new LoadReport();
@@ -28,7 +31,7 @@ describe('what a scaler answers', () => {
     scalerMetadata: { service: 'digits', target: '4', ...metadata },
   });
   const answer = (path: string, body: Buffer) =>
-    answerScaler(path, body, [stack.out.outbound.state], stack.clock.now());
+    answerScaler(path, body, [stack.out.outbound.state], stack.clock.now(), sizes);
   const workSaid = (metadata: Record<string, string> = {}): number | string => {
     const request = { scaledObjectRef: refOf(metadata), metricName: 'x' };
     const found = answer(ScalerMethod.metrics, grpcMessage(GetMetrics.requestSerialize(request)));
@@ -120,6 +123,66 @@ describe('what a scaler answers', () => {
     for (let i = 0; i < 3; i++) stack.call();
     assert.deepEqual([workSaid(), isActive()], [3, true]);
     assert.equal(isActive({ metric: 'waiting_tokens', activation: '500' }), true);
+  });
+
+  describe('of an upstream that discovery finds', () => {
+    const COLD = { coldStart: { waitMs: 60_000, maxWaiting: 10 } };
+    const DNS = {
+      dns: { name: 'digits', port: 1, refreshMs: 5_000, family: 'all', servers: [] },
+      endpoints: [],
+    } as unknown as UpstreamOptions;
+    /** Discovery says this of `a`, `b`, and so on. */
+    const find = (...critical: readonly (string | undefined)[]): void => {
+      const endpoints = critical.map((why, i) => ({
+        ...anUpstream(['a', 'b']).endpoints[i]!,
+        ...(why === undefined ? {} : { critical: why, priority: 9 }),
+      }));
+      stack.settle(
+        stack.out.outbound.state.apply({
+          routes: [{ split: [{ weight: 1, cluster: MAIN_CLUSTER }] }],
+          clusters: new Map([[MAIN_CLUSTER, { endpoints }]]),
+        }),
+      );
+    };
+    const served = (): void => {
+      find(undefined, undefined);
+      reports('a', 5);
+      reports('b', 3);
+      assert.equal(workSaid(), 8);
+    };
+
+    it('is nothing where DNS has no address any more: none of its replicas may be ready', () => {
+      start({ ...ASKED, ...DNS, ...COLD });
+      served();
+      find();
+      assert.match(String(workSaid()), /^14 DNS has no address of digits: /);
+      assert.match(String(workSaid({ metric: 'waiting_calls' })), /^14 /);
+      stack.call();
+      assert.deepEqual([workSaid(), isActive()], [8, true], 'the target of two replicas');
+      find(undefined);
+      reports('a', 1);
+      assert.equal(workSaid(), 1);
+    });
+
+    it('is one replica for calls that wait, where DNS has never had an address', () => {
+      start({ ...ASKED, ...DNS, ...COLD });
+      find();
+      assert.match(String(workSaid()), /^14 DNS has no address of digits: /);
+      stack.call();
+      assert.deepEqual([workSaid(), isActive()], [1, true]);
+    });
+
+    it('is 0 where the Kubernetes API has no pod, and nothing where it has pods of which none is ready', () => {
+      const kubernetes = { service: 'digits', port: 'peers' };
+      start({ ...ASKED, kubernetes, endpoints: [] } as unknown as UpstreamOptions);
+      served();
+      find('its pod is not ready', 'its pod is not ready');
+      reports('a', 0);
+      reports('b', 0);
+      assert.match(String(workSaid()), /^14 no endpoint of digits is ready$/);
+      find();
+      assert.equal(workSaid(), 0);
+    });
   });
 
   it('of a trigger is its own words again', () => {
