@@ -6,6 +6,7 @@ import { LoadAverages } from '../../../sidecar/core/admission/load-averages.js';
 import { EndpointLoad } from '../../../sidecar/core/balancing/balancer.js';
 import { LeastLoaded } from '../../../sidecar/core/balancing/least-loaded.js';
 import { ReportedLoad, type SaidLoad } from '../../../sidecar/core/balancing/reported-load.js';
+import { Agenda } from '../time/agenda.js';
 import { seeded } from '../time/seeded-random.js';
 
 /** `own`: by what each caller knows itself. `reported`: with load reports. `perfect`: the replica that has fewest calls at this moment. */
@@ -39,46 +40,6 @@ export interface Waits {
 /** As sidecars tell them: at an interval, and a change early. */
 const INTERVAL_MS = 1_000;
 const CHANGE_MS = 250;
-
-/** Something that happens at a time; a heap of them is the clock. */
-interface Happening {
-  readonly atMs: number;
-  readonly happen: () => void;
-}
-
-class Agenda {
-  private readonly heap: Happening[] = [];
-
-  add(entry: Happening): void {
-    const { heap } = this;
-    let at = heap.push(entry) - 1;
-    for (; at > 0; ) {
-      const parent = (at - 1) >> 1;
-      if (heap[parent]!.atMs <= entry.atMs) break;
-      heap[at] = heap[parent]!;
-      at = parent;
-    }
-    heap[at] = entry;
-  }
-
-  take(): Happening {
-    const { heap } = this;
-    const first = heap[0]!;
-    const last = heap.pop()!;
-    if (heap.length === 0) return first;
-    let at = 0;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && heap[child + 1]!.atMs < heap[child]!.atMs) child += 1;
-      if (heap[child]!.atMs >= last.atMs) break;
-      heap[at] = heap[child]!;
-      at = child;
-    }
-    heap[at] = last;
-    return first;
-  }
-}
 
 /** A call on its way to the end of its run. */
 interface Run {
