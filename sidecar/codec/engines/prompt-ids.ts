@@ -66,19 +66,29 @@ class PromptReading {
   /** As many as there is room for. */
   private takePacked(start: number, end: number): Unread | null {
     const { reader, ids } = this;
+    let { count } = this;
     let value = 0;
     let unit = 1;
-    for (let at = start; at < end; at++) {
+    for (let at = start; at < end; ) {
       if (at >= reader.bytes) return 'incomplete';
-      const byte = reader.byteAt(at);
-      value += (byte & 0x7f) * unit;
-      unit *= 128;
-      if (byte >= 0x80) continue;
-      ids[this.count++] = value;
-      if (this.count === ids.length) return null;
-      value = 0;
-      unit = 1;
+      reader.locate(at);
+      const { buffer, shift } = reader;
+      // In the piece: a prompt may have 200,000 bytes.
+      for (const until = Math.min(end, reader.until); at < until; at++) {
+        const byte = buffer[at + shift]!;
+        value += (byte & 0x7f) * unit;
+        unit *= 128;
+        if (byte >= 0x80) continue;
+        ids[count++] = value;
+        if (count === ids.length) {
+          this.count = count;
+          return null;
+        }
+        value = 0;
+        unit = 1;
+      }
     }
+    this.count = count;
     return unit === 1 ? null : 'malformed';
   }
 }

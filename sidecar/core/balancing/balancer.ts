@@ -1,3 +1,4 @@
+import type { BlockTable } from './block-table.js';
 import { PeakEwma } from './peak-ewma.js';
 import type { ReportedLoad } from './reported-load.js';
 
@@ -35,6 +36,8 @@ export class EndpointLoad {
   trust = 1;
   /** May receive traffic: discovered, connected, healthy, not ejected. */
   eligible = true;
+  /** What its engine probably has in its cache; null: no prompt was sent to the process that it is. Of prefix. */
+  sentBlocks: BlockTable | null = null;
   /** @internal Of least-loaded: the number of its pick that was this endpoint last. */
   pickedAt = 0;
   /** @internal Running credit of smooth round-robin. */
@@ -85,7 +88,8 @@ export interface Balancer {
    * An eligible endpoint, preferring one not in `tried`; undefined when none is eligible.
    * A `tried` one is returned only when every eligible one has been tried.
    * @param key hash of the value that the call is sticky by, 0 to 2³² − 1; absent or NO_KEY: not sticky. Read by ring-hash only.
-   * @param kind whose latencies count; absent: those of unary calls. Read by least-loaded only.
+   * @param kind whose latencies count; absent: those of unary calls. Read by least-loaded and prefix only.
+   * @param prompt its blocks (prompt-blocks.ts); absent: the call has none that can be told. Read by prefix only.
    */
   pick<E extends EndpointLoad>(
     endpoints: readonly E[],
@@ -93,7 +97,13 @@ export interface Balancer {
     nowMs: number,
     key?: number,
     kind?: CallKind,
+    prompt?: Uint32Array,
   ): E | undefined;
+  /**
+   * A call with this prompt goes to `endpoint`, whoever chose it. Absent: prompts are not read.
+   * @param endpoints how many there are.
+   */
+  recordPrompt?(endpoint: EndpointLoad, prompt: Uint32Array, endpoints: number, nowMs: number): void;
   /** Effective weights have changed: drops what was derived from them. */
   reweighed?(): void;
   /** Overloaded endpoints get fewer calls because their calls cost more, so their weight need not be lowered. */

@@ -1,5 +1,6 @@
 import type { Balancer } from './balancer.js';
 import { LeastLoaded } from './least-loaded.js';
+import { Prefix } from './prefix.js';
 import { RingHash } from './ring-hash.js';
 import { RoundRobin } from './round-robin.js';
 
@@ -9,7 +10,12 @@ export interface BalancerOptions {
   readonly ignoresLoad?: boolean;
   /** Reported load above which a key's endpoint passes calls on. Read by ring-hash only; default: never. */
   readonly spillAbove?: number | undefined;
+  /** Tokens that the cache of an engine holds. Read by prefix only. */
+  readonly cacheTokens?: number | undefined;
 }
+
+/** Tokens that the cache of an engine is taken to hold, unless it is said. */
+export const DEFAULT_CACHE_TOKENS = 262_144;
 
 /** A policy of the table. */
 export interface BalancerEntry {
@@ -34,6 +40,12 @@ export const BALANCERS = {
     readsReports: true,
     meaning:
       'calls with the same metadata key or request parameter go to the same endpoint, and few of them move when endpoints come and go. With a metadata key, an overloaded endpoint passes calls on',
+  },
+  prefix: {
+    make: (random, { cacheTokens = DEFAULT_CACHE_TOKENS }) => new Prefix(random, { cacheTokens }),
+    readsReports: true,
+    meaning:
+      'for language-model engines: a prompt goes to the engine that was last sent most of its beginning, unless that has clearly more to do than others. Other calls go as by `least-loaded`',
   },
 } satisfies Record<string, BalancerEntry>;
 

@@ -86,13 +86,23 @@ export class LeastLoaded implements Balancer {
     _key?: number,
     kind: CallKind = CallKind.unary,
   ): E | undefined {
-    if (nowMs - this.refreshedMs >= REFRESH_MS || endpoints.length !== this.refreshedCount)
-      this.refresh(endpoints, nowMs);
+    this.prepare(endpoints, nowMs);
     const picked = this.starved !== null && tried.length === 0 ? this.takeStarved(endpoints) : undefined;
     const endpoint = picked ?? this.choose(endpoints, tried, nowMs, kind);
+    this.recordPick(endpoint);
+    return endpoint;
+  }
+
+  /** An endpoint gets a call, whoever chose it. */
+  recordPick(endpoint: EndpointLoad | undefined): void {
     this.picks += 1;
     if (endpoint !== undefined) endpoint.pickedAt = this.picks;
-    return endpoint;
+  }
+
+  /** Brings what is derived from all endpoints up to date, before `takeStarved`, `loadOf` or `isAnswering`. */
+  prepare(endpoints: readonly EndpointLoad[], nowMs: number): void {
+    if (nowMs - this.refreshedMs >= REFRESH_MS || endpoints.length !== this.refreshedCount)
+      this.refresh(endpoints, nowMs);
   }
 
   private choose<E extends EndpointLoad>(
@@ -117,7 +127,7 @@ export class LeastLoaded implements Balancer {
   }
 
   /** The endpoint that has had no call for long, once; undefined: it may get none now. */
-  private takeStarved<E extends EndpointLoad>(endpoints: readonly E[]): E | undefined {
+  takeStarved<E extends EndpointLoad>(endpoints: readonly E[]): E | undefined {
     const { starved } = this;
     this.starved = null;
     if (starved === null || !canPick(starved, NONE_TRIED)) return undefined;
@@ -155,7 +165,7 @@ export class LeastLoaded implements Balancer {
   }
 
   /** Whether calls get through there, as far as is known. A stream that is idle may have nothing to answer yet. */
-  private isAnswering(endpoint: EndpointLoad, nowMs: number): boolean {
+  isAnswering(endpoint: EndpointLoad, nowMs: number): boolean {
     const { unansweredInRow, latency, firstMessage, reported, inFlight } = endpoint;
     if (unansweredInRow < MOST_UNANSWERED) return true;
     const idle = reported === null ? 0 : inFlight - reported.activeOf(inFlight, nowMs);
@@ -260,7 +270,7 @@ export class LeastLoaded implements Balancer {
    * Calls under way there: our own and, where endpoints report their load, those of others. Our own streams that are idle take no place, unless nothing
    * is answered there: then they may be stuck.
    */
-  private loadOf(endpoint: EndpointLoad, nowMs: number): number {
+  loadOf(endpoint: EndpointLoad, nowMs: number): number {
     const { inFlight, reported } = endpoint;
     if (!this.hasReports) return inFlight;
     if (reported === null) return inFlight + this.meanOthers;

@@ -169,8 +169,8 @@ export class PeakEwma {
     this.samples += 1;
   }
 
-  /** Decays with time: an endpoint without calls cannot show that it has room again. */
-  private refusedAt(nowMs: number): number {
+  /** Share of recent calls rejected because the endpoint was full. Decays with time: one without calls cannot show that it has room again. */
+  refusedAt(nowMs: number): number {
     return this.refused * Math.exp(-Math.max(0, nowMs - this.refusedMs) / DECAY_MS);
   }
 
