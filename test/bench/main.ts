@@ -16,6 +16,7 @@ import { benchModels, renderModels } from './models/main.js';
 import { type BenchOptions, readOptions, USAGE } from './options.js';
 import { meetsBars, type OverloadFigures, renderOverload } from './overload/figures.js';
 import { FULL, measureOverload, QUICK, SETUPS } from './overload/main.js';
+import { benchPrefix, meetsPrefixBars, renderPrefix } from './prefix/main.js';
 import { renderChart } from './relay/chart.js';
 import { joinReports } from './relay/join.js';
 import { benchRelay, type Report } from './relay/main.js';
@@ -93,6 +94,10 @@ const BENCHMARKS: Readonly<Record<string, (options: BenchOptions) => Found | Pro
   balancing: async (options) => {
     const report = await benchBalancing(options, say);
     return { figures: report, text: () => renderBalancing(report), isGood: meetsBalancingBars(report) };
+  },
+  prefix: async (options) => {
+    const report = await benchPrefix(options, say);
+    return { figures: report, text: () => renderPrefix(report), isGood: meetsPrefixBars(report) };
   },
   faults: async (options) => {
     const report = await benchFaults({ ...options, isPinned: true }, say);

@@ -14,6 +14,7 @@ import {
 import { PLANS } from './detectors/record.js';
 import { ROWS } from './faults/rows.js';
 import { MODEL_NAMES } from './models/main.js';
+import { WORKLOADS } from './prefix/workloads.js';
 import { MODES } from './relay/modes.js';
 import { SCALE_PARTS } from './scale/parts.js';
 import { SERVED_MODELS } from './serving/models.js';
@@ -26,6 +27,7 @@ export const USAGE = `usage: npm run bench -- relay [options]     the relay agai
        npm run bench -- scale [options]     what Consul and the Kubernetes API bear of many sidecars, and how soon all know a change
        npm run bench -- overload [options]  five times more calls than the model can serve: goodput, refusals, recovery
        npm run bench -- balancing [options] callers that share replicas, with load reports and without (9 pairs: --runs 9)
+       npm run bench -- prefix [options]    engines chosen by the beginning of the prompt, simulated (seeds: --runs 3)
        npm run bench -- faults [options]    the same faults for Outrider, Envoy and a bare grpc-js client
        npm run bench -- models [options]    models in code: loading, memory, time of a request alone and in a batch
        npm run bench -- serving [options]   servers of models: ours, behind two sidecars, Python's, MLServer, the model alone
@@ -36,8 +38,8 @@ export const USAGE = `usage: npm run bench -- relay [options]     the relay agai
   --only NAME,…   only these modes and subjects (${MODES.map((m) => m.name).join(', ')};
                   faults: ${ROWS.map((row) => row.name).join(', ')}; models: ${MODEL_NAMES.join(', ')};
                   serving: ${[...SERVED_MODELS, ...SERVING_SUBJECTS].map((one) => one.name).join(', ')};
-                  scale: ${SCALE_PARTS.join(', ')})
-  --runs N        interleaved runs of each subject, or of each size (default 5; relay 9, and up to 25 where the ratio is
+                  scale: ${SCALE_PARTS.join(', ')}; prefix: ${WORKLOADS.map((one) => one.name).join(', ')})
+  --runs N        interleaved runs of each subject, or of each size (default 5; prefix 3; relay 9, and up to 25 where the ratio is
                   still wider than 10 % to one side; scale 3, how often the replica comes and goes)
   --quick         short runs, one each: shows that it works, not how fast
   --record        detectors: the streams are recorded anew, those of --only or all (eleven minutes)
@@ -65,12 +67,13 @@ const NAMES = [
   ...MODEL_NAMES,
   ...PLANS.map((plan) => plan.name),
   ...SCALE_PARTS,
+  ...WORKLOADS.map((workload) => workload.name),
   ...SERVED_MODELS.map((model) => model.name),
   ...SERVING_SUBJECTS.map((subject) => subject.name),
 ];
 
 /** Runs unless said, of those that have not five. */
-const RUNS: Readonly<Record<string, number>> = { relay: 9, scale: 3 };
+const RUNS: Readonly<Record<string, number>> = { relay: 9, scale: 3, prefix: 3 };
 
 /** What the command line asks for. */
 export type BenchOptions = ReturnType<typeof readOptions>;

@@ -34,6 +34,7 @@ import { ALL_DETECTORS } from '../../kit/core/ejections.js';
 import { anInferRequest, kept } from '../../kit/service/infer-requests.js';
 import { PATHS } from '../load/protocol.js';
 import { always, beside, type DecisionCost, instead, option, TIMES } from './cost.js';
+import { benchPrompts } from './prompts.js';
 
 /** Work of microseconds needs no more to be told from noise. */
 const FEWER = TIMES / 30;
@@ -208,5 +209,5 @@ function endedCall(): EndedCall {
 
 /** The costs of what is off by default or not made for every call. */
 export function benchRules(): DecisionCost[] {
-  return [...ruling(), ...again(), ...finding(), ...writing(), ...listing()];
+  return [...ruling(), ...benchPrompts(), ...again(), ...finding(), ...writing(), ...listing()];
 }
