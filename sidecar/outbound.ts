@@ -146,6 +146,7 @@ export class Outbound implements CallWay, WaitingCallHandler {
     const isOfEngine = call.plan.engine !== null;
     if (isOfEngine && state.engineCalls.awaitRequest(call) === Next.handled) return;
     if (call.routeDecision !== null && call.routeDecision.key === KEY_UNREAD && this.awaitKey(call)) return;
+    if (isOfEngine) state.parameterKeys.readPrompt(call);
     if (isOfEngine && call.crash !== null) {
       const refusal = state.poison.refusalAgain(call, now);
       if (refusal !== null) return refuse(this, call, refusal);

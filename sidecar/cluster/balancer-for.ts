@@ -10,11 +10,13 @@ export function balancerFor(config: BalanceConfig, random: () => number): Balanc
   return makeBalancer(config.kind, random, {
     ignoresLoad: ignoresLoad(config),
     spillAbove: spillAbove(config),
+    cacheTokens: config.kind === 'prefix' ? config.cacheTokens : undefined,
   });
 }
 
 /** Whether the balancer of one configuration serves the other too: that is not made for a key, which calls bring along. */
 export function isSameBalancer(one: BalanceConfig, other: BalanceConfig): boolean {
+  if (one.kind === 'prefix' && other.kind === 'prefix') return one.cacheTokens === other.cacheTokens;
   const isAlike = ignoresLoad(one) === ignoresLoad(other) && spillAbove(one) === spillAbove(other);
   return one.kind === other.kind && isAlike;
 }

@@ -66,8 +66,11 @@ export function onConnectionChange(cluster: Cluster, endpoint: Endpoint): void {
   if (isReady || endpoint.pool.failures > 0) endpoint.isNew = false;
   const isOnProbation = readiness === Readiness.probation && endpoint.readiness !== readiness;
   const isNewProcess = isConnected && isStartedAnew(endpoint.readiness, readiness);
-  if (isNewProcess) endpoint.engineSilence?.restart();
-  else if (isConnected && !endpoint.isConnected) endpoint.engineSilence?.reconnect();
+  if (isNewProcess) {
+    endpoint.engineSilence?.restart();
+    // Its cache is empty.
+    endpoint.sentBlocks = null;
+  } else if (isConnected && !endpoint.isConnected) endpoint.engineSilence?.reconnect();
   recordReadiness(cluster, endpoint, readiness);
   if (endpoint.isConnected !== isConnected) {
     endpoint.isConnected = isConnected;

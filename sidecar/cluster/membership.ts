@@ -27,8 +27,10 @@ export function updateCluster(cluster: Cluster, config: UpstreamConfig): void {
   cluster.budget.configure(config.budget);
   if (config.health === undefined)
     for (const endpoint of cluster.endpoints) setHealthy(cluster, endpoint, true, 'health checks are off');
-  if (!isSameBalancer(config.balance, cluster.config.balance))
+  if (!isSameBalancer(config.balance, cluster.config.balance)) {
     cluster.balancer = balancerFor(config.balance, cluster.context.random);
+    for (const endpoint of cluster.endpoints) endpoint.sentBlocks = null;
+  }
   configureSweep(cluster, config);
   const isSameProtocol = config.tls === cluster.config.tls;
   cluster.config = config;

@@ -314,6 +314,7 @@ export class OutlierSweep extends WheelEntry {
  * moments, which say nothing of the endpoints.
  */
 function keepsCallsApart(balance: UpstreamConfig['balance']): boolean {
+  if (balance.kind === 'prefix') return true;
   if (balance.kind !== 'ring-hash') return false;
   return balance.hashOn?.model === true || balance.hashOn?.prompt !== undefined;
 }

@@ -40,6 +40,7 @@ export function takeProbe(
  * The endpoint for an attempt: the balancer's choice among the eligible; when none is connected, one whose
  * connection may come in time. Undefined: there is none.
  * @param key hash of what the call sticks to; NO_KEY: nothing.
+ * @param prompt its blocks; absent: it has none, or they are not read.
  */
 export function pick(
   cluster: Cluster,
@@ -47,9 +48,11 @@ export function pick(
   nowMs: number,
   key?: number,
   kind?: CallKind,
+  prompt?: Uint32Array,
 ): Endpoint | undefined {
   return (
-    cluster.balancer.pick(cluster.active, tried, nowMs, key, kind) ?? cluster.priorities.unconnected(tried)
+    cluster.balancer.pick(cluster.active, tried, nowMs, key, kind, prompt) ??
+    cluster.priorities.unconnected(tried)
   );
 }
 
@@ -60,8 +63,9 @@ export function pickAgain(
   nowMs: number,
   key?: number,
   kind?: CallKind,
+  prompt?: Uint32Array,
 ): Endpoint | undefined {
-  return failover(cluster, tried) ?? pick(cluster, tried, nowMs, key, kind);
+  return failover(cluster, tried) ?? pick(cluster, tried, nowMs, key, kind, prompt);
 }
 
 /** Whether an attempt could go to an endpoint that the call has not tried. */

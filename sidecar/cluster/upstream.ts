@@ -174,9 +174,10 @@ export class Upstream {
     return balance.hashOn;
   }
 
-  /** Calls stick by something in their requests. */
+  /** Where calls go depends on something in their requests. */
   get hasHashParameter(): boolean {
     const { balance } = this.config;
+    if (balance.kind === 'prefix') return true;
     return balance.kind === 'ring-hash' && balance.hashOn !== undefined;
   }
 

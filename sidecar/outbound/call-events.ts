@@ -38,6 +38,9 @@ export function makeAttempt(
   endpoint.unansweredInRow++;
   if (call.resumable !== null) attempt.resumedAfter = call.resumable.messages;
   if (call.engineCall !== null) {
+    const { prompt } = call.engineCall;
+    if (prompt !== null)
+      call.cluster.balancer.recordPrompt?.(endpoint, prompt, call.cluster.endpoints.length, nowMs);
     attempt.listenTo(endpoint.ensureSilence(), call.requestBytes);
     if (call.plan.messageTimeoutMs > 0) call.silence = { dueMs: nowMs + SILENCE_CHECK_MS, isLate: false };
   }

@@ -4,6 +4,7 @@ import { readInferParameter } from '../codec/infer-parameter.js';
 import type { HashOn } from '../config/model.js';
 import { NO_KEY } from '../core/balancing/balancer.js';
 import { hashNumbers, hashText } from '../core/balancing/hash.js';
+import { BLOCK_TOKENS, blocksOf, MOST_BLOCKS } from '../core/balancing/prompt-blocks.js';
 import { Next } from '../relay/next.js';
 import { prefixOf } from '../relay/request-prefix.js';
 import type { OutboundCall } from './call.js';
@@ -16,7 +17,11 @@ export const KEY_UNREAD = -2;
 const FIRST_BYTES = 4 * 1024;
 const MOST_BYTES = 64 * 1024;
 
-/** Why a call goes where the load says although its upstream has a hash key. */
+const NO_BLOCKS = new Uint32Array(0);
+/** Of the prompt that is read, for one at a time; null: none has been. */
+let ids: Uint32Array | null = null;
+
+/** Why a call goes where the load says although its upstream has a hash key, or goes by prompts. */
 export const KEYLESS_REASONS = ['absent', 'beyond', 'compressed', 'malformed', 'incomplete'] as const;
 export type KeylessReason = (typeof KEYLESS_REASONS)[number];
 
@@ -69,6 +74,17 @@ export class ParameterKeys {
     const key = typeof read === 'string' ? NO_KEY : hashNumbers(ids, read);
     call.routeDecision = { ...call.routeDecision!, key };
     return Next.continue;
+  }
+
+  /** Reads the blocks of its prompt where the choice of an endpoint asks for them, once for all attempts. */
+  readPrompt({ cluster, engineCall, buffered }: OutboundCall): void {
+    if (engineCall === null || engineCall.prompt !== null || cluster.balancer.recordPrompt === undefined)
+      return;
+    engineCall.prompt = NO_BLOCKS;
+    ids ??= new Uint32Array(BLOCK_TOKENS * MOST_BLOCKS);
+    const read = buffered === null ? 'absent' : readPromptIds(engineCall.codec, buffered, ids);
+    if (typeof read === 'string') this.keyless[read]++;
+    else engineCall.prompt = blocksOf(ids, read);
   }
 
   /** More of the request has come: whether that is worth a look. */

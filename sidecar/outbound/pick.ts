@@ -25,15 +25,17 @@ export function pickEndpoint(call: OutboundCall, nowMs: number): Endpoint | unde
 
 /** Of a model that only some endpoints have, one of these; where none of them can take the call, any may: what they say may be out of date. */
 function pickFor(call: OutboundCall, tried: readonly Endpoint[], nowMs: number): Endpoint | undefined {
-  const { cluster, kind, routeDecision } = call;
+  const { cluster, kind } = call;
+  const key = call.routeDecision?.key;
+  const prompt = call.engineCall?.prompt ?? undefined;
   if (cluster.claims !== null) {
     const group = groupFor(call);
-    const having = group?.pick(tried, nowMs, routeDecision?.key, kind);
+    const having = group?.pick(tried, nowMs, key, kind, prompt);
     if (having !== undefined) return having;
     countMiss(call, group);
   }
-  if (call.attemptsHere === 0) return pick(cluster, tried, nowMs, routeDecision?.key, kind);
-  return pickAgain(cluster, tried, nowMs, routeDecision?.key, kind);
+  if (call.attemptsHere === 0) return pick(cluster, tried, nowMs, key, kind, prompt);
+  return pickAgain(cluster, tried, nowMs, key, kind, prompt);
 }
 
 /** The endpoint for a hedge; undefined: there is none. An endpoint without the model would only cost work. */
@@ -44,8 +46,9 @@ export function pickForHedge(
 ): Endpoint | undefined {
   const group = call.cluster.claims === null ? undefined : groupFor(call);
   const key = call.routeDecision?.key;
-  if (group !== undefined) return group.pick(tried, nowMs, key, call.kind);
-  return pickAgain(call.cluster, tried, nowMs, key, call.kind);
+  const prompt = call.engineCall?.prompt ?? undefined;
+  if (group !== undefined) return group.pick(tried, nowMs, key, call.kind, prompt);
+  return pickAgain(call.cluster, tried, nowMs, key, call.kind, prompt);
 }
 
 /** Whether there is such an endpoint. */

@@ -107,7 +107,7 @@ export const HELP = {
   outrider_crashed_attempts_total:
     'Attempts that ran in a model process when it crashed. They are not retried. Requests that were in two crashes are refused for a while (outrider_local_replies_total, reason poison).',
   outrider_keyless_calls_total:
-    'Calls of an upstream with hash_on that stick to no endpoint: the parameter, model or prompt is absent (absent), not within the first 64 KiB of the message (beyond), in a compressed message (compressed) or one that is none (malformed), or the request was not here when it had to go (incomplete).',
+    'Calls of an upstream with hash_on, or with the balancer prefix, that stick to no endpoint: the parameter, model or prompt is absent (absent), not within the first 64 KiB of the message (beyond), in a compressed message (compressed) or one that is none (malformed), or the request was not here when it had to go (incomplete).',
   outrider_hedges_total: 'Second copies sent of calls that were late.',
   outrider_hedges_won_total: 'Second copies that answered before the first.',
   outrider_hedges_not_sent_total:

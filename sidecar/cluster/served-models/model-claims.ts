@@ -37,8 +37,15 @@ export class ModelGroup {
    * that is ejected, as a model's last endpoint is not taken from it; then one that is connecting. Undefined: there is none
    * that the call has not tried.
    */
-  pick(tried: readonly Endpoint[], nowMs: number, key?: number, kind?: CallKind): Endpoint | undefined {
-    if (hasUntried(this.endpoints, tried)) return this.balancer.pick(this.endpoints, tried, nowMs, key, kind);
+  pick(
+    tried: readonly Endpoint[],
+    nowMs: number,
+    key?: number,
+    kind?: CallKind,
+    prompt?: Uint32Array,
+  ): Endpoint | undefined {
+    if (hasUntried(this.endpoints, tried))
+      return this.balancer.pick(this.endpoints, tried, nowMs, key, kind, prompt);
     let best: Endpoint | undefined;
     for (const each of this.endpoints)
       if (isCandidate(each, tried) && (best === undefined || isBefore(each, best))) best = each;

@@ -141,6 +141,11 @@ export function upstreamEngineRules(
         [...at, upstream, 'balance', 'hash_on', 'prompt'],
         `found without engine; expected "engine" at the upstream, such as "engine: ${ENGINE_KINDS[0]}", to read its prompts`,
       );
+    if (mapping(balance)['kind'] === 'prefix' && engine === undefined)
+      report(
+        [...at, upstream, 'balance', 'kind'],
+        `found prefix without engine; expected "engine" at the upstream, such as "engine: ${ENGINE_KINDS[0]}", to read its prompts`,
+      );
     const generate = generateOf(engine);
     if (generate !== undefined) refuseHeldTokens(routes, generate, below([...at, upstream], report));
   }

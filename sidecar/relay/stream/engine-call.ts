@@ -13,6 +13,8 @@ export class EngineCall {
   requestId: string;
   /** Where it is found by the id of its client; null: nowhere. */
   table: Map<string, object> | null = null;
+  /** Blocks of its prompt (core/balancing/prompt-blocks.ts); null: they have not been read, as nothing asks for them. */
+  prompt: Uint32Array | null = null;
   /** Engines that went on with it. */
   continuations = 0;
   /** Its client has asked for its end (Abort): no other engine goes on with it. */

@@ -1,5 +1,6 @@
 /** A replica that restarts beside others: its sidecar takes connections before its model serves, and no call waits there meanwhile. */
 import assert from 'node:assert/strict';
+import { BlockTable } from '../../../sidecar/core/balancing/block-table.js';
 import { Readiness } from '../../../sidecar/http2/constants.js';
 import { resultOf } from '../../kit/scenario/counts.js';
 import { Mesh, type Replica } from '../../kit/scenario/mesh-in-memory.js';
@@ -50,17 +51,21 @@ describe('Scenario: a replica whose model is loading', () => {
     const [first] = mesh.replicas;
     const endpoint = mesh.endpoint(0);
     const engine = endpoint.ensureSilence();
+    const sent = new BlockTable(8);
+    endpoint.sentBlocks = sent;
     first!.kill();
     mesh.advance(1);
     assert.equal(endpoint.isConnected, false);
     first!.place.mode = 'accepts';
     mesh.advance(5_000);
     assert.deepEqual([endpoint.isConnected, engine.processes], [true, 0]);
+    assert.equal(endpoint.sentBlocks, sent);
     first!.side.instance.setState({ kind: 'starting' });
     mesh.advance(1);
     assert.equal(engine.processes, 0);
     serves(mesh, first!);
     assert.equal(engine.processes, 1);
+    assert.equal(endpoint.sentBlocks, null, 'what it has computed is gone');
     mesh.close();
   });
 

@@ -1,7 +1,12 @@
 /**
  * How the endpoint of an attempt is chosen.
  */
-import { BALANCER_KINDS, BALANCERS, type BalancerKind } from '../../../core/balancing/balancers.js';
+import {
+  BALANCER_KINDS,
+  BALANCERS,
+  type BalancerKind,
+  DEFAULT_CACHE_TOKENS,
+} from '../../../core/balancing/balancers.js';
 import { metadataKey } from '../metadata-key.js';
 import { block, blockAs, inCode, option, rules } from '../option.js';
 import { choice, flag, matching, rational, wholeNumber } from '../values.js';
@@ -21,7 +26,8 @@ type HashOn =
     };
 
 type BalanceConfig =
-  | { readonly kind: Exclude<BalancerKind, 'ring-hash'> }
+  | { readonly kind: Exclude<BalancerKind, 'ring-hash' | 'prefix'> }
+  | { readonly kind: 'prefix'; readonly cacheTokens?: number }
   | {
       readonly kind: 'ring-hash';
       readonly key: string;
@@ -107,9 +113,15 @@ export const balance = inCode(
         'absent: with `key`, a quarter more of our own calls in flight than its share; with `hash_on.parameter`, whatever its load',
       why: 'Whether a warm cache is worth a wait depends on the model: 1 leaves once calls would wait, 2 once as many wait as run.',
     }),
+    cache_tokens: option(wholeNumber({ min: 1_024, max: 67_108_864 }).optional(), {
+      meaning:
+        'With `prefix`: how many tokens of prompts are remembered for each engine, in 12 bytes for 32 tokens. Set it to what the cache of keys and values of one engine holds; vLLM logs that at its start (`GPU KV cache size`). All engines together have 67 million.',
+      otherwise: `absent, with \`prefix\`: ${DEFAULT_CACHE_TOKENS}`,
+      why: 'What engines on GPUs of 24 to 80 GB have is between a quarter of it and a few times as much.',
+    }),
   }).check(
     rules((found, report) => {
-      const { kind, key, hash_on: on, spill_above } = found;
+      const { kind, key, hash_on: on, spill_above, cache_tokens } = found;
       if (kind === 'ring-hash' && key === undefined && on === undefined)
         report(['key'], 'missing; expected a metadata key, or hash_on, by which ring-hash chooses');
       if (key !== undefined && on !== undefined)
@@ -117,6 +129,8 @@ export const balance = inCode(
       for (const [name, said] of Object.entries({ key, hash_on: on, spill_above }))
         if (said !== undefined && kind !== 'ring-hash' && BALANCER_KINDS.some((each) => each === kind))
           report([name], `found with ${kind}, which does not read it; expected "kind: ring-hash"`);
+      if (cache_tokens !== undefined && kind !== 'prefix' && BALANCER_KINDS.some((each) => each === kind))
+        report(['cache_tokens'], `found with ${kind}, which does not read it; expected "kind: prefix"`);
     }),
   ),
   (said) => said as BalanceConfig,

@@ -349,7 +349,7 @@ describe('rules of an upstream', () => {
     .also('half a connection', 'pool: {connections: 1.5}')
     .because(/^pool\.connections: found 1\.5; expected a whole number/)
     .also('an unknown way to balance', 'balance: {kind: random}')
-    .because(/^balance\.kind: found "random"; expected one of least-loaded, round-robin, ring-hash$/)
+    .because(/^balance\.kind: found "random"; expected one of least-loaded, round-robin, ring-hash, prefix$/)
     .also('a ring without a key', 'balance: {kind: ring-hash}')
     .because(/^balance\.key: missing; expected a metadata key, or hash_on/)
     .also('a ring with two keys', 'balance: {kind: ring-hash, key: x, hash_on: {parameter: y}}')
@@ -376,7 +376,17 @@ describe('rules of an upstream', () => {
     .also('a prompt of no token', 'engine: vllm, balance: {kind: ring-hash, hash_on: {prompt: {tokens: 0}}}')
     .because(/^balance\.hash_on\.prompt\.tokens: found 0; expected a whole number from 1 to 8192$/)
     .also('a prompt that nothing can read', 'balance: {kind: ring-hash, hash_on: {prompt: {}}}')
-    .because(/^balance\.hash_on\.prompt: found without engine; expected "engine" at the upstream/);
+    .because(/^balance\.hash_on\.prompt: found without engine; expected "engine" at the upstream/)
+    .also('prefixes that nothing can read', 'balance: {kind: prefix}')
+    .because(/^balance\.kind: found prefix without engine; expected "engine" at the upstream/)
+    .also('no prefix that is remembered', 'engine: vllm, balance: {kind: prefix, cache_tokens: 0}')
+    .because(/^balance\.cache_tokens: found 0; expected a whole number from 1024 to 67108864$/)
+    .also('tokens that nothing remembers', 'balance: {kind: least-loaded, cache_tokens: 4096}')
+    .because(
+      /^balance\.cache_tokens: found with least-loaded, which does not read it; expected "kind: prefix"$/,
+    )
+    .also('a key beside prefixes', 'engine: vllm, balance: {kind: prefix, key: x}')
+    .because(/^balance\.key: found with prefix, which does not read it; expected "kind: ring-hash"$/);
 
   it('hears rules between options even when single options are wrong', () =>
     assert.deepEqual(
