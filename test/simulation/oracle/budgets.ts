@@ -1,12 +1,11 @@
 /** No caller of an engine has used more tokens at one replica than a minute has and the time since has brought. */
+import { PROMPT } from '../plan/plan.js';
 import { isGenerate } from '../world/engine.js';
 import type { World } from '../world/world.js';
 
 /** Clocks that jump bring tokens that no oracle could know of. */
 const OTHERWISE = ['clock-jump'];
 const MINUTE_MS = 60_000;
-/** Tokens of each prompt. */
-const PROMPT = 5;
 
 interface LimitedFile {
   readonly inbound: {
@@ -34,7 +33,7 @@ export function judgeBudgets(world: World): void {
       if (!isGenerate(call) || status !== 0 || executions.length !== 1 || execution?.replica !== name)
         continue;
       if (!limit.callers.includes(execution.caller)) continue;
-      used += PROMPT + (call.tokens ?? 0);
+      used += (call.promptTokens ?? PROMPT) + (call.tokens ?? 0);
       lastMs = Math.max(lastMs, endMs);
       calls.push(call.id);
     }

@@ -31,6 +31,7 @@ import {
   GENERATE,
   HARMS,
   type Plan,
+  PROMPT,
   type ReaderPlan,
   type ReplicaPlan,
 } from './plan.js';
@@ -303,6 +304,8 @@ class Draw {
   }
 
   private balance(dice: Dice, service: string): object {
+    if (this.has('prefix') && this.has('engines') && service === SERVICE)
+      return { kind: 'prefix', cache_tokens: dice.of('prefix').pick([1_024, 262_144]) };
     if (this.has('ring-hash') && this.has('prompt-hash') && service === SERVICE)
       return { kind: 'ring-hash', hash_on: { prompt: { tokens: dice.of('prompt').pick([1, 4, 256]) } } };
     if (this.has('ring-hash')) return { kind: 'ring-hash', key: 'x-session' };
@@ -482,6 +485,9 @@ class Draw {
       request,
       response: hasError ? [] : response,
       ...(isTokens && !hasError ? tokens : {}),
+      ...(kind === 'Generate' && this.has('prefix')
+        ? { promptTokens: dice.of('prompt tokens').pick([PROMPT, 40, 100, 400]) }
+        : {}),
       ...(this.has('pieces') && dice.of('pieces').chance(0.5) ? { isInPieces: true } : {}),
       requestGapMs: isPaused ? pauseMs : request.length > 1 ? dice.pick([0, 0, 5]) : 0,
       responseGapMs: long?.gapMs ?? (isStream ? dice.pick([0, 1, 10]) : 0),

@@ -80,6 +80,8 @@ export const FEATURES = {
   engines: 0.25,
   // Calls of an engine are placed by the beginning of their prompts.
   'prompt-hash': 0.5,
+  // Or by what engines have of them.
+  prefix: 0.3,
   // Faults.
   'kill-model': 0.2,
   'freeze-model': 0.15,
@@ -158,7 +160,15 @@ export const OPTIONS = [
     'resumable',
   ] as const),
   ...(['deterministic', 'attempt-timeout', 'first-message-timeout', 'idle-timeout', 'small-hold'] as const),
-  ...(['small-replay', 'round-robin', 'ring-hash', 'two-connections', 'slow-start', 'cold-start'] as const),
+  ...([
+    'small-replay',
+    'round-robin',
+    'ring-hash',
+    'prefix',
+    'two-connections',
+    'slow-start',
+    'cold-start',
+  ] as const),
   ...(['detectors', 'max-age', 'quick-pings', 'short-queue', 'fair', 'priority', 'adaptive'] as const),
   'rate-limit',
 ] as const satisfies readonly Feature[];
@@ -171,6 +181,7 @@ export const NEEDS: Readonly<Record<string, readonly string[]>> = {
   ...Object.fromEntries(DNS_FAULTS.map((kind) => [kind, ['dns']])),
   'identity-expires': ['certificates'],
   'prompt-hash': ['engines', 'ring-hash'],
+  prefix: ['engines'],
   'roots-change': ['certificates'],
   'wide-tokens': ['large-tokens'],
 };

@@ -72,6 +72,8 @@ export type ReaderPlan =
   | { readonly kind: 'slow'; readonly bytesPerMs: number }
   | { readonly kind: 'stops'; readonly afterBytes: number; readonly forMs: number };
 
+/** Tokens of the prompt of an engine's call that says nothing else. */
+export const PROMPT = 5;
 /** A method of a language-model engine, whose answers go on at another one by their tokens. */
 export const GENERATE = '/vllm.grpc.engine.VllmEngine/Generate';
 
@@ -91,6 +93,8 @@ export interface CallPlan {
   readonly response: readonly number[];
   /** A token stream: the response is so many tokens, in messages as the replica likes. */
   readonly tokens?: number;
+  /** Of an engine's call; absent: `PROMPT`. */
+  readonly promptTokens?: number;
   /** Of each token of a stream; absent: 12. */
   readonly tokenBytes?: number;
   /** Some of its messages are sent in two pieces, with a pause between them. */

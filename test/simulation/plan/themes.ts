@@ -54,6 +54,10 @@ const OTHERS: readonly (readonly Feature[])[] = [
     ...(['break-connection', 'slow-readers', 'encodings', 'pieces'] as const),
   ],
   // Answers of engines that are placed by their prompts.
+  [
+    ...(['engines', 'prefix', 'retry', 'hedge', 'kill-model', 'kill-sidecar', 'break-connection'] as const),
+    ...(['pieces', 'reload', 'several-callers'] as const),
+  ],
   ['engines', 'ring-hash', 'prompt-hash', 'retry', 'kill-model', 'break-connection', 'pieces', 'reload'],
   // Windows that fill up.
   [

@@ -3,11 +3,10 @@
  * repeated is seen where it arrives. Shares no code with the product (proto/vllm-engine.proto has the numbers of the fields).
  */
 import { hashOf } from '../dice.js';
-import { ENCODING, GENERATE } from '../plan/plan.js';
+import { ENCODING, GENERATE, PROMPT } from '../plan/plan.js';
 import { encoded, framedMessage } from './content.js';
 
-/** Tokens of a prompt, and of these its own. */
-const PROMPT = 5;
+/** Of the tokens of a prompt, those of its own. */
 const OWN_PROMPT = 2;
 /** Beginnings of prompts that there are. */
 const PROMPTS = 4;
@@ -17,6 +16,7 @@ interface Generated {
   readonly id: number;
   readonly path: string;
   readonly tokens?: number;
+  readonly promptTokens?: number;
 }
 
 export const isGenerate = ({ path }: { readonly path: string }): boolean => path === GENERATE;
@@ -25,9 +25,9 @@ const tokenOf = (call: number, index: number): number => 3 + (hashOf(`${call} to
 const tokensIn = (call: number, from: number, to: number): number[] =>
   Array.from({ length: to - from }, (_, i) => tokenOf(call, from + i));
 /** Of several calls the first tokens are the same, as with a system prompt. */
-const promptOf = (call: number): number[] => [
-  ...tokensIn(-1 - (call % PROMPTS), -PROMPT, -OWN_PROMPT),
-  ...tokensIn(call, -OWN_PROMPT, 0),
+const promptOf = ({ id, promptTokens = PROMPT }: Generated): number[] => [
+  ...tokensIn(-1 - (id % PROMPTS), -PROMPT, promptTokens - PROMPT - OWN_PROMPT),
+  ...tokensIn(id, -OWN_PROMPT, 0),
 ];
 
 function varint(value: number): number[] {
@@ -47,11 +47,12 @@ const packed = (field: number, values: readonly number[]): number[] =>
   );
 
 /** A request with temperature 0 for so many tokens as the call is to have. */
-export function generateRequest({ id, tokens = 1 }: Generated): Buffer {
+export function generateRequest(call: Generated): Buffer {
+  const { id, tokens = 1 } = call;
   const sampling = [8 * 1 + 5, 0, 0, 0, 0, ...number(8, tokens)];
   const message = [
     ...bytes(1, [...Buffer.from(`g${id}`)]),
-    ...bytes(2, packed(2, promptOf(id))),
+    ...bytes(2, packed(2, promptOf(call))),
     ...bytes(4, sampling),
     ...number(5, 1),
   ];
@@ -164,7 +165,7 @@ export class AnswerCheck extends EngineCheck {
   }
 
   protected onMessage(fields: ReturnType<typeof fieldsOf>): void {
-    const { id, tokens = 0 } = this.plan;
+    const { id, tokens = 0, promptTokens = PROMPT } = this.plan;
     const isChunk = fields[0]?.[0] === 1;
     const inner = fieldsOf(partOf(fields, isChunk ? 1 : 2));
     const ids = idsIn(partOf(inner, 1));
@@ -172,7 +173,8 @@ export class AnswerCheck extends EngineCheck {
       this.problem ||= `message ${this.messages}: ${what}`;
     };
     if (this.isDone) return say('behind the end of the answer');
-    if (numberIn(inner, isChunk ? 2 : 3) !== PROMPT) say(`counts ${numberIn(inner, 2)} tokens of the prompt`);
+    if (numberIn(inner, isChunk ? 2 : 3) !== promptTokens)
+      say(`counts ${numberIn(inner, 2)} tokens of the prompt`);
     if (numberIn(inner, isChunk ? 3 : 4) !== ids.length) say('counts other tokens than it has');
     if (!isChunk) {
       this.isDone = true;
@@ -198,14 +200,14 @@ export class AskedCheck extends EngineCheck {
   }
 
   get prompt(): number {
-    return PROMPT + this.given;
+    return (this.plan.promptTokens ?? PROMPT) + this.given;
   }
 
   protected onMessage(fields: ReturnType<typeof fieldsOf>): void {
-    const { id, tokens = 1 } = this.plan;
+    const { id, tokens = 1, promptTokens = PROMPT } = this.plan;
     const ids = idsIn(partOf(fieldsOf(partOf(fields, 2)), 2));
-    this.given = ids.length - PROMPT;
-    const expected = [...promptOf(id), ...tokensIn(id, 0, Math.max(0, this.given))];
+    this.given = ids.length - promptTokens;
+    const expected = [...promptOf(this.plan), ...tokensIn(id, 0, Math.max(0, this.given))];
     const limit = numberIn(fieldsOf(partOf(fields, 4)), 8);
     const name = partOf(fields, 1).toString();
     if (`${ids}` !== `${expected}`) this.problem ||= 'other tokens in the prompt';
