@@ -74,7 +74,7 @@ export const ENGINE_BOARD: Board = {
           title: 'Cached share of prompts',
           kind: 'timeseries',
           unit: 'percentunit',
-          about: 'Low although prompts begin alike: balance by the prompt (hash_on).',
+          about: 'Low although prompts begin alike: balance by the prompt (prefix, or hash_on).',
           targets: [
             [
               `sum by (${MODEL}) (rate(outrider_engine_cached_tokens_total{${CALLS}}[$__rate_interval])) / ${rateOf(USAGE, MODEL, 'input')}`,
