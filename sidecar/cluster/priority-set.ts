@@ -148,10 +148,14 @@ export class PrioritySet {
   }
 }
 
-/** The endpoint is ejected among those of its priority from now on; its history goes with it. */
+/**
+ * The endpoint is ejected among those of its priority from now on; its history goes with it. One whose weight is 0 gets neither calls nor
+ * probes, and no ejection of another relies on it.
+ */
 function join(endpoint: Endpoint, level: PriorityLevel, nowMs: number): void {
-  if (endpoint.ejections === level.ejections) return;
-  endpoint.ejections?.members.remove(endpoint.ejection, nowMs);
+  const { ejection, ejections: before, weight } = endpoint;
+  if (before !== undefined && (before !== level.ejections || !(weight > 0)))
+    before.members.remove(ejection, nowMs);
   endpoint.ejections = level.ejections;
-  level.ejections.add(endpoint.ejection);
+  if (weight > 0) level.ejections.add(ejection);
 }

@@ -187,15 +187,16 @@ export class EjectionSet {
     this.count(member, 1);
   }
 
-  /** Readmits an ejected or probing endpoint. */
+  /** Readmits an ejected or probing endpoint, also one that has been removed and may come back. */
   admit(member: Ejection, nowMs: number): void {
+    const isIn = this.all.has(member);
+    if (isIn) this.count(member, -1);
     member.state = EjectionState.admitted;
     member.sinceMs = nowMs;
     member.forget();
     member.probe = NO_PROBE;
-    this.count(member, -1);
     member.isDown = false;
-    if (member.isAvailable) this.eligible += 1;
+    if (isIn && member.isAvailable) this.eligible += 1;
   }
 }
 

@@ -3,9 +3,11 @@
 import assert from 'node:assert/strict';
 import type { Cluster, ClusterDeps } from '../../../sidecar/cluster/cluster.js';
 import { expireConnections } from '../../../sidecar/cluster/connections.js';
+import { readmitUntried } from '../../../sidecar/cluster/ejection-events.js';
 import { refreshEligible } from '../../../sidecar/cluster/eligibility.js';
 import type { Endpoint, Peer } from '../../../sidecar/cluster/endpoint.js';
 import { makeCluster, stopCluster, updateCluster } from '../../../sidecar/cluster/membership.js';
+import { isProbeDue, takeProbe } from '../../../sidecar/cluster/picking.js';
 import { labelOf } from '../../../sidecar/config/codecs/address.js';
 import type { EndpointConfig, UpstreamConfig } from '../../../sidecar/config/model.js';
 import { EjectionState, NO_PROBE } from '../../../sidecar/core/outlier/ejection.js';
@@ -103,6 +105,35 @@ describe('A cluster', () => {
     const sumOf = (at: 0 | 1) => sums.reduce((sum, each) => sum + each[at], 0);
     assert.deepEqual([sumOf(0), sumOf(1)], [1, 1]);
     assert.equal(moved?.ejection.state, 1);
+  });
+
+  it('an ejected endpoint whose weight becomes 0 gets no probe, and one as soon as it has weight again', () => {
+    open([{}, {}, {}]);
+    const [drained] = upstream.endpoints as [Endpoint];
+    fail(drained.ejections, drained.ejection, 2000);
+    const laterMs = drained.ejection.untilMs + 60_000;
+    update([{ weight: 0 }, {}, {}]);
+    assert.equal(isProbeDue(upstream, laterMs), false);
+    assert.equal(takeProbe(upstream, laterMs, laterMs + 1), undefined);
+    readmitUntried(upstream, drained);
+    drained.ejections.members.probeNow(drained.ejection, laterMs);
+    assert.deepEqual([upstream.ejections.members.ejected, upstream.ejections.members.eligible], [0, 2]);
+    fail(drained.ejections, drained.ejection, 2000);
+    update([{}, {}, {}]);
+    assert.equal(upstream.ejections.members.eligible, 3);
+    fail(drained.ejections, drained.ejection, 2000);
+    update([{ weight: 0 }, {}, {}]);
+    update([{}, {}, {}]);
+    assert.deepEqual([upstream.ejections.members.ejected, upstream.ejections.members.eligible], [1, 2]);
+    assert.equal(takeProbe(upstream, drained.ejection.untilMs, laterMs + 1), drained);
+  });
+
+  it('the last endpoint with a weight is not ejected for the sake of those without', () => {
+    open([{ weight: 0 }, { weight: 0 }, {}]);
+    const last = upstream.endpoints[2]!;
+    fail(last.ejections, last.ejection, 2000);
+    refreshEligible(upstream);
+    assert.deepEqual([upstream.ejections.members.ejected, last.eligible], [0, true]);
   });
 
   it('a model that the registry says is back gets its trial at once, and nothing else that is ejected', () => {
