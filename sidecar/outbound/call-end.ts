@@ -180,11 +180,12 @@ function retry(way: CallWay, call: OutboundCall, attempt: OutboundAttempt): Next
  * count, unless it got far there: what ends each endpoint after a few messages ends no more of them.
  */
 function renewAttempts(call: OutboundCall, attempt: OutboundAttempt): void {
-  const { before = 0, lost = 0 } = call.retry ?? {};
+  const { before = 0, lost = 0, pauses = null } = call.retry ?? {};
   const isFar = hasGotFar(call, attempt);
   call.retry = new RetryState();
   call.retry.before = isFar ? call.attemptsHere - 1 : before;
   call.retry.lost = isFar ? 0 : lost;
+  call.retry.pauses = pauses;
   call.tried = [attempt.endpoint];
 }
 

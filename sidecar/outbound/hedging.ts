@@ -11,7 +11,7 @@ import { Next } from '../relay/next.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
 import { UNKNOWN_DURATION } from './outcome-recorder.js';
 import { canHedge, pickForHedge } from './pick.js';
-import { retryFacts } from './retry.js';
+import { noteFailure, retryFacts } from './retry.js';
 
 /** When a hedge of the call is due, monotonic ms; NEVER: none is. First attempts only. */
 export function hedgeDueMs(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): number {
@@ -72,6 +72,7 @@ export function deferToOtherAttempt(
   const isRetried = call.match.plan.config.retry?.on.includes(status) === true;
   if (outcome === Outcome.neutral && isOfService && !isOfTime && !isRetried) return Next.continue;
   call.retry ??= new RetryState();
+  noteFailure(call.retry, attempt, nowMs);
   recordFailure(call.retry, retryFacts(call, attempt, nowMs));
   if (!call.tried.includes(endpoint)) call.tried = [...call.tried, endpoint];
   return dropAttempt(call, attempt) ? Next.handled : Next.continue;

@@ -2,6 +2,7 @@ import type { Endpoint } from '../cluster/endpoint.js';
 import { hasUntried, pick, pickAgain } from '../cluster/picking.js';
 import type { OutboundCall } from './call.js';
 import { countMiss, groupFor } from './called-model/called-model.js';
+import { avoidedBy } from './retry.js';
 import { stickyKeyOf } from './sticky-key.js';
 
 /**
@@ -9,7 +10,7 @@ import { stickyKeyOf } from './sticky-key.js';
  * trial goes to another one than its own.
  */
 export function pickEndpoint(call: OutboundCall, nowMs: number): Endpoint | undefined {
-  const tried = call.tried as Endpoint[];
+  const tried = avoidedBy(call, nowMs);
   const picked = pickFor(call, tried, nowMs);
   if (picked === undefined || picked.ejections.keyTrials.isEmpty) return picked;
   const { keyTrials } = picked.ejections;

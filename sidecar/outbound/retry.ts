@@ -1,12 +1,15 @@
 import type { Endpoint } from '../cluster/endpoint.js';
 import { hasRoom, hasUntried } from '../cluster/picking.js';
+import { canPick } from '../core/balancing/balancer.js';
 import { AttemptTrait } from '../core/outcome/classify-attempt.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { decideRetry } from '../core/retry/decide-retry.js';
 import {
   MESSAGES_FAR,
   NO_PUSHBACK,
+  notePause,
   parsePushback,
+  pauseLeftMs,
   type RetryFacts,
   RetryState,
 } from '../core/retry/retry-state.js';
@@ -16,6 +19,8 @@ import type { DataPlaneContext } from '../transport/context.js';
 import { modelIn } from './attempt-facts.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
 
+const NO_ENDPOINTS: readonly Endpoint[] = [];
+
 /**
  * The wait in ms (0 = at once) before the next attempt of a call, or a `NoRetry` below zero. Takes from the retry budget of
  * the cluster when it grants one. The rules are those of core/retry/decide-retry.ts.
@@ -24,6 +29,7 @@ export function retryWaitMs(call: OutboundCall, attempt: OutboundAttempt, contex
   const { nowMs, random } = context;
   call.retry ??= new RetryState();
   call.retry.attempts = call.attemptsHere - call.retry.before;
+  noteFailure(call.retry, attempt, nowMs);
   call.retry.decision = decideRetry({
     state: call.retry,
     facts: retryFacts(call, attempt, nowMs),
@@ -53,14 +59,13 @@ export function countAttempts(call: OutboundCall, attempt: OutboundAttempt): num
 
 /** What is true of a call and of the attempt that just ended, for the decision whether another follows. */
 export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): RetryFacts {
-  const { trailers } = attempt;
   const { resumable } = call;
   const isMarkedUnprocessed = (attempt.traits & AttemptTrait.unprocessed) !== 0;
-  const pushback = trailers === null ? undefined : fieldValue(trailers, Token.grpcRetryPushbackMs);
   return {
     ended: attempt.ended as AttemptEnd,
     status: attempt.status,
-    pushbackMs: pushback === undefined ? NO_PUSHBACK : parsePushback(pushback),
+    pushbackMs: pushbackOf(attempt),
+    pauseMs: pauseMsOf(call, attempt, nowMs),
     isMarkedUnprocessed,
     isRefutedTrial: attempt.isRefutedTrial,
     isRequestIncomplete: isIncomplete(call, attempt),
@@ -77,6 +82,32 @@ export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: 
     method: headerViewOf(call.block).path,
     shortDeadlines: call.cluster.shortDeadlines,
   };
+}
+
+function pushbackOf({ trailers }: OutboundAttempt): number {
+  const text = trailers === null ? undefined : fieldValue(trailers, Token.grpcRetryPushbackMs);
+  return text === undefined ? NO_PUSHBACK : parsePushback(text);
+}
+
+/** An attempt has failed: its endpoint may have asked for a pause. */
+export function noteFailure(state: RetryState, attempt: OutboundAttempt, nowMs: number): void {
+  notePause(state, attempt.endpoint, pushbackOf(attempt), nowMs);
+}
+
+/** Until an endpoint has had its pause, of those that can take the call, or of the one that it was at; 0: one need not wait. */
+function pauseMsOf({ cluster, retry }: OutboundCall, { endpoint }: OutboundAttempt, nowMs: number): number {
+  if (retry === null || retry.pauses === null) return 0;
+  let leastMs = Number.POSITIVE_INFINITY;
+  for (const each of cluster.active)
+    if (canPick(each, NO_ENDPOINTS)) leastMs = Math.min(leastMs, pauseLeftMs(retry, each, nowMs));
+  return leastMs === Number.POSITIVE_INFINITY ? pauseLeftMs(retry, endpoint, nowMs) : leastMs;
+}
+
+/** The endpoints that the next attempt of a call avoids: those that it has tried, or once it has tried all, those that asked for a pause. */
+export function avoidedBy({ cluster, tried, retry }: OutboundCall, nowMs: number): readonly Endpoint[] {
+  const all = tried as Endpoint[];
+  if (retry === null || retry.pauses === null || hasUntried(cluster, all)) return all;
+  return all.filter((endpoint) => pauseLeftMs(retry, endpoint, nowMs) > 0);
 }
 
 /** Whether a language-model engine has died under the call, for the first time since it got on: load that an engine had goes to the others once. */

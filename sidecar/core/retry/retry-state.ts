@@ -57,6 +57,8 @@ export interface RetryFacts {
   readonly status: number;
   /** `parsePushback` of the trailer, NO_PUSHBACK without one. */
   readonly pushbackMs: number;
+  /** Until one of the endpoints that are left has had the pause that it asked the call for, ms. Absent or 0: one has, or asked for none. */
+  readonly pauseMs?: number;
   /** The answer carried `outrider-unprocessed`: it was refused before any work. */
   readonly isMarkedUnprocessed: boolean;
   /** The trial of an endpoint that is ejected for invalid answers, with another one of these under the status OK. Absent: it is not. */
@@ -88,6 +90,12 @@ export interface RetryFacts {
   readonly shortDeadlines?: ShortDeadlines;
 }
 
+/** What an endpoint asked a call for by its pushback: none of its attempts until then. */
+export interface Pause {
+  readonly endpoint: object;
+  readonly untilMs: number;
+}
+
 /** What a call remembers of its attempts. One per call; may be reused after `reset`. */
 export class RetryState {
   /** Attempts begun, the first included, without those before. */
@@ -104,6 +112,8 @@ export class RetryState {
   returns = 0;
   /** A hedged attempt that failed while the other ran asked not to be tried again (`grpc-retry-pushback-ms`). */
   isForbidden = false;
+  /** The pauses that endpoints asked the call for; null: none did. */
+  pauses: Pause[] | null = null;
   /** What was decided last: the wait in ms, or a `NoRetry`. */
   decision = 0;
 }
@@ -113,6 +123,19 @@ export function recordFailure(state: RetryState, { ended, pushbackMs }: RetryFac
   if (isNeverProcessed(ended)) return;
   state.processed += 1;
   if (!(pushbackMs >= 0)) state.isForbidden = true;
+}
+
+/** Notes the pause that an endpoint asked for, in place of one from before. @param pushbackMs of `RetryFacts`. */
+export function notePause(state: RetryState, endpoint: object, pushbackMs: number, nowMs: number): void {
+  if (!(pushbackMs > 0) || pushbackMs === NO_PUSHBACK) return;
+  const others = (state.pauses ?? []).filter((pause) => pause.endpoint !== endpoint);
+  state.pauses = [...others, { endpoint, untilMs: nowMs + pushbackMs }];
+}
+
+/** Until the endpoint has had its pause, ms; 0: it asked for none, or has had it. */
+export function pauseLeftMs({ pauses }: RetryState, endpoint: object, nowMs: number): number {
+  const pause = pauses?.find((each) => each.endpoint === endpoint);
+  return pause === undefined ? 0 : Math.max(0, pause.untilMs - nowMs);
 }
 
 /** Milliseconds in a `grpc-retry-pushback-ms` trailer; NaN when malformed or negative, which both mean never (gRFC A6). */

@@ -12,8 +12,8 @@ import {
 
 /**
  * A failure that may have been processed: the route has to be idempotent and to ask for retries of this status, within its
- * number of attempts and the retry budget. Waits a full-jitter backoff, or the server's pushback where it is the only
- * endpoint. Says the last word: never `PASS`.
+ * number of attempts and the retry budget. Waits a full-jitter backoff, or the server's pushback where no endpoint is left that
+ * asked for none. Says the last word: never `PASS`.
  */
 export function routePolicy({ state, facts, route, budget, random, nowMs }: RetryQuestion): number {
   const { retry } = route;
@@ -28,8 +28,9 @@ export function routePolicy({ state, facts, route, budget, random, nowMs }: Retr
     retry.backoff.maxMs,
     random,
   );
-  const isBound = facts.pushbackMs !== NO_PUSHBACK && !facts.isOtherAvailable;
-  const delayMs = isBound ? facts.pushbackMs : backoffMs;
+  const { pushbackMs, pauseMs = pushbackMs === NO_PUSHBACK ? 0 : pushbackMs, isOtherAvailable } = facts;
+  const isBound = !isOtherAvailable && (pauseMs > 0 || pushbackMs === 0);
+  const delayMs = isBound ? pauseMs : backoffMs;
   if (delayMs >= facts.timeLeftMs) return NoRetry.noTime;
   if (isBound && facts.timeLeftMs === Number.POSITIVE_INFINITY && delayMs > LONGEST_PUSHBACK_MS)
     return NoRetry.pushback;

@@ -10,7 +10,9 @@ import {
   MOST_LOST,
   NO_PUSHBACK,
   NoRetry,
+  notePause,
   parsePushback,
+  pauseLeftMs,
   type RetryFacts,
   type RetryRoute,
   RetryState,
@@ -308,6 +310,25 @@ describe('decideRetry, and pushback', () => {
 
   it('is not bound by it at another endpoint', () =>
     assert.equal(decide({ facts: { pushbackMs: 300 } }), 12.5));
+
+  it('waits for the pause of an earlier endpoint where no other is left, and not where one asked for none', () => {
+    const wait = (pauseMs: number) => decide({ facts: { pauseMs, isOtherAvailable: false } });
+    assert.deepEqual([wait(164), wait(0), wait(1_000)], [164, 12.5, noTime]);
+  });
+
+  it('keeps one pause of an endpoint, the latest, until it is over', () => {
+    const [state, one, other] = [new RetryState(), {}, {}];
+    notePause(state, one, 500, 1_000);
+    notePause(state, other, NO_PUSHBACK, 1_000);
+    notePause(state, other, parsePushback('-1'), 1_000);
+    notePause(state, one, 100, 1_200);
+    assert.equal(state.pauses?.length, 1);
+    assert.deepEqual(
+      [1_250, 1_300, 1_400].map((nowMs) => pauseLeftMs(state, one, nowMs)),
+      [50, 0, 0],
+    );
+    assert.equal(pauseLeftMs(state, other, 1_250), 0);
+  });
 });
 
 describe('decideRetry, with a breaker that lets no more attempts through', () => {
