@@ -96,6 +96,8 @@ const JUDGED_CALLS = 10;
 const LEAST_BAD = 2;
 /** Where it is ejected for faults in a row: of so many, so many failed at least, whatever order the oracle sees them in. */
 const IN_A_ROW = { why: /^(\d+) faults in a row/, mayDiffer: 2 };
+/** Where it is ejected for a share of the calls of a window: that share of so many failed, but for some at the window's ends. */
+const OF_A_WINDOW = { why: /^success ratio ([\d.]+) over (\d+) calls/, leastShare: 0.7 };
 /** Features by which a replica is judged by more than its last calls, or by calls that ran out of time before a model had them. */
 const JUDGED_OTHERWISE = [
   'detectors',
@@ -147,15 +149,23 @@ export function judgeEjections(world: World, evidence: Evidence): void {
     // Where the process has ended, the sidecar of the model says that it cannot serve: one such answer is enough.
     if (own.some(({ execution }) => execution.ended === 'killed')) continue;
     if (own.length < JUDGED_CALLS) continue;
-    const inARow = Number(IN_A_ROW.why.exec(why)?.[1] ?? 0);
-    const [ofLast, least] = inARow > 0 ? [inARow, inARow - IN_A_ROW.mayDiffer] : [JUDGED_CALLS, LEAST_BAD];
-    const bad = own.slice(-ofLast).filter(({ execution }) => !isGood(execution)).length;
+    const { ofLast, least } = evidenceSaid(why);
+    const bad = all.slice(-ofLast).filter(({ execution }) => !isGood(execution)).length;
     if (bad < least)
       world.find(
         'ejection-has-evidence',
         `${sidecar}: ${name} is ejected for ${bad} of its last ${ofLast} calls ("${why}")`,
       );
   }
+}
+
+/** Of how many of its last calls so many have failed, by what is said of the ejection. */
+function evidenceSaid(why: string): { readonly ofLast: number; readonly least: number } {
+  const inARow = Number(IN_A_ROW.why.exec(why)?.[1] ?? 0);
+  if (inARow > 0) return { ofLast: inARow, least: inARow - IN_A_ROW.mayDiffer };
+  const [, ratio, calls] = (OF_A_WINDOW.why.exec(why) ?? []).map(Number);
+  if (ratio === undefined || calls === undefined) return { ofLast: JUDGED_CALLS, least: LEAST_BAD };
+  return { ofLast: calls, least: Math.floor((1 - ratio) * calls * OF_A_WINDOW.leastShare) };
 }
 
 function addressOf(file: object): string {
