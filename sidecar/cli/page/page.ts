@@ -86,12 +86,14 @@ export async function pageCommand(options: PageOptions): Promise<number> {
   const path = key === undefined ? '' : `${key}/`;
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}/${path}`;
   const count = view.moment(systemClock.wallNow()).sidecars.length;
+  // Before it says that it listens: whoever reads that may end it at once.
+  const { first: ended } = endRequests();
   process.stdout.write(
     options.json === true
       ? `${JSON.stringify({ event: 'listening', url, sidecars: count })}\n`
       : `the mesh (sidecars: ${count}) is at ${url} until Ctrl-C\n`,
   );
-  await endRequests().first;
+  await ended;
   timer.cancel();
   await server.close();
   return 0;

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { DIGITS_MODELS, OUTRIDER, outputOf, Scratch } from '../../kit/process/outrider.js';
-import { isRunning, processesWith, until } from '../../kit/process/processes.js';
+import { ancestryOf, isRunning, processesWith, until } from '../../kit/process/processes.js';
 
 describe('outrider through npx', function () {
   this.timeout(60_000);
@@ -22,11 +22,11 @@ describe('outrider through npx', function () {
   /** The program, without npm and the shell above it. */
   const programs = () => processesWith(join(scratch.path, 'node_modules/.bin/outrider'));
 
-  async function start(...args: string[]): Promise<{ npx: number; program: number }> {
+  async function start(...args: string[]) {
     const npx = spawn('npx', ['outrider', ...args], { cwd: scratch.path, stdio: ['ignore', 'pipe', 'pipe'] });
     const output = outputOf(npx);
     await until('it listens', () => output.stdout.includes('"listening"'), 30_000);
-    return { npx: npx.pid!, program: programs()[0]! };
+    return { npx: npx.pid!, program: programs()[0]!, output };
   }
 
   const commands = {
@@ -37,9 +37,12 @@ describe('outrider through npx', function () {
   };
   for (const [command, args] of Object.entries(commands))
     it(`ends in order when npx gets SIGTERM, which npm does not pass on (${command})`, async () => {
-      const { npx, program } = await start(command, '--json', ...args);
+      const { npx, program, output } = await start(command, '--json', ...args);
       assert.ok(isRunning(program));
+      const before = ancestryOf(program);
       process.kill(npx, 'SIGTERM');
-      await until('the program has ended', () => !isRunning(program), 5_000);
+      await until('the program has ended', () => !isRunning(program)).catch((error: Error) => {
+        throw new Error(`${error.message}\n${before}\nthen\n${ancestryOf(program)}\n${output.stderr}`);
+      });
     });
 });

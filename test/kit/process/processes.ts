@@ -78,6 +78,14 @@ function commandLine(pid: number): string {
   }
 }
 
+/** The process and those above it, one a line: what a test that waits for its end in vain says of it. */
+export function ancestryOf(pid: number): string {
+  const lines: string[] = [];
+  for (let each = pid; each > 0 && lines.length < 10; each = Number(statOf(each)[1] ?? 0))
+    lines.push(`${each} ${statOf(each)[0] ?? 'has ended'} ${commandLine(each)}`);
+  return lines.join('\n');
+}
+
 function allProcesses(): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
