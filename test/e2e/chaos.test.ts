@@ -9,6 +9,7 @@ import type { Summary } from '../../sidecar/cli/chaos/report/report.js';
 import { runs } from '../kit/mocha/effort.js';
 import { outrider, Scratch } from '../kit/process/outrider.js';
 import { processesWith } from '../kit/process/processes.js';
+import { toolOrSkip } from '../kit/process/tools.js';
 
 const RUNS = Math.min(2, runs(1));
 
@@ -74,9 +75,10 @@ describe('outrider chaos', function () {
   });
 
   it('drops packets in a network of its own, and nowhere else', async function () {
+    await toolOrSkip(this, 'iptables');
     const why = whyNoOwnNetwork();
     if (why !== undefined) {
-      console.warn(`      not run: ${why}`);
+      process.stderr.write(`\nSKIPPING TESTS: ${why}\n`);
       return this.skip();
     }
     const ownRules = () => spawnSync('iptables', ['-S'], { encoding: 'utf8' }).stdout;

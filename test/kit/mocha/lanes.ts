@@ -39,9 +39,9 @@ const FIXED_PORTS = [
 /** In the order in which they begin. A job that does not fit beside the others is passed by those behind it that do. */
 export const LANES: readonly LaneRule[] = [
   {
-    // Three at a time: some of them wait for files and processes of their own.
+    // Three at a time, and one that waits: some of them wait for files and processes of their own.
     name: 'unit',
-    share: 13,
+    share: 12,
     needsNoTools: true,
     job: 'folder',
     holds: [
@@ -51,8 +51,9 @@ export const LANES: readonly LaneRule[] = [
     ],
   },
   {
+    // Two at a time, and one that waits.
     name: 'in memory',
-    share: 20,
+    share: 18,
     needsNoTools: true,
     job: 'folder',
     holds: [

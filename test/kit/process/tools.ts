@@ -418,6 +418,7 @@ const TOOLS = {
   fish: debian('fish'),
   zsh: debian('zsh'),
   'systemd-analyze': debian('systemd-analyze', 'systemd'),
+  iptables: { ...debian('iptables', 'iptables', 'iproute2'), path: '/usr/sbin/iptables' },
 } as const satisfies Readonly<Record<string, Tool>>;
 
 /** A program of a Debian package, which usually has its name, and others that it needs. */
