@@ -9,11 +9,13 @@ const MIN_COST_MS = 0.001;
 const CLEARLY_CHEAPER = 0.9;
 /** Draws before an exact search: with half the pool eligible, one in 256 picks needs it. */
 const MAX_DRAWS = 8;
+/** Draws before a search for a peer. */
+const PEER_DRAWS = 4;
 /** Mean cost and weights are recomputed this often, ms. */
 const REFRESH_MS = 100;
 /** Reported loads that differ by fewer calls are equal: chance decides, so that near nothing does not draw all calls to one endpoint. */
 const EQUAL_CALLS = 0.25;
-/** Endpoints looked at for one pick where they report their load. */
+/** Endpoints looked at for one pick where they report their load, and for a peer. */
 const MAX_COMPARED = 16;
 /**
  * Latency below this multiple of a peer's says nothing beside a reported load: where runs take from a millisecond to seconds, the
@@ -113,7 +115,7 @@ export class LeastLoaded implements Balancer {
   ): E | undefined {
     const count = endpoints.length;
     if (this.hasReports && !this.isWeighted) return this.leastReported(endpoints, tried, nowMs, kind);
-    if (this.isWeighted || tried.length > 0 || count < 2)
+    if (this.isWeighted || this.hasSuspects || tried.length > 0 || count < 2)
       return this.pickSingly(endpoints, tried, nowMs, kind);
     // One random number gives both indexes: its fraction is as random as the whole.
     const point = this.nextRandom() * count;
@@ -279,7 +281,7 @@ export class LeastLoaded implements Balancer {
     return own + reported.othersAt(this.meanOthers, nowMs);
   }
 
-  /** Two separate draws: where endpoints are excluded, or weights differ. */
+  /** Two separate draws: where endpoints are excluded or suspected, or weights differ. */
   private pickSingly<E extends EndpointLoad>(
     endpoints: readonly E[],
     tried: Tried,
@@ -289,7 +291,33 @@ export class LeastLoaded implements Balancer {
     const first = this.draw(endpoints, tried, -1);
     if (first < 0) return tried.length > 0 ? this.choose(endpoints, NONE_TRIED, nowMs, kind) : undefined;
     const second = this.draw(endpoints, tried, first);
-    return second < 0 ? endpoints[first]! : this.better(endpoints[first]!, endpoints[second]!, nowMs, kind);
+    const one = endpoints[first]!;
+    if (second < 0) return one;
+    const other = endpoints[second]!;
+    const better = this.better(one, other, nowMs, kind);
+    if (isPeer(one, other)) return better;
+    const loser = better === one ? other : one;
+    if (better.weightFactor < loser.weightFactor || better.trust < loser.trust) return better;
+    // It has won by its weight factor or trust, whatever waits there: its load is still to be compared with that of a peer.
+    const peer = this.drawPeer(endpoints, tried, better === one ? first : second);
+    return peer < 0 ? better : this.better(better, endpoints[peer]!, nowMs, kind);
+  }
+
+  /** Index of a peer of the endpoint at `index`, drawn or found behind a random one; -1: there is none, or among many endpoints few. */
+  private drawPeer(endpoints: readonly EndpointLoad[], tried: Tried, index: number): number {
+    const own = endpoints[index]!;
+    for (let i = 0; i < PEER_DRAWS; i += 1) {
+      const drawn = this.draw(endpoints, tried, index);
+      if (drawn < 0 || isPeer(endpoints[drawn]!, own)) return drawn;
+    }
+    const count = endpoints.length;
+    let at = (this.nextRandom() * count) | 0;
+    for (let i = 0; i < Math.min(count, MAX_COMPARED); i += 1) {
+      const endpoint = endpoints[at]!;
+      if (at !== index && isPeer(endpoint, own) && canPick(endpoint, tried)) return at;
+      at = at + 1 === count ? 0 : at + 1;
+    }
+    return -1;
   }
 
   /** The better of two, in the order in which they were drawn. */
@@ -436,4 +464,9 @@ export class LeastLoaded implements Balancer {
     // The harmonic mean, which one that boasts does not raise.
     this.meanConcurrency = reports / perConcurrency;
   }
+}
+
+/** Load alone decides between them: neither is warming up, far away or suspected beside the other. */
+function isPeer(one: EndpointLoad, other: EndpointLoad): boolean {
+  return one.weightFactor === other.weightFactor && one.trust === other.trust;
 }

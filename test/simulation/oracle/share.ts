@@ -12,7 +12,7 @@ const LOOK_MS = 50;
 
 /** Features under which a call may go past a replica that has room. */
 const SHARED_OTHERWISE = [
-  ...['ring-hash', 'overload', 'little-memory', 'few-streams', 'breaker', 'slow-start'],
+  ...['ring-hash', 'overload', 'little-memory', 'few-streams', 'breaker'],
   ...['fewer-endpoints', 'weights'],
 ];
 
@@ -229,6 +229,7 @@ export function judgeWaits(world: World, evidence: Evidence): void {
       (name) =>
         evidence.isClean(name, startMs) &&
         evidence.isClean(name, runStartMs) &&
+        !isWarming(world, name, startMs) &&
         evidence.mostBusy(name, startMs - KNOWN_MS, runStartMs) < roomOf(plan, name) &&
         evidence.slowness(name, call.caller, startMs) < CLEARLY_SLOW,
     );
@@ -238,11 +239,23 @@ export function judgeWaits(world: World, evidence: Evidence): void {
   }
 }
 
+/** After an ejection a replica is out, and then in slow start, for so long at most, ms (`ejection.max` and `slow_start.max` of the plans, with jitter). */
+const WARMING_MS = 30_000;
+
+/** A replica in slow start gets its small share, whatever waits elsewhere. After a fault it is not clean for longer than that lasts. */
+function isWarming({ plan, ejectionsSeen }: World, replica: string, atMs: number): boolean {
+  if (!plan.features.includes('slow-start')) return false;
+  const { file } = plan.replicas.find(({ name }) => name === replica)!;
+  return ejectionsSeen.some(
+    (each) => each.label === addressOf(file) && each.atMs <= atMs && atMs <= each.atMs + WARMING_MS,
+  );
+}
+
 /** How many calls others got while a replica had room for one more. */
 export function judgeShares(world: World, evidence: Evidence): void {
   const { plan } = world;
   if (plan.faults.some(({ kind }) => OF_SHARES.includes(kind))) return;
-  if (SHARED_OTHERWISE.some((each) => plan.features.includes(each))) return;
+  if ([...SHARED_OTHERWISE, 'slow-start'].some((each) => plan.features.includes(each))) return;
   for (const service of new Set(plan.replicas.map((each) => each.service)))
     for (const caller of plan.callers.keys())
       for (const replica of replicasOf(plan, service)) starving(world, evidence, caller, service, replica);

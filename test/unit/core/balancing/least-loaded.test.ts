@@ -315,6 +315,38 @@ describe('LeastLoaded', () => {
     });
   });
 
+  it('never takes an endpoint with a long queue while a peer is idle, though a third one is warming up', () => {
+    for (const weightFactor of [0.1, 0.9]) {
+      const pool = [
+        endpoint({ latencyMs: 10, inFlight: 40 }),
+        endpoint({ latencyMs: 10 }),
+        endpoint({ latencyMs: 10, weightFactor }),
+      ];
+      const [queued, , warming] = shares(new LeastLoaded(seeded(5)), pool, 20_000);
+      assert.equal(queued, 0, 'share of the calls that wait in the queue');
+      about(warming!, weightFactor / (2 + weightFactor), 0.015);
+    }
+  });
+
+  it('never takes an endpoint with a long queue while a peer is idle, though a third one is suspected', () => {
+    const pool = [
+      endpoint({ latencyMs: 10, inFlight: 40 }),
+      endpoint({ latencyMs: 10 }),
+      Object.assign(endpoint({ latencyMs: 10 }), { trust: 0.1 }),
+    ];
+    const [queued, , suspect] = shares(new LeastLoaded(seeded(7)), pool, 20_000);
+    assert.equal(queued, 0, 'share of the calls that wait in the queue');
+    // Of two it is the idle one, of the other two either may be.
+    about(suspect!, 0.1 * (1 / 3 + 1 / 6), 0.01);
+  });
+
+  it('compares the endpoints of a near locality with each other, however many far ones there are', () => {
+    const near = [40, 0, 0].map((inFlight) => endpoint({ latencyMs: 10, inFlight }));
+    const far = Array.from({ length: 10 }, () => endpoint({ latencyMs: 10, weightFactor: 0.1 }));
+    const [queued] = shares(new LeastLoaded(seeded(6)), [...near, ...far], 20_000);
+    assert.ok(queued! < 0.01, `${queued} of the calls wait in the queue`);
+  });
+
   it('leaves a suspect its trust of what it would get, and never more', () => {
     const pool = (trust: number, slowMs: number) => [
       Object.assign(endpoint({ latencyMs: slowMs }), { trust }),
