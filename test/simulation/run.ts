@@ -139,7 +139,7 @@ function describe(
   const inRun = <T extends object>(record: T): T =>
     Object.fromEntries(
       Object.entries(record).map(([name, value]) =>
-        /^(?:startMs|runStartMs|endMs|lastDataMs)$/.test(name) && value >= 0
+        /^(?:startMs|runStartMs|endMs|lastDataMs|movedMs)$/.test(name) && value >= 0
           ? [name, Math.round((value - beginMs) * 100) / 100]
           : [name, value],
       ),

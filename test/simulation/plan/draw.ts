@@ -30,6 +30,7 @@ import {
   type FaultPlan,
   GENERATE,
   HARMS,
+  LAST_CALLS_MS,
   type Plan,
   PROMPT,
   type ReaderPlan,
@@ -37,9 +38,8 @@ import {
 } from './plan.js';
 import { DENSITIES, drawShares, type Load, MOST_SHARE } from './themes.js';
 
-/** Calls that show whether the mesh is as it was before, and how long after the faults they begin. */
+/** Calls that show whether the mesh is as it was before. */
 const LAST_CALLS = 30;
-const LAST_CALLS_MS = 25_000;
 const LONGEST_USUAL_MS = 300;
 /** Of a run in which a certificate is expired for so long that calls by it end. */
 const WITH_EXPIRY_MS = 28_000;

@@ -63,6 +63,9 @@ export interface CallerPlan {
   readonly file: object;
 }
 
+/** The last calls begin so long after everything else that is planned, ms, or when all others are over. */
+export const LAST_CALLS_MS = 25_000;
+
 /** Between the two pieces of a message, ms. */
 export const PIECE_MS = 8;
 

@@ -53,6 +53,8 @@ export interface CallRecord {
   received: number;
   /** When part of the response last came; −1: none has. */
   lastDataMs: number;
+  /** When an application or a model last got part of it, or a model began to work for it. */
+  movedMs: number;
   isComplete: boolean;
   isDegraded: boolean;
   problem: string;
@@ -93,6 +95,7 @@ export function recordOf(plan: CallPlan): CallRecord {
     sent: 0,
     received: 0,
     lastDataMs: -1,
+    movedMs: -1,
     isComplete: false,
     isDegraded: false,
     problem: '',

@@ -46,6 +46,7 @@ export class SimCaller {
   /** Makes a call now. */
   call(record: CallRecord): void {
     record.startMs = this.process.now();
+    record.movedMs = record.startMs;
     const call = new CallerCall(this, record);
     this.begin(call);
   }
@@ -213,7 +214,8 @@ class CallerCall implements StreamOwner {
 
   onData(bytes: Buffer, ended: boolean): void {
     const { record, stream } = this;
-    if (bytes.length > 0) record.lastDataMs = this.caller.process.now();
+    record.movedMs = this.caller.process.now();
+    if (bytes.length > 0) record.lastDataMs = record.movedMs;
     this.check.take(bytes);
     if (this.check.problem !== '' && !record.isDegraded) record.problem ||= `response: ${this.check.problem}`;
     if (stream !== undefined) this.reader.onData(stream, bytes.length);

@@ -332,6 +332,7 @@ class ModelCall implements StreamOwner {
     const silentMs = nowMs - Math.max(this.heardMs, this.stream.hasRoomSinceMs);
     if (silentMs >= SILENT_MS) this.execution.wokenMs.push(nowMs);
     this.heardMs = nowMs;
+    this.record.movedMs = nowMs;
     this.check.take(bytes);
     this.execution.received = this.check.received;
     if (this.check.problem !== '') this.execution.problem ||= `request: ${this.check.problem}`;
@@ -357,6 +358,7 @@ class ModelCall implements StreamOwner {
     this.execution.hasRun = true;
     if (this.model.diesOfCall()) return;
     this.execution.runStartMs = process.now();
+    this.record.movedMs = process.now();
     const { serviceMs } = this.plan;
     const runMs = Math.min(serviceMs * slowness, Math.max(serviceMs, MOST_SLOWED_MS));
     this.execution.runMs = runMs;

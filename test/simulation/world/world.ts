@@ -15,6 +15,7 @@ import {
 import { SimConsul } from './consul/sim-consul.js';
 import { SimDisk } from './disk.js';
 import { MODEL_CARD } from './inference.js';
+import { LastCalls } from './last-calls.js';
 import { type CallRecord, recordOf, type Sent } from './records.js';
 import { knows, PRESENT, type Release } from './release.js';
 import { SimCaller } from './sim-caller.js';
@@ -69,6 +70,7 @@ export class World {
   readonly clock = new ManualClock();
   readonly net: SimNet;
   readonly records: CallRecord[];
+  private readonly lastCalls: LastCalls;
   readonly models: SimModel[] = [];
   readonly sidecars: SimSidecar[] = [];
   readonly callers: SimCaller[] = [];
@@ -115,6 +117,7 @@ export class World {
     this.net.onChanged = (process) =>
       this.findOnce('right-frames', `${process} changed a buffer that its socket had not taken yet`);
     this.records = plan.calls.map(recordOf);
+    this.lastCalls = new LastCalls(plan, this.records, this.clock, (record) => this.beginCall(record));
     this.disk = new SimDisk(this.clock, this.dice.of('disk'));
     this.dns = new SimDns(this.clock, this.dice.of('dns'));
     for (const service of new Set(plan.replicas.map((each) => each.service))) {
@@ -175,7 +178,7 @@ export class World {
   async run(): Promise<void> {
     await this.build();
     await this.until(this.warmUpMs);
-    for (const record of this.records) this.schedule(record);
+    this.lastCalls.schedule();
     for (const fault of [...this.faults]) this.scheduleFault(fault);
     if (this.plan.rollout !== undefined) this.scheduleRollout(this.plan.rollout);
     for (const watch of this.watches) {
@@ -185,7 +188,10 @@ export class World {
       };
       this.clock.after(watch.everyMs, look);
     }
-    await this.until(this.endMs);
+    for (let untilMs = 0; untilMs < this.endMs; ) {
+      untilMs = this.endMs;
+      await this.until(untilMs);
+    }
   }
 
   /** Times of calls and faults count from here. */
@@ -197,7 +203,7 @@ export class World {
   get endMs(): number {
     const isDenied = this.plan.faults.some(({ kind }) => kind === 'deny-intention');
     const isLong = isDenied || this.plan.rollout !== undefined;
-    return this.warmUpMs + this.plan.forMs + (isLong ? LONG_REST_MS : REST_MS);
+    return this.warmUpMs + this.plan.forMs + (isLong ? LONG_REST_MS : REST_MS) + this.lastCalls.lateMs;
   }
 
   private async build(): Promise<void> {
@@ -302,12 +308,10 @@ export class World {
     return { lifetimeMs, isGiving: true, root: 1, roots: [1], onRoots: () => {} };
   }
 
-  private schedule(record: CallRecord): void {
+  private beginCall(record: CallRecord): void {
     const caller = this.callers[record.plan.caller]!;
-    this.clock.after(record.plan.atMs, () => {
-      this.note(`call ${record.plan.id} begins`);
-      caller.process.run(() => caller.call(record));
-    });
+    this.note(`call ${record.plan.id} begins`);
+    caller.process.run(() => caller.call(record));
   }
 
   // ---- faults ----
