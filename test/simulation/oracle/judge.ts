@@ -16,6 +16,8 @@ const RESOURCE_EXHAUSTED = 8;
 const PERMISSION_DENIED = 7;
 const UNAVAILABLE = 14;
 const INTERNAL = 13;
+/** Of HTTP/2. */
+const CANCEL = 8;
 
 /** After its end a fault may still be felt: ejections, breakers and reconnects, ms. */
 const AFTERMATH_MS = 15_000;
@@ -245,9 +247,9 @@ class Verdict {
   private hasItsTime(): void {
     const { record, world } = this;
     const { plan } = world;
-    const { request, caller, path, upstream } = record.plan;
-    const limitMs = attemptLimitMs(plan.callers[caller]!.file, upstream, path);
-    if (limitMs === 0 || request[0]! > MOST_KEPT_BYTES.usual || record.isCancelled) return;
+    const { request, caller, upstream } = record.plan;
+    const ownMs = limitMs(plan.callers[caller]!.file, record.plan, 'attempt_timeout');
+    if (ownMs === 0 || request[0]! > MOST_KEPT_BYTES.usual || record.isCancelled) return;
     if (SENT_LATE.some((each) => plan.features.includes(each))) return;
     const names = plan.callers.map(({ name }) => name);
     const delaysMs = 10 * (plan.links.local.delayMs + plan.links.mesh.delayMs);
@@ -274,10 +276,10 @@ class Verdict {
       const arrival = record.arrivals.findLast((each) => each.replica === replica && each.atMs <= startMs);
       if (isStruck || arrival === undefined) continue;
       const hadMs = endMs - arrival.atMs;
-      if (hadMs < limitMs - OWN_TIME_MS - delaysMs)
+      if (hadMs < ownMs - OWN_TIME_MS - delaysMs)
         this.find(
           'own-time',
-          `its attempt at ${replica} was stopped after ${hadMs.toFixed(0)} of ${limitMs} ms`,
+          `its attempt at ${replica} was stopped after ${hadMs.toFixed(0)} of ${ownMs} ms`,
         );
     }
   }
@@ -401,7 +403,17 @@ class Verdict {
     if (FAULTY.has(status) && this.losesItsRoot()) return;
     if (resetCode === -2 && this.faults.length > 0) return;
     if (resetCode >= 0 && plan.timeoutMs > 0 && this.mayBeLate()) return;
+    if (resetCode === CANCEL && this.wasUnreadInTime() && this.mayBeLate()) return;
     this.find('allowed-end', `${found}, and no fault explains it`);
+  }
+
+  /** Its route ended it while part of its answer waited for its application: no status can follow that part (decision 143). */
+  private wasUnreadInTime(): boolean {
+    const { plan, startMs, endMs, lastDataMs } = this.record;
+    const { file } = this.world.plan.callers[plan.caller]!;
+    const [wholeMs, idleMs] = [limitMs(file, plan, 'timeout'), limitMs(file, plan, 'idle_timeout')];
+    const isOver = wholeMs > 0 && endMs - startMs >= wholeMs;
+    return isOver || (idleMs > 0 && endMs - Math.max(startMs, lastDataMs) >= idleMs);
   }
 
   /** Its answer was not read in the time that the route of its model has by default, and others on its connection may be why (decision 143). */
@@ -576,26 +588,27 @@ class Verdict {
   }
 }
 
+type LimitOfRoute = 'timeout' | 'attempt_timeout' | 'idle_timeout';
+
 interface RoutesOfFile {
   readonly outbound: {
     readonly upstreams: Readonly<
       Record<
         string,
         {
-          readonly routes: readonly {
-            readonly methods: readonly string[];
-            readonly attempt_timeout?: string;
-          }[];
+          readonly routes: readonly ({ readonly methods: readonly string[] } & Partial<
+            Readonly<Record<LimitOfRoute, string>>
+          >)[];
         }
       >
     >;
   };
 }
 
-/** The timeout of an attempt by the file, ms; 0: none. */
-function attemptLimitMs(file: object, upstream: string, path: string): number {
+/** A limit of its route by the file, ms; 0: none. */
+function limitMs(file: object, { upstream, path }: CallRecord['plan'], name: LimitOfRoute): number {
   const routes = (file as RoutesOfFile).outbound.upstreams[upstream]?.routes ?? [];
-  const limit = routes.find(({ methods }) => methods.includes(path))?.attempt_timeout ?? '';
+  const limit = routes.find(({ methods }) => methods.includes(path) || methods.includes('*'))?.[name] ?? '';
   const [, amount = '0', unit = ''] = /^(\d+)(ms|s)$/.exec(limit) ?? [];
   return Number(amount) * (unit === 's' ? 1_000 : 1);
 }
