@@ -115,8 +115,9 @@ export class ScalerStream extends WheelEntry implements StreamOwner {
     const answer = this.question.answer(this.body);
     const isStream = path === ScalerMethod.streamIsActive;
     if (!Buffer.isBuffer(answer)) {
-      // What is not known for a while is no change: the client goes on with what it was told, and is told once it is known.
-      if (!isStream || (this.told === null && answer.status !== Status.UNAVAILABLE)) return this.fail(answer);
+      // What is not known for a while is no change: the client goes on with what it was told, and is told once it is known. Any other status
+      // says that nothing more will be told, such as of an upstream that a reload has removed.
+      if (!isStream || answer.status !== Status.UNAVAILABLE) return this.fail(answer);
     } else if (this.told === null || !this.told.equals(answer)) {
       // A client that does not read gets the next one.
       if (this.stream.pendingBytes === 0) this.send(answer);

@@ -126,6 +126,33 @@ describe('The scaler of a sidecar', () => {
     assert.deepEqual(seen, { told: 0, code: -1 });
   });
 
+  it('ends the stream about an upstream that the file has no more, with its status', async () => {
+    const sidecar = await start();
+    const { seen } = open();
+    await until('it is told', () => seen.told === 1);
+    const others = withUpstreams({ ...upstreamAt(ANY, 'two'), ...EMPTY });
+    await sidecar.reload({ ...others, scaler: { listen: ANY } });
+    await until('it has ended', () => {
+      bench.clock.advance(1_000);
+      return seen.code >= 0;
+    });
+    assert.equal(seen.code, 5);
+  });
+
+  it('ends the stream about an upstream that is not asked for its load any more', async () => {
+    const sidecar = await start();
+    const { seen } = open();
+    await until('it is told', () => seen.told === 1);
+    const loadReports = { intervalMs: 0, forward: false };
+    const silent = withUpstreams({ ...upstreamAt(ANY, 'one'), ...EMPTY, loadReports });
+    await sidecar.reload({ ...silent, scaler: { listen: ANY } });
+    await until('it has ended', () => {
+      bench.clock.advance(1_000);
+      return seen.code >= 0;
+    });
+    assert.equal(seen.code, 9);
+  });
+
   it('ends its streams as the sidecar drains, so that the client asks elsewhere', async () => {
     const sidecar = await start();
     const { seen } = open();
