@@ -1,6 +1,7 @@
 import type { Dial } from '../cluster/cluster.js';
 import type { Peer } from '../cluster/endpoint.js';
 import { makeCluster } from '../cluster/membership.js';
+import { writeAddress } from '../config/codecs/address.js';
 import type { Address, OutboundConfig, UpstreamConfig } from '../config/model.js';
 import { PoisonTable } from '../core/retry/poison-table.js';
 import { UpstreamFailures } from '../core/retry/upstream-failures.js';
@@ -51,7 +52,7 @@ const NONE: Unreached = { lost: [], never: [] };
 /** An upstream that a reload adds. */
 interface Added {
   readonly config: UpstreamConfig;
-  /** Removed upstreams with the same listen address, whose listener has to be closed first. */
+  /** Removed upstreams that listen at its address, whose listeners have to be closed first. */
   readonly replaces: readonly UpstreamConfig[];
 }
 
@@ -70,6 +71,8 @@ export class OutboundSide {
   readonly failures = new UpstreamFailures();
   private readonly byName = new Map<string, Outbound>();
   private readonly listenerOf = new Map<string, Listener>();
+  /** Where each listener was opened, as the file said it then: another address in the file takes effect at a restart. */
+  private readonly openedAt = new Map<string, Address>();
   /** Removed upstreams whose listeners still have calls. */
   private readonly leaving = new Map<Outbound, Listener>();
   /** Upstreams whose endpoints are found by a DNS name. */
@@ -192,13 +195,28 @@ export class OutboundSide {
   async prepare(next: OutboundConfig | undefined): Promise<void> {
     const upstreams = next?.upstreams ?? [];
     const wanted = new Set(upstreams.map(({ name }) => name));
-    const free = this.config.upstreams.filter(
-      ({ name, listen }) => !wanted.has(name) && listen !== undefined,
-    );
     const added = upstreams
       .filter(({ name }) => !this.byName.has(name))
-      .map((config) => ({ config, replaces: free.filter((each) => isSameAddress(each, config)) }));
-    await this.addAll(added.sort((a, b) => a.replaces.length - b.replaces.length));
+      .map((config) => ({ config, inItsWay: this.listeningAt(config.listen) }));
+    for (const { config, inItsWay } of added) {
+      const kept = inItsWay.find(({ name }) => wanted.has(name));
+      if (kept !== undefined) throw new Error(heldProblem(config, kept));
+    }
+    const all = added.map(({ config, inItsWay }): Added => ({ config, replaces: inItsWay }));
+    await this.addAll(all.sort((a, b) => a.replaces.length - b.replaces.length));
+  }
+
+  /** Upstreams whose listeners are open at this address, with the address that is bound: the file may name another one by now. */
+  private listeningAt(listen: Address | undefined): UpstreamConfig[] {
+    if (listen === undefined) return [];
+    return this.config.upstreams.flatMap((upstream) => {
+      const bound = this.addresses[upstream.name];
+      const opened = this.openedAt.get(upstream.name);
+      if (bound === undefined || opened === undefined) return [];
+      return isSameAddress(listen, bound) || isSameAddress(listen, opened)
+        ? [{ ...upstream, listen: bound }]
+        : [];
+    });
   }
 
   /**
@@ -279,6 +297,7 @@ export class OutboundSide {
         throw error;
       }
       this.listenerOf.set(config.name, listener);
+      this.openedAt.set(config.name, config.listen);
     }
     outbound.state.setFaults(this.faults);
     const { lost } = this.excused;
@@ -318,6 +337,7 @@ export class OutboundSide {
     this.followed.delete(name);
     const listener = this.listenerOf.get(name);
     this.listenerOf.delete(name);
+    this.openedAt.delete(name);
     delete this.addresses[name];
     // Calls in flight finish, also those from the shared listener.
     if (listener === undefined) return outbound.state.retire();
@@ -348,8 +368,14 @@ export class OutboundSide {
   }
 }
 
-function isSameAddress(a: UpstreamConfig, b: UpstreamConfig): boolean {
-  return JSON.stringify(a.listen) === JSON.stringify(b.listen);
+/** The system gives a port of its own for each port 0. */
+function isSameAddress(a: Address, b: Address): boolean {
+  const isGiven = a.kind === 'tcp' && a.port === 0;
+  return !isGiven && writeAddress(a) === writeAddress(b);
+}
+
+function heldProblem({ name, listen }: UpstreamConfig, kept: UpstreamConfig): string {
+  return `outbound.upstreams.${name}.listen: found ${writeAddress(listen!)}, where upstream ${kept.name} listens until a restart; expected another address, or a restart`;
 }
 
 /** The host of an authority `NAME:PORT`; `route` also tries the part of it before the first dot. */

@@ -182,6 +182,27 @@ describe('The sidecar', () => {
       assert.equal(call.status, 0);
     });
 
+    it('an upstream at the address where a removed one still listened, after a move that awaited a restart', async () => {
+      const { address } = await bench.server('one');
+      const at = (name: string, port: number) =>
+        upstream(name, address, { listen: { kind: 'tcp', host: '127.0.0.1', port } });
+      const [old, moved] = [await freePort(), await freePort()];
+      const sidecar = await bench.sidecar(withUpstreams(at('two', old)));
+      const { needsRestart } = await sidecar.reload(withUpstreams(at('two', moved)));
+      assert.deepEqual(needsRestart, ['outbound.upstreams.two.listen']);
+      await assert.rejects(
+        sidecar.reload(withUpstreams(at('two', moved), at('three', old))),
+        /^Error: outbound\.upstreams\.three\.listen: found 127\.0\.0\.1:\d+, where upstream two listens until a restart/,
+      );
+      const impossible = upstream('four', address, { listen: await bench.taken() });
+      await assert.rejects(sidecar.reload(withUpstreams(at('three', old), impossible)), /EADDRINUSE/);
+      const listen = { kind: 'tcp', host: '127.0.0.1', port: old } as const;
+      assert.deepEqual(sidecar.addresses.upstreams, { two: listen });
+      await sidecar.reload(withUpstreams(at('three', old)));
+      assert.deepEqual(sidecar.addresses.upstreams, { three: listen });
+      assert.equal((await answered((await bench.app(listen)).call())).status, 0);
+    });
+
     it('and says what only a restart takes over', async () => {
       const { address } = await bench.server('one');
       const config = withUpstreams(upstream('one', address));
