@@ -2,8 +2,10 @@ import { resolve } from 'node:path';
 import type { Addresses, RunningSidecar } from '../../app/running-sidecar.js';
 import { startSidecar } from '../../app/sidecar.js';
 import { writeAddress } from '../../config/codecs/address.js';
+import { loadSidecarFile } from '../../config/file/load.js';
 import type { Address, SidecarConfig } from '../../config/model.js';
 import type { ProxyAdoption } from '../../discovery/consul/registration/adoption.js';
+import { attempt } from '../../runtime/attempt.js';
 import { createLogger, type Logger } from '../../runtime/log/logger.js';
 import { descriptorLimit, firstReserved } from '../../runtime/process/descriptors.js';
 import { ListenSockets } from '../../runtime/process/listen-sockets.js';
@@ -34,7 +36,7 @@ import { acceptWhenReady, Takeover } from './takeover.js';
  * until a signal.
  *
  * Start: listeners first, then models. End: drain while the models still work, then the models,
- * then the rest. A second signal, or the end of the parent, ends everything at once.
+ * then the rest, then the log is flushed. A second signal, or the end of the parent, ends everything at once.
  *
  * @param command the model's argv after `--`; empty: the file's.
  * @returns the exit code: 0 after the drain, 1 when a second signal came before, or an internal error made it end.
@@ -79,7 +81,8 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
     });
   // Until a successor accepts, the ports that a change adds are its predecessor's. Requests are kept.
   if (!sockets.isSuccessor) watch();
-  const takeover = new Takeover({ sidecar, sockets, parent, ends, logger, config: ownConfig });
+  const fileNow = () => configNow(file, command, adoption);
+  const takeover = new Takeover({ sidecar, sockets, parent, ends, logger, config: ownConfig, fileNow });
   takeovers.follow(() => void takeover.request());
   let isUnsafe = false;
   // The first asks for a drain, a second one for the end.
@@ -115,6 +118,16 @@ export async function sidecarCommand(file: string, command: readonly string[]): 
     reports?.cancel();
     logger.flush();
   }
+}
+
+/** The file as a successor will read it; undefined: it would refuse it. */
+function configNow(
+  file: string,
+  command: readonly string[],
+  adoption: ProxyAdoption | undefined,
+): SidecarConfig | undefined {
+  const loaded = loadSidecarFile(file, adoption?.proxy);
+  return loaded.ok ? attempt(() => withCommand(loaded.config, command, file), undefined) : undefined;
 }
 
 /** SIGUSR2 while the sidecar starts, when there is nothing to take over yet: it is answered once there is. */

@@ -21,8 +21,10 @@ export interface TakeoverOptions {
   readonly parent: ParentChannel | undefined;
   readonly ends: EndRequests;
   readonly logger: Logger;
-  /** The configuration of the file, without `ofGeneration`. */
+  /** What this process was started with, without `ofGeneration`. */
   readonly config: SidecarConfig;
+  /** The file as it is now, which a successor reads; undefined: it is invalid, and a successor ends itself. */
+  readonly fileNow: () => SidecarConfig | undefined;
 }
 
 /** For a successor to become ready, beside the start timeout of its model. */
@@ -105,15 +107,21 @@ export class Takeover {
     this.successor?.kill('SIGTERM');
     // A sidecar with models ends without a successor: two sets of models would take the memory twice.
     if (parent === undefined || this.isHandedOver || ownsModel(config)) return;
-    const answer = parent.ask({ event: 'ending' }, answerLimitMs(config));
+    const answer = parent.ask({ event: 'ending' }, answerLimitMs(this.configOfNext()));
     await Promise.race([answer, ends.second]);
+  }
+
+  /** A change of `start_timeout` needs a restart: the successor that applies it may take as long as it says. */
+  private configOfNext(): SidecarConfig {
+    const { config, fileNow } = this.options;
+    return fileNow() ?? config;
   }
 
   private async requestNow(): Promise<TakeoverAnswer> {
     const { parent, logger, config } = this.options;
     const obstacle = this.isEnding ? 'this sidecar is ending' : takeoverObstacle(config);
     if (obstacle !== undefined) return { ok: false, why: obstacle };
-    if (parent !== undefined) return parent.ask({ event: 'takeover' }, answerLimitMs(config));
+    if (parent !== undefined) return parent.ask({ event: 'takeover' }, answerLimitMs(this.configOfNext()));
     const answer = await this.startSuccessor();
     if (answer.ok) {
       logger.info({ successor: answer.pid }, 'the successor accepts');
@@ -131,7 +139,7 @@ export class Takeover {
   }
 
   private startSuccessor(): Promise<TakeoverAnswer> {
-    const { sidecar, sockets, config } = this.options;
+    const { sidecar, sockets } = this.options;
     const { unknown } = sockets;
     if (unknown.length > 0) {
       const why = `this Node does not say the descriptors of ${unknown.join(', ')}`;
@@ -160,7 +168,7 @@ export class Takeover {
         child.kill('SIGKILL');
         settle({ ok: false, why });
       };
-      const limitMs = readyLimitMs(config);
+      const limitMs = readyLimitMs(this.configOfNext());
       const tooLate = `the successor was not ready within ${limitMs / 1000} s`;
       const endedWith = (how: unknown): string => `the successor ended with ${how}; its log says why`;
       limit = systemTimers.after(limitMs, () => fail(tooLate));
