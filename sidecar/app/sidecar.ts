@@ -140,7 +140,7 @@ class Sidecar implements RunningSidecar, SidecarParts {
       const isAnswering = (address: Address): boolean => this.outbound.isAnswering(address);
       const agent = new Consul(this.current, consul, { ...this.deps, isAnswering });
       this.consul = agent;
-      this.audit.publishTo((instance, head) => agent.keepAuditHead(instance, head));
+      this.audit.publishTo((head) => agent.keepAuditHead(head));
     }
     this.audit.trail.record(AuditKind.configured, {
       config: configHash(this.current),

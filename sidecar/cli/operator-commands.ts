@@ -144,7 +144,7 @@ export function addOperatorCommands(program: Command, done: (exitCode: number) =
     )
     .option(
       '--seen <HEAD>',
-      'a chain head that was stored elsewhere: N:HASH, or the value of `outrider/audit/INSTANCE` in Consul',
+      'a chain head that was stored elsewhere: N:HASH, or the value of `outrider/audit/SERVICE/INSTANCE` in Consul',
     )
     .option('--json', 'print JSON')
     .action(async (files: string[], options: AuditVerifyOptions) => {

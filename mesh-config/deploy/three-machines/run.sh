@@ -183,6 +183,8 @@ refused 'the token of ask registers digits' '403|permission denied' \
   consul_as m1 "$(cat "$work/m1/token")" services register -name digits
 refused 'the token of ask writes to the rollouts of digits' '403|permission denied' \
   consul_as m1 "$(cat "$work/m1/token")" kv put outrider/rollout/digits/record x
+refused 'the token of ask writes the end of an audit log of digits' '403|permission denied' \
+  consul_as m1 "$(cat "$work/m1/token")" kv put outrider/audit/digits/m2 x
 refused 'the token of digits takes another intention' '403|permission denied' \
   consul_as m2 "$(cat "$work/m2/token")" intention create -allow ask other
 refused 'a write without a token' '403|permission denied' consul_as m1 '' kv put outrider/x y
@@ -191,7 +193,7 @@ refused 'a write without a token' '403|permission denied' consul_as m1 '' kv put
 for m in m2 m3; do cp -r "$work/$m/models/digits/1" "$work/$m/next" && mv "$work/$m/next" "$work/$m/models/digits/2"; done
 rolled_out() { ask && consul_as m1 "$operator" kv get outrider/rollout/digits/record | grep -q '"state":"done"'; }
 within 90 'both machines serve version 2, by a rollout under sessions' rolled_out
-audited() { consul_as m1 "$operator" kv get -keys outrider/audit/ | grep -q .; }
+audited() { consul_as m1 "$operator" kv get -keys outrider/audit/digits/ | grep -q .; }
 within 90 'the end of an audit log is in Consul' audited
 
 # 10. Nothing was refused to a sidecar.

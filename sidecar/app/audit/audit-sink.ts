@@ -21,13 +21,12 @@ const PUBLISH_MS = 60_000;
 const NAMED_MS = 600_000;
 
 /** Takes the end of a chain, against which the file can be checked. */
-export type HeadStore = (instance: string, head: ChainHead) => Promise<void>;
+export type HeadStore = (head: ChainHead) => Promise<void>;
 
 /** The audit log of a sidecar with what it depends on: the key that signs, and the place that remembers its end. */
 export class AuditSink {
   /** Takes decisions; of a sidecar without an audit log it takes them to nowhere. */
   readonly trail: AuditTrail;
-  private readonly instance: string;
   private readonly log: AuditLog | undefined;
   private readonly repeated: RepeatedDecisions | undefined;
   private readonly throttle: LogThrottle;
@@ -44,7 +43,6 @@ export class AuditSink {
     private readonly deps: Pick<Deps, 'clock' | 'timers' | 'logger'>,
   ) {
     this.throttle = new LogThrottle(deps.clock, NAMED_MS);
-    this.instance = instance;
     if (audit === undefined) {
       this.trail = NO_AUDIT;
       return;
@@ -74,7 +72,7 @@ export class AuditSink {
     if (log === undefined || store === undefined || log.head.n === this.published) return;
     const { head } = log;
     try {
-      await store(this.instance, head);
+      await store(head);
       this.published = head.n;
     } catch (error) {
       if (this.throttle.pass('publish') >= 0)

@@ -9,8 +9,8 @@ export interface PolicyNeeds {
   readonly services: readonly string[];
   /** Their instances are looked up. */
   readonly called: readonly string[];
-  /** The end of an audit log is kept in the KV store. */
-  readonly audit: boolean;
+  /** The ends of their audit logs are kept in the KV store. */
+  readonly audited: readonly string[];
   /** Their replicas agree on rollouts, and on which of them recycles, in the KV store, under sessions. */
   readonly rollouts: readonly string[];
   /** The only node at whose agent they register; absent: any. */
@@ -24,7 +24,7 @@ export function sidecarNeeds({ service, outbound, audit, model }: SidecarConfig)
   return {
     services: [service],
     called: calledBy(outbound?.upstreams ?? []),
-    audit: audit !== undefined,
+    audited: audit === undefined ? [] : [service],
     rollouts: (model?.rollout ?? model?.recycle) === undefined ? [] : [service],
   };
 }
@@ -36,7 +36,7 @@ export function meshNeeds({ services, caller, audit }: MeshConfig): PolicyNeeds 
   const rollouts = services.flatMap(({ name, server }) =>
     server.kind === 'models' && (server.rollout ?? server.recycle) !== undefined ? [name] : [],
   );
-  return { services: own, called: calledBy(upstreams), audit: audit !== undefined, rollouts };
+  return { services: own, called: calledBy(upstreams), audited: audit === undefined ? [] : own, rollouts };
 }
 
 interface Called {
@@ -53,7 +53,7 @@ function calledBy(upstreams: readonly Called[]): string[] {
  * The rules of an ACL policy in Consul's own language, for `consul acl policy create -rules @FILE`.
  * No more than is needed: names, not prefixes, except where Consul knows only these.
  */
-export function policyRules({ services, called, audit, rollouts, node }: PolicyNeeds): string {
+export function policyRules({ services, called, audited, rollouts, node }: PolicyNeeds): string {
   const own = [...new Set(services)].sort();
   const others = [...new Set(called)].filter((name) => !own.includes(name)).sort();
   // `agent "NODE"`, or `agent_prefix ""` for any node; sessions belong to nodes too.
@@ -68,7 +68,10 @@ export function policyRules({ services, called, audit, rollouts, node }: PolicyN
     'node_prefix "" { policy = "read" }',
     '# The datacenter and the trust domain, from /v1/agent/self.',
     `${at('agent')} { policy = "read" }`,
-    ...(audit ? ['# The end of the audit log.', 'key_prefix "outrider/audit/" { policy = "write" }'] : []),
+    ...(audited.length === 0
+      ? []
+      : ['# The end of the audit log, of its own service: others are witnesses that it must not change.']),
+    ...audited.map((name) => `key_prefix "outrider/audit/${name}/" { policy = "write" }`),
     ...(rollouts.length === 0
       ? []
       : ['# Replicas agree on a rollout: its record, and locks that belong to sessions.']),

@@ -17,7 +17,7 @@ const shared = {
 };
 
 const PRESENT =
-  'Present: ejections, denials, configurations, injected faults, drains, certificates and model versions are written as lines of JSON. Each line has the hash of the line before, and the log is signed once a minute with the key of the identity. `outrider audit verify` names the first line that was changed, removed or moved. With Consul, the end of the chain is also stored in its KV store at `outrider/audit/INSTANCE`; the ACL policy needs `key_prefix "outrider/audit/"` with `write`.';
+  'Present: ejections, denials, configurations, injected faults, drains, certificates and model versions are written as lines of JSON. Each line has the hash of the line before, and the log is signed once a minute with the key of the identity. `outrider audit verify` names the first line that was changed, removed or moved. With Consul, the end of the chain is also stored in its KV store at `outrider/audit/SERVICE/INSTANCE`; the ACL policy needs `key_prefix "outrider/audit/SERVICE/"` with `write`.';
 
 /** In a sidecar file. */
 export const audit = option(

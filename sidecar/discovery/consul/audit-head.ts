@@ -3,25 +3,40 @@ import type { ChainHead } from '../../telemetry/audit/chain.js';
 import type { ConsulAgent } from './client/client.js';
 import { AgentError } from './client/response.js';
 
-const AUDIT_KEYS = 'outrider/audit/';
+/** Below it are the keys of a service. */
+const prefixOf = (service: string): string => `outrider/audit/${service}/`;
 /** The end of the process waits for it. */
 const REQUEST = { timeoutMs: 2_000, maxBytes: 64 * 1024 };
 
-/** The end of a sidecar's audit log in Consul's key-value store, where the log itself is not: `outrider/audit/INSTANCE`. */
+/** Whose log it is, and the machine: two may have the same instance name by mistake. */
+export interface AuditedSidecar {
+  readonly service: string;
+  readonly instance: string;
+  readonly host: string;
+}
+
+/**
+ * The end of a sidecar's audit log in Consul's key-value store, where the log itself is not: `outrider/audit/SERVICE/INSTANCE`. Below the
+ * service, because a token may write all keys of its service and of no other (`outrider consul policy`).
+ */
 export class AuditHead {
   /** This process has written it. */
   private isOurs = false;
+  private readonly key: string;
+  private readonly host: string;
 
-  /** @param host name of this machine: two may have the same instance name by mistake. */
   constructor(
     private readonly agent: ConsulAgent,
     private readonly clock: Clock,
-    private readonly host: string,
-  ) {}
+    { service, instance, host }: AuditedSidecar,
+  ) {
+    this.key = `${prefixOf(service)}${instance}`;
+    this.host = host;
+  }
 
   /** Rejects with the reason; where a sidecar of another machine has written the key since, that one goes on. */
-  async write(instance: string, { n, hash }: ChainHead): Promise<void> {
-    const key = `${AUDIT_KEYS}${instance}`;
+  async write({ n, hash }: ChainHead): Promise<void> {
+    const { key } = this;
     // The first one that is found may be of a machine that this instance has moved from.
     const writer = this.isOurs ? await this.writerOf(key) : undefined;
     if (writer !== undefined && writer !== this.host)

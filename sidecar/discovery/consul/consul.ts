@@ -76,12 +76,12 @@ export class Consul implements Discovery {
     this.adoption = adoption;
     const { logger, timers } = tools;
     this.agent = new ConsulAgent(agentSettings(consul, env), timers, network);
-    this.auditHead = new AuditHead(this.agent, tools.clock, host);
+    const { service, instance } = config;
+    this.auditHead = new AuditHead(this.agent, tools.clock, { service, instance, host });
     const cache = consul.cache && CacheFile.open(consul.cache.dir, logger, timers);
     this.deps = { ...tools, config: consul, ...present('cache', cache) };
     this.queries = new QueryRegistry(this.agent, this.deps);
     this.ownPlace = new OwnPlace(this.queries, this.deps);
-    const { service } = config;
     if (consul.rules)
       this.ownEntries = new OwnEntries(this.queries, { ...this.deps, service, logged: this.logged });
     this.identity = config.identity.kind === 'consul' ? this.connectIdentity(logger) : undefined;
@@ -165,8 +165,8 @@ export class Consul implements Discovery {
   }
 
   /** Keeps the end of this sidecar's audit log where the log itself is not. Rejects with the reason. */
-  keepAuditHead(instance: string, head: ChainHead): Promise<void> {
-    return this.auditHead.write(instance, head);
+  keepAuditHead(head: ChainHead): Promise<void> {
+    return this.auditHead.write(head);
   }
 
   /** Where the replicas of a service agree on rollouts. */

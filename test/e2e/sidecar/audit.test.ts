@@ -136,7 +136,7 @@ describe('The audit log of a sidecar', function () {
 
   /** What Consul has of the end of the app's log. */
   async function seen(): Promise<string> {
-    const [entry] = await consul.api<{ Value: string }[]>('GET', '/kv/outrider/audit/app-1');
+    const [entry] = await consul.api<{ Value: string }[]>('GET', '/kv/outrider/audit/app/app-1');
     return Buffer.from(entry!.Value, 'base64').toString();
   }
 });

@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
-import { meshNeeds, policyRules, sidecarNeeds } from '../../../../sidecar/cli/deploy/policy-rules.js';
+import {
+  meshNeeds,
+  type PolicyNeeds,
+  policyRules,
+  sidecarNeeds,
+} from '../../../../sidecar/cli/deploy/policy-rules.js';
 import { loadMeshFile, loadSidecarFile } from '../../../../sidecar/config/file/load.js';
 
 describe('the ACL rules of a sidecar', () => {
@@ -27,17 +32,31 @@ describe('the ACL rules of a sidecar', () => {
     assert.ok(!rules.some((rule) => /service .*read/.test(rule)));
   });
 
-  it('write the place of the audit log only where there is one', () => {
-    const needs = { services: ['a'], called: [], audit: false, rollouts: [] };
-    assert.doesNotMatch(policyRules(needs), /key_prefix/);
-    assert.match(
-      policyRules({ ...needs, audit: true }),
-      /^key_prefix "outrider\/audit\/" \{ policy = "write" \}$/m,
+  it('write the end of the audit log of their own service, where there is one, and of no other', () => {
+    const file = loadSidecarFile('mesh-config/deploy/three-machines/ask.yaml');
+    assert.ok(file.ok);
+    const audit = { path: '/var/log/a.jsonl', rotateAtBytes: 1_000_000, keep: 1 };
+    const keysOf = (needs: PolicyNeeds) => policyRules(needs).match(/^key.*audit.*$/gm);
+    const { audit: _, ...config } = file.config;
+    assert.equal(keysOf(sidecarNeeds(config)), null);
+    assert.deepEqual(keysOf(sidecarNeeds({ ...config, audit })), [
+      'key_prefix "outrider/audit/ask/" { policy = "write" }',
+    ]);
+    const mesh = loadMeshFile('mesh-config/consul.yaml');
+    assert.ok(mesh.ok);
+    const { audit: __, ...plain } = mesh.config;
+    assert.equal(keysOf(meshNeeds(plain)), null);
+    const audited = { ...plain, audit: { directory: '/var/log', rotateAtBytes: 1, keep: 1 } };
+    const all: readonly string[] = keysOf(meshNeeds(audited)) ?? [];
+    assert.ok(all.includes('key_prefix "outrider/audit/digits/" { policy = "write" }'));
+    assert.ok(
+      all.every((rule) => /audit\/[^/"]+\/"/.test(rule)),
+      all.join(),
     );
   });
 
   it('write the record of a rollout and its sessions only for services that have rollouts', () => {
-    const needs = { services: ['a', 'b'], called: [], audit: false, rollouts: [] };
+    const needs = { services: ['a', 'b'], called: [], audited: [], rollouts: [] };
     assert.doesNotMatch(policyRules(needs), /key_prefix|session/);
     const rules = policyRules({ ...needs, rollouts: ['b'], node: 'm1' });
     assert.ok(rules.includes('\nkey_prefix "outrider/rollout/b/" { policy = "write" }\n'));
