@@ -50,6 +50,10 @@ export function addDeployCommands(program: Command, done: (exitCode: number) => 
     .description('print the ACL rules that a sidecar needs in Consul')
     .argument('<FILE>', 'sidecar file, or mesh file for the token of `up`')
     .option('--node <NAME>', 'allow registration only at the agent of this node; default: any node')
+    .option(
+      '--consul <ADDR>',
+      'agent that has the registration of `consul.adopt`; default: that of the file, or CONSUL_HTTP_ADDR',
+    )
     .action(async (file: string, flags: PolicyFlags) => {
       const { policyCommand } = await import('./policy.js');
       done(await policyCommand(file, flags));
