@@ -7,7 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parse, parseAllDocuments } from 'yaml';
-import { injectYaml } from '../../sidecar/cli/deploy/inject-yaml.js';
+import { type InjectOptions, injectYaml } from '../../sidecar/cli/deploy/inject-yaml.js';
 import { loadSidecarFile } from '../../sidecar/config/file/load.js';
 import { scratchForEach } from '../kit/mocha/scratch.js';
 import { REPOSITORY } from '../kit/process/outrider.js';
@@ -196,9 +196,16 @@ describe('the Kubernetes objects', function () {
 
   it('are valid as `outrider inject` writes them', () => {
     const bare = ['digits', 'ask'].map((name) => path.join(DEPLOY, `kubernetes/base/${name}.yaml`));
-    for (const as of ['native', 'container'] as const)
+    const issuer = { kind: 'ClusterIssuer', name: 'mesh' };
+    const options: readonly InjectOptions[] = [
+      { as: 'native', image: 'outrider:1', identity: { kind: 'secret', name: 'identity-{name}' } },
+      { as: 'native', image: 'outrider:1', identity: { kind: 'csi', id: 'spiffe://a.b/{name}', issuer } },
+      { as: 'container', image: 'outrider:1', consulAgent: 'node', watchesEndpoints: true },
+    ];
+    for (const each of options)
       for (const file of bare) {
-        const { text, problems } = injectYaml(readFileSync(file, 'utf8'), { as, image: 'outrider:1' });
+        const { as } = each;
+        const { text, problems } = injectYaml(readFileSync(file, 'utf8'), each);
         if (as === 'container' && file.endsWith('/ask.yaml')) {
           assert.match(problems.join('\n'), /^document 1: kind: found Job, which would never end/);
           continue;

@@ -8,7 +8,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseAllDocuments, stringify } from 'yaml';
+import { stringify } from 'yaml';
 import type { StatusReport } from '../../sidecar/admin/status.js';
 import { LocalCa } from '../../sidecar/identity/ca/local-ca.js';
 import { Cluster } from '../kit/deploy/cluster/cluster.js';
@@ -158,9 +158,10 @@ describe('Kubernetes', function () {
       const from = `--from-file=${join(scratch.path, 'sidecar.yaml')}`;
       await said('create', 'configmap', `outrider-${name}`, from);
       const bare = scratch.write(`${name}.yaml`, deploymentOf(name));
-      const injected = await outrider(['inject', ...flags, bare]);
+      const secret = ['--identity-secret', 'identity-{name}'];
+      const injected = await outrider(['inject', ...flags, ...secret, bare]);
       assert.equal(injected.code, 0, injected.stderr);
-      await said('apply', '-f', scratch.write('injected.yaml', withIdentity(injected.stdout, name)));
+      await said('apply', '-f', scratch.write('injected.yaml', injected.stdout));
       await said('rollout', 'status', `deployment/${name}`, '--timeout=120s');
       const isAnswered = async () => ((await tally(name))?.calls ?? 0) > 5 * RATE;
       await until('calls are answered', isAnswered, POD_LIMIT_MS);
@@ -485,15 +486,4 @@ spec:
         - name: caller
           configMap: { name: caller }
 `;
-}
-
-/** The volume with the certificate, which `inject` leaves to the reader. */
-function withIdentity(yaml: string, name: string): string {
-  const [deployment, ...others] = parseAllDocuments(yaml).map((each) => each.toJS());
-  const { spec } = deployment.spec.template;
-  const mount = { name: 'outrider-identity', mountPath: '/var/run/secrets/outrider', readOnly: true };
-  spec.initContainers[0].volumeMounts.push(mount);
-  const { csi: _, ...volume } = secretVolume(name);
-  spec.volumes.push(volume);
-  return [deployment, ...others].map((each) => stringify(each)).join('---\n');
 }

@@ -60,7 +60,7 @@ const VENDORS: VendorTable = {
   'reflect-metadata': ['sidecar/identity/ca/certificate-builder.ts'],
   uplot: ['sidecar/admin/browser/charts.ts'],
   yaml: [
-    'sidecar/cli/deploy/inject-yaml.ts',
+    'sidecar/cli/deploy/kubernetes-yaml.ts',
     'services/fetch/card.ts',
     'services/model-server/authoring/renewed-card.ts',
     'services/model-server/models/parsers.ts',

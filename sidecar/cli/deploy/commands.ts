@@ -35,9 +35,33 @@ export function addDeployCommands(program: Command, done: (exitCode: number) => 
       '--config <NAME>',
       'ConfigMap with the key sidecar.yaml; default: outrider- and the name of the workload',
     )
+    .addOption(
+      new Option(
+        '--consul-agent <WHERE>',
+        'where the Consul agent is, for a file with `consul` and no address; node: on the node of the pod, at port 8500',
+      ).choices(['node']),
+    )
+    .option(
+      '--identity-secret <NAME>',
+      'Secret with the certificate: tls.crt, tls.key and ca.crt; {name} in it is the name of the workload',
+    )
+    .option(
+      '--identity-csi <ID>',
+      "SPIFFE id of the certificate that cert-manager's CSI driver asks for; {name} in it is the name of the workload",
+    )
+    .option('--issuer <NAME>', 'issuer of --identity-csi, or ClusterIssuer/NAME; default: outrider')
+    .option(
+      '--grace-period <SECONDS>',
+      'the least that a pod gets to end, longer than `drain_timeout`; a longer one stays; default: 40',
+    )
     .option(
       '--endpointslices',
       'the sidecar file has an upstream with `kubernetes`: give the sidecar the token of its service account, and add a Role',
+    )
+    .option(
+      '--endpoints-in <NAMESPACE>',
+      'with --endpointslices: namespace of the services, where the Role goes; may be repeated; default: that of the workload',
+      (value: string, before: readonly string[] = []) => [...before, value],
     )
     .action(async (file: string, flags: InjectFlags) => {
       const { injectCommand } = await import('./inject.js');

@@ -1,11 +1,27 @@
-import { Document, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, type YAMLSeq } from 'yaml';
+import { type EndpointsAccount, endpointsRole, noteOfRole, type RoleObject } from './endpoints-role.js';
 import {
-  endpointsRole,
-  type SidecarParts,
-  sidecarContainer,
-  sidecarVolumes,
-  USER_ID,
-} from './sidecar-container.js';
+  append,
+  type Document,
+  documentOf,
+  isSeq,
+  type Path,
+  readDocuments,
+  shown,
+  textAt,
+  writeDocuments,
+  written,
+} from './kubernetes-yaml.js';
+import {
+  addExtras,
+  CONTAINER,
+  containerIn,
+  giveTime,
+  otherIdentity,
+  type PodPlace,
+  shareGroup,
+  takenPort,
+} from './pod-changes.js';
+import { configVolume, type SidecarParts, sidecarContainer, sidecarExtras } from './sidecar-container.js';
 
 /** Where the template of the pods stands, by kind. */
 const TEMPLATES: Readonly<Record<string, readonly string[]>> = {
@@ -20,24 +36,23 @@ const TEMPLATES: Readonly<Record<string, readonly string[]>> = {
 const KINDS = Object.keys(TEMPLATES).join(', ');
 /** Pods that end: a call that fails because no endpoint is known yet fails the job. */
 const JOBS: readonly string[] = ['Job', 'CronJob'];
-/** Name of the container; a pod that has one is left as it is. */
-export const CONTAINER = 'outrider';
 /** `Prometheus` finds the sidecar by these, where it is set up by the usual example. */
 const ANNOTATIONS = {
   'prometheus.io/scrape': 'true',
   'prometheus.io/port': '9464',
   'prometheus.io/path': '/metrics',
 };
-/** Ports of the sidecar: peers, and metrics with health. */
-const PORTS = [9443, 9464];
+/** In the name of a Secret, or an id, it stands for the name of the workload. */
+const NAME = '{name}';
 
 /** How a sidecar is added. `config` absent: `outrider-NAME` of the workload. */
 export interface InjectOptions extends Omit<SidecarParts, 'config' | 'waitsForUpstreams'> {
   readonly config?: string | undefined;
+  /** Namespaces of the services whose endpoints it watches. Default: that of the workload. */
+  readonly endpointsIn?: readonly string[] | undefined;
+  /** The least that a pod gets to end, s. Default: 40. */
+  readonly graceS?: number | undefined;
 }
-
-/** A place in a document: keys, and positions in lists. */
-type Path = readonly (string | number)[];
 
 /** What became of a file. */
 export interface Injected {
@@ -50,18 +65,17 @@ export interface Injected {
 
 /**
  * Adds the sidecar to each Pod, and to the pods of each Deployment, StatefulSet, DaemonSet, ReplicaSet, Job and
- * CronJob in `source`, also in a List as `kubectl get -o yaml` prints it. Other objects, comments and pods that have it already
- * stay as they are, so that a second run changes nothing.
+ * CronJob in `source`, also in a List as `kubectl get -o yaml` prints it. Other objects and comments stay as they are. Pods that have the
+ * sidecar get what the options ask for and they lack, so that a second run with the same options changes nothing.
  */
 export function injectYaml(source: string, options: InjectOptions): Injected {
   const notes: string[] = [];
   const problems: string[] = [];
-  const lines = new LineCounter();
-  const documents = parseAllDocuments(source, { lineCounter: lines, keepSourceTokens: true });
-  if (!Array.isArray(documents)) return { text: source, notes, problems: ['found an empty file'] };
+  const documents = readDocuments(source);
+  if (documents === undefined) return { text: source, notes, problems: ['found an empty file'] };
   let changed = 0;
   let sidecars = 0;
-  const accounts = new Map<string, readonly object[]>();
+  const roles = new Map<string, Role>();
   for (const [at, document] of documents.entries()) {
     const complain = (what: string) => problems.push(`document ${at + 1}: ${what}`);
     const [error] = document.errors;
@@ -76,9 +90,20 @@ export function injectYaml(source: string, options: InjectOptions): Injected {
       notes.push(outcome.note);
       if (outcome.has !== 'none') sidecars++;
       if (outcome.has === 'added') changed++;
-      if (outcome.has !== 'added' || options.watchesEndpoints !== true) continue;
-      const { account, namespace } = accountOf(document, object);
-      accounts.set(`${namespace} ${account}`, endpointsRole(account, namespace));
+      if (outcome.has === 'none' || options.watchesEndpoints !== true) continue;
+      const of = accountOf(document, object);
+      const { endpointsIn = [of.namespace] } = options;
+      if (of.namespace === undefined && endpointsIn.some((each) => each !== undefined)) {
+        const path = written([...object, 'metadata', 'namespace']);
+        complain(
+          `${path}: found none; expected that of the workload, which a RoleBinding elsewhere has to name`,
+        );
+        continue;
+      }
+      for (const where of endpointsIn) {
+        const objects = endpointsRole(of, where);
+        roles.set(keyOf(objects[0]!), { objects, note: noteOfRole(of, where) });
+      }
     }
   }
   if (sidecars === 0 && problems.length === 0) {
@@ -86,17 +111,32 @@ export function injectYaml(source: string, options: InjectOptions): Injected {
       notes.length === 0 ? 'an empty file' : notes.map((note) => note.split(':', 1)[0]).join(', ');
     problems.push(`found ${found}; expected one of ${KINDS}`);
   }
-  const roles = [...accounts.values()].flat();
-  for (const each of accounts.keys()) notes.push(noteOfRole(each.split(' ')[1]!));
-  const all = [...(documents as Document[]), ...roles.map((role) => new Document(role))];
-  return { text: changed === 0 ? source : write(all, source), notes, problems };
+  const there = new Set(documents.flatMap((document) => rolesIn(document)));
+  const missing = [...roles].filter(([key]) => !there.has(key)).map(([, role]) => role);
+  for (const { note } of missing) notes.push(note);
+  const added = missing.flatMap(({ objects }) => objects.map((each) => documentOf(each)));
+  const isSame = changed === 0 && added.length === 0;
+  return { text: isSame ? source : writeDocuments([...documents, ...added], source), notes, problems };
 }
 
-/** Rights of the account that pods have which name none are those of all such pods of the namespace. */
-function noteOfRole(account: string): string {
-  const note = `Role and RoleBinding of the account ${account}: added`;
-  if (account !== 'default') return note;
-  return `${note}; all pods of the namespace without serviceAccountName have this account`;
+/** A Role with its RoleBinding. */
+interface Role {
+  readonly objects: readonly RoleObject[];
+  readonly note: string;
+}
+
+function keyOf({ metadata: { name, namespace } }: RoleObject): string {
+  return `${namespace} ${name}`;
+}
+
+/** The Roles of a document, such as a run before has added. */
+function rolesIn(document: Document): string[] {
+  const objects = document.errors.length > 0 ? [] : objectsIn(document);
+  return objects.flatMap((object) => {
+    if (textAt(document, [...object, 'kind']) !== 'Role') return [];
+    const at = (field: string) => textAt(document, [...object, 'metadata', field]);
+    return [`${at('namespace')} ${at('name')}`];
+  });
 }
 
 interface Outcome {
@@ -112,7 +152,7 @@ function objectsIn(document: Document): Path[] {
 }
 
 function injectObject(
-  document: Document.Parsed,
+  document: Document,
   object: Path,
   { complain, ...options }: InjectOptions & { complain(what: string): void },
 ): Outcome | undefined {
@@ -155,36 +195,66 @@ function injectObject(
     );
     return undefined;
   }
-  const all = [...containers.items, ...itemsAt(document, [...podSpec, 'initContainers'])];
-  if (all.some((each) => isMap(each) && each.get('name') === CONTAINER))
-    return { note: `${kind} ${name}: has a container ${CONTAINER} already`, has: 'already' };
-  const taken = takenPort(containers, podSpec);
+  const parts = {
+    ...options,
+    config: options.config ?? `outrider-${configName}`,
+    identity: identityOf(options.identity, configName),
+    waitsForUpstreams: JOBS.includes(kind),
+  };
+  const pod: PodPlace = { document, object, podSpec };
+  const there = containerIn(pod);
+  if (there !== undefined) {
+    const wrong = otherIdentity(pod, parts);
+    if (wrong !== undefined) {
+      complain(wrong);
+      return undefined;
+    }
+    const more = [...addExtras(pod, there, sidecarExtras(parts)), ...giveTime(pod, options.graceS)];
+    const note = `${kind} ${name}: has a container ${CONTAINER} already${more.map((each) => `; ${each}`).join('')}`;
+    return { note, has: more.length === 0 ? 'already' : 'added' };
+  }
+  const taken = takenPort(containers.items, podSpec);
   if (taken !== undefined) {
     complain(taken);
     return undefined;
   }
-  const parts = {
-    ...options,
-    config: options.config ?? `outrider-${configName}`,
-    waitsForUpstreams: JOBS.includes(kind),
-  };
+  // Before volumes of its own: these do not count.
+  const group = shareGroup(pod);
   const list = options.as === 'native' ? 'initContainers' : 'containers';
   append(document, [...podSpec, list], [sidecarContainer(parts)], options.as === 'native');
-  append(document, [...podSpec, 'volumes'], sidecarVolumes(parts), false);
-  const group = shareGroup(document, podSpec, [...object, 'spec', 'volumeClaimTemplates']);
-  const token = options.watchesEndpoints === true ? keepToken(document, podSpec) : '';
+  append(document, [...podSpec, 'volumes'], [configVolume(parts.config)], false);
+  const more = [
+    ...group,
+    ...addExtras(pod, containerIn(pod)!, sidecarExtras(parts)),
+    ...giveTime(pod, options.graceS),
+    ...(parts.identity === undefined && parts.consulAgent === undefined ? [NO_IDENTITY] : []),
+  ];
   for (const [key, value] of Object.entries(ANNOTATIONS)) {
     const path = [...template, 'metadata', 'annotations', key];
     if (!document.hasIn(path)) document.setIn(path, value);
   }
   return {
-    note: `${kind} ${name}: the sidecar is added; its file is sidecar.yaml in the ConfigMap ${parts.config}${group}${token}`,
+    note: [
+      `${kind} ${name}: the sidecar is added`,
+      `its file is sidecar.yaml in the ConfigMap ${parts.config}`,
+      ...more,
+    ].join('; '),
     has: 'added',
   };
 }
 
+/** Without one of the three, a sidecar has a certificate only by a volume that someone else adds. */
+const NO_IDENTITY =
+  'it has neither a certificate nor an agent of Consul: add --identity-secret, --identity-csi or --consul-agent, unless its file needs none';
+
+/** Of this workload: one certificate is not for several services. */
+function identityOf(identity: InjectOptions['identity'], name: string): InjectOptions['identity'] {
+  if (identity?.kind === 'secret') return { ...identity, name: identity.name.replaceAll(NAME, name) };
+  return identity && { ...identity, id: identity.id.replaceAll(NAME, name) };
+}
+
 /** The service account of the pods of an object, and its namespace where the file says it. */
-function accountOf(document: Document, object: Path) {
+function accountOf(document: Document, object: Path): EndpointsAccount {
   const kind =
     textAt(document, [...object, 'kind']) ?? textAt(document, ['kind'])?.replace(/List$/, '') ?? '';
   const podSpec = [...object, ...(TEMPLATES[kind] ?? []), 'spec'];
@@ -192,93 +262,4 @@ function accountOf(document: Document, object: Path) {
     account: textAt(document, [...podSpec, 'serviceAccountName']) ?? 'default',
     namespace: textAt(document, [...object, 'metadata', 'namespace']),
   };
-}
-
-/** The token of the account is for the sidecar alone, unless the pod says otherwise. Returned is what is to be said of it. */
-function keepToken(document: Document, podSpec: Path): string {
-  const path = [...podSpec, 'automountServiceAccountToken'];
-  const said = document.getIn(path);
-  if (said === false) return '';
-  if (said !== undefined)
-    return `; its other containers have the token of its account too: ${written(path)} is ${shown(said)}`;
-  document.setIn(path, false);
-  return '; its other containers get no token of its account any more (automountServiceAccountToken: false)';
-}
-
-/** Volumes whose files would get another group as well. */
-const KEPT_VOLUMES = ['persistentVolumeClaim', 'ephemeral', 'csi', 'nfs', 'iscsi'];
-
-/**
- * Secrets are files of root that the group of the pod may read: without a group, the sidecar could not. A pod with volumes that stay is left as
- * it is, as their files would change their group. Returned is what is to be said of it.
- */
-function shareGroup(document: Document, podSpec: Path, claims: Path): string {
-  const path = [...podSpec, 'securityContext', 'fsGroup'];
-  if (document.hasIn(path)) return '';
-  const stays = itemsAt(document, [...podSpec, 'volumes']).some(
-    (volume) => isMap(volume) && KEPT_VOLUMES.some((kind) => volume.has(kind)),
-  );
-  if (stays || itemsAt(document, claims).length > 0)
-    return `; ${written(path)} is left out, as it would change files of its volumes: without it the sidecar cannot read a Secret`;
-  document.setIn(path, USER_ID);
-  return '';
-}
-
-/** A port that the sidecar needs and a container of the pod has. */
-function takenPort(containers: YAMLSeq, podSpec: Path): string | undefined {
-  for (const [i, container] of containers.items.entries()) {
-    const ports = isMap(container) ? container.get('ports') : undefined;
-    if (!isSeq(ports)) continue;
-    for (const [j, port] of ports.items.entries()) {
-      const number = isMap(port) ? port.get('containerPort') : undefined;
-      if (PORTS.includes(Number(number)))
-        return `${written([...podSpec, 'containers', i, 'ports', j, 'containerPort'])}: found ${number}; expected another, the sidecar listens there`;
-    }
-  }
-  return undefined;
-}
-
-/** Adds to a list, which is made where there is none; a native sidecar goes before the init containers that may call. */
-function append(document: Document, path: Path, values: readonly object[], first: boolean): void {
-  const list = document.getIn(path);
-  const nodes = values.map((value) => document.createNode(value));
-  if (!isSeq(list)) document.setIn(path, document.createNode(values));
-  else if (first) list.items.unshift(...nodes);
-  else list.items.push(...nodes);
-}
-
-function itemsAt(document: Document, path: Path): readonly unknown[] {
-  const list = document.getIn(path);
-  return isSeq(list) ? list.items : [];
-}
-
-function textAt(document: Document, path: Path): string | undefined {
-  const value = document.getIn(path);
-  return typeof value === 'string' ? value : undefined;
-}
-
-/** Such as `items[0].spec.containers`. */
-function written(path: Path): string {
-  return path
-    .map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`))
-    .join('')
-    .slice(1);
-}
-
-function shown(node: unknown): string {
-  if (node === undefined || node === null) return 'none';
-  if (isSeq(node)) return 'an empty list';
-  if (isMap(node)) return 'a map';
-  return JSON.stringify(isScalar(node) ? node.value : node);
-}
-
-/** Lists stand below their key at the same column in most files of Kubernetes, indented in others: as the file has it. */
-function write(documents: readonly Document[], source: string): string {
-  const indentSeq = !/^( *)[^\s#-][^\n]*:[ ]*\n\1- /m.test(source);
-  return documents
-    .map((document, i) => {
-      const text = document.toString({ indentSeq, lineWidth: 0 });
-      return i === 0 || text.startsWith('---') ? text : `---\n${text}`;
-    })
-    .join('');
 }

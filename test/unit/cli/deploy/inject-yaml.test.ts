@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { parse, parseAllDocuments } from 'yaml';
 import { type InjectOptions, injectYaml } from '../../../../sidecar/cli/deploy/inject-yaml.js';
 
@@ -89,9 +90,12 @@ describe('injectYaml', () => {
     );
     const { text, notes, problems } = injectYaml(source, NATIVE);
     assert.deepEqual(problems, []);
-    assert.deepEqual(notes, [
-      'Deployment web: the sidecar is added; its file is sidecar.yaml in the ConfigMap outrider-web',
-    ]);
+    const [note = '', ...others] = notes;
+    assert.deepEqual(others, []);
+    assert.match(
+      note,
+      /^Deployment web: the sidecar is added; its file is .* in the ConfigMap outrider-web; /,
+    );
     const { spec, metadata } = pod(text);
     assert.deepEqual(
       spec.initContainers.map((each: { name: string; restartPolicy?: string }) => [
@@ -158,6 +162,120 @@ describe('injectYaml', () => {
         left.splice(left.indexOf(line), 1);
       }
     }
+  });
+
+  it('gives the sidecar the agent of its node, or a certificate, and says so where it has neither', () => {
+    const partsOf = (options: Partial<InjectOptions>) => {
+      const { text, notes } = injectYaml(DEPLOYMENT, { ...NATIVE, ...options });
+      const { initContainers, volumes, securityContext } = pod(text).spec;
+      const [{ env, volumeMounts }] = initContainers;
+      return { env, mounts: volumeMounts, volumes, group: securityContext?.fsGroup, note: notes.join() };
+    };
+    const [none, node] = [partsOf({}), partsOf({ consulAgent: 'node' })];
+    assert.match(none.note, /neither a certificate nor an agent of Consul/);
+    assert.doesNotMatch(node.note, /neither/);
+    assert.deepEqual(node.env.slice(-2), [
+      { name: 'NODE_IP', valueFrom: { fieldRef: { fieldPath: 'status.hostIP' } } },
+      { name: 'CONSUL_HTTP_ADDR', value: 'http://$(NODE_IP):8500' },
+    ]);
+    const mount = { name: 'outrider-identity', mountPath: '/var/run/secrets/outrider', readOnly: true };
+    const secret = partsOf({ identity: { kind: 'secret', name: 'identity-{name}' } });
+    assert.deepEqual(secret.mounts[1], mount);
+    assert.deepEqual(secret.volumes[1].secret, { secretName: 'identity-web', defaultMode: 0o440 });
+    assert.doesNotMatch(secret.note, /neither/);
+    const issuer = { kind: 'ClusterIssuer', name: 'mesh' };
+    const csi = partsOf({ identity: { kind: 'csi', id: 'spiffe://a.b/svc/{name}', issuer } });
+    assert.deepEqual([csi.mounts[1], csi.group], [mount, 10_001]);
+    const { driver, volumeAttributes } = csi.volumes[1].csi;
+    assert.equal(driver, 'csi.cert-manager.io');
+    assert.equal(volumeAttributes['csi.cert-manager.io/uri-sans'], 'spiffe://a.b/svc/web');
+    assert.equal(volumeAttributes['csi.cert-manager.io/issuer-kind'], 'ClusterIssuer');
+  });
+
+  it('asks cert-manager for the same as the files of the examples', () => {
+    const issuer = { kind: 'Issuer', name: 'outrider' };
+    const id = 'spiffe://outrider.local/ns/default/dc/dc1/svc/{name}';
+    const source = DEPLOYMENT.replaceAll('web', 'digits');
+    const { text } = injectYaml(source, { ...NATIVE, identity: { kind: 'csi', id, issuer } });
+    const example = readFileSync('mesh-config/deploy/kubernetes/native/digits.patch.yaml', 'utf8');
+    const volumeIn = (yaml: string) => pod(yaml).spec.volumes[1];
+    assert.deepEqual(volumeIn(text), volumeIn(example));
+  });
+
+  it('gives a pod more time to end than a drain takes, and never less than it has', () => {
+    const graceOf = (more: string, options: Partial<InjectOptions> = {}) => {
+      const source = DEPLOYMENT.replace('      containers:', `${more}      containers:`);
+      const { text, notes } = injectYaml(source, { ...NATIVE, ...options });
+      return [pod(text).spec.terminationGracePeriodSeconds, /terminationGrace/.test(notes.join())];
+    };
+    const seconds = (s: number) => `      terminationGracePeriodSeconds: ${s}\n`;
+    assert.deepEqual(graceOf(''), [40, true]);
+    assert.deepEqual(graceOf(seconds(30)), [40, true]);
+    assert.deepEqual(graceOf(seconds(300)), [300, false]);
+    assert.deepEqual(graceOf(seconds(300), { graceS: 600 }), [600, true]);
+  });
+
+  it('adds to a sidecar that is there what the options ask for and it lacks', () => {
+    const asked: InjectOptions = {
+      ...NATIVE,
+      watchesEndpoints: true,
+      consulAgent: 'node',
+      identity: { kind: 'secret', name: 'identity-web' },
+    };
+    for (const before of [NATIVE, CONTAINER]) {
+      const once = injectYaml(DEPLOYMENT, before).text;
+      const { text, notes, problems } = injectYaml(once, asked);
+      assert.deepEqual(problems, []);
+      assert.match(
+        notes[0]!,
+        /^Deployment web: has a container outrider already; .*CONSUL_HTTP_ADDR is added/,
+      );
+      assert.match(notes[1]!, /^Role and RoleBinding of the account default: added/);
+      const whole = injectYaml(DEPLOYMENT, { ...asked, as: before.as }).text;
+      const objects = (yaml: string) => parseAllDocuments(yaml).map((each) => each.toJS());
+      assert.deepEqual(objects(text), objects(whole));
+      assert.equal(injectYaml(text, asked).text, text, 'and nothing the next time');
+    }
+  });
+
+  it('adds the Role for a sidecar that has the token already, where the file has no Role', () => {
+    const asked = { ...NATIVE, watchesEndpoints: true };
+    const [deployment, ...roles] = injectYaml(DEPLOYMENT, asked).text.split('---\n');
+    const again = injectYaml(deployment!, asked);
+    assert.equal(again.text, [deployment, ...roles].join('---\n'));
+    assert.match(again.notes[0]!, /already$/);
+  });
+
+  it('refuses a sidecar that is there with another certificate', () => {
+    const secret = (name: string): InjectOptions => ({ ...NATIVE, identity: { kind: 'secret', name } });
+    const once = injectYaml(DEPLOYMENT, secret('a')).text;
+    assert.deepEqual(injectYaml(once, secret('b')).problems, [
+      'document 1: spec.template.spec.volumes[1]: found outrider-identity of a; expected b, or no such volume',
+    ]);
+    assert.equal(injectYaml(once, secret('a')).text, once);
+  });
+
+  it('puts the Role where the services are, by a name that says whose it is', () => {
+    const asked: InjectOptions = { ...NATIVE, watchesEndpoints: true, endpointsIn: ['models', 'front'] };
+    assert.deepEqual(injectYaml(DEPLOYMENT, asked).problems, [
+      'document 1: metadata.namespace: found none; expected that of the workload, which a RoleBinding elsewhere has to name',
+    ]);
+    const spaced = DEPLOYMENT.replace('  name: web', '  name: web\n  namespace: front');
+    const { text, notes } = injectYaml(spaced, asked);
+    const [, ...objects] = parseAllDocuments(text).map((each) => each.toJS());
+    assert.deepEqual(
+      objects.map(({ kind, metadata: { name, namespace } }) => [kind, name, namespace]),
+      [
+        ['Role', 'outrider-endpoints-front-default', 'models'],
+        ['RoleBinding', 'outrider-endpoints-front-default', 'models'],
+        ['Role', 'outrider-endpoints-default', 'front'],
+        ['RoleBinding', 'outrider-endpoints-default', 'front'],
+      ],
+    );
+    assert.deepEqual(objects[1].subjects, [{ kind: 'ServiceAccount', name: 'default', namespace: 'front' }]);
+    assert.equal(objects[1].roleRef.name, 'outrider-endpoints-front-default');
+    assert.match(notes[1]!, /^Role and RoleBinding of the account default in the namespace models: added/);
+    assert.equal(injectYaml(text, asked).text, text);
   });
 
   it('changes nothing the second time', () => {
@@ -229,7 +347,7 @@ metadata: { name: one }
 spec: { containers: [{ name: a }] }
 `;
     const { text: made, notes: noted } = injectYaml(single, NATIVE);
-    assert.match(noted.join(), /^Pod one: the sidecar is added; .* outrider-one$/);
+    assert.match(noted.join(), /^Pod one: the sidecar is added; .* outrider-one; /);
     assert.equal(parse(made).spec.initContainers[0].name, 'outrider');
     assert.equal(parse(made).metadata.annotations['prometheus.io/port'], '9464');
     const items = [parse(DEPLOYMENT), parse(SERVICE), parse(single)];

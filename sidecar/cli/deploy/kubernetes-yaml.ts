@@ -1,0 +1,62 @@
+/** Reading and changing a document of Kubernetes in place, so that comments and quotes stay. */
+import { Document, isMap, isScalar, isSeq, LineCounter, parseAllDocuments } from 'yaml';
+
+export { type Document, isMap, isSeq };
+
+/** A place in a document: keys, and positions in lists. */
+export type Path = readonly (string | number)[];
+
+/** Adds to a list, which is made where there is none; a native sidecar goes before the init containers that may call. */
+export function append(document: Document, path: Path, values: readonly object[], first: boolean): void {
+  const list = document.getIn(path);
+  const nodes = values.map((value) => document.createNode(value));
+  if (!isSeq(list)) document.setIn(path, document.createNode(values));
+  else if (first) list.items.unshift(...nodes);
+  else list.items.push(...nodes);
+}
+
+export function itemsAt(document: Document, path: Path): readonly unknown[] {
+  const list = document.getIn(path);
+  return isSeq(list) ? list.items : [];
+}
+
+export function textAt(document: Document, path: Path): string | undefined {
+  const value = document.getIn(path);
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** Such as `items[0].spec.containers`. */
+export function written(path: Path): string {
+  return path
+    .map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`))
+    .join('')
+    .slice(1);
+}
+
+export function shown(node: unknown): string {
+  if (node === undefined || node === null) return 'none';
+  if (isSeq(node)) return 'an empty list';
+  if (isMap(node)) return 'a map';
+  return JSON.stringify(isScalar(node) ? node.value : node);
+}
+
+/** Undefined: the text has none. An invalid document has `errors`. */
+export function readDocuments(source: string): readonly Document[] | undefined {
+  const documents = parseAllDocuments(source, { lineCounter: new LineCounter(), keepSourceTokens: true });
+  return Array.isArray(documents) ? (documents as Document[]) : undefined;
+}
+
+export function documentOf(object: object): Document {
+  return new Document(object);
+}
+
+/** Lists stand below their key at the same column in most files of Kubernetes, indented in others: as the file has it. */
+export function writeDocuments(documents: readonly Document[], source: string): string {
+  const indentSeq = !/^( *)[^\s#-][^\n]*:[ ]*\n\1- /m.test(source);
+  return documents
+    .map((document, i) => {
+      const text = document.toString({ indentSeq, lineWidth: 0 });
+      return i === 0 || text.startsWith('---') ? text : `---\n${text}`;
+    })
+    .join('');
+}

@@ -1,0 +1,146 @@
+/** What `outrider inject` changes in the specification of a pod. What a function returns as texts is what is to be said of it. */
+import {
+  append,
+  type Document,
+  isMap,
+  isSeq,
+  itemsAt,
+  type Path,
+  shown,
+  written,
+} from './kubernetes-yaml.js';
+import {
+  type Extra,
+  IDENTITY,
+  IDENTITY_PATH,
+  identityIn,
+  type SidecarParts,
+  USER_ID,
+} from './sidecar-container.js';
+
+/** Name of the container; a pod that has one gets only what that one lacks. */
+export const CONTAINER = 'outrider';
+/** Ports of the sidecar: peers, and metrics with health. */
+const PORTS = [9443, 9464];
+
+/** Longer than `drain_timeout`, 30 s by default, which is also how long Kubernetes waits by default before it kills a pod. */
+const GRACE_S = 40;
+
+/** The pod of an object. */
+export interface PodPlace {
+  readonly document: Document;
+  readonly object: Path;
+  readonly podSpec: Path;
+}
+
+/** Where the sidecar of a pod stands; undefined: it has none. */
+export function containerIn({ document, podSpec }: PodPlace): Path | undefined {
+  for (const list of ['initContainers', 'containers']) {
+    const at = itemsAt(document, [...podSpec, list]).findIndex(
+      (each) => isMap(each) && each.get('name') === CONTAINER,
+    );
+    if (at >= 0) return [...podSpec, list, at];
+  }
+  return undefined;
+}
+
+/** Whether a list has an item of this name. */
+function hasNamed(document: Document, list: Path, name: string): boolean {
+  return itemsAt(document, list).some((each) => isMap(each) && each.get('name') === name);
+}
+
+/** Adds what a pod and its sidecar lack of them. Returned is what is to be said of it. */
+export function addExtras(pod: PodPlace, container: Path, extras: readonly Extra[]): string[] {
+  const { document, podSpec } = pod;
+  return extras.flatMap(({ env = [], volume, mountPath }) => {
+    const before = {
+      env: [...container, 'env'],
+      mounts: [...container, 'volumeMounts'],
+      volumes: [...podSpec, 'volumes'],
+    };
+    const missing = env.filter(({ name }) => !hasNamed(document, before.env, name));
+    if (missing.length > 0) append(document, before.env, missing, false);
+    const said = missing.map(({ name }) => `its variable ${name} is added`);
+    if (volume === undefined) return said;
+    const { name } = volume;
+    const isMounted = hasNamed(document, before.mounts, name);
+    if (!isMounted) append(document, before.mounts, [{ name, mountPath, readOnly: true }], false);
+    const isThere = hasNamed(document, before.volumes, name);
+    if (!isThere) append(document, before.volumes, [volume], false);
+    if (isMounted && isThere) return said;
+    return [...said, ...(name === IDENTITY ? [`its certificate is in ${IDENTITY_PATH}`] : keepToken(pod))];
+  });
+}
+
+/** A pod that has another certificate than is asked for. */
+export function otherIdentity(
+  { document, podSpec }: PodPlace,
+  { identity }: SidecarParts,
+): string | undefined {
+  if (identity === undefined) return undefined;
+  const volumes = itemsAt(document, [...podSpec, 'volumes']);
+  const at = volumes.findIndex((each) => isMap(each) && each.get('name') === IDENTITY);
+  const volume = volumes[at];
+  if (!isMap(volume)) return undefined;
+  const expected = identity.kind === 'secret' ? identity.name : identity.id;
+  const found = identityIn(volume.toJSON());
+  if (found === expected) return undefined;
+  return `${written([...podSpec, 'volumes', at])}: found ${IDENTITY} of ${found ?? 'another kind'}; expected ${expected}, or no such volume`;
+}
+
+/** A pod is killed once its time is over, whatever its sidecar still has. Returned is what is to be said of it. */
+export function giveTime({ document, podSpec }: PodPlace, graceS = GRACE_S): string[] {
+  const path = [...podSpec, 'terminationGracePeriodSeconds'];
+  const found = document.getIn(path);
+  if (typeof found === 'number' && found >= graceS) return [];
+  document.setIn(path, graceS);
+  const before = found === undefined ? 'the default of Kubernetes' : shown(found);
+  return [`terminationGracePeriodSeconds is ${graceS} in place of ${before}, longer than drain_timeout`];
+}
+
+/** The token of the account is for the sidecar alone, unless the pod says otherwise. Returned is what is to be said of it. */
+function keepToken({ document, podSpec }: PodPlace): string[] {
+  const path = [...podSpec, 'automountServiceAccountToken'];
+  const said = document.getIn(path);
+  if (said === false) return [];
+  if (said !== undefined)
+    return [`its other containers have the token of its account too: ${written(path)} is ${shown(said)}`];
+  document.setIn(path, false);
+  return ['its other containers get no token of its account any more (automountServiceAccountToken: false)'];
+}
+
+/** Volumes whose files would get another group as well. */
+const KEPT_VOLUMES = ['persistentVolumeClaim', 'ephemeral', 'csi', 'nfs', 'iscsi'];
+
+/**
+ * Secrets are files of root that the group of the pod may read: without a group, the sidecar could not. A pod with volumes that stay is left as
+ * it is, as their files would change their group. Returned is what is to be said of it.
+ */
+export function shareGroup({ document, object, podSpec }: PodPlace): string[] {
+  const claims = [...object, 'spec', 'volumeClaimTemplates'];
+  const path = [...podSpec, 'securityContext', 'fsGroup'];
+  if (document.hasIn(path)) return [];
+  const stays = itemsAt(document, [...podSpec, 'volumes']).some(
+    (volume) => isMap(volume) && KEPT_VOLUMES.some((kind) => volume.has(kind)),
+  );
+  if (stays || itemsAt(document, claims).length > 0)
+    return [
+      `${written(path)} is left out, as it would change files of its volumes: without it the sidecar cannot read a Secret`,
+    ];
+  document.setIn(path, USER_ID);
+  return [];
+}
+
+/** A port that the sidecar needs and a container of the pod has. */
+export function takenPort(containers: readonly unknown[], podSpec: Path): string | undefined {
+  for (const [i, container] of containers.entries()) {
+    const ports = isMap(container) ? container.get('ports') : undefined;
+    if (!isSeq(ports)) continue;
+    for (const [j, port] of ports.items.entries()) {
+      const number = isMap(port) ? port.get('containerPort') : undefined;
+      if (PORTS.includes(Number(number)))
+        return `${written([...podSpec, 'containers', i, 'ports', j, 'containerPort'])}: found ${number}; expected another, the sidecar listens there`;
+    }
+  }
+  return undefined;
+}
