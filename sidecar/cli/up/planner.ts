@@ -7,7 +7,7 @@ import { PortAllocator } from './port-allocator.js';
 /** What stays the same from plan to plan. */
 export interface PlannerOptions extends Pick<PlanInput, 'run' | 'consul' | 'self'> {
   /** Local certificate authority; undefined where Consul issues certificates. */
-  readonly issuer: LeafRenewal | undefined;
+  readonly issuer: Pick<LeafRenewal, 'add' | 'remove'> | undefined;
   /** A port that is taken is replaced by a free one. */
   readonly freePorts: boolean;
 }
@@ -19,6 +19,8 @@ export interface PlannerOptions extends Pick<PlanInput, 'run' | 'consul' | 'self
 export class Planner {
   private readonly ports: PortAllocator;
   private readonly issued = new Map<string, Promise<IdentityPaths>>();
+  /** Certificates that are being removed: the same name may come again. */
+  private removed: Promise<unknown> = Promise.resolve();
 
   constructor(private readonly options: PlannerOptions) {
     this.ports = new PortAllocator(options.freePorts ? 'replace-taken' : 'exact');
@@ -44,6 +46,14 @@ export class Planner {
     }
   }
 
+  /** Forgets the certificates of sidecars that are gone: `names` are all that there are. */
+  retain(names: readonly string[]): void {
+    const gone = [...this.issued.keys()].filter((each) => !names.includes(each));
+    for (const each of gone) this.issued.delete(each);
+    const removals = gone.map((each) => this.options.issuer?.remove(each));
+    this.removed = Promise.all([this.removed, ...removals]);
+  }
+
   /** Gives up all ports, once no sidecar runs. */
   close(): Promise<void> {
     return this.ports.close();
@@ -52,7 +62,7 @@ export class Planner {
   private issue(service: string, instance: string): Promise<IdentityPaths> {
     const known = this.issued.get(instance);
     if (known !== undefined) return known;
-    const paths = this.options.issuer!.add(service, instance);
+    const paths = this.removed.then(() => this.options.issuer!.add(service, instance));
     this.issued.set(instance, paths);
     // The next plan tries again.
     paths.catch(() => this.issued.delete(instance));

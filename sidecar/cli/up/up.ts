@@ -192,6 +192,7 @@ async function runMesh(up: Up, agent?: DevAgent, writeIntentions?: WriteIntentio
         check: requireRuntime,
         writeIntentions,
         onSpecs: (all) => {
+          planner.retain(all.map(({ name }) => name));
           try {
             onSpecs(all);
           } catch (error) {

@@ -57,6 +57,11 @@ export class CertificateDirectory {
     await this.forget(name);
   }
 
+  /** Removes it with all sets. */
+  async remove(): Promise<void> {
+    await rm(this.directory, { recursive: true, force: true });
+  }
+
   private async linkNames(): Promise<void> {
     const present = new Set(await readdir(this.directory));
     for (const file of Object.values(FILES)) {

@@ -47,6 +47,8 @@ interface RenewedLeaf {
   writing: Timer | undefined;
   /** Renewals and writes of one leaf follow each other. */
   work: Promise<void>;
+  /** Its sidecar is gone. */
+  isRemoved: boolean;
 }
 
 /**
@@ -57,7 +59,7 @@ interface RenewedLeaf {
  */
 export class LeafRenewal {
   private readonly names = new Set<string>();
-  private readonly holders: RenewedLeaf[] = [];
+  private readonly holders = new Map<string, RenewedLeaf>();
   private closed = false;
   private listener: ((instance: string, parts: IdentityParts) => void) | undefined;
 
@@ -88,15 +90,15 @@ export class LeafRenewal {
     await store.write(leaf);
     const idle = { failures: 0, timer: undefined, unwritten: 0, writing: undefined, work: Promise.resolve() };
     const renewAtMs = this.renewAtMs(leaf);
-    const holder: RenewedLeaf = { service, instance, store, leaf, renewAtMs, ...idle };
-    this.holders.push(holder);
+    const holder: RenewedLeaf = { service, instance, store, leaf, renewAtMs, ...idle, isRemoved: false };
+    this.holders.set(instance, holder);
     this.schedule(holder);
     return store.paths;
   }
 
   /** The newest set of an instance, which may not be written yet. */
   current(instance: string): IdentityParts | undefined {
-    return this.holders.find((holder) => holder.instance === instance)?.leaf;
+    return this.holders.get(instance)?.leaf;
   }
 
   /** `listener` gets each new set before it is written, also when writing fails. */
@@ -106,17 +108,39 @@ export class LeafRenewal {
 
   /** Renews every leaf now. */
   async renewAll(): Promise<void> {
-    await Promise.all(this.holders.map((holder) => this.renew(holder)));
+    await Promise.all([...this.holders.values()].map((holder) => this.renew(holder)));
   }
 
   /** Stops renewing. The files stay. */
   async close(): Promise<void> {
     this.closed = true;
-    for (const holder of this.holders) {
-      holder.timer?.cancel();
-      holder.writing?.cancel();
+    for (const holder of this.holders.values()) cancelTimers(holder);
+    await Promise.all([...this.holders.values()].map((holder) => holder.work));
+  }
+
+  /**
+   * Forgets a sidecar that has ended: its leaf is not renewed any more, and its files are removed. It may be added again once this resolves.
+   * Never rejects; nothing happens where there is no such sidecar.
+   */
+  async remove(instance: string): Promise<void> {
+    const holder = this.holders.get(instance);
+    if (holder === undefined) return;
+    this.holders.delete(instance);
+    holder.isRemoved = true;
+    cancelTimers(holder);
+    await holder.work;
+    try {
+      await holder.store.remove();
+    } catch (error) {
+      this.options.onProblem?.(
+        `the key of ${instance}, which is gone, stays on the disk: ${messageOf(error)}`,
+      );
     }
-    await Promise.all(this.holders.map((holder) => holder.work));
+    this.names.delete(instance);
+  }
+
+  private isOver({ isRemoved }: RenewedLeaf): boolean {
+    return this.closed || isRemoved;
   }
 
   private issue(service: string): Promise<IssuedLeaf> {
@@ -126,7 +150,7 @@ export class LeafRenewal {
   /** Never rejects: a failure is reported and tried again later. */
   private renew(holder: RenewedLeaf): Promise<void> {
     holder.work = holder.work.then(async () => {
-      if (this.closed) return;
+      if (this.isOver(holder)) return;
       try {
         holder.leaf = await this.issue(holder.service);
         holder.renewAtMs = this.renewAtMs(holder.leaf);
@@ -158,19 +182,19 @@ export class LeafRenewal {
         const why = `cannot be written and is kept in memory: ${messageOf(error)}`;
         this.options.onProblem?.(`the new certificate of ${holder.instance} ${why}`);
       }
-      if (!this.closed) this.writeLater(holder);
+      if (!this.isOver(holder)) this.writeLater(holder);
     }
   }
 
   private writeLater(holder: RenewedLeaf): void {
     holder.writing = this.options.timers.after(this.backoffMs(holder.unwritten), () => {
-      holder.work = holder.work.then(() => (this.closed ? undefined : this.write(holder)));
+      holder.work = holder.work.then(() => (this.isOver(holder) ? undefined : this.write(holder)));
     });
   }
 
   private schedule(holder: RenewedLeaf): void {
     holder.timer?.cancel();
-    if (this.closed) return;
+    if (this.isOver(holder)) return;
     if (holder.failures > 0) return this.renewAfter(holder, this.retryDelayMs(holder));
     if (this.isFromTheFuture(holder.leaf)) return this.renewAfter(holder, RETRY_BASE_MS);
     const leftMs = holder.renewAtMs - this.options.clock.wallNow();
@@ -206,4 +230,9 @@ export class LeafRenewal {
     const backoffMs = Math.min(RETRY_MAX_MS, RETRY_BASE_MS * 2 ** (failures - 1));
     return backoffMs * (0.5 + 0.5 * this.options.random());
   }
+}
+
+function cancelTimers({ timer, writing }: RenewedLeaf): void {
+  timer?.cancel();
+  writing?.cancel();
 }

@@ -82,6 +82,33 @@ describe('the local issuer', () => {
     assert.ok(Math.abs(sets[0]! - ofDay - HOUR_MS) < 30_000, String(sets));
   });
 
+  it('forgets a sidecar that is gone, with its key on the disk, and issues it again if it comes back', async () => {
+    await issuer.add('digits', 'digits-1');
+    await issuer.add('digits', 'digits-2');
+    let issued = 0;
+    const issue = ca.issueLeaf.bind(ca);
+    ca.issueLeaf = (...args) => {
+      issued++;
+      return issue(...args);
+    };
+    const told: string[] = [];
+    issuer.onSet((instance) => told.push(instance));
+    // It is removed in the middle of a renewal.
+    const renewing = issuer.renewAll();
+    await issuer.remove('digits-2');
+    await renewing;
+    assert.equal(clock.pending(), 1, 'the timer of the one that stays');
+    assert.deepEqual(readdirSync(join(scratch.path, 'identity')), ['digits-1']);
+    assert.equal(issuer.current('digits-2'), undefined);
+    [issued, told.length] = [0, 0];
+    await issuer.renewAll();
+    assert.deepEqual([issued, told], [1, ['digits-1']]);
+    const paths = await issuer.add('digits', 'digits-2');
+    assert.match(readFileSync(paths.cert, 'utf8'), /BEGIN CERTIFICATE/);
+    await issuer.remove('no-such');
+    assert.deepEqual(problems, []);
+  });
+
   it('renews at 50 to 70 % of the life of a leaf, not all at once', async () => {
     for (let i = 0; i < 8; i++) await issuer.add('digits', `digits-${i}`);
     const times: number[] = [];
