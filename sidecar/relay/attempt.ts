@@ -107,6 +107,8 @@ export class Attempt implements StreamOwner, Waiter {
   isHedge = false;
   /** It goes on with a stream of which the caller has so many messages; −1: it begins one. */
   resumedAfter = -1;
+  /** It was sent so long after its start, whole ms, because no connection had room; 0: at once, or not yet. */
+  waitedMs = 0;
   /** What its endpoint was told is the span above its own, 16 hexadecimal digits; empty: nothing. */
   spanId = '';
   /** The probe number when this is the one call that probes an ejected endpoint. */
@@ -135,7 +137,7 @@ export class Attempt implements StreamOwner, Waiter {
   /** Sends the call, now or as soon as there is a connection. */
   start(): void {
     const session = this.target.pool.acquire();
-    if (session !== null) this.onSession(session);
+    if (session !== null) this.open(session);
     else this.target.pool.wait(this);
   }
 
@@ -147,6 +149,12 @@ export class Attempt implements StreamOwner, Waiter {
 
   onSession(session: Session): void {
     if (this.isOver) return;
+    // A whole number: one with a fraction would be an object of its own in each attempt.
+    this.waitedMs = Math.round(session.context.nowMs - this.startMs);
+    this.open(session);
+  }
+
+  private open(session: Session): void {
     this.session = session;
     const stream = session.connection.openStream(this);
     this.stream = stream;

@@ -6,6 +6,7 @@ import {
   endedName,
   identityOf,
   isPlainSuccess,
+  isRetried,
   MAX_TEXT,
   methodOf,
   peerReason,
@@ -27,15 +28,15 @@ export interface CallClock {
 export class AccessLog implements Recorder {
   constructor(
     private readonly write: (record: LogFields) => void,
-    /** Share of the successful calls that is written; all others are. */
+    /** Share of the calls that is written which succeeded at once; all others are. */
     private readonly sampleRatio: number,
     private readonly service: string,
     private readonly source: CallClock,
   ) {}
 
   record(call: EndedCall, status: number): void {
-    const isPlain = isPlainSuccess(call, status);
-    if (isPlain && this.sampleRatio < 1 && this.source.random() >= this.sampleRatio) return;
+    if (this.sampleRatio < 1 && isPlainSuccess(call, status) && !isRetried(call))
+      if (this.source.random() >= this.sampleRatio) return;
     const now = this.source.nowMs;
     const direction = call.stats?.direction ?? 'inbound';
     const isInbound = direction === 'inbound';
@@ -80,7 +81,9 @@ function attemptsOf(call: EndedCall, nowMs: number): LogFields {
   return before > 0 ? { attempts, attemptsBefore: before } : { attempts };
 }
 
-/** `atMs`: after the call's arrival; what it waited for before, a line or a pause, lies between. */
+/**
+ * `atMs`: after the call's arrival; what it waited for before, a line or a pause, lies between. `waitedMs`: for a connection, as part of `ms`.
+ */
 function attemptOf(attempt: EndedAttempt, { startMs, plan }: EndedCall, nowMs: number): LogFields {
   const { label = 'local', id } = attempt.target;
   return {
@@ -92,6 +95,7 @@ function attemptOf(attempt: EndedAttempt, { startMs, plan }: EndedCall, nowMs: n
     status: attempt.status < 0 ? undefined : statusName(attempt.status),
     reason: plan.stripsResponse ? undefined : peerReason(attempt),
     atMs: tenths(attempt.startMs - startMs),
+    waitedMs: attempt.waitedMs > 0 ? attempt.waitedMs : undefined,
     ms: tenths((attempt.endedMs === 0 ? nowMs : attempt.endedMs) - attempt.startMs),
   };
 }

@@ -54,10 +54,12 @@ export interface EndedAttempt {
   readonly isSilent: boolean;
   /** It goes on with a stream of which the caller has so many messages; −1: it begins one. */
   readonly resumedAfter: number;
+  /** It was sent so long after its start, whole ms, because no connection had room; 0: at once, or never. */
+  readonly waitedMs: number;
   readonly startMs: number;
   /** 0: with the call. */
   readonly endedMs: number;
-  /** An `Ended` of core/outcome/outcome.ts; −1: it had not. */
+  /** An `AttemptEnd` of core/outcome/outcome.ts; −1: it had not. */
   readonly ended: number;
   readonly status: number;
   /** An `Outcome` of core/outcome/outcome.ts; −1: it was not classified. */

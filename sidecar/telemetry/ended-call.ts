@@ -26,6 +26,17 @@ export function isPlainSuccess(call: EndedCall, status: number): boolean {
   return call.degraded === '' && (status === Status.OK || isDeclaredSuccess(call, status));
 }
 
+/**
+ * Whether an attempt failed, whatever the call came to: it was retried, or is a stream that continued elsewhere. Those that a hedge overtook did
+ * not fail.
+ */
+export function isRetried({ lastAttempt }: EndedCall): boolean {
+  if (lastAttempt === null) return false;
+  for (let attempt = lastAttempt.previous; attempt !== null; attempt = attempt.previous)
+    if (attempt.ended !== AttemptEnd.superseded && attempt.outcome !== Outcome.success) return true;
+  return false;
+}
+
 /** Its route declares this status of the service a success. */
 function isDeclaredSuccess(call: EndedCall, status: number): boolean {
   if (call.reason !== '') return false;

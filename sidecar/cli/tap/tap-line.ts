@@ -1,6 +1,6 @@
 import type { Palette } from '../terminal.js';
 
-/** A call as `/tap` sends it: the fields of an access log line. Those that do not apply are absent. */
+/** A call as `/tap` sends it: of the fields of an access log line those that are shown here. Those that do not apply are absent. */
 export interface TappedCall {
   readonly time: string;
   readonly direction: 'inbound' | 'outbound';
@@ -25,6 +25,7 @@ interface TappedAttempt {
   readonly endpoint: string;
   readonly name?: string;
   readonly resumedAfter?: number;
+  readonly waitedMs?: number;
   readonly ended: string;
   readonly status?: string;
   readonly reason?: string;
@@ -62,19 +63,19 @@ export function tapLine(sidecar: string, call: TappedCall, palette: Palette): st
 }
 
 /**
- * What the attempts say beyond the call itself. One that succeeded at the first endpoint took as long as the call, so its endpoint is enough; the
+ * What the attempts say beyond the call itself. One that succeeded alone and at once took as long as the call, so its endpoint is enough; the
  * local model of an inbound call goes without saying. A call without an attempt was answered by the sidecar.
  */
 function attemptsText(attempts: readonly TappedAttempt[]): string[] {
   const [first] = attempts;
   if (first === undefined) return ['no attempt'];
-  if (attempts.length === 1 && first.status === 'OK')
+  if (attempts.length === 1 && first.status === 'OK' && first.waitedMs === undefined)
     return [first.endpoint === 'local' ? '' : placeOf(first)].filter(Boolean);
   return attempts.map((attempt) => {
-    const { ended, status = ended, reason, resumedAfter, atMs, ms } = attempt;
-    const how = [status, reason, resumedAfter === undefined ? undefined : `resumed after ${resumedAfter}`]
-      .filter((word) => word !== undefined)
-      .join(', ');
+    const { ended, status = ended, reason, resumedAfter, waitedMs, atMs, ms } = attempt;
+    const resumed = resumedAfter === undefined ? undefined : `resumed after ${resumedAfter}`;
+    const waited = waitedMs === undefined ? undefined : `waited ${waitedMs} ms for a connection`;
+    const how = [status, reason, resumed, waited].filter((word) => word !== undefined).join(', ');
     return `[${placeOf(attempt)} ${how}, ${ms} ms from ${atMs}]`;
   });
 }

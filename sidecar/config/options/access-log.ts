@@ -13,7 +13,8 @@ const common = (meaning: string) =>
       why: 'They go where the other lines are collected.',
     }),
     sample_ratio: option(ratio().prefault(1), {
-      meaning: 'Share of the successful calls that is written. Every other call always is.',
+      meaning:
+        'Share of the calls that is written which succeeded at once. Calls that failed, were retried, continued elsewhere or got a degraded response always are.',
       why: 'With a lower share some calls are missing from the log.',
     }),
   });

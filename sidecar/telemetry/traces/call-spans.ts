@@ -1,6 +1,6 @@
 /** The spans of a call that is over: one for the call, and one for each attempt. */
 
-import { AttemptEnd, OUTCOME_NAMES, Outcome } from '../../core/outcome/outcome.js';
+import { AttemptEnd, OUTCOME_NAMES } from '../../core/outcome/outcome.js';
 import { SERVER_ERRORS, Status, statusName } from '../../core/outcome/status.js';
 import { getOrInsert } from '../../runtime/get-or-insert.js';
 import type { Random } from '../../runtime/random.js';
@@ -59,14 +59,6 @@ export interface CallEnd {
   readonly nowMs: number;
   /** From those to ms since 1970. */
   readonly offsetMs: number;
-}
-
-/** Whether an attempt failed, whatever the call came to. Those that a hedge overtook did not. */
-export function isRetried({ lastAttempt }: EndedCall): boolean {
-  if (lastAttempt === null) return false;
-  for (let attempt = lastAttempt.previous; attempt !== null; attempt = attempt.previous)
-    if (attempt.ended !== AttemptEnd.superseded && attempt.outcome !== Outcome.success) return true;
-  return false;
 }
 
 /** Spans that a call gets. */

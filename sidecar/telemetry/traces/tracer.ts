@@ -5,10 +5,10 @@ import type { HeaderBlock } from '../../http2/hpack/header-list.js';
 import { Token } from '../../http2/hpack/tokens.js';
 import type { CallClock } from '../access-log.js';
 import type { EndedCall, Recorder } from '../call-record.js';
-import { isPlainSuccess } from '../ended-call.js';
+import { isPlainSuccess, isRetried } from '../ended-call.js';
 import { parentOf, requestIdOf, traceStateOf } from '../trace-context.js';
 import { Allowance } from './allowance.js';
-import { CallSpans, countSpans, isRetried } from './call-spans.js';
+import { CallSpans, countSpans } from './call-spans.js';
 import {
   type CallTrace,
   type CallTracer,

@@ -1,4 +1,4 @@
-/** The line that the two stories leave of each call. */
+/** The line of each call in the access log, of the outbound and of the inbound side. */
 import assert from 'node:assert/strict';
 import { createLineWriter } from '../../../sidecar/runtime/log/logger.js';
 import { AccessLog } from '../../../sidecar/telemetry/access-log.js';
@@ -9,6 +9,7 @@ import {
   messagesFor,
   requestIn,
 } from '../../kit/engines/scripted-engine.js';
+import { Setting } from '../../kit/http2/h2-frames.js';
 import type { Field } from '../../kit/http2/hpack-lite.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import {
@@ -216,6 +217,37 @@ describe('the access log', () => {
       stack.settle(app.call({ path: `/${'a'.repeat(5_000)}/x"` }));
       only();
       assert.ok(texts[0]!.length < 1_000);
+    });
+
+    it('every call that was retried has a line, and every stream that continued elsewhere, though they end well', () => {
+      start([aSafeRoute()], 0);
+      failed('a', 14);
+      stack.settle(last('b').reply());
+      assert.deepEqual([only()['status'], only().attempts.length], ['OK', 2]);
+      const retry = aSafeRoute().retry!;
+      start([aStreamRoute({ idempotent: true, retry, resumable: true })], 0);
+      stack.settle(app.call());
+      stack.settle(last('a').begin().data(MESSAGE).trailers(14));
+      const goOn = last('b').begin([['outrider-resumed-from', '1']]);
+      stack.settle(goOn.data(MESSAGE).trailers(0));
+      assert.deepEqual([only()['status'], only().attempts.length], ['OK', 2]);
+    });
+
+    it('a line says how long an attempt waited for a connection, and nothing where it was sent at once', () => {
+      record();
+      const backend = stack.backend('a');
+      backend.peerOptions = { settings: [[Setting.maxConcurrentStreams, 0]] };
+      app = stack.app(stack.outbound(anUpstream(['a'], { routes: [aRoute()] })).listener);
+      stack.settle(app.call());
+      stack.advance(40);
+      for (const peer of backend.peers) stack.settle(peer.announce([[Setting.maxConcurrentStreams, 10]]));
+      stack.advance(3);
+      stack.settle(last('a').reply());
+      stack.settle(app.call());
+      stack.settle(last('a').reply());
+      const [waited, sent] = lines().map(({ attempts: [attempt] }) => attempt as Record<string, unknown>);
+      assert.deepEqual([waited!['name'], waited!['waitedMs'], waited!['ms']], ['a', 40, 43]);
+      assert.ok(!('waitedMs' in sent!));
     });
 
     it('`sample_ratio` applies to successful calls only', () => {

@@ -56,6 +56,11 @@ describe('a line of outrider tap', () => {
     );
   });
 
+  it('says that an attempt waited for a connection, also where it succeeded alone', () => {
+    const waited = { endpoint: 'a:1', waitedMs: 40, ended: 'trailers', status: 'OK', atMs: 0, ms: 43 };
+    assert.match(line({ attempts: [waited] }), /\[a:1 OK, waited 40 ms for a connection, 43 ms from 0\]$/);
+  });
+
   it('names endpoints as outrider status does, where they have a name', () => {
     const attempt = { name: 'digits-2', endpoint: 'a:1', ended: 'trailers', status: 'OK', atMs: 0, ms: 3 };
     assert.match(line({ attempts: [attempt] }), / {2}digits-2$/);

@@ -1,4 +1,4 @@
-/** Traces of the two stories: what endpoints are told, which calls get spans, and what the spans say. */
+/** Traces of both sides: what endpoints are told, which calls get spans, and what the spans say. */
 import assert from 'node:assert/strict';
 import { CallSpans } from '../../../../sidecar/telemetry/traces/call-spans.js';
 import { SpanQueue } from '../../../../sidecar/telemetry/traces/span-queue.js';
