@@ -8,11 +8,11 @@ import type { Session } from '../transport/session.js';
 
 /** How often streams are looked at, ms. */
 const LOOK_MS = 250;
-/** For the last answers to leave, and connections to close after them, ms. */
-const LAST_WORDS_MS = 500;
+/** For the last responses to leave, and connections to close after them, ms. */
+const LAST_RESPONSES_MS = 500;
 
 export interface CallDrainOptions {
-  /** Ours, for the answers. */
+  /** Ours, for the responses. */
   readonly service: string;
   /** What calls under way may take, ms. */
   readonly drainTimeoutMs: number;
@@ -42,7 +42,7 @@ export class CallDrain {
     await new Promise<void>((resolve) => {
       let last = timers.after(drainTimeoutMs, () => {
         this.endAll();
-        last = timers.after(LAST_WORDS_MS, resolve);
+        last = timers.after(LAST_RESPONSES_MS, resolve);
       });
       void drained.then(() => {
         last.cancel();

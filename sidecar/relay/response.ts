@@ -111,8 +111,8 @@ function checkMessages(call: Call, attempt: Attempt): void {
 const OK_TRAILERS = StableList.of([makeField('grpc-status', '0')]);
 
 /**
- * Sends the headers and all that is held of an attempt's response: from here on no other attempt is possible. Headers that are longer
- * than the caller accepts end the call.
+ * Sends the headers and all that is held of an attempt's response: from here on the call is not repeated, and only a stream that
+ * may be resumed continues in another attempt. Headers that are longer than the caller accepts end the call.
  */
 export function commitResponse(call: Call, attempt: Attempt): void {
   const head = attempt.head!;

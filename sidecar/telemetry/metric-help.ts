@@ -8,18 +8,20 @@ export const HELP = {
   outrider_calls_total: 'Calls that ended, by the gRPC status the caller got.',
   outrider_local_replies_total: 'Calls the sidecar answered itself, by outrider-reason.',
   outrider_calls_in_flight: 'Calls that are under way.',
-  outrider_retries_total: 'Attempts beyond the first of their call.',
+  outrider_retries_total:
+    'Retries that were decided on, counted before their backoff; hedges are not among them.',
   outrider_methods_known:
-    'Methods whose kind (unary or streaming) was learned, from the description of the service (description) or from answers (answers).',
+    'Methods whose kind (unary or streaming) was learned, from the description of the service (description) or from responses (answers).',
   outrider_methods_unlearned_total: 'Methods that were taken for unary and then sent a second message.',
-  outrider_streams_resumed_total: 'Streams that another endpoint continued after theirs had died.',
+  outrider_streams_resumed_total:
+    'Times another endpoint continued a stream, after its own had died or fallen silent.',
   outrider_attempts_total: 'Attempts begun at an endpoint.',
   outrider_attempt_outcomes_total: 'Attempts ended, by outcome.',
   outrider_endpoint_in_flight: 'Attempts under way.',
   outrider_endpoint_eligible: '1 when the endpoint may receive traffic.',
   outrider_health_checks_total:
     'Checks of endpoints, by result. void: the connection was lost, or our own process stood still; skipped: calls had shown the same.',
-  outrider_health_check_seconds: 'How long the last answer to a check took.',
+  outrider_health_check_seconds: 'How long the last response to a check took.',
   outrider_health_check_timeout_seconds: 'Timeout of the last check.',
   outrider_recovery_checks_total:
     'Checks of ejected endpoints whose sidecar said that the model cannot serve, or that no call came to try, by result.',
@@ -38,9 +40,9 @@ export const HELP = {
   outrider_ejections_not_enforced_total:
     'Times a detector tripped and nothing was ejected: the detector only observes, too many are ejected, the endpoint is the last one, or it is only slow and others are full.',
   outrider_outputs_inspected_total:
-    'Sampled answers of ModelInfer, of Predict (TensorFlow Serving) and of Predictions (TorchServe), by result: in order; charged, because a peer answers the same request properly; acquitted, because it does not; unproven; unreadable. unknownFormat counts all answers of other methods, which are not checked.',
+    'Sampled responses of ModelInfer, of Predict (TensorFlow Serving) and of Predictions (TorchServe), by result: in order; charged, because a peer answers the same request properly; acquitted, because it does not; unproven; unreadable. unknownFormat counts all responses of other methods, which are not checked.',
   outrider_size_limited_total:
-    'Calls that a feature (repeat: retries and hedges, fallback, last-good, inspection, mirror, comparison) could not see: a request longer than replay, an answer longer than hold or sample, or no room in memory_budget (memory).',
+    'Calls that a feature (repeat: retries and hedges, fallback, last-good, inspection, mirror, comparison) could not see: a request longer than replay, a response longer than hold or sample, or no room in memory_budget (memory).',
   outrider_cold_start_waiting: 'Calls that wait for an endpoint that is up.',
   outrider_cold_start_calls_total:
     'Calls that had to wait for an endpoint that is up (waited); of these, calls that got none in time (expired); calls that failed at once because max_waiting were waiting (refused).',
@@ -49,7 +51,7 @@ export const HELP = {
     'Calls that went to any endpoint although endpoints have different models: no endpoint has the model (unclaimed), none that has it could take the call (unavailable), or the name cannot be read from the request (unnamed).',
   outrider_upstream_endpoints: 'Endpoints that are known, whether or not they take calls.',
   outrider_panics_total: 'Times fewer than half of the endpoints were eligible.',
-  outrider_retry_budget_refused_total: 'Retries refused for lack of budget.',
+  outrider_retry_budget_refused_total: 'Retries and hedges refused for lack of budget.',
   outrider_endpoint_priority: 'Lower goes first; from 1000 on, the endpoint is critical in the registry.',
   outrider_calls_waiting_for_discovery: 'Calls that wait until the endpoints of their upstream are known.',
   outrider_limit_hits_total: 'Times a bound against hostile peers was hit.',
@@ -113,9 +115,9 @@ export const HELP = {
   outrider_hedges_not_sent_total:
     'Late calls that got no second copy: the request was not kept (request), there is no other endpoint (endpoint), or the share of calls (ratio), the retry budget (budget) or the breaker (breaker) is used up.',
   outrider_degraded_answers_total: 'Calls answered by a fallback, by which one and why.',
-  outrider_degraded_declined_total: 'Failed calls whose caller accepts no degraded answer.',
+  outrider_degraded_declined_total: 'Failed calls whose caller accepts no degraded response.',
   outrider_fallback_active: '1 while calls go to the fallback at once, because the primary keeps failing.',
-  outrider_response_cache_bytes: 'Bytes of answers kept for the same request.',
+  outrider_response_cache_bytes: 'Bytes of responses kept for the same request.',
   outrider_response_cache_entries: 'Answers kept for the same request.',
   outrider_breaker_open_total:
     'Times a bound of the upstream was hit: calls in flight (in-flight), calls waiting (pending), extra attempts (retries), connections.',
@@ -156,7 +158,8 @@ export const HELP = {
     'Requests that failed in a model process, or whose time was up there. Those whose caller has gone are not counted, unlike Triton (reason CANCELED).',
   nv_inference_count: 'Rows that a model has been run for; a batch of n counts n.',
   nv_inference_exec_count: 'Runs of a model.',
-  nv_inference_request_duration_us: 'Time of answered requests in the model process, from arrival to answer.',
+  nv_inference_request_duration_us:
+    'Time of answered requests in the model process, from arrival to response.',
   nv_inference_queue_duration_us: 'Time that requests waited in the model process.',
   nv_inference_compute_input_duration_us: 'Time for the inputs of runs.',
   nv_inference_compute_infer_duration_us: 'Time of runs.',
@@ -176,7 +179,7 @@ export const HELP = {
   outrider_mirror_not_compared_total: 'Copies whose end was not compared, by reason.',
   outrider_mirror_mismatched_total: 'Copies that ended otherwise than their call, by what differed.',
   outrider_mirror_largest_class_total:
-    'Pairs of answers with classes, by whether the largest one is the same.',
+    'Pairs of responses with classes, by whether the largest one is the same.',
   outrider_faults_active:
     'Injected faults that are active, by what they do: delay or abort calls, or freeze a model process. Absent if the file allows none.',
   outrider_faults_injected_total: 'Calls that an injected fault hit.',

@@ -157,7 +157,7 @@ export class Listener implements SessionHandler {
     for (const guard of this.guards.values()) guard.retire();
   }
 
-  /** Stops accepting, sends every peer a GOAWAY, in two phases, and resolves when the last call has ended. */
+  /** Stops accepting, sends every peer a GOAWAY, in two phases, and resolves when the last connection has ended, which its calls keep open. */
   drain(): Promise<void> {
     if (!this.isDraining) {
       this.isDraining = true;

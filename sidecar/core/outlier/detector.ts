@@ -20,10 +20,7 @@ export interface CallDetector {
   readonly goesByFaults: boolean;
 }
 
-/**
- * A detector of the outlier sweep, about once a second. To add one: an object of this type in a file beside this one and
- * a line in `DETECTORS` (detectors.ts); its settings are a block in config/options/upstream/outlier-detectors.ts.
- */
+/** A detector of the outlier sweep, about once a second. docs/ARCHITECTURE.md says how to add one. */
 export interface SweepDetector<Signal, Settings> extends CallDetector {
   /** What it reads of an endpoint; kept only while a detector that reads it is on. */
   readonly reads: SignalName;

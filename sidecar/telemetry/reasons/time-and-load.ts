@@ -247,7 +247,7 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
   },
   /** outbound/circuit-breaker.ts and outbound/router.ts. */
   'breaker-open': {
-    meaning: 'The upstream has as many calls, waiting calls, connections or retries as `breaker` allows.',
+    meaning: 'The upstream has as many calls in flight or waiting as `breaker` allows.',
     causes: [
       'The upstream is slow, and calls pile up.',
       'The caller makes more calls at once than planned.',

@@ -52,7 +52,7 @@ export class Tap implements Recorder {
     this.lines = new AccessLog((fields) => this.write(fields), 1, service, source);
   }
 
-  /** A call has ended. The line is made only for one that will be shown: making it is the dear part. */
+  /** A call has ended. The line is made only for one that will be shown: making it costs most. */
   record(call: EndedCall, status: number): void {
     const { filter, sampleRatio } = this.options;
     if (!fits(filter, call, status, this.source.nowMs)) return;

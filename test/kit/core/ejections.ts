@@ -25,7 +25,7 @@ export const ALL_DETECTORS: Required<DetectorSettings> = {
   successRate: { mode: 'enforce', factor: 1.9, minPeers: 5, minCalls: 100 },
   failureRatio: { mode: 'enforce', above: 0.85, minPeers: 5, minCalls: 50 },
   latency: { mode: 'enforce', factor: 3, minCalls: 20 },
-  invalidOutput: { mode: 'enforce', above: 0.5, minSamples: 20 },
+  invalidOutput: { mode: 'enforce', above: 0.5, minSamples: 5 },
   shortLived: { mode: 'enforce', minConnections: 2 },
 };
 

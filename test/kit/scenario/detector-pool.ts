@@ -10,7 +10,7 @@ export const DETECTORS: DetectorsConfig = {
   successRate: { mode: 'enforce', factor: 1.9, minPeers: 5, minCalls: 100 },
   failureRatio: { mode: 'off', above: 0.85, minPeers: 5, minCalls: 50 },
   latency: { mode: 'enforce', factor: 3, minCalls: 20 },
-  invalidOutput: { mode: 'off', above: 0.5, minSamples: 20, sampleRatio: 0.05 },
+  invalidOutput: { mode: 'off', above: 0.5, minSamples: 5, sampleRatio: 0.05 },
   shortLived: { mode: 'enforce', minConnections: 2 },
 };
 

@@ -10,7 +10,7 @@ import type { LayerRules, RootEdge } from './rules.js';
 /** Inside `sidecar/`. */
 export const LAYER_RULES: LayerRules = {
   /**
-   * The folders in the order of imports, from the top. The two stories are files of their own: `inbound.ts` belongs to the
+   * The folders in the order of imports, from the top. The lives of a call, outbound and inbound, are files of their own: `inbound.ts` belongs to the
    * layer of `inbound/`, `outbound.ts` to that of `outbound/`.
    */
   layers: [
