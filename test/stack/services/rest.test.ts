@@ -7,9 +7,10 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { protocols } from '../../../proto/load.js';
-import { unary } from '../../../services/model-server/protocol/call.js';
+import { type Call, unary } from '../../../services/model-server/protocol/call.js';
 import { startRest } from '../../../services/model-server/transport/rest/server.js';
 import { packageRoot } from '../../kit/process/package-root.js';
+import { until } from '../../kit/process/processes.js';
 import {
   failure,
   type Harness,
@@ -333,6 +334,38 @@ describe('the REST half of the protocol', () => {
     const { headers, statusCode } = (await answer).resume();
     assert.deepEqual([statusCode, headers.connection], [200, 'close']);
     await stopping;
+  });
+
+  it('cancels the calls of a caller that goes, also one that was pipelined behind another', async () => {
+    const cancelled: string[] = [];
+    const headers: unknown[] = [];
+    let begun = 0;
+    const { ServerLive, ServerReady } = protocols().inference;
+    const held = (name: string) => (_request: unknown, call: Call) => {
+      begun++;
+      headers.push(call.header('outrider-caller'), call.header('x-own'));
+      call.onCancelled(() => void cancelled.push(name));
+    };
+    const server = await startRest(
+      {
+        methods: [unary(ServerLive, held('live')), unary(ServerReady, held('ready'))],
+        memoryBytes: 1 << 20,
+        hosts: [],
+        inputsOf: () => [],
+      },
+      { kind: 'tcp', host: '127.0.0.1', port: 0 },
+    );
+    const [host, port] = server.target.split(':');
+    const socket = connect(Number(port), host);
+    const own = 'host: localhost\r\noutrider-caller: root\r\nx-own: 1\r\n\r\n';
+    socket.write(`GET /v2/health/live HTTP/1.1\r\n${own}GET /v2/health/ready HTTP/1.1\r\n${own}`);
+    await until('both are asked', () => begun === 2);
+    socket.destroy();
+    await until('both are cancelled', () => cancelled.length === 2);
+    assert.deepEqual(cancelled, ['live', 'ready']);
+    // What a sidecar says of a caller is not a caller's to say.
+    assert.deepEqual(headers, [undefined, '1', undefined, '1']);
+    await server.stop();
   });
 
   it('opens no port beside a socket that a sidecar stands in front of', async () => {

@@ -2,6 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { RpcError, status } from '../../rpc.js';
+import { onExchangeEnd } from './exchange-end.js';
 
 /** A body is longer than one may be. */
 export class BodyTooLong extends Error {}
@@ -29,7 +30,12 @@ export class Bodies {
    */
   read(request: IncomingMessage, response: ServerResponse): Promise<Buffer> {
     let own = 0;
-    response.once('close', () => this.free(own));
+    let isOver = false;
+    onExchangeEnd(response, () => {
+      isOver = true;
+      this.free(own);
+      own = 0;
+    });
     return new Promise((resolve, reject) => {
       let chunks: Buffer[] = [];
       let isRefused = false;
@@ -41,7 +47,7 @@ export class Bodies {
         reject(error);
       };
       request.on('data', (chunk: Buffer) => {
-        if (isRefused || response.closed) return;
+        if (isRefused || isOver) return;
         own += chunk.length;
         this.held += chunk.length;
         if (own > this.limits.each)
@@ -58,7 +64,7 @@ export class Bodies {
         else chunks.push(chunk);
       });
       request.once('end', () => resolve(Buffer.concat(chunks)));
-      request.once('error', reject);
+      request.once('error', refuse);
     });
   }
 

@@ -15,6 +15,7 @@ import { invalidArgument, messageOf, status } from '../../rpc.js';
 import { type ListenAddress, removeStaleSocket } from '../listen.js';
 import { MAX_MESSAGE_BYTES, type Transport } from '../transport.js';
 import { Bodies, BodyTooLong } from './bodies.js';
+import { onExchangeEnd } from './exchange-end.js';
 import { parseJson } from './json.js';
 import { pageRefusal } from './page-guard.js';
 import { type Route, routeOf } from './routes.js';
@@ -38,6 +39,8 @@ const REQUEST_MS = 120_000;
 const MAX_CONNECTIONS = 1024;
 /** Length of the JSON at the head of a body that has binary tensor data behind it. */
 const LENGTH_HEADER = 'inference-header-content-length';
+/** Headers that a sidecar vouches for, such as who calls. No sidecar stands in front of this server. */
+const SIDECAR_PREFIX = 'outrider-';
 
 const HTTP_CODES: Readonly<Record<number, number>> = {
   [status.INVALID_ARGUMENT]: 400,
@@ -67,7 +70,7 @@ export async function startRest(deps: RestDeps, listen: ListenAddress): Promise<
   const server = createServer((request, response) => {
     if (isStopping) response.shouldKeepAlive = false;
     inFlight.add(response);
-    response.once('close', () => inFlight.delete(response));
+    onExchangeEnd(response, () => inFlight.delete(response));
     const refusal = refusalOf(request);
     if (refusal !== undefined) {
       request.resume();
@@ -214,7 +217,7 @@ class RestCall implements Call {
     private readonly request: IncomingMessage,
     response: ServerResponse,
   ) {
-    response.once('close', () => {
+    onExchangeEnd(response, () => {
       if (response.writableFinished) return;
       this.cancelled = true;
       for (const listener of this.listeners) listener();
@@ -226,7 +229,7 @@ class RestCall implements Call {
   }
 
   header(name: string): string | undefined {
-    return this.request.headers[name]?.toString();
+    return name.startsWith(SIDECAR_PREFIX) ? undefined : this.request.headers[name]?.toString();
   }
 }
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { type ClientRequest, createServer, request, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type ClientRequest, createServer, type IncomingMessage, request, type Server } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { Bodies } from '../../../../../../services/model-server/transport/rest/bodies.js';
+import { until } from '../../../../../kit/process/processes.js';
 
 describe('bodies of REST requests', () => {
   let bodies: Bodies;
@@ -73,6 +74,29 @@ describe('bodies of REST requests', () => {
       'request: found more than 1000 bytes, expected at most so many',
     );
     assert.equal(bodies.heldBytes, 0);
+  });
+
+  it('are let go when their caller goes, also those that it had pipelined behind the first', async () => {
+    const { port } = server.address() as AddressInfo;
+    const socket = connect(port, '127.0.0.1');
+    const whole = `POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 300\r\n\r\n${'x'.repeat(300)}`;
+    socket.write(whole + whole + whole.slice(0, -100));
+    while (bodies.heldBytes < 800) await new Promise((resolve) => setImmediate(resolve));
+    socket.destroy();
+    await until('they are let go', () => bodies.heldBytes === 0);
+  });
+
+  it('are let go once, however their request ends', async () => {
+    const { port } = server.address() as AddressInfo;
+    const socket = connect(port, '127.0.0.1');
+    socket.write(`POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 300\r\n\r\n${'x'.repeat(200)}`);
+    const [request] = (await once(server, 'request')) as [IncomingMessage];
+    while (bodies.heldBytes < 200) await new Promise((resolve) => setImmediate(resolve));
+    request.destroy();
+    await until('they are let go', () => bodies.heldBytes === 0);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(bodies.heldBytes, 0);
+    socket.destroy();
   });
 
   it('are let go when their caller goes before the end', async () => {
