@@ -65,7 +65,16 @@ export function streamTap(
     },
   });
   if (close === undefined) return text(503, 'too many taps are open\n');
-  response.on('close', close).on('error', close);
+  // Also by its connection: a response that waits behind another one there gets no 'close' when it breaks.
+  const { socket } = response.req;
+  let isOpen = true;
+  const end = (): void => {
+    socket.off('close', end);
+    if (isOpen) close();
+    isOpen = false;
+  };
+  response.on('close', end).on('error', end);
+  socket.on('close', end);
   response.writeHead(200, {
     'content-type': 'text/event-stream',
     'cache-control': 'no-store',

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
+import { connect } from 'node:net';
 import { type AdminServer, startAdmin } from '../../../sidecar/admin/server.js';
 import { EventReader, type StreamEvent } from '../../../sidecar/cli/tap/event-stream.js';
 import type { TapOptions, TapSink } from '../../../sidecar/telemetry/tap/tap.js';
@@ -71,6 +72,15 @@ describe('GET /tap', () => {
     ]);
     await gone;
     assert.equal(closed, 1);
+  });
+
+  it('ends with its connection where it waits behind another one', async () => {
+    const port = admin.address.kind === 'tcp' ? admin.address.port : 0;
+    const socket = connect(port, '127.0.0.1');
+    socket.write('GET /tap HTTP/1.1\r\nhost: localhost\r\n\r\n'.repeat(2));
+    await until('both are open', () => opened.length === 2);
+    socket.destroy();
+    await until('both are closed', () => closed >= 2);
   });
 
   it('takes no more than a slow reader may leave', async () => {
