@@ -298,7 +298,7 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
   onInactive(call: InboundCall, ticket: Ticket): void {
     const { requestEnded, isCommitted, instance } = call;
     const isAtWork = (requestEnded && !isCommitted) || waitsForEndpoint(call);
-    if (isAtWork || instance === null || !instance.activity.suspend(ticket)) return;
+    if (isAtWork || instance === null || !instance.activity.suspend(ticket) || isGenerating(call)) return;
     ticket.limits.queue.suspend(ticket, this.context.nowMs);
     if (waitsForReader(call)) pauseCall(call);
     instance.silentStreams.add(ticket);
@@ -308,6 +308,7 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
 
   /** Something moves again. Without a free place, the model gets no more of the call until there is one; what it has sent is passed on. */
   onActive(call: InboundCall, ticket: Ticket): void {
+    if (ticket.queueState === QueueState.running) call.instance?.activity.begin(ticket);
     if (ticket.queueState !== QueueState.suspended) return;
     const { queue } = ticket.limits;
     const { silentStreams, activity } = call.instance!;
@@ -343,6 +344,14 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
   startWaiting(): void {
     this.turns.give();
   }
+}
+
+/**
+ * The call keeps its place until its answer ends: a language-model engine is silent while it reads a long prompt of another call, or has put this
+ * one back for want of memory. Where its caller has not read for so long that the engine can send no more, others go first.
+ */
+function isGenerating(call: InboundCall): boolean {
+  return call.tokens !== null && call.requestEnded && !waitsForReader(call);
 }
 
 function isStarting({ state }: ModelInstance): boolean {

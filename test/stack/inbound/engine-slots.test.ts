@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readLoadReport } from '../../../sidecar/codec/orca.js';
 import { UNKNOWN_SLOTS } from '../../../sidecar/inbound/admission.js';
 import { aGenerateRequest, framedRequest, GENERATE } from '../../kit/engines/scripted-engine.js';
+import { grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { metricsIn } from '../../kit/stack/metrics.js';
 import { ModelStack } from '../../kit/stack/model-stack.js';
@@ -41,7 +42,8 @@ describe('A queue that is as wide as its engine', () => {
   const optionsOf = (concurrency: number): InboundOptions => ({
     ...{ engine: 'vllm', routes: [aStreamRoute()], queue: { concurrency } },
   });
-  const call = (): PeerStream => stack.call({ path: GENERATE, body: framedRequest(aGenerateRequest()) });
+  const ASKED = { path: GENERATE, body: framedRequest(aGenerateRequest()) };
+  const call = (): PeerStream => stack.call(ASKED);
   /** How many of forty calls reach the engine. */
   const startedOf40 = (): number => {
     for (let i = 0; i < 40; i++) call();
@@ -62,6 +64,33 @@ describe('A queue that is as wide as its engine', () => {
     assert.equal(stack.requests.length, 30);
     say(0);
     assert.equal(stack.side.backend.queue.concurrency, UNKNOWN_SLOTS);
+  });
+
+  it('keeps the place of an answer for which the engine is silent, and gives away that of a caller that does not read', () => {
+    start();
+    say(1);
+    const slow = stack.caller('app', { settings: [[4, 8]], replenishes: false });
+    const [first, other] = [stack.call(ASKED), stack.call(ASKED)];
+    const [answering] = stack.requests;
+    stack.settle(answering!.begin().data(grpcMessage(Buffer.alloc(3))));
+    stack.advance(30_000);
+    assert.deepEqual([stack.requests.length, other.isOver], [1, false], 'the engine has put it back');
+    const inFlight = () => stack.side.instance.activity.report().inFlight;
+    assert.equal(inFlight(), 0, 'its silence is no run that hangs');
+    stack.settle(answering!.data(grpcMessage(Buffer.alloc(3))));
+    assert.equal(inFlight(), 1);
+    stack.advance(30_000);
+    assert.equal(stack.requests.length, 1);
+    stack.settle(answering!.trailers(0));
+    assert.deepEqual([first.status, stack.requests.length], [0, 2]);
+    stack.settle(stack.requests[1]!.begin().trailers(0));
+
+    const unread = stack.call(ASKED, slow);
+    stack.settle(stack.requests[2]!.begin().data(grpcMessage(Buffer.alloc(400_000))));
+    stack.call(ASKED);
+    assert.deepEqual([unread.bytes, stack.requests.length], [8, 3]);
+    stack.advance(1_010);
+    assert.equal(stack.requests.length, 4);
   });
 
   it('goes by the number of the file, if that says one, also after a change of the file', () => {
