@@ -13,8 +13,9 @@ const TIMEOUT_MS = 2_000;
 const MAX_ANSWER_BYTES = 64 * 1024;
 /** Wait before the first new attempt, ms; doubled with each further one. */
 const RETRY_MS = 1_000;
-/** After so many attempts the engine is left alone until it starts again. */
-const MAX_ATTEMPTS = 5;
+/** After so many attempts it is asked seldom. */
+const QUICK_ATTEMPTS = 5;
+const SELDOM_MS = 60_000;
 const NOTHING = Buffer.alloc(0);
 
 /** The engine is older than the question. */
@@ -22,7 +23,10 @@ function isUnknown(answer: UnaryAnswer): boolean {
   return answer.kind === 'status' && answer.status === Status.UNIMPLEMENTED;
 }
 
-/** Asks a language-model engine how many requests it runs at once, each time it starts: its queue may be as wide. */
+/**
+ * Asks a language-model engine how many requests it runs at once, each time it starts: its queue may be as wide. What it said before counts while
+ * it does not answer.
+ */
 export class EngineSlots {
   /** A connection of its own, which is closed after each answer. */
   private readonly client: ModelClient;
@@ -31,8 +35,10 @@ export class EngineSlots {
   /** Starts so far: an answer of one before is not of now. */
   private starts = 0;
   private isStopped = false;
+  /** The number that it said last; 0: none. */
+  private known = 0;
 
-  /** @param onAnswer gets the number; 0: the engine does not say it. */
+  /** @param onAnswer gets the number; 0: the engine does not say it, or has not for a while. */
   constructor(
     address: Address,
     private readonly layout: SlotsLayout,
@@ -65,9 +71,14 @@ export class EngineSlots {
     if (this.isStopped || starts !== this.starts) return;
     client.close();
     const slots = answer.kind === 'message' ? readSlots(layout, answer.message) : 0;
-    const isKnown = answer.kind === 'message' || isUnknown(answer);
-    if (isKnown || attempt >= MAX_ATTEMPTS) return this.onAnswer(slots);
+    if (answer.kind === 'message' || isUnknown(answer)) {
+      this.known = slots;
+      return this.onAnswer(slots);
+    }
+    if (attempt === QUICK_ATTEMPTS && this.known === 0) this.onAnswer(0);
+    if (!this.isReady) return;
     const again = () => void this.ask(attempt + 1);
-    this.timer = context.deps.timers.after(exponentialMs(attempt, RETRY_MS), again, { unref: true });
+    const waitMs = attempt < QUICK_ATTEMPTS ? exponentialMs(attempt, RETRY_MS) : SELDOM_MS;
+    this.timer = context.deps.timers.after(waitMs, again, { unref: true });
   }
 }

@@ -224,7 +224,7 @@ export const queue = option(
   block({
     concurrency: option(wholeNumberOrAuto({ min: 1, max: 10_000 }).prefault(2), {
       meaning:
-        'Calls that the local model gets at once. `auto`, with `engine: vllm`: as many as the engine says that it runs at once (`--max-num-seqs`); 16 until it has said it, and if it does not. The others wait in the queue, where they are bounded and can expire. A stream that is idle for 1 s frees its place, unless it has sent its whole request and waits for the answer. An answer of a language-model `engine` keeps its place until it ends, as a silent engine may still work on it, unless its caller does not read. When it continues, it takes a place again or waits for one.',
+        'Calls that the local model gets at once. `auto`, with `engine: vllm`: as many as the engine says that it runs at once (`--max-num-seqs`); 16 until it has said it, and if it does not. What it said before counts while it does not answer after a start. The others wait in the queue, where they are bounded and can expire. A stream that is idle for 1 s frees its place, unless it has sent its whole request and waits for the answer. An answer of a language-model `engine` keeps its place until it ends, as a silent engine may still work on it, unless its caller does not read. When it continues, it takes a place again or waits for one.',
       why: 'One runs while the next is ready; where several run at once, a few more than those. With batching: twice the largest batch.',
     }),
     max_waiting: option(wholeNumber({ min: 0, max: 1_000_000 }).prefault(128), {

@@ -59,16 +59,47 @@ describe('EngineSlots', () => {
     assert.deepEqual([heard, stack.clock.pending()], [[0], 0]);
   });
 
-  it('asks an engine that does not answer, or fails, five times, and then leaves it alone', async () => {
-    await serve(({ stream }) => {
-      if (calls.length === 2) respondStatus(stream, 14);
+  it('asks an engine that does not answer, or fails, five times, and then once a minute until it does', async () => {
+    await serve((call) => {
+      if (calls.length === 2) respondStatus(call.stream, 14);
+      if (calls.length === 7) says(30)(call);
     });
-    await until('it gives up', () => {
+    await until('it gives up for now', () => {
       // Slow enough for the socket: a question is there within forty turns of the event loop.
       stack.clock.advance(50);
       return heard.length === 1;
     });
-    stack.clock.advance(3_600_000);
     assert.deepEqual([heard, calls.length], [[0], 5]);
+    stack.clock.advance(59_999);
+    assert.equal(calls.length, 5);
+    await until('it answers', () => {
+      stack.clock.advance(50);
+      return heard.length === 2;
+    });
+    assert.deepEqual([heard, calls.length, stack.clock.pending()], [[0, 30], 7, 0]);
+  });
+
+  it('keeps the number of before while an engine that has started again does not answer', async () => {
+    await serve((call) => {
+      if (calls.length === 1 || calls.length === 8) says(8 * calls.length)(call);
+      else respondStatus(call.stream, 14);
+    });
+    await until('it is heard', () => heard.length === 1);
+    slots.update(false);
+    slots.update(true);
+    await until('it answers', () => {
+      stack.clock.advance(50);
+      return heard.length === 2;
+    });
+    assert.deepEqual([heard, calls.length], [[8, 64], 8]);
+  });
+
+  it('believes an engine that says after a start that it does not know the method', async () => {
+    await serve((call) => (calls.length === 1 ? says(8)(call) : respondStatus(call.stream, 12)));
+    await until('it is heard', () => heard.length === 1);
+    slots.update(false);
+    slots.update(true);
+    await until('it is heard again', () => heard.length === 2);
+    assert.deepEqual([heard, stack.clock.pending()], [[8, 0], 0]);
   });
 });
