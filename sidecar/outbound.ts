@@ -145,6 +145,7 @@ export class Outbound implements CallWay, WaitingCallHandler {
     const now = state.context.nowMs;
     const isOfEngine = call.plan.engine !== null;
     if (isOfEngine && state.engineCalls.awaitRequest(call) === Next.handled) return;
+    if (isOfEngine && this.followRequest(call)) return;
     if (call.routeDecision !== null && call.routeDecision.key === KEY_UNREAD && this.awaitKey(call)) return;
     if (isOfEngine) state.parameterKeys.readPrompt(call);
     if (isOfEngine && call.crash !== null) {
@@ -178,6 +179,15 @@ export class Outbound implements CallWay, WaitingCallHandler {
     if (probed !== undefined) attempt.probe = endpoint.ejection.probe;
     const hedgeMs = call.methodState === null ? NEVER : hedging.hedgeDueMs(call, attempt, now);
     beginAttempt(call, attempt, attemptDueMs(call, now), hedgeMs);
+  }
+
+  /** An Abort goes to the upstream that has its request now. True: it has gone there. */
+  private followRequest(call: OutboundCall): boolean {
+    const target = this.state.engineCalls.otherUpstreamFor(call);
+    if (target === undefined || call.attempts > 0) return false;
+    if (target.takeOver(call) === Next.continue) return false;
+    if (call.fallback !== null) call.fallback.isAway = true;
+    return true;
   }
 
   /** The call sticks to an endpoint by something in its request. True: it waits for more of that. */
@@ -339,6 +349,10 @@ export class Outbound implements CallWay, WaitingCallHandler {
   }
 
   // ---- the upstream, as others ask for it ----
+
+  get engineRequests(): Map<string, OutboundCall> {
+    return this.state.engineCalls.byId;
+  }
 
   find(name: string): UpstreamHandler | undefined {
     return this.state.find(name);

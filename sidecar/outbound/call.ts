@@ -109,6 +109,8 @@ export interface Failure {
  */
 export interface UpstreamHandler extends CallDecisions, ResponseEvents, RepeatEvents {
   readonly name: string;
+  /** Of the calls that the application sends to it: those that generate tokens, by the ids of their clients, whichever upstream has them now. */
+  readonly engineRequests: Map<string, OutboundCall>;
   /** Another upstream of this sidecar; undefined: there is none of this name (any more). */
   find(name: string): UpstreamHandler | undefined;
   /** Its route for a path; null: it has none. */
@@ -117,7 +119,7 @@ export interface UpstreamHandler extends CallDecisions, ResponseEvents, RepeatEv
   take(call: OutboundCall, match: Match): void;
   /** Runs a call that a split sends to it. */
   takeSplit(call: OutboundCall, match: Match): void;
-  /** Runs a call that failed elsewhere, as one of its own. `continue`: it has no route for it. */
+  /** Runs a call that failed elsewhere, or belongs here, as one of its own. `continue`: it has no route for it. */
   takeOver(call: OutboundCall): Next;
   /** Takes back a call that the fallback step before could not serve. */
   nextStep(call: OutboundCall): void;
@@ -167,6 +169,8 @@ export interface CallObserver {
  * calls need is in records that are made when its state begins.
  */
 export class OutboundCall extends RelayedCall {
+  /** The upstream that the application called. */
+  readonly home = this.handler as UpstreamHandler;
   match!: Match;
   cluster!: Cluster;
   retry: RetryState | null = null;

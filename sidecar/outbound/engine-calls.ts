@@ -8,15 +8,16 @@ import { sendLocalReply } from '../relay/response.js';
 import { EngineCall } from '../relay/stream/engine-call.js';
 import type { EngineTable } from '../telemetry/engine-stats.js';
 import { ChunkList } from '../transport/chunk-list.js';
-import type { OutboundAttempt, OutboundCall } from './call.js';
+import type { OutboundAttempt, OutboundCall, UpstreamHandler } from './call.js';
 import { abortedReply } from './replies.js';
 
 /** Requests whose engine is known; of more, Abort goes where the load says. */
 const MOST_REQUESTS = 4_096;
 
-/** The calls of one upstream that generate tokens, by the ids that their clients gave them. */
+/** The calls that the application sends to one upstream and that generate tokens. */
 export class EngineCalls {
-  private readonly byId = new Map<string, OutboundCall>();
+  /** By the ids that their clients gave them; also those that a split or a fallback has sent to another upstream. */
+  readonly byId = new Map<string, OutboundCall>();
 
   constructor(
     private readonly service: string,
@@ -45,11 +46,26 @@ export class EngineCalls {
     const stats = table.of({ direction: 'outbound', service, caller, engine: codec.name });
     call.engineCall = new EngineCall(codec, call.isReplayable ? call.buffered : null, stats);
     const { requestId } = call.engineCall;
-    if (requestId !== '' && this.byId.size < MOST_REQUESTS) {
-      call.engineCall.table = this.byId;
-      this.byId.set(requestId, call);
+    const { engineRequests } = call.home;
+    if (requestId !== '' && engineRequests.size < MOST_REQUESTS) {
+      call.engineCall.table = engineRequests;
+      engineRequests.set(requestId, call);
     }
     return Next.continue;
+  }
+
+  /**
+   * The other upstream that has the first of the requests which an Abort names and which run: a split or a fallback has sent it there. Undefined:
+   * the Abort is where it belongs.
+   */
+  otherUpstreamFor({ plan, buffered, home, handler }: OutboundCall): UpstreamHandler | undefined {
+    if (plan.engine?.method !== 'abort' || buffered === null) return undefined;
+    for (const id of readAbortedIds(plan.engine.codec, buffered)) {
+      const named = home.engineRequests.get(id);
+      if (named === undefined || !isRunning(named)) continue;
+      return named.handler === handler ? undefined : (named.handler as UpstreamHandler);
+    }
+    return undefined;
   }
 
   /**
@@ -63,8 +79,10 @@ export class EngineCalls {
     if (call.aborting !== null) return call.aborting;
     const { codec } = plan.engine;
     const ids = readAbortedIds(codec, buffered);
-    const running = ids.map((id) => this.byId.get(id));
-    const attempt = running.find((each) => each !== undefined && isRunning(each))?.attempt;
+    const running = ids.map((id) => call.home.engineRequests.get(id));
+    const isHere = (each: OutboundCall | undefined) =>
+      each !== undefined && each.handler === call.handler && isRunning(each);
+    const attempt = running.find(isHere)?.attempt;
     const own = ids.map((id, i) => running[i]?.engineCall?.requestId ?? id);
     for (const each of running) if (each !== undefined) endAborted(each);
     if (attempt === null || attempt === undefined) return undefined;

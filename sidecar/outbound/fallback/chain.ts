@@ -54,7 +54,7 @@ export function leaveUpstream(call: OutboundCall): void {
     leaveEngineCalls(call);
     call.engineCall = null;
   }
-  call.fallback!.attemptsBefore = call.attempts;
+  if (call.fallback !== null) call.fallback.attemptsBefore = call.attempts;
   call.block = call.original;
   call.routeDecision = null;
   call.retry = null;
