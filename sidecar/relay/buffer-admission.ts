@@ -53,6 +53,8 @@ export interface BufferedRequest {
 class PeerRequests {
   readonly waiting: BufferedRequest[] = [];
   readonly granted = new Set<BufferedRequest>();
+  /** What was reserved for it when it was last summed up, and has been since then. */
+  counted = 0;
 
   get reserved(): number {
     let bytes = 0;
@@ -141,14 +143,21 @@ export class BufferAdmission extends WheelEntry implements Flushable {
     if (this.waiting > 0) this.context.wheel.add(this, this.context.nowMs + CHECK_MS);
   }
 
+  /** The sums are made once: made for each request, they would take time by the square of what waits. */
   private grantWaiting(): void {
+    if (this.waiting === 0) return;
+    const total = this.total();
     while (this.waiting > 0) {
       const peer = this.next();
       const request = peer.waiting[0]!;
-      if (!this.hasRoom(expectedBytes(request))) return;
+      const bytes = expectedBytes(request);
+      if (!this.fits(bytes, total)) return;
       peer.waiting.shift();
       this.waiting--;
       grant(peer, request);
+      peer.counted += bytes;
+      total.reserved += bytes;
+      total.granted++;
       try {
         request.onRequestSent(request.requestBytes);
       } catch (error) {
@@ -160,28 +169,26 @@ export class BufferAdmission extends WheelEntry implements Flushable {
   /** Of the connections on which requests wait, the one that has least reserved. */
   private next(): PeerRequests {
     let least: PeerRequests | null = null;
-    let leastBytes = 0;
-    for (const peer of this.peers.values()) {
-      if (peer.waiting.length === 0) continue;
-      const bytes = peer.reserved;
-      if (least !== null && bytes >= leastBytes) continue;
-      least = peer;
-      leastBytes = bytes;
-    }
+    for (const peer of this.peers.values())
+      if (peer.waiting.length > 0 && (least === null || peer.counted < least.counted)) least = peer;
     return least!;
   }
 
   private hasRoom(bytes: number): boolean {
+    return this.fits(bytes, this.total());
+  }
+
+  private fits(bytes: number, { reserved, granted }: { reserved: number; granted: number }): boolean {
     const { memory } = this.context;
-    const { reserved, granted } = this.total();
     return granted === 0 || memory.used + reserved + bytes <= memory.limit * OPEN_SHARE;
   }
 
-  private total(): { readonly reserved: number; readonly granted: number } {
+  private total(): { reserved: number; granted: number } {
     let reserved = 0;
     let granted = 0;
     for (const peer of this.peers.values()) {
-      reserved += peer.reserved;
+      peer.counted = peer.reserved;
+      reserved += peer.counted;
       granted += peer.granted.size;
     }
     return { reserved, granted };
