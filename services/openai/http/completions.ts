@@ -12,6 +12,7 @@ import type { Model } from '../engine/model.js';
 import { StopStrings } from '../text/stop-strings.js';
 import { drained } from './drained.js';
 import type { AnswerTimes } from './metrics.js';
+import { onResponseEnd } from './response-end.js';
 
 /** A client that reads nothing for so long keeps its place from others. */
 const READ_LIMIT_MS = 60_000;
@@ -44,7 +45,7 @@ export type Completed =
 export async function complete(options: CompletionOptions): Promise<Completed> {
   const { reply, generation, form, now } = options;
   const gone = new AbortController();
-  reply.raw.once('close', () => gone.abort());
+  onResponseEnd(reply.raw, () => gone.abort());
   const times = { begun: now(), firstToken: undefined as number | undefined, ended: 0 };
   let usage: Usage | undefined;
   const events = answer(options, gone.signal);
@@ -131,7 +132,7 @@ async function stream(
     for await (const event of events) {
       if (!raw.headersSent) beginEvents(reply);
       for (const written of writtenAs(event, form, generation.includeUsage))
-        if (!raw.write(written)) await drained(raw, gone, AbortSignal.timeout(READ_LIMIT_MS));
+        if (!raw.write(written)) await drained(raw, gone, () => AbortSignal.timeout(READ_LIMIT_MS));
       // The answer of a client that has gone away is not read on.
       if (gone.aborted) return undefined;
     }

@@ -14,6 +14,7 @@ import type { Model } from '../engine/model.js';
 import { complete } from './completions.js';
 import type { Caller, Keys } from './keys.js';
 import type { Metrics, Operation } from './metrics.js';
+import { onResponseEnd } from './response-end.js';
 
 export interface ServerOptions {
   /** `undefined`: everybody may call. */
@@ -95,7 +96,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
   });
   server.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
-    reply.raw.once('close', () => {
+    onResponseEnd(reply.raw, () => {
       // The server waits for connections that became idle after it began to close.
       if (isClosing) setImmediate(() => server.server.closeIdleConnections());
     });
@@ -116,7 +117,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
         'too_many_requests_in_flight',
       );
     metrics.inFlight.set(++inFlight);
-    reply.raw.once('close', () => metrics.inFlight.set(--inFlight));
+    onResponseEnd(reply.raw, () => metrics.inFlight.set(--inFlight));
   });
 
   server.get('/healthz', () => ({ status: 'ok' }));
