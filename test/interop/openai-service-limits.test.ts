@@ -43,6 +43,7 @@ describe('the OpenAI service', function () {
     const found = metrics.split('\n').find((each) => each.startsWith(`${line} `));
     return found === undefined ? 0 : Number(found.split(' ').at(-1));
   }
+  const outputTokens = () => metric('outrider_openai_tokens_total{caller="anonymous",type="output"}');
 
   before(async function () {
     await buildOpenAiService(this);
@@ -61,7 +62,8 @@ describe('the OpenAI service', function () {
     await service?.program.stop();
   });
 
-  it('notices that a client has left with requests that it had pipelined', async () => {
+  it('notices that a client has left with requests that it had pipelined, and counts what they have used', async () => {
+    const before = await outputTokens();
     const { socket, text } = await pipeline(requestOf(bodyOf({})), requestOf(bodyOf({})));
     await until(
       'both are at the engine, and the first is answered',
@@ -73,6 +75,9 @@ describe('the OpenAI service', function () {
       'their places are free',
       async () => (await metric('outrider_openai_requests_in_flight')) === 0,
     );
+    // Two of the first; those of the second have been read, or not.
+    const used = (await outputTokens()) - before;
+    assert.ok(used >= 2 && used <= 4, `${used}`);
   });
 
   it('answers pipelined requests one after the other', async () => {
@@ -87,5 +92,15 @@ describe('the OpenAI service', function () {
     await until('both answers', () => text().split('[DONE]').length === 3);
     assert.match(text(), /"answer 1".*\[DONE\].*"answer 2".*\[DONE\]/s);
     socket.destroy();
+  });
+
+  it('counts the tokens of an answer that breaks', async () => {
+    const before = await outputTokens();
+    engine.answer = async (call) => {
+      await call.send(byteTokens('half'));
+      call.fail(14, 'the engine ends');
+    };
+    for (const stream of [true, false]) await (await post({ stream })).text();
+    assert.equal(await outputTokens(), before + 8);
   });
 });

@@ -5,7 +5,7 @@ import type { AnswerForm, Usage } from '../api/answer-form.js';
 import { type ApiError, badRequest } from '../api/errors.js';
 import type { Generation } from '../api/request.js';
 import { SSE_DONE, sseEvent } from '../api/sse.js';
-import { type AnswerEvent, readAnswer } from '../engine/answer.js';
+import { type AnswerEvent, RunningUsage, readAnswer } from '../engine/answer.js';
 import type { CallMetadata, EngineClient } from '../engine/engine-client.js';
 import { generateRequest } from '../engine/messages.js';
 import type { Model } from '../engine/model.js';
@@ -30,6 +30,8 @@ export interface CompletionOptions {
   readonly now: () => number;
   /** What the client is told of a failure. */
   readonly told: (error: unknown) => ApiError;
+  /** Called once, however the answer ends. */
+  readonly used: (usage: Usage) => void;
 }
 
 /** `failure`: that was told within the stream; `undefined`: the client has gone away. */
@@ -47,8 +49,9 @@ export async function complete(options: CompletionOptions): Promise<Completed> {
   const gone = new AbortController();
   onResponseEnd(reply.raw, () => gone.abort());
   const times = { begun: now(), firstToken: undefined as number | undefined, ended: 0 };
+  const running = new RunningUsage();
   let usage: Usage | undefined;
-  const events = answer(options, gone.signal);
+  const events = answer(options, running, gone.signal);
 
   async function* observed(): AsyncGenerator<AnswerEvent, void, undefined> {
     for await (const event of events) {
@@ -67,6 +70,8 @@ export async function complete(options: CompletionOptions): Promise<Completed> {
     // The failure is that of the cancelled call.
     if (gone.signal.aborted) return undefined;
     throw error;
+  } finally {
+    options.used(running);
   }
   times.ended = now();
   return usage === undefined ? undefined : { usage, times };
@@ -74,6 +79,7 @@ export async function complete(options: CompletionOptions): Promise<Completed> {
 
 async function* answer(
   { id, generation, model, engine, metadata }: CompletionOptions,
+  usage: RunningUsage,
   signal: AbortSignal,
 ): AsyncGenerator<AnswerEvent, void, undefined> {
   const ids = await model.prompts.encode(generation.prompt, signal);
@@ -85,6 +91,7 @@ async function* answer(
     const key: CallMetadata = cacheKey === undefined ? {} : { 'openai-cache-key': shortHash(cacheKey) };
     yield* readAnswer(engine.generate(request, { ...metadata, ...key }, signal), {
       promptTokens: ids.length,
+      usage,
       endTokens: new Set([...sampling.stopTokenIds, ...(sampling.ignoreEos ? [] : model.eosTokens)]),
       text,
       stops: new StopStrings(stop),

@@ -52,7 +52,7 @@ export class Metrics {
   });
   private readonly tokens = new Counter({
     name: 'outrider_openai_tokens_total',
-    help: 'Tokens by caller and type: input, cached (those of the input that the engine had in its cache) or output.',
+    help: 'Tokens by caller and type: input, cached (those of the input that the engine had in its cache) or output. Answers that broke, and those whose client left, count as far as they came.',
     labelNames: ['caller', 'type'],
     registers: this.registers,
   });
@@ -66,7 +66,7 @@ export class Metrics {
   /** `model`: as the engine calls it, so that clients cannot make up values. */
   constructor(private readonly model: () => string) {}
 
-  answered(operation: Operation, caller: string, usage: Usage, times: AnswerTimes): void {
+  answered(operation: Operation, usage: Usage, times: AnswerTimes): void {
     const labels = this.labels(operation);
     const { begun, firstToken, ended } = times;
     this.duration.observe(labels, (ended - begun) / 1000);
@@ -75,9 +75,13 @@ export class Metrics {
       this.tokenTime.observe(labels, (ended - firstToken) / 1000 / (usage.completionTokens - 1));
     this.usage.observe({ ...labels, gen_ai_token_type: 'input' }, usage.promptTokens);
     this.usage.observe({ ...labels, gen_ai_token_type: 'output' }, usage.completionTokens);
-    this.tokens.inc({ caller, type: 'input' }, usage.promptTokens);
-    this.tokens.inc({ caller, type: 'cached' }, usage.cachedTokens);
-    this.tokens.inc({ caller, type: 'output' }, usage.completionTokens);
+  }
+
+  /** What a request has used, however its answer ended. */
+  used(caller: string, { promptTokens, cachedTokens, completionTokens }: Usage): void {
+    this.tokens.inc({ caller, type: 'input' }, promptTokens);
+    this.tokens.inc({ caller, type: 'cached' }, cachedTokens);
+    this.tokens.inc({ caller, type: 'output' }, completionTokens);
   }
 
   failed(operation: Operation, status: number, milliseconds: number): void {

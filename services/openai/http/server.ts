@@ -171,10 +171,11 @@ async function answer(
       reply,
       now,
       told: (error) => toldError(error as FastifyError, options),
+      used: (usage) => metrics.used(caller.name, usage),
     });
     if (completed === undefined) return reply;
     if ('failure' in completed) metrics.failed(kind.operation, completed.failure.status, now() - begun);
-    else metrics.answered(kind.operation, caller.name, completed.usage, completed.times);
+    else metrics.answered(kind.operation, completed.usage, completed.times);
     return reply;
   } catch (error) {
     metrics.failed(kind.operation, error instanceof ApiError ? error.status : 500, now() - begun);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type AnswerEvent, readAnswer } from '../../../../../services/openai/engine/answer.js';
+import { type AnswerEvent, RunningUsage, readAnswer } from '../../../../../services/openai/engine/answer.js';
 import type { GenerateResponse } from '../../../../../services/openai/engine/messages.js';
 import { StopStrings } from '../../../../../services/openai/text/stop-strings.js';
 
@@ -25,7 +25,12 @@ const complete = (finishReason: string): GenerateResponse => ({ complete: { fini
 /** The events, and how many messages were read. */
 async function eventsOf(
   messages: readonly GenerateResponse[],
-  { stops = [] as string[], endTokens = '', minTokens = 0 } = {},
+  {
+    stops = [] as string[],
+    endTokens = '',
+    minTokens = 0,
+    onEvent = (_event: AnswerEvent, _usage: RunningUsage): void => {},
+  } = {},
 ) {
   const read: AnswerEvent[] = [];
   let taken = 0;
@@ -40,15 +45,23 @@ async function eventsOf(
       isEnded = true;
     }
   }
+  const usage = new RunningUsage();
   const events = readAnswer(source(), {
     promptTokens: 3,
+    usage,
     endTokens: new Set([...endTokens].map((letter) => letter.charCodeAt(0))),
     text: heldText(),
     stops: new StopStrings(stops),
     minTokens,
   });
-  for await (const event of events) read.push(event);
-  return { events: read, taken, isEnded };
+  /** Whether the call was over when its end was told. */
+  let isEndedBefore = false;
+  for await (const event of events) {
+    read.push(event);
+    if (event.kind === 'end') isEndedBefore = isEnded;
+    onEvent(event, usage);
+  }
+  return { events: read, taken, isEnded, isEndedBefore };
 }
 
 const textOf = (events: readonly AnswerEvent[]) =>
@@ -85,6 +98,24 @@ describe('an answer of the engine', () => {
     assert.deepEqual([taken, isEnded], [2, true]);
     const last = events.at(-1)!;
     assert.equal(last.kind === 'end' && last.reason, 'stop');
+  });
+
+  it('lets the call go before it tells its end, as the client may read slowly', async () => {
+    const stopped = await eventsOf([chunk('one, tw'), chunk('o, three'), chunk('four')], { stops: ['two'] });
+    assert.equal(stopped.isEndedBefore, true);
+    const late = await eventsOf([chunk('one.'), complete('length'), chunk('more')], { stops: ['.'] });
+    assert.equal(late.isEndedBefore, true);
+  });
+
+  it('counts what it has used from the first message on, for one that ends too early', async () => {
+    const seen: object[] = [];
+    const onEvent = (_: AnswerEvent, usage: RunningUsage) => void seen.push({ ...usage });
+    await assert.rejects(eventsOf([chunk('ab', 2), chunk('cd', 2), complete('abort')], { onEvent }));
+    assert.deepEqual(seen, [
+      { promptTokens: 3, completionTokens: 0, cachedTokens: 2 },
+      { promptTokens: 3, completionTokens: 2, cachedTokens: 2 },
+      { promptTokens: 3, completionTokens: 4, cachedTokens: 2 },
+    ]);
   });
 
   it('ends at a stop string whose last character waited for the end', async () => {
