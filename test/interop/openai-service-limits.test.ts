@@ -103,4 +103,17 @@ describe('the OpenAI service', function () {
     for (const stream of [true, false]) await (await post({ stream })).text();
     assert.equal(await outputTokens(), before + 8);
   });
+
+  it('refuses what its tokenizer would take minutes for, and encodes the prompts of others', async () => {
+    const slow = [' ', '=', 'x'].map((letter) => post({ prompt: letter.repeat(200_000) }));
+    const answered = await post({ prompt: 'hello' });
+    assert.equal(answered.status, 200);
+    await answered.body!.cancel();
+    for (const refused of await Promise.all(slow)) {
+      assert.equal(refused.status, 400);
+      assert.match(await refused.text(), /does not cut/);
+    }
+    const long = await post({ prompt: 'word '.repeat(500_000) });
+    assert.match(await long.text(), /context_length_exceeded/);
+  });
 });

@@ -1,5 +1,6 @@
 /** The model of the engine, with its tokenizer. */
 import { filesOfArchive, filesOfFolder, type TokenizerFiles } from '../tokenizer/files.js';
+import { PromptEncoder } from '../tokenizer/prompt-encoder.js';
 import { TokenizerThread } from '../tokenizer/tokenizer-thread.js';
 import type { EngineClient } from './engine-client.js';
 
@@ -10,9 +11,12 @@ export interface Model {
   readonly maxContext: number;
   readonly eosTokens: readonly number[];
   /** Encodes prompts. A long one takes a while, so answers have a thread of their own. */
-  readonly prompts: TokenizerThread;
+  readonly prompts: PromptEncoder;
   readonly answers: TokenizerThread;
 }
+
+/** Far more than a prompt takes that keeps to the bounds of an encoding. */
+const ENCODING_LIMIT_MS = 30_000;
 
 export interface ModelOptions {
   readonly engine: EngineClient;
@@ -33,14 +37,22 @@ export async function loadModel({
   const info = await engine.modelInfo();
   const files: TokenizerFiles =
     tokenizerFolder === undefined ? filesOfArchive(await engine.tokenizer()) : filesOfFolder(tokenizerFolder);
-  const [prompts, answers] = await Promise.all([
-    TokenizerThread.start(files, onThreadEnd),
-    TokenizerThread.start(files, onThreadEnd),
-  ]);
+  const maxContext = info.maxContextLength ?? 0;
+  const start = () => TokenizerThread.start({ files, maxTokens: maxContext }, onThreadEnd);
+  const [first, answers] = await Promise.all([start(), start()]);
+  const prompts = new PromptEncoder(first, {
+    start,
+    onEnd: onThreadEnd,
+    limitMs: ENCODING_LIMIT_MS,
+    after: (ms, fn) => {
+      const timer = setTimeout(fn, ms);
+      return () => clearTimeout(timer);
+    },
+  });
   const own = info.servedModelName || info.modelPath || 'model';
   return {
     names: names.length > 0 ? names : [own],
-    maxContext: info.maxContextLength ?? 0,
+    maxContext,
     eosTokens: info.eosTokenIds ?? [],
     prompts,
     answers,

@@ -20,6 +20,8 @@ const READ_LIMIT_MS = 60_000;
 export interface CompletionOptions {
   /** Of the answer; the engine knows it by this id too. */
   readonly id: string;
+  /** Prompts of callers are encoded by turns. */
+  readonly caller: string;
   readonly generation: Generation;
   readonly form: AnswerForm;
   readonly model: Model;
@@ -78,11 +80,11 @@ export async function complete(options: CompletionOptions): Promise<Completed> {
 }
 
 async function* answer(
-  { id, generation, model, engine, metadata }: CompletionOptions,
+  { id, caller, generation, model, engine, metadata }: CompletionOptions,
   usage: RunningUsage,
   signal: AbortSignal,
 ): AsyncGenerator<AnswerEvent, void, undefined> {
-  const ids = await model.prompts.encode(generation.prompt, signal);
+  const ids = await model.prompts.encode(generation.prompt, caller, signal);
   requireRoom(ids.length, generation, model);
   const { sampling, stop, cacheKey } = generation;
   const text = model.answers.answer();

@@ -163,6 +163,7 @@ async function answer(
     const head = { id, created: Math.floor(date() / 1000), model: generation.model, includeUsage };
     const completed = await complete({
       id,
+      caller: caller.name,
       generation,
       form: kind.form(head),
       model: loaded,

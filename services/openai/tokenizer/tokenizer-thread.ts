@@ -1,9 +1,8 @@
 /** A thread that has the tokenizer, as promises. */
 import { Worker } from 'node:worker_threads';
 import { ApiError, badRequest } from '../api/errors.js';
-import type { Prompt } from '../api/request.js';
-import type { TokenizerFiles } from './files.js';
-import type { WorkerMessage, WorkerReply, WorkerRequest } from './worker-messages.js';
+import type { EncodingThread, TextPrompt } from './prompt-encoder.js';
+import type { WorkerMessage, WorkerReply, WorkerRequest, WorkerStart } from './worker-messages.js';
 
 interface Waiting {
   resolve(reply: WorkerReply): void;
@@ -22,10 +21,8 @@ export interface AnswerText {
   close(): void;
 }
 
-export class TokenizerThread {
+export class TokenizerThread implements EncodingThread {
   private readonly waiting = new Map<number, Waiting>();
-  /** The end of the last prompt that was asked for. */
-  private encoding: Promise<void> = Promise.resolve();
   private requests = 0;
   private answers = 0;
 
@@ -39,9 +36,9 @@ export class TokenizerThread {
   }
 
   /** Resolves once the tokenizer is loaded. `onEnd`: the thread has ended, which it never should. */
-  static start(files: TokenizerFiles, onEnd: (error: Error) => void): Promise<TokenizerThread> {
+  static start(workerData: WorkerStart, onEnd: (error: Error) => void): Promise<TokenizerThread> {
     return new Promise((resolve, reject) => {
-      const worker = new Worker(new URL('worker.js', import.meta.url), { workerData: files });
+      const worker = new Worker(new URL('worker.js', import.meta.url), { workerData });
       const thread = new TokenizerThread(worker);
       let ended: (error: Error) => void = reject;
       worker.once('message', () => {
@@ -57,26 +54,16 @@ export class TokenizerThread {
     });
   }
 
-  /**
-   * The token ids of a prompt. Prompts are read one after the other. One whose client has gone meanwhile is not read, and not kept.
-   * Throws an `ApiError` if the prompt is wrong, and the reason of `gone`.
-   */
-  async encode(prompt: Prompt, gone: AbortSignal): Promise<readonly number[]> {
-    if (prompt.kind === 'ids') return prompt.ids;
-    let kept: typeof prompt | undefined = prompt;
-    const forget = (): void => {
-      kept = undefined;
-    };
-    gone.addEventListener('abort', forget, { once: true });
-    const before = this.encoding;
-    const reply = before.then(() => {
-      gone.throwIfAborted();
-      return this.ask({ kind: 'encode', prompt: kept! });
-    });
-    this.encoding = reply.then(forget, forget);
-    const answer = await reply;
+  /** The token ids of a prompt. Throws an `ApiError` if the prompt is wrong. */
+  async encode(prompt: TextPrompt): Promise<readonly number[]> {
+    const answer = await this.ask({ kind: 'encode', prompt });
     if (answer.kind !== 'ids') throw new Error(`unexpected reply: ${answer.kind}`);
     return answer.ids;
+  }
+
+  stop(): void {
+    void this.worker.terminate();
+    this.fail(new Error('the thread was stopped'));
   }
 
   /** The text of a new answer. */
@@ -102,7 +89,7 @@ export class TokenizerThread {
     });
     if (reply.kind !== 'failed') return reply;
     const field = request.kind === 'encode' && request.prompt.kind === 'chat' ? 'messages' : 'prompt';
-    if (reply.isPrompt) throw badRequest(reply.message, field);
+    if (reply.isPrompt) throw badRequest(reply.message, field, reply.code);
     throw new ApiError(`The tokenizer failed: ${reply.message}`, { status: 500, type: 'server_error' });
   }
 

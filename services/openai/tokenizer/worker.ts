@@ -6,12 +6,21 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { Template } from '@huggingface/jinja';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { IncrementalText } from '../text/incremental-text.js';
-import { hasLongRun, LONGEST_RUN } from '../text/long-run.js';
-import { readParts, type TokenizerFiles } from './files.js';
-import type { WorkerMessage, WorkerReply, WorkerRequest } from './worker-messages.js';
+import { BoundedEncoding, PromptTooLong } from './bounded-encoding.js';
+import { readParts } from './files.js';
+import { charactersOfToken, type TextTokenizer } from './text-bound.js';
+import { type MergingModel, mayCutAtWords, wordsOf } from './word-starts.js';
+import type { WorkerMessage, WorkerReply, WorkerRequest, WorkerStart } from './worker-messages.js';
 
-const parts = readParts(workerData as TokenizerFiles);
+const { files, maxTokens } = workerData as WorkerStart;
+const parts = readParts(files);
 const tokenizer = new Tokenizer(parts.tokenizer, parts.config);
+const { model = {} } = parts.tokenizer as { readonly model?: MergingModel };
+const encoding = new BoundedEncoding(tokenizer.model!, {
+  maxTokens,
+  charactersOfToken: charactersOfToken(parts.tokenizer as TextTokenizer),
+  cut: mayCutAtWords(model) ? wordsOf : undefined,
+});
 const template = parts.chatTemplate === undefined ? undefined : new Template(parts.chatTemplate);
 const special = new Set(
   [...tokenizer.get_added_tokens_decoder()].flatMap(([id, { special }]) => (special ? id : [])),
@@ -30,7 +39,10 @@ const decode = (ids: readonly number[]): string =>
 const hasText = (id: number): boolean => !special.has(id) && tokenizer.id_to_token(id) !== undefined;
 
 function encode(prompt: Extract<WorkerRequest, { kind: 'encode' }>['prompt']): readonly number[] {
-  if (prompt.kind === 'text') return tokenizer.encode(withoutLongRun(prompt.text)).ids;
+  if (prompt.kind === 'text') {
+    encoding.begin(prompt.text);
+    return tokenizer.encode(prompt.text).ids;
+  }
   if (template === undefined) throw new PromptError('The model has no chat template: use /v1/completions.');
   let text: string;
   try {
@@ -40,15 +52,9 @@ function encode(prompt: Extract<WorkerRequest, { kind: 'encode' }>['prompt']): r
     const said = error instanceof Error ? error.message : String(error);
     throw new PromptError(`The chat template of the model refuses these messages: ${said}`);
   }
+  encoding.begin(text);
   // The template writes the special tokens itself.
-  return tokenizer.encode(withoutLongRun(text), { add_special_tokens: false }).ids;
-}
-
-function withoutLongRun(text: string): string {
-  if (!hasLongRun(text)) return text;
-  throw new PromptError(
-    `The prompt has more than ${LONGEST_RUN} letters, digits or signs without a space between; expected words.`,
-  );
+  return tokenizer.encode(text, { add_special_tokens: false }).ids;
 }
 
 function decodeNext({ answer, ids, isEnd }: Extract<WorkerRequest, { kind: 'decode' }>): string {
@@ -68,6 +74,8 @@ function replyTo(request: WorkerRequest): WorkerReply {
     return { kind: 'text', id, text: decodeNext(request) };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
+    if (error instanceof PromptTooLong)
+      return { kind: 'failed', id, message, isPrompt: true, code: error.code };
     return { kind: 'failed', id, message, isPrompt: error instanceof PromptError };
   }
 }
