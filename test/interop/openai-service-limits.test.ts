@@ -8,6 +8,7 @@ import { buildOpenAiService, type OpenAiService, startOpenAiService } from '../k
 import { until } from '../kit/process/processes.js';
 
 const MODEL = 'org/tiny';
+const AT_ONCE = 300;
 
 describe('the OpenAI service', function () {
   this.timeout(60_000);
@@ -47,7 +48,7 @@ describe('the OpenAI service', function () {
 
   before(async function () {
     await buildOpenAiService(this);
-    engine = await startEngineServer();
+    engine = await startEngineServer(undefined, undefined, { 'grpc.max_concurrent_streams': 256 });
     service = await startOpenAiService(['--engine', engine.address]);
   });
   beforeEach(() => {
@@ -115,5 +116,12 @@ describe('the OpenAI service', function () {
     }
     const long = await post({ prompt: 'word '.repeat(500_000) });
     assert.match(await long.text(), /context_length_exceeded/);
+  });
+
+  it(`has ${AT_ONCE} answers at a time, more than one connection to a sidecar carries`, async () => {
+    const answers = Array.from({ length: AT_ONCE }, () => post({}));
+    await until('all are at the engine', () => calls.length === AT_ONCE);
+    for (const call of calls) call.complete('stop');
+    for (const answer of await Promise.all(answers)) assert.match(await answer.text(), /\[DONE\]/);
   });
 });

@@ -4,6 +4,7 @@ import { Client, type ClientReadableStream, credentials, Metadata, type ServiceE
 import type { MethodDefinition } from '@grpc/proto-loader';
 import { ApiError, fromRpc } from '../api/errors.js';
 import { ArchiveParts } from '../tokenizer/files.js';
+import { Channels } from './channels.js';
 import type { GenerateRequest, GenerateResponse, ModelInfo, TokenizerChunk } from './messages.js';
 import { engineService } from './protocols.js';
 
@@ -17,6 +18,8 @@ const OPTIONS = {
   'grpc.enable_retries': 0,
   'grpc.enable_http_proxy': 0,
   'grpc.service_config_disable_resolution': 1,
+  // Else all channels to one address share one connection.
+  'grpc.use_local_subchannel_pool': 1,
   // A sidecar that starts again is found soon.
   'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.min_reconnect_backoff_ms': 100,
@@ -24,12 +27,12 @@ const OPTIONS = {
 };
 
 export class EngineClient {
-  private readonly client: Client;
+  private readonly channels: Channels<Client>;
   private readonly methods = engineService();
 
   /** `address`: as gRPC names targets, such as `127.0.0.1:8800` or `unix:/run/chat.sock`. */
   constructor(readonly address: string) {
-    this.client = new Client(address, credentials.createInsecure(), OPTIONS);
+    this.channels = new Channels(() => new Client(address, credentials.createInsecure(), OPTIONS));
   }
 
   /**
@@ -46,13 +49,18 @@ export class EngineClient {
 
   modelInfo(): Promise<ModelInfo> {
     const { path, requestSerialize, responseDeserialize } = this.methods.GetModelInfo;
+    const { channel, release } = this.channels.take();
     return new Promise((resolve, reject) => {
-      this.client.makeUnaryRequest<object, object>(
+      channel.makeUnaryRequest<object, object>(
         path,
         requestSerialize,
         responseDeserialize,
         {},
-        (error, info) => (error === null ? resolve(info ?? {}) : reject(apiError(error))),
+        (error, info) => {
+          release();
+          if (error === null) resolve(info ?? {});
+          else reject(apiError(error));
+        },
       );
     });
   }
@@ -78,7 +86,7 @@ export class EngineClient {
   }
 
   close(): void {
-    this.client.close();
+    for (const channel of this.channels.all) channel.close();
   }
 
   private async *stream<Request extends object, Response>(
@@ -88,7 +96,8 @@ export class EngineClient {
     signal: AbortSignal,
   ): AsyncGenerator<Response, void, undefined> {
     if (signal.aborted) return;
-    const call: ClientReadableStream<object> = this.client.makeServerStreamRequest(
+    const { channel, release } = this.channels.take();
+    const call: ClientReadableStream<object> = channel.makeServerStreamRequest(
       path,
       requestSerialize,
       responseDeserialize,
@@ -104,6 +113,7 @@ export class EngineClient {
     } finally {
       signal.removeEventListener('abort', cancel);
       call.cancel();
+      release();
     }
   }
 }

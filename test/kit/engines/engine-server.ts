@@ -3,6 +3,7 @@ import {
   Metadata,
   Server,
   ServerCredentials,
+  type ServerOptions,
   type ServerWritableStream,
   type ServiceDefinition,
   type sendUnaryData,
@@ -35,17 +36,18 @@ export interface EngineServer {
 
 const CONTEXT = 4_096;
 
-/** @param archive the files of its tokenizer @param listen `host:port` */
+/** @param archive the files of its tokenizer @param listen `host:port` @param options of the server, such as `grpc.max_concurrent_streams` */
 export async function startEngineServer(
   archive = tokenizerArchive(),
   listen = '127.0.0.1:0',
+  options: ServerOptions = {},
 ): Promise<EngineServer> {
   const definitions = loadSync(protoFile('vllm-engine.proto'), {
     keepCase: true,
     longs: Number,
     defaults: true,
   });
-  const server = new Server();
+  const server = new Server(options);
   server.addService(definitions['vllm.grpc.engine.VllmEngine'] as ServiceDefinition, {
     Generate: (call: ServerWritableStream<GenerateRequest, object>) => engine.answer(callOf(call)),
     GetModelInfo: (_: unknown, done: sendUnaryData<object>) =>
