@@ -36,6 +36,7 @@ async function serve(options: Options): Promise<void> {
   let model: Model | undefined;
   const server = createServer({
     keys,
+    hosts: new Set(options.hosts),
     model: () => model,
     engineOf: (caller) => engines.get(caller.engine ?? options.engine) ?? engine,
     metrics: new Metrics(() => model?.names[0] ?? ''),

@@ -12,6 +12,8 @@ export interface Options {
   readonly names: readonly string[];
   readonly tokenizerFolder: string | undefined;
   readonly keyFile: string | undefined;
+  /** Names that clients without keys may call it by; in lower case. */
+  readonly hosts: readonly string[];
   /** Where grpc.health.v1 is served. */
   readonly health: string | undefined;
   readonly maxBodyBytes: number;
@@ -27,6 +29,8 @@ export const USAGE = `outrider-openai: OpenAI's HTTP API in front of a language-
   --model NAME          name of the model for clients, instead of the engine's own; may be repeated
   --tokenizer FOLDER    has tokenizer.json, instead of the tokenizer that the engine sends
   --keys FILE           API keys of callers
+  --host NAME           without keys: a name that clients call it by, beside IP addresses and
+                        localhost; others are refused, so that no web page reaches it. May be repeated
   --health HOST:PORT    where grpc.health.v1 is served, for a sidecar
   --max-body-mib N      largest request body (4)
   --max-in-flight N     requests that are answered at a time (512)
@@ -49,6 +53,7 @@ export function readOptions(
       model: { type: 'string', multiple: true, default: [] },
       tokenizer: { type: 'string' },
       keys: { type: 'string' },
+      host: { type: 'string', multiple: true, default: [] },
       health: { type: 'string' },
       'max-body-mib': { type: 'string', default: '4' },
       'max-in-flight': { type: 'string', default: '512' },
@@ -64,6 +69,7 @@ export function readOptions(
     names: values.model,
     tokenizerFolder: values.tokenizer,
     keyFile: values.keys,
+    hosts: values.host.map(readHost),
     health: values.health,
     maxBodyBytes: readNumber('max-body-mib', values['max-body-mib'], 1_024) * 1024 * 1024,
     maxInFlight: readNumber('max-in-flight', values['max-in-flight'], 100_000),
@@ -85,6 +91,11 @@ function readAddress(text: string): ListenAddress {
   const host = v6 ?? name;
   if (host !== undefined && Number(port) <= 65_535) return { host, port: Number(port) };
   throw new Error(`--listen ${text}: expected HOST:PORT`);
+}
+
+function readHost(name: string): string {
+  if (/^[a-z0-9_.-]{1,253}$/i.test(name)) return name.toLowerCase();
+  throw new Error(`--host ${name}: expected a name without a port, such as chat.example`);
 }
 
 const isLoopback = (host: string): boolean =>

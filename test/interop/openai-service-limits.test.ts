@@ -120,8 +120,22 @@ describe('the OpenAI service', function () {
 
   it(`has ${AT_ONCE} answers at a time, more than one connection to a sidecar carries`, async () => {
     const answers = Array.from({ length: AT_ONCE }, () => post({}));
-    await until('all are at the engine', () => calls.length === AT_ONCE);
+    await until('all are at the engine', () => calls.length === AT_ONCE, 45_000);
     for (const call of calls) call.complete('stop');
     for (const answer of await Promise.all(answers)) assert.match(await answer.text(), /\[DONE\]/);
+  });
+
+  it('refuses web pages, as it has no keys', async () => {
+    const { socket, text } = await pipeline(requestOf(bodyOf({}), 'evil.example'));
+    await until('an answer', () => text().includes('}'));
+    socket.destroy();
+    assert.match(text(), /^HTTP\/1\.1 403 .*Found Host 'evil\.example'/s);
+    assert.equal(calls.length, 0);
+    const page = await fetch(`${service.url}/v1/models`, { headers: { origin: 'http://evil.example' } });
+    assert.equal(page.status, 403);
+    assert.equal(
+      (await fetch(`${service.url}/healthz`, { headers: { origin: 'http://evil.example' } })).status,
+      200,
+    );
   });
 });

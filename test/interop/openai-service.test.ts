@@ -244,9 +244,7 @@ describe('the OpenAI service', function () {
       );
       const long = await failureOf(openai.completions.create({ model: MODEL, prompt: 'x '.repeat(5_000) }));
       assert.deepEqual([long.status, long.code], [400, 'context_length_exceeded']);
-      const word = await failureOf(
-        openai.completions.create({ model: MODEL, prompt: 'x'.repeat(1_000_000) }),
-      );
+      const word = await failureOf(openai.completions.create({ model: MODEL, prompt: 'x'.repeat(200_000) }));
       assert.match(word.message, /^400 The prompt has more than 32768 letters/);
     });
 
@@ -353,7 +351,7 @@ describe('the OpenAI service', function () {
     const socket = connect({ host: '127.0.0.1', port: Number(port) });
     socket.pause();
     socket.write(
-      `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+      `POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
     );
     let before = -1;
     await until('the engine to be held back', async () => {

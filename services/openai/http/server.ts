@@ -14,11 +14,14 @@ import type { Model } from '../engine/model.js';
 import { complete } from './completions.js';
 import type { Caller, Keys } from './keys.js';
 import type { Metrics, Operation } from './metrics.js';
+import { pageRefusal } from './page-guard.js';
 import { onResponseEnd } from './response-end.js';
 
 export interface ServerOptions {
   /** `undefined`: everybody may call. */
   readonly keys: Keys | undefined;
+  /** Where everybody may call: names that the service is called by, beside IP addresses and localhost; in lower case. */
+  readonly hosts: ReadonlySet<string>;
   /** `undefined` while it is loaded. */
   readonly model: () => Model | undefined;
   readonly engineOf: (caller: Caller) => EngineClient;
@@ -101,6 +104,9 @@ export function createServer(options: ServerOptions): FastifyInstance {
       if (isClosing) setImmediate(() => server.server.closeIdleConnections());
     });
     if (OPEN_ROUTES.has(request.routeOptions.url ?? '')) return;
+    const refusal = keys === undefined ? pageRefusal(request.raw, options.hosts) : undefined;
+    if (refusal !== undefined)
+      throw new ApiError(refusal, { status: 403, type: 'permission_error', code: 'cross_site' });
     const caller = keys === undefined ? NO_KEYS : keys.callerOf(request.headers.authorization);
     if (caller === undefined)
       throw new ApiError('The API key is missing or unknown.', {

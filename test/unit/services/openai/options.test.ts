@@ -27,6 +27,14 @@ describe('the command line of the OpenAI service', () => {
     assert.deepEqual(read('--engine e:1 --listen [::]:80 --keys k').listen, { host: '::', port: 80 });
   });
 
+  it('takes names that clients call it by', () => {
+    assert.deepEqual(read('--engine e:1 --host Chat.Example --host other').hosts, ['chat.example', 'other']);
+    assert.throws(
+      () => read('--engine e:1 --host chat.example:80'),
+      /--host chat.example:80: expected a name/,
+    );
+  });
+
   it('says which value is wrong', () => {
     assert.throws(() => read('--engine e:1 --listen 8080'), /--listen 8080: expected HOST:PORT/);
     assert.throws(() => read('--engine e:1 --listen 127.0.0.1:70000'), /expected HOST:PORT/);
