@@ -204,7 +204,15 @@ function areMore(
   const known = Math.max(leastBefore, before.calls);
   const all = (old * known + after.errors) / (known + after.calls);
   const deviation = Math.sqrt(all * (1 - all) * (1 / known + 1 / after.calls));
-  return fresh > old && (fresh - old >= Math.max(MIN_DIFFERENCE, deviations * deviation) || fresh === 1);
+  if (fresh <= old) return false;
+  if (fresh - old >= Math.max(MIN_DIFFERENCE, deviations * deviation)) return true;
+  // Of a few calls that all fail deviations say little. Where requests are bad, those of the version before fail in a row, too.
+  return fresh === 1 && old ** after.calls < chanceOf(deviations);
+}
+
+/** How seldom chance is further out than so many standard deviations, about. */
+function chanceOf(deviations: number): number {
+  return Math.exp(-(deviations ** 2) / 2) / (deviations * Math.sqrt(2 * Math.PI));
 }
 
 /**

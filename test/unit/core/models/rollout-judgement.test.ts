@@ -114,6 +114,20 @@ describe('a version beside the one that is served', () => {
     assert.deepEqual(watch(tally(0), tally(0), 10_000).kind, 'passed');
   });
 
+  it('does not fail for the first calls after a rollout where most requests are bad', () => {
+    const watch = (errors: number, before: CallTally, elapsedMs = 1_000) =>
+      judgeWatch(facts(50, 50, { before, after: tally(errors, errors) }), SETTINGS, elapsedMs).kind;
+    const bad = tally(59, 37);
+    assert.equal(watch(5, bad), 'open', 'five bad requests in a row come once in ten times');
+    assert.equal(watch(10, bad), 'open');
+    assert.equal(watch(16, bad), 'failed');
+    assert.equal(watch(3, bad, 10_000), 'passed', 'at the end');
+    assert.equal(failsClearly(bad, tally(5, 5)), false);
+    // Of a version before that fails seldom.
+    assert.equal(watch(5, tally(59, 3)), 'failed');
+    assert.equal(watch(3, tally(59, 3), 10_000), 'failed');
+  });
+
   it('fails for a part of its calls also where the version before had none', () => {
     const watch = (after: CallTally) =>
       judgeWatch(facts(0, 0, { before: tally(0), after }), SETTINGS, 1_000).kind;
