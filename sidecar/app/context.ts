@@ -7,6 +7,7 @@ import type { IdentityFeed } from '../identity/identity.js';
 import type { RuntimeDeps } from '../runtime/deps.js';
 import type { Logger } from '../runtime/log/logger.js';
 import type { ListenSockets } from '../runtime/process/listen-sockets.js';
+import type { Metric } from '../telemetry/metric.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { Listener, type ListenerOptions } from '../transport/listener.js';
 import type { Network } from '../transport/network.js';
@@ -43,6 +44,8 @@ export interface Deps extends RuntimeDeps, ModelClientDeps {
   readonly network?: Network;
   /** Name of this machine; absent: as the system says. */
   readonly host?: string;
+  /** Metrics of the process for an export; absent: as the system says. */
+  readonly readProcess?: () => Promise<readonly Metric[]>;
   /** Runs a function after all input of this turn of the event loop; absent: Node's own turns. */
   readonly defer?: (fn: () => void) => void;
   /** Opens an identity other than the one of the configuration; absent or undefined: the configuration says. */

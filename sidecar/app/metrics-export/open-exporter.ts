@@ -4,10 +4,9 @@ import type { MetricsConfig, SidecarConfig } from '../../config/model.js';
 import { processStats } from '../../runtime/process/stats.js';
 import type { Metric } from '../../telemetry/metric.js';
 import { MetricsExporter, type MetricsExportPlan } from '../../telemetry/metrics-export/metrics-exporter.js';
-import { OtlpGrpcSender } from '../../telemetry/otlp/otlp-grpc.js';
-import { OtlpHttpSender } from '../../telemetry/otlp/otlp-http.js';
 import { RequestWriter } from '../../telemetry/otlp/otlp-request.js';
 import { METRICS } from '../../telemetry/otlp/otlp-sender.js';
+import { openSender } from '../collector-sender.js';
 import type { Deps } from '../context.js';
 import { telemetrySource } from '../telemetry-source.js';
 
@@ -24,11 +23,10 @@ export function openMetricsExporter(
   { names, read, starts, counts }: ExporterSource,
   deps: Deps,
 ): MetricsExporter {
-  const options = { signal: METRICS, timers: deps.timers };
-  const sender =
-    config.protocol === 'grpc' ? new OtlpGrpcSender(config, options) : new OtlpHttpSender(config, options);
-  const writer = new RequestWriter(telemetrySource(names, config.attributes, deps.version));
-  const all = async (): Promise<readonly Metric[]> => [...read(), ...(await processStats())];
+  const { readProcess = processStats } = deps;
+  const sender = openSender(config, METRICS, deps);
+  const writer = new RequestWriter(telemetrySource(names, config.attributes, deps));
+  const all = async (): Promise<readonly Metric[]> => [...read(), ...(await readProcess())];
   return new MetricsExporter(
     { intervalMs: config.intervalMs, read: all, starts, counts },
     writer,

@@ -1,14 +1,13 @@
 /** What traces need while they are on; loaded when they are. */
 
 import type { SidecarConfig, TracesConfig } from '../../config/model.js';
-import { OtlpGrpcSender } from '../../telemetry/otlp/otlp-grpc.js';
-import { OtlpHttpSender } from '../../telemetry/otlp/otlp-http.js';
 import { RequestWriter } from '../../telemetry/otlp/otlp-request.js';
 import { TRACES } from '../../telemetry/otlp/otlp-sender.js';
 import { SpanExporter } from '../../telemetry/traces/span-exporter.js';
 import { SpanQueue } from '../../telemetry/traces/span-queue.js';
 import { Tracer } from '../../telemetry/traces/tracer.js';
 import { WallOffset } from '../../telemetry/traces/wall-offset.js';
+import { openSender } from '../collector-sender.js';
 import type { AppContext } from '../context.js';
 import { telemetrySource } from '../telemetry-source.js';
 
@@ -26,10 +25,8 @@ export function openTracing(
   { deps, dataPlane }: Pick<AppContext, 'deps' | 'dataPlane'>,
 ): Tracing {
   const queue = new SpanQueue();
-  const options = { signal: TRACES, timers: deps.timers };
-  const sender =
-    config.protocol === 'grpc' ? new OtlpGrpcSender(config, options) : new OtlpHttpSender(config, options);
-  const writer = new RequestWriter(telemetrySource(names, config.attributes, deps.version));
+  const sender = openSender(config, TRACES, deps);
+  const writer = new RequestWriter(telemetrySource(names, config.attributes, deps));
   return {
     tracer: new Tracer(config, dataPlane, queue, new WallOffset(deps.clock)),
     queue,

@@ -1,4 +1,5 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
+import type { Socket } from 'node:net';
 import { Status, statusName } from '../../core/outcome/status.js';
 import type { Timers } from '../../runtime/time/timers.js';
 import { partialSuccess } from './otlp-request.js';
@@ -31,14 +32,16 @@ export class OtlpGrpcSender implements OtlpSender {
   private readonly path: string;
   private readonly timers: Timers;
   private readonly timeoutMs: number;
+  private readonly connection: { readonly createConnection?: () => Socket };
 
   constructor(
     private readonly settings: CollectorSettings,
-    { signal, timers, timeoutMs = SEND_TIMEOUT_MS }: SenderOptions,
+    { signal, timers, timeoutMs = SEND_TIMEOUT_MS, dial }: SenderOptions,
   ) {
     this.path = signal.grpcPath;
     this.timers = timers;
     this.timeoutMs = timeoutMs;
+    this.connection = dial === undefined ? {} : { createConnection: dial };
   }
 
   send(body: Buffer): Promise<SendResult> {
@@ -98,7 +101,7 @@ export class OtlpGrpcSender implements OtlpSender {
   private connected(): ClientHttp2Session {
     let { session } = this;
     if (session === undefined || session.closed || session.destroyed) {
-      session = connect(this.settings.endpoint);
+      session = connect(this.settings.endpoint, this.connection);
       // An idle connection keeps no process alive, and its end is seen by the next request.
       session.unref();
       this.session = session;

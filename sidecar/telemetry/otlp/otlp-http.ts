@@ -1,5 +1,7 @@
 import { Agent, type IncomingMessage, request as plainRequest } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
+import type { Socket } from 'node:net';
+import { DialledAgent } from '../../runtime/dialled-agent.js';
 import type { Timers } from '../../runtime/time/timers.js';
 import { partialSuccess } from './otlp-request.js';
 import {
@@ -25,11 +27,11 @@ export class OtlpHttpSender implements OtlpSender {
 
   constructor(
     private readonly settings: CollectorSettings,
-    { signal, timers, timeoutMs = SEND_TIMEOUT_MS }: SenderOptions,
+    { signal, timers, timeoutMs = SEND_TIMEOUT_MS, dial }: SenderOptions,
   ) {
     this.url = signalUrl(settings.endpoint, signal);
     const isTls = this.url.protocol === 'https:';
-    this.agent = new (isTls ? TlsAgent : Agent)({ keepAlive: true, maxSockets: 1 });
+    this.agent = agentFor(isTls, dial);
     this.request = isTls ? tlsRequest : plainRequest;
     this.timers = timers;
     this.timeoutMs = timeoutMs;
@@ -70,6 +72,13 @@ export class OtlpHttpSender implements OtlpSender {
   close(): void {
     this.agent.destroy();
   }
+}
+
+/** One connection, which is kept. */
+function agentFor(isTls: boolean, dial: (() => Socket) | undefined): Agent {
+  const options = { keepAlive: true, maxSockets: 1 };
+  if (isTls) return new TlsAgent(options);
+  return dial === undefined ? new Agent(options) : new DialledAgent(options, dial);
 }
 
 /** A URL without a path gets the usual one. */

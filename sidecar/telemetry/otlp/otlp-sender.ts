@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { Timers } from '../../runtime/time/timers.js';
 
 /** Time that a collector has for a request, from its first byte to the last one of the answer, ms. */
@@ -52,4 +53,6 @@ export interface SenderOptions {
   readonly timers: Timers;
   /** Default: `SEND_TIMEOUT_MS`. */
   readonly timeoutMs?: number;
+  /** Opens a connection to a collector without TLS; absent: the operating system does. */
+  readonly dial?: () => Socket;
 }

@@ -1,11 +1,11 @@
-import { type AgentOptions, Agent as HttpAgent, type OutgoingHttpHeaders } from 'node:http';
+import { Agent as HttpAgent, type OutgoingHttpHeaders } from 'node:http';
 import { Agent as HttpsAgent, type AgentOptions as HttpsAgentOptions } from 'node:https';
-import type { Socket } from 'node:net';
 import { stringify } from 'node:querystring';
 import type { Writable } from 'node:stream';
 import Consul from 'consul';
 import { defined, present } from '../../../config/present.js';
 import type { Health } from '../../../core/discovery/eviction-guard.js';
+import { DialledAgent } from '../../../runtime/dialled-agent.js';
 import type { Timers } from '../../../runtime/time/timers.js';
 import type { Network } from '../../../transport/network.js';
 import { Exchange } from './request.js';
@@ -179,7 +179,7 @@ function socketsFor({ address, tls }: AgentSettings, network: Network | undefine
     ...(address.kind === 'tcp' ? { host: address.hostname } : {}),
   };
   if (address.protocol === 'http:' && network !== undefined)
-    return new NetworkAgent(options, () =>
+    return new DialledAgent(options, () =>
       network.dial(
         address.kind === 'unix'
           ? { kind: 'unix', path: address.socketPath }
@@ -207,19 +207,5 @@ class TlsAgent extends HttpsAgent {
     const { ca, cert, key, serverName, verify } = this.tls();
     const material = defined({ ca: ca && [...ca], cert, key, servername: serverName });
     return super.createConnection({ ...options, rejectUnauthorized: verify, ...material }, callback);
-  }
-}
-
-/** Connections that something else than Node opens. */
-class NetworkAgent extends HttpAgent {
-  constructor(
-    options: AgentOptions,
-    private readonly dial: () => Socket,
-  ) {
-    super(options);
-  }
-
-  override createConnection(): Socket {
-    return this.dial();
   }
 }

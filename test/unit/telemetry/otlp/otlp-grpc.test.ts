@@ -6,7 +6,7 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { systemTimers } from '../../../../sidecar/runtime/time/timers.js';
 import { OtlpGrpcSender } from '../../../../sidecar/telemetry/otlp/otlp-grpc.js';
 import { METRICS, TRACES } from '../../../../sidecar/telemetry/otlp/otlp-sender.js';
@@ -68,6 +68,25 @@ describe('OTLP over gRPC', () => {
       assert.deepEqual(await sender.send(Buffer.from('abc')), { kind: 'taken', rejected: 0 });
     const call = ['/opentelemetry.proto.collector.trace.v1.TraceService/Export', 'k', '0000000003616263'];
     assert.deepEqual(seen, [call, call]);
+    assert.equal(sessions.length, 1);
+  });
+
+  it('calls over the connection that it is given', async () => {
+    sessions = [];
+    const server = createServer();
+    server.on('session', (session) => void sessions.push(session.on('error', () => {})));
+    server.on('stream', answering(0));
+    await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const settings = { endpoint: 'http://nowhere.invalid:4317', headers: {} };
+    const dial = () => connect(port, '127.0.0.1');
+    const sender = new OtlpGrpcSender(settings, { signal: TRACES, timers: systemTimers, dial });
+    afterTest(() => {
+      sender.close();
+      for (const session of sessions) session.destroy();
+      server.close();
+    });
+    assert.deepEqual(await sender.send(Buffer.from('abc')), { kind: 'taken', rejected: 0 });
     assert.equal(sessions.length, 1);
   });
 

@@ -1,7 +1,7 @@
 /** OTLP/HTTP to collectors of every kind, on real sockets. */
 import assert from 'node:assert/strict';
 import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { systemTimers } from '../../../../sidecar/runtime/time/timers.js';
 import { OtlpHttpSender, signalUrl } from '../../../../sidecar/telemetry/otlp/otlp-http.js';
 import { METRICS, TRACES } from '../../../../sidecar/telemetry/otlp/otlp-sender.js';
@@ -46,6 +46,25 @@ describe('OTLP over HTTP', () => {
       [...common, 'two'],
     ]);
     assert.equal(sockets.size, 1);
+  });
+
+  it('posts over the connections that it is given', async () => {
+    const urls: unknown[] = [];
+    const server = createServer((request, response) => {
+      urls.push(request.url);
+      request.resume().on('end', () => response.end());
+    });
+    await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const settings = { endpoint: 'http://nowhere.invalid:4318', headers: {} };
+    const sender = new OtlpHttpSender(settings, { ...options, dial: () => connect(port, '127.0.0.1') });
+    afterTest(() => {
+      sender.close();
+      server.close();
+      server.closeAllConnections();
+    });
+    assert.deepEqual(await sender.send(Buffer.from('abc')), { kind: 'taken', rejected: 0 });
+    assert.deepEqual(urls, ['/v1/traces']);
   });
 
   it('says how many spans were refused', async () => {
