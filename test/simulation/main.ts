@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { Coverage } from './coverage.js';
 import { drawPlan } from './plan/draw.js';
 import { FEATURES } from './plan/features.js';
+import { optionTable } from './plan/options.js';
 import type { Plan } from './plan/plan.js';
 import { type RunResult, run } from './run.js';
 import { failsBy, shrink } from './shrink.js';
@@ -21,6 +22,7 @@ const HELP = `npm run simulate -- [OPTIONS]
   --plan FILE     one plan from a file, such as those in test/simulation/corpus
   --trace FILE    what happened in the last run, a line each
   --until-found   ends with the first run that broke an invariant
+  --options       which options of a sidecar file runs have, and why not the others
   --coverage      what of the call path has run, and each function that has not
   --hash          prints a hash of each run's trace
   --shrink FILE   the first failing plan, made as small as it goes
@@ -39,6 +41,7 @@ const { values } = parseArgs({
     plan: { type: 'string' },
     trace: { type: 'string' },
     shrink: { type: 'string' },
+    options: { type: 'boolean' },
     coverage: { type: 'boolean' },
     hash: { type: 'boolean' },
     'until-found': { type: 'boolean' },
@@ -174,4 +177,5 @@ async function main(): Promise<void> {
 }
 
 if (values.help === true) console.log(HELP);
+else if (values.options === true) console.log(optionTable(1_000));
 else await main();

@@ -5,15 +5,17 @@ import { judgeBudgets } from './oracle/budgets.js';
 import { judgeConsul } from './oracle/consul.js';
 import { judgeDns } from './oracle/dns.js';
 import { judgeEndpoints } from './oracle/endpoints.js';
+import { judgeEngines } from './oracle/engines.js';
 import { Evidence } from './oracle/evidence.js';
 import { hearing } from './oracle/hearing.js';
 import { judgeIdentity } from './oracle/identity.js';
 import { judge } from './oracle/judge.js';
 import { judgeLogs } from './oracle/logs.js';
-import { judgeRest } from './oracle/rest.js';
+import { judgeRest, restBetweenChecks } from './oracle/rest.js';
 import { judgeRollout, RolloutHistory } from './oracle/rollout.js';
 import { judgeRules } from './oracle/rules.js';
 import { ejections, judgeEjections, judgeReadmissions, judgeShares, judgeWaits } from './oracle/share.js';
+import { judgeTelemetry } from './oracle/telemetry.js';
 import { judgeTurns } from './oracle/turns.js';
 import { windows } from './oracle/windows.js';
 import { LEAST_PAUSE_MS } from './plan/draw-load.js';
@@ -64,12 +66,14 @@ export async function run(
   }
   try {
     await world.run();
+    await restBetweenChecks(world);
     const evidence = new Evidence(world);
     judge(world, evidence);
     judgeShares(world, evidence);
     judgeWaits(world, evidence);
     judgeTurns(world, evidence);
     judgeBudgets(world);
+    judgeEngines(world);
     judgeEjections(world, evidence);
     judgeReadmissions(world, evidence);
     judgeConsul(world);
@@ -80,6 +84,7 @@ export async function run(
     judgeRules(world);
     judgeRest(world);
     judgeLogs(world);
+    judgeTelemetry(world);
     await world.close();
     await world.stop();
   } catch (error) {

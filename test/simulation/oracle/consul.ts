@@ -25,8 +25,10 @@ const JUDGED = [
 
 /** The same where answers are slow: each of these steps waits for one, and for the one that is under way. */
 function boundMs({ faults }: Plan): number {
-  const slowMs = faults.filter(({ kind }) => kind === 'consul-slow').map(({ amount }) => amount);
-  return BOUND_MS + 6 * Math.max(0, ...slowMs);
+  const slow = faults.filter(({ kind }) => kind === 'consul-slow');
+  // Where changes are told at once, what has changed and the default are read after it, one after the other.
+  const steps = slow.map(({ amount, isQuickToTell }) => (isQuickToTell === true ? 2 : 6) * amount);
+  return BOUND_MS + Math.max(0, ...steps);
 }
 
 /** From when on a denial stays. */

@@ -1,5 +1,6 @@
 /** What must hold where replicas are found by DNS. */
 import { DNS_FAULTS, type FaultKind, fewNameOf, type Plan } from '../plan/plan.js';
+import type { CallRecord } from '../world/records.js';
 import type { World } from '../world/world.js';
 import { replicasOf } from './evidence.js';
 import { upstreamsOf } from './harm.js';
@@ -82,4 +83,22 @@ function judgeLost(world: World): void {
 function listenOf({ replicas }: Plan, replica: string): string {
   const { file } = replicas.find(({ name }) => name === replica)!;
   return (file as { inbound: { listen: string } }).inbound.listen;
+}
+
+/** The name of its upstream may have had no address: that of one replica, which the name servers left out when a reload asked for it first. */
+export function mayHaveNoAddress({ plan }: World, { plan: call }: CallRecord): boolean {
+  const { faults, callers } = plan;
+  const { name } = callers[call.caller]!;
+  const reload = faults.find(
+    ({ kind, target, file, atMs }) =>
+      kind === 'reload' &&
+      target === name &&
+      atMs <= call.atMs &&
+      upstreamsOf(file)[call.upstream]?.dns?.name === fewNameOf(call.upstream),
+  );
+  if (reload === undefined) return false;
+  return faults.some(
+    ({ kind, atMs, untilMs }) =>
+      kind === 'dns-loses' && atMs <= call.atMs && call.atMs <= Math.max(untilMs, reload.atMs) + 2 * BOUND_MS,
+  );
 }

@@ -1,10 +1,11 @@
 /** When there was a reason to think ill of a replica: what the oracle holds decisions of the sidecars against. */
-import { DISK_FAULTS, type Plan, ROOT_FAULTS } from '../plan/plan.js';
+import { COLLECTOR_FAULTS, DISK_FAULTS, type Plan, ROOT_FAULTS } from '../plan/plan.js';
 import type { CallRecord, Execution } from '../world/records.js';
 import type { World } from '../world/world.js';
+import { allPlaces } from './places.js';
 
 /** Faults that say nothing against any replica. */
-const NO_EVIDENCE: readonly string[] = ['reload', ...DISK_FAULTS, ...ROOT_FAULTS];
+const NO_EVIDENCE: readonly string[] = ['reload', ...DISK_FAULTS, ...ROOT_FAULTS, ...COLLECTOR_FAULTS];
 /** What happened to a replica is felt for so long: ejections, breakers and reconnects, ms. */
 const FELT_MS = 15_000;
 
@@ -77,6 +78,12 @@ export class Evidence {
         if (!isBlameless(record, execution)) against([execution.replica], execution.startMs, until);
       }
     }
+    // What bad requests have taken out gets no calls.
+    if (plan.features.includes('bad-requests'))
+      for (const { label, atMs } of world.ejectionsSeen)
+        for (const name of all)
+          if (addressOf(plan, name) === label)
+            this.listOf(this.bad, name).push({ fromMs: atMs + 1e-3, toMs: atMs + FELT_MS });
     for (const list of this.runs.values()) list.sort((a, b) => a.execution.startMs - b.execution.startMs);
   }
 
@@ -107,8 +114,7 @@ export class Evidence {
   /** The same, and no caller had ejected it. */
   isUp(replica: string, atMs: number): boolean {
     const { plan, ejectionsSeen } = this.world;
-    const { file } = plan.replicas.find(({ name }) => name === replica)!;
-    const { listen } = (file as { inbound: { listen: string } }).inbound;
+    const listen = addressOf(plan, replica);
     const isOut = ejectionsSeen.some(
       ({ label, atMs: fromMs }) => label === listen && fromMs <= atMs && atMs <= fromMs + FELT_MS,
     );
@@ -176,14 +182,7 @@ export class Evidence {
 
   /** Calls that its operator said it runs at once, at most: it is given so many, and lets those wait that are more than it can run. */
   declaredOf(replica: string): number {
-    const { replicas, faults } = this.world.plan;
-    const files = [
-      ...replicas.filter(({ name }) => name === replica).map(({ file }) => file),
-      ...faults
-        .filter(({ target, file }) => target === replica && file !== undefined)
-        .map(({ file }) => file),
-    ] as { inbound?: { queue?: { concurrency?: number } } }[];
-    return Math.max(0, ...files.map(({ inbound }) => inbound?.queue?.concurrency ?? 0));
+    return Math.max(0, ...allPlaces(this.world.plan, replica));
   }
 
   /** It is clean, and would have run another call at once. */
@@ -214,6 +213,12 @@ function transferMs({ plan: { request, response }, startMs, endMs }: CallRecord)
 
 function isIn({ fromMs, toMs }: Interval, atMs: number): boolean {
   return fromMs <= atMs && atMs <= toMs;
+}
+
+/** Where callers reach it. */
+export function addressOf({ replicas }: Plan, replica: string): string {
+  const { file } = replicas.find(({ name }) => name === replica)!;
+  return (file as { inbound: { listen: string } }).inbound.listen;
 }
 
 export function replicasOf(plan: Plan, service: string): readonly string[] {

@@ -2,6 +2,7 @@
 import type { CallRecord } from '../world/records.js';
 import type { World } from '../world/world.js';
 import type { Evidence, Run } from './evidence.js';
+import { allPlaces } from './places.js';
 
 /** A queue takes a wait that it predicts for so many times as long. */
 export const PREDICTED_MARGIN = 1.2;
@@ -48,11 +49,5 @@ function isWaiting(
 
 /** Calls that its files let it run at once; of several files the fewest. */
 function placesOf({ plan }: World, replica: string): number {
-  const files = [
-    ...plan.replicas.filter(({ name }) => name === replica).map(({ file }) => file),
-    ...plan.faults
-      .filter(({ target, file }) => target === replica && file !== undefined)
-      .map((each) => each.file),
-  ] as { inbound?: { queue?: { concurrency?: number } } }[];
-  return Math.max(1, Math.min(...files.map(({ inbound }) => inbound?.queue?.concurrency ?? 1)));
+  return Math.max(1, Math.min(...allPlaces(plan, replica)));
 }

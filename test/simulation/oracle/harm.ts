@@ -1,5 +1,6 @@
 /** Which faults may cost a call. */
 import {
+  COLLECTOR_FAULTS,
   DISK_FAULTS,
   DNS_FAULTS,
   type FaultPlan,
@@ -10,7 +11,10 @@ import {
 } from '../plan/plan.js';
 
 /** None of these costs a call. */
-const HARMLESS: readonly string[] = ['reload', 'takeover', ...DISK_FAULTS, ...DNS_FAULTS, ...ROOT_FAULTS];
+const HARMLESS: readonly string[] = [
+  ...['reload', 'takeover'],
+  ...[...DISK_FAULTS, ...DNS_FAULTS, ...ROOT_FAULTS, ...COLLECTOR_FAULTS],
+];
 /** A draining sidecar gives the calls under way so long; then its successor starts, ms. */
 export const DRAIN_MS = 30_000;
 /** A name is asked for again within this, ms. */

@@ -1,13 +1,22 @@
 /** What must hold of every call once a run is over, judged from its history alone. */
-import { DISK_FAULTS, type FaultKind, type FaultPlan, isConsulFault, type Plan } from '../plan/plan.js';
+import {
+  DISK_FAULTS,
+  type FaultKind,
+  type FaultPlan,
+  isCollectorFault,
+  isConsulFault,
+  type Plan,
+} from '../plan/plan.js';
 import { isGenerate } from '../world/engine.js';
 import type { CallRecord, Execution } from '../world/records.js';
 import { ROOTS_SPREAD_MS, type World } from '../world/world.js';
 import { mayBeDenied } from './consul.js';
+import { mayHaveNoAddress } from './dns.js';
 import { type Evidence, isGood, replicasOf } from './evidence.js';
 import { expectedMs, PREDICTED_MARGIN } from './expected-wait.js';
 import { DRAIN_MS, isHarm } from './harm.js';
 import { diedLately, isBadServed, mayBeUnknown, metBadVersion } from './rollout.js';
+import { limitMs } from './route-limit.js';
 
 const OK = 0;
 const CANCELLED = 1;
@@ -44,11 +53,14 @@ const IDLE_MS = 1_000;
 /** Features under which a replica with room may not be picked. */
 const PICKED_OTHERWISE = [
   ...['ring-hash', 'overload', 'little-memory', 'few-streams', 'short-queue', 'breaker', 'cold-start'],
-  ...['slow-start', 'split', 'adaptive', 'rate-limit', 'weights', 'fewer-endpoints'],
+  ...['slow-start', 'split', 'adaptive', 'rate-limit', 'weights', 'fewer-endpoints', 'foresight', 'zones'],
+  ...['class-waits', 'token-queue'],
 ];
 
 /** What a caller is told where a replica that began anew sent other messages than the one before. */
 const OTHER_MESSAGES = 'repeated other messages';
+/** Its application's socket may hold a call up, and its deadline counts from when its sidecar has it. */
+const isSentLate = ({ features }: Plan): boolean => features.includes('small-kernels');
 /** An answer under way moves within this, ms. */
 const STALLED_MS = 10_000;
 /** Features under which an answer takes its time on the way, though its own caller reads it at once. */
@@ -77,6 +89,7 @@ const MAY_REFUSE_ALL = [
   'slow-start',
   'split',
   'rate-limit',
+  ...['foresight', 'zones', 'other-reports', 'class-waits', 'token-queue'],
 ];
 /** A caller knows what a replica has to do after this, ms. */
 const KNOWN_MS = 50;
@@ -401,6 +414,7 @@ class Verdict {
       return;
     if (status === PERMISSION_DENIED && mayBeDenied(this.world, this.record)) return;
     if (FAULTY.has(status) && this.losesItsRoot()) return;
+    if (status === UNAVAILABLE && mayHaveNoAddress(this.world, record)) return;
     if (resetCode === -2 && this.faults.length > 0) return;
     if (resetCode >= 0 && plan.timeoutMs > 0 && this.mayBeLate()) return;
     if (resetCode === CANCEL && this.wasUnreadInTime() && this.mayBeLate()) return;
@@ -506,6 +520,7 @@ class Verdict {
       'few-streams',
       'adaptive',
       'overload',
+      ...['class-waits', 'token-queue'],
     ].some((each) => features.includes(each));
   }
 
@@ -575,7 +590,8 @@ class Verdict {
     const attempts = record.executions.filter(({ replica }) => isCall(replica));
     const own = attempts.length > 0 ? attempts : record.executions;
     // Nobody worked for it any more when its deadline fired, whoever had ended that: its end was on its way.
-    const firesMs = deadlineMs + TIMER_MS + 2 * local.delayMs;
+    const sentMs = Math.max(0, (record.arrivals[0]?.atMs ?? startMs) - startMs);
+    const firesMs = deadlineMs + TIMER_MS + (isSentLate(world.plan) ? sentMs : 2 * local.delayMs);
     const isOver = own.length > 0 && own.every((each) => each.endMs >= 0 && each.endMs <= firesMs);
     const byMs = isOver ? Math.max(deadlineMs, lastDataMs) + UNREAD_MS : deadlineMs;
     if (endMs <= byMs + slackMs) return;
@@ -588,34 +604,10 @@ class Verdict {
   }
 }
 
-type LimitOfRoute = 'timeout' | 'attempt_timeout' | 'idle_timeout';
-
-interface RoutesOfFile {
-  readonly outbound: {
-    readonly upstreams: Readonly<
-      Record<
-        string,
-        {
-          readonly routes: readonly ({ readonly methods: readonly string[] } & Partial<
-            Readonly<Record<LimitOfRoute, string>>
-          >)[];
-        }
-      >
-    >;
-  };
-}
-
-/** A limit of its route by the file, ms; 0: none. */
-function limitMs(file: object, { upstream, path }: CallRecord['plan'], name: LimitOfRoute): number {
-  const routes = (file as RoutesOfFile).outbound.upstreams[upstream]?.routes ?? [];
-  const limit = routes.find(({ methods }) => methods.includes(path) || methods.includes('*'))?.[name] ?? '';
-  const [, amount = '0', unit = ''] = /^(\d+)(ms|s)$/.exec(limit) ?? [];
-  return Number(amount) * (unit === 's' ? 1_000 : 1);
-}
-
-/** It may change which replicas a caller knows; what is written changes nothing of it. */
+/** It may change which replicas a caller knows; what is written or exported changes nothing of it. */
 function mayMove(plan: Plan, fault: FaultPlan): boolean {
-  return !isHarm(plan, fault) && !(DISK_FAULTS as readonly string[]).includes(fault.kind);
+  const isTold = isCollectorFault(fault.kind) || (DISK_FAULTS as readonly string[]).includes(fault.kind);
+  return !isHarm(plan, fault) && !isTold;
 }
 
 /** Ends that a fault explains. */

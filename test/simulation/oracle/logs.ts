@@ -62,7 +62,7 @@ function linesOf<T>(world: World, name: string, path: string): T[] {
 function judgeAccessLog(world: World, sidecar: SimSidecar): void {
   const { name } = sidecar;
   const lines = linesOf<Line>(world, name, `/sim/${name}/access.log`);
-  const isLossy = hasFault(world, name, ['kill-sidecar', ...DISK_FAULTS]);
+  const isLossy = hasFault(world, name, ['kill-sidecar', ...DISK_FAULTS]) || isSampled(world, name);
   const byId = new Map<string, Line[]>();
   for (const line of lines) {
     const key = `${line.direction} ${line.requestId}`;
@@ -74,6 +74,15 @@ function judgeAccessLog(world: World, sidecar: SimSidecar): void {
     if (!isLossy) judgeExecutions(world, record, byId, name);
   }
   if (!isLossy) judgeCounts(world, sidecar, lines);
+}
+
+/** Of the calls that ended well, some files want a share only. */
+function isSampled({ plan }: World, name: string): boolean {
+  const files = [
+    ...[...plan.replicas, ...plan.callers].filter((each) => each.name === name).map(({ file }) => file),
+    ...plan.faults.flatMap(({ target, file }) => (target === name && file !== undefined ? [file] : [])),
+  ] as { access_log?: { sample_ratio?: number } }[];
+  return files.some(({ access_log }) => (access_log?.sample_ratio ?? 1) < 1);
 }
 
 /** Of each call that was answered there is one line, with the status that the caller saw. */
@@ -116,6 +125,8 @@ function judgeExecutions(
 /** What is counted of a process that has never ended is what is logged. */
 function judgeCounts(world: World, { name, insides }: SimSidecar, lines: readonly Line[]): void {
   if (insides === undefined || hasFault(world, name, ['drain', 'takeover'])) return;
+  // The line of a question between sidecars may be on its way.
+  if (world.plan.features.includes('health-checks') || world.plan.features.includes('other-reports')) return;
   const counted = new Map<string, number>();
   for (const { direction, byStatus } of insides.context.dataPlane.stats.calls)
     for (const [status, count] of byStatus.entries()) {

@@ -1,3 +1,24 @@
+/** Health checks go on: a moment between two of them is waited for, so many times, ms. */
+const BETWEEN_MS = 10;
+const MOST_TIMES = 100;
+
+export async function restBetweenChecks(world: World): Promise<void> {
+  if (!world.plan.features.includes('health-checks')) return;
+  for (let i = 0; i < MOST_TIMES && !isStill(world); i++) await world.until(world.nowMs + BETWEEN_MS);
+}
+
+function isStill({ sidecars }: World): boolean {
+  return sidecars.every(({ insides }) => {
+    const endpoints = insides?.outbound.upstreams.flatMap(({ clusters }) =>
+      clusters.flatMap((each) => each.endpoints),
+    );
+    const streams = endpoints
+      ?.flatMap(({ pool }) => pool.sessions)
+      .reduce((sum, each) => sum + each.inFlight, 0);
+    return insides === undefined || (streams === 0 && insides.context.dataPlane.memory.waiting.bytes === 0);
+  });
+}
+
 /** What must be so when all calls have ended and all faults are over: nothing is left of them. */
 import type { World } from '../world/world.js';
 

@@ -1,8 +1,9 @@
 /** Work goes where there is room: no healthy replica is left out, and none is taken out without a reason. */
 import { EjectionState } from '../../../sidecar/core/outlier/ejection.js';
-import { DISK_FAULTS, type FaultKind, type Plan } from '../plan/plan.js';
+import { COLLECTOR_FAULTS, DISK_FAULTS, type FaultKind, type Plan } from '../plan/plan.js';
 import type { Watch, World } from '../world/world.js';
-import { type Evidence, isGood, type Run, replicasOf } from './evidence.js';
+import { mayBeForRequests } from './common-failures.js';
+import { addressOf, type Evidence, isGood, type Run, replicasOf } from './evidence.js';
 
 /** Calls that others may get in a row while a healthy replica has room. */
 const MOST_PICKS_WITHOUT = 100;
@@ -13,7 +14,7 @@ const LOOK_MS = 50;
 /** Features under which a call may go past a replica that has room. */
 const SHARED_OTHERWISE = [
   ...['ring-hash', 'overload', 'little-memory', 'few-streams', 'breaker'],
-  ...['fewer-endpoints', 'weights'],
+  ...['fewer-endpoints', 'weights', 'foresight', 'zones', 'other-reports'],
 ];
 
 const DISCONNECTS: readonly FaultKind[] = [
@@ -80,7 +81,7 @@ export function judgeReadmissions(world: World, evidence: Evidence): void {
     for (const { name: upstream, clusters } of insides.outbound.upstreams)
       for (const { ejection, label } of clusters.flatMap(({ endpoints }) => endpoints)) {
         if (ejection.state === EjectionState.admitted || upstream !== last[0]!.plan.upstream) continue;
-        const replica = plan.replicas.find(({ file }) => addressOf(file) === label)?.name ?? '';
+        const replica = plan.replicas.find((each) => addressOf(plan, each.name) === label)?.name ?? '';
         if (ejection.sinceMs + LONGEST_EJECTION_MS >= atMs || !evidence.isUnharmed(replica, atMs)) continue;
         // A sidecar that drains may be away for longer than its fault.
         if (plan.faults.some(({ kind, target }) => kind === 'drain' && target === replica)) continue;
@@ -106,23 +107,30 @@ const JUDGED_OTHERWISE = [
   'first-message-timeout',
   'idle-timeout',
   'overload',
+  'bad-requests',
+  'said-options',
 ];
 
 /** What befalls one replica says nothing of another. */
 const OF_OTHERS: readonly FaultKind[] = [
   ...(['failing-model', 'kill-model', 'slow-model', 'freeze-model', 'kill-sidecar'] as const),
   ...DISK_FAULTS,
+  ...COLLECTOR_FAULTS,
 ];
 
 /** Each ejection has its evidence in the history. */
 export function judgeEjections(world: World, evidence: Evidence): void {
   const { plan, ejectionsSeen } = world;
   for (const { sidecar, label, atMs, why } of ejectionsSeen) {
-    const replica = plan.replicas.find(({ file }) => addressOf(file) === label);
+    const replica = plan.replicas.find((each) => addressOf(plan, each.name) === label);
     if (replica === undefined) continue;
     const { name } = replica;
     if (evidence.isClean(name, atMs)) {
-      world.find('ejection-has-evidence', `${sidecar}: ${name} is ejected, and nothing was wrong with it`);
+      if (!mayBeForRequests(world, evidence, name, { sidecar, label, atMs, why }))
+        world.find(
+          'ejection-has-evidence',
+          `${sidecar}: ${name} is ejected ("${why}"), and nothing was wrong with it`,
+        );
       continue;
     }
     const isFailingOnly = plan.faults.every(
@@ -166,10 +174,6 @@ function evidenceSaid(why: string): { readonly ofLast: number; readonly least: n
   const [, ratio, calls] = (OF_A_WINDOW.why.exec(why) ?? []).map(Number);
   if (ratio === undefined || calls === undefined) return { ofLast: JUDGED_CALLS, least: LEAST_BAD };
   return { ofLast: calls, least: Math.floor((1 - ratio) * calls * OF_A_WINDOW.leastShare) };
-}
-
-function addressOf(file: object): string {
-  return (file as { inbound: { listen: string } }).inbound.listen;
 }
 
 /** What Consul says of a replica decides on its share. */
@@ -245,9 +249,9 @@ const WARMING_MS = 30_000;
 /** A replica in slow start gets its small share, whatever waits elsewhere. After a fault it is not clean for longer than that lasts. */
 function isWarming({ plan, ejectionsSeen }: World, replica: string, atMs: number): boolean {
   if (!plan.features.includes('slow-start')) return false;
-  const { file } = plan.replicas.find(({ name }) => name === replica)!;
+  const label = addressOf(plan, replica);
   return ejectionsSeen.some(
-    (each) => each.label === addressOf(file) && each.atMs <= atMs && atMs <= each.atMs + WARMING_MS,
+    (each) => each.label === label && each.atMs <= atMs && atMs <= each.atMs + WARMING_MS,
   );
 }
 

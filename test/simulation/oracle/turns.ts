@@ -3,6 +3,7 @@ import type { FaultKind } from '../plan/plan.js';
 import type { CallRecord } from '../world/records.js';
 import type { World } from '../world/world.js';
 import type { Evidence } from './evidence.js';
+import { hasQueue, placesIn, type QueueFile } from './places.js';
 
 /** Features by which a model may see calls later than they left the queue, or by which there are several queues. */
 const SEEN_OTHERWISE = [
@@ -20,6 +21,8 @@ const APART_MS = 3;
 const FREE_MS = 100;
 /** Beside one turn for each of its own, another caller may have the one before and the one after. */
 const MORE_TURNS = 2;
+/** Calls of one answer. */
+const UNARY = /\/(?:Unary|Safe|ModelInfer)$/;
 
 /** A call in the queue of one replica. Times of the clock, ms. */
 interface Waiting {
@@ -30,16 +33,6 @@ interface Waiting {
   readonly arrivedMs: number;
   readonly firstMs: number;
   readonly beganMs: number;
-}
-
-interface QueueFile {
-  readonly inbound: {
-    readonly queue: {
-      readonly concurrency: number;
-      readonly fair?: boolean;
-      readonly priority?: { readonly key: string; readonly classes: readonly string[] };
-    };
-  };
 }
 
 export function judgeTurns(world: World, evidence: Evidence): void {
@@ -53,6 +46,7 @@ export function judgeTurns(world: World, evidence: Evidence): void {
     const turns = new Turns(world, name, file, evidence);
     if (own.length === 0) turns.judge();
     turns.judgePlaces();
+    turns.judgeRoom();
   }
 }
 
@@ -60,6 +54,7 @@ export function judgeTurns(world: World, evidence: Evidence): void {
 function judgeEvictions(world: World): void {
   const { plan, records } = world;
   if (plan.callers.length > 1 || plan.features.includes('priority')) return;
+  if (plan.features.includes('token-queue')) return;
   for (const { plan: call, message } of records)
     if (message.includes('others go first'))
       world.find(
@@ -71,6 +66,7 @@ function judgeEvictions(world: World): void {
 
 class Turns {
   private readonly isFair: boolean;
+  private readonly countsTokens: boolean;
   private readonly calls: readonly Waiting[];
 
   constructor(
@@ -79,8 +75,10 @@ class Turns {
     file: QueueFile,
     private readonly evidence: Evidence,
   ) {
-    const { fair = true } = file.inbound.queue;
+    const { fair = true, cost } = file.inbound.queue;
+    // By tokens callers take turns of another kind.
     this.isFair = fair;
+    this.countsTokens = cost === 'tokens';
     this.calls = this.queued(file);
   }
 
@@ -95,9 +93,21 @@ class Turns {
       const [firstMs] = arrivals;
       if (firstMs === undefined) return [];
       const arrivedMs = arrivals.at(-1)!;
-      const queueClass = priority === undefined ? 0 : priority.classes.indexOf(metadata[priority.key] ?? '');
+      const queueClass = priority === undefined ? 0 : this.classOf(priority, metadata, caller);
       return [{ record, caller, queueClass, arrivedMs, firstMs, beganMs: execution.startMs }];
     });
+  }
+
+  private classOf(
+    { key, classes, callers = [] }: NonNullable<QueueFile['inbound']['queue']['priority']>,
+    metadata: Readonly<Record<string, string>>,
+    caller: number,
+  ): number {
+    const named = metadata[key] ?? '';
+    const { service } = this.world.plan.callers[caller]!;
+    const only = callers.find((each) => each.class === named);
+    // Who may not name it has the last one.
+    return only === undefined || only.callers.includes(service) ? classes.indexOf(named) : classes.length - 1;
   }
 
   judge(): void {
@@ -106,7 +116,7 @@ class Turns {
       const before = this.begunWhile(call, i);
       const passing = before.find((each) => this.isWrong(each, call));
       if (passing !== undefined) this.find(call, `call ${passing.record.plan.id} came later and went first`);
-      else if (this.isFair) this.inTurn(call, before);
+      else if (this.isFair && !this.countsTokens) this.inTurn(call, before);
       this.besideWoken(call, before);
     }
   }
@@ -126,15 +136,44 @@ class Turns {
     }
   }
 
+  /** A model gets no more calls at once than its queue has places; silent streams have none. */
+  judgeRoom(): void {
+    const { evidence, replica, world } = this;
+    if (world.plan.features.includes('adaptive')) return;
+    const unary = evidence.runsOf(replica).filter(({ record }) => UNARY.test(record.plan.path));
+    for (const { record, execution } of unary) {
+      const atMs = execution.startMs;
+      const at = unary.filter(
+        ({ execution: { startMs, endMs } }) => startMs <= atMs && (endMs < 0 || endMs > atMs + APART_MS),
+      );
+      const places = this.mostPlacesBefore(atMs);
+      if (at.length <= places) continue;
+      const { id, path } = record.plan;
+      const what = `call ${id} ${path}: ${replica} has ${at.length} calls at once, and may have ${places}`;
+      return world.find('turns', what, [id]);
+    }
+  }
+
+  /** What runs goes on where a reload leaves fewer places. */
+  private mostPlacesBefore(ms: number): number {
+    const { plan, originMs } = this.world;
+    const own = plan.replicas.find(({ name }) => name === this.replica)!;
+    const files = plan.faults.flatMap(({ target, atMs, file }) =>
+      target === this.replica && file !== undefined && originMs + atMs <= ms ? [file] : [],
+    );
+    return Math.max(...[own.file, ...files].map((file) => placesIn(file, own)));
+  }
+
   /** Calls that the file in force lets run at once; of several files the fewest. */
   private placesBetween(fromMs: number, toMs: number): number {
     const { plan, originMs } = this.world;
     const own = plan.replicas.find(({ name }) => name === this.replica)!;
-    let places = placesOf(own.file);
+    let places = placesIn(own.file, own);
     for (const { kind, target, atMs, file } of plan.faults) {
       if (kind !== 'reload' || target !== this.replica || file === undefined || originMs + atMs > toMs)
         continue;
-      places = originMs + atMs > fromMs ? Math.min(places, placesOf(file)) : placesOf(file);
+      const next = placesIn(file, own);
+      places = originMs + atMs > fromMs ? Math.min(places, next) : next;
     }
     return places;
   }
@@ -182,13 +221,4 @@ class Turns {
     const waited = `waited ${(beganMs - arrivedMs).toFixed(0)} ms at ${this.replica}`;
     this.world.find('turns', `call ${id} ${path}: ${waited}: ${what}`, [id]);
   }
-}
-
-/** The files of shrunk cases may say nothing of it. */
-function hasQueue(file: object): file is QueueFile {
-  return (file as Partial<QueueFile>).inbound?.queue !== undefined;
-}
-
-function placesOf(file: object): number {
-  return (file as QueueFile).inbound.queue.concurrency;
 }

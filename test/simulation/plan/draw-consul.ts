@@ -1,5 +1,6 @@
 /** The part of a plan that is about Consul. */
 import type { Dice } from '../dice.js';
+import { moreConsul } from './draw-more.js';
 import {
   type CallerPlan,
   CONSUL_FAULTS,
@@ -12,7 +13,7 @@ import {
 type Has = (feature: string) => boolean;
 
 /** The block `consul` of a file; empty where the run has no Consul. */
-export function consulBlock(dice: Dice, has: Has, host: string): object {
+export function consulBlock(dice: Dice, has: Has, host: string, name: string): object {
   if (!has('consul')) return {};
   return {
     consul: {
@@ -21,6 +22,7 @@ export function consulBlock(dice: Dice, has: Has, host: string): object {
       stale: dice.chance(0.7),
       wait: dice.pick(['5s', '30s', '5m']),
       rules: dice.chance(0.6),
+      ...moreConsul(has, name),
     },
   };
 }
@@ -79,6 +81,8 @@ function definitionsOf({ name, service, file }: ReplicaPlan): object[] {
 
 /** Faults of the whole: they are about no machine. */
 const OF_SERVERS = ['consul-no-leader', 'consul-no-rights', 'consul-loses-state'];
+/** Of slow answers: changes are told at once, from the begin to the end. */
+const QUICK_SHARE = 0.6;
 /** What is denied is denied again after this, at most, ms. */
 const MOST_AGAIN_MS = 1_600;
 const DEAFENING = CONSUL_FAULTS.slice(0, CONSUL_FAULTS.indexOf('flapping-check'));
@@ -103,6 +107,8 @@ export function consulFaults(
   // What Consul says is judged strictly only where everybody can hear it.
   const isHeard = dice.chance(0.5);
   const kinds = CONSUL_FAULTS.filter((kind) => has(kind) && !(isHeard && DEAFENING.includes(kind)));
+  // Reads of intentions overtake each other where a change is told while the ones before are under way.
+  const isQuick = has('consul-slow') && dice.of('quick').chance(QUICK_SHARE);
   return kinds.map((kind): FaultPlan => {
     const own = dice.of(kind);
     const target = OF_SERVERS.includes(kind)
@@ -115,10 +121,21 @@ export function consulFaults(
             ? ''
             : own.pick(names);
     const isDenial = kind === 'deny-intention';
-    const atMs = Math.round(own.next() * forMs * (isDenial ? 0.4 : 0.8));
-    const untilMs = Math.min(forMs, atMs + own.logBetween(isDenial ? 5_000 : 500, 15_000));
+    const atMs = Math.round(own.next() * forMs * (isDenial ? (isQuick ? 0.1 : 0.4) : 0.8));
+    const lastsMs = own.logBetween(isDenial ? 5_000 : 500, 15_000);
+    const untilMs = isDenial && isQuick ? forMs : Math.min(forMs, atMs + lastsMs);
     const isAgain = isDenial && has('consul-slow') && untilMs - atMs > 3 * MOST_AGAIN_MS;
-    const amount = isAgain ? own.of('again').logBetween(200, MOST_AGAIN_MS) : consulAmount(own, kind);
+    const [leastMs, mostMs] = isQuick ? [100, MOST_AGAIN_MS / 3] : [200, MOST_AGAIN_MS];
+    const amount = isAgain ? own.of('again').logBetween(leastMs, mostMs) : consulAmount(own, kind);
+    if (kind === 'consul-slow' && isQuick)
+      return {
+        kind,
+        atMs: 0,
+        untilMs: forMs,
+        target: '',
+        amount: own.of('quick').between(700, 1_700),
+        isQuickToTell: true,
+      };
     return { kind, atMs, untilMs, target, amount };
   });
 }

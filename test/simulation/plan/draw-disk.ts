@@ -12,20 +12,29 @@ import {
 type Has = (feature: string) => boolean;
 
 /** Logs of a sidecar, on the disk of its machine. */
-export function logsOf(has: Has, name: string): object {
+export function logsOf(dice: Dice, has: Has, name: string): object {
+  const said = has('said-options');
+  const sample = said ? { sample_ratio: dice.of('sample').pick([1, 0.3]) } : {};
   return {
-    ...(has('access-log') ? { access_log: { path: `/sim/${name}/access.log` } } : {}),
+    ...(has('access-log') ? { access_log: { path: `/sim/${name}/access.log`, ...sample } } : {}),
     // One process at a time writes it, and a simulation cannot tell two apart (docs/SIMULATION.md).
     ...(has('audit') && !has('takeover')
-      ? { audit: { path: `/sim/${name}/audit/log.jsonl`, rotate_at: '64KiB' } }
+      ? { audit: { path: `/sim/${name}/audit/log.jsonl`, rotate_at: '64KiB', ...(said ? { keep: 5 } : {}) } }
       : {}),
   };
 }
 
 /** Where an upstream has its endpoints by DNS. `isFew`: by the name that has one of them. */
-export function dnsOf(dice: Dice, service: string, isFew: boolean): object {
+export function dnsOf(dice: Dice, service: string, isFew: boolean, isSaid: boolean): object {
   const name = isFew ? fewNameOf(service) : `${service}.sim`;
-  return { dns: { name, port: 9_443, refresh: dice.pick(['1s', '1s', '3s']) } };
+  return {
+    dns: {
+      name,
+      port: 9_443,
+      refresh: dice.pick(['1s', '1s', '3s']),
+      ...(isSaid ? { family: dice.of('family').pick(['all', 'ipv4']) } : {}),
+    },
+  };
 }
 
 const FAILURES = ['ESERVFAIL', 'EREFUSED', 'silent'];

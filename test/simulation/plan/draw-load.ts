@@ -75,6 +75,8 @@ export class LoadProfile {
   /** Of what the replicas can run, calls of mixed durations ask about so much; and so much in a few long ones, each of some seconds. */
   readonly busy: number;
   readonly busyByLong: number;
+  /** Bad requests: so many of the calls, and what models say to them. */
+  readonly bad: { readonly share: number; readonly statuses: readonly number[] };
 
   constructor(dice: Dice) {
     const all = [50, 200, 500, 1_500, 5_000, 60_000];
@@ -84,6 +86,8 @@ export class LoadProfile {
     this.busy = dice.pick([0.1, 0.3, 0.5]);
     // Of calls: each takes about three seconds.
     this.busyByLong = dice.pick([0.03, 0.1, 0.25]) / 3;
+    const bad = dice.of('bad');
+    this.bad = { share: bad.pick([0.1, 0.3, 0.6, 0.9]), statuses: bad.pick([[13], [2], [2, 13]]) };
     if (this.leastBytes > this.mostBytes) this.mostBytes = 4 * this.leastBytes;
   }
 }

@@ -19,19 +19,19 @@ export const SMALL_BUDGETS = [
 ];
 
 /** @param ofEngine of a run whose model is an engine: there calls are limited by tokens, too. */
-export function rateLimits(perSecond: number, ofEngine: Dice | undefined): object {
-  const limit = { callers: ['app2'], per_second: perSecond };
+export function rateLimits(
+  perSecond: number,
+  ofEngine: Dice | undefined,
+  has: (feature: string) => boolean,
+): object {
+  const isSaid = has('said-options');
+  const ofModel = has('rollout') && !has('engines') ? { models: ['digits'], version: '1' } : {};
+  const more = isSaid ? { methods: ['*'], burst: perSecond, ...(ofEngine === undefined ? ofModel : {}) } : {};
+  const limit = { callers: ['app2'], per_second: perSecond, ...more };
   if (ofEngine === undefined) return { rate_limits: [limit] };
   const tokens = ofEngine.of('tokens of callers').pick([60, 300, 3_000]);
   return { engine: 'vllm', rate_limits: [{ ...limit, tokens_per_minute: tokens }] };
 }
-
-export const DETECTORS = {
-  success_ratio: { mode: 'enforce' },
-  success_rate: { mode: 'enforce' },
-  failure_ratio: { mode: 'enforce' },
-  latency: { mode: 'enforce' },
-};
 
 /** Without one of the replicas of a service, or with one of them only, sometimes. */
 function fewer(

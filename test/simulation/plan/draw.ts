@@ -16,10 +16,33 @@ import {
   tokensOf,
   WIDE_READ_SLOWLY,
 } from './draw-load.js';
+import {
+  breakerOf,
+  coldStartOf,
+  collectorFaults,
+  ejectionOf,
+  endpointOf,
+  engineOf,
+  hashedOn,
+  inboundRoutes,
+  intentionsOf,
+  loadReportOf,
+  localityOf,
+  poolOf,
+  priorityOf,
+  queueOf,
+  roomyLimits,
+  saidOf,
+  saysOf,
+  slowStartOf,
+  telemetryOf,
+  upstreamOf,
+} from './draw-more.js';
 import { operations } from './draw-operations.js';
-import { DETECTORS, type Reachable, rateLimits, reachable, SMALL_BUDGETS } from './draw-options.js';
+import { type Reachable, rateLimits, reachable, SMALL_BUDGETS } from './draw-options.js';
 import { hostNumber, PeerDraw } from './draw-peers.js';
 import { drawRollout, INFER, INFERENCE_ROUTES, modelOf, rolloutFile, STREAM_INFER } from './draw-rollout.js';
+import { PACKAGE, plainRoutes, routesOf, SERVICE, SHADOW } from './draw-routes.js';
 import { FEATURES, type Feature, NEEDS, OF_CONSUL, OPTIONS } from './features.js';
 import { amountOf, inMidStream, LASTING, metAgain, outageOf } from './mid-stream.js';
 import {
@@ -43,13 +66,15 @@ const LAST_CALLS = 30;
 const LONGEST_USUAL_MS = 300;
 /** Of a run in which a certificate is expired for so long that calls by it end. */
 const WITH_EXPIRY_MS = 28_000;
-const SERVICE = 'digits';
-const SHADOW = 'shadow';
-const PACKAGE = '/sim.Model';
 
 /** @param only features to choose from; absent: all. */
 export function drawPlan(seed: number, only?: readonly string[]): Plan {
   return new Draw(seed, only).plan();
+}
+
+/** The files with which the sidecars of a run begin, and those of a reload of each. */
+export function drawFiles(seed: number): readonly object[] {
+  return new Draw(seed, undefined).files();
 }
 
 class Draw {
@@ -97,6 +122,16 @@ class Draw {
   }
 
   private readonly hasAny = (feature: string): boolean => this.features.has(feature as Feature);
+
+  files(): object[] {
+    const replicas = this.replicas();
+    const callers = this.callers(replicas);
+    const all = [...replicas, ...callers];
+    const next = all.map(({ name }) =>
+      this.reloaded(name, replicas, callers, this.dice.of(`reload ${name}`)),
+    );
+    return [...all.map(({ file }) => file), ...next];
+  }
 
   plan(): Plan {
     const { dice, seed, forMs } = this;
@@ -156,6 +191,7 @@ class Draw {
       // A mirror or fallback target may be the slow and narrow one.
       quirks: service === SHADOW && dice.chance(0.4) ? { ...quirks, maxConcurrentStreams: 4 } : quirks,
       ...this.answers(dice.of('answers')),
+      ...saysOf(dice.of('says'), this.hasAny),
       tokensPerMessage: (this.hasSameMessages ? shared.of('tokens') : dice).pick([1, 3, 8]),
       file: this.replicaFile(name, service, parallel),
     };
@@ -183,6 +219,7 @@ class Draw {
     const dice = this.dice.of(`file ${service}`);
     const isOverloaded = this.has('overload');
     const isVersioned = this.has('rollout') && service === SERVICE;
+    const isEngine = this.has('engine-queue') && service === SERVICE;
     return {
       service,
       instance: name,
@@ -191,36 +228,54 @@ class Draw {
         ...(isVersioned ? { golden: { models: `/sim/${name}/models` } } : {}),
         listen: `10.0.0.${hostNumber(name)}:9443`,
         local: `unix:/sim/${name}.sock`,
-        reflection: false,
-        ...(this.has('consul') ? {} : { intentions: [{ from: '*', to: service, action: 'allow' }] }),
+        reflection: this.has('said-options') && dice.of('reflection').chance(0.5),
+        ...(isEngine ? engineOf(this.dice.of(`engine ${name}`), this.hasAny) : {}),
+        ...loadReportOf(this.dice.of(`reports ${name}`), this.hasAny),
+        ...(this.has('consul') ? {} : intentionsOf(this.hasAny, service)),
         queue: {
           concurrency: parallel + dice.pick([0, 0, 1, 4]),
           max_waiting: this.has('short-queue') || isOverloaded ? dice.pick([1, 4, 16]) : 4_096,
           fair: this.has('fair'),
-          ...(this.has('adaptive') ? { adaptive: {} } : {}),
-          ...(this.has('priority')
-            ? { priority: { key: 'x-class', classes: ['interactive', 'batch'] } }
+          ...(this.has('adaptive') && !(isEngine && this.has('auto-queue'))
+            ? { adaptive: this.adaptive }
             : {}),
+          ...(this.has('priority') ? { priority: priorityOf(this.hasAny) } : {}),
+          ...queueOf(dice, this.hasAny, isEngine),
         },
         ...(this.has('rate-limit')
-          ? rateLimits(dice.pick([5, 50]), this.has('engines') && service === SERVICE ? this.dice : undefined)
+          ? rateLimits(
+              dice.pick([5, 50]),
+              this.has('engines') && service === SERVICE ? this.dice : undefined,
+              this.hasAny,
+            )
           : {}),
-        routes: [
-          { methods: [`${PACKAGE}/Unary`, `${PACKAGE}/Safe`], kind: 'unary' },
-          ...(this.has('rollout') ? INFERENCE_ROUTES : []),
-          { methods: ['*'], kind: 'streaming' },
-        ],
+        routes: inboundRoutes(this.hasAny, PACKAGE, this.has('rollout') ? INFERENCE_ROUTES : []),
       },
-      ...logsOf(this.hasAny, name),
+      ...this.reports(name),
       ...(isVersioned ? rolloutFile(this.dice.of('rollout file'), name) : {}),
       ...this.limits(name),
-      ...consulBlock(this.dice.of(`consul ${name}`), this.hasAny, `10.0.0.${hostNumber(name)}`),
+      ...consulBlock(this.dice.of(`consul ${name}`), this.hasAny, `10.0.0.${hostNumber(name)}`, name),
     };
+  }
+
+  /** What the sidecar tells of itself, and to whom. */
+  private reports(name: string): object {
+    const telemetry = telemetryOf(this.dice.of(`telemetry ${name}`), this.hasAny);
+    return {
+      ...logsOf(this.dice.of(`logs ${name}`), this.hasAny, name),
+      ...telemetry,
+      ...saidOf(this.dice.of(`said ${name}`), this.hasAny),
+    };
+  }
+
+  private get adaptive(): object {
+    return this.has('said-options') ? { min: 1, max: 64 } : {};
   }
 
   private limits(name: string): object {
     const dice = this.dice.of(`limits ${name}`);
     const limits = {
+      ...roomyLimits(this.hasAny),
       ...(this.has('little-memory') && dice.chance(0.7)
         ? { memory_budget: '16MiB', replay_bytes_per_call: '1MiB' }
         : {}),
@@ -256,35 +311,26 @@ class Draw {
       ...(this.has('consul')
         ? {}
         : this.has('dns')
-          ? dnsOf(this.dice.of('dns'), service, isFew && service === SERVICE)
+          ? dnsOf(this.dice.of('dns'), service, isFew && service === SERVICE, this.has('said-options'))
           : {
               endpoints: replicas
                 .filter((each) => each.service === service)
                 .map((each) => {
                   const address = `10.0.0.${hostNumber(each.name)}:9443`;
-                  return each.name === idle ? { address, weight: 0 } : address;
+                  return endpointOf(address, each.name, each.name === idle, this.hasAny);
                 }),
             }),
       ...(this.has('engines') && service === SERVICE ? { engine: 'vllm' } : {}),
       balance: this.balance(dice.of('balance'), service),
-      pool: {
-        ...(this.has('two-connections') ? { connections: 2 } : {}),
-        ...(this.has('max-age') ? { max_age: '5s' } : {}),
-        ...(this.has('quick-pings') ? { ping_interval: '1s', ping_timeout: '2s' } : {}),
-      },
+      pool: poolOf(this.hasAny),
+      ...upstreamOf(this.dice.of(`upstream ${service}`), this.hasAny),
+      ...(this.has('consul') || this.has('dns') ? {} : localityOf(this.hasAny)),
       ...(this.has('small-budget') ? { budget: this.dice.of('budget').pick(SMALL_BUDGETS) } : {}),
-      ejection: { base: '1s', max: '10s', ...(this.has('detectors') ? { detectors: DETECTORS } : {}) },
-      ...(this.has('slow-start') ? { slow_start: { max: '5s' } } : {}),
-      ...(this.has('cold-start') ? { cold_start: { wait: '3s' } } : {}),
-      ...(this.has('breaker') ? { breaker: { max_in_flight: dice.pick([16, 64]), max_pending: 16 } } : {}),
-      routes:
-        service === SERVICE
-          ? this.routes(dice, replicas)
-          : [
-              { methods: [`${PACKAGE}/Unary`, `${PACKAGE}/Safe`], kind: 'unary', ...this.replay(dice) },
-              ...(this.has('rollout') ? INFERENCE_ROUTES : []),
-              { methods: ['*'], kind: 'streaming', ...this.replay(dice) },
-            ],
+      ejection: ejectionOf(this.dice.of('ejections'), this.hasAny),
+      ...(this.has('slow-start') ? { slow_start: slowStartOf(this.hasAny) } : {}),
+      ...(this.has('cold-start') ? { cold_start: coldStartOf(this.hasAny) } : {}),
+      ...(this.has('breaker') ? { breaker: breakerOf(dice, this.hasAny) } : {}),
+      routes: service === SERVICE ? this.routes(dice, replicas) : plainRoutes(this.hasAny, dice),
     });
     const hasShadow = replicas.some(({ service }) => service === SHADOW);
     return {
@@ -297,9 +343,9 @@ class Draw {
           ...(hasShadow ? { [SHADOW]: upstream(SHADOW, 8_801) } : {}),
         },
       },
-      ...logsOf(this.hasAny, name),
+      ...this.reports(name),
       ...this.limits(name),
-      ...consulBlock(this.dice.of(`consul ${name}`), this.hasAny, `10.0.1.${index + 1}`),
+      ...consulBlock(this.dice.of(`consul ${name}`), this.hasAny, `10.0.1.${index + 1}`, name),
     };
   }
 
@@ -308,70 +354,15 @@ class Draw {
       return { kind: 'prefix', cache_tokens: dice.of('prefix').pick([1_024, 262_144]) };
     if (this.has('ring-hash') && this.has('prompt-hash') && service === SERVICE)
       return { kind: 'ring-hash', hash_on: { prompt: { tokens: dice.of('prompt').pick([1, 4, 256]) } } };
-    if (this.has('ring-hash')) return { kind: 'ring-hash', key: 'x-session' };
+    if (this.has('ring-hash')) return { kind: 'ring-hash', ...hashedOn(dice.of('hashed'), this.hasAny) };
     if (this.has('round-robin') && dice.chance(0.85)) return { kind: 'round-robin' };
     return { kind: 'least-loaded' };
   }
 
-  private replay(dice: Dice): object {
-    return this.has('small-replay') ? { replay: dice.pick(['1KiB', '16KiB']) } : {};
-  }
-
   private routes(dice: Dice, replicas: readonly ReplicaPlan[]): object[] {
     const hasShadow = replicas.some(({ service }) => service === SHADOW);
-    const retry = this.has('retry')
-      ? {
-          retry: { attempts: dice.between(2, 4), on: ['unavailable'], backoff: { base: '5ms', max: '50ms' } },
-        }
-      : {};
-    const hold = this.has('small-hold') ? { hold: '1KiB' } : {};
-    const mirror =
-      this.has('mirror') && hasShadow
-        ? { mirror: { upstream: SHADOW, max_in_flight: dice.pick([8, 200]) } }
-        : {};
-    const attempt = this.has('attempt-timeout') ? { attempt_timeout: dice.pick(['300ms', '2s']) } : {};
-    const hedge = this.has('hedge') ? { hedge: { max_ratio: 0.3 } } : {};
-    const fallback = [
-      ...(this.has('fallback-upstream') && hasShadow ? [{ kind: 'upstream', upstream: SHADOW }] : []),
-      ...(this.has('last-good') ? [{ kind: 'last-good', max_age: '5s' }] : []),
-    ];
-    const first = this.has('first-message-timeout') ? { first_message_timeout: '2s' } : {};
-    const idle = this.has('idle-timeout') ? { idle_timeout: '10s' } : {};
-    const unary = { kind: 'unary', timeout: '30s', ...hold, ...this.replay(dice), ...mirror };
-    const split = this.has('split') && hasShadow ? { split: { weights: { [SERVICE]: 9, [SHADOW]: 1 } } } : {};
-    const [one, safe] = this.has('rollout')
-      ? this.isInferSafe
-        ? ([[], [INFER]] as const)
-        : ([[INFER], []] as const)
-      : ([[`${PACKAGE}/Unary`], [`${PACKAGE}/Safe`]] as const);
-    const byModel =
-      this.has('rollout') && this.dice.of('by model').chance(0.5) ? { models: [modelOf('').name] } : {};
-    return [
-      ...(one.length > 0 ? [{ methods: one, ...byModel, ...unary, ...split }] : []),
-      safe.length > 0 && {
-        methods: safe,
-        ...byModel,
-        ...unary,
-        idempotent: true,
-        ...retry,
-        ...attempt,
-        ...hedge,
-        ...(fallback.length > 0 ? { fallback } : {}),
-      },
-      this.has('rollout') && { methods: [STREAM_INFER], kind: 'streaming' },
-      !this.has('rollout') && {
-        methods: [`${PACKAGE}/Tokens`],
-        kind: 'streaming',
-        idempotent: true,
-        ...retry,
-        ...first,
-        ...idle,
-        ...(this.has('resumable') && this.has('retry')
-          ? { resumable: true, ...(this.has('deterministic') ? { deterministic: true } : {}) }
-          : {}),
-      },
-      { methods: ['*'], kind: 'streaming', ...this.replay(dice), ...idle },
-    ].filter((route) => route !== false);
+    const isByModel = this.dice.of('by model').chance(0.5);
+    return routesOf(dice, { has: this.hasAny, hasShadow, isInferSafe: this.isInferSafe, isByModel });
   }
 
   /** Calls of a rollout have one unary method: it is idempotent in this run, or not. */
@@ -468,7 +459,9 @@ class Draw {
     const isLarge = kind === 'Tokens' && this.has('large-tokens');
     const tokens = tokensOf(dice, isLarge, isLarge && this.has('wide-tokens'));
     const pauseMs = dice.of('pause').between(LEAST_PAUSE_MS, MOST_PAUSE_MS);
-    const hasError = this.has('own-errors') && dice.chance(0.1 * this.intensity('own-errors'));
+    const hasOwnError = this.has('own-errors') && dice.chance(0.1 * this.intensity('own-errors'));
+    const bad = this.has('bad-requests') && kind !== 'Generate' ? this.badStatus(dice.of('bad')) : 0;
+    const hasError = hasOwnError || bad > 0;
     return {
       id,
       atMs,
@@ -492,7 +485,7 @@ class Draw {
       requestGapMs: isPaused ? pauseMs : request.length > 1 ? dice.pick([0, 0, 5]) : 0,
       responseGapMs: long?.gapMs ?? (isStream ? dice.pick([0, 1, 10]) : 0),
       serviceMs: this.serviceMs(dice, perSecond),
-      status: hasError ? dice.pick([3, 5, 9]) : 0,
+      status: bad > 0 ? bad : hasError ? dice.pick([3, 5, 9]) : 0,
       messageBytes: hasError && dice.chance(0.3) ? dice.pick([100, 20_000]) : 0,
       timeoutMs:
         this.has('deadlines') && dice.chance(0.6 * this.intensity('deadlines'))
@@ -508,6 +501,12 @@ class Draw {
       modelReader: this.reader(dice, request),
       isIdempotent: kind === 'Safe' || isTokens || (kind === 'Infer' && this.isInferSafe),
     };
+  }
+
+  /** What the model says to a request that it cannot work with, whichever replica gets it; 0: this one is none. */
+  private badStatus(dice: Dice): number {
+    const { share, statuses } = this.profile.bad;
+    return dice.chance(share) ? dice.pick(statuses) : 0;
   }
 
   /** Of a few streams of a run that has long ones. */
@@ -608,6 +607,7 @@ class Draw {
     faults.push(...operations(this.dice.of('operations'), this.hasAny, about));
     const disks = this.dice.of('disks and names');
     faults.push(...diskAndDnsFaults(disks, this.hasAny, replicas, callers, forMs));
+    faults.push(...collectorFaults(this.dice.of('collector faults'), this.hasAny, forMs));
     faults.push(...consulFaults(this.dice.of('consul faults'), this.hasAny, { replicas, callers, forMs }));
     return faults.sort((a, b) => a.atMs - b.atMs);
   }

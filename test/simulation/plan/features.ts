@@ -1,5 +1,5 @@
 /** What a run may switch on. */
-import { CONSUL_FAULTS, DNS_FAULTS } from './plan.js';
+import { COLLECTOR_FAULTS, CONSUL_FAULTS, DNS_FAULTS } from './plan.js';
 
 /** What a run may switch on, and in which share of the runs it is. */
 export const FEATURES = {
@@ -13,6 +13,19 @@ export const FEATURES = {
   'fallback-upstream': 0.2,
   'last-good': 0.2,
   breaker: 0.15,
+  // More statuses are retried, and hedges go at other times.
+  'more-retried': 0.25,
+  'other-hedges': 0.3,
+  'health-checks': 0.15,
+  // Endpoints are suspected before they fail.
+  foresight: 0.1,
+  // Callers prefer the endpoints at their place.
+  zones: 0.08,
+  // Load reports at other intervals, or none; and models that have their own.
+  'other-reports': 0.15,
+  'model-reports': 0.2,
+  // Options say what is so anyway, or a little more or less of it.
+  'said-options': 0.25,
   resumable: 0.4,
   deterministic: 0.6,
   // Models go on behind the messages that the caller has, in most of the runs.
@@ -37,11 +50,15 @@ export const FEATURES = {
   fair: 0.5,
   priority: 0.2,
   adaptive: 0.15,
+  // Calls of a class wait for a while only.
+  'class-waits': 0.3,
   'rate-limit': 0.1,
   'little-memory': 0.15,
   'few-streams': 0.2,
   // Peers.
   'several-callers': 0.4,
+  // One class is for the calls of one of them.
+  'class-callers': 0.3,
   'odd-peers': 0.4,
   'header-tables': 0.4,
   metadata: 0.4,
@@ -62,6 +79,8 @@ export const FEATURES = {
   cancels: 0.3,
   deadlines: 0.5,
   'own-errors': 0.2,
+  // Requests that no replica can work with: each says INTERNAL or UNKNOWN.
+  'bad-requests': 0.15,
   overload: 0.15,
   bidi: 0.4,
   uploads: 0.3,
@@ -78,6 +97,14 @@ export const FEATURES = {
   // A few last for many seconds.
   'long-streams': 0.2,
   engines: 0.25,
+  // The queue before an engine: its calls are read, as many run as the engine says, and tokens are counted.
+  'engine-queue': 0.6,
+  'auto-queue': 0.6,
+  'token-queue': 0.3,
+  // Some replicas have another model.
+  'engine-models': 0.25,
+  // Some engines do not say how many calls they run, or what they have to do, or say it wrongly.
+  'reticent-engines': 0.3,
   // Calls of an engine are placed by the beginning of their prompts.
   'prompt-hash': 0.5,
   // Or by what engines have of them.
@@ -112,6 +139,16 @@ export const FEATURES = {
   'disk-full': 0.25,
   'disk-slow': 0.25,
   'disk-ragged': 0.25,
+  // Metrics and traces go to a collector.
+  collector: 0.15,
+  'metrics-export': 0.7,
+  traces: 0.5,
+  'collector-away': 0.3,
+  'collector-hangs': 0.2,
+  'collector-slow': 0.3,
+  'collector-refuses': 0.3,
+  'collector-partial': 0.2,
+  'collector-lies': 0.15,
   // A killed sidecar takes its machine along: what was not synced is lost.
   'power-loss': 0.3,
   // Replicas are found by DNS, where Consul is not.
@@ -129,6 +166,8 @@ export const FEATURES = {
   'self-registration': 0.5,
   // Its replicas have versions of their model, and a second one comes.
   rollout: 0.3,
+  // What Consul said last is on the disk.
+  'consul-cache': 0.3,
   'consul-away': 0.3,
   'consul-hangs': 0.2,
   'consul-cut-off': 0.2,
@@ -170,18 +209,36 @@ export const OPTIONS = [
     'cold-start',
   ] as const),
   ...(['detectors', 'max-age', 'quick-pings', 'short-queue', 'fair', 'priority', 'adaptive'] as const),
+  ...(['more-retried', 'other-hedges', 'health-checks', 'metrics-export', 'traces'] as const),
   'rate-limit',
 ] as const satisfies readonly Feature[];
 
 /** Features that mean nothing without Consul. */
-export const OF_CONSUL: ReadonlySet<string> = new Set([...CONSUL_FAULTS, 'self-registration', 'rollout']);
+export const OF_CONSUL: ReadonlySet<string> = new Set([
+  ...CONSUL_FAULTS,
+  'self-registration',
+  'rollout',
+  'consul-cache',
+]);
 
 /** Features that mean nothing without DNS, without certificates, or where nothing is written. */
 export const NEEDS: Readonly<Record<string, readonly string[]>> = {
   ...Object.fromEntries(DNS_FAULTS.map((kind) => [kind, ['dns']])),
+  ...Object.fromEntries(COLLECTOR_FAULTS.map((kind) => [kind, ['collector']])),
+  'metrics-export': ['collector'],
+  traces: ['collector'],
   'identity-expires': ['certificates'],
   'prompt-hash': ['engines', 'ring-hash'],
   prefix: ['engines'],
+  'engine-queue': ['engines'],
+  'auto-queue': ['engine-queue'],
+  'token-queue': ['engine-queue'],
+  'engine-models': ['engine-queue'],
+  'reticent-engines': ['engine-queue'],
+  'more-retried': ['retry'],
+  'other-hedges': ['hedge'],
+  'class-waits': ['priority'],
+  'class-callers': ['priority', 'several-callers'],
   'roots-change': ['certificates'],
   'wide-tokens': ['large-tokens'],
 };

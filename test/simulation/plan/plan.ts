@@ -31,6 +31,9 @@ export interface QuirksPlan {
 /** A `grpc-encoding` of the simulation: lengths stay, bytes do not. */
 export const ENCODING = 'sim-xor';
 
+/** `unknown`: it is older than the question; `refused`: it cannot say it now. */
+export type Telling = 'known' | 'unknown' | 'refused' | 'garbage';
+
 /** A model process behind a sidecar. */
 export interface ReplicaPlan {
   readonly name: string;
@@ -48,6 +51,11 @@ export interface ReplicaPlan {
   readonly resumes?: boolean;
   /** Of token streams that it is to go on with: it has nothing to say, and ends so many of them at once, and well. */
   readonly emptyShare?: number;
+  /** What an engine answers to the question how many calls it runs, and what it has to do; absent: it is known. */
+  readonly slots?: Telling;
+  readonly loads?: Telling;
+  /** How it tells its load in the trailers of answers; absent: it does not. */
+  readonly report?: 'binary' | 'text' | 'garbage';
   /** Content of its sidecar's file. */
   readonly file: object;
 }
@@ -197,6 +205,20 @@ export function fewNameOf(service: string): string {
   return `${service}-few.sim`;
 }
 
+/** Of the collector of metrics and traces. It may answer well, and with what is no answer. */
+export const COLLECTOR_FAULTS = [
+  ...(['collector-away', 'collector-hangs', 'collector-slow'] as const),
+  ...(['collector-refuses', 'collector-partial', 'collector-lies'] as const),
+] as const;
+export type CollectorFault = (typeof COLLECTOR_FAULTS)[number];
+
+export function isCollectorFault(kind: FaultKind): kind is CollectorFault {
+  return (COLLECTOR_FAULTS as readonly string[]).includes(kind);
+}
+
+/** Where it listens. */
+export const COLLECTOR = { host: '10.9.0.9', grpc: 4_317, http: 4_318 } as const;
+
 /** A root certificate takes the place of another: both are believed for a while. */
 export const ROOT_FAULTS = ['roots-change'] as const;
 
@@ -207,6 +229,7 @@ export const FAULT_KINDS = [
   ...DISK_FAULTS,
   ...DNS_FAULTS,
   ...ROOT_FAULTS,
+  ...COLLECTOR_FAULTS,
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
@@ -249,6 +272,8 @@ export interface FaultPlan {
   readonly share?: number;
   /** Of a failing model: its `grpc-retry-pushback-ms`. */
   readonly pushback?: string;
+  /** Of slow answers of Consul: those that tell a change are not slow, and others overtake each other. */
+  readonly isQuickToTell?: boolean;
   /** Of DNS: the code of Node, or `silent`. */
   readonly failure?: string;
   /** Of a reload: content of the next file. */

@@ -6,6 +6,7 @@ import { EventEmitter } from 'node:events';
 import { constants } from 'node:fs';
 import type { ManualClock } from '../../kit/time/manual-clock.js';
 import type { Dice } from '../dice.js';
+import type { FaultPlan } from '../plan/plan.js';
 
 const ROOT = '/sim/';
 
@@ -66,6 +67,21 @@ export class SimDisk {
   /** The descriptor is one of this disk. */
   owns(fd: unknown): boolean {
     return typeof fd === 'number' && this.handles.has(fd);
+  }
+
+  /** A fault of the disk of a machine. */
+  begin({ kind, target, amount }: FaultPlan): void {
+    const state = this.stateOf(target);
+    if (kind === 'disk-full') state.isFull = true;
+    else if (kind === 'disk-slow') state.slowMs = amount;
+    else state.isRagged = true;
+  }
+
+  end({ kind, target }: FaultPlan): void {
+    const state = this.stateOf(target);
+    if (kind === 'disk-full') state.isFull = false;
+    else if (kind === 'disk-slow') state.slowMs = 0;
+    else state.isRagged = false;
   }
 
   /** The disk of the machine that a path is on. */

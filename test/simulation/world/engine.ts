@@ -65,6 +65,28 @@ export function chunkMessage({ id }: Generated, from: number, to: number, prompt
   return Buffer.from(bytes(1, chunk));
 }
 
+/** Methods of vLLM by which an engine says how many calls it runs at once, and what it has to do. */
+export const SERVER_INFO = GENERATE.replace('Generate', 'GetServerInfo');
+export const GET_LOADS = GENERATE.replace('Generate', 'GetLoads');
+
+export function serverInfo(slots: number): Buffer {
+  return Buffer.from(number(20, slots));
+}
+
+/** In two parts, as of an engine that works in two processes. */
+export function loadsMessage(running: number, waiting: number): Buffer {
+  const part = (run: number, wait: number): number[] =>
+    bytes(4, [...number(2, run), ...number(3, wait), ...number(5, 16 * run), ...number(6, 4_096)]);
+  return Buffer.from([...part(running, 0), ...part(0, waiting)]);
+}
+
+/** An OrcaLoadReport (xds.data.orca.v3) with its application_utilization. */
+export function loadReport(utilization: number): Buffer {
+  const value = Buffer.alloc(8);
+  value.writeDoubleLE(utilization);
+  return Buffer.from([8 * 9 + 1, ...value]);
+}
+
 /** The message behind the last tokens, which were `[from, to)`. */
 export function completeMessage({ id }: Generated, from: number, to: number, prompt: number): Buffer {
   const reason = bytes(2, [...Buffer.from(LAST)]);

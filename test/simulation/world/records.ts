@@ -24,6 +24,8 @@ export interface Execution {
   problem: string;
   /** It had nothing to say to a stream that it was to go on with. */
   isEmpty: boolean;
+  /** Of an engine: tokens of the answer that came with its prompt. */
+  given: number;
   /** Whole messages of the request that have come. */
   received: number;
   /** Who called, as the sidecar of the model says. */

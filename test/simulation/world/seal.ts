@@ -21,7 +21,6 @@ const SEALED: readonly (readonly [holder: unknown, name: string, what: string])[
   [net.Socket.prototype, 'connect', 'connects a real socket'],
   [net.Server.prototype, 'listen', 'listens on a real socket'],
   [tls, 'connect', 'connects with real TLS'],
-  [http2, 'connect', 'connects with Node’s HTTP/2'],
   [childProcess, 'spawn', 'starts a real process'],
   [dns, 'lookup', 'asks a real name server'],
   [workers, 'Worker', 'starts a real thread'],
@@ -70,6 +69,14 @@ export function seal(
       throw new Error(`the simulation ${what}`);
     });
   }
+  // Over a connection of the simulated network nothing real is touched.
+  const connect = http2.connect as unknown as Anything;
+  replace(http2, 'connect', (...args) => {
+    if ((args[1] as http2.ClientSessionOptions | undefined)?.createConnection !== undefined)
+      return connect(...args);
+    found('connects with Node’s HTTP/2');
+    throw new Error('the simulation connects with Node’s HTTP/2');
+  });
   for (const name of OPEN) {
     const [real, own] = [(fs as unknown as Holder)[name] as Anything, ofDisk(disk, fs, name)!];
     replace(fs, name, (...args) => {

@@ -16,7 +16,17 @@ import {
   tokensOf,
   withHead,
 } from './content.js';
-import { AskedCheck, chunkMessage, completeMessage, isGenerate } from './engine.js';
+import {
+  AskedCheck,
+  chunkMessage,
+  completeMessage,
+  GET_LOADS,
+  isGenerate,
+  loadReport,
+  loadsMessage,
+  SERVER_INFO,
+  serverInfo,
+} from './engine.js';
 import { GOLDEN_ANSWER, headsOf, idOf, MODEL_INFER } from './inference.js';
 import { Reader } from './reader.js';
 import type { CallRecord, Execution } from './records.js';
@@ -27,6 +37,9 @@ import { SimProcess } from './sim-process.js';
 export const CALL_KEY = 'sim-call';
 const RESUME_AFTER = 'outrider-resume-after';
 const RESUMED_FROM = 'outrider-resumed-from';
+/** Trailers in which models report their load (gRFC A51, and Envoy's text). */
+const BINARY_REPORT = 'endpoint-load-metrics-bin';
+const TEXT_REPORT = 'endpoint-load-metrics';
 const HEALTH = '/grpc.health.v1.Health/Check';
 /** HealthCheckResponse with status SERVING (grpc.health.v1). */
 const SERVING = Buffer.from([8, 1]);
@@ -62,6 +75,8 @@ export class SimModel {
   private waiting: ModelCall[] = [];
   private starts = 0;
   peers = new Set<SimPeer>();
+  /** How often it was asked how many calls it runs, and what it has to do. */
+  readonly asked = { slots: 0, loads: 0 };
   /** Called when its process has been killed. */
   onEnd: () => void = () => {};
 
@@ -157,6 +172,7 @@ export class SimModel {
       stream.headers([['grpc-status', '0']], true);
       return;
     }
+    if (path === SERVER_INFO || path === GET_LOADS) return this.tell(stream, path);
     const key = fields.find(([name]) => name === CALL_KEY)?.[1];
     if (key === undefined && path === MODEL_INFER) {
       stream.owner = new AsideCall(this, stream);
@@ -169,6 +185,38 @@ export class SimModel {
     const call = new ModelCall(this, stream, record, caller, fields);
     this.executions.add(call);
     if (ended) call.requestDone();
+  }
+
+  /** An engine says how many calls it runs at once, or what it has to do. */
+  private tell(stream: SimStream, path: string): void {
+    const { slots = 'known', loads = 'known', parallel } = this.plan;
+    const isSlots = path === SERVER_INFO;
+    const telling = isSlots ? slots : loads;
+    this.asked[isSlots ? 'slots' : 'loads']++;
+    const status = { known: 0, garbage: 0, unknown: 12, refused: 14 }[telling];
+    if (status !== 0) return stream.headers([...RESPONSE_HEADERS, ['grpc-status', `${status}`]], true);
+    const known = isSlots ? serverInfo(parallel) : loadsMessage(this.running, this.waiting.length);
+    const message = telling === 'known' ? known : GARBAGE;
+    stream.headers(RESPONSE_HEADERS);
+    stream.data(Buffer.concat([prefixOf(message.length), message]));
+    stream.headers([['grpc-status', '0']], true);
+  }
+
+  /** What it says of its load in trailers. */
+  get report(): readonly Field[] {
+    switch (this.plan.report) {
+      case 'binary':
+        return [[BINARY_REPORT, loadReport(this.load).toString('base64')]];
+      case 'text':
+        return [[TEXT_REPORT, `TEXT application_utilization=${this.load}`]];
+      case 'garbage':
+        return [
+          [BINARY_REPORT, 'no base64!'],
+          [TEXT_REPORT, 'JSON {'],
+        ];
+      default:
+        return [];
+    }
   }
 
   // ---- runs ----
@@ -201,6 +249,9 @@ export class SimModel {
     return this.running + this.waiting.length;
   }
 }
+
+/** No message of protobuf. */
+const GARBAGE = Buffer.from([0x0b, 0xff, 0xff, 0xff]);
 
 const RESPONSE_HEADERS: readonly Field[] = [
   [':status', '200'],
@@ -309,6 +360,7 @@ class ModelCall implements StreamOwner {
       pushback: '',
       problem: '',
       isEmpty: false,
+      given: 0,
       received: 0,
       caller,
       wokenMs: [],
@@ -399,7 +451,10 @@ class ModelCall implements StreamOwner {
         return this.done(plan.status);
       }
     }
-    if (this.check instanceof AskedCheck) this.sent = this.check.given;
+    if (this.check instanceof AskedCheck) {
+      this.sent = this.check.given;
+      this.execution.given = this.check.given;
+    }
     stream.headers(headers);
     this.next();
   }
@@ -427,7 +482,7 @@ class ModelCall implements StreamOwner {
       };
       return void model.process.after(PIECE_MS, rest);
     }
-    stream.headers(trailersOf(plan, plan.status), true);
+    stream.headers([...trailersOf(plan, plan.status), ...model.report], true);
     this.done(plan.status);
   }
 

@@ -3,9 +3,11 @@ import type { AppContext } from '../../../sidecar/app/context.js';
 import type { InboundSide } from '../../../sidecar/app/inbound-side.js';
 import type { OutboundSide } from '../../../sidecar/app/outbound-side.js';
 import type { OwnedModel, RunningSidecar } from '../../../sidecar/app/running-sidecar.js';
-import type { Address } from '../../../sidecar/config/model.js';
+import type { Tracing } from '../../../sidecar/app/traces/tracing.js';
+import type { Address, SidecarConfig } from '../../../sidecar/config/model.js';
 import type { LogFields, Logger } from '../../../sidecar/runtime/log/logger.js';
 import type { ListenSockets } from '../../../sidecar/runtime/process/listen-sockets.js';
+import type { ExportCounts } from '../../../sidecar/telemetry/metrics-export/export-counts.js';
 import type { RegistryReport } from '../../../sidecar/telemetry/reports.js';
 import type { Dice } from '../dice.js';
 import { configOf, type Release } from './release.js';
@@ -20,6 +22,10 @@ export interface Insides {
   readonly outbound: OutboundSide;
   readonly inbound?: InboundSide;
   readonly consul?: { report(): RegistryReport };
+  /** Of the file in force. */
+  readonly current: SidecarConfig;
+  readonly metricsExport: { readonly counts: ExportCounts };
+  readonly traces: { readonly current: Tracing | undefined };
 }
 
 export interface SidecarEvents {
@@ -106,6 +112,7 @@ export class SimSidecar {
       version: '0',
       env: {},
       host: this.host,
+      readProcess: () => Promise.resolve([]),
       network: process.network,
       defer: process.defer,
       openIdentity: () => identity,

@@ -5,6 +5,7 @@ import { Dice } from '../dice.js';
 import {
   type FaultPlan,
   fewNameOf,
+  isCollectorFault,
   isConsulFault,
   type Met,
   type Plan,
@@ -12,6 +13,7 @@ import {
   type RolloutPlan,
   TWICE,
 } from '../plan/plan.js';
+import { SimCollector } from './collector/sim-collector.js';
 import { SimConsul } from './consul/sim-consul.js';
 import { SimDisk } from './disk.js';
 import { MODEL_CARD } from './inference.js';
@@ -75,6 +77,7 @@ export class World {
   readonly sidecars: SimSidecar[] = [];
   readonly callers: SimCaller[] = [];
   consul: SimConsul | undefined;
+  collector: SimCollector | undefined;
   readonly disk: SimDisk;
   readonly dns: SimDns;
   readonly findings: Finding[] = [];
@@ -239,6 +242,7 @@ export class World {
         this.note(`${sidecar} ${level}: ${message} ${why}`);
       },
     };
+    if (plan.features.includes('collector')) this.collector = new SimCollector(this, dice.of('collector'));
     if (plan.consul !== undefined) this.consul = new SimConsul(plan.consul, this, dice.of('consul'));
     for (const { name } of [...plan.replicas, ...plan.callers])
       this.disk.mkdirSync(`/sim/${name}`, { recursive: true });
@@ -398,6 +402,7 @@ export class World {
 
   private begin(fault: FaultPlan): void {
     if (isConsulFault(fault.kind)) return this.consul?.begin(fault);
+    if (isCollectorFault(fault.kind)) return this.collector?.begin(fault);
     const models = this.models.filter(({ plan }) => plan.name === fault.target);
     const sidecar = this.sidecars.find(({ name }) => name === fault.target);
     switch (fault.kind) {
@@ -443,14 +448,9 @@ export class World {
         if (sidecar !== undefined) sidecar.issuer.isGiving = false;
         return;
       case 'disk-full':
-        this.disk.stateOf(fault.target).isFull = true;
-        return;
       case 'disk-slow':
-        this.disk.stateOf(fault.target).slowMs = fault.amount;
-        return;
       case 'disk-ragged':
-        this.disk.stateOf(fault.target).isRagged = true;
-        return;
+        return this.disk.begin(fault);
       case 'dns-fails':
       case 'dns-empty':
         this.dns.failure = fault.failure as DnsFailure;
@@ -469,6 +469,7 @@ export class World {
 
   private endFault(fault: FaultPlan): void {
     if (isConsulFault(fault.kind)) return this.consul?.end(fault);
+    if (isCollectorFault(fault.kind)) return this.collector?.end(fault);
     const models = this.models.filter(({ plan }) => plan.name === fault.target);
     const sidecar = this.sidecars.find(({ name }) => name === fault.target);
     switch (fault.kind) {
@@ -505,14 +506,9 @@ export class World {
         sidecar.issuer.isGiving = true;
         return sidecar.identity.rotate();
       case 'disk-full':
-        this.disk.stateOf(fault.target).isFull = false;
-        return;
       case 'disk-slow':
-        this.disk.stateOf(fault.target).slowMs = 0;
-        return;
       case 'disk-ragged':
-        this.disk.stateOf(fault.target).isRagged = false;
-        return;
+        return this.disk.end(fault);
       case 'dns-fails':
       case 'dns-empty':
         this.dns.failure = undefined;
@@ -607,7 +603,7 @@ export class World {
     return true;
   }
 
-  private async until(ms: number): Promise<void> {
+  async until(ms: number): Promise<void> {
     const untilMs = this.beginMs + ms;
     for (;;) {
       let turns = 0;

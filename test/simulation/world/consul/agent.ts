@@ -57,6 +57,8 @@ export class ConsulAgent {
   lagMs = 0;
   /** An answer leaves it up to so long after it has been made; a fault. */
   slowMs = 0;
+  /** Only answers to reads that wait for nothing do. */
+  isQuickToTell = false;
   /** It keeps nothing over its end. */
   forgets = false;
   /** In files of its configuration, which outlive it. */
@@ -353,7 +355,9 @@ export class ConsulAgent {
         if (!('headers' in found) && asked > 0 && found.index <= asked && !isOver) return;
         timer?.cancel();
         this.held.delete(held);
-        this.send(connection, 'headers' in found ? found : answerOf(found));
+        const answer = 'headers' in found ? found : answerOf(found);
+        if (this.isQuickToTell && query.has('index')) connection.answer(answer);
+        else this.send(connection, answer);
       },
     };
     this.process.after(this.rpcMs(), () => {

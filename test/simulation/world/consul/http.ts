@@ -1,4 +1,4 @@
-/** HTTP/1.1 as Consul's agent serves it: requests that follow each other on a connection, and answers of any length. */
+/** HTTP/1.1 as Consul's agent and a collector serve it: requests that follow each other on a connection, and answers of any length. */
 import type { SimSocket } from '../sim-net.js';
 
 export interface HttpRequest {
@@ -7,12 +7,16 @@ export interface HttpRequest {
   readonly path: readonly string[];
   readonly query: ReadonlyMap<string, string>;
   readonly body: string;
+  /** The body as it came. */
+  readonly content: Buffer;
 }
 
 export interface HttpAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
+  /** In the place of the text of the body. */
+  readonly content?: Buffer;
 }
 
 /** Go's server writes shorter bodies whole, and longer ones in chunks. */
@@ -45,9 +49,9 @@ export class HttpConnection {
     socket.on('close', () => this.onClose(this));
   }
 
-  answer({ status, headers, body }: HttpAnswer): void {
+  answer({ status, headers, body, content }: HttpAnswer): void {
     if (this.socket.destroyed) return;
-    const bytes = Buffer.from(body);
+    const bytes = content ?? Buffer.from(body);
     const isChunked = bytes.length >= CHUNKED_FROM;
     const lines = [
       `HTTP/1.1 ${status} ${REASONS[status] ?? 'Status'}`,
@@ -71,18 +75,19 @@ export class HttpConnection {
     const length = lines.find((line) => line.toLowerCase().startsWith('content-length:'));
     const size = Number(length?.slice('content-length:'.length) ?? 0);
     if (this.read.length < end + 4 + size) return;
-    const body = this.read.toString('utf8', end + 4, end + 4 + size);
+    const content = this.read.subarray(end + 4, end + 4 + size);
     this.read = this.read.subarray(end + 4 + size);
     this.isBusy = true;
-    this.onRequest(requestOf(first, body), this);
+    this.onRequest(requestOf(first, content), this);
   }
 }
 
-function requestOf(line: string, body: string): HttpRequest {
+function requestOf(line: string, content: Buffer): HttpRequest {
   const [method = '', target = ''] = line.split(' ');
   const at = target.indexOf('?');
   const path = (at < 0 ? target : target.slice(0, at)).split('/').slice(1).map(decodeURIComponent);
-  return { method, path, query: new Map(new URLSearchParams(at < 0 ? '' : target.slice(at + 1))), body };
+  const query = new Map(new URLSearchParams(at < 0 ? '' : target.slice(at + 1)));
+  return { method, path, query, body: content.toString('utf8'), content };
 }
 
 function chunksOf(bytes: Buffer): Buffer[] {

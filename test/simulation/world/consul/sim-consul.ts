@@ -74,7 +74,10 @@ export class SimConsul {
       case 'maintenance':
         return this.of(fault)[0]?.maintain(this.serviceAt(fault.target), true);
       case 'consul-slow':
-        for (const agent of this.of(fault)) agent.slowMs = fault.amount;
+        for (const agent of this.of(fault)) {
+          agent.slowMs = fault.amount;
+          agent.isQuickToTell = fault.isQuickToTell === true;
+        }
         return;
       case 'deny-intention':
         return this.twice(

@@ -1,0 +1,110 @@
+/** What sidecars hear of engines and models about their load, and what they make of it. */
+import type { FaultKind, Plan } from '../plan/plan.js';
+import { isGenerate } from '../world/engine.js';
+import type { SimModel } from '../world/sim-model.js';
+import type { SimSidecar } from '../world/sim-sidecar.js';
+import type { World } from '../world/world.js';
+
+interface EngineFile {
+  readonly inbound: { readonly engine?: string; readonly engine_model?: string };
+}
+interface ReportsFile {
+  readonly outbound: {
+    readonly upstreams: Readonly<Record<string, { readonly load_reports?: { readonly forward: boolean } }>>;
+  };
+}
+
+/** After these an engine is asked anew. */
+const ANEW: readonly FaultKind[] = [
+  ...([
+    'kill-model',
+    'freeze-model',
+    'kill-sidecar',
+    'freeze-sidecar',
+    'drain',
+    'takeover',
+    'clock-jump',
+  ] as const),
+];
+/** An engine that cannot say how many calls it runs is asked so often. */
+const MOST_ASKED = 5;
+/** Between two questions for its load, ms. */
+const EVERY_MS = 1_000;
+const REPORTS = ['endpoint-load-metrics-bin', 'endpoint-load-metrics'];
+
+export function judgeEngines(world: World): void {
+  const { plan } = world;
+  for (const { name, file } of plan.replicas) {
+    if ((file as EngineFile).inbound.engine !== 'vllm') continue;
+    const sidecar = world.sidecars.find((each) => each.name === name)!;
+    const model = world.models.find((each) => each.plan.name === name);
+    const isAnew = plan.faults.some(({ kind, target }) => target === name && ANEW.includes(kind));
+    if (model !== undefined && !isAnew && !model.isOwned) judgeAsked(world, sidecar, model);
+  }
+  judgeModels(world);
+  judgeForwarded(world);
+}
+
+/** It is asked how many calls it runs once, and for its load each second; what it says is known. */
+function judgeAsked(world: World, { insides, name }: SimSidecar, { plan, asked }: SimModel): void {
+  const { slots = 'known', loads = 'known' } = plan;
+  const find = (what: string): void => world.find('engines', `${name}: its engine ${what}`);
+  const most = slots === 'refused' ? MOST_ASKED : 1;
+  if (asked.slots !== most) find(`was asked ${asked.slots} times how many calls it runs, ${most} expected`);
+  const seconds = world.nowMs / EVERY_MS;
+  const [least, mostLoads] = loads === 'unknown' ? [1, 1] : [0.8 * seconds - 2, seconds + 2];
+  if (asked.loads < least || asked.loads > mostLoads)
+    find(`was asked ${asked.loads} times for its load in ${seconds.toFixed(0)} s`);
+  const told = insides?.inbound?.inbound.state.load.engineAt(world.clock.now());
+  if (told === undefined) return;
+  if ((told !== null) !== (loads === 'known'))
+    find(`says its load (${loads}), and ${told === null ? 'none' : 'one'} is known`);
+  else if (told !== null && told.running + told.waiting > 0)
+    find(`is at rest, and is known to have ${told.running} running and ${told.waiting} waiting calls`);
+}
+
+/** An answer goes on at engines of one model only. */
+function judgeModels(world: World): void {
+  const modelOf = (replica: string): string =>
+    (world.plan.replicas.find(({ name }) => name === replica)!.file as EngineFile).inbound.engine_model ?? '';
+  for (const { plan, executions } of world.records) {
+    if (!isGenerate(plan)) continue;
+    for (const [i, { replica, given }] of executions.entries()) {
+      if (given === 0 || executions.slice(0, i).some((each) => modelOf(each.replica) === modelOf(replica)))
+        continue;
+      const what = `call ${plan.id} went on after ${given} tokens at ${replica}, which has another model`;
+      world.find('engines', what, [plan.id]);
+    }
+  }
+}
+
+/** Applications get load reports where the file of their sidecar says so, and nowhere else. */
+function judgeForwarded(world: World): void {
+  const { plan } = world;
+  for (const { plan: call, trailers, isDegraded, status, executions } of world.records) {
+    if (isDegraded || status !== 0) continue;
+    const forwards = forwardsOf(plan, call.caller, call.upstream);
+    const isThere = REPORTS.some((name) => trailers[name] !== undefined);
+    if (isThere && !forwards.includes(true))
+      world.find('engines', `call ${call.id}: its trailers have a load report that is not for applications`, [
+        call.id,
+      ]);
+    const reports = executions.every(({ replica }) => {
+      const { report } = plan.replicas.find(({ name }) => name === replica)!;
+      return report === 'binary' || report === 'text';
+    });
+    if (!isThere && reports && executions.length > 0 && !forwards.includes(false))
+      world.find('engines', `call ${call.id}: its trailers lack the load report of its model`, [call.id]);
+  }
+}
+
+/** By each file that the sidecar of a caller has in the run. */
+function forwardsOf({ callers, faults }: Plan, caller: number, upstream: string): boolean[] {
+  const { name, file } = callers[caller]!;
+  const reloads = faults.flatMap((each) =>
+    each.target === name && each.file !== undefined ? [each.file] : [],
+  );
+  return [file, ...reloads].map(
+    (each) => (each as ReportsFile).outbound.upstreams[upstream]?.load_reports?.forward === true,
+  );
+}
