@@ -186,13 +186,15 @@ export const PLANTED: readonly Mutant[] = [
     harm: 'The model works on for a caller whose shorter deadline has passed.',
   },
   {
-    name: 'hedge-with-the-timeout-of-the-first',
+    name: 'hedge-that-the-breaker-does-not-count',
     area: 'hedging, deadlines and timers',
-    file: 'sidecar/relay/call-attempts.ts',
-    find: 'call.attemptDueMs = hedge.dueMs;',
-    replace: '',
-    harm: 'When the first attempt fails, its hedge is ended too early, at the timeout of the first.',
-    needs: ['hedge', 'attempt-timeout'],
+    file: 'sidecar/outbound/hedging.ts',
+    find: `call.tried = tried;
+  call.takeExtra();`,
+    replace: `call.tried = tried;
+  if (call.breaker !== null) call.breaker.extra++;`,
+    harm: 'Each hedge gives the breaker back what was never taken: more retries than allowed, without end.',
+    needs: ['hedge', 'breaker'],
   },
   {
     name: 'two-attempts-after-the-commit',
