@@ -14,7 +14,6 @@ import {
 import { Status } from '../core/outcome/status.js';
 import { Detector } from '../core/outlier/detectors.js';
 import { EjectionEvent, Evidence, NO_PROBE } from '../core/outlier/ejection.js';
-import { NO_STICKY_KEY } from '../core/outlier/key-trials.js';
 import { headerViewOf } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { Attempt } from '../relay/attempt.js';
@@ -24,7 +23,6 @@ import type { DataPlaneContext } from '../transport/context.js';
 import { factsOf } from './attempt-facts.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
 import { messagesBy } from './retry.js';
-import { stickyKeyOf } from './sticky-key.js';
 
 /**
  * Classifies the end of an attempt, once, and tells everything that learns from it: counters, the retry budget, latency,
@@ -64,7 +62,7 @@ export function recordOutcome(
       recordForStreams(attempt, isUnanswered, now);
     if (outcome === Outcome.fault) endpoint.lastFault = describeEnd(attempt);
   }
-  const event = recordForEjection(call, attempt, trialOutcome(call, attempt, outcome), now);
+  const event = recordForEjection(attempt, trialOutcome(call, attempt, outcome), now);
   if (event !== EjectionEvent.nothing) onEjectionEvent(call.cluster, event, endpoint);
   const { sweep } = call.cluster;
   if (sweep !== null) recordForSweep(sweep, call, attempt, tookMs, now);
@@ -182,17 +180,12 @@ function trialOutcome(call: OutboundCall, attempt: OutboundAttempt, outcome: Out
   return attempt.isRefutedTrial ? Outcome.fault : outcome;
 }
 
-function recordForEjection(
-  call: OutboundCall,
-  attempt: OutboundAttempt,
-  outcome: Outcome,
-  nowMs: number,
-): EjectionEvent {
+function recordForEjection(attempt: OutboundAttempt, outcome: Outcome, nowMs: number): EjectionEvent {
   const { endpoint, startMs, probe, traits } = attempt;
   const { ejection, ejections } = endpoint;
-  if ((traits & AttemptTrait.modelDown) !== 0) return ejections.recordDown(ejection, startMs, nowMs, probe);
-  const key = ejections.readsKeys(nowMs) || outcome === Outcome.fault ? stickyKeyOf(call) : NO_STICKY_KEY;
-  return ejections.record(ejection, outcome, startMs, nowMs, probe, evidenceOf(attempt), key);
+  return (traits & AttemptTrait.modelDown) !== 0
+    ? ejections.recordDown(ejection, startMs, nowMs, probe)
+    : ejections.record(ejection, outcome, startMs, nowMs, probe, evidenceOf(attempt));
 }
 
 /** An attempt that never had a stream proves as little as one that ended while the event loop stood still. */

@@ -2,31 +2,15 @@ import type { Endpoint } from '../cluster/endpoint.js';
 import { hasUntried, pick, pickAgain } from '../cluster/picking.js';
 import type { OutboundCall } from './call.js';
 import { countMiss, groupFor } from './called-model/called-model.js';
-import { avoidedBy } from './retry.js';
-import { stickyKeyOf } from './sticky-key.js';
+import { avoidedBy } from './pauses.js';
 
 /**
- * The endpoint for the next attempt of a call: one it has not tried, where there is any; undefined: there is none. A call with a key whose failures are on
- * trial goes to another one than its own.
+ * The endpoint for the next attempt of a call: one it has not tried, where there is any; undefined: there is none. Of a model
+ * that only some endpoints have, one of these; where none of them can take the call, any may: what they say may be out of date.
  */
 export function pickEndpoint(call: OutboundCall, nowMs: number): Endpoint | undefined {
-  const tried = avoidedBy(call, nowMs);
-  const picked = pickFor(call, tried, nowMs);
-  if (picked === undefined || picked.ejections.keyTrials.isEmpty) return picked;
-  const { keyTrials } = picked.ejections;
-  const key = stickyKeyOf(call);
-  if (!keyTrials.avoids(key, picked.ejection, nowMs)) return picked;
-  const besides = [...tried, picked];
-  const other = pickForHedge(call, besides, nowMs);
-  const mayCall = other?.ejections.members.mayCall(other.ejection) === true;
-  if (mayCall && !besides.includes(other!)) return other;
-  keyTrials.recordNoOther(key);
-  return picked;
-}
-
-/** Of a model that only some endpoints have, one of these; where none of them can take the call, any may: what they say may be out of date. */
-function pickFor(call: OutboundCall, tried: readonly Endpoint[], nowMs: number): Endpoint | undefined {
   const { cluster, kind } = call;
+  const tried = avoidedBy(call, nowMs);
   const key = call.routeDecision?.key;
   const prompt = call.engineCall?.prompt ?? undefined;
   if (cluster.claims !== null) {

@@ -1,6 +1,5 @@
 import type { Endpoint } from '../cluster/endpoint.js';
 import { hasRoom, hasUntried } from '../cluster/picking.js';
-import { canPick } from '../core/balancing/balancer.js';
 import { AttemptTrait } from '../core/outcome/classify-attempt.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { decideRetry } from '../core/retry/decide-retry.js';
@@ -9,7 +8,6 @@ import {
   NO_PUSHBACK,
   notePause,
   parsePushback,
-  pauseLeftMs,
   type RetryFacts,
   RetryState,
 } from '../core/retry/retry-state.js';
@@ -18,8 +16,7 @@ import { Token } from '../http2/hpack/tokens.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { modelIn } from './attempt-facts.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
-
-const NO_ENDPOINTS: readonly Endpoint[] = [];
+import { pauseMsOf } from './pauses.js';
 
 /**
  * The wait in ms (0 = at once) before the next attempt of a call, or a `NoRetry` below zero. Takes from the retry budget of
@@ -92,22 +89,6 @@ function pushbackOf({ trailers }: OutboundAttempt): number {
 /** An attempt has failed: its endpoint may have asked for a pause. */
 export function noteFailure(state: RetryState, attempt: OutboundAttempt, nowMs: number): void {
   notePause(state, attempt.endpoint, pushbackOf(attempt), nowMs);
-}
-
-/** Until an endpoint has had its pause, of those that can take the call, or of the one that it was at; 0: one need not wait. */
-function pauseMsOf({ cluster, retry }: OutboundCall, { endpoint }: OutboundAttempt, nowMs: number): number {
-  if (retry === null || retry.pauses === null) return 0;
-  let leastMs = Number.POSITIVE_INFINITY;
-  for (const each of cluster.active)
-    if (canPick(each, NO_ENDPOINTS)) leastMs = Math.min(leastMs, pauseLeftMs(retry, each, nowMs));
-  return leastMs === Number.POSITIVE_INFINITY ? pauseLeftMs(retry, endpoint, nowMs) : leastMs;
-}
-
-/** The endpoints that the next attempt of a call avoids: those that it has tried, or once it has tried all, those that asked for a pause. */
-export function avoidedBy({ cluster, tried, retry }: OutboundCall, nowMs: number): readonly Endpoint[] {
-  const all = tried as Endpoint[];
-  if (retry === null || retry.pauses === null || hasUntried(cluster, all)) return all;
-  return all.filter((endpoint) => pauseLeftMs(retry, endpoint, nowMs) > 0);
 }
 
 /** Whether a language-model engine has died under the call, for the first time since it got on: load that an engine had goes to the others once. */

@@ -36,35 +36,6 @@ export function areCommon(
   return chanceOf(faults, calls, shareOf(best)) > CHANCE;
 }
 
-/**
- * The same of failures that no request can have caused, beside those that requests cause: `faults` of `calls`, whatever became of the others. Each call may
- * have such a failure, those that fail anyway too: where nearly all do, a few are as many as the calls that end well. The endpoint is compared with
- * the middle one of its peers, as one of many may have had none by chance.
- * @param chance what is rarer than this is none.
- */
-export function areOwnCommon(
-  faults: number,
-  calls: number,
-  endpoint: Peer,
-  pool: Iterable<Peer>,
-  nowMs: number,
-  chance: number,
-): boolean {
-  const known: { readonly own: number; readonly all: number }[] = [];
-  for (const peer of pool) {
-    const { answers } = peer;
-    if (answers === null || !isPeer(peer, endpoint)) continue;
-    answers.moveTo(nowMs);
-    const all = answers.calls + answers.overloads;
-    if (all >= LEAST_CALLS) known.push({ own: answers.overloads, all });
-  }
-  if (known.length === 0) return false;
-  known.sort((a, b) => a.own / a.all - b.own / b.all);
-  const { own, all } = known[(known.length - 1) >> 1]!;
-  // Of the failures of both, so many would fall to this one if they were alike.
-  return chanceOf(faults, faults + own, calls / (calls + all)) > chance;
-}
-
 /** The same of a single call that failed. */
 export function isCommon(endpoint: Peer, pool: Iterable<Peer>, nowMs: number): boolean {
   const best = bestOf(endpoint, pool, LEAST_CALLS, nowMs);

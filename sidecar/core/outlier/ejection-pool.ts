@@ -1,12 +1,11 @@
 import { Outcome } from '../outcome/outcome.js';
-import { areCommon, areOwnCommon, isCommon } from './common-failures.js';
+import { areCommon, isCommon } from './common-failures.js';
 import type { DetectorMode, Finding } from './detector.js';
 import { EjectionCounts } from './detector-counts.js';
 import { type ActiveDetector, activeDetectors, Detector, signalsOf } from './detectors.js';
 import type { Ejection, EjectionSettings } from './ejection.js';
 import { EjectionEvent, EjectionState, Evidence, NO_PROBE } from './ejection.js';
 import { EjectionSet } from './ejection-set.js';
-import { FaultyKeys, KeyTrials, MIXED_KEYS, NO_STICKY_KEY, type StickyKey } from './key-trials.js';
 import { OutcomeWindow } from './outcome-window.js';
 import { Room } from './room.js';
 import { findSuspects, findWith, latencyRatios, type Suspect } from './sweep.js';
@@ -27,8 +26,6 @@ const FULL_REFUSALS = 5;
 const COMPARED_MS = 10_000;
 /** So long the comparison of one row of faults with the peers holds, ms. */
 const COMMON_MS = 100;
-/** Failures of its own, among those that requests cause, that are rarer by chance are no chance. */
-const OWN_CHANCE = 1e-5;
 const WHY_DOWN = 'its sidecar says that its model cannot serve';
 
 type Mode = EjectionSettings['mode'];
@@ -44,8 +41,6 @@ export class EjectionPool {
   /** Which endpoints there are, their states, and which may get calls. */
   readonly members = new EjectionSet();
   readonly counts = new EjectionCounts();
-  /** Requests that stick to one endpoint by a key, and fail there. */
-  readonly keyTrials = new KeyTrials();
   private active: readonly ActiveDetector[];
   /** Until then calls that were answered are counted, monotonic ms. */
   private comparesUntilMs = Number.NEGATIVE_INFINITY;
@@ -60,6 +55,7 @@ export class EjectionPool {
   /** Adds an endpoint. One that comes from another pool keeps its state; call `members.keepToCap` afterwards. */
   add(member: Ejection): void {
     member.prepare(signalsOf(this.active));
+    if (this.settings.mode === 'observe') this.members.readmit(member, member.sinceMs);
     this.members.add(member);
   }
 
@@ -78,7 +74,6 @@ export class EjectionPool {
    * Counts the end of one attempt; faults in a row may eject.
    * @param startedMs when the attempt began, monotonic ms.
    * @param probe `member.probe` as `takeProbe` set it for the probing attempt; NO_PROBE for all others.
-   * @param key what the call sticks to the endpoint by; needed for failures that it may have caused, and while `readsKeys`.
    */
   record(
     member: Ejection,
@@ -87,34 +82,26 @@ export class EjectionPool {
     nowMs: number,
     probe: number,
     evidence: Evidence,
-    key: StickyKey = NO_STICKY_KEY,
   ): EjectionEvent {
-    if (!this.keyTrials.isEmpty && startedMs >= member.sinceMs)
-      this.recordForTrials(member, outcome, evidence, key, nowMs);
     if (member.state !== EjectionState.admitted) {
       const isProbe = probe !== NO_PROBE && member.state === EjectionState.probing && probe === member.probe;
-      return isProbe ? this.endProbe(member, outcome, startedMs, nowMs, evidence, key) : nothing;
+      return isProbe ? this.endProbe(member, outcome, startedMs, nowMs, evidence) : nothing;
     }
     if (startedMs < member.sinceMs || evidence === Evidence.doubtful) return nothing;
     if (outcome === Outcome.success) {
       member.endRow();
       member.outcomes?.success(nowMs);
-      if (nowMs < this.comparesUntilMs) {
-        answersOf(member).success(nowMs);
-        member.faultyKeys?.success(key, nowMs);
-      }
+      if (nowMs < this.comparesUntilMs) answersOf(member).success(nowMs);
       return member.ejectionSuppressed ? this.countRecovery(member) : nothing;
     }
     if (outcome === Outcome.overload) member.outcomes?.overload(nowMs);
     if (outcome !== Outcome.fault) return nothing;
-    if (evidence === Evidence.answered && this.keyTrials.isAtFault(key, nowMs)) return nothing;
     member.outcomes?.fault(nowMs);
     member.consecutiveFaults += 1;
-    if (evidence === Evidence.answered) this.recordAnswered(member, key, nowMs);
-    else this.recordOwn(member, nowMs);
+    if (evidence === Evidence.answered) this.recordAnswered(member, nowMs);
     member.successStreak = 0;
     if (member.consecutiveFaults < this.settings.consecutiveFaults) return nothing;
-    if (this.isRowCommon(member, nowMs) || this.isRowOfKey(member, nowMs)) return nothing;
+    if (this.isRowCommon(member, nowMs)) return nothing;
     // Reset, so that the same faults are not reported again.
     member.endRow();
     // Calls of an endpoint that discovery removed may still end.
@@ -252,77 +239,25 @@ export class EjectionPool {
     });
   }
 
-  /** Whether all ends of calls are to be told with their keys. */
-  readsKeys(nowMs: number): boolean {
-    return nowMs < this.comparesUntilMs || !this.keyTrials.isEmpty;
-  }
-
-  private recordForTrials(
-    member: Ejection,
-    outcome: Outcome,
-    evidence: Evidence,
-    key: StickyKey,
-    nowMs: number,
-  ): void {
-    if (outcome === Outcome.success) this.keyTrials.recordSuccess(key, member, nowMs);
-    else if (outcome === Outcome.fault && evidence === Evidence.answered)
-      this.keyTrials.recordFault(key, member, nowMs);
-  }
-
-  /** A failure that its request may have caused. For as long as there are such, other ends of calls are counted beside them. */
-  private recordAnswered(member: Ejection, key: StickyKey, nowMs: number): void {
+  /** A failure that its request may have caused. For as long as there are such, successes are counted beside them. */
+  private recordAnswered(member: Ejection, nowMs: number): void {
     member.consecutiveAnswers += 1;
-    member.consecutiveOwn = 0;
-    if (member.consecutiveAnswers === 1) member.rowKey = key;
-    else if (member.rowKey !== key) member.rowKey = MIXED_KEYS;
     this.comparesUntilMs = nowMs + COMPARED_MS;
     answersOf(member).fault(nowMs);
-    if (key === NO_STICKY_KEY) return;
-    member.faultyKeys ??= new FaultyKeys();
-    member.faultyKeys.fault(key, nowMs);
-  }
-
-  /** A failure that no request can have caused. */
-  private recordOwn(member: Ejection, nowMs: number): void {
-    member.consecutiveOwn += 1;
-    if (nowMs < this.comparesUntilMs) answersOf(member).overload(nowMs);
   }
 
   /**
-   * Whether its faults in a row say more of the requests than of the endpoint, as its peers fail likewise. So many one after the other as eject that no
-   * request can have caused are its own. While failures are common each call ends here: it is compared again when the row has doubled, or after a while.
+   * Whether its faults in a row say more of the requests than of the endpoint, as its peers fail likewise. So many as eject that no request can have
+   * caused are its own. While failures are common each call ends here: it is compared again when the row has doubled, or after a while.
    */
   private isRowCommon(member: Ejection, nowMs: number): boolean {
-    const { consecutiveFaults: inRow, consecutiveAnswers: answered, consecutiveOwn } = member;
-    const { all } = this.members;
-    const { consecutiveFaults: most } = this.settings;
-    if (consecutiveOwn >= most) return false;
-    const own = inRow - answered;
-    if (own >= most && consecutiveOwn > 0 && !areOwnCommon(own, inRow, member, all, nowMs, OWN_CHANCE))
-      return false;
+    const { consecutiveFaults: inRow } = member;
+    if (inRow - member.consecutiveAnswers >= this.settings.consecutiveFaults) return false;
     if (inRow < member.commonBelow && nowMs < member.commonUntilMs) return true;
-    const compared = own >= most ? answered : inRow;
-    if (!areCommon(compared, compared, member, all, nowMs)) return false;
+    if (!areCommon(inRow, inRow, member, this.members.all, nowMs)) return false;
     member.commonBelow = 2 * inRow;
     member.commonUntilMs = nowMs + COMMON_MS;
     return true;
-  }
-
-  /** Whether all of its faults in a row are of requests with one key, of which it is not known yet that they are answered well elsewhere. */
-  private isRowOfKey(member: Ejection, nowMs: number): boolean {
-    const { rowKey, consecutiveFaults, consecutiveAnswers } = member;
-    if (rowKey < 0 || consecutiveAnswers < consecutiveFaults) return false;
-    return this.mayTry(member, 'consecutive') && this.isHeld(rowKey, member, nowMs);
-  }
-
-  private isHeld(key: StickyKey, member: Ejection, nowMs: number): boolean {
-    return this.keyTrials.holds(key, member, member.faultyKeys?.shareOf(key, nowMs) ?? 1 / 2, nowMs);
-  }
-
-  /** Whether it would be ejected now. Else no call need go elsewhere. */
-  private mayTry(member: Ejection, detector: 'consecutive' | null): boolean {
-    const mode = detector === null ? this.settings.mode : this.modeOf(detector);
-    return mode === 'enforce' && this.members.all.has(member) && this.decide(member, mode) === ejected;
   }
 
   /** What a detector of faults holds against an endpoint without those that its peers have too, as the requests cause them; undefined: nothing. */
@@ -335,37 +270,8 @@ export class EjectionPool {
     if (nowMs >= this.comparesUntilMs || answers === null || outcomes === null) return suspect;
     answers.moveTo(nowMs);
     const { faults, calls } = answers;
-    if (faults === 0) return suspect;
-    if (!areCommon(faults, calls, suspect.member, this.members.all, nowMs))
-      return this.isOfKeys(suspect, outcomes, admitted, nowMs) ? undefined : suspect;
-    const rest = findWith(suspect, outcomes.without(faults), admitted, this.active, nowMs);
-    if (rest === undefined) return rest;
-    // Were the others answered well, there would be too many all the same.
-    if (findWith(suspect, outcomes.excusing(faults), admitted, this.active, nowMs) !== undefined) return rest;
-    const own = outcomes.faults - faults;
-    return areOwnCommon(own, outcomes.calls, suspect.member, this.members.all, nowMs, OWN_CHANCE)
-      ? undefined
-      : rest;
-  }
-
-  /** Whether a detector would find nothing without the failures of a few keys, of which it is not known that they are answered well elsewhere. */
-  private isOfKeys(
-    suspect: Suspect<Ejection>,
-    outcomes: OutcomeWindow,
-    admitted: readonly Ejection[],
-    nowMs: number,
-  ): boolean {
-    const { member, mode } = suspect;
-    if (member.faultyKeys === null || mode !== 'enforce' || !this.mayTry(member, null)) return false;
-    const keys: StickyKey[] = [];
-    let excluded = 0;
-    for (const { key, window } of member.faultyKeys.byFaults(nowMs)) {
-      keys.push(key);
-      excluded += window.faults;
-      if (findWith(suspect, outcomes.without(excluded), admitted, this.active, nowMs) === undefined)
-        return keys.every((each) => this.isHeld(each, member, nowMs));
-    }
-    return false;
+    if (faults === 0 || !areCommon(faults, calls, suspect.member, this.members.all, nowMs)) return suspect;
+    return findWith(suspect, outcomes.without(faults), admitted, this.active, nowMs);
   }
 
   private get admitted(): Ejection[] {
@@ -435,7 +341,6 @@ export class EjectionPool {
     startedMs: number,
     nowMs: number,
     evidence: Evidence,
-    key: StickyKey,
   ): EjectionEvent {
     if (!this.members.all.has(member)) return nothing;
     if (outcome === Outcome.success) {
@@ -444,10 +349,7 @@ export class EjectionPool {
     }
     const isFault = outcome === Outcome.fault;
     const isAnswered = evidence === Evidence.answered;
-    const isOfRequest =
-      isFault &&
-      isAnswered &&
-      (isCommon(member, this.members.all, nowMs) || this.keyTrials.isAtFault(key, nowMs));
+    const isOfRequest = isFault && isAnswered && isCommon(member, this.members.all, nowMs);
     if (isFault && (isAnswered || evidence === Evidence.sound) && !isOfRequest) {
       member.failedProbes += 1;
       this.beginEjection(member, nowMs);

@@ -1,7 +1,6 @@
 import type { DetectorMode } from './detector.js';
 import { DetectorState } from './detector-state.js';
 import { DETECTORS, Detector, type DetectorSettings } from './detectors.js';
-import { type FaultyKeys, NO_STICKY_KEY, type StickyKey } from './key-trials.js';
 import type { OutcomeWindow } from './outcome-window.js';
 
 /** Settings of outlier ejection; times in ms. */
@@ -66,19 +65,10 @@ export class Ejection extends DetectorState {
   consecutiveFaults = 0;
   /** Of these, those that the requests may have caused. */
   consecutiveAnswers = 0;
-  /** Failures in a row that no request can have caused, without another failure between them. */
-  consecutiveOwn = 0;
-  /** The key of the requests in the row (key-trials.ts). */
-  rowKey: StickyKey = NO_STICKY_KEY;
-  /** Failures that the requests may have caused, by their keys; null: they had none yet. */
-  faultyKeys: FaultyKeys | null = null;
   /** @internal The peers fail likewise, as of the last comparison: it holds for rows shorter than this, until then, monotonic ms. */
   commonBelow = 0;
   commonUntilMs = Number.NEGATIVE_INFINITY;
-  /**
-   * Calls of the last ten seconds, while some in the pool fail so that their requests may be at fault; null: none did yet. Failures that no request can have
-   * caused are its overloads.
-   */
+  /** Calls of the last ten seconds that were answered, while some in the pool fail so that their requests may be at fault; null: none did yet. */
   answers: OutcomeWindow | null = null;
   /** The next ejection lasts `baseMs` × (this + 1). Falls by one per `baseMs` without an ejection. */
   count = 0;
@@ -115,7 +105,6 @@ export class Ejection extends DetectorState {
   forgetFaults(): void {
     this.outcomes?.clear();
     this.answers?.clear();
-    this.faultyKeys = null;
     this.ejectionSuppressed = false;
   }
 
@@ -123,8 +112,6 @@ export class Ejection extends DetectorState {
   endRow(): void {
     this.consecutiveFaults = 0;
     this.consecutiveAnswers = 0;
-    this.consecutiveOwn = 0;
-    this.rowKey = NO_STICKY_KEY;
     this.commonBelow = 0;
   }
 
@@ -132,7 +119,6 @@ export class Ejection extends DetectorState {
   override forget(): void {
     super.forget();
     this.answers?.clear();
-    this.faultyKeys = null;
     this.endRow();
     this.ejectionSuppressed = false;
     this.slowness = 1;

@@ -43,13 +43,6 @@ export class OutcomeWindow {
     return rest;
   }
 
-  /** The same with so many faults that count as successes. */
-  excusing(faults: number): OutcomeWindow {
-    const rest = this.without(faults);
-    rest.successes += this.faults - rest.faults;
-    return rest;
-  }
-
   success(nowMs: number): void {
     this.moveTo(nowMs);
     this.successes += 1;

@@ -112,31 +112,6 @@ describe('Scenario: requests at fault', () => {
       assert.deepEqual(pool.notable, []);
     });
 
-  for (const garbage of [0.98, 0.995])
-    it(`eject nothing where all endpoints have a rare failure of another kind: ${garbage * 100} %`, () => {
-      const pool = poolWith(garbage, ['a', 'b', 'c'], SWEPT);
-      const random = seeded(11);
-      for (const name of ['a', 'b', 'c']) failsToo(pool, name, () => random() < 0.01);
-      callAndSweep(pool, 20_000);
-      assert.deepEqual(pool.notable, []);
-    });
-
-  it('do not hide an endpoint that fails all of the few others in another way: 98 %', () => {
-    const pool = poolWith(0.98, ['a', 'b', 'c'], SWEPT);
-    const random = seeded(11);
-    for (const name of ['a', 'b', 'c']) failsToo(pool, name, () => random() < 0.01);
-    callAndSweep(pool, 3_000);
-    const b = pool.get('b');
-    const { answer } = b;
-    b.answer = (nowMs) => {
-      const said = answer(nowMs);
-      return said.status === Status.OK ? failure(Status.UNAVAILABLE) : said;
-    };
-    callAndSweep(pool, 9_000);
-    assert.ok(b.ejection.ejections > 0);
-    for (const name of ['a', 'c']) assert.equal(pool.get(name).ejection.ejections, 0);
-  });
-
   it('eject nothing when all calls fail and one endpoint has a failure of another kind', () => {
     const pool = poolWith(1, ['a', 'b', 'c'], SWEPT);
     failsToo(pool, 'b', (n) => n === 500);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { areCommon, areOwnCommon, isCommon } from '../../../../sidecar/core/outlier/common-failures.js';
+import { areCommon, isCommon } from '../../../../sidecar/core/outlier/common-failures.js';
 import { EjectionState } from '../../../../sidecar/core/outlier/ejection.js';
 import { windowOf } from '../../../kit/core/ejections.js';
 
@@ -60,30 +60,4 @@ describe('Failures that peers share', () => {
     assert.equal(isCommon(self, [self, of(0, 40), of(40, 0)], 0), false);
     assert.equal(isCommon(self, [self], 0), false);
   });
-});
-
-describe('Failures that no request can have caused, among those that requests cause', () => {
-  /** Of `calls`, so many; half of the others ended well. */
-  const own = (faults: number, calls: number, state: EjectionState = admitted) => {
-    const answers = windowOf(Math.ceil((calls - faults) / 2), Math.floor((calls - faults) / 2));
-    for (let i = 0; i < faults; i++) answers.overload(0);
-    return { state, answers };
-  };
-
-  for (const [what, faults, calls, peers, expected] of [
-    ['and no peer', 5, 500, [], false],
-    ['and a peer of which nothing is known', 5, 500, [unknown], false],
-    ['and a peer with few calls', 5, 500, [own(0, 3)], false],
-    ['and a peer with as many', 5, 500, [own(5, 500)], true],
-    ['and a peer with half as many', 10, 500, [own(5, 500)], true],
-    ['and a peer with three of as many calls', 20, 500, [own(3, 500)], false],
-    ['and a peer with none of as many calls', 10, 500, [own(0, 500)], false],
-    ['and a peer with none of a tenth of the calls', 10, 500, [own(0, 50)], true],
-    ['and seven peers, of which one has none', 10, 500, [own(0, 500), ...Array(6).fill(own(9, 500))], true],
-    ['and three peers, of which two have none', 10, 500, [own(0, 500), own(0, 500), own(9, 500)], false],
-    ['and two peers, of which one has none', 10, 500, [own(0, 500), own(9, 500)], false],
-    ['and a peer with as many that is ejected', 5, 500, [own(5, 500, ejected)], false],
-  ] as const)
-    it(`${faults} of ${calls} calls, ${what}: ${expected}`, () =>
-      assert.equal(areOwnCommon(faults, calls, self, [self, ...peers], 0, 1e-3), expected));
 });

@@ -264,27 +264,10 @@ describe('Failures that requests cause at all endpoints, beside faults of one', 
     return made;
   };
 
-  it('leave an endpoint as many faults of its own, one after the other, as any other', () => {
+  it('leave an endpoint as many faults of its own in a row as any other', () => {
     const { pool, a } = allFail(500);
-    const events = Array.from({ length: 5 }, () => end(pool, a, 'fault', 0));
-    assert.deepEqual(events, [nothing, nothing, nothing, nothing, ejected]);
-  });
-
-  it('leave it some more between them, where its peers have none', () => {
-    const { pool, a } = allFail(500);
-    const events = Array.from({ length: 20 }, () => [end(pool, a, 'fault', 0), garbage(pool, a)]);
-    assert.deepEqual(
-      events.slice(0, 15),
-      Array.from({ length: 15 }, () => [nothing, nothing]),
-    );
-    assert.equal(events.flat().filter((event) => event === ejected).length, 1);
-  });
-
-  it('leave it as many as its peers have', () => {
-    const { pool, members } = allFail(500);
-    for (let i = 0; i < 40; i += 1)
-      for (const member of members)
-        assert.deepEqual([end(pool, member, 'fault', 0), garbage(pool, member, 0, 9)], [nothing, nothing]);
+    const events = Array.from({ length: 5 }, () => [end(pool, a, 'fault', 0), garbage(pool, a)]);
+    assert.deepEqual(events, [...Array.from({ length: 4 }, () => [nothing, nothing]), [ejected, nothing]]);
   });
 
   it('do not excuse a row that is too long to be chance, whatever it consists of', () => {
