@@ -62,7 +62,8 @@ export class PriorityLevel {
   holdBack(nowMs: number): void {
     const suspects = this.endpoints.filter(({ readiness }) => readiness === Readiness.probation);
     const others = this.endpoints.filter(takesCalls).length;
-    const areEnough = others > 0 && others * 2 >= this.endpoints.length;
+    const all = this.endpoints.filter(({ weight }) => weight > 0).length;
+    const areEnough = others > 0 && others * 2 >= all;
     const mayHold = suspects.length > 0 && areEnough && !this.ejections.isAnyFull(nowMs);
     for (const { ejection, readiness } of this.endpoints)
       this.ejections.members.setHeld(

@@ -154,8 +154,8 @@ export class PrioritySet {
  */
 function join(endpoint: Endpoint, level: PriorityLevel, nowMs: number): void {
   const { ejection, ejections: before, weight } = endpoint;
-  if (before !== undefined && (before !== level.ejections || !(weight > 0)))
-    before.members.remove(ejection, nowMs);
+  if (before !== undefined && before !== level.ejections) before.members.remove(ejection, nowMs);
   endpoint.ejections = level.ejections;
   if (weight > 0) level.ejections.add(ejection);
+  else level.ejections.members.park(ejection, nowMs);
 }

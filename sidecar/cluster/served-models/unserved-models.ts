@@ -28,7 +28,7 @@ export class UnservedModels {
     for (const [each, untilMs] of words) if (untilMs <= nowMs || each.isGone) words.delete(each);
     // Not renewed while it counts: or else one replica's word would outlive a change at the others.
     if (!words.has(endpoint)) words.set(endpoint, nowMs + KEPT_MS);
-    for (const each of endpoints) if (!words.has(each)) return false;
+    for (const each of endpoints) if (each.weight > 0 && !words.has(each)) return false;
     return true;
   }
 

@@ -55,6 +55,15 @@ export class EjectionSet {
     this.keepToCap(nowMs);
   }
 
+  /** Removes an endpoint that stays and may get no calls for now. A probe under way there decides nothing; the next is due once it is back. */
+  park(member: Ejection, nowMs: number): void {
+    this.remove(member, nowMs);
+    if (member.state !== EjectionState.probing) return;
+    member.state = EjectionState.ejected;
+    member.probe = NO_PROBE;
+    member.untilMs = nowMs;
+  }
+
   /** Readmits those whose ejection ends soonest until no more than the cap, and not all, are ejected. */
   keepToCap(nowMs: number): void {
     while (this.ejectedCount > this.cap) this.admit(this.soonest()!, nowMs);

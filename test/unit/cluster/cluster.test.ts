@@ -12,7 +12,7 @@ import { labelOf } from '../../../sidecar/config/codecs/address.js';
 import type { EndpointConfig, UpstreamConfig } from '../../../sidecar/config/model.js';
 import { EjectionState, NO_PROBE } from '../../../sidecar/core/outlier/ejection.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
-import { fail, findingsOf } from '../../kit/core/ejections.js';
+import { end, fail, findingsOf } from '../../kit/core/ejections.js';
 import { addressOf, anUpstream, Stack } from '../../kit/stack/stack.js';
 
 describe('A cluster', () => {
@@ -126,6 +126,33 @@ describe('A cluster', () => {
     update([{}, {}, {}]);
     assert.deepEqual([upstream.ejections.members.ejected, upstream.ejections.members.eligible], [1, 2]);
     assert.equal(takeProbe(upstream, drained.ejection.untilMs, laterMs + 1), drained);
+  });
+
+  it('an endpoint whose weight becomes 0 while a call probes it is probed again once it has weight', () => {
+    open([{}, {}, {}]);
+    const [drained] = upstream.endpoints as [Endpoint];
+    fail(drained.ejections, drained.ejection, 2000);
+    const { untilMs } = drained.ejection;
+    assert.equal(takeProbe(upstream, untilMs, Number.POSITIVE_INFINITY), drained);
+    const { probe } = drained.ejection;
+    update([{ weight: 0 }, {}, {}]);
+    end(drained.ejections, drained.ejection, 'success', untilMs, { probe });
+    update([{}, {}, {}]);
+    assert.equal(takeProbe(upstream, untilMs + 1, Number.POSITIVE_INFINITY), drained);
+  });
+
+  it('an ejected endpoint that has weight again is readmitted where ejections are only observed by then', () => {
+    open([{}, {}, {}]);
+    const [drained] = upstream.endpoints as [Endpoint];
+    fail(drained.ejections, drained.ejection, 2000);
+    update([{ weight: 0 }, {}, {}]);
+    const ejection = { ...upstream.config.ejection, mode: 'observe' as const };
+    update([{ weight: 0 }, {}, {}], { ejection });
+    update([{}, {}, {}], { ejection });
+    assert.deepEqual(
+      [drained.ejection.state, upstream.ejections.members.eligible],
+      [EjectionState.admitted, 3],
+    );
   });
 
   it('the last endpoint with a weight is not ejected for the sake of those without', () => {
