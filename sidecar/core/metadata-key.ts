@@ -31,6 +31,8 @@ export const MetadataKey = {
   resumeAfter: 'outrider-resume-after',
   /** Response header of a service that does so: the same number. */
   resumedFrom: 'outrider-resumed-from',
+  /** Trailer: `approximate` where another engine went on with an answer, and the first one might have made other tokens. */
+  resumed: 'outrider-resumed',
   /** Request header between sidecars: calls are traced here. */
   traces: 'outrider-traces',
 } as const;

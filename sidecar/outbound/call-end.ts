@@ -28,6 +28,7 @@ import { expireCall, finishComplete, finishWith, sendLocalReply } from '../relay
 import { timeAllowedMs } from '../relay/route-table.js';
 import { OTHER_MODEL } from '../relay/stream/engine-model.js';
 import { sendShared } from '../relay/stream/resumed-call.js';
+import { OTHER_TOKENS } from '../relay/stream/token-stream.js';
 import { recordLimit } from './attempt-timeout.js';
 import {
   Entry,
@@ -77,7 +78,7 @@ export function endAttempt(way: CallWay, call: OutboundCall, attempt: OutboundAt
     if (call.engineCall?.isHolding) return judgeEnd(way, call, attempt);
     return succeed(state, call, attempt);
   }
-  if (call.resumable?.isComplete) return finishComplete(call);
+  if (call.resumable?.complete(call)) return finishComplete(call);
   if (call.engineCall !== null) {
     attempt.isEngineLost = hasLostEngine(state, call.engineCall.codec, attempt);
     if (attempt.isEngineLost) state.poison.onEngineLost(call, attempt, now);
@@ -264,14 +265,14 @@ function isCutOff(call: OutboundCall, attempt: OutboundAttempt | null): boolean 
   const { engineCall, resumable, match } = call;
   if (engineCall === null || attempt === null || !call.isCommitted) return false;
   // What its route says of silence is the better reason.
-  if (engineCall.request.obstacle === '' && (resumable === null || attempt.isSilent)) return false;
+  if (engineCall.obstacle === '' && (resumable === null || attempt.isSilent)) return false;
   return (
     attempt.ended !== AttemptEnd.trailers || match.plan.config.retry?.on.includes(attempt.status) === true
   );
 }
 
 function whyCutOff({ engineCall, resumable }: OutboundCall, { reply, attempt }: Failure): string {
-  const obstacle = resumable === null || resumable.isSpent ? engineCall!.request.obstacle : '';
+  const obstacle = resumable === null || resumable.isSpent ? engineCall!.obstacle : '';
   return obstacle || (reply?.message ?? `status ${attempt!.status}`);
 }
 
@@ -279,6 +280,7 @@ function whyCutOff({ engineCall, resumable }: OutboundCall, { reply, attempt }: 
 export function breakOff(way: CallWay, call: OutboundCall, attempt: OutboundAttempt, why: string): void {
   stopAttempts(call, AttemptEnd.cancelled);
   if (why === OTHER_MODEL && askNext(way, call, attempt) === Next.handled) return;
+  if (why === OTHER_TOKENS && resumeApart(way, call, attempt) === Next.handled) return;
   sendLocalReply(call, notResumedReply(call, `${attempt.endpoint.label} ${why}`));
 }
 
@@ -287,6 +289,21 @@ function askNext(way: CallWay, call: OutboundCall, attempt: OutboundAttempt): Ne
   call.tried = [...call.tried, attempt.endpoint];
   if (countAttempts(call, attempt) >= MAX_ATTEMPTS || !hasUntried(call.cluster, call.tried as Endpoint[]))
     return Next.continue;
+  return askOnce(way, call);
+}
+
+/**
+ * The engine makes another token than the one before, as batching may do in bfloat16. Where the route lets an answer go on so, any engine goes on behind the
+ * tokens that the caller has; this one has just read them.
+ */
+function resumeApart(way: CallWay, call: OutboundCall, attempt: OutboundAttempt): Next {
+  if (call.engineCall!.ends === null || countAttempts(call, attempt) >= MAX_ATTEMPTS) return Next.continue;
+  if (!call.resumable!.complete(call)) return askOnce(way, call);
+  finishComplete(call);
+  return Next.handled;
+}
+
+function askOnce(way: CallWay, call: OutboundCall): Next {
   call.resumable!.restart(call);
   call.takeExtra();
   way.state.retries++;

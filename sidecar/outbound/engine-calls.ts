@@ -5,6 +5,7 @@ import { resumeAt } from '../relay/call-timer.js';
 import { Next } from '../relay/next.js';
 import { creditRequest } from '../relay/request-buffer.js';
 import { sendLocalReply } from '../relay/response.js';
+import { EndTokens } from '../relay/stream/end-tokens.js';
 import { EngineCall } from '../relay/stream/engine-call.js';
 import type { EngineTable } from '../telemetry/engine-stats.js';
 import { ChunkList } from '../transport/chunk-list.js';
@@ -18,6 +19,7 @@ const MOST_REQUESTS = 4_096;
 export class EngineCalls {
   /** By the ids that their clients gave them; also those that a split or a fallback has sent to another upstream. */
   readonly byId = new Map<string, OutboundCall>();
+  private readonly ends = new EndTokens();
 
   constructor(
     private readonly service: string,
@@ -40,11 +42,12 @@ export class EngineCalls {
       creditRequest(call, call.requestBytes);
       return Next.handled;
     }
-    const { codec, method } = call.plan.engine!;
+    const { codec, method, isApproximate } = call.plan.engine!;
     if (method !== 'generate') return Next.continue;
     const { service, caller, table } = this;
     const stats = table.of({ direction: 'outbound', service, caller, engine: codec.name });
-    call.engineCall = new EngineCall(codec, call.isReplayable ? call.buffered : null, stats);
+    const body = call.isReplayable ? call.buffered : null;
+    call.engineCall = new EngineCall(codec, body, stats, isApproximate ? this.ends : null);
     const { requestId } = call.engineCall;
     const { engineRequests } = call.home;
     if (requestId !== '' && engineRequests.size < MOST_REQUESTS) {

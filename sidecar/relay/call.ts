@@ -41,6 +41,8 @@ export type MessageWatch = (typeof MessageWatch)[keyof typeof MessageWatch];
 export interface EnginePlan {
   readonly codec: EngineCodec;
   readonly method: 'generate' | 'abort';
+  /** An answer may go on with tokens that the engine before might not have made. */
+  readonly isApproximate: boolean;
 }
 
 /** What a route asks of its calls; made once per route. Times in ms, 0 = no limit. */
@@ -158,10 +160,14 @@ export interface Resumption {
   readonly isComplete: boolean;
   /** It cannot be resumed again. */
   readonly isSpent: boolean;
+  /** The caller has something that the endpoint before might have made otherwise. */
+  readonly isApproximate: boolean;
   /** The field that tells the next endpoint where to begin; null: its request says it. */
   readonly field: HeaderField | null;
   /** The request for the endpoint that goes on, with the prefix of its message; null: it is the same. */
   requestFor(call: Call): Buffer | null;
+  /** The endpoint has died. True: the caller has all of the answer, or gets here what is left, and no other endpoint is asked. */
+  complete(call: Call): boolean;
   /** The endpoint has died, and another is to go on. */
   restart(call: Call): void;
   /** Response headers of the endpoint that is to go on. Why it does not, in words that follow its name; empty: it does. */

@@ -1,5 +1,6 @@
 /** The response on its way to the caller: an endpoint's, a stored one or a local reply; and the end of the call. */
 
+import { MetadataKey } from '../core/metadata-key.js';
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
@@ -90,7 +91,7 @@ function resumptionOf(call: Call, attempt: Attempt): Resumption | null {
   const isKept = call.requestEnded && call.isReplayable;
   if (plan.engine === null) return isKept ? new ResumableStream(attempt.head!, plan.isDeterministic) : null;
   if (engineCall === null) return null;
-  if (isKept && engineCall.request.obstacle === '') return new TokenStream(attempt.head!, engineCall);
+  if (isKept && engineCall.obstacle === '') return new TokenStream(attempt.head!, engineCall);
   if (!isKept) disableReplay(call);
   return new AnswerWatch(attempt.head!, engineCall, !isKept);
 }
@@ -240,14 +241,14 @@ export function finishWith(call: Call, attempt: Attempt, added: readonly HeaderF
   if (call.resumable !== null) call.resumable.flush(call, attempt);
   if (attempt.isTrailersOnly && call.isCommitted) {
     // An endpoint that went on with a stream of which there was nothing left.
-    call.session.connection.sendTrailers(call.stream, OK_TRAILERS, NO_FIELDS);
+    call.session.connection.sendTrailers(call.stream, OK_TRAILERS, resumedFields(call));
   } else if (attempt.isTrailersOnly) {
     endWithHeaders(call, editedList(call, list), withAdded(editedExtras(call, own), added));
   } else {
     if (!call.isCommitted) commitResponse(call, attempt);
     if (call.isFinished) return;
     if (isTooLate(call, attempt.status)) call.session.connection.reset(call.stream, ErrorCode.cancel);
-    else endWithTrailers(call, list, withAdded(own, added));
+    else endWithTrailers(call, list, withAdded(withAdded(own, added), resumedFields(call)));
   }
   closeCall(call, attempt.status);
 }
@@ -255,7 +256,7 @@ export function finishWith(call: Call, attempt: Attempt, added: readonly HeaderF
 /** Ends a call well of which the caller has all of the answer, though the endpoint failed before it said so. */
 export function finishComplete(call: Call): void {
   if (call.isFinished) return;
-  call.session.connection.sendTrailers(call.stream, OK_TRAILERS, NO_FIELDS);
+  call.session.connection.sendTrailers(call.stream, OK_TRAILERS, resumedFields(call));
   closeCall(call, Status.OK);
 }
 
@@ -273,6 +274,13 @@ export function sendStored(call: Call, { head, body, trailers }: StoredResponse)
   if (stripsReports && extras.length > 0) extras = stripReports(extras);
   endWithTrailers(call, list, extras);
   closeCall(call, Status.OK);
+}
+
+const APPROXIMATE: readonly HeaderField[] = [makeField(MetadataKey.resumed, 'approximate')];
+
+/** Of a response that another endpoint went on with in what may be other words: says so, however it ends. */
+function resumedFields({ resumable }: Call): readonly HeaderField[] {
+  return resumable?.isApproximate === true ? APPROXIMATE : NO_FIELDS;
 }
 
 function withAdded(own: readonly HeaderField[], added: readonly HeaderField[]): readonly HeaderField[] {
@@ -302,7 +310,7 @@ export function sendLocalReply(call: Call, reply: LocalReply): void {
   const { reason, message, metadata } = call.isUnprocessed ? reply : withoutMark(reply);
   if (call.isCommitted && isTooLate(call, reason.status)) return resetCall(call, reply, ErrorCode.cancel);
   const extras = metadata === null ? [messageField(message)] : [messageField(message), metadata];
-  if (call.isCommitted) endWithTrailers(call, replyTrailers(reason), extras);
+  if (call.isCommitted) endWithTrailers(call, replyTrailers(reason), withAdded(extras, resumedFields(call)));
   else endWithHeaders(call, replyHeaders(reason, headerViewOf(call.block).contentType), extras);
   call.stats?.countReason(reason.name);
   call.reason = reason.name;

@@ -268,14 +268,16 @@ function planOfEngine(plan: RoutePlan, codec: EngineCodec, path: string, options
   const isOutbound = options.direction === 'outbound';
   if (path !== codec.generate) {
     const times = isOutbound ? config.ifUnary : {};
-    const engine: EnginePlan | null = path === codec.abort ? { codec, method: 'abort' } : null;
+    const engine: EnginePlan | null =
+      path === codec.abort ? { codec, method: 'abort', isApproximate: false } : null;
     return { ...planOf({ ...config, ...times, kind: 'unary' }, options), route, isResumable: false, engine };
   }
   const retry = config.retry ?? ENGINE_RETRY;
   const own = planOf({ ...config, kind: 'streaming', idempotent: true, retry }, options);
   const messageTimeoutMs =
     own.messageTimeoutMs || (isOutbound && codec.resume !== null ? LONGEST_SILENCE_MS : 0);
-  return { ...own, route, isResumable: isOutbound, messageTimeoutMs, engine: { codec, method: 'generate' } };
+  const engine: EnginePlan = { codec, method: 'generate', isApproximate: config.resume === 'approximate' };
+  return { ...own, route, isResumable: isOutbound, messageTimeoutMs, engine };
 }
 
 function planOf(config: RouteConfig, options: RoutesOptions, isOnce = false): RoutePlan {

@@ -1,6 +1,7 @@
 /** One simulated run, from its plan to what was found. */
 
 import { Dice } from './dice.js';
+import { judgeApproximations } from './oracle/approximations.js';
 import { judgeBudgets } from './oracle/budgets.js';
 import { judgeConsul } from './oracle/consul.js';
 import { judgeDns } from './oracle/dns.js';
@@ -73,6 +74,7 @@ export async function run(
     judgeWaits(world, evidence);
     judgeTurns(world, evidence);
     judgeBudgets(world);
+    judgeApproximations(world);
     judgeEngines(world);
     judgeEjections(world, evidence);
     judgeReadmissions(world, evidence);

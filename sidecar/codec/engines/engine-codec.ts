@@ -50,8 +50,15 @@ export interface SamplingLayout {
   readonly minTokens: number;
   /** How many sequences; absent, 0 or 1: one. */
   readonly n: number;
-  /** Floats that have to be absent or 0, by name. */
+  /** Floats that have to be absent or 0, by name. Else the engine that goes on counts anew. */
   readonly zero: Readonly<Record<number, string>>;
+  /** What an engine that goes on sees from its own first token on, by name. */
+  readonly inexact: Readonly<Record<number, string>>;
+  /** Ids that end an answer, packed or not. */
+  readonly stopTokens: number;
+  /** The end of the model's own does not end an answer. */
+  readonly ignoresEnd: number;
+  readonly seed: number;
   /** What may stand here, as it says the same of the rest of an answer. */
   readonly harmless: ReadonlySet<number>;
   /** What may not, by name. */
@@ -75,6 +82,12 @@ export interface ResumeLayout extends AnswerLayout {
   readonly parameters: SamplingLayout;
   readonly chunkTokens: TokensLayout;
   readonly completeTokens: TokensLayout;
+  /** Of `complete`: the id that ended the answer, where it is one of a list. */
+  readonly matchedToken: number;
+  /** Of `complete`: a text that ended it. */
+  readonly matchedText: number;
+  /** Values of `finishReason`: ended by a token or a text, and by `maxTokens`. */
+  readonly ends: { readonly stop: string; readonly length: string };
   readonly logprobs: LogprobsLayout;
 }
 

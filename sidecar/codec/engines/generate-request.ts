@@ -4,7 +4,7 @@
  */
 
 import { type Body, BodyReader } from '../body-reader.js';
-import { FieldCursor, Step, Wire } from '../field-cursor.js';
+import { FieldCursor, packedNumbers, Step, Wire } from '../field-cursor.js';
 import { PREFIX_BYTES } from '../grpc-message.js';
 import type { EngineCodec, ResumeLayout, SamplingLayout } from './engine-codec.js';
 import { MessageParts } from './message-parts.js';
@@ -12,6 +12,8 @@ import { MessageParts } from './message-parts.js';
 /** Fields that are looked at: of the request, and of its parameters, which may name a token in each. */
 const MAX_FIELDS = 64;
 const MAX_PARAMETERS = 16_384;
+/** Of a list of ids that end an answer. */
+const MAX_STOP_BYTES = 16_384;
 /** A longer request id is none that is followed, bytes. */
 export const LONGEST_REQUEST_ID = 512;
 
@@ -32,10 +34,18 @@ export interface GenerateRequest {
   readonly requestId: string;
   /** Why another engine could not go on with the very same tokens, in words; empty: it could. */
   readonly obstacle: string;
+  /** Why it could not go on at all, with other tokens or another end neither; empty: it could. */
+  readonly refusal: string;
+  /** An engine that is given its answer but for the last token most likely makes that one again. */
+  readonly isGreedy: boolean;
   /** −1: absent. */
   readonly maxTokens: number;
   readonly minTokens: number;
-  /** Null where there is an obstacle. */
+  readonly seed: number;
+  /** Ids that end its answer, beside the end of the model's own, which does not where `ignoresEnd`; null: too many to be kept. */
+  readonly stopTokens: readonly number[] | null;
+  readonly ignoresEnd: boolean;
+  /** Null where there is a refusal. */
   readonly fields: { readonly id: Field | null; readonly prompt: Field; readonly sampling: Field } | null;
 }
 
@@ -45,6 +55,8 @@ export interface Continuation {
   /** Ids that are added to the prompt, as varints, and how many. */
   readonly ids: Buffer;
   readonly count: number;
+  /** It draws by chance: with the same seed it would draw as for the first tokens of the answer. */
+  readonly isDrawn: boolean;
 }
 
 /** Reads a request. @param body all of it, with the prefix of its message. */
@@ -54,12 +66,12 @@ export function readGenerateRequest(codec: EngineCodec, body: Body): GenerateReq
   return new RequestReading(codec, reader).read();
 }
 
-/** The request for an engine that goes on, with the prefix of its message; `request` has no obstacle. */
+/** The request for an engine that goes on, with the prefix of its message; `request` has no refusal. */
 export function continuedRequest(
   codec: EngineCodec,
   body: Body,
   request: GenerateRequest,
-  { requestId, ids, count }: Continuation,
+  { requestId, ids, count, isDrawn }: Continuation,
 ): Buffer {
   const { message: promptField, ids: idsField } = codec.prompt;
   const { sampling: samplingField, parameters } = codec.resume!;
@@ -72,6 +84,7 @@ export function continuedRequest(
   if (request.maxTokens !== WITHOUT)
     more.varint(parameters.maxTokens, Math.max(1, request.maxTokens - count));
   if (request.minTokens > 0) more.varint(parameters.minTokens, Math.max(0, request.minTokens - count));
+  if (isDrawn && request.seed !== WITHOUT) more.varint(parameters.seed, (request.seed + count) % 2 ** 31);
   const ownIds = count === 0 ? NOTHING : new MessageParts().bytes(idsField, ids).finish();
   const longer = (number: number, field: Field, added: Buffer): Buffer =>
     new MessageParts().bytes(number, copy(field.start, field.to), added).finish();
@@ -98,17 +111,31 @@ function isOneMessage(reader: BodyReader): boolean {
   return reader.uint32At(1) === reader.bytes - PREFIX_BYTES;
 }
 
-function obstructed(requestId: string, obstacle: string): GenerateRequest {
-  return { requestId, obstacle, maxTokens: WITHOUT, minTokens: WITHOUT, fields: null };
+function obstructed(requestId: string, refusal: string, obstacle = refusal): GenerateRequest {
+  return { ...NOT_RESUMED, requestId, obstacle, refusal };
 }
+
+const NOT_RESUMED: GenerateRequest = {
+  ...{ requestId: '', obstacle: '', refusal: '', isGreedy: false, fields: null },
+  ...{ maxTokens: WITHOUT, minTokens: WITHOUT, seed: WITHOUT, stopTokens: [], ignoresEnd: false },
+};
+
+/** Of a request of which not all is kept. */
+export const NOT_KEPT: GenerateRequest = obstructed('', 'its request is longer than what is kept of one');
 
 /** One pass over a request. */
 class RequestReading {
   private requestId = '';
   private obstacle = '';
+  private refusal = '';
   private maxTokens = WITHOUT;
   private minTokens = WITHOUT;
-  private isGreedy = false;
+  private seed = WITHOUT;
+  private ignoresEnd = false;
+  private stopTokens: number[] | null = [];
+  /** Temperature 0 is said; what counts tokens of the answer is not. */
+  private isCold = false;
+  private isPenalized = false;
   private id: Field | null = null;
   private prompt: Field | null = null;
   private sampling: Field | null = null;
@@ -122,10 +149,14 @@ class RequestReading {
     const { resume } = this.codec;
     this.readFields(resume);
     if (resume === null) return obstructed(this.requestId, 'streams of this engine are not resumed');
-    if (this.obstacle === '') this.judge(resume);
-    const { requestId, obstacle, maxTokens, minTokens, id, prompt, sampling } = this;
-    if (obstacle !== '' || prompt === null || sampling === null) return obstructed(requestId, obstacle);
-    return { requestId, obstacle, maxTokens, minTokens, fields: { id, prompt, sampling } };
+    if (this.refusal === '') this.judge(resume);
+    const { requestId, obstacle, refusal, id, prompt, sampling } = this;
+    if (refusal !== '' || prompt === null || sampling === null)
+      return obstructed(requestId, refusal, obstacle);
+    const { maxTokens, minTokens, seed, stopTokens, ignoresEnd, isCold, isPenalized } = this;
+    const limits = { maxTokens, minTokens, seed, stopTokens, ignoresEnd };
+    const isGreedy = isCold && !isPenalized;
+    return { requestId, obstacle, refusal, isGreedy, ...limits, fields: { id, prompt, sampling } };
   }
 
   private readFields(resume: ResumeLayout | null): void {
@@ -162,7 +193,10 @@ class RequestReading {
 
   private judge({ parameters }: ResumeLayout): void {
     if (this.prompt === null) return this.stopBy('it has no token ids');
-    if (this.sampling === null) return this.stopBy('temperature is not 0');
+    if (this.sampling === null) {
+      this.hinderBy('temperature is not 0');
+      return this.stopBy('it has no sampling_params');
+    }
     const cursor = new FieldCursor(this.reader, this.sampling.start, this.sampling.to);
     for (let n = 0; ; n++) {
       const step = cursor.step();
@@ -170,20 +204,39 @@ class RequestReading {
       if (step !== Step.field || n >= MAX_PARAMETERS) return this.stopBy(UNREADABLE);
       this.takeParameter(parameters, cursor);
     }
-    if (!this.isGreedy) this.stopBy('temperature is not 0');
+    if (!this.isCold) this.hinderBy('temperature is not 0');
     if (this.maxTokens === 0) this.stopBy('max_tokens is 0');
   }
 
-  private takeParameter(layout: SamplingLayout, { number, wire, value, start }: FieldCursor): void {
-    if (number === layout.temperature) this.isGreedy = wire === Wire.fixed32 && this.isZero(start);
+  private takeParameter(layout: SamplingLayout, { number, wire, value, start, end }: FieldCursor): void {
+    if (number === layout.temperature) this.isCold = wire === Wire.fixed32 && this.isZero(start);
     else if (layout.zero[number] !== undefined) {
-      if (wire !== Wire.fixed32 || !this.isZero(start)) this.stopBy(`its request has ${layout.zero[number]}`);
-    } else if (number === layout.maxTokens || number === layout.minTokens || number === layout.n) {
+      if (wire === Wire.fixed32 && this.isZero(start)) return;
+      this.isPenalized = true;
+      this.hinderBy(`its request has ${layout.zero[number]}`);
+    } else if (layout.inexact[number] !== undefined)
+      this.hinderBy(`its request has ${layout.inexact[number]}`);
+    else if (number === layout.stopTokens) this.takeStopTokens(wire, value, start, end);
+    else if (number === layout.ignoresEnd) this.ignoresEnd = wire === Wire.varint && value !== 0;
+    else if (number === layout.seed && wire === Wire.varint) this.seed = value;
+    else if (number === layout.maxTokens || number === layout.minTokens || number === layout.n) {
       if (wire !== Wire.varint || value >= 2 ** 32) return this.stopBy(UNREADABLE);
       if (number === layout.maxTokens) this.maxTokens = value;
       else if (number === layout.minTokens) this.minTokens = value;
       else if (value > 1) this.stopBy('n is more than 1');
     } else if (!layout.harmless.has(number)) this.stopBy(reasonOf(layout.refused, number));
+  }
+
+  private takeStopTokens(wire: number, value: number, start: number, end: number): void {
+    if (wire === Wire.varint) this.stopTokens?.push(value);
+    else if (wire !== Wire.bytes) this.stopBy(UNREADABLE);
+    else if (end - start > MAX_STOP_BYTES) this.stopTokens = null;
+    else
+      try {
+        this.stopTokens?.push(...packedNumbers(this.reader, start, end));
+      } catch {
+        this.stopBy(UNREADABLE);
+      }
   }
 
   /** A float of 0, or of −0. */
@@ -192,8 +245,14 @@ class RequestReading {
     return (reader.uint32At(at) & 0xffffff7f) === 0;
   }
 
-  /** The first obstacle counts. */
-  private stopBy(obstacle: string): void {
+  /** No engine can go on. The first one counts. */
+  private stopBy(refusal: string): void {
+    if (this.refusal === '') this.refusal = refusal;
+    this.hinderBy(refusal);
+  }
+
+  /** What another engine makes may differ, in its tokens or in where it ends. */
+  private hinderBy(obstacle: string): void {
     if (this.obstacle === '') this.obstacle = obstacle;
   }
 }

@@ -37,6 +37,15 @@ export class TokenIds {
     this.count = count;
   }
 
+  /** Adds an id. */
+  addId(id: number): void {
+    const bytes: number[] = [];
+    let rest = id;
+    for (; rest >= 0x80; rest = Math.floor(rest / 128)) bytes.push((rest % 128) + 0x80);
+    bytes.push(rest);
+    this.add(Buffer.from(bytes), 0, bytes.length);
+  }
+
   /** Not copied; valid until the next `add`. */
   view(from = 0, to = this.length): Buffer {
     return this.bytes.subarray(from, to);

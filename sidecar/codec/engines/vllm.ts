@@ -24,8 +24,11 @@ const RESUME: ResumeLayout = {
     // top_p, top_k, min_p: of no effect at temperature 0. repetition_penalty: counts the prompt, too. stop_token_ids, three about
     // text, ignore_eos, logprobs, seed, one about text, logit_bias.
     harmless: new Set([2, 3, 4, 7, 11, 12, 13, 14, 22, 24, 25, 26]),
+    inexact: { 10: 'stop' },
+    stopTokens: 11,
+    ignoresEnd: 14,
+    seed: 24,
     refused: {
-      10: 'stop',
       16: 'json_schema',
       17: 'regex',
       18: 'grammar',
@@ -42,6 +45,9 @@ const RESUME: ResumeLayout = {
   chunkTokens: { ids: 1, promptTokens: 2, completionTokens: 3, cachedTokens: 4, logprobs: 5, index: 7 },
   completeTokens: { ids: 1, promptTokens: 3, completionTokens: 4, cachedTokens: 5, logprobs: 6, index: 8 },
   finishReason: 2,
+  matchedToken: 10,
+  matchedText: 11,
+  ends: { stop: 'stop', length: 'length' },
   // A front that is told to stop ends all its answers with `abort`, and so does a pause of its scheduler.
   failures: new Set(['abort', 'error']),
   logprobs: { values: 1, ids: 2, tops: 3 },

@@ -146,8 +146,33 @@ export function upstreamEngineRules(
         [...at, upstream, 'balance', 'kind'],
         `found prefix without engine; expected "engine" at the upstream, such as "engine: ${ENGINE_KINDS[0]}", to read its prompts`,
       );
+    refuseResume(routes, engine, below([...at, upstream], report));
     const generate = generateOf(engine);
     if (generate !== undefined) refuseHeldTokens(routes, generate, below([...at, upstream], report));
+  }
+}
+
+/** How answers of an engine are resumed, where there is none, or none whose answers are. */
+function refuseResume(routes: unknown, engine: unknown, report: Report): void {
+  for (const [i, route] of list(routes).entries()) {
+    const { methods, resume } = mapping(route);
+    if (resume === undefined) continue;
+    const patterns = texts(methods);
+    if (engine === undefined)
+      report(
+        ['routes', i, 'resume'],
+        'found without engine; expected "engine" at the upstream, such as "engine: vllm"',
+      );
+    else if (engine !== 'vllm')
+      report(
+        ['routes', i, 'resume'],
+        `found beside ${quoted(text(engine) ?? '')}, whose answers are not resumed; expected "engine: vllm"`,
+      );
+    else if (!patterns.some((pattern) => matchesMethod(pattern, GENERATE_METHODS.vllm)))
+      report(
+        ['routes', i, 'resume'],
+        `found in a route without ${GENERATE_METHODS.vllm}, whose answers are resumed; expected it among the methods`,
+      );
   }
 }
 

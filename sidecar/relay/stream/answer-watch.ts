@@ -14,6 +14,7 @@ import type { EngineCall } from './engine-call.js';
  */
 export class AnswerWatch extends EngineAnswer {
   readonly isComplete = false;
+  readonly isApproximate = false;
   private readonly reader: AnswerReader;
 
   /** @param isSpent the request is not kept */
@@ -28,6 +29,10 @@ export class AnswerWatch extends EngineAnswer {
 
   requestFor(): null {
     return null;
+  }
+
+  complete(): boolean {
+    return false;
   }
 
   mayEnd(): boolean {

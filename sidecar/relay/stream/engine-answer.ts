@@ -21,6 +21,7 @@ export abstract class EngineAnswer implements Resumption {
   readonly field = null;
   abstract readonly isComplete: boolean;
   abstract readonly isSpent: boolean;
+  abstract readonly isApproximate: boolean;
   /** The `finish_reason` by which the engine has given the answer up; empty: it has not. */
   protected failure = '';
   protected counter = new MessageCounter();
@@ -36,6 +37,7 @@ export abstract class EngineAnswer implements Resumption {
   }
 
   abstract requestFor(call: Call): Buffer | null;
+  abstract complete(call: Call): boolean;
   abstract mayEnd(attempt: Attempt): boolean;
   /** Each message is taken for itself, and may be changed: none is passed on where it lies. */
   protected abstract get changesMessages(): boolean;

@@ -1,9 +1,10 @@
 import type { EngineCodec } from '../../codec/engines/engine-codec.js';
-import { type GenerateRequest, readGenerateRequest } from '../../codec/engines/generate-request.js';
+import { type GenerateRequest, NOT_KEPT, readGenerateRequest } from '../../codec/engines/generate-request.js';
 import { readRequestTokens } from '../../codec/engines/request-tokens.js';
 import type { ByteCount } from '../../http2/stream.js';
 import type { EngineStats } from '../../telemetry/engine-stats.js';
 import type { ChunkList } from '../../transport/chunk-list.js';
+import type { EndTokens } from './end-tokens.js';
 import { TokenUsage } from './token-usage.js';
 
 /** What of the request of `Generate` is read, and how far its answer has come. */
@@ -30,17 +31,26 @@ export class EngineCall {
   /** Tokens that the client has got. */
   readonly usage: TokenUsage;
 
-  /** @param body all of the request; null: it is empty, or not kept. */
+  /**
+   * @param body all of the request; null: it is empty, or not kept
+   * @param ends of its upstream, where its route lets an answer go on with other tokens; null: it does not
+   */
   constructor(
     readonly codec: EngineCodec,
     body: ChunkList | null,
     stats: EngineStats,
+    readonly ends: EndTokens | null = null,
   ) {
     this.usage = new TokenUsage(codec);
     this.usage.stats = stats;
     this.usage.maxTokens = body === null ? -1 : (readRequestTokens(codec, body)?.maxTokens ?? -1);
     this.request = body === null ? NOT_KEPT : readGenerateRequest(codec, body);
     this.requestId = this.request.requestId;
+  }
+
+  /** Why no other engine may go on with its answer, in words; empty: one may. */
+  get obstacle(): string {
+    return this.ends === null ? this.request.obstacle : this.request.refusal;
   }
 
   /** The end of the answer is held. */
@@ -81,14 +91,6 @@ export class EngineCall {
     this.requestId = `${own}~${this.continuations}`;
   }
 }
-
-const NOT_KEPT: GenerateRequest = {
-  requestId: '',
-  obstacle: 'its request is longer than what is kept of one',
-  maxTokens: -1,
-  minTokens: -1,
-  fields: null,
-};
 
 /** Why an attempt has failed whose engine gave the answer up, in words. @param finish its `finish_reason` */
 export function givenUp(finish: string): string {

@@ -29,6 +29,7 @@ export class ResumableStream implements Resumption {
   hasSpoken = true;
   readonly isComplete = false;
   readonly isSpent = false;
+  readonly isApproximate = false;
   /** Messages that the caller has already, and which the present endpoint is about to repeat. */
   private repeated = 0;
   private counter = new MessageCounter();
@@ -53,6 +54,10 @@ export class ResumableStream implements Resumption {
 
   requestFor(): null {
     return null;
+  }
+
+  complete(): boolean {
+    return false;
   }
 
   restart({ stream: { pendingBytes } }: Call): void {

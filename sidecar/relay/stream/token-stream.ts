@@ -1,3 +1,4 @@
+import { EndReader, endMessage } from '../../codec/engines/answer-end.js';
 import { AnswerReader } from '../../codec/engines/answer-reader.js';
 import type { ResumeLayout } from '../../codec/engines/engine-codec.js';
 import { continuedRequest } from '../../codec/engines/generate-request.js';
@@ -18,20 +19,27 @@ const MOST_ID_BYTES = 1024 * 1024;
 
 const UNREADABLE = 'sent what is no message of its engine';
 const TOO_LARGE = 'sent a message that is larger than what is read of one';
-const OTHER_TOKENS = 'made another token where the first one of its own is known';
+/** In words that follow the name of an engine. */
+export const OTHER_TOKENS = 'made another token where the first one of its own is known';
 const NO_TOKEN = 'ended the answer before the token that the caller has last';
 
 /**
  * The answer of a language-model engine that another engine may go on with (decision 194). Messages are passed on whole, and the ids of
  * their tokens are kept. When the engine dies, another gets the prompt and these ids, but for the last one, which it has to make again:
  * that shows that both agree, and leaves the engine to decide whether that token was the end.
+ *
+ * Where its route says so (decision 233), an answer goes on also where that cannot be exact, or where an engine made another token: behind
+ * all tokens that the caller has.
  */
 export class TokenStream extends EngineAnswer {
   isComplete = false;
   isSpent = false;
+  isApproximate = false;
   private readonly reader: ResponseReader;
   private readonly layout: ResumeLayout;
   private readonly ends: AnswerReader;
+  /** Null: nothing goes on in other tokens. */
+  private readonly endReader: EndReader | null;
   /** Of all tokens that the caller has, but for the one that is still to be repeated. */
   private readonly ids = new TokenIds();
   /** Bytes of them that the memory budget knows. */
@@ -40,6 +48,10 @@ export class TokenStream extends EngineAnswer {
   private expected = -1;
   /** The present engine goes on for another. */
   private isSpliced = false;
+  /** What it makes may be other tokens than the one before would have made. */
+  private isInexact = false;
+  /** An engine has made another token in place of the last one that the caller has. */
+  private isRefuted = false;
   /** Tokens that were left out of the last chunk. */
   private dropped = 0;
   /** As the first engine said. */
@@ -54,6 +66,7 @@ export class TokenStream extends EngineAnswer {
     this.reader = new ResponseReader(this.layout);
     this.ends = new AnswerReader(engineCall.codec.answer);
     this.model = engineModelIn(head);
+    this.endReader = engineCall.ends === null ? null : new EndReader(this.layout);
   }
 
   /** Tokens that the caller has. */
@@ -65,19 +78,78 @@ export class TokenStream extends EngineAnswer {
     super.restart(call);
     this.isSpliced = true;
     this.dropped = 0;
-    const { ids } = this;
-    if (this.expected < 0 && ids.count > 0) {
+    const { ids, repeatsLast } = this;
+    const { obstacle } = this.engineCall.request;
+    if (!repeatsLast) this.keepLast();
+    else if (this.expected < 0 && ids.count > 0) {
       const { lastStart, count } = ids;
       this.expected = ids.idAt(lastStart);
       ids.truncate(lastStart, count - 1);
     }
+    this.isInexact = this.tokens > 0 && (!repeatsLast || obstacle !== '');
+    this.isRefuted = false;
     this.engineCall.renew(call.context.random);
+  }
+
+  /** Whether the next engine is asked to make the last token again. */
+  private get repeatsLast(): boolean {
+    return this.engineCall.request.isGreedy && !this.isRefuted;
+  }
+
+  /** The token that was to be repeated is not. */
+  private keepLast(): void {
+    if (this.expected < 0) return;
+    this.ids.addId(this.expected);
+    this.expected = -1;
+  }
+
+  complete(call: Call): boolean {
+    if (this.isComplete) return true;
+    const { ids, layout, repeatsLast, promptTokens, cachedTokens } = this;
+    // An engine that makes the last token again says itself whether it was the end.
+    if (this.endReader === null || repeatsLast) return false;
+    this.keepLast();
+    if (ids.count === 0) return false;
+    const { lastStart } = ids;
+    const last = ids.idAt(lastStart);
+    const isNamed = this.isNamedEnd(last);
+    if (isNamed === undefined && ids.count < this.mostTokens) return false;
+    const end = {
+      isStop: isNamed !== undefined,
+      isNamed: isNamed === true,
+      last,
+      promptTokens,
+      cachedTokens,
+    };
+    const message = framed(endMessage(layout, { ...end, lastBytes: ids.view(lastStart) }));
+    this.isComplete = true;
+    this.messages++;
+    this.foreign.add(message.length);
+    sendShared(call, message, 0, message.length);
+    return true;
+  }
+
+  private get mostTokens(): number {
+    const { maxTokens } = this.engineCall.request;
+    return maxTokens < 0 ? Number.POSITIVE_INFINITY : maxTokens;
+  }
+
+  /** Whether the token ended the answer, and is named; undefined: it is not known to have ended it. */
+  private isNamedEnd(last: number): boolean | undefined {
+    const { ends, request } = this.engineCall;
+    const { ignoresEnd, stopTokens, minTokens } = request;
+    if (this.tokens < minTokens) return undefined;
+    const isNamed = ignoresEnd ? undefined : ends!.isNamed(this.model, last);
+    return isNamed ?? (stopTokens?.includes(last) === true ? true : undefined);
   }
 
   requestFor({ buffered }: Call): Buffer {
     const { codec, request, requestId } = this.engineCall;
-    const { ids } = this;
-    return continuedRequest(codec, buffered!, request, { requestId, ids: ids.view(), count: ids.count });
+    const { ids, expected } = this;
+    const isDrawn = expected < 0 && ids.count > 0;
+    return continuedRequest(codec, buffered!, request, {
+      ...{ requestId, ids: ids.view(), count: ids.count, isDrawn },
+    });
   }
 
   override refusalOf(head: HeaderBlock): string {
@@ -106,7 +178,10 @@ export class TokenStream extends EngineAnswer {
       this.promptTokens = reader.promptTokens;
       this.cachedTokens = reader.cachedTokens;
     }
-    if (reader.part === ResponsePart.complete) this.isComplete = true;
+    if (reader.part === ResponsePart.complete) {
+      this.isComplete = true;
+      if (this.endReader !== null) this.learnEnd(buffer, start + PREFIX_BYTES, end);
+    }
     return this.account(call);
   }
 
@@ -115,6 +190,16 @@ export class TokenStream extends EngineAnswer {
     this.ends.read(buffer, start, end);
     this.failure = this.engineCall.isAborted ? '' : this.ends.failure;
     return this.failure !== '';
+  }
+
+  /** The answer has ended: by which token, unless its request had such tokens of its own. */
+  private learnEnd(buffer: Buffer, start: number, end: number): void {
+    const { endReader, ids, layout, engineCall } = this;
+    if (ids.count === 0 || engineCall.request.stopTokens?.length !== 0) return;
+    endReader!.read(buffer, start, end);
+    const { finish, isNamed, isText } = endReader!;
+    if (finish === layout.ends.stop && !isText)
+      engineCall.ends!.learn(this.model, ids.idAt(ids.lastStart), isNamed);
   }
 
   protected takeMessage(call: Call, attempt: Attempt, message: Buffer): boolean {
@@ -142,7 +227,11 @@ export class TokenStream extends EngineAnswer {
     let out = message;
     if (reader.part === ResponsePart.chunk) {
       const repeats = this.expected >= 0 && reader.count > 0;
-      if (repeats && ids.idAt(length) !== this.expected) return OTHER_TOKENS;
+      if (repeats && ids.idAt(length) !== this.expected) {
+        ids.truncate(length, ids.count - reader.count);
+        this.isRefuted = true;
+        return OTHER_TOKENS;
+      }
       if (repeats) this.expected = -1;
       this.dropped = repeats ? 1 : 0;
       if (repeats && reader.count === 1) {
@@ -154,12 +243,14 @@ export class TokenStream extends EngineAnswer {
       if (this.isGivenUp(message, PREFIX_BYTES, message.length)) return givenUp(this.failure);
       if (this.expected >= 0) return NO_TOKEN;
       this.isComplete = true;
+      if (this.endReader !== null) this.learnEnd(message, PREFIX_BYTES, message.length);
     }
     if (reader.part !== ResponsePart.other) {
       const splice = { drop: this.dropped, promptTokens, cachedTokens };
       out = framed(splicedResponse(this.layout, message.subarray(PREFIX_BYTES), splice));
     }
     this.messages++;
+    if (this.isInexact) this.isApproximate = true;
     this.passSpliced(call, attempt, out, message.length);
     if (this.isSpent) ids.truncate(0, 0);
     else this.account(call);

@@ -132,14 +132,18 @@ export const ENDPOINTS: ExplanationsOf<Name> = {
       'The route says `deterministic`, but another endpoint sent other messages. Engines that batch tokens split the same text differently.',
       'The other endpoint answers with another `grpc-encoding` or `content-type`.',
       'The request was larger than `replay`, or a message larger than 16 KiB.',
-      'Of a language-model engine: the request is not one whose continuation is exact, or no other engine runs the same model.',
+      'Of a language-model engine: the request is not one whose continuation is exact, or no other engine runs the same model. With `resume: approximate`: it has a grammar or another constraint, `n` above 1, or cannot be read.',
     ],
     look: ['The message: why.', '`outrider_streams_resumed_total`.'],
     remedy: [
       'Let the client start the stream again.',
       'Set `resumable: true` if the service can continue a stream, `deterministic: true` if its messages repeat byte for byte.',
+      'Set `resume: approximate` if an answer of an engine may continue in other tokens.',
     ],
-    options: ['routes[].resumable', 'routes[].deterministic', 'routes[].replay', 'inbound.engine_model'],
+    options: [
+      ...['routes[].resumable', 'routes[].deterministic', 'routes[].resume', 'routes[].replay'],
+      'inbound.engine_model',
+    ],
   },
   /** outbound/engine-calls.ts, and outbound/call-end.ts where its engine broke after that. */
   'answer-aborted': {

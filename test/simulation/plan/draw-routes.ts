@@ -63,6 +63,7 @@ export function routesOf(dice: Dice, { has, hasShadow, isInferSafe, isByModel }:
     : ([[`${PACKAGE}/Unary`], [`${PACKAGE}/Safe`]] as const);
   const ofVersion = said && own.of('version').chance(0.3) ? { version: '1' } : {};
   const byModel = has('rollout') && isByModel ? { models: [modelOf('').name], ...ofVersion } : {};
+  const resume = has('approximate') ? { resume: 'approximate' } : {};
   return [
     ...(one.length > 0 ? [{ methods: one, ...byModel, ...unary, ...outcomes, ...split }] : []),
     safe.length > 0 && {
@@ -89,8 +90,8 @@ export function routesOf(dice: Dice, { has, hasShadow, isInferSafe, isByModel }:
         ? { resumable: true, ...(has('deterministic') ? { deterministic: true } : {}) }
         : {}),
     },
-    has('engines') && said && { methods: [GENERATE], kind: 'streaming', ...silence },
-    { methods: ['*'], kind: 'streaming', ...replayOf(has, dice), ...idle, ...draining },
+    has('engines') && said && { methods: [GENERATE], kind: 'streaming', ...silence, ...resume },
+    { methods: ['*'], kind: 'streaming', ...replayOf(has, dice), ...idle, ...draining, ...resume },
   ].filter((route) => route !== false);
 }
 

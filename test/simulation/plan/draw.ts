@@ -2,6 +2,7 @@
 import { Dice } from '../dice.js';
 import { consulBlock, consulFaults, drawConsul } from './draw-consul.js';
 import { diskAndDnsFaults, dnsOf, logsOf } from './draw-disk.js';
+import { generateOptions } from './draw-engine.js';
 import {
   failureOf,
   isWide,
@@ -55,7 +56,6 @@ import {
   HARMS,
   LAST_CALLS_MS,
   type Plan,
-  PROMPT,
   type ReaderPlan,
   type ReplicaPlan,
 } from './plan.js';
@@ -478,9 +478,7 @@ class Draw {
       request,
       response: hasError ? [] : response,
       ...(isTokens && !hasError ? tokens : {}),
-      ...(kind === 'Generate' && this.has('prefix')
-        ? { promptTokens: dice.of('prompt tokens').pick([PROMPT, 40, 100, 400]) }
-        : {}),
+      ...(kind === 'Generate' ? generateOptions(dice, (feature) => this.has(feature)) : {}),
       ...(this.has('pieces') && dice.of('pieces').chance(0.5) ? { isInPieces: true } : {}),
       requestGapMs: isPaused ? pauseMs : request.length > 1 ? dice.pick([0, 0, 5]) : 0,
       responseGapMs: long?.gapMs ?? (isStream ? dice.pick([0, 1, 10]) : 0),

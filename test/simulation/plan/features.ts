@@ -105,6 +105,9 @@ export const FEATURES = {
   'engine-models': 0.25,
   // Some engines do not say how many calls they run, or what they have to do, or say it wrongly.
   'reticent-engines': 0.3,
+  // Some of its answers are drawn by chance, and in most of these runs go on in tokens of another engine.
+  'drawn-answers': 0.5,
+  approximate: 0.6,
   // Calls of an engine are placed by the beginning of their prompts.
   'prompt-hash': 0.5,
   // Or by what engines have of them.
@@ -239,6 +242,8 @@ export const NEEDS: Readonly<Record<string, readonly string[]>> = {
   'other-hedges': ['hedge'],
   'class-waits': ['priority'],
   'class-callers': ['priority', 'several-callers'],
+  'drawn-answers': ['engines'],
+  approximate: ['engines', 'drawn-answers'],
   'roots-change': ['certificates'],
   'wide-tokens': ['large-tokens'],
 };

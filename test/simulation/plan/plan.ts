@@ -106,6 +106,8 @@ export interface CallPlan {
   readonly tokens?: number;
   /** Of an engine's call; absent: `PROMPT`. */
   readonly promptTokens?: number;
+  /** Of an engine: its tokens are drawn by chance. */
+  readonly isDrawn?: boolean;
   /** Of each token of a stream; absent: 12. */
   readonly tokenBytes?: number;
   /** Some of its messages are sent in two pieces, with a pause between them. */

@@ -53,6 +53,11 @@ const OTHERS: readonly (readonly Feature[])[] = [
     ...(['retry', 'engines', 'kill-model', 'freeze-model', 'kill-sidecar'] as const),
     ...(['break-connection', 'slow-readers', 'encodings', 'pieces'] as const),
   ],
+  // Answers that are drawn by chance, and go on all the same.
+  [
+    ...(['retry', 'engines', 'drawn-answers', 'approximate', 'kill-model', 'freeze-model'] as const),
+    ...(['kill-sidecar', 'break-connection', 'pieces'] as const),
+  ],
   // Answers of engines that are placed by their prompts.
   [
     ...(['engines', 'prefix', 'retry', 'hedge', 'kill-model', 'kill-sidecar', 'break-connection'] as const),

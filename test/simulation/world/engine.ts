@@ -12,18 +12,27 @@ const OWN_PROMPT = 2;
 const PROMPTS = 4;
 const LAST = 'length';
 
+/** Of tokens that are drawn, those of each engine are so many further on: it is seen where another one goes on. */
+const VARIANT = 100_000;
+
 interface Generated {
   readonly id: number;
   readonly path: string;
   readonly tokens?: number;
   readonly promptTokens?: number;
+  /** Drawn by chance: each engine makes tokens of its own. */
+  readonly isDrawn?: boolean;
 }
 
 export const isGenerate = ({ path }: { readonly path: string }): boolean => path === GENERATE;
 
-const tokenOf = (call: number, index: number): number => 3 + (hashOf(`${call} token ${index}`) % 100_000);
-const tokensIn = (call: number, from: number, to: number): number[] =>
-  Array.from({ length: to - from }, (_, i) => tokenOf(call, from + i));
+const tokenOf = (call: number, index: number): number => 3 + (hashOf(`${call} token ${index}`) % VARIANT);
+const tokensIn = (call: number, from: number, to: number, variant = 0): number[] =>
+  Array.from({ length: to - from }, (_, i) => tokenOf(call, from + i) + variant * VARIANT);
+const variantOf = (token: number): number => Math.floor((token - 3) / VARIANT);
+/** Whether it is this token of the answer, of any engine where they may differ. */
+const isToken = ({ id, isDrawn }: Generated, index: number, token: number): boolean =>
+  token === tokenOf(id, index) + (isDrawn === true ? variantOf(token) * VARIANT : 0);
 /** Of several calls the first tokens are the same, as with a system prompt. */
 const promptOf = ({ id, promptTokens = PROMPT }: Generated): number[] => [
   ...tokensIn(-1 - (id % PROMPTS), -PROMPT, promptTokens - PROMPT - OWN_PROMPT),
@@ -46,10 +55,11 @@ const packed = (field: number, values: readonly number[]): number[] =>
     values.flatMap((value) => varint(value)),
   );
 
-/** A request with temperature 0 for so many tokens as the call is to have. */
+/** A request with temperature 0, or 1, for so many tokens as the call is to have. */
 export function generateRequest(call: Generated): Buffer {
-  const { id, tokens = 1 } = call;
-  const sampling = [8 * 1 + 5, 0, 0, 0, 0, ...number(8, tokens)];
+  const { id, tokens = 1, isDrawn } = call;
+  const temperature = isDrawn === true ? [0, 0, 0x80, 0x3f] : [0, 0, 0, 0];
+  const sampling = [8 * 1 + 5, ...temperature, ...number(8, tokens)];
   const message = [
     ...bytes(1, [...Buffer.from(`g${id}`)]),
     ...bytes(2, packed(2, promptOf(call))),
@@ -59,9 +69,22 @@ export function generateRequest(call: Generated): Buffer {
   return framedMessage(Buffer.from(message));
 }
 
-/** The message with tokens `[from, to)`. */
-export function chunkMessage({ id }: Generated, from: number, to: number, prompt: number): Buffer {
-  const chunk = [...packed(1, tokensIn(id, from, to)), ...number(2, prompt), ...number(3, to - from)];
+/** Tokens `[from, to)` of an answer, as one engine makes them. */
+export interface Tokens {
+  readonly from: number;
+  readonly to: number;
+  /** Of its request. */
+  readonly prompt: number;
+  readonly variant: number;
+}
+
+/** The message with these tokens. */
+export function chunkMessage({ id }: Generated, { from, to, prompt, variant }: Tokens): Buffer {
+  const chunk = [
+    ...packed(1, tokensIn(id, from, to, variant)),
+    ...number(2, prompt),
+    ...number(3, to - from),
+  ];
   return Buffer.from(bytes(1, chunk));
 }
 
@@ -87,11 +110,11 @@ export function loadReport(utilization: number): Buffer {
   return Buffer.from([8 * 9 + 1, ...value]);
 }
 
-/** The message behind the last tokens, which were `[from, to)`. */
-export function completeMessage({ id }: Generated, from: number, to: number, prompt: number): Buffer {
+/** The message behind the last tokens, which were these. */
+export function completeMessage({ id }: Generated, { from, to, prompt, variant }: Tokens): Buffer {
   const reason = bytes(2, [...Buffer.from(LAST)]);
   const counts = [...number(3, prompt), ...number(4, to - from)];
-  return Buffer.from(bytes(2, [...packed(1, tokensIn(id, from, to)), ...reason, ...counts]));
+  return Buffer.from(bytes(2, [...packed(1, tokensIn(id, from, to, variant)), ...reason, ...counts]));
 }
 
 /** The fields of a message: numbers, or bytes. */
@@ -176,9 +199,15 @@ abstract class EngineCheck {
 /** At the caller: each token once and in order, then what completes the answer; counts as if one engine had made it. */
 export class AnswerCheck extends EngineCheck {
   private isDone = false;
+  private readonly seen = new Set<number>();
 
   constructor(private readonly plan: Generated) {
     super();
+  }
+
+  /** Engines whose tokens it has. */
+  get variants(): number {
+    return this.seen.size;
   }
 
   get isComplete(): boolean {
@@ -187,7 +216,7 @@ export class AnswerCheck extends EngineCheck {
   }
 
   protected onMessage(fields: ReturnType<typeof fieldsOf>): void {
-    const { id, tokens = 0, promptTokens = PROMPT } = this.plan;
+    const { tokens = 0, promptTokens = PROMPT } = this.plan;
     const isChunk = fields[0]?.[0] === 1;
     const inner = fieldsOf(partOf(fields, isChunk ? 1 : 2));
     const ids = idsIn(partOf(inner, 1));
@@ -205,7 +234,8 @@ export class AnswerCheck extends EngineCheck {
       return;
     }
     for (const each of ids) {
-      if (each !== tokenOf(id, this.received)) return say(`not token ${this.received}`);
+      if (!isToken(this.plan, this.received, each)) return say(`not token ${this.received}`);
+      this.seen.add(variantOf(each));
       this.received++;
     }
   }
@@ -229,10 +259,11 @@ export class AskedCheck extends EngineCheck {
     const { id, tokens = 1, promptTokens = PROMPT } = this.plan;
     const ids = idsIn(partOf(fieldsOf(partOf(fields, 2)), 2));
     this.given = ids.length - promptTokens;
-    const expected = [...promptOf(this.plan), ...tokensIn(id, 0, Math.max(0, this.given))];
+    const isPrompt = `${ids.slice(0, promptTokens)}` === `${promptOf(this.plan)}`;
     const limit = numberIn(fieldsOf(partOf(fields, 4)), 8);
     const name = partOf(fields, 1).toString();
-    if (`${ids}` !== `${expected}`) this.problem ||= 'other tokens in the prompt';
+    if (!isPrompt || !ids.slice(promptTokens).every((each, i) => isToken(this.plan, i, each)))
+      this.problem ||= 'other tokens in the prompt';
     else if (limit !== tokens - this.given) this.problem ||= `asks for ${limit} tokens behind ${this.given}`;
     else if (!name.startsWith(`g${id}`)) this.problem ||= `the id of another request, ${name}`;
     this.isComplete = this.problem === '';

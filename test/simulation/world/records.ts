@@ -59,6 +59,8 @@ export interface CallRecord {
   movedMs: number;
   isComplete: boolean;
   isDegraded: boolean;
+  /** Engines whose tokens its answer has, where these are drawn. */
+  variants: number;
   problem: string;
   /** Of the response headers. */
   answeredBy: string;
@@ -100,6 +102,7 @@ export function recordOf(plan: CallPlan): CallRecord {
     movedMs: -1,
     isComplete: false,
     isDegraded: false,
+    variants: 0,
     problem: '',
     answeredBy: '',
     executions: [],

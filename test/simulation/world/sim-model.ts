@@ -26,6 +26,7 @@ import {
   loadsMessage,
   SERVER_INFO,
   serverInfo,
+  type Tokens,
 } from './engine.js';
 import { GOLDEN_ANSWER, headsOf, idOf, MODEL_INFER } from './inference.js';
 import { Reader } from './reader.js';
@@ -315,8 +316,9 @@ class ModelCall implements StreamOwner {
   private readonly check: ContentCheck | AskedCheck;
   /** Of an engine: the message that completes the answer has been sent. */
   private isComplete = false;
-  /** Of an engine: where the tokens of the last message begin. */
+  /** Of an engine: where the tokens of the last message begin, and which of those of its request it is. */
   private lastFrom = 0;
+  private readonly variant: number;
   private readonly reader: Reader;
   private isOver = false;
   private readonly plan: CallPlan;
@@ -337,6 +339,7 @@ class ModelCall implements StreamOwner {
     const { plan } = record;
     this.plan = plan;
     this.heardMs = model.process.now();
+    this.variant = plan.isDrawn === true ? record.executions.length : 0;
     stream.owner = this;
     this.resumeAfter = Number(fields.find(([name]) => name === RESUME_AFTER)?.[1] ?? 0);
     const heads = headsOf(plan);
@@ -466,7 +469,7 @@ class ModelCall implements StreamOwner {
     const total = plan.tokens ?? plan.response.length;
     if (this.sent === total && this.check instanceof AskedCheck && !this.isComplete) {
       this.isComplete = true;
-      const message = completeMessage(plan, this.lastFrom, total, this.check.prompt);
+      const message = completeMessage(plan, this.tokensOfEngine(this.check.prompt));
       stream.data(this.framed(message));
     }
     if (this.sent < total) {
@@ -527,8 +530,12 @@ class ModelCall implements StreamOwner {
     }
     this.sent += this.tokensNow();
     this.lastFrom = from;
-    if (this.check instanceof AskedCheck) return chunkMessage(plan, from, this.sent, this.check.prompt);
+    if (this.check instanceof AskedCheck) return chunkMessage(plan, this.tokensOfEngine(this.check.prompt));
     return tokensOf(plan.id, from, this.sent, plan.tokenBytes ?? TOKEN_BYTES);
+  }
+
+  private tokensOfEngine(prompt: number): Tokens {
+    return { from: this.lastFrom, to: this.sent, prompt, variant: this.variant };
   }
 
   /** Tokens of the next message. The same replica cuts the same stream in the same way; another one need not. */

@@ -9,7 +9,7 @@ import { type FoundBlock, texts } from '../found.js';
 import { methodList } from '../method-list.js';
 import { block, blockAs, inCode, option, type Report, rules } from '../option.js';
 import { refuseIdleVersion } from '../rate-limits.js';
-import { duration, durationOrNone, listOf, modelName, shortText, size, yesOrNo } from '../values.js';
+import { choice, duration, durationOrNone, listOf, modelName, shortText, size, yesOrNo } from '../values.js';
 import { fallback } from './fallback.js';
 import { hedge } from './hedge.js';
 import { mirror } from './mirror.js';
@@ -144,6 +144,12 @@ export const outboundRoute = inCode(
         'With `resumable`: the same request gets the same messages in the same order each time. If the service begins anew, the sidecar leaves out the messages that the caller has. It compares their bytes, boundaries and compression; if they differ, the stream ends with `not-resumed`.',
       otherwise: '`no`',
       why: 'Most services that stream draw by chance, and two halves of different answers would be worse than an error.',
+    }),
+    resume: option(choice(['exact', 'approximate']).optional(), {
+      meaning:
+        'Beside an `engine` whose answers are resumed: which of them continue at another engine. `exact`: only those whose tokens are the same there. `approximate`: also those that are drawn by chance (temperature above 0, or none said), have a presence or frequency penalty, or a stop string, and those for which the other engine makes another token. They continue after the tokens that the caller has, and end with the trailer `outrider-resumed: approximate`. A grammar or other constraint, `n` above 1 and what else cannot continue at all still ends with `not-resumed`.',
+      otherwise: '`exact`',
+      why: 'A text of two halves that were drawn apart is no longer what one engine would have made. Only the caller can say whether it will do.',
     }),
     outcomes,
     retry: option(retry.optional(), {

@@ -63,6 +63,36 @@ describe('readGenerateRequest', () => {
     for (const [more, why] of refused) assert.match(obstacleOf(more), why);
   });
 
+  it('tells what another engine could go on with in other tokens, or could not at all', () => {
+    const facts = (more: SamplingParams): readonly [string, boolean, boolean] => {
+      const { refusal, isGreedy, fields } = read(aRequest({ sampling_params: { max_tokens: 9, ...more } }));
+      return [refusal, isGreedy, fields !== null];
+    };
+    for (const more of [{}, { temperature: 0.7 }, { temperature: 0, presence_penalty: 1 }, { stop: ['a'] }])
+      assert.deepEqual(facts(more), ['', false, true], JSON.stringify(more));
+    for (const more of [{}, { stop: ['a'] }, { frequency_penalty: 0 }])
+      assert.deepEqual(facts({ temperature: 0, ...more }), ['', true, true], JSON.stringify(more));
+    for (const [more, why] of [
+      [{ n: 2 }, /n is more than 1/],
+      [{ temperature: 1, stop: ['a'], json_schema: '{}' }, /has json_schema/],
+      [{ prompt_logprobs: 1 }, /prompt_logprobs/],
+      [{ max_tokens: 0 }, /max_tokens is 0/],
+    ] as const) {
+      assert.match(facts(more)[0], why);
+      assert.equal(facts(more)[2], false);
+    }
+    assert.match(read(aRequest({ sampling_params: null })).refusal, /no sampling_params/);
+  });
+
+  it('reads what ends an answer beside the end of the model', () => {
+    const read14 = (more: SamplingParams) => read(aRequest({ sampling_params: { ...GREEDY, ...more } }));
+    assert.deepEqual(read14({ stop_token_ids: [2, 300] }).stopTokens, [2, 300]);
+    assert.deepEqual([read14({}).stopTokens, read14({}).ignoresEnd], [[], false]);
+    assert.equal(read14({ ignore_eos: true }).ignoresEnd, true);
+    const many = read14({ stop_token_ids: Array.from({ length: 10_000 }, (_, i) => i + 128) });
+    assert.deepEqual([many.stopTokens, many.obstacle], [null, ''], 'too many: exact all the same');
+  });
+
   it('takes no temperature for none said', () => {
     assert.match(read(aRequest({ sampling_params: { max_tokens: 5 } })).obstacle, /temperature/);
     const { sampling_params: _, ...without } = aRequest();
@@ -119,11 +149,17 @@ describe('readGenerateRequest', () => {
 });
 
 describe('continuedRequest', () => {
-  const continued = (request: GenerateRequest, ids: Buffer = TWO, count = 2): GenerateRequest => {
+  const continued = (
+    request: GenerateRequest,
+    ids: Buffer = TWO,
+    count = 2,
+    isDrawn = false,
+  ): GenerateRequest => {
     const body = bodyIn(framed(encodeRequest(request)));
     const facts = readGenerateRequest(VLLM, body);
-    assert.equal(facts.obstacle, '');
-    const bytes = continuedRequest(VLLM, body, facts, { requestId: 'r-1~1', ids, count });
+    assert.equal(facts.refusal, '');
+    if (!isDrawn) assert.equal(facts.obstacle, '');
+    const bytes = continuedRequest(VLLM, body, facts, { requestId: 'r-1~1', ids, count, isDrawn });
     assert.equal(bytes.readUInt32BE(1), bytes.length - 5);
     return decodeRequest(bytes.subarray(5));
   };
@@ -141,6 +177,15 @@ describe('continuedRequest', () => {
   it('never asks for fewer than none', () => {
     const request = aRequest({ sampling_params: { ...GREEDY, min_tokens: 1 } });
     assert.equal(continued(request).sampling_params!.min_tokens, 0);
+  });
+
+  it('draws by chance with a seed of its own, the same one each time', () => {
+    const seeded = aRequest({ sampling_params: { temperature: 1, max_tokens: 100, seed: 2_147_483_647 } });
+    assert.equal(continued(seeded, TWO, 2, true).sampling_params!['seed'], 1);
+    const without = aRequest({ sampling_params: { temperature: 1, max_tokens: 100 } });
+    assert.equal(continued(without, TWO, 2, true).sampling_params!['seed'] ?? undefined, undefined);
+    const greedy = aRequest({ sampling_params: { ...GREEDY, seed: 7 } });
+    assert.equal(continued(greedy).sampling_params!['seed'], 7);
   });
 
   it('asks for one token at least, where an engine has made more than it was asked for', () => {
@@ -167,7 +212,7 @@ describe('continuedRequest', () => {
     for (let at = 0; at < bytes.length; at += 5_000) body.add(bytes, at, Math.min(bytes.length, at + 5_000));
     const facts = readGenerateRequest(VLLM, body);
     const { tokenized } = decodeRequest(
-      continuedRequest(VLLM, body, facts, { requestId: 'r', ids: TWO, count: 2 }).subarray(5),
+      continuedRequest(VLLM, body, facts, { requestId: 'r', ids: TWO, count: 2, isDrawn: false }).subarray(5),
     );
     assert.deepEqual(tokenized!.input_ids, [...input, 7, 300]);
     assert.equal(tokenized!.original_text!.length, 70_000);

@@ -15,6 +15,15 @@ describe('TokenIds', () => {
     assert.deepEqual(ids.view(), packed.subarray(0, 3));
   });
 
+  it('takes an id back that it had', () => {
+    const ids = new TokenIds();
+    for (const id of [0, 127, 128, 300, 128_000, 2 ** 32 - 1]) {
+      ids.addId(id);
+      assert.equal(ids.idAt(ids.lastStart), id);
+    }
+    assert.equal(ids.count, 6);
+  });
+
   it('refuses a row that is cut off, and an id that has no end', () => {
     const ids = new TokenIds();
     assert.equal(ids.add(packed, 0, 2), false);

@@ -44,6 +44,30 @@ intentions: [{from: app, to: chat, action: allow}]`;
     assert.deepEqual(others, []);
   });
 
+  it('resumes answers in other tokens only of an engine whose answers are resumed', () => {
+    const GENERATE = '/vllm.grpc.engine.VllmEngine/Generate';
+    const mesh = (engine: string, resume: string, method = GENERATE): string =>
+      `services: {chat: {command: [vllm, "{port}"]${engine}}}
+caller: {name: app, upstreams: {chat: {listen: "127.0.0.1:8500", routes: [{methods: ["${method}"], kind: streaming, resume: ${resume}}]}}}
+intentions: [{from: app, to: chat, action: allow}]`;
+    for (const method of [GENERATE, '*', '/vllm.grpc.engine.VllmEngine/*'])
+      for (const resume of ['approximate', 'exact']) {
+        const { caller } = meshConfig(mesh(', engine: vllm', resume, method));
+        assert.equal(caller.upstreams[0]!.routes[0]!.resume, resume);
+      }
+    for (const [engine, resume, method, pattern] of [
+      ['', 'approximate', GENERATE, /resume: found without engine; expected "engine" at the upstream/],
+      [', engine: sglang', 'exact', GENERATE, /resume: found beside "sglang", whose answers are not resumed/],
+      [', engine: vllm', 'yes', GENERATE, /resume: found "yes"; expected one of exact, approximate/],
+      [', engine: vllm', 'approximate', '/a.B/C', /resume: found in a route without \/vllm.*Generate/],
+    ] as const) {
+      const problems = meshProblems(mesh(engine, resume, method));
+      assert.equal(problems.length, 1, `${problems}`);
+      assert.match(problems[0]!, pattern);
+      assert.match(problems[0]!, /caller\.upstreams\.chat\.routes\[0\]/);
+    }
+  });
+
   it('gives no models to callers of an engine, and holds no tokens back', () => {
     const mesh = (said: string, route: string, more: string): string =>
       `services: {chat: {command: [vllm, "{port}"], engine: vllm}}
