@@ -45,6 +45,7 @@ import {
   sendStored,
 } from './relay/response.js';
 import { timeAllowedMs } from './relay/route-table.js';
+import { isModelAsked } from './relay/stream/engine-model.js';
 import { MessageCounter } from './relay/stream/message-counter.js';
 import { isGrpcRequest, RejectedStream } from './transport/not-grpc.js';
 import type { Session } from './transport/session.js';
@@ -273,7 +274,9 @@ export class Inbound implements ModelRoutedHandler {
   /** The response of a stream begins: where its caller says how long it waits for the first message, the time to that is noted. */
   onStreaming(call: InboundCall, attempt: Attempt): void {
     const queued = queueTimeHeader(call);
-    const own = call.tokens === null ? NO_FIELDS : this.state.engineFields;
+    const { engineFields } = this.state;
+    const isTold = engineFields.length > 0 && call.tokens !== null && isModelAsked(call.block);
+    const own = isTold ? engineFields : NO_FIELDS;
     call.responseFields = queued.length === 0 ? own : own.length === 0 ? queued : [...own, ...queued];
     extendDeadline(call);
     // What is held is a first message of a method that was said to be unary.

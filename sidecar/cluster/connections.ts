@@ -59,6 +59,8 @@ export function dialTo(cluster: Cluster, { address, peer }: Endpoint): Socket | 
 /** The pool of an endpoint has gained or lost a connection, or failed to make one, or its peer says how its model fares. */
 export function onConnectionChange(cluster: Cluster, endpoint: Endpoint): void {
   const { isConnected, readiness } = endpoint.pool;
+  // Another process may run another model.
+  endpoint.engineModel = null;
   const wasReady = endpoint.isConnected && endpoint.readiness === Readiness.serving;
   const isReady = isConnected && readiness === Readiness.serving;
   // An endpoint that is there from the beginning is no colder than the others: it has no slow start.

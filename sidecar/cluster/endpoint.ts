@@ -105,6 +105,8 @@ export class Endpoint extends EndpointLoad {
   readonly pace = new StreamPace();
   /** Of a language-model engine; null: it has not been asked for tokens. */
   engineSilence: EngineSilence | null = null;
+  /** What it runs, as its sidecar said with its last answer, or empty; null: there has been none since a connection of it changed. */
+  engineModel: string | null = null;
   /** Why the last fault was one; for people. */
   lastFault = '';
   /** What was wrong with the last answer that was charged to it. */

@@ -27,6 +27,8 @@ export const MetadataKey = {
   queueTime: 'outrider-queue-ms',
   /** Response header between sidecars: what the language-model engine runs that answers. */
   engineModel: 'outrider-engine-model',
+  /** Request header between sidecars: that of the caller reads what the engine runs, and tells no client. */
+  acceptEngineModel: 'outrider-accept-engine-model',
   /** Request header: the caller has so many messages of the answer; the service is to go on after them. */
   resumeAfter: 'outrider-resume-after',
   /** Response header of a service that does so: the same number. */

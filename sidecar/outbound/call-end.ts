@@ -8,8 +8,6 @@
  * one of our own, and `closeCall` then calls `finish`.
  */
 
-import type { Endpoint } from '../cluster/endpoint.js';
-import { hasUntried } from '../cluster/picking.js';
 import type { EngineCodec } from '../codec/engines/engine-codec.js';
 import { AttemptTrait } from '../core/outcome/classify-attempt.js';
 import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
@@ -26,7 +24,7 @@ import { idleReply, type LocalReply } from '../relay/local-reply.js';
 import { Next } from '../relay/next.js';
 import { expireCall, finishComplete, finishWith, sendLocalReply } from '../relay/response.js';
 import { timeAllowedMs } from '../relay/route-table.js';
-import { OTHER_MODEL } from '../relay/stream/engine-model.js';
+import { engineModelIn, OTHER_MODEL } from '../relay/stream/engine-model.js';
 import { sendShared } from '../relay/stream/resumed-call.js';
 import { OTHER_TOKENS } from '../relay/stream/token-stream.js';
 import { recordLimit } from './attempt-timeout.js';
@@ -39,6 +37,7 @@ import {
 } from './call.js';
 import { onResumed } from './call-events.js';
 import { leaveEngineCalls } from './engine-calls.js';
+import { hasOtherEndpoint, onlyOther } from './engine-models.js';
 import { recordFailure } from './failure-note.js';
 import { onFallbackFinish, runFallback } from './fallback/chain.js';
 import { fallBack, recordPrimaryDeadline, recordPrimaryResponse } from './fallback/primary.js';
@@ -165,6 +164,11 @@ function retry(way: CallWay, call: OutboundCall, attempt: OutboundAttempt): Next
     return Next.handled;
   }
   if (resumable !== null && !resumable.isResuming) renewAttempts(call, attempt);
+  const other = onlyOther(call);
+  if (other !== undefined) {
+    sendLocalReply(call, notResumedReply(call, `${other.label} ${OTHER_MODEL}`));
+    return Next.handled;
+  }
   const waitMs = retryWaitMs(call, attempt, state.context);
   if (waitMs < 0) return Next.continue;
   resumable?.restart(call);
@@ -279,6 +283,7 @@ function whyCutOff({ engineCall, resumable }: OutboundCall, { reply, attempt }: 
 /** The endpoint that was to go on with a stream does not. @param why in words that follow its name. */
 export function breakOff(way: CallWay, call: OutboundCall, attempt: OutboundAttempt, why: string): void {
   stopAttempts(call, AttemptEnd.cancelled);
+  if (why === OTHER_MODEL) attempt.endpoint.engineModel = engineModelIn(attempt.head!);
   if (why === OTHER_MODEL && askNext(way, call, attempt) === Next.handled) return;
   if (why === OTHER_TOKENS && resumeApart(way, call, attempt) === Next.handled) return;
   sendLocalReply(call, notResumedReply(call, `${attempt.endpoint.label} ${why}`));
@@ -287,8 +292,7 @@ export function breakOff(way: CallWay, call: OutboundCall, attempt: OutboundAtte
 /** The engine has done nothing wrong, and runs another model: one of those that the call has not tried may run the same. */
 function askNext(way: CallWay, call: OutboundCall, attempt: OutboundAttempt): Next {
   call.tried = [...call.tried, attempt.endpoint];
-  if (countAttempts(call, attempt) >= MAX_ATTEMPTS || !hasUntried(call.cluster, call.tried as Endpoint[]))
-    return Next.continue;
+  if (countAttempts(call, attempt) >= MAX_ATTEMPTS || !hasOtherEndpoint(call)) return Next.continue;
   return askOnce(way, call);
 }
 

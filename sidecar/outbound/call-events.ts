@@ -13,9 +13,11 @@ import { SILENCE_CHECK_MS } from '../relay/call-timeouts.js';
 import { setDeadline } from '../relay/call-timer.js';
 import { forwardExtras, forwardRequest } from '../relay/header-rewrite.js';
 import { timeAllowedMs } from '../relay/route-table.js';
+import { engineModelIn } from '../relay/stream/engine-model.js';
 import type { SizeReason } from '../telemetry/size-counts.js';
 import { timeToldMs, withLimit } from './attempt-timeout.js';
 import { OutboundAttempt, type OutboundCall } from './call.js';
+import { otherModels } from './engine-models.js';
 import { recordPrimaryStream } from './fallback/primary.js';
 import * as hedging from './hedging.js';
 import { recordFirstMessage, recordOutcome } from './outcome-recorder.js';
@@ -93,6 +95,7 @@ export function onStreaming(state: UpstreamState, call: OutboundCall, attempt: O
 /** What a stream is judged by: how long it lasts is up to its caller. */
 export function onFirstMessage(state: UpstreamState, call: OutboundCall, attempt: OutboundAttempt): void {
   recordFirstMessage(call, attempt, state.context);
+  if (call.engineCall !== null) attempt.endpoint.engineModel = engineModelIn(attempt.head!);
   beginPace(call, attempt, state.context.nowMs);
   if (call.isCold) state.coldStart?.leave(call);
   if (call.plan.watch !== MessageWatch.none) watchFirstMessage(call, attempt, state.context.nowMs);
@@ -144,7 +147,7 @@ export function mayLeaveSilent(
   call: OutboundCall,
   attempt: OutboundAttempt,
 ): boolean {
-  const { resumable, cluster } = call;
+  const { resumable } = call;
   const isWaiting = attempt.silence !== null && !attempt.isHeard;
   if (call.plan.endsSilent && !isWaiting) return true;
   if (countAttempts(call, attempt) >= MAX_ATTEMPTS) return false;
@@ -152,7 +155,7 @@ export function mayLeaveSilent(
   if (resumable === null ? call.isCommitted || !isWaiting || !call.isWhole : resumable.isSpent) return false;
   // One that got on may go back to those that it was at before.
   const tried = resumable !== null && !resumable.isResuming ? NO_ENDPOINTS : (call.tried as Endpoint[]);
-  return hasUntried(cluster, [...tried, attempt.endpoint]);
+  return hasUntried(call.cluster, [...tried, attempt.endpoint, ...otherModels(call)]);
 }
 
 export function onResumed(state: UpstreamState, call: OutboundCall): void {

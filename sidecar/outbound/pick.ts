@@ -2,7 +2,10 @@ import type { Endpoint } from '../cluster/endpoint.js';
 import { hasUntried, pick, pickAgain } from '../cluster/picking.js';
 import type { OutboundCall } from './call.js';
 import { countMiss, groupFor } from './called-model/called-model.js';
+import { otherModels } from './engine-models.js';
 import { avoidedBy } from './pauses.js';
+
+const NONE: readonly Endpoint[] = [];
 
 /**
  * The endpoint for the next attempt of a call: one it has not tried, where there is any; undefined: there is none. Of a model
@@ -19,8 +22,31 @@ export function pickEndpoint(call: OutboundCall, nowMs: number): Endpoint | unde
     if (having !== undefined) return having;
     countMiss(call, group);
   }
-  if (call.attemptsHere === 0) return pick(cluster, tried, nowMs, key, kind, prompt);
-  return pickAgain(cluster, tried, nowMs, key, kind, prompt);
+  const others = call.attemptsHere === 0 ? NONE : otherModels(call);
+  if (others.length > 0) return pickSameModel(call, tried, others, nowMs);
+  return pickBeside(call, tried, nowMs);
+}
+
+/** @param left endpoints that are picked only where all others are among them. */
+function pickBeside(call: OutboundCall, left: readonly Endpoint[], nowMs: number): Endpoint | undefined {
+  const { cluster, kind, routeDecision, engineCall } = call;
+  const prompt = engineCall?.prompt ?? undefined;
+  if (call.attemptsHere === 0) return pick(cluster, left, nowMs, routeDecision?.key, kind, prompt);
+  return pickAgain(cluster, left, nowMs, routeDecision?.key, kind, prompt);
+}
+
+/** One that the call has not tried, else one that it has; none of those that are known to run another model. */
+function pickSameModel(
+  call: OutboundCall,
+  tried: readonly Endpoint[],
+  others: readonly Endpoint[],
+  nowMs: number,
+): Endpoint | undefined {
+  for (const left of [[...tried, ...others], others]) {
+    const endpoint = pickBeside(call, left, nowMs);
+    if (endpoint !== undefined && !others.includes(endpoint)) return endpoint;
+  }
+  return undefined;
 }
 
 /** The endpoint for a hedge; undefined: there is none. An endpoint without the model would only cost work. */

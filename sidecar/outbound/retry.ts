@@ -1,5 +1,5 @@
 import type { Endpoint } from '../cluster/endpoint.js';
-import { hasRoom, hasUntried } from '../cluster/picking.js';
+import { hasRoom } from '../cluster/picking.js';
 import { AttemptTrait } from '../core/outcome/classify-attempt.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { decideRetry } from '../core/retry/decide-retry.js';
@@ -16,6 +16,7 @@ import { Token } from '../http2/hpack/tokens.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { modelIn } from './attempt-facts.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
+import { hasOtherEndpoint } from './engine-models.js';
 import { pauseMsOf } from './pauses.js';
 
 /**
@@ -112,8 +113,9 @@ function isIncomplete(
 }
 
 /** Whether another endpoint can take the call. One that is not connected yet can, where discovery has taken the present one away. */
-function hasOther({ cluster, tried }: OutboundCall, { endpoint }: OutboundAttempt): boolean {
-  if (hasUntried(cluster, tried as Endpoint[])) return true;
+function hasOther(call: OutboundCall, { endpoint }: OutboundAttempt): boolean {
+  const { cluster, tried } = call;
+  if (hasOtherEndpoint(call)) return true;
   // It has left, or its cluster has gone and the call has another.
   const hasLeft = !cluster.endpoints.includes(endpoint);
   return hasLeft && cluster.priorities.unconnected(tried as Endpoint[]) !== undefined;

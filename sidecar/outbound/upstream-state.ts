@@ -8,8 +8,10 @@ import type { UpstreamFailures } from '../core/retry/upstream-failures.js';
 import { MethodKinds, type MethodList } from '../core/routing/method-kinds.js';
 import type { UpstreamSnapshot } from '../discovery/snapshot.js';
 import { encodeName } from '../http2/hpack/name-field.js';
+import { NO_FIELDS } from '../http2/stream.js';
 import type { ActiveFaults } from '../relay/fault-injection.js';
 import { type RequestProfile, requestProfile } from '../relay/header-rewrite.js';
+import { ENGINE_MODEL_ASKED } from '../relay/stream/engine-model.js';
 import { TRACES_FIELD } from '../telemetry/trace-context.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import type { OutboundCall, UpstreamHandler } from './call.js';
@@ -212,8 +214,14 @@ export class UpstreamState {
   }
 }
 
-/** Sidecars of endpoints are told where calls are traced here. */
-function profileOf({ name, tls }: UpstreamConfig, { tracer }: DataPlaneContext): RequestProfile {
-  const added = tls === 'mesh' && tracer !== null ? TRACES_FIELD : undefined;
-  return requestProfile(tls === 'mesh' ? 'https' : 'http', encodeName(name), added);
+const TRACES = [TRACES_FIELD];
+const ASKS = [ENGINE_MODEL_ASKED];
+const TRACES_AND_ASKS = [TRACES_FIELD, ENGINE_MODEL_ASKED];
+
+/** Sidecars of endpoints are told where calls are traced here, and those of engines that they may say what runs there. */
+function profileOf({ name, tls, engine }: UpstreamConfig, { tracer }: DataPlaneContext): RequestProfile {
+  if (tls !== 'mesh') return requestProfile('http', encodeName(name));
+  const added = tracer === null ? NO_FIELDS : TRACES;
+  const all = engine === undefined ? added : tracer === null ? ASKS : TRACES_AND_ASKS;
+  return requestProfile('https', encodeName(name), all);
 }

@@ -162,6 +162,8 @@ export interface Resumption {
   readonly isSpent: boolean;
   /** The caller has something that the endpoint before might have made otherwise. */
   readonly isApproximate: boolean;
+  /** What the engine runs that began it, as its sidecar said, or empty; null: it is no answer of one. */
+  readonly model: string | null;
   /** The field that tells the next endpoint where to begin; null: its request says it. */
   readonly field: HeaderField | null;
   /** The request for the endpoint that goes on, with the prefix of its message; null: it is the same. */

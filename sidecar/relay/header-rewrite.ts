@@ -24,8 +24,8 @@ export interface RequestProfile {
   readonly dropsForwarded: boolean;
   /** `outrider-resume-after` of the sidecar at the caller is for the service. */
   readonly keepsResume: boolean;
-  /** One field more. */
-  readonly added?: HeaderField;
+  /** Fields more. */
+  readonly added: readonly HeaderField[];
 }
 
 interface Memo {
@@ -38,20 +38,20 @@ interface Memo {
 export function requestProfile(
   scheme: 'http' | 'https',
   authority?: string,
-  added?: HeaderField,
+  added: readonly HeaderField[] = NO_FIELDS,
 ): RequestProfile {
   return {
     scheme: makeField(':scheme', scheme),
     dropsForwarded: false,
     keepsResume: false,
     ...(authority === undefined ? {} : { authority: makeField(':authority', authority) }),
-    ...(added === undefined ? {} : { added }),
+    added,
   };
 }
 
 /** From a peer to the local model service. */
 export function inboundProfile(): RequestProfile {
-  return { scheme: makeField(':scheme', 'http'), dropsForwarded: true, keepsResume: true };
+  return { scheme: makeField(':scheme', 'http'), dropsForwarded: true, keepsResume: true, added: NO_FIELDS };
 }
 
 /** The stable part of a request as it goes on: `outrider-*` and what else the leg drops stripped, scheme and authority replaced. */
@@ -78,7 +78,7 @@ function rewrite(fields: readonly HeaderField[], profile: RequestProfile): Stabl
   const isAdded = authority && !hasAuthority;
   // Pseudo-headers come first (RFC 9113 section 8.3).
   const all = isAdded ? [authority, ...kept] : kept;
-  return StableList.of(added === undefined ? all : [...all, added]);
+  return StableList.of(added.length === 0 ? all : [...all, ...added]);
 }
 
 /** @param namesHost the request has an `:authority` as it goes on. */

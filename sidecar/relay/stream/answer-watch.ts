@@ -15,6 +15,8 @@ import type { EngineCall } from './engine-call.js';
 export class AnswerWatch extends EngineAnswer {
   readonly isComplete = false;
   readonly isApproximate = false;
+  /** Another engine begins it anew. */
+  readonly model = null;
   private readonly reader: AnswerReader;
 
   /** @param isSpent the request is not kept */

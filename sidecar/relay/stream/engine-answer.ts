@@ -22,6 +22,7 @@ export abstract class EngineAnswer implements Resumption {
   abstract readonly isComplete: boolean;
   abstract readonly isSpent: boolean;
   abstract readonly isApproximate: boolean;
+  abstract readonly model: string | null;
   /** The `finish_reason` by which the engine has given the answer up; empty: it has not. */
   protected failure = '';
   protected counter = new MessageCounter();

@@ -1,4 +1,6 @@
-import { extraValue } from '../../http2/header-view.js';
+import { MetadataKey } from '../../core/metadata-key.js';
+import { extraValue, metadataValue } from '../../http2/header-view.js';
+import { makeField } from '../../http2/hpack/field.js';
 import type { HeaderBlock } from '../../http2/hpack/header-list.js';
 import { Token } from '../../http2/hpack/tokens.js';
 
@@ -11,4 +13,12 @@ export const OTHER_MODEL = 'runs another model than the engine that began the an
  */
 export function engineModelIn(head: HeaderBlock): string {
   return extraValue(head, Token.outriderEngineModel) ?? '';
+}
+
+/** In requests to the sidecar of an engine: what it says of the model is read, and told no client. A sidecar that does not say so passes it on. */
+export const ENGINE_MODEL_ASKED = makeField(MetadataKey.acceptEngineModel, '1');
+
+/** Whether the sidecar of the caller asks for it. */
+export function isModelAsked(request: HeaderBlock): boolean {
+  return metadataValue(request, MetadataKey.acceptEngineModel) !== undefined;
 }

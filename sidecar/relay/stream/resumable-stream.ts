@@ -30,6 +30,7 @@ export class ResumableStream implements Resumption {
   readonly isComplete = false;
   readonly isSpent = false;
   readonly isApproximate = false;
+  readonly model = null;
   /** Messages that the caller has already, and which the present endpoint is about to repeat. */
   private repeated = 0;
   private counter = new MessageCounter();

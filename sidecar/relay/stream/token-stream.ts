@@ -57,8 +57,7 @@ export class TokenStream extends EngineAnswer {
   /** As the first engine said. */
   private promptTokens = 0;
   private cachedTokens = 0;
-  /** What the first engine runs. */
-  private readonly model: string;
+  readonly model: string;
 
   constructor(head: HeaderBlock, engineCall: EngineCall) {
     super(head, engineCall);

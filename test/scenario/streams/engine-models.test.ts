@@ -93,6 +93,103 @@ describe('Scenario: the engines of an answer run different models', () => {
     assert.deepEqual([...stack.endpoint('b').outcomes].slice(0, 2), [0, 0]);
   });
 
+  /** As many calls as there are engines, of which all but `left` have answered: the call that this one has. */
+  const leftAt = (left?: string): PeerStream | undefined => {
+    const calls = stack.names.map(() => stack.call({ path: GENERATE, body: framedRequest(REQUEST) }));
+    for (const name of stack.names) if (name !== left) finish(name);
+    const open = calls.filter(({ isOver }) => !isOver);
+    assert.equal(open.length, left === undefined ? 0 : 1);
+    return open[0];
+  };
+  /** Each engine has answered a call. */
+  const warm = (): void => void leftAt();
+  const brokenAt = (name: string): PeerStream => {
+    const call = leftAt(name)!;
+    stack.settle(begin(name).data(Buffer.concat(messages(name).slice(0, 4))));
+    stack.settle(at(name).peer.socket.break());
+    return call;
+  };
+
+  it('that the others run another one is known from their answers: none is asked', () => {
+    start({ a: 'old', b: 'new', c: '', d: 'new' });
+    const call = brokenAt('a');
+    const asked = stack.requestsAt('b', 'c', 'd').length;
+    stack.advance(2_000);
+    assert.equal(stack.requestsAt('b', 'c', 'd').length, asked);
+    // Its own engine is back.
+    finish('a');
+    assertWhole(call);
+  });
+
+  it('the one that runs the same is asked first', () => {
+    start({ a: 'old', b: 'new', c: 'new', d: 'old' });
+    const call = brokenAt('a');
+    const others = stack.requestsAt('b', 'c').length;
+    stack.advance(300);
+    assert.equal(stack.requestsAt('b', 'c').length, others);
+    finish('d');
+    assertWhole(call);
+  });
+
+  it('what an endpoint ran is forgotten with its connection: another process may run another model', () => {
+    start({ a: 'old', b: 'new' });
+    warm();
+    stack.settle(stack.backend('b').last.peer.socket.break());
+    stack.advance(2_000);
+    models = new Map([
+      ['a', 'old'],
+      ['b', 'old'],
+    ]);
+    const call = brokenAt('a');
+    stack.advance(300);
+    finish('b');
+    assertWhole(call);
+  });
+
+  it('a slow engine keeps an answer that no other one could go on with', () => {
+    start({ a: 'old', b: 'new' });
+    const call = leftAt('a')!;
+    stack.settle(begin('a').data(Buffer.concat(messages('a').slice(0, 4))));
+    stack.advance(30_000);
+    assert.deepEqual([call.isOver, at('a').resetCode], [false, undefined]);
+  });
+
+  it('the sidecar of an engine is asked for it, and nobody else is', () => {
+    const ASKS = 'outrider-accept-engine-model';
+    for (const [more, asked] of [
+      [{}, '1'],
+      [{ tls: 'plaintext' }, undefined],
+    ] as const) {
+      start({ a: 'llama-3.1' }, more);
+      stack.call({ path: GENERATE, body: framedRequest(REQUEST), metadata: [[ASKS, 'mine']] });
+      assert.equal(at('a').header(ASKS), asked);
+      assert.equal(
+        at('a')
+          .lists.flat()
+          .filter(([key]) => key === ASKS).length,
+        asked === undefined ? 0 : 1,
+      );
+      stack.close();
+    }
+    stack = new UpstreamStack(['a'], { routes: [aStreamRoute()] });
+    stack.call({ path: '/a.B/Watch' });
+    assert.equal(at('a').header(ASKS), undefined);
+  });
+
+  it('its own engine is gone, and the others run another one: it ends, and none is asked', () => {
+    start({ a: 'old', b: 'new', c: 'new' });
+    const call = leftAt('a')!;
+    stack.settle(begin('a').data(Buffer.concat(messages('a').slice(0, 4))));
+    const asked = stack.requestsAt('b', 'c').length;
+    stack.update({ routes: [aStreamRoute()], engine: 'vllm' }, ['b', 'c']);
+    stack.settle(at('a').trailers(14));
+    stack.advance(300);
+    assert.deepEqual([call.status, call.reason], [14, 'not-resumed']);
+    assert.match(call.trailer('grpc-message')!, /another model/);
+    assert.equal(stack.requestsAt('b', 'c').length, asked);
+    stack.assertIdle();
+  });
+
   it('none of the others runs it: each is asked once', () => {
     start({ a: 'old', b: 'new', c: 'new', d: 'new' });
     const call = open();

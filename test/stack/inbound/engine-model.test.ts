@@ -9,7 +9,7 @@ import {
 } from '../../kit/engines/scripted-engine.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { ModelStack } from '../../kit/stack/model-stack.js';
-import { aStreamRoute, type InboundOptions } from '../../kit/stack/stack.js';
+import { aStreamRoute, type CallOptions, type InboundOptions } from '../../kit/stack/stack.js';
 
 const KEY = 'outrider-engine-model';
 
@@ -22,7 +22,9 @@ describe('The sidecar of an engine says what it runs', () => {
       { engineModel },
     );
   };
-  const call = (path = GENERATE): PeerStream => stack.call({ path, body: framedRequest(aGenerateRequest()) });
+  const ASKS = [['outrider-accept-engine-model', '1']] as const;
+  const call = (path = GENERATE, metadata: CallOptions['metadata'] = ASKS): PeerStream =>
+    stack.call({ path, metadata, body: framedRequest(aGenerateRequest()) });
   const finish = (says?: string): void => {
     const engine = stack.requests.at(-1)!;
     stack.settle(
@@ -44,6 +46,20 @@ describe('The sidecar of an engine says what it runs', () => {
     assert.deepEqual([first.status, waiting.status], [0, 0]);
     for (const each of [first, waiting]) assert.equal(each.header(KEY), 'llama@5');
     assert.notEqual(waiting.header('outrider-queue-ms'), undefined);
+  });
+
+  it('not to a sidecar that would pass it on to its client, and does not ask', () => {
+    start('llama@5');
+    const older = call(GENERATE, []);
+    finish();
+    assert.deepEqual([older.status, said(older)], [0, []]);
+  });
+
+  it('and does not tell the engine who asks', () => {
+    start('llama@5');
+    call();
+    assert.equal(stack.requests.at(-1)!.header(ASKS[0][0]), undefined);
+    finish();
   });
 
   it('and the engine cannot', () => {
