@@ -17,7 +17,7 @@ export function otherModels({ resumable, cluster }: OutboundCall): readonly Endp
 
 /** Whether the call can go to an endpoint that it has not tried. @param more endpoints that count as tried, too */
 export function hasOtherEndpoint(call: OutboundCall, more: readonly Endpoint[] = NONE): boolean {
-  const tried = call.tried as readonly Endpoint[];
+  const tried = call.tried as Endpoint[];
   const others = otherModels(call);
   if (more.length === 0 && others.length === 0) return hasUntried(call.cluster, tried);
   return hasUntried(call.cluster, [...tried, ...more, ...others]);

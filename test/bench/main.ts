@@ -8,6 +8,7 @@ import { benchDecisions, renderDecisions } from './decisions/main.js';
 import { benchDetectors, renderDetectors } from './detectors/main.js';
 import { benchDiscovery } from './discovery/main.js';
 import { barsOf, renderDiscovery } from './discovery/table.js';
+import { benchEngines, reachesGoal, renderEngines } from './engines/main.js';
 import { benchFaults } from './faults/main.js';
 import { renderFaults } from './faults/table.js';
 import { installPeers } from './install-peers.js';
@@ -121,6 +122,10 @@ const BENCHMARKS: Readonly<Record<string, (options: BenchOptions) => Found | Pro
         ? await benchScale(options, say)
         : joinScale(join.map((file) => JSON.parse(written(file)) as ScaleReport));
     return { figures: report, text: () => renderScale(report), isGood: true };
+  },
+  engines: async (options) => {
+    const figures = await benchEngines(options, say);
+    return { figures, text: () => renderEngines(figures), isGood: reachesGoal(figures, !options.quick) };
   },
   detectors: async (options) => {
     const report = await benchDetectors(options, say);

