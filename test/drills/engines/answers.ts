@@ -50,11 +50,38 @@ export interface Tally {
   lost: number;
   /** Ended well, with tokens missing, repeated or changed. */
   wrong: number;
+  /** Tokens of these. */
+  missing: number;
+  doubled: number;
   /** Why, once each. */
   readonly problems: Set<string>;
 }
 
-export const newTally = (): Tally => ({ answers: 0, lost: 0, wrong: 0, problems: new Set() });
+export const newTally = (): Tally => ({
+  ...{ answers: 0, lost: 0, wrong: 0, missing: 0, doubled: 0 },
+  problems: new Set(),
+});
+
+/** Tokens that have to follow as expected for it to be known how many are missing, or there twice. */
+const SURE_TOKENS = 8;
+
+/** Of an answer that is not as expected: how many tokens are missing where the first other one stands, or are there twice. 0 and 0: others came. */
+export function seamOf(
+  expected: readonly number[],
+  ids: readonly number[],
+): { readonly missing: number; readonly doubled: number } {
+  const found = expected.findIndex((id, i) => id !== ids[i]);
+  const at = found < 0 ? expected.length : found;
+  const rest = ids.slice(at, at + SURE_TOKENS);
+  const goesOnAt = (from: number): boolean =>
+    from >= 0 && rest.length > 0 && rest.every((id, i) => id === expected[from + i]);
+  if (rest.length === 0) return { missing: expected.length - at, doubled: 0 };
+  for (let n = 1; n <= expected.length; n++) {
+    if (goesOnAt(at - n)) return { missing: 0, doubled: n };
+    if (goesOnAt(at + n)) return { missing: n, doubled: 0 };
+  }
+  return { missing: 0, doubled: 0 };
+}
 
 /** Asks for answers, and knows what they have to be. */
 export class AnswerSource {
@@ -100,6 +127,9 @@ export class AnswerSource {
     const at = expected.findIndex((id, i) => id !== answer.ids[i]);
     if (at < 0 && answer.ids.length === expected.length) return;
     tally.wrong++;
+    const { missing, doubled } = seamOf(expected, answer.ids);
+    tally.missing += missing;
+    tally.doubled += doubled;
     tally.problems.add(
       `wrong: ${answer.ids.length} of ${expected.length} tokens, the first other one is ${at}`,
     );

@@ -34,18 +34,34 @@ async function main(args: readonly string[]): Promise<number> {
   say(`starting two engines (${engine})${engine === 'vllm' ? '; this takes a minute or two' : ''}`);
   const drill = await EngineDrill.start((file) => Mesh.start(file), engine, installed('vllm'));
   const rows: Row[] = [];
+  // Also of a run that is ended from outside, which may have lasted for an hour.
+  process.once('exit', () => void process.stdout.write(tableOf(rows)));
   try {
-    await runRounds(drill, options, rows);
+    say('asking for answers while nothing fails');
+    rows.push(await drill.undisturbed());
+    await (options.byTurns > 0 ? killByTurns(drill, options.byTurns, rows) : runRounds(drill, options, rows));
   } finally {
     await drill.close();
-    process.stdout.write(tableOf(rows));
   }
   return rows.some(({ lost, wrong, problems }) => lost + wrong + problems.size > 0) ? 1 : 0;
 }
 
+/** The front of an engine, then the core of one, and so on. */
+async function killByTurns(drill: EngineDrill, kills: number, rows: Row[]): Promise<void> {
+  const turns = (['front-killed', 'core-killed'] as const).map((fault) => ({ fault, row: newRow(fault) }));
+  rows.push(...turns.map(({ row }) => row));
+  const beganMs = performance.now();
+  for (let i = 0; i < kills; i++) {
+    const left = i === 0 ? '' : `, ${minutes(((performance.now() - beganMs) / i) * (kills - i))} left`;
+    const { fault, row } = turns[i % turns.length]!;
+    say(`kill ${i + 1} of ${kills}: ${fault}${left}`);
+    await drill.strike(fault, row, say);
+  }
+}
+
+const minutes = (ms: number): string => `${Math.ceil(ms / 60_000)} min`;
+
 async function runRounds(drill: EngineDrill, { times, rounds }: DrillOptions, rows: Row[]): Promise<void> {
-  say('asking for answers while nothing fails');
-  rows.push(await drill.undisturbed());
   for (const fault of FAULTS) {
     if (!rounds.includes(fault) || times[fault] === 0) continue;
     const row = newRow(fault);

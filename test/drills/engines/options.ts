@@ -21,6 +21,8 @@ those of an undisturbed run. The first run installs vLLM for the CPU into .cache
   --fake         fake engines (services/engine) in place of vLLM: no Python, some four minutes
   --kills N      how often the front is killed, and the core (default 2)
   --stops N      how often the front is stopped, and the core frozen (default 1)
+  --by-turns N   in place of the rounds: kill -9 of the front and of the core by turns, N times in all. Each waits until
+                 the engine serves again: 40 kills of vLLM take about an hour
   --quick-kills N
                  in place of all else: fake engines in this process are killed N times, at any byte of an answer
   --seed N       of the chance by which they are killed (default 1)
@@ -33,6 +35,8 @@ export interface DrillOptions {
   readonly engine: Engine;
   readonly times: Readonly<Record<Fault, number>>;
   readonly rounds: readonly Round[];
+  /** Kills of front and core by turns, in place of the rounds; 0: the rounds. */
+  readonly byTurns: number;
   /** 0: two engines under `outrider up`. */
   readonly quickKills: number;
   readonly seed: number;
@@ -45,6 +49,7 @@ export function readOptions(args: readonly string[]): DrillOptions {
     kills: { type: 'string', default: '2' },
     stops: { type: 'string', default: '1' },
     only: { type: 'string' },
+    'by-turns': { type: 'string', default: '0' },
     'quick-kills': { type: 'string', default: '0' },
     seed: { type: 'string', default: '1' },
     help: { type: 'boolean', short: 'h', default: false },
@@ -56,11 +61,18 @@ export function readOptions(args: readonly string[]): DrillOptions {
   const kills = countOf('--kills', values.kills);
   const stops = countOf('--stops', values.stops);
   const only = readOnly(values.only, ROUNDS);
+  const byTurns = countOf('--by-turns', values['by-turns']);
+  const quickKills = countOf('--quick-kills', values['quick-kills']);
+  if (byTurns > 0 && (quickKills > 0 || only.size > 0))
+    throw new UsageError(
+      `found --by-turns beside ${quickKills > 0 ? '--quick-kills' : '--only'}; expected one of them`,
+    );
   return {
     engine: values.fake ? 'fake' : 'vllm',
     times: { 'front-killed': kills, 'core-killed': kills, 'front-stopped': stops, 'core-frozen': stops },
     rounds: ROUNDS.filter((round) => only.size === 0 || only.has(round)),
-    quickKills: countOf('--quick-kills', values['quick-kills']),
+    byTurns,
+    quickKills,
     seed: countOf('--seed', values.seed),
   };
 }
