@@ -43,7 +43,9 @@ export function makeAttempt(
     const { prompt } = call.engineCall;
     if (prompt !== null)
       call.cluster.balancer.recordPrompt?.(endpoint, prompt, call.cluster.endpoints.length, nowMs);
-    attempt.listenTo(endpoint.ensureSilence(), call.requestBytes);
+    const silence = endpoint.ensureSilence();
+    silence.send(nowMs);
+    attempt.listenTo(silence, call.requestBytes);
     if (call.plan.messageTimeoutMs > 0) call.silence = { dueMs: nowMs + SILENCE_CHECK_MS, isLate: false };
   }
   if (attempt.isUnanswered) endpoint.unanswered++;

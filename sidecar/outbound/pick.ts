@@ -24,7 +24,16 @@ export function pickEndpoint(call: OutboundCall, nowMs: number): Endpoint | unde
   }
   const others = call.attemptsHere === 0 ? NONE : otherModels(call);
   if (others.length > 0) return pickSameModel(call, tried, others, nowMs);
-  return pickBeside(call, tried, nowMs);
+  const endpoint = pickBeside(call, tried, nowMs);
+  if (endpoint === undefined || call.engineCall === null || !isHanging(endpoint, nowMs)) return endpoint;
+  const hanging = cluster.endpoints.filter((each) => isHanging(each, nowMs));
+  const well = pickBeside(call, [...tried, ...hanging], nowMs);
+  return well === undefined || tried.includes(well) ? endpoint : well;
+}
+
+/** It is a language-model engine that sends nothing to anybody, and one call tries it at a time. */
+function isHanging({ engineSilence }: Endpoint, nowMs: number): boolean {
+  return engineSilence !== null && engineSilence.isToBeLeft(nowMs);
 }
 
 /** @param left endpoints that are picked only where all others are among them. */

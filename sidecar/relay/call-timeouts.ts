@@ -77,8 +77,10 @@ function isTaken(call: Call, nowMs: number): boolean {
 /** A message that is late is waited for once more: it may be in the socket, where our own event loop stood still. */
 const GRACE_MS = 250;
 
-/** So often it is looked at whether a language-model engine hangs, ms. */
-export const SILENCE_CHECK_MS = 1_000;
+/** So often it is looked at whether a language-model engine hangs, ms: no later than one that is never silent may be late. */
+export const SILENCE_CHECK_MS = 750;
+/** So often for a call that waits for its first token: another one shows that it waits in vain. */
+const WAIT_CHECK_MS = 250;
 
 /** Ends the attempt of a stream that has brought no message for too long, though its caller reads, and has no more to say. */
 function checkSilence(call: Call, watch: SilenceWatch, nowMs: number): void {
@@ -114,14 +116,15 @@ function silenceDueMs(call: Call, nowMs: number): number {
   if (silence !== null && !attempt.isHeard)
     return Math.max(silence.vainMs(attempt.startMs), call.lastRequestMs) <= nowMs
       ? nowMs
-      : nowMs + SILENCE_CHECK_MS;
+      : nowMs + WAIT_CHECK_MS;
   if (resumable !== null && !resumable.hasSpoken)
     return (
       Math.max(endpointWaitStartMs(call, attempt) + repeatMs(call, attempt), call.lastResponseMs) +
       plan.messageTimeoutMs
     );
   const ownMs = Math.max(call.lastResponseMs, call.lastRequestMs) + plan.messageTimeoutMs;
-  return silence === null || plan.endsSilent ? ownMs : Math.min(ownMs, silence.dueMs);
+  // An engine has its limit in all: the message that is waited for once more comes within it.
+  return silence === null || plan.endsSilent ? ownMs : Math.min(ownMs, silence.dueMs - GRACE_MS);
 }
 
 /**

@@ -9,6 +9,10 @@ const WINDOW_MS = 60_000;
 /** A message may have been on its way for so long when its front said that it had died, ms. */
 const ON_THE_WAY_MS = 50;
 const LONGEST_TRIAL_MS = 600_000;
+/** A request that tries an engine which may be well again waits so many times as long as the longest one has for its first message. */
+const FIRST_FACTOR = 2;
+/** From one such request to the next: so many times as long as the first one waits. */
+const TRIAL_PAUSE = 8;
 /** Two answers that it gave up within this time show that it stops, ms: one alone may have been ended by an Abort that came another way. */
 export const GIVING_UP_MS = 1_000;
 /** Answers that have to have begun in that time before its silence says anything: each had a prompt to be read. */
@@ -39,8 +43,11 @@ export class EngineSilence {
   private gaveUpBeforeMs = Number.NEGATIVE_INFINITY;
   /** How long a request waits that went to it after that, ms: longer each time, as it may be well again, and slow. */
   private trialMs = LONGEST_SILENCE_MS;
-  /** In the present window and in the one before: the longest silence, the largest request and the answers that have begun. */
+  /** When a request may go to it to try that, though others are there. */
+  private nextTrialMs = 0;
+  /** In the present window and in the one before: the longest silence, the longest time to a first message, the largest request, and the answers that have begun. */
   private readonly longestMs = [0, 0];
+  private readonly longestFirstMs = [0, 0];
   private readonly largestBytes = [0, 0];
   private readonly answers = [0, 0];
   private windowEndMs = Number.NEGATIVE_INFINITY;
@@ -64,6 +71,7 @@ export class EngineSilence {
     this.message(sentMs, nowMs);
     this.running++;
     this.answers[0]!++;
+    this.longestFirstMs[0] = Math.max(this.longestFirstMs[0]!, nowMs - sentMs);
     this.largestBytes[0] = Math.max(this.largestBytes[0]!, bytes);
   }
 
@@ -81,7 +89,6 @@ export class EngineSilence {
     this.lastMs = nowMs;
     this.suspectMs = -1;
     this.diedMs = -1;
-    this.trialMs = LONGEST_SILENCE_MS;
   }
 
   /** How long it may be silent, ms. */
@@ -98,7 +105,22 @@ export class EngineSilence {
 
   /** An answer whose caller reads has waited for longer than that. */
   suspect(nowMs: number): void {
-    if (this.suspectMs < 0) this.suspectMs = nowMs;
+    if (this.suspectMs >= 0) return;
+    this.suspectMs = nowMs;
+    const firstMs = FIRST_FACTOR * Math.max(this.longestFirstMs[0]!, this.longestFirstMs[1]!);
+    this.trialMs = Math.min(LONGEST_SILENCE_MS, Math.max(this.limitMs, MARGIN_MS + firstMs));
+    this.nextTrialMs = nowMs + this.trialMs;
+  }
+
+  /** It is known to hang, and no request is to try whether it still does: others are to go elsewhere, if they can. */
+  isToBeLeft(nowMs: number): boolean {
+    return this.suspectMs >= 0 && nowMs < this.nextTrialMs;
+  }
+
+  /** A request goes to it. While it is known to hang, this one tries it, and the next one comes well after its wait. */
+  send(nowMs: number): void {
+    if (this.suspectMs >= 0)
+      this.nextTrialMs = nowMs + Math.min(LONGEST_TRIAL_MS, TRIAL_PAUSE * this.trialMs);
   }
 
   /**
@@ -134,14 +156,15 @@ export class EngineSilence {
     return nowMs - this.gaveUpMs <= GIVING_UP_MS && this.gaveUpMs - this.gaveUpBeforeMs <= GIVING_UP_MS;
   }
 
-  /** There is a connection again, to this process or the next one: that the front said it had died may be of the one before. */
+  /** There is a connection again, to this process or the next one: that its front said it had died, or that it hangs, may be of the one before. */
   reconnect(): void {
     this.diedMs = -1;
+    this.nextTrialMs = 0;
   }
 
   /** Another process of it serves now: what its front said was of the one before. */
   restart(): void {
-    this.diedMs = -1;
+    this.reconnect();
     this.processes++;
   }
 
@@ -175,7 +198,7 @@ export class EngineSilence {
   }
 
   private turn(nowMs: number): void {
-    for (const each of [this.longestMs, this.largestBytes, this.answers]) {
+    for (const each of [this.longestMs, this.longestFirstMs, this.largestBytes, this.answers]) {
       each[1] = each[0]!;
       each[0] = 0;
     }

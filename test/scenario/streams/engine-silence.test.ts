@@ -93,6 +93,91 @@ describe('Scenario: a language-model engine stands still for everybody, and its 
     );
   });
 
+  it('and no later', () => {
+    start();
+    learnPace();
+    const { engine } = begun();
+    stack.advance(1_050);
+    assert.equal(engine.resetCode, undefined);
+    stack.advance(20);
+    assert.equal(engine.resetCode, ErrorCode.cancel);
+  });
+
+  it('a call that waits for its first token there follows within half a second', () => {
+    start();
+    learnPace();
+    const { engine } = begun();
+    const { waiting } = openAt(engine);
+    stack.advance(1_070 + 520);
+    assert.equal(waiting.resetCode, ErrorCode.cancel);
+  });
+
+  describe('and is known to hang:', () => {
+    /** So many calls that come one after the other, each answered at once but at `engine`: those that went there. */
+    const callsTo = (engine: PeerStream, count: number): { call: PeerStream; waiting: PeerStream }[] => {
+      const there: { call: PeerStream; waiting: PeerStream }[] = [];
+      for (let i = 0; i < count; i++) {
+        const call = open(aGenerateRequest({ request_id: `later-${arrived.length}` }));
+        const waiting = latest();
+        if (waiting.peer === engine.peer) there.push({ call, waiting });
+        else finish(waiting);
+        stack.advance(20);
+      }
+      return there;
+    };
+    const hang = (): PeerStream => {
+      start();
+      learnPace();
+      const { engine } = begun();
+      stack.advance(1_400);
+      finish(latest());
+      return engine;
+    };
+
+    it('no call goes there while others are there, but for one that tries it', () => {
+      const engine = hang();
+      assert.equal(callsTo(engine, 30).length, 0, 'in the first second');
+      stack.advance(1_000);
+      const there = callsTo(engine, 200);
+      assert.equal(there.length, 1);
+      // It does not wait for long.
+      assert.equal(there[0]!.waiting.resetCode, ErrorCode.cancel);
+      const { call, waiting } = there[0]!;
+      const idOf = (stream: PeerStream): string => requestIn(stream.body).request_id!;
+      const again = arrived.filter((each) => idOf(each) === idOf(waiting)).at(-1)!;
+      assert.notEqual(again.peer, engine.peer);
+      finish(again);
+      assert.equal(call.status, 0);
+    });
+
+    it('and gets calls again once one that tries it is answered', () => {
+      const engine = hang();
+      stack.advance(1_000);
+      let [tried] = callsTo(engine, 1);
+      for (let i = 0; tried === undefined && i < 200; i++) [tried] = callsTo(engine, 1);
+      finish(tried!.waiting);
+      assert.equal(tried!.call.status, 0);
+      for (let i = 0, there = 0; there < 3; i++) {
+        assert.ok(i < 100, 'no call goes there');
+        const call = open(aGenerateRequest({ request_id: `after-${i}` }));
+        if (latest().peer === engine.peer) there++;
+        finish(latest());
+        assert.equal(call.status, 0);
+      }
+    });
+
+    it('calls go there where no other one is left', () => {
+      const engine = hang();
+      for (const name of stack.names) {
+        const backend = stack.backend(name);
+        if (backend.peer === engine.peer) continue;
+        backend.mode = 'refuses';
+        stack.settle(backend.peer.socket.break());
+      }
+      assert.equal(callsTo(engine, 3).length, 3);
+    });
+  });
+
   it('a call that waits for its first token there goes elsewhere, too', () => {
     start();
     learnPace();

@@ -4,8 +4,8 @@ import { WELL } from '../protocol/behaviour.js';
 import type { Drill } from './drill.js';
 import { untilBack } from './processes.js';
 
-/** Long enough that it is known how long an engine is usually silent: twenty answers at each. */
-const LEARN_MS = 8_000;
+/** Long enough that it is known how long an engine is usually silent: twenty answers at each, also at one that chance gives few. */
+const LEARN_MS = 12_000;
 const RATES = { digits: 10, long: 1, stream: 0, tokens: 9 } as const;
 /** Between two deaths: the process is back, and answers have begun there. */
 const REST_MS = 2_000;

@@ -10,7 +10,7 @@ describe('EngineSilence', () => {
   /** An answer of `messages` messages, `gapMs` apart. */
   const answer = (messages = 5, gapMs = 20): void => {
     silence.expect(REQUEST_BYTES);
-    silence.begin(REQUEST_BYTES, 0, nowMs);
+    silence.begin(REQUEST_BYTES, nowMs - 10, nowMs);
     for (let i = 1; i < messages; i++) {
       nowMs += gapMs;
       silence.message(0, nowMs);
@@ -169,7 +169,47 @@ describe('EngineSilence', () => {
       waits.push((silence.vainMs(sentMs) - sentMs) / 1_000);
       silence.leave(sentMs);
     }
-    assert.deepEqual(waits, [10, 20, 40, 80, 160, 320, 600, 600]);
+    assert.deepEqual(waits, [1.06, 2.12, 4.24, 8.48, 16.96, 33.92, 67.84, 135.68]);
+    for (let i = 0; i < 8; i++) silence.leave(nowMs + 10);
+    assert.equal(silence.vainMs(nowMs + 10), nowMs + 10 + 600_000);
+  });
+
+  it('lets them wait for a first message as long as others had to, and not longer than the longest silence at first', () => {
+    learn();
+    silence.begin(REQUEST_BYTES, nowMs - 3_000, nowMs);
+    silence.suspect(nowMs);
+    assert.equal(silence.vainMs(nowMs + 10) - nowMs - 10, 7_000);
+    silence.begin(REQUEST_BYTES, nowMs - 8_000, nowMs + 20);
+    silence.suspect(nowMs + 30);
+    assert.equal(silence.vainMs(nowMs + 40) - nowMs - 40, LONGEST_SILENCE_MS);
+  });
+
+  it('lets one at a time try it, and the next one well after that', () => {
+    learn();
+    assert.equal(silence.isToBeLeft(nowMs), false);
+    silence.suspect(nowMs);
+    silence.suspect(nowMs + 500);
+    assert.equal(silence.isToBeLeft(nowMs + 1_050), true);
+    assert.equal(silence.isToBeLeft(nowMs + 1_060), false);
+    const sentMs = nowMs + 1_060;
+    silence.send(sentMs);
+    assert.equal(silence.isToBeLeft(sentMs + 8 * 1_060 - 1), true);
+    assert.equal(silence.isToBeLeft(sentMs + 8 * 1_060), false);
+    silence.message(sentMs, sentMs + 100);
+    assert.equal(silence.isToBeLeft(sentMs + 100), false);
+  });
+
+  it('is tried at once where there is a connection again, or another process', () => {
+    for (const change of ['reconnect', 'restart'] as const) {
+      learn();
+      silence.suspect(nowMs);
+      assert.equal(silence.isToBeLeft(nowMs), true);
+      silence[change]();
+      assert.equal(silence.isToBeLeft(nowMs), false);
+      silence.send(nowMs);
+      assert.equal(silence.isToBeLeft(nowMs + 1), true, 'by one at a time');
+      nowMs += 100;
+    }
   });
 
   it('learns from a silence that it took for a hang', () => {
