@@ -10,6 +10,8 @@ import { KillableEngine, type KillableOptions } from './killable-engine.js';
 export interface EngineBenchOptions extends Omit<KillableOptions, 'random'> {
   readonly engines: number;
   readonly seed?: number;
+  /** More of the route of Generate. */
+  readonly route?: Readonly<Record<string, unknown>>;
 }
 
 export class EngineBench {
@@ -20,7 +22,12 @@ export class EngineBench {
     readonly client: TestClient,
   ) {}
 
-  static async start({ engines: count, seed = 1, ...options }: EngineBenchOptions): Promise<EngineBench> {
+  static async start({
+    engines: count,
+    seed = 1,
+    route = {},
+    ...options
+  }: EngineBenchOptions): Promise<EngineBench> {
     const engines = await Promise.all(
       Array.from({ length: count }, (_, i) =>
         KillableEngine.start({ ...options, random: seededChance(seed + i) }),
@@ -28,7 +35,7 @@ export class EngineBench {
     );
     const bench = await SidecarBench.open();
     try {
-      const sidecar = await bench.start('app', fileFor(engines));
+      const sidecar = await bench.start('app', fileFor(engines, {}, route));
       await sidecar.ready();
       const client = new TestClient(writeAddress(sidecar.address('upstream chat')));
       return new EngineBench(engines, bench, sidecar, client);
@@ -68,7 +75,11 @@ export class EngineBench {
   }
 }
 
-function fileFor(engines: readonly KillableEngine[], more: Readonly<Record<string, unknown>> = {}) {
+function fileFor(
+  engines: readonly KillableEngine[],
+  more: Readonly<Record<string, unknown>> = {},
+  route: Readonly<Record<string, unknown>> = {},
+) {
   const chat = {
     listen: '127.0.0.1:0',
     tls: 'plaintext',
@@ -83,6 +94,7 @@ function fileFor(engines: readonly KillableEngine[], more: Readonly<Record<strin
         kind: 'streaming',
         idempotent: true,
         retry: { attempts: 5, on: ['unavailable', 'internal'], backoff: { base: '5ms', max: '50ms' } },
+        ...route,
       },
     ],
     ...more,

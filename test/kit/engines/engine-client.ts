@@ -9,6 +9,8 @@ import { tokensFor } from './scripted-engine.js';
 export class EngineStream {
   readonly ids: number[] = [];
   finishReason = '';
+  /** How it was resumed, as its trailer says; empty: it does not. */
+  resumed = '';
   /** Resolves with the gRPC error, or undefined. */
   readonly ended: Promise<ServiceError | undefined>;
   readonly stream: ClientReadableStream<GenerateResponse>;
@@ -23,6 +25,9 @@ export class EngineStream {
       this.stream.on('data', ({ chunk, complete }: GenerateResponse) => {
         if (chunk) this.ids.push(...(chunk.token_ids ?? []));
         if (complete) this.finishReason = complete.finish_reason;
+      });
+      this.stream.on('status', ({ metadata }) => {
+        this.resumed = String(metadata.get('outrider-resumed')[0] ?? '');
       });
       this.stream.on('end', () => resolve(undefined));
       this.stream.on('error', (error: ServiceError) => resolve(error));
