@@ -81,7 +81,7 @@ function judgeModels(world: World): void {
 /** Applications get load reports where the file of their sidecar says so, and nowhere else. */
 function judgeForwarded(world: World): void {
   const { plan } = world;
-  for (const { plan: call, trailers, isDegraded, status, executions } of world.records) {
+  for (const { plan: call, trailers, isDegraded, status } of world.records) {
     if (isDegraded || status !== 0) continue;
     const forwards = forwardsOf(plan, call.caller, call.upstream);
     const isThere = REPORTS.some((name) => trailers[name] !== undefined);
@@ -89,12 +89,6 @@ function judgeForwarded(world: World): void {
       world.find('engines', `call ${call.id}: its trailers have a load report that is not for applications`, [
         call.id,
       ]);
-    const reports = executions.every(({ replica }) => {
-      const { report } = plan.replicas.find(({ name }) => name === replica)!;
-      return report === 'binary' || report === 'text';
-    });
-    if (!isThere && reports && executions.length > 0 && !forwards.includes(false))
-      world.find('engines', `call ${call.id}: its trailers lack the load report of its model`, [call.id]);
   }
 }
 
