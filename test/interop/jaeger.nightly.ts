@@ -79,13 +79,21 @@ describe('traces in Jaeger', function () {
           references.every(({ spanID }) => !ids.has(spanID)),
         );
         assert.equal(roots.length, 2, 'both calls are below the span of the client, and nothing else is');
-        for (const { warnings, references } of found.spans)
-          if (references.some(({ spanID }) => ids.has(spanID))) assert.deepEqual(warnings ?? [], []);
+        for (const { warnings = [], references } of found.spans)
+          if (references.some(({ spanID }) => ids.has(spanID)))
+            assert.deepEqual(
+              (warnings ?? []).filter((each) => !ENDS_JUST_AFTER.test(each)),
+              [],
+            );
       } finally {
         await mesh.close();
       }
     });
 });
+
+/** A replica may note the end of a call some milliseconds after its caller has: Jaeger takes that for a clock that differs. */
+const ENDS_JUST_AFTER =
+  /^clock skew adjustment disabled; not applying calculated delta of -?(?:[\d.]+µs|\d(?:\.\d+)?ms)$/;
 
 /** Everything in memory, on loopback. */
 function configOf(

@@ -412,7 +412,8 @@ const TOOLS = {
     'containerd',
     ...['containerd', 'runc', 'containernetworking-plugins', 'iptables', 'conntrack', 'iproute2', 'openssl'],
   ),
-  podman: debian('podman', 'podman', 'runc', 'catatonit'),
+  // Pods find each other by name with netavark and aardvark-dns, which it only recommends.
+  podman: debian('podman', 'podman', 'runc', 'catatonit', 'netavark', 'aardvark-dns'),
   // The newest there is: browsers are not pinned.
   chromium: debian('chromium'),
   fish: debian('fish'),
