@@ -14,7 +14,7 @@ import { attemptTimeoutIn } from '../relay/attempt-timeout-header.js';
 import type { BufferAdmission } from '../relay/buffer-admission.js';
 import { NEVER } from '../relay/call.js';
 import { beginAttempt } from '../relay/call-attempts.js';
-import { setDeadline, waitsForEndpoint, waitsForReader } from '../relay/call-timer.js';
+import { restartQuiet, setDeadline, waitsForEndpoint, waitsForReader } from '../relay/call-timer.js';
 import { type LocalReply, makeLocalReply } from '../relay/local-reply.js';
 import { pauseCall, resumeCall, resumeResponse } from '../relay/paused-call.js';
 import { disableReplay } from '../relay/request-buffer.js';
@@ -298,7 +298,9 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
   onInactive(call: InboundCall, ticket: Ticket): void {
     const { requestEnded, isCommitted, instance } = call;
     const isAtWork = (requestEnded && !isCommitted) || waitsForEndpoint(call);
-    if (isAtWork || instance === null || !instance.activity.suspend(ticket) || isGenerating(call)) return;
+    // That the model has read the rest is no event: it is asked again.
+    if (isAtWork) return restartQuiet(call);
+    if (instance === null || !instance.activity.suspend(ticket) || isGenerating(call)) return;
     ticket.limits.queue.suspend(ticket, this.context.nowMs);
     if (waitsForReader(call)) pauseCall(call);
     instance.silentStreams.add(ticket);

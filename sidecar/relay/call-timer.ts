@@ -39,7 +39,7 @@ export function lastActivityMs(call: Call): number {
   return Math.max(call.lastRequestMs, call.lastResponseMs);
 }
 
-/** Since when it is quiet: no frame has come, and `onActive` has not been called. */
+/** Since when its silence counts: no frame has come, and `restartQuiet` has not been called. */
 export function quietSinceMs(call: Call): number {
   return Math.max(lastActivityMs(call), call.activeMs);
 }
@@ -59,11 +59,16 @@ export function waitsForEndpoint({ attempt, stream }: Call): boolean {
   return (attempt?.stream?.pendingBytes ?? 0) > 0 && stream.pendingBytes === 0;
 }
 
-/** Something moves after a silence of which the handler has been told. */
-export function markActive(call: Call): void {
+/** Its silence counts from now on: the handler is told when it has lasted too long again, though no frame comes. */
+export function restartQuiet(call: Call): void {
   call.isInactive = false;
   call.activeMs = call.context.nowMs;
   armTimer(call);
+}
+
+/** Something moves after a silence of which the handler has been told. */
+export function markActive(call: Call): void {
+  restartQuiet(call);
   call.handler.onActive?.(call);
 }
 

@@ -232,9 +232,9 @@ export abstract class Call extends WheelEntry {
   stall: Stall | null = null;
   /** Reads of the response in a row that came soon after the one before (stream/patience.ts). */
   quickReads = 0;
-  /** `onInactive` has been called, and no frame has come since. */
+  /** `onInactive` has been called, and nothing since by which its silence would count anew. */
   isInactive = false;
-  /** When `onActive` was last called. */
+  /** From when on its silence counts, whatever frames came before (`restartQuiet`). */
   activeMs = 0;
   /** It is paused (`pauseCall`): credit for the response that its endpoint gets afterwards, bytes; −1: it is not. */
   heldCredit = -1;

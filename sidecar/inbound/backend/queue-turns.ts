@@ -1,4 +1,5 @@
 import { Admission, type InboundQueue, QueueState } from '../../core/admission/queue.js';
+import { restartQuiet } from '../../relay/call-timer.js';
 import type { LocalReply } from '../../relay/local-reply.js';
 import { resumeCall, resumeResponse } from '../../relay/paused-call.js';
 import { sendLocalReply } from '../../relay/response.js';
@@ -72,6 +73,8 @@ export class QueueTurns {
 
   private resumeTicket(ticket: Ticket): void {
     try {
+      // However long it has waited for the place: it has that from now on, and may have nothing more to send.
+      restartQuiet(ticket.call);
       ticket.call.instance!.activity.begin(ticket);
       resumeCall(ticket.call);
     } catch (error) {

@@ -18,6 +18,8 @@ import {
 } from '../../kit/stack/stack.js';
 
 const TALK = '/talk.Service/Talk';
+/** More than the window of a model that does not read, and less than the sidecar takes before it is read. */
+const UPLOAD = Buffer.alloc(80_000, 'z');
 /** More than the windows of a stream on the way and what is held beside them. */
 const LONG = Buffer.alloc(2_500_000, 'z');
 
@@ -196,6 +198,43 @@ describe('Scenario: models that stop reading', () => {
     stack.settle(near.reset());
   });
 
+  it('keep it no longer than a second once they have read all and are silent', () => {
+    start();
+    const near = stack.settle(app.call({ path: TALK, body: null }).data(UPLOAD));
+    const far = side.model.last;
+    stack.advance(5_000);
+    assert.ok(far.bytes < UPLOAD.length, `${far.bytes} bytes`);
+    assert.equal(running(), 1, 'it is at work');
+    far.peer.send(h2.windowUpdate(0, 1 << 24));
+    stack.settle(far.credit(1 << 24));
+    assert.deepEqual([far.bytes, running()], [UPLOAD.length, 1]);
+    stack.advance(2_020);
+    assert.deepEqual([running(), side.backend.queue.suspended], [0, 1]);
+    stack.settle(near.reset());
+  });
+
+  it('keep it while they read on, and while they answer', () => {
+    start();
+    const near = stack.settle(app.call({ path: TALK, body: null }).data(UPLOAD));
+    const far = side.model.last;
+    far.peer.send(h2.windowUpdate(0, 1 << 24));
+    for (let i = 0; i < 5; i++) {
+      stack.advance(1_500);
+      stack.settle(far.credit(1_000));
+      assert.equal(running(), 1, `read ${far.bytes}`);
+    }
+    assert.ok(far.bytes < UPLOAD.length, `${far.bytes} bytes`);
+    stack.settle(far.credit(1 << 24));
+    stack.settle(far.begin());
+    for (let i = 0; i < 5; i++) {
+      stack.advance(900);
+      stack.settle(far.data(MESSAGE));
+      assert.equal(running(), 1, `answer ${i}`);
+    }
+    assert.equal(side.instance.activity.report().inFlight, 1);
+    stack.settle(near.reset());
+  });
+
   it('because their answer is not read have their place given away', () => {
     start();
     const stopped = stack.app(side.listener, 'app', { replenishes: false });
@@ -205,5 +244,52 @@ describe('Scenario: models that stop reading', () => {
     stack.advance(2_020);
     assert.equal(running(), 0);
     stack.settle(near.reset());
+  });
+});
+
+describe('Scenario: streams that go on after a wait for their turn', () => {
+  let stack: Stack;
+  let side: InboundStack;
+  let app: Application;
+  let stream: PeerStream;
+  let far: PeerStream;
+
+  const running = (): number => side.backend.queue.running;
+  /** A silent stream sends again, waits for longer than a second, and gets the only place. */
+  beforeEach(() => {
+    stack = new Stack();
+    const routes = [aStreamRoute({ methods: ['/talk.Service/*'] }), aRoute()];
+    side = stack.inbound(anInbound({ routes, queue: { concurrency: 1 } }));
+    app = stack.app(side.listener, 'app');
+    stream = stack.settle(app.call({ path: TALK, body: null }).data(MESSAGE));
+    far = side.model.last;
+    stack.settle(far.begin().data(MESSAGE));
+    stack.advance(1_010);
+    assert.deepEqual([running(), side.backend.queue.suspended], [0, 1]);
+    const other = stack.settle(app.call({ timeout: '30S' }));
+    const atModel = side.model.last;
+    stack.settle(stream.data(MESSAGE));
+    stack.advance(2_500);
+    assert.deepEqual([running(), far.bytes], [1, MESSAGE.length], 'it waits');
+    stack.settle(atModel.reply());
+    assert.deepEqual([other.status, running(), far.bytes], [Status.OK, 1, 2 * MESSAGE.length]);
+  });
+  afterEach(() => void stack.settle(stream.reset()));
+
+  it('lose it after a second of silence', () => {
+    stack.advance(900);
+    assert.equal(running(), 1);
+    stack.advance(120);
+    assert.deepEqual([running(), side.backend.queue.suspended], [0, 1]);
+    assert.equal(side.instance.activity.report().inFlight, 0);
+  });
+
+  it('keep it while their callers send', () => {
+    for (let i = 0; i < 5; i++) {
+      stack.advance(900);
+      stack.settle(stream.data(MESSAGE));
+      assert.equal(running(), 1, `message ${i}`);
+    }
+    assert.equal(side.instance.activity.report().inFlight, 1);
   });
 });
