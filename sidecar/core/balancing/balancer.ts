@@ -38,8 +38,6 @@ export class EndpointLoad {
   eligible = true;
   /** What its engine probably has in its cache; null: no prompt was sent to the process that it is. Of prefix. */
   sentBlocks: BlockTable | null = null;
-  /** @internal Of least-loaded: the number of its pick that was this endpoint last. */
-  pickedAt = 0;
   /** @internal Running credit of smooth round-robin. */
   credit = 0;
 

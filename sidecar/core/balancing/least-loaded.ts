@@ -70,6 +70,8 @@ export class LeastLoaded implements Balancer {
   private refreshedMs = Number.NEGATIVE_INFINITY;
   private refreshedCount = -1;
   private picks = 0;
+  /** The number of the pick that was each endpoint last. Not at the endpoint, which other balancers choose too, and count on their own. */
+  private readonly pickedAt = new WeakMap<EndpointLoad, number>();
   /** Gets the next call, as it has had none for long; null: none has. */
   private starved: EndpointLoad | null = null;
 
@@ -98,7 +100,7 @@ export class LeastLoaded implements Balancer {
   /** An endpoint gets a call, whoever chose it. */
   recordPick(endpoint: EndpointLoad | undefined): void {
     this.picks += 1;
-    if (endpoint !== undefined) endpoint.pickedAt = this.picks;
+    if (endpoint !== undefined) this.pickedAt.set(endpoint, this.picks);
   }
 
   /** Brings what is derived from all endpoints up to date, before `takeStarved`, `loadOf` or `isAnswering`. */
@@ -144,8 +146,9 @@ export class LeastLoaded implements Balancer {
   private findStarved(endpoints: readonly EndpointLoad[], nowMs: number): EndpointLoad | null {
     const usual = Math.max(STARVED_PICKS, STARVED_ROUNDS * endpoints.length);
     let found: EndpointLoad | null = null;
+    let longest = 0;
     for (const endpoint of endpoints) {
-      const passed = this.picks - endpoint.pickedAt;
+      const passed = this.picks - (this.pickedAt.get(endpoint) ?? 0);
       if (passed <= usual || !canPick(endpoint, NONE_TRIED) || endpoint.trust < 1) continue;
       if (endpoint.weightFactor < 1 || this.isBusy(endpoint, nowMs)) continue;
       const slow = this.isAnswering(endpoint, nowMs)
@@ -155,7 +158,9 @@ export class LeastLoaded implements Balancer {
           )
         : MOST_STARVED;
       if (passed <= usual * Math.min(Math.max(slow, 1), MOST_STARVED)) continue;
-      if (found === null || endpoint.pickedAt < found.pickedAt) found = endpoint;
+      if (passed <= longest) continue;
+      found = endpoint;
+      longest = passed;
     }
     return found;
   }

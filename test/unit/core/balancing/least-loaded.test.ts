@@ -347,6 +347,45 @@ describe('LeastLoaded', () => {
     assert.ok(queued! < 0.01, `${queued} of the calls wait in the queue`);
   });
 
+  describe('an endpoint that is not chosen gets a call now and then', () => {
+    /** Calls that the slower of two gets, of 600, one each millisecond. */
+    const rescues = (balancer: LeastLoaded, pool: readonly EndpointLoad[]): number => {
+      let calls = 0;
+      for (let nowMs = 0; nowMs < 600; nowMs++) if (balancer.pick(pool, [], nowMs) === pool[1]) calls++;
+      return calls;
+    };
+    const both = (): EndpointLoad[] => [endpoint({ latencyMs: 10 }), endpoint({ latencyMs: 25 })];
+
+    it('from its only balancer', () => {
+      const calls = rescues(new LeastLoaded(seeded(1)), both());
+      assert.ok(calls > 0 && calls < 7, `${calls} of 600`);
+    });
+
+    it('from a balancer that takes the place of another one', () => {
+      const pool = both();
+      const before = new LeastLoaded(seeded(1));
+      pool[0]!.inFlight = 100;
+      for (let i = 0; i < 10_000; i++) before.pick(pool, [], 0);
+      pool[0]!.inFlight = 0;
+      const calls = rescues(new LeastLoaded(seeded(1)), pool);
+      assert.ok(calls > 0 && calls < 7, `${calls} of 600`);
+    });
+
+    it('from each of those that have it in common, and no more because others have more calls', () => {
+      const pool = both();
+      const [few, many] = [new LeastLoaded(seeded(1)), new LeastLoaded(seeded(2))];
+      const alone = endpoint({ latencyMs: 40 });
+      const group = [alone, pool[1]!];
+      let [own, ofOther] = [0, 0];
+      for (let nowMs = 0; nowMs < 600; nowMs++) {
+        if (few.pick(pool, [], nowMs) === pool[1]) own++;
+        for (let i = 0; i < 20; i++) if (many.pick(group, [], nowMs) === alone) ofOther++;
+      }
+      assert.ok(own > 0 && own < 7, `${own} of 600`);
+      assert.ok(ofOther > 0 && ofOther < 200, `${ofOther} of 12,000`);
+    });
+  });
+
   it('leaves a suspect its trust of what it would get, and never more', () => {
     const pool = (trust: number, slowMs: number) => [
       Object.assign(endpoint({ latencyMs: slowMs }), { trust }),
