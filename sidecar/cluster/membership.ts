@@ -74,6 +74,7 @@ function setEndpoints(cluster: Cluster, config: UpstreamConfig, keepPools = true
   // Connections are counted from here on, those that are begun with the groups included.
   cluster.endpoints = chosen;
   cluster.endpoints = cluster.priorities.set(chosen, now);
+  cluster.balancer.limitMemory?.(cluster.endpoints);
   const { balance } = config;
   cluster.claims = ModelClaims.of(cluster.endpoints, () => balancerFor(balance, cluster.context.random));
   cluster.byLabel = new Map(cluster.endpoints.map((endpoint) => [endpoint.label, endpoint]));

@@ -102,6 +102,8 @@ export interface Balancer {
    * @param endpoints how many there are.
    */
   recordPrompt?(endpoint: EndpointLoad, prompt: Uint32Array, endpoints: number, nowMs: number): void;
+  /** These are all endpoints from now on: what is kept at each stays within the memory for all. */
+  limitMemory?(endpoints: readonly EndpointLoad[]): void;
   /** Effective weights have changed: drops what was derived from them. */
   reweighed?(): void;
   /** Overloaded endpoints get fewer calls because their calls cost more, so their weight need not be lowered. */

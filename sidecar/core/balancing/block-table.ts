@@ -4,7 +4,7 @@ const WAYS = 8;
 const STEP_MS = 1e-3;
 
 /**
- * Blocks of prompts that an endpoint probably has in its cache: those that were sent there last. Bounded, and made once: a new block
+ * Blocks of prompts that an endpoint probably has in its cache: those that were sent there last. Bounded: a new block
  * takes the place of the oldest of eight, as in the cache of a processor.
  */
 export class BlockTable {
@@ -15,7 +15,7 @@ export class BlockTable {
 
   /** @param capacity in blocks, at most; at least one set. */
   constructor(capacity: number) {
-    const sets = 2 ** Math.max(0, Math.floor(Math.log2(capacity / WAYS)));
+    const sets = setsIn(capacity);
     this.blocks = new Uint32Array(sets * WAYS);
     this.sentMs = new Float64Array(sets * WAYS).fill(Number.NEGATIVE_INFINITY);
     this.mask = sets - 1;
@@ -27,24 +27,43 @@ export class BlockTable {
 
   /** A prompt has been sent there. */
   add(prompt: Uint32Array, nowMs: number): void {
-    const { blocks, sentMs, mask } = this;
     for (let i = 0; i < prompt.length; i += 1) {
       const block = prompt[i]!;
-      const from = (block & mask) * WAYS;
-      let place = from;
-      let oldestMs = Number.POSITIVE_INFINITY;
-      for (let at = from; at < from + WAYS; at += 1) {
-        if (blocks[at] === block) {
-          place = at;
-          break;
-        }
-        if (sentMs[at]! >= oldestMs) continue;
-        oldestMs = sentMs[at]!;
-        place = at;
-      }
-      blocks[place] = block;
-      sentMs[place] = nowMs - i * STEP_MS;
+      this.put(this.placeOf(block), block, nowMs - i * STEP_MS);
     }
+  }
+
+  /** This table, or a smaller one with what was sent last of it. @param capacity as in the constructor. */
+  limitedTo(capacity: number): BlockTable {
+    const { blocks, sentMs, mask } = this;
+    if (setsIn(capacity) > mask) return this;
+    const smaller = new BlockTable(capacity);
+    for (let at = 0; at < blocks.length; at += 1) {
+      const ms = sentMs[at]!;
+      const place = smaller.placeOf(blocks[at]!);
+      if (ms > smaller.sentMs[place]!) smaller.put(place, blocks[at]!, ms);
+    }
+    return smaller;
+  }
+
+  /** Where a block is, or the oldest of those in whose place it would be. */
+  private placeOf(block: number): number {
+    const { blocks, sentMs } = this;
+    const from = (block & this.mask) * WAYS;
+    let place = from;
+    let oldestMs = Number.POSITIVE_INFINITY;
+    for (let at = from; at < from + WAYS; at += 1) {
+      if (blocks[at] === block) return at;
+      if (sentMs[at]! >= oldestMs) continue;
+      oldestMs = sentMs[at]!;
+      place = at;
+    }
+    return place;
+  }
+
+  private put(place: number, block: number, sentMs: number): void {
+    this.blocks[place] = block;
+    this.sentMs[place] = sentMs;
   }
 
   /**
@@ -68,4 +87,9 @@ export class BlockTable {
     for (let at = from; at < from + WAYS; at += 1) if (blocks[at] === block) return sentMs[at]! >= sinceMs;
     return false;
   }
+}
+
+/** As many sets as fit, a power of two. */
+function setsIn(capacity: number): number {
+  return 2 ** Math.max(0, Math.floor(Math.log2(capacity / WAYS)));
 }

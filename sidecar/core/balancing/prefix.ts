@@ -108,10 +108,18 @@ export class Prefix implements Balancer {
 
   recordPrompt(endpoint: EndpointLoad, prompt: Uint32Array, endpoints: number, nowMs: number): void {
     if (prompt.length === 0) return;
-    endpoint.sentBlocks ??= new BlockTable(
-      Math.min(this.options.cacheTokens / BLOCK_TOKENS, MOST_BLOCKS / endpoints),
-    );
+    endpoint.sentBlocks ??= new BlockTable(this.blocksOfEach(endpoints));
     endpoint.sentBlocks.add(prompt, nowMs);
+  }
+
+  /** With fewer endpoints the tables stay as they are: what is in them is worth more than room. */
+  limitMemory(endpoints: readonly EndpointLoad[]): void {
+    const most = this.blocksOfEach(endpoints.length);
+    for (const endpoint of endpoints) endpoint.sentBlocks &&= endpoint.sentBlocks.limitedTo(most);
+  }
+
+  private blocksOfEach(endpoints: number): number {
+    return Math.min(this.options.cacheTokens / BLOCK_TOKENS, MOST_BLOCKS / endpoints);
   }
 
   reweighed(): void {

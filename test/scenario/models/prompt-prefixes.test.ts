@@ -177,6 +177,31 @@ describe('Scenario: prompts and what engines have of them', () => {
     stack.assertIdle();
   });
 
+  it('take no more memory where endpoints join, and the last of them are still known', () => {
+    const names = Array.from({ length: 16 }, (_, i) => `e${i}`);
+    const most: UpstreamOptions = { ...PREFIX, balance: { kind: 'prefix', cacheTokens: 67_108_864 } };
+    start(most, names);
+    const { cluster } = stack.out;
+    const blocks = Uint32Array.from({ length: 40 }, (_, i) => Math.imul(i + 1, 0x9e3779b1));
+    stack.update(most, names.slice(0, 1));
+    for (let count = 1; count <= 16; count *= 2) {
+      stack.update(most, names.slice(0, count));
+      for (const endpoint of cluster.endpoints)
+        if (endpoint.sentBlocks === null) cluster.balancer.recordPrompt!(endpoint, blocks, count, 5);
+      const capacities = cluster.endpoints.map(({ sentBlocks }) => sentBlocks!.capacity);
+      const inAll = capacities.reduce((sum, each) => sum + each);
+      assert.equal(inAll, 2_097_152, `${count} endpoints`);
+      for (const { id, sentBlocks } of cluster.endpoints) assert.equal(sentBlocks!.match(blocks, 4), 40, id);
+    }
+    const before = cluster.endpoints.map(({ sentBlocks }) => sentBlocks);
+    for (const some of [names.slice(0, 15), names.slice(0, 9)]) stack.update(most, some);
+    assert.deepEqual(
+      cluster.endpoints.map(({ sentBlocks }) => sentBlocks),
+      before.slice(0, 9),
+      'fewer endpoints, or as many',
+    );
+  });
+
   it('are told however their request is cut into pieces, as text too, and those that cannot be told are counted', () => {
     start();
     const home = homeOf(turnOf(5, 2));

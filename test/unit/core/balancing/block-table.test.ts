@@ -48,6 +48,20 @@ describe('BlockTable', () => {
     assert.equal(new BlockTable(1).capacity, 8);
   });
 
+  it('becomes smaller, and keeps what was sent last', () => {
+    const table = new BlockTable(4_096);
+    for (let n = 0; n < 100; n++) table.add(promptOf(n, 20), n);
+    assert.equal(table.limitedTo(4_096), table);
+    assert.equal(table.limitedTo(8_192), table);
+    const smaller = table.limitedTo(1_000);
+    assert.equal(smaller.capacity, 512);
+    for (let n = 90; n < 100; n++) assert.ok(smaller.match(promptOf(n, 20), n) >= 17, `${n}`);
+    let old = 0;
+    for (let n = 0; n < 50; n++) old += smaller.match(promptOf(n, 20), 0);
+    assert.ok(old < 100, `${old} of 1,000 blocks that were sent long before`);
+    assert.equal(smaller.limitedTo(1).capacity, 8);
+  });
+
   it('forgets the end of a prompt before its beginning', () => {
     const table = new BlockTable(64);
     const prompt = promptOf(1, 60);
