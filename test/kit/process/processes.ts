@@ -70,7 +70,8 @@ export function processesWith(text: string): number[] {
   );
 }
 
-function commandLine(pid: number): string {
+/** Its program and arguments, with blanks between them; empty when there is no such process. */
+export function commandLine(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
   } catch {

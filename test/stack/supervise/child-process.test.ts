@@ -5,7 +5,14 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ChildProcessHandle, describeExit } from '../../../sidecar/supervise/child-process.js';
 import { outputOf } from '../../kit/process/outrider.js';
-import { childrenOf, isRunning, isStopped, sessionOf, until } from '../../kit/process/processes.js';
+import {
+  childrenOf,
+  commandLine,
+  isRunning,
+  isStopped,
+  sessionOf,
+  until,
+} from '../../kit/process/processes.js';
 import { temporaryDirectory } from '../../kit/service/model-server.js';
 
 const OWNER = fileURLToPath(new URL('../../kit/process/child-process-owner.js', import.meta.url));
@@ -37,7 +44,8 @@ describe('owned process', () => {
     const said = outputOf(owner);
     const pid = await until('the owner names its child', () => Number(/pid (\d+)/.exec(said.stdout)?.[1]));
     pids.push(pid);
-    await until('the child runs', () => isRunning(pid));
+    // Before that it is `setpriv`, which may not have asked the kernel for the signal yet.
+    await until('the child runs', () => commandLine(pid).startsWith(argv[0]!));
     return { owner, pid };
   }
 
