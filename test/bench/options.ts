@@ -23,7 +23,7 @@ import { SERVING_SUBJECTS } from './serving/subjects.js';
 import { BLOCKS } from './subjects/outrider-config.js';
 
 export const USAGE = `usage: npm run bench -- relay [options]     the relay against nginx, HAProxy and Envoy
-       npm run bench -- soak [options]      memory over a million calls with churn and resets
+       npm run bench -- soak [options]      memory over five million calls with churn and resets
        npm run bench -- discovery [options] what many endpoints from Consul cost: stalls, memory, picks, bytes
        npm run bench -- scale [options]     what Consul and the Kubernetes API bear of many sidecars, and how soon all know a change
        npm run bench -- overload [options]  five times more calls than the model can serve: goodput, refusals, recovery
@@ -46,7 +46,7 @@ export const USAGE = `usage: npm run bench -- relay [options]     the relay agai
                   still wider than 10 % to one side; scale 3, how often the replica comes and goes)
   --quick         short runs, one each: shows that it works, not how fast
   --record        detectors: the streams are recorded anew, those of --only or all (eleven minutes)
-  --calls N       soak: calls (default 1,000,000)
+  --calls N       soak: calls (default 5,000,000)
   --sidecars N,…  scale: numbers of sidecars, one after the other (default 100,300,1000)
   --replicas N,…  scale: replicas of their upstream, from 2 to 128 (default 10,100)
   --json          JSON instead of tables
@@ -101,7 +101,7 @@ export function readOptions(args: readonly string[]) {
   return {
     command: positionals[0] ?? '',
     ...readCommon(values, NAMES, RUNS[positionals[0] ?? ''] ?? 5),
-    calls: wholeNumber('--calls', values.calls ?? (values.quick ? '100000' : '1000000')),
+    calls: wholeNumber('--calls', values.calls ?? (values.quick ? '100000' : '5000000')),
     sidecars: numbers('--sidecars', values.sidecars ?? (values.quick ? '20,40' : '100,300,1000')),
     // Of more than `max_endpoints` each sidecar knows a part.
     replicas: numbers('--replicas', values.replicas ?? (values.quick ? '5' : '10,100'), {

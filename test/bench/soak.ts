@@ -17,7 +17,7 @@ const TRAFFIC: Omit<LoadSpec, 'port' | 'calls' | 'pids'> = {
   ...{ warmMs: 2000, measureMs: Number.POSITIVE_INFINITY, seed: 0x5eed },
   churn: { callsPerConnection: 200, resetRatio: 0.02 },
 };
-const RSS_BOUND_MB = 120;
+const RSS_BOUND_MB = 200;
 /** Growth over 100,000 calls that is noise of the collector and not a leak. */
 const SLOPE_BOUND_MB = 0.5;
 
