@@ -60,7 +60,9 @@ intentions: [{ from: app, to: mine, action: allow }]
     scratch.remove();
   });
 
-  const rollout = (...args: string[]) => outrider(['rollout', ...args, '--admin', admin[0]!]);
+  // Both are asked: until the second one has read the record, the first one does not know of it.
+  const rollout = (...args: string[]) =>
+    outrider(['rollout', ...args, ...admin.flatMap((each) => ['--admin', each])]);
   const start = (version: string, ...args: string[]) =>
     rollout('mine', '--model', 'digits', '--version', version, ...args);
   const served = async (): Promise<string[]> => {
