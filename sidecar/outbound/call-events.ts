@@ -141,8 +141,8 @@ export function onCountedMessages(state: UpstreamState, call: OutboundCall, atte
 }
 
 /**
- * Where the route does not say that silence ends a stream, it does so only if it goes on at another endpoint. So it is before the first message:
- * no option says that this takes too long.
+ * Where the route does not say that silence ends a stream, it does so only if it goes on at another endpoint, or the caller has all of it. So it is
+ * before the first message: no option says that this takes too long.
  */
 export function mayLeaveSilent(
   { poison, context: { nowMs } }: UpstreamState,
@@ -152,6 +152,7 @@ export function mayLeaveSilent(
   const { resumable } = call;
   const isWaiting = attempt.silence !== null && !attempt.isHeard;
   if (call.plan.endsSilent && !isWaiting) return true;
+  if (resumable?.isComplete) return true;
   if (countAttempts(call, attempt) >= MAX_ATTEMPTS) return false;
   if (attempt.silence?.hasHung(nowMs) === false && poison.hasMovedInVain(call, nowMs)) return false;
   if (resumable === null ? call.isCommitted || !isWaiting || !call.isWhole : resumable.isSpent) return false;

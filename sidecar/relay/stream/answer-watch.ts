@@ -8,16 +8,17 @@ import { EngineAnswer } from './engine-answer.js';
 import type { EngineCall } from './engine-call.js';
 
 /**
- * The answer of a language-model engine that no other engine can go on with once it has a token. Before that, another engine gets the same
- * request. An end under the status OK by which the engine gives the answer up is kept back, and is a failure of the engine. Messages are
- * passed on whole and as they are.
+ * The answer of a language-model engine that no other engine can go on with once it has a token, or ends a sequence. Before that, another engine
+ * gets the same request. Once all of its sequences have ended, it is whole, whatever becomes of the engine. An end under the status OK by which the
+ * engine gives the answer up is kept back, and is a failure of the engine. Messages are passed on whole and as they are.
  */
 export class AnswerWatch extends EngineAnswer {
-  readonly isComplete = false;
   readonly isApproximate = false;
   /** Another engine begins it anew. */
   readonly model = null;
   private readonly reader: AnswerReader;
+  /** Sequences whose end the caller has. */
+  private ended = 0;
 
   /** @param isSpent the request is not kept */
   constructor(
@@ -33,8 +34,12 @@ export class AnswerWatch extends EngineAnswer {
     return null;
   }
 
+  get isComplete(): boolean {
+    return this.ended > 0 && this.ended === this.engineCall.sequences;
+  }
+
   complete(): boolean {
-    return false;
+    return this.isComplete;
   }
 
   mayEnd(): boolean {
@@ -55,7 +60,8 @@ export class AnswerWatch extends EngineAnswer {
       return false;
     }
     this.messages++;
-    if (this.isSpent || (isRead && !reader.hasTokens)) return true;
+    if (isRead && reader.hasEnd) this.ended++;
+    if (this.isSpent || (isRead && !reader.hasContent)) return true;
     this.isSpent = true;
     disableReplay(call);
     return true;

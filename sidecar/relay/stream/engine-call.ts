@@ -30,6 +30,8 @@ export class EngineCall {
   heldWhy = '';
   /** Tokens that the client has got. */
   readonly usage: TokenUsage;
+  /** Sequences that the answer has, each with an end of its own; 0: not known. */
+  readonly sequences: number;
 
   /**
    * @param body all of the request; null: it is empty, or not kept
@@ -43,7 +45,9 @@ export class EngineCall {
   ) {
     this.usage = new TokenUsage(codec);
     this.usage.stats = stats;
-    this.usage.maxTokens = body === null ? -1 : (readRequestTokens(codec, body)?.maxTokens ?? -1);
+    const tokens = body === null ? null : readRequestTokens(codec, body);
+    this.usage.maxTokens = tokens?.maxTokens ?? -1;
+    this.sequences = tokens?.sequences ?? 0;
     this.request = body === null ? NOT_KEPT : readGenerateRequest(codec, body);
     this.requestId = this.request.requestId;
   }

@@ -11,10 +11,10 @@ const COUNTS = { prompt_tokens: 12, completion_tokens: 1, cached_tokens: 11 };
 
 describe('AnswerReader', () => {
   const reader = new AnswerReader(VLLM.answer);
-  const read = (bytes: Buffer): readonly [boolean, string] => {
+  const read = (bytes: Buffer): readonly [hasContent: boolean, failure: string] => {
     const buffer = Buffer.concat([Buffer.from('before'), bytes, Buffer.from('after')]);
     reader.read(buffer, 6, 6 + bytes.length);
-    return [reader.hasTokens, reader.failure];
+    return [reader.hasContent, reader.failure];
   };
   const ended = (finish_reason: string, index = 0): Buffer =>
     encodeResponse({ complete: { output_ids: [5], finish_reason, ...COUNTS, index } });
@@ -28,10 +28,27 @@ describe('AnswerReader', () => {
   });
 
   it('finds the end of an answer that the engine gave up', () => {
-    for (const reason of ['abort', 'error']) assert.deepEqual(read(ended(reason)), [false, reason]);
-    assert.deepEqual(read(ended('abort', 1)), [false, 'abort']);
+    for (const reason of ['abort', 'error']) assert.deepEqual(read(ended(reason)), [true, reason]);
+    assert.deepEqual(read(ended('abort', 1)), [true, 'abort']);
     for (const reason of ['stop', 'length', 'repetition', '', 'aborted'])
-      assert.deepEqual(read(ended(reason)), [false, '']);
+      assert.deepEqual(read(ended(reason)), [true, '']);
+  });
+
+  it('finds the end of a sequence, also one without tokens', () => {
+    for (const reason of ['stop', 'abort']) {
+      read(ended(reason));
+      assert.equal(reader.hasEnd, true);
+    }
+    assert.deepEqual(read(Buffer.from([0x12, 0])), [true, '']);
+    assert.equal(reader.hasEnd, true);
+    read(encodeResponse({ chunk: { token_ids: [5], ...COUNTS } }));
+    assert.equal(reader.hasEnd, false);
+  });
+
+  it('what is not known, or cannot be read, may say something', () => {
+    assert.deepEqual(read(Buffer.from([0x22, 1, 7])), [true, ''], 'another field');
+    assert.deepEqual(read(Buffer.from([0x0a, 9, 1])), [true, ''], 'cut off');
+    assert.deepEqual(read(Buffer.from([0x08, 3])), [true, ''], 'a number in place of a chunk');
   });
 
   it('says nothing more of the message before', () => {
