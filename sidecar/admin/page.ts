@@ -100,8 +100,21 @@ function marksOf({
 }
 
 function heading(report: StatusReport): string {
-  const { instance, service, version, ready, restarts, notReady, certificateWarning } = report;
-  const reasons = [...notReady, ...(certificateWarning === undefined ? [] : [certificateWarning])]
+  const {
+    instance,
+    service,
+    version,
+    ready,
+    restarts,
+    notReady,
+    unreached = [],
+    certificateWarning,
+  } = report;
+  const reasons = [
+    ...notReady,
+    ...unreached,
+    ...(certificateWarning === undefined ? [] : [certificateWarning]),
+  ]
     .map((reason) => `<p>${escapeHtml(reason)}</p>`)
     .join('');
   const again = restarts ? ` · started again ${times(restarts)}` : '';

@@ -63,7 +63,7 @@ const ROUTES: readonly Route[] = [
   ['GET', '/main', 'what of the page is new (?since)', update],
   ['GET', '/live', '200 while the process answers', live],
   ['GET', '/ready', '200 when ready, else 503 with the reasons', ready],
-  ['GET', '/started', '200 once each upstream has been reached, else 503 with the reasons', started],
+  ['GET', '/started', '200 once upstreams that count have been reached, else 503 with the reasons', started],
   ['GET', '/metrics', 'Prometheus metrics', metrics],
   ['GET', '/endpoints', 'state of endpoints, queue and model', (view) => json(statusOf(view))],
   ['GET', '/history', 'the last half hour (?since: slots after that one)', showHistory],

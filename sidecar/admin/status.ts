@@ -14,6 +14,8 @@ export interface StatusReport {
   readonly ready: boolean;
   /** Reasons against readiness, one sentence each; empty when ready. */
   readonly notReady: readonly string[];
+  /** Upstreams of which no endpoint has been reached yet and that readiness does not wait for, one sentence each. Absent: none. */
+  readonly unreached?: readonly string[];
   /** All models together; absent in a sidecar beside a caller only. */
   readonly model?: reports.ModelReport;
   /** Each model; absent where there is only one. */
@@ -58,6 +60,7 @@ export function statusOf(view: SidecarView): StatusReport {
     ...present('restarts', view.restarts),
     ready: notReady.length === 0,
     notReady,
+    ...present('unreached', ofLength(1, view.unreached())),
     ...present('model', view.model()),
     ...present('models', ofLength(2, view.models())),
     ...present('lives', ofLength(1, view.lives())),

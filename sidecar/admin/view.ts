@@ -26,6 +26,8 @@ export interface SidecarView {
    * are none.
    */
   notStarted(): readonly string[];
+  /** Upstreams of which no endpoint has been reached yet and that readiness does not wait for, one sentence each. */
+  unreached(): readonly string[];
   endpoints(): readonly reports.EndpointReport[];
   /** Undefined in a sidecar beside a caller only. */
   queue(): reports.QueueReport | undefined;

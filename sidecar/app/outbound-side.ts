@@ -5,6 +5,7 @@ import { writeAddress } from '../config/codecs/address.js';
 import type { Address, OutboundConfig, UpstreamConfig } from '../config/model.js';
 import { PoisonTable } from '../core/retry/poison-table.js';
 import { UpstreamFailures } from '../core/retry/upstream-failures.js';
+import { targetUpstreams } from '../core/routing/target-upstreams.js';
 import { DnsDiscovery } from '../discovery/dns/dns.js';
 import { dnsQueries } from '../discovery/dns/query.js';
 import { ResolverFiles } from '../discovery/dns/resolver-files.js';
@@ -82,6 +83,8 @@ export class OutboundSide {
   private readonly followed = new Map<string, Followed>();
   private shared: Listener | undefined;
   private faults: ActiveFaults | null = null;
+  /** Nothing was against readiness at some time: an upstream that is added later is not waited for. */
+  private hasBeenReady = false;
   private readonly unrouted: UnroutedStream;
 
   constructor(
@@ -152,15 +155,30 @@ export class OutboundSide {
   }
 
   /**
-   * Reasons against readiness: every upstream has to have had a connection once. A successor does not wait for one that its predecessor
-   * does not reach either: while it waits, that one goes on without it.
+   * Reasons against readiness, until there were none once: an upstream has to have had a connection. Those that are targets of others do not
+   * count, except in a successor: it does not wait for one that its predecessor does not reach either, as that one goes on without it while
+   * it waits.
    */
   notReady(): string[] {
+    if (this.hasBeenReady) return [];
+    const { isSuccessor } = this;
     const { never } = this.excused;
+    const left = isSuccessor ? new Set(never) : targetUpstreams(this.config.upstreams);
+    const reasons = this.unreachedExcept(left);
+    if (!isSuccessor && reasons.length === 0) this.hasBeenReady = true;
+    return reasons;
+  }
+
+  /** Upstreams that were never reached, and why, one sentence each, whether or not they count against readiness. */
+  unreachedReasons(): string[] {
+    return this.unreachedExcept(new Set());
+  }
+
+  private unreachedExcept(left: ReadonlySet<string>): string[] {
     const reasons: string[] = [];
     for (const [name, outbound] of this.byName) {
       const why = outbound.state.upstream.notReady();
-      if (why === undefined || never.includes(name)) continue;
+      if (why === undefined || left.has(name)) continue;
       const dns = this.dns.problemOf(name);
       const kubernetes = this.kubernetes.problemOf(name);
       const said = dns === undefined ? kubernetes && ` (Kubernetes: ${kubernetes})` : ` (DNS: ${dns})`;
@@ -169,18 +187,22 @@ export class OutboundSide {
     return reasons;
   }
 
-  /** Upstreams that a predecessor did not reach, until this process accepts: one that is added later is another one. */
-  private get excused(): Unreached {
-    const { sockets } = this.context.deps;
-    return sockets?.isSuccessor === true ? sockets.unreached : NONE;
+  /** Until this process accepts, its predecessor does. */
+  get isSuccessor(): boolean {
+    return this.context.deps.sockets?.isSuccessor === true;
   }
 
-  /** Upstreams without a connection, for a successor. */
+  /** Upstreams that a predecessor did not reach, until this process accepts: one that is added later is another one. */
+  private get excused(): Unreached {
+    return this.isSuccessor ? this.context.deps.sockets!.unreached : NONE;
+  }
+
+  /** Upstreams without a connection, for a successor. Once this process has been ready, none of them is waited for there either. */
   get unreached(): Unreached {
     const away = [...this.byName].filter(([, { state }]) => !state.upstream.isReached);
     const names = (isLost: boolean): string[] =>
       away
-        .filter(([, { state }]) => (state.upstream.notReady() === undefined) === isLost)
+        .filter(([, { state }]) => (this.hasBeenReady || state.upstream.notReady() === undefined) === isLost)
         .map(([name]) => name);
     return { lost: names(true), never: names(false) };
   }
@@ -193,6 +215,8 @@ export class OutboundSide {
    * replaced last, and begun anew where one cannot be added.
    */
   async prepare(next: OutboundConfig | undefined): Promise<void> {
+    // Whether it has been ready up to now: nobody may have asked.
+    this.notReady();
     const upstreams = next?.upstreams ?? [];
     const wanted = new Set(upstreams.map(({ name }) => name));
     const added = upstreams

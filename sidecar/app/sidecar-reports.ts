@@ -94,12 +94,28 @@ export class SidecarReports implements SidecarView {
       ...this.internalErrors(),
       ...this.ownReasons(),
       ...(this.parts.inbound?.notReady() ?? []),
-      ...this.parts.outbound.notReady(),
+      ...this.upstreamReasons(),
     ];
   }
 
   notStarted(): readonly string[] {
-    return [...this.internalErrors(), ...this.ownReasons(), ...this.parts.outbound.notReady()];
+    return [...this.internalErrors(), ...this.ownReasons(), ...this.upstreamReasons()];
+  }
+
+  unreached(): readonly string[] {
+    const counted = this.upstreamReasons();
+    return this.parts.outbound.unreachedReasons().filter((reason) => !counted.includes(reason));
+  }
+
+  /**
+   * Upstreams that readiness waits for. A sidecar that others call (its model, or its answers to KEDA) waits for none: what it serves is its
+   * own, and two services that call each other would wait for each other. A successor does: a fault of its own must not replace a
+   * process that reaches them.
+   */
+  private upstreamReasons(): string[] {
+    const { current, outbound } = this.parts;
+    const isCalled = current.inbound !== undefined || current.scaler !== undefined;
+    return isCalled && !outbound.isSuccessor ? [] : outbound.notReady();
   }
 
   private internalErrors(): string[] {

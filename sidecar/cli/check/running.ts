@@ -49,6 +49,7 @@ function checkSidecar(seen: SidecarStatus): Finding[] {
   return [
     own,
     ...modelFindings(report),
+    ...unreachedFindings(report),
     ...endpointFindings(report),
     ...certificateFindings(report),
     ...registryFindings(report),
@@ -70,6 +71,17 @@ function modelFindings({
         'look at the log of the model process; `outrider explain model-unavailable`',
       ),
     );
+}
+
+/** Calls to them fail or wait, though the sidecar is ready. */
+function unreachedFindings({ instance, unreached = [] }: StatusReport): Finding[] {
+  return unreached.map((reason) =>
+    warning(
+      'upstream',
+      `${instance}: ${reason}`,
+      'start what serves it, or take it out of the file; the sidecar is ready without it',
+    ),
+  );
 }
 
 /** By upstream: all endpoints out is a failure, some are a warning. */

@@ -227,6 +227,7 @@ function injectObject(
     ...group,
     ...addExtras(pod, containerIn(pod)!, sidecarExtras(parts)),
     ...giveTime(pod, options.graceS),
+    ...(parts.waitsForUpstreams ? waitWithoutEnd(document, template.slice(0, -1)) : []),
     ...(parts.identity === undefined && parts.consulAgent === undefined ? [NO_IDENTITY] : []),
   ];
   for (const [key, value] of Object.entries(ANNOTATIONS)) {
@@ -246,6 +247,18 @@ function injectObject(
 /** Without one of the three, a sidecar has a certificate only by a volume that someone else adds. */
 const NO_IDENTITY =
   'it has neither a certificate nor an agent of Consul: add --identity-secret, --identity-csi or --consul-agent, unless its file needs none';
+
+/**
+ * A job that waits for its upstreams with no limit. Only its author knows how long it may run, so nothing is set here. @param spec of
+ * the job.
+ */
+function waitWithoutEnd(document: Document, spec: Path): string[] {
+  const limit = [...spec, 'activeDeadlineSeconds'];
+  if (document.hasIn(limit)) return [];
+  return [
+    `it waits for its upstreams without an end, as ${written(limit)} is not set: restarts of its sidecar do not count for backoffLimit`,
+  ];
+}
 
 /** Of this workload: one certificate is not for several services. */
 function identityOf(identity: InjectOptions['identity'], name: string): InjectOptions['identity'] {

@@ -91,7 +91,7 @@ function now(
     return { state: 'no answer', tone: 'bad', why: sidecar.problem ?? '' };
   const notReady = sidecar?.report?.notReady ?? [];
   const notes = [sidecar?.report?.certificateWarning, sidecar?.note].filter((each) => each !== undefined);
-  const own = [...notReady, ...notes].join('; ');
+  const own = [...notReady, ...(sidecar?.report?.unreached ?? []), ...notes].join('; ');
   if (notReady.includes('draining')) return { state: 'draining', tone: 'warn', why: own };
   const worst = worstOf(views);
   const seen = whySeen(views, worst === undefined ? '' : endpointState(worst.endpoint));

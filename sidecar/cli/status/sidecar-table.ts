@@ -88,7 +88,7 @@ function rowOf(seen: SidecarStatus, palette: Palette, rates: Rates): Row {
   if (!('report' in seen))
     return { sidecar: name, service: '', version: '', state: palette.red('no answer'), why: seen.problem };
   const { instance, service, version, ready, notReady, restarts, model, models, queue } = seen.report;
-  const { endpoints, calls, certificateEndsInS, certificateWarning = '' } = seen.report;
+  const { endpoints, calls, certificateEndsInS, certificateWarning = '', unreached = [] } = seen.report;
   const eligible = endpoints.filter(({ state }) => state === 'eligible').length;
   const rate = rates.get(name);
   return {
@@ -96,7 +96,7 @@ function rowOf(seen: SidecarStatus, palette: Palette, rates: Rates): Row {
     service,
     version,
     state: ready ? palette.green('ready') : palette.yellow('not ready'),
-    why: [...notReady, certificateWarning].filter((each) => each !== '').join('; '),
+    why: [...notReady, ...unreached, certificateWarning].filter((each) => each !== '').join('; '),
     restarts: text(restarts),
     model: models === undefined ? (model?.state ?? '') : readyOf(models),
     modelRestarts: text(model?.restarts),

@@ -53,6 +53,8 @@ export class FakeView implements SidecarView {
 
   notReady = () => this.reasons;
   notStarted = () => this.startReasons;
+  away: string[] = [];
+  unreached = (): readonly string[] => this.away;
   endpoints = (): readonly reports.EndpointReport[] => this.rows;
   queue = () => this.queueReport;
   defects = () => undefined;

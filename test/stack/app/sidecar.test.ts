@@ -36,6 +36,13 @@ describe('The sidecar', () => {
     upstreamAt(address, name, over);
   const shared = (by: 'authority' | 'metadata') => ({ listen: ANY, by, metadataKey: 'x-upstream' });
 
+  /** An address where nothing listens. */
+  const nobody = async (): Promise<Address> => {
+    const { address, server } = await bench.server('nobody');
+    server.close();
+    return address;
+  };
+
   const open = (local: Address) => ({ mtls: 'off', listen: ANY, local, defaultIntention: 'allow' }) as const;
 
   it('that is followed by another process writes what it decides while it drains into the audit log', async () => {
@@ -303,21 +310,94 @@ describe('The sidecar', () => {
       assert.deepEqual(alone.view.notReady(), [`upstream two: ${why}`, `upstream three: ${why}`]);
     });
 
-    it('waits for an upstream that a reload adds after it accepts, whatever its predecessor had lost', async () => {
+    it('goes on as ready as its predecessor, which a reload gave an upstream that nobody reaches', async () => {
       const one = await bench.server('one');
-      const dead = await bench.server('two');
-      dead.server.close();
       const kept = upstream('one', one.address);
-      const config = withUpstreams(kept, upstream('two', dead.address));
-      const unreached = { lost: ['two'], never: [] };
-      const sockets = new ListenSockets({ holdBack: true, sockets: {}, unreached });
+      const config = withUpstreams(kept, upstream('two', await nobody()));
+      const before = await bench.sidecar(withUpstreams(kept));
+      await until('it is ready', () => before.view.notReady().length === 0);
+      await before.reload(config);
+      assert.deepEqual(before.unreached, { lost: ['two'], never: [] });
+      const sockets = new ListenSockets({ holdBack: true, sockets: {}, unreached: before.unreached });
       const after = await bench.sidecar(config, { sockets });
       await until('it is ready', () => after.view.notReady().length === 0);
       after.accept();
-      assert.deepEqual(after.view.notReady(), [], 'it was reached once');
+      assert.deepEqual(after.view.notReady(), []);
       await after.reload(withUpstreams(kept));
       await after.reload(config);
-      assert.deepEqual(after.view.notReady(), ['upstream two: no endpoint is connected yet']);
+      assert.deepEqual(after.view.notReady(), []);
+    });
+
+    it('waits for upstreams, also beside a model, until it accepts', async () => {
+      const model = await bench.server('model');
+      const { outbound } = withUpstreams(upstream('one', await nobody()));
+      const config = aConfig({ inbound: anInbound(open(model.address)), outbound: outbound! });
+      const sockets = new ListenSockets({ holdBack: true, sockets: {} });
+      const after = await bench.sidecar(config, { sockets });
+      const reason = 'upstream one: no endpoint is connected yet';
+      await until('its model is there', () => after.view.notReady().length === 1);
+      assert.deepEqual([after.view.notReady(), after.view.unreached()], [[reason], []]);
+      after.accept();
+      assert.deepEqual([after.view.notReady(), after.view.unreached()], [[], [reason]]);
+    });
+  });
+
+  describe('is ready', () => {
+    const away = (name: string) => `upstream ${name}: no endpoint is connected yet`;
+
+    it('beside a model whatever it reaches, and says what it does not reach', async () => {
+      const model = await bench.server('model');
+      const inbound = anInbound(open(model.address));
+      const upstreams = [upstream('one', await nobody())];
+      const sidecar = await bench.sidecar(aConfig({ inbound, outbound: { upstreams } }));
+      await until('it is ready', () => sidecar.view.notReady().length === 0);
+      assert.deepEqual(sidecar.view.notStarted(), []);
+      const more = [...upstreams, upstream('two', await nobody())];
+      await sidecar.reload(aConfig({ inbound, outbound: { upstreams: more } }));
+      assert.deepEqual([...sidecar.view.notReady(), ...sidecar.view.notStarted()], []);
+      assert.deepEqual(sidecar.view.unreached(), [away('one'), away('two')]);
+    });
+
+    it('as a scaler whatever it reaches: KEDA starts what it does not reach', async () => {
+      const { outbound } = withUpstreams(upstream('one', await nobody()));
+      const sidecar = await bench.sidecar(aConfig({ outbound: outbound!, scaler: { listen: ANY } }));
+      assert.deepEqual([sidecar.view.notReady(), sidecar.view.unreached()], [[], [away('one')]]);
+    });
+
+    it('beside a caller alone once it has reached its upstreams, except targets of others', async () => {
+      const one = await bench.server('one');
+      one.backend.mode = 'silent';
+      const routes = [aRoute({ fallback: [{ kind: 'upstream', upstream: 'spare' }] })];
+      const config = withUpstreams(
+        upstream('one', one.address, { routes }),
+        upstream('spare', await nobody()),
+      );
+      const sidecar = await bench.sidecar(config);
+      assert.deepEqual(sidecar.view.notReady(), [away('one')]);
+      assert.deepEqual(sidecar.view.notStarted(), [away('one')]);
+      assert.deepEqual(sidecar.view.unreached(), [away('spare')]);
+      one.backend.mode = 'accepts';
+      bench.clock.advance(60_000);
+      await until('it is ready', () => sidecar.view.notReady().length === 0);
+      assert.deepEqual(sidecar.view.notStarted(), []);
+    });
+
+    it('beside a caller still after a reload has added an upstream that nobody reaches', async () => {
+      const one = await bench.server('one');
+      const config = withUpstreams(upstream('one', one.address));
+      const sidecar = await bench.sidecar(config);
+      await until('it is connected', () => sidecar.view.endpoints()[0]?.connections === 1);
+      // Nobody has asked whether it is ready.
+      await sidecar.reload(withUpstreams(upstream('one', one.address), upstream('two', await nobody())));
+      assert.deepEqual([...sidecar.view.notReady(), ...sidecar.view.notStarted()], []);
+      assert.deepEqual(sidecar.view.unreached(), [away('two')]);
+    });
+
+    it('beside a caller not before what a reload adds is reached, where it was not ready before', async () => {
+      const config = withUpstreams(upstream('one', await nobody()));
+      const sidecar = await bench.sidecar(config);
+      await sidecar.reload(withUpstreams(upstream('two', await nobody())));
+      assert.deepEqual(sidecar.view.notReady(), [away('two')]);
     });
   });
 

@@ -171,6 +171,18 @@ outbound:
     );
   });
 
+  it('warns of an upstream that has never been reached, although the sidecar is ready', async () => {
+    const view = new FakeView();
+    view.away = ['upstream digits: it has no endpoint'];
+    const found = await findAll({ mesh: [], admin: [await adminOf(view)], json: false }, WORLD);
+    assert.deepEqual(
+      bad(found)
+        .filter(({ area }) => area === 'upstream' || area === 'sidecar')
+        .map(({ level, what }) => [level, what]),
+      [['warning', 'digits-1: upstream digits: it has no endpoint']],
+    );
+  });
+
   it('names everything that is wrong with one that is broken in many ways, each with a next step', async () => {
     Object.assign(says, { version: '1.5.3', mayRead: false, isAllowed: false });
     says.date = () => new Date(Date.now() - 300_000).toUTCString();

@@ -122,6 +122,19 @@ describe('injectYaml', () => {
       assert.equal(startOf(injectYaml(job(kind), NATIVE).text), '/live', kind);
   });
 
+  it('says of a job without a time limit that it may wait for ever', () => {
+    const noteOf = (source: string) => injectYaml(source, NATIVE).notes[0] ?? '';
+    const says = /; it waits for its upstreams without an end, as spec\.activeDeadlineSeconds is not set: /;
+    assert.match(noteOf(job('Job')), says);
+    assert.doesNotMatch(noteOf(job('Job').replace('spec:', 'spec:\n  activeDeadlineSeconds: 60')), says);
+    assert.doesNotMatch(noteOf(DEPLOYMENT), says);
+    const cron = `kind: CronJob
+metadata: { name: nightly }
+spec: { jobTemplate: { spec: { template: { spec: { containers: [{ name: a, image: b }] } } } } }
+`;
+    assert.match(noteOf(cron), / as spec\.jobTemplate\.spec\.activeDeadlineSeconds is not set: /);
+  });
+
   it('gives the pod a group that may read Secrets, unless it has one or volumes that stay', () => {
     const groupOf = (text: string) => pod(text).spec.securityContext?.fsGroup;
     assert.equal(groupOf(injectYaml(DEPLOYMENT, NATIVE).text), 10_001);

@@ -54,6 +54,13 @@ describe('the replicas of a service', () => {
       'warn',
       'the model is starting',
     ]);
+    const unreached = ['upstream digits: it has no endpoint'];
+    assert.deepEqual(own({ ready: true, notReady: [], unreached }), [
+      'digits-1',
+      'ready',
+      'good',
+      unreached[0],
+    ]);
     assert.deepEqual(own({ notReady: ['no certificate'] }), [
       'digits-1',
       'not ready',

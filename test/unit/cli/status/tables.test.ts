@@ -119,6 +119,8 @@ describe('the tables of outrider status', () => {
     }
     view.oldCertificate = 'our certificate expires in 9 s';
     assert.deepEqual(cells(seen())[1]?.at(-1), 'our certificate expires in 9 s');
+    view.away = ['upstream digits: it has no endpoint'];
+    assert.deepEqual(cells(seen())[1]?.at(-1), `${view.away[0]}; our certificate expires in 9 s`);
   });
 
   it('lists methods where a sidecar is shown in detail, and calls per second where they are known', () => {
