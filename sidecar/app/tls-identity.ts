@@ -166,17 +166,15 @@ export class TlsIdentity implements MeshIdentity {
   }
 
   /**
-   * Whether the peer of a connection would be accepted with the roots of now. Plaintext connections
-   * always are.
+   * Whether the peer of a connection would be accepted with the roots of now, whether or not its certificate has ended: what follows from
+   * that is up to the session (`SessionGuard`). Plaintext connections always are.
    */
   stillTrusts({ socket }: Session, peer?: Peer): boolean {
     const { trust } = this.rotation;
     if (trust === undefined || !(socket instanceof tls.TLSSocket)) return true;
     // Our own handshake is not over: its peer is verified then, with the roots of then.
     if (peer !== undefined && !socket.authorized) return true;
-    const wallNowMs = this.context.deps.clock.wallNow();
-    if (peer !== undefined) return stillTrustsPeerSocket(socket, trust, wallNowMs, peer);
-    return verifyPeerSocket(socket, trust, wallNowMs).kind === 'accepted';
+    return stillTrustsPeerSocket(socket, trust, this.context.deps.clock.wallNow(), peer);
   }
 
   get problem(): string | undefined {

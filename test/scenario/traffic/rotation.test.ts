@@ -43,6 +43,8 @@ class TwoSidecars {
   private readonly identities: readonly TlsIdentity[];
   /** Reasons and addresses of the peers that were refused, in the log. */
   static refused: string[] = [];
+  /** Of both identities. Certificates are made for today. */
+  static wallNow: () => number = Date.now;
 
   private constructor(
     address: Address,
@@ -79,6 +81,7 @@ class TwoSidecars {
   static async open(caller: Identity, model: Identity): Promise<TwoSidecars> {
     const stack = new Stack();
     TwoSidecars.refused = [];
+    TwoSidecars.wallNow = Date.now;
     const warn = ({ reason, peer }: LogFields): void => void TwoSidecars.refused.push(`${reason} ${peer}`);
     (stack.context as { logger: Logger }).logger = { ...stack.context.logger, warn };
     const side = stack.inbound(anInbound({ routes: [aStreamRoute({ idleTimeoutMs: 0 })] }));
@@ -128,8 +131,7 @@ function listenerOf({ context }: Stack, over: Pick<ListenerSettings, 'onStream' 
 
 function partsOf({ clock, context }: Stack): AppContext {
   const { random, logger } = context;
-  // Certificates are made for today.
-  const today = { now: () => clock.now(), wallNow: () => Date.now() };
+  const today = { now: () => clock.now(), wallNow: () => TwoSidecars.wallNow() };
   return {
     deps: { clock: today, timers: clock, random, logger, version: 'test', env: {} },
     dataPlane: context,
@@ -203,6 +205,28 @@ describe('Scenario: certificates rotate', () => {
       await mesh.until('all are answered', () => calls.every(({ isOver }) => isOver));
       for (const { status } of calls) assert.equal(status, 0);
     }
+  });
+
+  it('of the model with another root: a stream goes on whose caller has renewed a certificate that has ended', async () => {
+    const ends = await old.leaf({ service: 'app', notAfterMs: Date.now() + 600_000 });
+    const own = identityOf({ ...ends, rootsPem: old.pem }, 'app');
+    mesh = await TwoSidecars.open(own, await leaf('digits', old, old));
+    const open = mesh.app.call({ body: null });
+    await mesh.until('it has begun', () => mesh.backend.requests.length === 1);
+    const stream = mesh.backend.last.begin().data(Buffer.from('before, '));
+    mesh.caller.set(await leaf('app', old, old));
+    await mesh.until('another connection', () => mesh.inbound.sessions.size === 2);
+
+    TwoSidecars.wallNow = () => Date.now() + 700_000;
+    mesh.model.set(await leaf('digits', old, old, next));
+    await mesh.until('what came before is there', () => open.body.length > 0);
+    stream.data(Buffer.from('and after'));
+    await mesh.until('and what comes after', () => open.body.length > 'before, '.length);
+    assert.equal(open.isOver, false);
+
+    mesh.model.set(await leaf('digits', next, next));
+    await mesh.until('its root is trusted no more', () => open.isOver && mesh.inbound.sessions.size === 0);
+    assert.notEqual(open.status, 0);
   });
 
   it('root and all: a peer that trusts both is served all the time, one with the old leaf is refused', async () => {
