@@ -27,10 +27,8 @@ export interface EvictionGuard<I> {
   readonly sinceMs: number;
   /** Fixed while the guard lasts, monotonic ms. */
   readonly untilMs: number;
-  /** Usable instances before the loss. */
-  readonly size: number;
-  /** Instances in maintenance at that time. */
-  readonly maintained: number;
+  /** Keys of the instances that were usable before the loss, without those that have left from maintenance. */
+  readonly expected: ReadonlySet<string>;
   readonly retained: ReadonlyMap<string, Retained<I>>;
 }
 
@@ -54,11 +52,10 @@ export interface Registry<I extends Listed> {
   readonly peaks: readonly Peak[];
 }
 
-/** What an answer had. */
+/** What an answer had: the keys of its usable instances, without those that have left from maintenance since. */
 interface Peak {
   readonly atMs: number;
-  readonly usable: number;
-  readonly maintained: number;
+  readonly usable: ReadonlySet<string>;
 }
 
 /** Whether an instance answered calls of ours lately. */
@@ -79,16 +76,21 @@ export function apply<I extends Listed>(
   nowMs: number,
   graceMs: number,
 ): Registry<I> {
-  const usable = countUsable(answer);
-  const maintained = countMaintained(answer);
+  const usable = usableKeys(answer);
   const accepted = (peaks: Registry<I>['peaks'], ended?: GuardEnd): Registry<I> => {
-    const kept = [...peaks.filter((peak) => peak.usable > usable), { atMs: nowMs, usable, maintained }];
-    return { answer, members: answer, usable, guard: undefined, ended, peaks: kept };
+    const kept = [...peaks.filter((peak) => peak.usable.size > usable.size), { atMs: nowMs, usable }];
+    return { answer, members: answer, usable: usable.size, guard: undefined, ended, peaks: kept };
   };
   if (before === undefined) return accepted([]);
-  const guard = before.guard ?? guardFor(before, answer, { usable, maintained }, nowMs, graceMs);
-  if (guard === undefined) return accepted(recentPeaks(before, nowMs));
-  if (usable * 2 >= expectedOf(guard.size, guard.maintained, maintained)) return accepted([], 'recovered');
+  const maintained = maintainedKeys(answer);
+  const left = leftFromMaintenance(before.answer, answer);
+  const peaks = recentPeaks(before, left, nowMs);
+  const guard =
+    before.guard === undefined
+      ? guardFor(before, answer, { usable: usable.size, maintained, peaks }, nowMs, graceMs)
+      : { ...before.guard, expected: without(before.guard.expected, left) };
+  if (guard === undefined) return accepted(peaks);
+  if (usable.size * 2 >= countExpected(guard.expected, maintained)) return accepted([], 'recovered');
   if (nowMs >= guard.untilMs) return accepted([], 'expired');
   const retained = retain(before, guard, answer, isAnswering, nowMs);
   if (retained.size === 0) return accepted([], before.guard === undefined ? undefined : 'silent');
@@ -105,32 +107,62 @@ export function reevaluate<I extends Listed>(
   return apply(before, before.answer, isAnswering, nowMs, graceMs);
 }
 
-/** The recent peaks, with the present number of usable instances as of now. */
-function recentPeaks<I extends Listed>(before: Registry<I>, nowMs: number): Registry<I>['peaks'] {
+/** The recent peaks, with the usable instances of the last answer as of now. */
+function recentPeaks<I extends Listed>(
+  before: Registry<I>,
+  left: ReadonlySet<string>,
+  nowMs: number,
+): Registry<I>['peaks'] {
   const recent = before.peaks.filter(({ atMs }) => nowMs - atMs < SUDDEN_MS);
-  return [...recent, { atMs: nowMs, usable: before.usable, maintained: countMaintained(before.answer) }];
+  const all = [...recent, { atMs: nowMs, usable: usableKeys(before.answer) }];
+  return left.size === 0 ? all : all.map(({ atMs, usable }) => ({ atMs, usable: without(usable, left) }));
 }
 
-/** How many of `usable` instances are expected now that more of them are in maintenance: those are accounted for. */
-function expectedOf(usable: number, maintainedThen: number, maintainedNow: number): number {
-  return usable - Math.max(0, maintainedNow - maintainedThen);
+/** An operator has taken them out of service, and then away: they are missed no more, however many of the others are lost after that. */
+function leftFromMaintenance(before: readonly Listed[], answer: readonly Listed[]): ReadonlySet<string> {
+  const left = maintainedKeys(before);
+  if (left.size > 0) for (const { key } of answer) left.delete(key);
+  return left;
+}
+
+function without(keys: ReadonlySet<string>, left: ReadonlySet<string>): ReadonlySet<string> {
+  return left.size === 0 ? keys : new Set([...keys].filter((key) => !left.has(key)));
+}
+
+/** How many of these are expected while some are in maintenance: those are accounted for. */
+function countExpected(keys: ReadonlySet<string>, maintained: ReadonlySet<string>): number {
+  let count = keys.size;
+  for (const key of maintained) if (keys.has(key)) count -= 1;
+  return count;
+}
+
+/** What an answer is compared with. */
+interface Loss {
+  readonly usable: number;
+  readonly maintained: ReadonlySet<string>;
+  readonly peaks: readonly Peak[];
 }
 
 /** A new guard when this answer is a sudden loss. */
 function guardFor<I extends Listed>(
   before: Registry<I>,
   answer: readonly I[],
-  { usable, maintained }: Pick<Peak, 'usable' | 'maintained'>,
+  { usable, maintained, peaks }: Loss,
   nowMs: number,
   graceMs: number,
 ): EvictionGuard<I> | undefined {
   let size = 0;
-  for (const peak of recentPeaks(before, nowMs))
-    size = Math.max(size, expectedOf(peak.usable, peak.maintained, maintained));
+  let expected: ReadonlySet<string> = new Set();
+  for (const peak of peaks) {
+    const count = countExpected(peak.usable, maintained);
+    if (count <= size) continue;
+    size = count;
+    expected = peak.usable;
+  }
   if (usable * 2 >= size || before.usable === 0 || !(graceMs > 0)) return undefined;
   // The only instance became critical, which is ordinary; retaining it would give its calls to no other.
   if (size === 1 && answer.some(({ key }) => key === before.members.find(isUsable)?.key)) return undefined;
-  return { sinceMs: nowMs, untilMs: nowMs + graceMs, size, maintained, retained: new Map() };
+  return { sinceMs: nowMs, untilMs: nowMs + graceMs, expected, retained: new Map() };
 }
 
 /** Instances that were usable before, are not in the answer, and still answer calls. */
@@ -177,10 +209,16 @@ function isUsable(item: Listed): boolean {
   return item.status !== 'critical';
 }
 
-function countMaintained(items: readonly Listed[]): number {
-  let count = 0;
-  for (const { isMaintained } of items) if (isMaintained === true) count += 1;
-  return count;
+function maintainedKeys(items: readonly Listed[]): Set<string> {
+  const keys = new Set<string>();
+  for (const { key, isMaintained } of items) if (isMaintained === true) keys.add(key);
+  return keys;
+}
+
+function usableKeys(items: readonly Listed[]): Set<string> {
+  const keys = new Set<string>();
+  for (const item of items) if (isUsable(item)) keys.add(item.key);
+  return keys;
 }
 
 function countUsable(items: readonly Listed[]): number {

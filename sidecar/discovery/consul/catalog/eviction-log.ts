@@ -5,7 +5,8 @@ import type { Logger } from '../../../runtime/log/logger.js';
 export function logEvictionsHeld(logger: Logger, target: string, { guard, answer }: Registry<Listed>): void {
   if (guard === undefined) return;
   const listed = answer.filter(({ status }) => status !== 'critical').length;
-  const { size: before, untilMs, sinceMs, retained } = guard;
+  const { expected, untilMs, sinceMs, retained } = guard;
+  const before = expected.size;
   logger.warn(
     { target, before, listed, kept: retained.size, graceMs: untilMs - sinceMs },
     `Consul took away most of a working set at once: ${retained.size} of ${before} instances stay in use for now`,

@@ -105,6 +105,28 @@ describe('The eviction guard', () => {
     tells('a~ b~ c d', [SUDDEN_MS, 'a~ b~ c d'], 'a~ b~ c', ['a~ b~', 'a~ b~ c held'], ['', 'c held']);
   });
 
+  it('believes a loss after a scale-in whose instances were in maintenance when they vanished', () => {
+    tells('a b c d e f g h i j', 'a b c d e f~ g~ h~ i~ j~', 3_000, 'a b c d e', 3_000, 'a b c d e!');
+    // In steps, and those that are left are doubted as before.
+    tells(
+      ...['a b c d e f g h', 'a b c d e~ f~ g~ h~', 'a b c d e~ f~', 'a b c d', 'a b c d!', 'a b c! d!'],
+      ['a! b c! d!', 'a b c! d! held'],
+    );
+  });
+
+  it('ends when enough are left of what it expects, also once those in maintenance have vanished', () =>
+    tells(
+      'a b c d e f g h',
+      ['a! b! c! d! e! f! g! h', 'a b c d e f g h held'],
+      ['a! b! c~ d~ e~ f! g! h', 'a b c~ d~ e~ f g h held'],
+      ['a! b! f! g! h', 'a b f g h held'],
+      ['a! b! f! g h', 'a b f g h held'],
+      ['a! b! f g h', 'a! b! f g h recovered'],
+    ));
+
+  it('takes only those off that were in maintenance, not as many others', () =>
+    tells(...['a~ b~ c d e f', 'c d e f', 'c~ d~ e f', 'e f', 10, 'a~ b~ e f'], ['a~ b~', 'a~ b~ e f held']));
+
   it('retains most of a set as it was when it turns critical at once', () =>
     tells('a b? c d', ['a! b! c! d', 'a b? c d held'], [GRACE_MS, 'a! b! c! d expired']));
 
