@@ -131,7 +131,7 @@ export class Outbound implements CallWay, WaitingCallHandler {
   begin(call: OutboundCall): void {
     const { state } = this;
     const refusal =
-      state.breaker.admit(call) ?? (call.fallback === null ? null : state.router.leaveRetired(call));
+      state.breaker.admit(call) ?? (call.fallback === null ? null : state.router.leaveOutdated(call));
     if (refusal !== null) return refuse(this, call, refusal);
     call.cluster.budget.deposit(call.startMs);
     this.attempt(call);
@@ -192,8 +192,10 @@ export class Outbound implements CallWay, WaitingCallHandler {
 
   /** The call sticks to an endpoint by something in its request. True: it waits for more of that. */
   private awaitKey(call: OutboundCall): boolean {
-    const { state } = this;
-    return state.parameterKeys.awaitKey(call, state.upstream.hashOnOf(call.cluster)!) === Next.handled;
+    const { upstream, router, parameterKeys } = this.state;
+    router.renewKey(call);
+    if (call.routeDecision!.key !== KEY_UNREAD) return false;
+    return parameterKeys.awaitKey(call, upstream.hashOnOf(call.cluster)!) === Next.handled;
   }
 
   private onNoEndpoint(call: OutboundCall): void {
@@ -249,7 +251,7 @@ export class Outbound implements CallWay, WaitingCallHandler {
     if (call.wait !== null && call.wait.entry !== Entry.done) return this.goOn(call);
     state.breaker.leave(call);
     if (call.wait !== null) call.wait.isForRequest = false;
-    const refusal = state.router.leaveRetired(call);
+    const refusal = state.router.leaveOutdated(call);
     if (refusal !== null) return refuse(this, call, refusal);
     if (call.isCold && state.coldStart?.holdOn(call)) return;
     this.attempt(call);

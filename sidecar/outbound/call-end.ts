@@ -158,7 +158,7 @@ function retry(way: CallWay, call: OutboundCall, attempt: OutboundAttempt): Next
   if (isServedNowhere(call, attempt, now)) return Next.continue;
   const { resumable } = call;
   if (resumable?.isSpent || call.engineCall?.isAborted) return Next.continue;
-  const refusal = call.isCommitted && resumable === null ? null : state.router.leaveRetired(call);
+  const refusal = call.isCommitted && resumable === null ? null : state.router.leaveOutdated(call);
   if (refusal !== null) {
     refuse(way, call, refusal);
     return Next.handled;

@@ -229,9 +229,26 @@ export class Router {
     return call.routeDecision === null ? match : routes.complete(match, call.routeDecision.rule);
   }
 
-  /** `reroute` for a call whose cluster has been retired while it waited; null for all others. */
-  leaveRetired(call: OutboundCall): LocalReply | null {
-    return call.cluster.isRetired ? this.reroute(call) : null;
+  /**
+   * `reroute` for a call whose cluster has been retired while it waited, and for one whose first attempt has waited while rules, or what calls
+   * stick by, have changed; null for all others.
+   */
+  leaveOutdated(call: OutboundCall): LocalReply | null {
+    const isOutdated = call.cluster.isRetired || (call.attemptsHere === 0 && this.isOutdated(call));
+    return isOutdated ? this.reroute(call) : null;
+  }
+
+  private isOutdated({ routeDecision, cluster }: OutboundCall): boolean {
+    const { version, onlyCluster } = this.upstream;
+    return routeDecision === null ? cluster !== onlyCluster : routeDecision.version !== version;
+  }
+
+  /** What the call sticks by may have changed since that was decided, and it is not read yet: its key is decided anew. */
+  renewKey(call: OutboundCall): void {
+    const decision = call.routeDecision!;
+    if (decision.version === this.upstream.version) return;
+    call.isRequestAwaited = false;
+    call.routeDecision = { ...decision, key: this.keyOf(call, call.cluster) };
   }
 
   noEndpoint(): LocalReply {
