@@ -122,23 +122,24 @@ export class Routes {
     return found;
   }
 
-  /** The match as a traffic rule completes it: the rule speaks where the file's route says nothing. */
+  /** The match as a traffic rule completes it: the rule speaks where the file's route says nothing. All else of the plan stays. */
   complete(match: Match, rule: TrafficRoute): Match {
     const { timeoutMs, idleTimeoutMs, retry, responseHeaders } = rule;
     if ([timeoutMs, idleTimeoutMs, retry, responseHeaders].every((said) => said === undefined)) return match;
     const variants = getOrInsert(this.variants, rule, () => new Map());
     let variant = variants.get(match);
     if (variant === undefined) {
-      const { config, isOnce } = match.plan;
-      const { route, watch, judgedAs, isResumable, engine } = match.plan;
-      const own = planOf(completed(config, rule, isOnce), this.options, isOnce);
-      const plan = {
+      const { plan: own } = match;
+      const config = completed(own, rule);
+      const isRetried = config.retry !== own.config.retry;
+      const plan: RoutePlan = {
         ...own,
-        ...{ route, watch, judgedAs, engine },
-        isResumable: (own.isResumable || engine !== null) && isResumable,
+        config,
+        idleTimeoutMs: config.idleTimeoutMs,
+        firstMessage: isRetried ? firstMessageOn(config, this.options) : own.firstMessage,
+        responseEditor: responseHeaders === undefined ? null : new HeaderEditor(responseHeaders),
       };
-      const responseEditor = responseHeaders === undefined ? null : new HeaderEditor(responseHeaders);
-      variant = { ...match, plan: { ...plan, responseEditor } };
+      variant = { ...match, plan };
       variants.set(match, variant);
     }
     return variant;
@@ -221,7 +222,11 @@ export function matchForCopy(match: Match): Match {
   return found;
 }
 
-function completed(config: RouteConfig, rule: TrafficRoute, isOnce: boolean): RouteConfig {
+/**
+ * What the sidecar retries on its own, questions that only read and Generate, it retries as ever: a rule for all methods would take away what keeps
+ * answers of engines.
+ */
+function completed({ config, isOnce }: RoutePlan, rule: TrafficRoute): RouteConfig {
   const isTimeoutOurs = config.timeoutMs !== defaultTimeoutMs(config.kind);
   const isIdleOurs = config.idleTimeoutMs !== defaultIdleTimeoutMs(config.kind);
   return {
@@ -289,7 +294,7 @@ function planOf(config: RouteConfig, options: RoutesOptions, isOnce = false): Ro
     outcomes: outcomesWith(config.outcomes),
     isOnce,
     holdsResponse: config.kind === 'unary',
-    firstMessage: options.direction === 'outbound' ? firstMessageOf(config) : FirstMessage.ignored,
+    firstMessage: firstMessageOn(config, options),
     holdBytes: messageBytes(config.holdBytes),
     sampleBytes: messageBytes(config.sampleBytes),
     idleTimeoutMs: config.idleTimeoutMs,
@@ -307,6 +312,10 @@ function planOf(config: RouteConfig, options: RoutesOptions, isOnce = false): Ro
     stripsReports: options.stripsReports,
     responseEditor: null,
   };
+}
+
+function firstMessageOn(config: RouteConfig, { direction }: RoutesOptions): FirstMessage {
+  return direction === 'outbound' ? firstMessageOf(config) : FirstMessage.ignored;
 }
 
 /** Headers are held back only on routes that can make something of it: an observer of rare events may wait for them. */

@@ -1,10 +1,12 @@
 /** What is remembered of routes stays small, whatever callers invent and however many copies are made. */
 import assert from 'node:assert/strict';
+import { ENGINE_CODECS } from '../../../sidecar/codec/engines/engine-codecs.js';
 import { HEALTH_CHECK } from '../../../sidecar/codec/health.js';
+import { MethodKinds } from '../../../sidecar/core/routing/method-kinds.js';
 import type { TrafficRoute } from '../../../sidecar/core/routing/route-match.js';
 import { type Match, matchForCopy, Routes } from '../../../sidecar/relay/route-table.js';
 import { StatsRegistry } from '../../../sidecar/telemetry/call-stats.js';
-import { aRoute, aSafeRoute, PATH } from '../../kit/stack/stack.js';
+import { anAutoRoute, aRoute, aSafeRoute, aStreamRoute, PATH } from '../../kit/stack/stack.js';
 
 const OPTIONS = {
   direction: 'outbound',
@@ -55,6 +57,84 @@ describe('Routes', () => {
     const routes = routesOf({});
     const match = routes.match('/a.B/C')!;
     assert.equal(routes.complete(match, { split }), match);
+  });
+});
+
+describe('A variant', () => {
+  /** Settings of the plan that differ, and of its configuration. */
+  const changes = (match: Match, rule: Partial<TrafficRoute>, routes: Routes): string[] => {
+    const { plan, ...rest } = routes.complete(match, { split, ...rule });
+    assert.deepEqual(rest, { stats: match.stats });
+    const differ = (a: object, b: object): string[] =>
+      [...new Set([...Object.keys(a), ...Object.keys(b)])].filter(
+        (key) => a[key as keyof typeof a] !== b[key as keyof typeof b],
+      );
+    const ofPlan = differ(match.plan, plan).filter((key) => key !== 'config');
+    return [...ofPlan, ...differ(match.plan.config, plan.config).map((key) => `config.${key}`)].sort();
+  };
+  const EDITS = { responseHeaders: { add: [], set: [['x-by', 'mesh']], remove: [] } } as const;
+  const streaming = aStreamRoute();
+  const routesBefore = [
+    streaming,
+    anAutoRoute(),
+    aRoute(),
+    aSafeRoute(),
+    aStreamRoute({ messageTimeoutMs: 4_000 }),
+  ];
+  const resumable = aStreamRoute({ resumable: true, deterministic: true, firstMessageTimeoutMs: 900 });
+
+  it('of a method of an engine differs in nothing but what the rule says', () => {
+    for (const engine of Object.values(ENGINE_CODECS))
+      for (const route of [streaming, anAutoRoute()]) {
+        const routes = new Routes([route], { ...OPTIONS, engine }, new StatsRegistry());
+        const found = routes.match(engine.generate)!;
+        assert.equal(
+          found.plan.messageTimeoutMs > 0,
+          engine.resume !== null,
+          'an engine that freezes is found',
+        );
+        for (const match of [found, matchForCopy(found)]) {
+          assert.deepEqual(changes(match, { timeoutMs: 7_000 }, routes), ['config.timeoutMs']);
+          const idle = ['config.idleTimeoutMs', 'idleTimeoutMs'];
+          assert.deepEqual(changes(match, { idleTimeoutMs: 7_000 }, routes), idle);
+          assert.deepEqual(changes(match, EDITS, routes), ['responseEditor']);
+        }
+        assert.deepEqual(changes(found, { retry: RETRY }, routes), [], 'it has retries of its own');
+      }
+  });
+
+  it('of any other method as well, however it is known what that is', () => {
+    for (const engine of [undefined, ENGINE_CODECS.vllm])
+      for (const route of [...routesBefore, resumable]) {
+        const kinds = new MethodKinds();
+        kinds.describe([{ unary: ['/a.B/Unary'], streaming: ['/a.B/Stream'] }]);
+        const options = { ...OPTIONS, kinds, ...(engine === undefined ? {} : { engine }) };
+        const routes = new Routes([route], options, new StatsRegistry());
+        const paths = [
+          '/a.B/Unary',
+          '/a.B/Stream',
+          '/a.B/Unknown',
+          PATH,
+          HEALTH_CHECK,
+          ENGINE_CODECS.vllm.abort,
+        ];
+        for (const path of paths) {
+          const found = routes.match(path)!;
+          for (const match of [found, matchForCopy(found)]) {
+            const among = (rule: Partial<TrafficRoute>, ...allowed: string[]): void => {
+              const others = changes(match, rule, routes).filter((key) => !allowed.includes(key));
+              assert.deepEqual(others, [], `${path} ${JSON.stringify(rule)}`);
+            };
+            among({ timeoutMs: 7_000 }, 'config.timeoutMs');
+            among({ idleTimeoutMs: 7_000 }, 'config.idleTimeoutMs', 'idleTimeoutMs');
+            among({ retry: RETRY }, 'config.retry', 'config.idempotent', 'firstMessage');
+            among(EDITS, 'responseEditor');
+          }
+        }
+        if (route.kind === 'unary' || route.retry !== undefined) continue;
+        const said = changes(routes.match('/a.B/Stream')!, { retry: RETRY }, routes);
+        assert.ok(said.includes('config.retry'), said.join());
+      }
   });
 });
 
