@@ -112,6 +112,7 @@ export function judgeEnd(way: CallWay, call: OutboundCall, attempt: OutboundAtte
   if (!isAborted && isStopping(attempt, nowMs)) {
     engineCall.takeHeld();
     attempt.ended = AttemptEnd.reset;
+    attempt.isEngineStopping = true;
     attempt.status = Status.UNAVAILABLE;
     attempt.reason = engineCall.heldWhy;
     if (retry(way, call, attempt) !== Next.handled) fail(way, call, failureOf(call, attempt), Outcome.fault);

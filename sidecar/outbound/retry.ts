@@ -92,11 +92,15 @@ export function noteFailure(state: RetryState, attempt: OutboundAttempt, nowMs: 
   notePause(state, attempt.endpoint, pushbackOf(attempt), nowMs);
 }
 
-/** Whether a language-model engine has died under the call, for the first time since it got on: load that an engine had goes to the others once. */
+/**
+ * Whether a language-model engine has died under the call, or stops, for the first time since it got on: load that an engine had goes to the others
+ * once.
+ */
 function hasMoved(call: OutboundCall, attempt: OutboundAttempt): boolean {
   if (call.engineCall === null) return false;
-  const isDeath = attempt.isEngineLost || attempt.ended === AttemptEnd.connectionLost;
-  return isDeath && (attempt.number === 0 || messagesBy(call, attempt) > 0);
+  const isLost =
+    attempt.isEngineLost || attempt.isEngineStopping || attempt.ended === AttemptEnd.connectionLost;
+  return isLost && (attempt.number === 0 || messagesBy(call, attempt) > 0);
 }
 
 /**

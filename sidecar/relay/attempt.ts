@@ -96,6 +96,8 @@ export class Attempt implements StreamOwner, Waiter {
   isRefused = false;
   /** It brought no further message in time. */
   isSilent = false;
+  /** Its engine has given its answer up as it stops, and no Abort explains that. */
+  isEngineStopping = false;
   /** Of the language-model engine that it asks for tokens; null: it asks for something else. */
   silence: EngineSilence | null = null;
   /** Bytes of that request, and whether it is larger than all before. */

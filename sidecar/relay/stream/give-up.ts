@@ -19,7 +19,8 @@ export function giveUp(
   const { silence } = attempt;
   const { nowMs } = context;
   if (finish !== FAILED) silence?.giveUp(nowMs);
-  if (finish === FAILED || hedge !== null || silence === null || silence.isGivingUp(nowMs))
+  attempt.isEngineStopping = finish !== FAILED && silence?.isGivingUp(nowMs) === true;
+  if (finish === FAILED || hedge !== null || silence === null || attempt.isEngineStopping)
     return attempt.fail(givenUp(finish));
   engineCall!.beginHold(context.memory.waiting, nowMs, givenUp(finish));
   engineCall!.holdMore(buffer, start, end);

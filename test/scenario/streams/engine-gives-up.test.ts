@@ -189,6 +189,41 @@ describe('Scenario: a language-model engine gives an answer up under the status 
     stack.assertIdle();
   });
 
+  it('all 256 that an engine has had for less than a second, with the usual budget: all continue', () => {
+    start({ budget: { ratio: 0.2, perSecond: 3 } });
+    const requests = Array.from({ length: 256 }, (_, i) => aGenerateRequest({ request_id: `r-${i}` }));
+    const calls = requests.map((request) => open(request));
+    const { peer } = latest();
+    const there = arrived.filter((each) => each.peer === peer);
+    assert.ok(there.length > 70);
+    stack.advance(300);
+    for (const [i, each] of there.entries())
+      stack.settle(each.begin().data(Buffer.concat(answer(each).slice(0, i % 3))));
+    for (const each of there) stack.settle(each.data(givenUp('abort')).trailers(0));
+    stack.advance(500);
+    for (const each of arrived) if (!there.includes(each)) finish(each);
+    for (const [i, call] of calls.entries()) {
+      assert.deepEqual([call.status, call.reason], [0, undefined], `answer ${i}`);
+      assert.deepEqual(
+        readAnswer(call.body).ids,
+        tokensFor(requests[i]!).map(({ id }) => id),
+      );
+    }
+    stack.assertIdle();
+  });
+
+  it('answers that end by error, with the usual budget: each is paid for by it, as after any failure', () => {
+    start({ budget: { ratio: 0, perSecond: 3 } });
+    const calls = Array.from({ length: 60 }, (_, i) => open(aGenerateRequest({ request_id: `r-${i}` })));
+    const there = [...arrived];
+    for (const each of there) {
+      stack.settle(each.begin().data(Buffer.concat(answer(each).slice(0, 3))));
+      stack.settle(each.data(givenUp('error')).trailers(0));
+    }
+    stack.advance(500);
+    assert.ok(calls.filter(({ isOver }) => isOver).length >= 20, `${arrived.length - 60} more attempts`);
+  });
+
   describe('by an Abort that came another way, so that the engine goes on with others:', () => {
     for (const [what, request] of [
       ['greedy', aGenerateRequest()],
