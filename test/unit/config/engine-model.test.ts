@@ -19,6 +19,75 @@ describe('what an engine runs', () => {
     assert.equal(engineModelOf(tcp(9_001), listen(9_001)), engineModelOf(tcp(9_002), listen(9_002)));
   });
 
+  describe('where other numbers are equal to a port', () => {
+    const digest = (port: number, ...command: string[]) => engineModelOf(tcp(port), { command, env: {} });
+    const FORMS: Record<string, (port: number) => string[]> = {
+      'an option and its value': (port) => ['--port', `${port}`],
+      'its short form': (port) => ['-p', `${port}`],
+      'an option of another name': (port) => ['--grpc-port', `${port}`],
+      'an option with "="': (port) => [`--port=${port}`],
+      'the address': (port) => ['--listen', `127.0.0.1:${port}`],
+      'all addresses': (port) => ['--listen', `0.0.0.0:${port}`],
+      'all addresses of IPv6': (port) => ['--listen', `[::]:${port}`],
+      'no host': (port) => ['--listen', `:${port}`],
+      'a URL': (port) => [`--listen=tcp://localhost:${port}/`],
+      'a line of a shell': (port) => ['-c', `exec vllm serve --port ${port} --max-num-seqs 4`],
+      JSON: (port) => [`{"port": ${port}}`],
+      'a setting': (port) => [`server.grpcPort=${port}`],
+    };
+
+    for (const [form, words] of Object.entries(FORMS))
+      it(`it is the same at all replicas whose port is in ${form}, and another with another length`, () => {
+        const run = (port: number, length: number) =>
+          digest(
+            port,
+            'vllm',
+            ...words(port),
+            '--max-model-len',
+            `${length}`,
+            `--block=${length}`,
+            `a:${length}x`,
+          );
+        assert.equal(run(8_000, 8_000), run(8_001, 8_000));
+        assert.equal(run(8_000, 8_001), run(8_001, 8_001));
+        assert.notEqual(run(8_000, 8_000), run(8_001, 8_001));
+      });
+
+    it('it is another where a port is none of its own, or a part of a longer number', () => {
+      for (const words of [
+        ['--max-model-len', '9001'],
+        ['--export', '9001'],
+        ['--seed=9001'],
+        ['llama-9001'],
+        ['--metrics', '127.0.0.1:90010'],
+        ['--port', '90010'],
+        ['registry.example/llama:9001'],
+      ])
+        assert.notEqual(
+          digest(9_001, ...words),
+          digest(9_001, ...words.map((word) => word.replace('9001', '{port}'))),
+          words.join(' '),
+        );
+    });
+
+    it('its sockets too', () => {
+      const at = (path: string, text: string) =>
+        engineModelOf(
+          { engine: 'vllm', local: { kind: 'unix', path } },
+          { command: ['serve', text], env: {} },
+        );
+      assert.equal(at('/run/a', 'unix:/run/a'), at('/run/b', 'unix:/run/b'));
+      assert.notEqual(at('/run/a', 'unix:/run/a1'), at('/run/b', 'unix:/run/b1'));
+    });
+
+    it('a variable that is the port', () => {
+      const run = (port: number, env: Record<string, string>) =>
+        engineModelOf(tcp(port), { command: ['serve'], env });
+      assert.equal(run(8_000, { PORT: '8000' }), run(8_001, { PORT: '8001' }));
+      assert.notEqual(run(8_000, { LENGTH: '8000' }), run(8_001, { LENGTH: '8001' }));
+    });
+  });
+
   it('is another with another model, in the command or in the environment', () => {
     const first = engineModelOf(tcp(9_001), words(9_001));
     assert.notEqual(engineModelOf(tcp(9_001), words(9_001, 'qwen')), first);
