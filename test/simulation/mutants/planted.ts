@@ -331,7 +331,7 @@ export const PLANTED: readonly Mutant[] = [
     area: 'discovery and reload',
     file: 'sidecar/outbound.ts',
     find: 'const refusal = this.state.router.reroute(call);',
-    replace: 'const refusal = this.state.router.leaveOutdated(call);',
+    replace: 'const refusal = call.cluster.isRetired ? this.state.router.reroute(call) : null;',
     harm: 'A call that waits for discovery is sent by the rules that were in force when it came.',
     needs: ['reload'],
   },
