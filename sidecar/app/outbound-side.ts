@@ -12,7 +12,7 @@ import { ResolverFiles } from '../discovery/dns/resolver-files.js';
 import { ApiClient } from '../discovery/kubernetes/api-client.js';
 import { ApiFiles } from '../discovery/kubernetes/api-settings.js';
 import { KubernetesDiscovery } from '../discovery/kubernetes/kubernetes.js';
-import type { Discovery, DiscoverySubscription } from '../discovery/snapshot.js';
+import type { Discovery, DiscoverySubscription, Uncounted } from '../discovery/snapshot.js';
 import { HealthChecker } from '../health/endpoints/checker.js';
 import { headerViewOf, metadataValue } from '../http2/header-view.js';
 import type { UpstreamState } from '../outbound/upstream-state.js';
@@ -114,6 +114,11 @@ export class OutboundSide {
 
   get upstreams(): readonly UpstreamState[] {
     return [...this.byName.values()].map(({ state }) => state);
+  }
+
+  /** What the endpoints of an upstream do not say of its replicas; undefined: they say it all. */
+  uncounted(upstream: string): Uncounted | undefined {
+    return this.followed.get(upstream)?.subscription.uncounted?.();
   }
 
   /** Those of the file, and removed ones that still have calls. */

@@ -159,7 +159,7 @@ class Sidecar implements RunningSidecar, SidecarParts {
   }
 
   private async startScaler({ listen }: NonNullable<SidecarConfig['scaler']>): Promise<void> {
-    const scaler = new Scaler(listen, () => this.outbound.upstreams, this.context);
+    const scaler = new Scaler(listen, this.outbound, this.context);
     await scaler.start();
     this.scaler = scaler;
   }

@@ -53,6 +53,8 @@ export class Endpoint extends EndpointLoad {
   described: MethodList | null = null;
   /** Why Consul reports it as critical; empty: it does not. */
   critical = '';
+  /** The registry says that it ends: no replica counts on it any more. */
+  isEnding = false;
   readonly ejection: EndpointEjection = new EndpointEjection(this);
   /** The ejections of its priority. Set when it joins that. */
   ejections!: EjectionPool;
@@ -143,6 +145,7 @@ export class Endpoint extends EndpointLoad {
     this.priority = config.priority ?? 0;
     this.locality = config.locality ?? '';
     this.critical = config.critical ?? '';
+    this.isEnding = config.isEnding === true;
     this.isForeign = config.isForeign === true;
     this.models = config.models ?? null;
     this.versions = config.versions ?? null;

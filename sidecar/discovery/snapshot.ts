@@ -62,5 +62,15 @@ export interface DiscoverySubscription {
   doubt(cluster: string, why: string): void;
   /** An endpoint has lost its connections, so that a change may be near: sources that are asked are asked sooner. Absent: this one tells. */
   hurry?(): void;
+  /** What the endpoints do not say of how many replicas there are. Absent: they say it. */
+  uncounted?(): Uncounted;
   close(): void;
+}
+
+/** What the endpoints of an upstream do not say of its replicas. */
+export interface Uncounted {
+  /** Why they do not tell how many there are, or whether there is any; undefined: they do, with `replicas`. */
+  readonly why: string | undefined;
+  /** Replicas beside the endpoints: the source lists them, and nothing connects to them. */
+  readonly replicas: number;
 }

@@ -3,6 +3,7 @@ import {
   type Discovery,
   type DiscoverySubscription,
   MAIN_CLUSTER,
+  type Uncounted,
   type UpstreamSnapshot,
 } from './snapshot.js';
 
@@ -14,6 +15,8 @@ export interface EndpointWatcher<Settings, Report> {
   close(): void;
   /** What status, page and metrics show. */
   report(): Report;
+  /** Absent: the endpoints are all replicas. */
+  uncounted?(): Uncounted;
 }
 
 /** A source of endpoints, such as DNS, with a watcher for each upstream whose configuration names it. */
@@ -39,6 +42,7 @@ export abstract class WatchedSource<Settings, Report extends { readonly problem?
       },
       doubt: () => watcher.doubt(),
       hurry: () => watcher.hurry(),
+      uncounted: () => watcher.uncounted?.() ?? ALL_COUNTED,
       close: () => {
         watcher.close();
         if (this.watchers.get(name) === watcher) this.watchers.delete(name);
@@ -66,6 +70,8 @@ export abstract class WatchedSource<Settings, Report extends { readonly problem?
     onEndpoints: (endpoints: readonly EndpointConfig[]) => void,
   ): EndpointWatcher<Settings, Report>;
 }
+
+const ALL_COUNTED: Uncounted = { why: undefined, replicas: 0 };
 
 /** Such a source knows no traffic rules: one cluster, to which every call goes. */
 function snapshotOf(endpoints: readonly EndpointConfig[]): UpstreamSnapshot {

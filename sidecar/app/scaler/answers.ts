@@ -7,6 +7,7 @@ import {
   writeMetricValue,
 } from '../../codec/external-scaler.js';
 import { unframed } from '../../codec/grpc-message.js';
+import { labelOf } from '../../config/codecs/address.js';
 import { REPORT_MAX_AGE_MS } from '../../core/balancing/reported-load.js';
 import { Status } from '../../core/outcome/status.js';
 import {
@@ -16,6 +17,7 @@ import {
   type Trigger,
   workOf,
 } from '../../core/scaling/waiting-work.js';
+import type { Uncounted } from '../../discovery/snapshot.js';
 import type { UpstreamState } from '../../outbound/upstream-state.js';
 
 /** A message, or a status other than OK with its words. */
@@ -30,17 +32,24 @@ const PATHS: ReadonlySet<string> = new Set(Object.values(ScalerMethod));
 /** How many endpoints each upstream had when it had any, by its name. */
 export type LastSizes = Map<string, number>;
 
+/** What a scaler answers from. */
+export interface ScalerSources {
+  readonly upstreams: readonly UpstreamState[];
+  /** What the endpoints of an upstream do not say of its replicas; undefined: they say it all. */
+  uncounted(upstream: string): Uncounted | undefined;
+  /** Kept from one question to the next. */
+  readonly sizes: LastSizes;
+}
+
 /**
  * What KEDA asks of an external scaler, answered from what the endpoints have reported.
  * @param body the request, with the prefix of its message.
- * @param sizes kept from one question to the next.
  */
 export function answerScaler(
   path: string,
   body: Buffer,
-  upstreams: readonly UpstreamState[],
+  { upstreams, uncounted, sizes }: ScalerSources,
   nowMs: number,
-  sizes: LastSizes,
 ): ScalerAnswer {
   if (!PATHS.has(path)) return { status: Status.UNIMPLEMENTED, why: `no method ${path.slice(0, 100)}` };
   const message = unframed(body);
@@ -55,10 +64,11 @@ export function answerScaler(
     return { status: Status.NOT_FOUND, why: `no upstream ${trigger.service.slice(0, 100)} here` };
   const name = metricNameOf(trigger);
   if (path === ScalerMethod.metricSpec) return writeMetricSpec(name, trigger.target);
-  const own = saidBy(upstream, nowMs);
+  const { why: whyUncounted, replicas = 0 } = uncounted(upstream.name) ?? {};
+  const own = [...saidBy(upstream, nowMs), ...nothingOf(replicas)];
   const said = withVanished(upstream, own, sizes);
   const held = upstream.breaker.waitingCalls;
-  const unknown = whyUnknown(upstream, trigger, own, held);
+  const unknown = whyUnknown(upstream, trigger, { said: own, held, whyUncounted });
   if (unknown !== null) return unknown;
   return path === ScalerMethod.metrics
     ? writeMetricValue(name, workOf(trigger, said, held))
@@ -72,18 +82,32 @@ function metricNameOf({ service, by }: Trigger): string {
 
 /**
  * What each endpoint has said of its work, of those that are Outriders and that discovery still knows. An endpoint without a connection
- * may be gone: its last report does not count for longer than for calls.
+ * may be gone: its last report does not count for longer than for calls. One that ends has calls that end with it, or before. Endpoints
+ * beyond `pool.max_endpoints` are replicas, too.
  */
 function saidBy({ clusters, config }: UpstreamState, nowMs: number): readonly (SaidWork | null)[] {
   const maxAgeMs = Math.max(REPORT_MAX_AGE_MS, COUNTED_INTERVALS * config.loadReports.intervalMs);
   const byAddress = new Map<string, SaidWork | null>();
-  for (const { endpoints } of clusters)
-    for (const { label, isGone, isForeign, reported, pool } of endpoints) {
-      if (isGone || isForeign) continue;
+  for (const { endpoints, config: found } of clusters) {
+    for (const { label, isGone, isForeign, isEnding, critical, reported, pool } of endpoints) {
+      if (isGone || isForeign || isEnding) continue;
       const said = reported?.saidAt(nowMs, pool.isConnected ? maxAgeMs : REPORT_MAX_AGE_MS) ?? null;
-      if (said !== null || !byAddress.has(label)) byAddress.set(label, said);
+      const isUnready = critical !== '';
+      if (said !== null) byAddress.set(label, isUnready ? { ...said, isUnready } : said);
+      else if (!byAddress.has(label)) byAddress.set(label, null);
     }
+    if (found.endpoints.length <= endpoints.length) continue;
+    for (const { address, isForeign, isEnding } of found.endpoints) {
+      const label = labelOf(address);
+      if (isForeign !== true && isEnding !== true && !byAddress.has(label)) byAddress.set(label, null);
+    }
+  }
   return [...byAddress.values()];
+}
+
+/** Of so many replicas. */
+function nothingOf(replicas: number): readonly null[] {
+  return Array.from({ length: replicas }, () => null);
 }
 
 /**
@@ -97,13 +121,22 @@ function withVanished(
 ): readonly (SaidWork | null)[] {
   if (said.length > 0) sizes.set(name, said.length);
   if (said.length > 0 || config.dns === undefined) return said;
-  return Array.from({ length: sizes.get(name) ?? 0 }, () => null);
+  return nothingOf(sizes.get(name) ?? 0);
 }
 
 /** Replicas that are alive and not ready have no calls, which says nothing of the calls that there are for them. */
 function isNoneReady({ clusters }: UpstreamState): boolean {
   const all = clusters.flatMap(({ endpoints }) => endpoints.filter(({ isGone }) => !isGone));
   return all.length > 0 && all.every(({ critical }) => critical !== '');
+}
+
+/** What an answer goes by. */
+interface Facts {
+  readonly said: readonly (SaidWork | null)[];
+  /** Calls that wait here for any replica at all. */
+  readonly held: number;
+  /** Why nobody knows how many replicas there are. */
+  readonly whyUncounted: string | undefined;
 }
 
 /**
@@ -113,16 +146,18 @@ function isNoneReady({ clusters }: UpstreamState): boolean {
 function whyUnknown(
   upstream: UpstreamState,
   { by }: Trigger,
-  said: readonly (SaidWork | null)[],
-  held: number,
+  { said, held, whyUncounted }: Facts,
 ): ScalerAnswer | null {
-  const { name, config, cluster } = upstream;
+  const { name, config, clusters } = upstream;
   if (config.tls !== 'mesh' || config.loadReports.intervalMs === 0) {
     const why = `the endpoints of ${name} are not asked for their load; expected tls: mesh, and load_reports.interval`;
     return { status: Status.FAILED_PRECONDITION, why };
   }
-  if (!cluster.isKnown)
+  if (clusters.some(({ isKnown }) => !isKnown))
     return { status: Status.UNAVAILABLE, why: `the endpoints of ${name} are not known yet` };
+  // Calls that wait here say nothing of the replicas that cannot be seen: their number alone could take most of them away.
+  if (whyUncounted !== undefined)
+    return { status: Status.UNAVAILABLE, why: `the replicas of ${name} are not known: ${whyUncounted}` };
   const known = said.filter((each) => each !== null);
   if (held === 0 && said.length === 0 && config.dns !== undefined) {
     const why = `DNS has no address of ${name}: it has no replica, or none is ready; upstreams.${name}.kubernetes would tell which`;

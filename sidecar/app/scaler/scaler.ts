@@ -2,13 +2,12 @@ import type { Address } from '../../config/model.js';
 import { headerViewOf } from '../../http2/header-view.js';
 import type { HeaderBlock } from '../../http2/hpack/header-list.js';
 import type { Stream } from '../../http2/stream.js';
-import type { UpstreamState } from '../../outbound/upstream-state.js';
 import { SOCKET_NAMES } from '../../runtime/process/listen-sockets.js';
 import type { Listener } from '../../transport/listener.js';
 import { isGrpcRequest, RejectedStream } from '../../transport/not-grpc.js';
 import type { Session } from '../../transport/session.js';
 import { type AppContext, openListener } from '../context.js';
-import { answerScaler, type LastSizes, type ScalerAnswer } from './answers.js';
+import { answerScaler, type LastSizes, type ScalerAnswer, type ScalerSources } from './answers.js';
 import { ScalerStream } from './scaler-stream.js';
 
 /** Streams of all clients together: KEDA has one for each `external-push` trigger, and a question now and then. */
@@ -23,7 +22,7 @@ export class Scaler {
 
   constructor(
     listen: Address,
-    private readonly upstreams: () => readonly UpstreamState[],
+    private readonly outbound: Pick<ScalerSources, 'upstreams' | 'uncounted'>,
     private readonly context: AppContext,
   ) {
     this.listener = openListener(context, SOCKET_NAMES.scaler, {
@@ -62,6 +61,12 @@ export class Scaler {
   }
 
   private answer(path: string, body: Buffer): ScalerAnswer {
-    return answerScaler(path, body, this.upstreams(), this.context.dataPlane.clock.now(), this.sizes);
+    const { outbound, sizes, context } = this;
+    const sources: ScalerSources = {
+      upstreams: outbound.upstreams,
+      uncounted: (name) => outbound.uncounted(name),
+      sizes,
+    };
+    return answerScaler(path, body, sources, context.dataPlane.clock.now());
   }
 }

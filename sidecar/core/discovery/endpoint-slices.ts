@@ -51,6 +51,11 @@ export interface ServiceEndpoints {
   readonly endpoints: readonly ServiceEndpoint[];
   /** Why none of them is ready, or why slices count for nothing; undefined: nothing is wrong. */
   readonly problem: string | undefined;
+  /**
+   * Endpoints that are listed, and that the selection leaves out: there are pods, and nothing is known of them. Where others are selected,
+   * only pods that have no other endpoint and do not end.
+   */
+  readonly unselected: readonly SliceEndpoint[];
 }
 
 /** The API has at most 1,000 endpoints and 100 ports in a slice. */
@@ -126,18 +131,19 @@ export function mergeSlices(
   const seenPorts = new Map<string, SlicePort>();
   const byPod = new Map<string, ServiceEndpoint>();
   const names: string[] = [];
+  const leftOut: SliceEndpoint[] = [];
   let listed = 0;
   let withPort = 0;
   for (const slice of slices) {
     listed += slice.endpoints.length;
     for (const each of slice.ports) seenPorts.set(`${each.name} ${each.port}`, each);
-    if (slice.family === 'fqdn') {
-      names.push(slice.name);
+    if (slice.family === 'fqdn') names.push(slice.name);
+    const isOfFamily = slice.family !== 'fqdn' && (family === 'any' || slice.family === family);
+    const number = isOfFamily ? portOf(slice.ports, port) : undefined;
+    if (number === undefined) {
+      leftOut.push(...slice.endpoints);
       continue;
     }
-    if (family !== 'any' && slice.family !== family) continue;
-    const number = portOf(slice.ports, port);
-    if (number === undefined) continue;
     withPort += slice.endpoints.length;
     for (const each of slice.endpoints) addTo(byPod, { ...each, port: number });
   }
@@ -150,7 +156,21 @@ export function mergeSlices(
   }
   const endpoints = [...byAddress.values()];
   const counts = { listed, withPort, names, ports: [...seenPorts.values()] };
-  return { endpoints, problem: problemOf(endpoints, { port, family }, counts) };
+  const problem = problemOf(endpoints, { port, family }, counts);
+  return { endpoints, problem, unselected: endpoints.length === 0 ? leftOut : podsWithout(byPod, leftOut) };
+}
+
+/** One endpoint for each pod of `leftOut` that has none in `byPod`. Of an endpoint without a pod nobody can tell whose other address it is. */
+function podsWithout(
+  byPod: ReadonlyMap<string, ServiceEndpoint>,
+  leftOut: readonly SliceEndpoint[],
+): readonly SliceEndpoint[] {
+  const found = new Map<string, SliceEndpoint>();
+  for (const each of leftOut) {
+    const isReplica = each.condition === 'ready' || each.condition === 'unready';
+    if (isReplica && each.uid !== '' && !byPod.has(each.uid)) found.set(each.uid, each);
+  }
+  return [...found.values()];
 }
 
 /** A pod counts once: its IPv4 address where it has two, and that it ends where one slice says so, which cannot be taken back. */

@@ -46,25 +46,29 @@ export interface SaidWork {
   readonly concurrency: number;
   /** Tokens of calls that wait; −1: it does not count them. */
   readonly waitingTokens: number;
+  /** It gets no calls, as it is not ready: that it has none says nothing of those that there are for it. */
+  readonly isUnready?: boolean;
 }
 
 /**
  * The work of a service. A replica of which nothing is known may be starting, or cut off from here: it never is a reason for more
  * replicas, nor for fewer. It counts for its target as long as the sum is below that of all replicas, as the HPA of Kubernetes does with pods
- * without metrics.
+ * without metrics. One that is not ready counts for no less than that.
  * @param said of each replica; null: nothing lately.
  * @param held calls that wait here for any replica at all; of tokens, each counts one at least.
  */
 export function workOf({ by, target }: Trigger, said: readonly (SaidWork | null)[], held: number): number {
   let known = held;
+  /** What it may be beside that, and is not known. */
   let missing = 0;
   for (const each of said) {
     const work = each === null ? -1 : workAt(each, by);
-    if (work < 0) missing++;
-    else known += work;
+    known += Math.max(0, work);
+    if (work < 0) missing += target;
+    else if (each?.isUnready === true) missing += Math.max(0, target - work);
   }
   const enough = said.length * target;
-  return missing === 0 || known >= enough ? known : Math.min(enough, known + missing * target);
+  return missing === 0 || known >= enough ? known : Math.min(enough, known + missing);
 }
 
 /** −1: it is not known. */

@@ -5,6 +5,7 @@ import {
   type EndpointSlice,
   mergeSlices,
   type ServiceEndpoint,
+  type SliceEndpoint,
 } from '../../core/discovery/endpoint-slices.js';
 import { apply, type Listed, type Registry, reevaluate } from '../../core/discovery/eviction-guard.js';
 import {
@@ -21,7 +22,7 @@ import { messageOf } from '../../runtime/log/message-of.js';
 import type { Timer } from '../../runtime/time/timers.js';
 import type { KubernetesReport } from '../../telemetry/reports.js';
 import { ownEndpoints } from '../endpoint-subset.js';
-import { CRITICAL_PRIORITY } from '../snapshot.js';
+import { CRITICAL_PRIORITY, type Uncounted } from '../snapshot.js';
 import { AbsenceCheck } from './absence-check.js';
 import type { ApiRequest, KubernetesApi } from './api-client.js';
 import { type Reply, readLines } from './api-reads.js';
@@ -81,6 +82,12 @@ export class ServiceWatcher {
   private failure: string | undefined;
   /** What is wrong with what it says. */
   private finding: string | undefined;
+  /** Why the last list was not taken whole. */
+  private leftOut: string | undefined;
+  /** Endpoints that it lists at no port or address that is asked for. */
+  private unselected: readonly SliceEndpoint[] = [];
+  /** None of those that are listed is. */
+  private isNoneSelected = false;
   private logged: string | undefined;
   private failuresInARow = 0;
   /** The revision was too old, and no watch has told anything since. */
@@ -161,6 +168,23 @@ export class ServiceWatcher {
     };
   }
 
+  /** What the endpoints do not say of how many pods there are. */
+  uncounted(): Uncounted {
+    const named = new Set(this.published?.map(({ endpoint }) => endpoint.id));
+    // Those that are kept for now are among the endpoints.
+    const replicas = this.unselected.filter(({ pod }) => !named.has(pod)).length;
+    return { why: this.whyUncounted(named.size > 0), replicas };
+  }
+
+  private whyUncounted(hasEndpoints: boolean): string | undefined {
+    if (this.registry === undefined) return this.failure ?? 'its EndpointSlices are not listed yet';
+    if (this.isNoneSelected) return this.finding;
+    if (hasEndpoints) return undefined;
+    // Kubernetes keeps an empty slice of each Service with a selector. So where there is none, no Service is there, or not this one.
+    const absence = this.slices.size === 0 ? (this.absence.found ?? 'found no EndpointSlice') : undefined;
+    return this.failure ?? this.leftOut ?? absence;
+  }
+
   private get problem(): string | undefined {
     return this.failure ?? this.absence.found ?? this.finding;
   }
@@ -209,6 +233,7 @@ export class ServiceWatcher {
       const { slices, revision, problem } = result;
       if (problem !== undefined)
         this.deps.logger.warn({ ...this.fields, problem }, 'an EndpointSlice is left out');
+      this.leftOut = problem;
       this.counts.lists += 1;
       this.slices = slices;
       this.revision = revision;
@@ -307,8 +332,10 @@ export class ServiceWatcher {
 
   /** Takes over what the slices say now. */
   private take(): void {
-    const { endpoints, problem } = mergeSlices(this.slices.values(), this.config);
+    const { endpoints, problem, unselected } = mergeSlices(this.slices.values(), this.config);
     this.finding = problem;
+    this.unselected = unselected;
+    this.isNoneSelected = endpoints.length === 0 && unselected.length > 0;
     if (this.slices.size === 0) this.absence.begin(this.config);
     else this.absence.end();
     const listed = this.listed(endpoints);
@@ -400,6 +427,7 @@ function endpointOf({ host, port, pod, zone, condition }: ServiceEndpoint): Endp
     id: pod === '' ? writeAddress(address) : pod,
     ...(zone === '' ? {} : { locality: zone }),
     ...(condition === 'ready' ? {} : { priority: CRITICAL_PRIORITY, critical: WHY_CRITICAL[condition] }),
+    ...(condition === 'draining' || condition === 'ended' ? { isEnding: true } : {}),
   };
 }
 

@@ -6,6 +6,8 @@ import { writeAddress } from '../../../sidecar/config/codecs/address.js';
 import type { UpstreamConfig } from '../../../sidecar/config/model.js';
 import { data, ErrorCode, Flag, FrameType, grpcMessage } from '../../kit/http2/h2-frames.js';
 import { openRequest, rawClient } from '../../kit/http2/raw-client.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
+import { KubernetesApiServer } from '../../kit/process/kubernetes-api.js';
 import { scalerService } from '../../kit/service/scaler-client.js';
 import { ANY, SidecarInMemory, until, upstreamAt, withUpstreams } from '../../kit/stack/sidecar-in-memory.js';
 
@@ -124,6 +126,31 @@ describe('The scaler of a sidecar', () => {
     });
     await until('a question of one answer is refused', () => code === 14);
     assert.deepEqual(seen, { told: 0, code: -1 });
+  });
+
+  it('says nothing of a Service whose port it does not find, and 0 once it has no pod', async () => {
+    const api = await KubernetesApiServer.start();
+    afterTest(() => api.stop());
+    const ports = [{ name: 'grpc', port: 9443 }];
+    api.put('s', { ports, endpoints: [{ address: '127.0.0.1', pod: 'a' }] });
+    const kubernetes = { service: 'digits.models', port: 'peers', family: 'any', server: api.url } as const;
+    await start({ kubernetes });
+    const client = connect();
+    let said: ServiceError | Buffer | undefined;
+    const ask = () =>
+      client.makeUnaryRequest(ScalerMethod.isActive, asIs, asIs, request, (error, answer) => {
+        said = error ?? answer;
+      });
+    await until('it is refused for the port', () => {
+      ask();
+      return said instanceof Error && /expected one with the name "peers"/.test(said.message);
+    });
+    await until('it is watched', () => api.watches === 1);
+    api.put('s', { ports, endpoints: [] });
+    await until('there is no pod', () => {
+      ask();
+      return Buffer.isBuffer(said);
+    });
   });
 
   it('ends the stream about an upstream that the file has no more, with its status', async () => {

@@ -97,6 +97,8 @@ export interface EndpointConfig {
   readonly versions?: Readonly<Record<string, readonly string[]>>;
   /** Why the registry counsels against it, in one sentence. Absent: it does not. */
   readonly critical?: string;
+  /** It ends, as the registry says: it is no replica any more, though it may still answer. Absent: not known. */
+  readonly isEnding?: boolean;
   /** The registry shows that its proxy is no Outrider. Absent: it is one, or that is not known. */
   readonly isForeign?: boolean;
 }

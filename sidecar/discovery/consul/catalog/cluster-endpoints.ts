@@ -5,6 +5,7 @@ import { ownOfEach } from '../../endpoint-subset.js';
 import { CRITICAL_PRIORITY } from '../../snapshot.js';
 import type { Instance } from '../parser/instances.js';
 import { claimsOf } from '../registered-models.js';
+import { DRAINING } from '../registration/checks.js';
 import type { Target } from './target.js';
 
 /** What is known of one target. */
@@ -82,5 +83,7 @@ function endpointOf(instance: Instance, target: Target, at: number): EndpointCon
     ...(instance.meta['outrider'] === undefined ? { isForeign: true } : {}),
     ...claimsOf(instance.meta),
     ...(isCritical ? { critical: instance.why === '' ? 'its checks fail' : instance.why } : {}),
+    // After the name of the check.
+    ...(isCritical && instance.why.endsWith(`: ${DRAINING}`) ? { isEnding: true } : {}),
   };
 }

@@ -10,6 +10,8 @@ interface CheckState extends AgentCheck {
 
 /** Consul cuts outputs at 4 KiB; a sentence is far shorter. */
 const MAX_OUTPUT = 400;
+/** What the checks of a sidecar say that ends. Peers read it: versions beside each other have to say the same. */
+export const DRAINING = 'draining';
 /** Samples of the sidecar that are closer together count as one. */
 const SAMPLE_MS = 1_000;
 
@@ -85,7 +87,7 @@ export class Checks {
   /** Takes the states over from the instance. */
   update(nowMs: number): void {
     if (this.isLeaving) {
-      for (const check of [this.service, this.proxy]) check.set('critical', 'draining');
+      for (const check of [this.service, this.proxy]) check.set('critical', DRAINING);
       return;
     }
     this.updateProxyCheck(nowMs);

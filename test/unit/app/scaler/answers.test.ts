@@ -3,7 +3,8 @@ import { answerScaler, type LastSizes } from '../../../../sidecar/app/scaler/ans
 import { takeReport } from '../../../../sidecar/cluster/load-reports.js';
 import { ScalerMethod } from '../../../../sidecar/codec/external-scaler.js';
 import { LoadReport, OwnMetric } from '../../../../sidecar/codec/orca.js';
-import { MAIN_CLUSTER } from '../../../../sidecar/discovery/snapshot.js';
+import type { EndpointConfig } from '../../../../sidecar/config/model.js';
+import { MAIN_CLUSTER, type Uncounted } from '../../../../sidecar/discovery/snapshot.js';
 import { grpcMessage } from '../../../kit/http2/h2-frames.js';
 import { UpstreamStack } from '../../../kit/scenario/upstream-stack.js';
 import { scalerService } from '../../../kit/service/scaler-client.js';
@@ -15,10 +16,13 @@ const ASKED = { loadReports: { intervalMs: 1_000, forward: false } };
 describe('what a scaler answers', () => {
   let stack: UpstreamStack;
   const sizes: LastSizes = new Map();
+  let uncounted: Uncounted | undefined;
 
   const start = (over: UpstreamOptions = ASKED): void => {
     stack = new UpstreamStack(['a', 'b'], over);
+    for (const name of ['c', 'd']) stack.backend(name);
     sizes.clear();
+    uncounted = undefined;
   };
   const reports = (name: string, calls: number, waitingTokens?: number): void => {
     const report = new LoadReport();
@@ -31,7 +35,12 @@ describe('what a scaler answers', () => {
     scalerMetadata: { service: 'digits', target: '4', ...metadata },
   });
   const answer = (path: string, body: Buffer) =>
-    answerScaler(path, body, [stack.out.outbound.state], stack.clock.now(), sizes);
+    answerScaler(
+      path,
+      body,
+      { upstreams: [stack.out.outbound.state], uncounted: () => uncounted, sizes },
+      stack.clock.now(),
+    );
   const workSaid = (metadata: Record<string, string> = {}): number | string => {
     const request = { scaledObjectRef: refOf(metadata), metricName: 'x' };
     const found = answer(ScalerMethod.metrics, grpcMessage(GetMetrics.requestSerialize(request)));
@@ -131,12 +140,21 @@ describe('what a scaler answers', () => {
       dns: { name: 'digits', port: 1, refreshMs: 5_000, family: 'all', servers: [] },
       endpoints: [],
     } as unknown as UpstreamOptions;
+    const KUBERNETES = {
+      kubernetes: { service: 'digits', port: 'peers' },
+      endpoints: [],
+    } as unknown as UpstreamOptions;
+    const UNREADY = 'its pod is not ready';
+    const ENDING = 'its pod ends';
     /** Discovery says this of `a`, `b`, and so on. */
     const find = (...critical: readonly (string | undefined)[]): void => {
-      const endpoints = critical.map((why, i) => ({
-        ...anUpstream(['a', 'b']).endpoints[i]!,
-        ...(why === undefined ? {} : { critical: why, priority: 9 }),
-      }));
+      const endpoints = critical.map(
+        (why, i): EndpointConfig => ({
+          ...anUpstream(['a', 'b', 'c', 'd']).endpoints[i]!,
+          ...(why === undefined ? {} : { critical: why, priority: 9 }),
+          ...(why === ENDING ? { isEnding: true } : {}),
+        }),
+      );
       stack.settle(
         stack.out.outbound.state.apply({
           routes: [{ split: [{ weight: 1, cluster: MAIN_CLUSTER }] }],
@@ -173,15 +191,106 @@ describe('what a scaler answers', () => {
     });
 
     it('is 0 where the Kubernetes API has no pod, and nothing where it has pods of which none is ready', () => {
-      const kubernetes = { service: 'digits', port: 'peers' };
-      start({ ...ASKED, kubernetes, endpoints: [] } as unknown as UpstreamOptions);
+      start({ ...ASKED, ...KUBERNETES });
       served();
-      find('its pod is not ready', 'its pod is not ready');
+      find(UNREADY, UNREADY);
       reports('a', 0);
       reports('b', 0);
       assert.match(String(workSaid()), /^14 no endpoint of digits is ready$/);
       find();
       assert.equal(workSaid(), 0);
+    });
+
+    it('is nothing where the pods cannot be seen, though calls wait here', () => {
+      start({ ...ASKED, ...KUBERNETES, ...COLD });
+      find();
+      assert.deepEqual([workSaid(), isActive()], [0, false]);
+      uncounted = { why: 'found the TCP ports grpc (9443); expected one with the name "peers"', replicas: 2 };
+      assert.match(
+        String(workSaid()),
+        /^14 the replicas of digits are not known: found the TCP ports grpc \(9443\)/,
+      );
+      stack.call();
+      assert.equal(stack.out.outbound.state.breaker.waitingCalls, 1);
+      assert.match(String(workSaid()), /^14 the replicas of digits are not known/);
+    });
+
+    it('takes pods that are listed without an address of use for ones with their target', () => {
+      start({ ...ASKED, ...KUBERNETES });
+      served();
+      uncounted = { why: undefined, replicas: 3 };
+      assert.equal(workSaid(), 20);
+      find();
+      assert.match(String(workSaid()), /^14 none of 3 endpoints of digits reports its load/);
+    });
+
+    it('takes pods that are not ready for ones with their target at least, and calls that wait for no more', () => {
+      start({ ...ASKED, ...KUBERNETES, ...COLD });
+      for (const name of ['a', 'b', 'c', 'd']) stack.backend(name).mode = 'refuses';
+      find(UNREADY, UNREADY, UNREADY, UNREADY);
+      for (const name of ['a', 'b', 'c', 'd']) reports(name, 0);
+      for (let i = 0; i < 3; i++) stack.call();
+      stack.advance(50);
+      assert.equal(stack.out.outbound.state.breaker.waitingCalls, 3);
+      assert.equal(workSaid(), 16, 'the four stay');
+      for (let i = 0; i < 17; i++) stack.call();
+      stack.advance(50);
+      assert.equal(workSaid({ target: '1' }), 10, 'the calls that wait, at most maxWaiting');
+    });
+
+    it('takes pods that are not ready for ones with their target beside others that are', () => {
+      start({ ...ASKED, ...KUBERNETES });
+      find(undefined, UNREADY, UNREADY, UNREADY);
+      for (const name of ['a', 'b', 'c', 'd']) reports(name, 0);
+      reports('a', 1);
+      assert.equal(workSaid(), 13, 'one call, and three that are starting');
+      reports('b', 9);
+      assert.equal(workSaid(), 16, 'one that is not ready has its calls still');
+    });
+
+    it('does not count pods that end, neither for their calls nor for their target', () => {
+      start({ ...ASKED, ...KUBERNETES, ...COLD });
+      find(undefined, undefined, ENDING, ENDING);
+      reports('a', 3);
+      reports('b', 0);
+      reports('c', 2);
+      assert.equal(workSaid(), 3);
+      find(ENDING, ENDING, ENDING, ENDING);
+      assert.match(String(workSaid()), /^14 no endpoint of digits is ready$/);
+    });
+
+    it('is the calls that wait, where all pods end', () => {
+      start({ ...ASKED, ...KUBERNETES, ...COLD });
+      for (const name of ['a', 'b']) stack.backend(name).mode = 'refuses';
+      find(ENDING, ENDING);
+      stack.call();
+      stack.advance(100);
+      assert.equal(workSaid(), 1);
+      assert.equal(isActive(), true);
+    });
+
+    it('takes endpoints beyond those that it connects to for ones with their target', () => {
+      start({ ...ASKED, ...KUBERNETES, pool: { maxEndpoints: 1 } });
+      find(undefined, undefined, undefined, ENDING);
+      const [first, ...others] = stack.out.cluster.endpoints.map(({ id }) => id);
+      assert.deepEqual(others, ['d'], 'one of each priority');
+      reports(first!, 3);
+      assert.equal(workSaid(), 3 + 2 * 4);
+    });
+
+    it('is nothing while one of its clusters is not known', () => {
+      start({ ...ASKED, consul: {} } as unknown as UpstreamOptions);
+      const { endpoints } = anUpstream(['a']);
+      const snapshot = {
+        routes: [{ split: [{ weight: 1, cluster: MAIN_CLUSTER }] }],
+        clusters: new Map([
+          [MAIN_CLUSTER, { endpoints }],
+          ['next', { endpoints: undefined }],
+        ]),
+      };
+      stack.settle(stack.out.outbound.state.apply(snapshot));
+      reports('a', 1);
+      assert.match(String(workSaid()), /^14 the endpoints of digits are not known yet/);
     });
   });
 

@@ -29,7 +29,36 @@ describe('The EndpointSlices of a Service', () => {
         { host: '10.0.0.1', port: 9443, pod: 'digits-0', uid: 'u0', zone: 'eu-1a', condition: 'ready' },
       ],
       problem: undefined,
+      unselected: [],
     });
+  });
+
+  const HTTP = [{ name: 'http', port: 8080 }];
+  const A = { address: '10.0.0.1', pod: 'a' };
+  const B = { address: '10.0.0.2', pod: 'b' };
+  const leftOut = (slices: readonly EndpointSlice[], selection = PEERS) =>
+    mergeSlices(slices, selection).unselected.map(({ host }) => host);
+
+  it('at no port or address that is asked for leave pods of which nothing is known', () => {
+    const renamed = read('a', { ports: HTTP, endpoints: [A, { address: '10.0.0.2' }] });
+    assert.deepEqual(leftOut([renamed]), ['10.0.0.1', '10.0.0.2']);
+    const two = read('a', { ports: [...HTTP, { name: 'peers', port: 9443 }], endpoints: [A] });
+    assert.deepEqual(leftOut([two], { family: 'any' }), ['10.0.0.1']);
+    assert.deepEqual(leftOut([of(A)], { port: 'peers', family: 'ipv6' }), ['10.0.0.1']);
+    const names = read('a', { addressType: 'FQDN', endpoints: [{ address: 'digits.example' }] });
+    assert.deepEqual(leftOut([names]), ['digits.example']);
+    assert.deepEqual(leftOut([of()]), []);
+  });
+
+  it('leave a pod without such a port beside those that have it, unless it ends', () => {
+    const without = read('b', { ports: HTTP, endpoints: [A, B, { address: '10.0.0.3' }] });
+    assert.deepEqual(leftOut([of(A), without]), ['10.0.0.2']);
+    assert.deepEqual(
+      leftOut([of(A), read('b', { ports: HTTP, endpoints: [{ ...B, terminating: true }] })]),
+      [],
+    );
+    const six = read('b', { addressType: 'IPv6', endpoints: [{ address: 'fd00::1', pod: 'a' }] });
+    assert.deepEqual(leftOut([of(A), six], { port: 'peers', family: 'ipv4' }), [], 'its other address');
   });
 
   const conditions: readonly (readonly [object | undefined, string])[] = [

@@ -32,6 +32,16 @@ describe('the work of a service', () => {
     assert.equal(workOf(A_TRIGGER, [said(45), null, null], 0), 45, 'which the others ask for themselves');
   });
 
+  it('of a replica that is not ready is its target at least', () => {
+    const unready = (calls: number): SaidWork => ({ ...said(calls), isUnready: true });
+    assert.equal(workOf(A_TRIGGER, [unready(0), unready(0)], 3), 20, 'no reason for fewer');
+    assert.equal(workOf(A_TRIGGER, [said(1), unready(4)], 0), 11);
+    assert.equal(workOf(A_TRIGGER, [said(1), unready(14)], 0), 15, 'what it has is known');
+    assert.equal(workOf(A_TRIGGER, [said(14), unready(4)], 0), 20, 'no reason for more');
+    assert.equal(workOf(A_TRIGGER, [unready(0)], 30), 30, 'which the waiting calls are');
+    assert.equal(workOf({ ...A_TRIGGER, by: 'waiting_calls' }, [unready(0), said(5)], 0), 11);
+  });
+
   it('makes it active from more than its activation on, and while a call waits for any replica', () => {
     const trigger = { ...A_TRIGGER, activation: 5 };
     assert.deepEqual(

@@ -153,6 +153,11 @@ class Bench {
   get problem(): string {
     return this.watcher.report().problem ?? '';
   }
+
+  /** Why nobody knows how many pods there are. */
+  get uncounted(): string {
+    return this.watcher.uncounted().why ?? '';
+  }
 }
 
 describe('The endpoints of a Service of Kubernetes', () => {
@@ -484,10 +489,64 @@ describe('The endpoints of a Service of Kubernetes', () => {
       look.reply(status, body);
       bench.request.head(200);
       assert.match(bench.problem, expected);
+      assert.match(bench.uncounted, expected);
       assert.equal(bench.state, 'empty');
       bench.request.data(bench.line('ADDED', sliceJson('s', { endpoints: [A] }, 7)));
       assert.deepEqual([bench.problem, bench.last], ['', ['a']]);
     });
+
+  it('do not tell how many pods there are, before there is a list', () => {
+    const bench = new Bench();
+    assert.match(bench.uncounted, /not listed yet/);
+    bench.follow(A);
+    assert.equal(bench.uncounted, '');
+    bench.change();
+    bench.silent.add('10.0.0.1:9443');
+    assert.equal(bench.uncounted, '');
+    bench.watcher.update({ ...SERVICE, service: 'letters.models' });
+    assert.match(bench.uncounted, /not listed yet/);
+  });
+
+  it('do not tell it where the pods that are listed have no such port, though some are kept', async () => {
+    const bench = new Bench();
+    bench.follow(A, B);
+    const ports = [{ name: 'grpc', port: 9443 }];
+    bench.request.data(bench.line('MODIFIED', sliceJson('s', { ports, endpoints: [A, B] }, 200)));
+    assert.deepEqual(bench.last, ['a', 'b'], 'they still answer');
+    assert.match(bench.uncounted, /found the TCP ports grpc \(9443\); expected one with the name "peers"/);
+    await bench.clock.settle(GRACE_MS + 1_000);
+    assert.deepEqual(bench.last, []);
+    assert.match(bench.uncounted, /expected one with the name "peers"/);
+    bench.change(A);
+    assert.deepEqual([bench.last, bench.uncounted], [['a'], '']);
+    bench.request.data(bench.line('ADDED', sliceJson('t', { ports, endpoints: [B, C] }, 300)));
+    assert.deepEqual(bench.watcher.uncounted(), { why: undefined, replicas: 2 });
+  });
+
+  it('count one that is kept once', () => {
+    const bench = new Bench();
+    bench.list({ s: { endpoints: [A] }, t: { endpoints: [B, C] } });
+    bench.request.head(200);
+    const ports = [{ name: 'grpc', port: 9443 }];
+    bench.silent.add('10.0.0.3:9443');
+    bench.request.data(bench.line('MODIFIED', sliceJson('t', { ports, endpoints: [B, C] }, 200)));
+    assert.deepEqual([bench.last, bench.watcher.uncounted().replicas], [['a', 'b'], 1]);
+  });
+
+  it('do not tell it while there is none, and the API cannot be followed or has slices that nobody can read', () => {
+    const bench = new Bench();
+    bench.follow(A);
+    bench.request.end('api: ECONNREFUSED');
+    assert.equal(bench.uncounted, '', 'what is known stays in use');
+    const empty = new Bench();
+    empty.follow();
+    assert.equal(empty.uncounted, '', 'no pod');
+    empty.request.end('api: ECONNREFUSED');
+    assert.match(empty.uncounted, /ECONNREFUSED/);
+    const unread = new Bench();
+    unread.list({ s: { endpoints: [] }, t: { addressType: 'IPv7', endpoints: [A] } });
+    assert.match(unread.uncounted, /the EndpointSlice t of the type "IPv7"/);
+  });
 
   it('are listed anew when connections contradict them, at most every ten seconds', async () => {
     const bench = new Bench();

@@ -32,6 +32,16 @@ describe('Endpoints of a cluster', () => {
     assert.ok(strangers.length > 0, 'another sidecar has others');
   });
 
+  it('endpoints of a cluster end where their sidecar drains, and not where their checks fail', () => {
+    const saying = ['proxy: draining', 'model: it stopped draining its queue', ''];
+    const all = instances(3, (i) => ({ status: 'critical', why: saying[i]! }));
+    const made = new ClusterEndpoints(1).of([{ target, instances: all }], 20);
+    assert.deepEqual(
+      made.map(({ isEnding }) => isEnding),
+      [true, undefined, undefined],
+    );
+  });
+
   it('endpoints of a cluster leave out instances without weight when there are too many', () => {
     const all = instances(100, (i) => (i % 2 === 0 ? { weight: 0 } : {}));
     const endpoints = new ClusterEndpoints(1).of([{ target, instances: all }], 20);
