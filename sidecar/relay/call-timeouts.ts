@@ -51,7 +51,7 @@ function timeOut(call: Call, attempt: Attempt | null, nowMs: number): void {
  * answer where the first message is timed. A message that is repeated before a stream goes on is one: to repeat many takes its time.
  */
 function hasBegun({ isCommitted, plan, responseBytes, resumable }: Call, { counter }: Attempt): boolean {
-  if (resumable !== null) return resumable.hasSpoken;
+  if (resumable?.isResuming) return resumable.hasSpoken;
   return isCommitted && !(plan.timesFirstMessage && counter !== null && responseBytes === 0);
 }
 

@@ -91,9 +91,20 @@ function resumptionOf(call: Call, attempt: Attempt): Resumption | null {
   const isKept = call.requestEnded && call.isReplayable;
   if (plan.engine === null) return isKept ? new ResumableStream(attempt.head!, plan.isDeterministic) : null;
   if (engineCall === null) return null;
-  if (isKept && engineCall.obstacle === '') return new TokenStream(attempt.head!, engineCall);
   if (!isKept) disableReplay(call);
-  return new AnswerWatch(attempt.head!, engineCall, !isKept);
+  const answer =
+    isKept && engineCall.obstacle === ''
+      ? new TokenStream(attempt.head!, engineCall)
+      : new AnswerWatch(attempt.head!, engineCall, !isKept);
+  answer.expect(attempt.heldResponse?.bytes ?? 0);
+  return answer;
+}
+
+/** An answer of an engine whose first message is too large to be held, or whose request is not complete: nothing else is known of it. */
+function watchAnswer(call: Call, attempt: Attempt): void {
+  const { engineCall, plan } = call;
+  if (!plan.isResumable || plan.engine === null || engineCall === null || attempt.isOver) return;
+  call.resumable = new AnswerWatch(attempt.head!, engineCall, true);
 }
 
 /**
@@ -126,7 +137,10 @@ export function commitResponse(call: Call, attempt: Attempt): void {
   if (messageTimeoutMs > 0) watchMessages(call);
   if (!holdsResponse) call.handler.onStreaming?.(call, attempt);
   else if (!attempt.isOver) call.handler.onLongResponse?.(call, attempt);
-  if (call.resumable === null) disableReplay(call);
+  if (call.resumable === null) {
+    disableReplay(call);
+    watchAnswer(call, attempt);
+  }
   call.session.connection.sendHeaders(call.stream, headList(call, head), headExtras(call, head), false);
   const held = attempt.takeBufferedResponse();
   if (held === null) return;

@@ -1,10 +1,12 @@
-/** How many tokens the answer of an engine has, read from its bytes as they pass. */
+/** How many tokens the answer of an engine has, and how its last message says that it ends, read from its bytes as they pass. */
 
 import { Wire } from '../field-cursor.js';
 import { PREFIX_BYTES } from '../grpc-message.js';
 import type { AnswerLayout, CountedLayout } from './engine-codec.js';
 
 const MAX_VARINT_BYTES = 10;
+/** Characters that are kept of a `finish_reason`: those of failures are shorter. */
+const MAX_REASON = 32;
 
 /** What the varint is that is being read. */
 const Reading = { tag: 0, value: 1, length: 2, ids: 3 } as const;
@@ -21,6 +23,10 @@ export class AnswerTokens {
   prompt = 0;
   /** Of these, those that were in its cache. */
   cached = 0;
+  /** The message that was read last, as far as it has come, ends a sequence, given up or not. */
+  hasEnd = false;
+  private reason = '';
+  private isReason = false;
   private inChunks = 0;
   private inComplete = 0;
   /** Bytes of the prefix of the present message so far, and the length as far as they say it. */
@@ -49,12 +55,19 @@ export class AnswerTokens {
     return this.inChunks > 0 ? this.inChunks : this.inComplete;
   }
 
+  /** Why the engine has given the answer up in the message that was read last, in its own word; empty: it has not. */
+  get failure(): string {
+    return this.layout.failures.has(this.reason) ? this.reason : '';
+  }
+
   /** Takes the next bytes of the answer, with the prefixes of its messages. */
   take(buffer: Buffer, start: number, end: number): void {
     for (let p = start; p < end && !this.isUnreadable; ) {
       if (this.at === this.messageEnd) p = this.takePrefix(buffer, p, end);
       else if (this.skipped > 0) {
         const n = Math.min(this.skipped, end - p);
+        if (this.isReason && this.reason.length < MAX_REASON)
+          this.reason += buffer.toString('latin1', p, p + Math.min(n, MAX_REASON));
         this.skipped -= n;
         this.at += n;
         p += n;
@@ -79,6 +92,8 @@ export class AnswerTokens {
     this.prefixBytes = 0;
     this.at = 0;
     this.messageEnd = this.length;
+    this.hasEnd = false;
+    this.reason = '';
     return p;
   }
 
@@ -119,6 +134,7 @@ export class AnswerTokens {
 
   private takeTag(tag: number): void {
     this.number = Math.floor(tag / 8);
+    this.isReason = false;
     const wire = tag % 8;
     if (wire === Wire.varint) this.reading = Reading.value;
     else if (wire === Wire.bytes) this.reading = Reading.length;
@@ -139,8 +155,13 @@ export class AnswerTokens {
       this.partEnd = this.at + bytes;
       this.isChunk = number === layout.chunk;
       this.part = this.isChunk ? layout.chunkTokens : layout.completeTokens;
+      if (!this.isChunk) this.hasEnd = true;
       if (this.partEnd > this.messageEnd) this.isUnreadable = true;
-    } else this.skip(bytes);
+    } else {
+      this.isReason = part !== null && !this.isChunk && number === layout.finishReason;
+      if (this.isReason) this.reason = '';
+      this.skip(bytes);
+    }
   }
 
   private takeNumber(value: number): void {

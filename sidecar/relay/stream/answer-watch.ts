@@ -60,11 +60,18 @@ export class AnswerWatch extends EngineAnswer {
       return false;
     }
     this.messages++;
-    if (isRead && reader.hasEnd) this.ended++;
-    if (this.isSpent || (isRead && !reader.hasContent)) return true;
+    if (isRead && reader.hasEnd) this.recordEnd();
+    if (!this.isSpent && (!isRead || reader.hasContent)) this.spend(call);
+    return true;
+  }
+
+  protected spend(call: Call): void {
     this.isSpent = true;
     disableReplay(call);
-    return true;
+  }
+
+  protected recordEnd(): void {
+    this.ended++;
   }
 
   protected takeMessage(call: Call, attempt: Attempt, message: Buffer): boolean {

@@ -10,9 +10,12 @@ import { MessageEncoding, OTHER_ENCODING } from './message-encoding.js';
 import { MessageTail } from './message-tail.js';
 import { endResumption, sendShared, tellResumed } from './resumed-call.js';
 
+const EMPTY = Buffer.alloc(0);
+
 /**
  * The answer of a language-model engine on its way to the caller: finds its whole messages, and passes them on together where they came
- * together. What is read of each, and what becomes of it, a subclass says.
+ * together. What is read of each, and what becomes of it, a subclass says. Of a message that is too large to be held, which is passed on as it
+ * comes, only its end is read: whether the engine has given the answer up by it.
  */
 export abstract class EngineAnswer implements Resumption {
   messages = 0;
@@ -28,6 +31,8 @@ export abstract class EngineAnswer implements Resumption {
   protected counter = new MessageCounter();
   protected readonly foreign = new ForeignBytes();
   private readonly tail = new MessageTail();
+  /** The caller has the beginning of the present message. */
+  private isParted = false;
   private readonly encoding: MessageEncoding;
 
   constructor(
@@ -40,6 +45,10 @@ export abstract class EngineAnswer implements Resumption {
   abstract requestFor(call: Call): Buffer | null;
   abstract complete(call: Call): boolean;
   abstract mayEnd(attempt: Attempt): boolean;
+  /** No other engine can go on with it any more, as a message of it was not read. */
+  protected abstract spend(call: Call): void;
+  /** The end of a sequence was in such a message. */
+  protected abstract recordEnd(): void;
   /** Each message is taken for itself, and may be changed: none is passed on where it lies. */
   protected abstract get changesMessages(): boolean;
   /**
@@ -49,6 +58,11 @@ export abstract class EngineAnswer implements Resumption {
   protected abstract readInPlace(call: Call, buffer: Buffer, start: number, end: number): boolean;
   /** Takes a message that came in parts, or may be changed, and passes it on. False: the attempt is over, or its end is held. */
   protected abstract takeMessage(call: Call, attempt: Attempt, message: Buffer): boolean;
+
+  /** Its first message is whole with the next bytes, after so many that have been held. */
+  expect(bytes: number): void {
+    this.tail.expect(bytes);
+  }
 
   restart(call: Call): void {
     this.isResuming = true;
@@ -74,7 +88,12 @@ export abstract class EngineAnswer implements Resumption {
       at = counter.next(buffer, at, end);
       if (at < 0) break;
       this.hasSpoken = true;
-      if (!this.tail.isEmpty || this.changesMessages) {
+      if (this.isParted) {
+        this.pass(call, buffer, to, at);
+        from = at;
+        to = at;
+        if (!this.endParted(call, attempt)) return engineCall.holdMore(buffer, at, end);
+      } else if (!this.tail.isEmpty || this.changesMessages) {
         const message = this.wholeMessage(attempt, buffer, to, at);
         from = at;
         to = at;
@@ -129,14 +148,31 @@ export abstract class EngineAnswer implements Resumption {
     else giveUp({ call, attempt, finish }, buffer, start, end);
   }
 
-  /** A message begins that is too large to be held, or no message of gRPC: it is passed on, and not read. */
+  /** A message begins that is too large to be held, or no message of gRPC: it is passed on as it comes. */
   protected passUnread(call: Call, attempt: Attempt, buffer: Buffer, start: number, end: number): void {
     this.flush(call, attempt);
     this.pass(call, buffer, start, end);
-    endResumption(call, this.foreign);
+    if (this.counter.isBroken) return endResumption(call, this.foreign);
+    this.isParted = true;
+    this.spend(call);
+  }
+
+  /** A message has ended that was passed on as it came. False: the attempt is over, or its end is held. */
+  private endParted(call: Call, attempt: Attempt): boolean {
+    this.isParted = false;
+    this.messages++;
+    const { usage, isAborted } = this.engineCall;
+    const { failure, hasEnd } = usage.answer;
+    if (failure !== '' && !isAborted) {
+      giveUp({ call, attempt, finish: failure }, EMPTY, 0, 0);
+      return false;
+    }
+    if (hasEnd) this.recordEnd();
+    return true;
   }
 
   private keep(call: Call, attempt: Attempt, buffer: Buffer, start: number, end: number): void {
+    if (this.isParted) return this.pass(call, buffer, start, end);
     if (!this.counter.isBroken && this.tail.hold(attempt, buffer, start, end)) return;
     this.passUnread(call, attempt, buffer, start, end);
   }

@@ -9,16 +9,22 @@ const LARGEST_BYTES = 16 * 1024;
 
 /** The beginning of a message whose end has not come. Its bytes are counted as held by the attempt. */
 export class MessageTail {
+  private mostBytes = LARGEST_BYTES;
   private chunks: ChunkList | null = null;
 
   get isEmpty(): boolean {
     return this.chunks === null;
   }
 
+  /** So much of the present message has been held already, and the next bytes end it: it is held however large it is. */
+  expect(bytes: number): void {
+    this.mostBytes = Math.max(LARGEST_BYTES, bytes);
+  }
+
   /** Holds more of the message. False: it is too large, and these bytes are not held. */
   hold(attempt: Attempt, buffer: Buffer, start: number, end: number): boolean {
     const more = end - start;
-    if ((this.chunks === null ? 0 : this.chunks.bytes) + more > LARGEST_BYTES) return false;
+    if ((this.chunks === null ? 0 : this.chunks.bytes) + more > this.mostBytes) return false;
     this.chunks ??= new ChunkList();
     this.chunks.add(buffer, start, end);
     attempt.hold(more);
@@ -30,6 +36,7 @@ export class MessageTail {
     const { chunks } = this;
     if (chunks === null) return null;
     this.chunks = null;
+    this.mostBytes = LARGEST_BYTES;
     attempt.releaseHeld();
     return chunks;
   }

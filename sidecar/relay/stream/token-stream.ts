@@ -8,6 +8,7 @@ import { framed, PREFIX_BYTES } from '../../codec/grpc-message.js';
 import type { HeaderBlock } from '../../http2/hpack/header-list.js';
 import type { Attempt } from '../attempt.js';
 import type { Call } from '../call.js';
+import { disableReplay } from '../request-buffer.js';
 import { EngineAnswer } from './engine-answer.js';
 import { type EngineCall, givenUp } from './engine-call.js';
 import { engineModelIn, OTHER_MODEL } from './engine-model.js';
@@ -41,7 +42,7 @@ export class TokenStream extends EngineAnswer {
   /** Null: nothing goes on in other tokens. */
   private readonly endReader: EndReader | null;
   /** Of all tokens that the caller has, but for the one that is still to be repeated. */
-  private readonly ids = new TokenIds();
+  private ids = new TokenIds();
   /** Bytes of them that the memory budget knows. */
   private accountedBytes = 0;
   /** The token that the present engine has to make first, as the caller has it; −1: none. */
@@ -75,7 +76,8 @@ export class TokenStream extends EngineAnswer {
 
   override restart(call: Call): void {
     super.restart(call);
-    this.isSpliced = true;
+    // To a caller that has nothing yet it is as good as the first one.
+    this.isSpliced = this.messages > 0;
     this.dropped = 0;
     const { ids, repeatsLast } = this;
     const { obstacle } = this.engineCall.request;
@@ -181,7 +183,8 @@ export class TokenStream extends EngineAnswer {
       this.isComplete = true;
       if (this.endReader !== null) this.learnEnd(buffer, start + PREFIX_BYTES, end);
     }
-    return this.account(call);
+    this.account(call);
+    return true;
   }
 
   /** Whether the message that ends the answer says that the engine has given it up, though nobody asked for that. */
@@ -251,8 +254,7 @@ export class TokenStream extends EngineAnswer {
     this.messages++;
     if (this.isInexact) this.isApproximate = true;
     this.passSpliced(call, attempt, out, message.length);
-    if (this.isSpent) ids.truncate(0, 0);
-    else this.account(call);
+    this.account(call);
     return '';
   }
 
@@ -276,18 +278,24 @@ export class TokenStream extends EngineAnswer {
     call.handler.onNotResumed?.(call, attempt, this.counter.isBroken ? UNREADABLE : TOO_LARGE);
   }
 
+  protected spend(call: Call): void {
+    this.isSpent = true;
+    this.ids = new TokenIds();
+    disableReplay(call);
+  }
+
+  protected recordEnd(): void {
+    this.isComplete = true;
+  }
+
   /** The memory budget learns of the ids; where there is no room, the stream is not resumed any more. */
-  private account(call: Call): boolean {
+  private account(call: Call): void {
+    if (this.isSpent) return this.ids.truncate(0, 0);
     const more = this.ids.capacity - this.accountedBytes;
-    if (more === 0) return true;
-    if (this.ids.length > MOST_ID_BYTES || !call.context.memory.reserve(more)) {
-      // One that goes on is still to be read; it cannot be resumed again.
-      if (this.isSpliced) this.isSpent = true;
-      else endResumption(call, this.foreign);
-      return false;
-    }
+    if (more === 0) return;
+    // It is still to be read, and cannot be resumed again.
+    if (this.ids.length > MOST_ID_BYTES || !call.context.memory.reserve(more)) return this.spend(call);
     this.accountedBytes += more;
     call.bufferCost += more;
-    return true;
   }
 }

@@ -66,6 +66,36 @@ describe('the tokens of an answer', () => {
     assert.deepEqual(counts(read(bytes)), { prompt: 4, cached: 0, output: 2, isUnreadable: false });
   });
 
+  it('say how the last message ends the answer, in pieces of any size', () => {
+    const said = (reason: string): Buffer =>
+      message(
+        2,
+        new MessageParts()
+          .bytes(1, ids(7, 300))
+          .bytes(2, Buffer.from(reason))
+          .number(3, 9)
+          .bytes(6, Buffer.from('error')),
+      );
+    const chunk = message(1, new MessageParts().bytes(1, ids(7)).bytes(2, Buffer.from('abort')));
+    for (const [bytes, failure, hasEnd] of [
+      [said('abort'), 'abort', true],
+      [said('error'), 'error', true],
+      [said('stop'), '', true],
+      [said('aborted'), '', true],
+      [said(`abort${' '.repeat(40)}`), '', true],
+      [said(''), '', true],
+      [chunk, '', false],
+      [Buffer.concat([said('abort'), chunk]), '', false],
+      [Buffer.concat([said('abort'), said('stop')]), '', true],
+    ] as const)
+      for (const piece of [1, 2, 7, 1_000]) {
+        const answer = new AnswerTokens(VLLM.answer);
+        for (let at = 0; at < bytes.length; at += piece)
+          answer.take(bytes, at, Math.min(bytes.length, at + piece));
+        assert.deepEqual([answer.failure, answer.hasEnd, answer.isUnreadable], [failure, hasEnd, false]);
+      }
+  });
+
   it('of SGLang and TensorRT-LLM have places of their own', () => {
     const sglang = new MessageParts().bytes(1, ids(1, 2)).number(2, 8).number(3, 2).number(4, 6);
     const ofSglang = read(message(2, sglang), new AnswerTokens(SGLANG.answer));

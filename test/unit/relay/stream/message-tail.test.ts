@@ -30,6 +30,15 @@ describe('The beginning of a message of a resumable stream', () => {
     assert.equal(tail.take(attempt)?.bytes, 16 * 1024);
   });
 
+  it('a first message that was held already is held, however large; the next one is not', () => {
+    tail.expect(24 * 1024);
+    for (let i = 0; i < 3; i++) assert.ok(tail.hold(attempt, PART, 0, PART.length));
+    assert.equal(tail.hold(attempt, PART, 0, 1), false);
+    assert.equal(tail.take(attempt)?.bytes, 24 * 1024);
+    for (let i = 0; i < 2; i++) assert.ok(tail.hold(attempt, PART, 0, PART.length));
+    assert.equal(tail.hold(attempt, PART, 0, 1), false);
+  });
+
   it('what is handed over is counted and held no more', () => {
     tail.hold(attempt, PART, 1, 4);
     assert.equal(tail.isEmpty, false);
