@@ -14,15 +14,24 @@ const jobs = (...files: readonly string[]): string[] =>
   jobsOf(files, RULES).map(({ lane, name, files }) => `${lane}: ${name}: ${files.join(' ')}`);
 
 /** Takes jobs of `holds`, of which `one` goes one at a time and `wait` takes a tenth of the machine, as long as any may run. */
-function taking(...files: readonly string[]): {
+const taking = (...files: readonly string[]) =>
+  takingBy(
+    [
+      { name: 'work', share: 9, job: 'file', holds: ['test/work'], oneAtATime: ['test/work/one'] },
+      { name: 'wait', share: 4, job: 'file', holds: ['test/wait'] },
+      { name: 'alone', share: MACHINE, job: 'file', holds: ['test/alone'] },
+    ],
+    ...files,
+  );
+
+/** The same with lanes of its own. */
+function takingBy(
+  rules: readonly LaneRule[],
+  ...files: readonly string[]
+): {
   take: () => string | undefined;
   end: (name: string) => void;
 } {
-  const rules: readonly LaneRule[] = [
-    { name: 'work', share: 9, job: 'file', holds: ['test/work'], oneAtATime: ['test/work/one'] },
-    { name: 'wait', share: 4, job: 'file', holds: ['test/wait'] },
-    { name: 'alone', share: MACHINE, job: 'file', holds: ['test/alone'] },
-  ];
   const left = jobsOf(files, rules);
   const running = new Set<Job>();
   return {
@@ -92,6 +101,25 @@ describe('the lanes of the tests', () => {
     assert.deepEqual([take(), take()], [work[4], undefined]);
     end(work[0]!);
     assert.deepEqual([take(), take()], [wait[1], undefined]);
+  });
+
+  it('leave room for a job that takes most of the machine, and run others beside it', () => {
+    const rules: readonly LaneRule[] = [
+      { name: 'memory', share: 18, job: 'file', holds: ['test/memory'] },
+      { name: 'faults', share: 27, job: 'file', holds: ['test/faults'] },
+      { name: 'work', share: 9, job: 'file', holds: ['test/work'] },
+      { name: 'wait', share: 4, job: 'file', holds: ['test/wait'] },
+    ];
+    const work = ['a', 'b', 'c'].map((name) => `test/work/${name}.test.ts`);
+    const [memory, faults, wait] = ['memory', 'faults', 'wait'].map((name) => `test/${name}/1.test.ts`);
+    const { take, end } = takingBy(rules, memory!, faults!, ...work, wait!);
+    assert.deepEqual([take(), take(), take(), take()], [memory, work[0], wait, undefined]);
+    end(memory!);
+    assert.deepEqual([take(), take()], [faults, undefined]);
+    end(work[0]!);
+    assert.deepEqual([take(), take()], [work[1], undefined]);
+    end(faults!);
+    assert.deepEqual([take(), take()], [work[2], undefined]);
   });
 
   it('run a job that takes the whole machine once nothing runs, and nothing beside it', () => {

@@ -5,6 +5,8 @@ export interface Job extends Pick<LaneRule, 'share' | 'ownProcess' | 'needsNoToo
   readonly name: string;
   readonly files: readonly string[];
   readonly lane: string;
+  /** The place of its lane among the lanes, from 0. */
+  readonly rank: number;
   /** It is one of those of its lane of which no second one may run meanwhile. */
   readonly isExclusive: boolean;
 }
@@ -36,7 +38,7 @@ const FIXED_PORTS = [
   'test/e2e/task-pages',
 ];
 
-/** In the order in which they begin. A job that does not fit beside the others is passed by those behind it that do. */
+/** In the order in which they begin. A job that does not fit beside the others is passed by those behind it that leave it room. */
 export const LANES: readonly LaneRule[] = [
   {
     // Three at a time, and one that waits: some of them wait for files and processes of their own.
@@ -63,9 +65,22 @@ export const LANES: readonly LaneRule[] = [
     ],
   },
   {
-    // Three at a time, and one that waits: they wait for processes to start and for time to pass.
+    // What is promised within a time, while processes die, freeze and are replaced under load, and floods: each uses one core, and a
+    // process of the next lane has the other one.
+    name: 'faults',
+    share: 27,
+    ownProcess: true,
+    job: 'file',
+    holds: [
+      ...['test/e2e/consul-faults', 'test/attacks/memory', 'test/e2e/decision-faults', 'test/attacks/rapid-reset'],
+      ...['test/attacks/partial-uploads', 'test/e2e/call-faults', 'test/attacks/floods'],
+      ...['test/attacks/exhaustion', 'test/interop/load-reports', 'test/bench/load/run'],
+    ],
+  },
+  {
+    // Four at a time, and one that waits: they wait for processes to start and for time to pass.
     name: 'processes',
-    share: 12,
+    share: 9,
     job: 'file',
     oneAtATime: FIXED_PORTS,
     holds: [
@@ -96,26 +111,13 @@ export const LANES: readonly LaneRule[] = [
     ],
   },
   {
-    // What is promised within a time, while processes die, freeze and are replaced under load: each uses a core and more.
-    name: 'faults',
-    share: 32,
-    ownProcess: true,
-    job: 'file',
-    holds: [
-      ...['test/e2e/decision-faults', 'test/e2e/consul-faults', 'test/e2e/call-faults'],
-      ...['test/interop/load-reports', 'test/bench/load/run'],
-    ],
-  },
-  {
     name: 'alone',
     share: MACHINE,
     ownProcess: true,
     job: 'file',
     holds: [
-      // Latencies beside a large call, floods that are fast enough only alone, goodput.
-      ...['test/interop/neighbours', 'test/bench/overload', 'test/attacks/memory', 'test/attacks/exhaustion'],
-      ...['test/attacks/cancel-flood', 'test/attacks/rapid-reset', 'test/attacks/floods'],
-      'test/attacks/partial-uploads',
+      // Latencies beside a large call, goodput, and a flood that is fast enough only alone.
+      ...['test/interop/neighbours', 'test/bench/overload', 'test/attacks/cancel-flood'],
     ],
   },
 ];
@@ -129,7 +131,7 @@ export function jobsOf(files: readonly string[], rules: readonly LaneRule[] = LA
     const of = names.get(rule)!;
     of.set(name, [...(of.get(name) ?? []), file]);
   }
-  return rules.flatMap((rule) => inOrder(rule, names.get(rule)!));
+  return rules.flatMap((rule, rank) => inOrder(rule, rank, names.get(rule)!));
 }
 
 /** `test/GROUP/FOLDER`, or `test/GROUP` of a file that lies right there. */
@@ -149,23 +151,35 @@ function ruleFor(file: string, rules: readonly LaneRule[]): LaneRule {
 const holds = (place: string, file: string): boolean =>
   file.startsWith(`${place}/`) || file === `${place}.test.ts`;
 
-function inOrder(rule: LaneRule, files: ReadonlyMap<string, string[]>): Job[] {
+function inOrder(rule: LaneRule, rank: number, files: ReadonlyMap<string, string[]>): Job[] {
   const { name: lane, share, ownProcess = false, needsNoTools = false } = rule;
   const { holds: places, oneAtATime = [] } = rule;
   const at = (name: string): number => places.findIndex((place) => `${name}/`.startsWith(place));
   const jobs = [...files].map(([name, of]) => {
     const isExclusive = oneAtATime.some((place) => of.some((file) => holds(place, file)));
-    return { ...{ name, files: of, lane, share, ownProcess, needsNoTools }, isExclusive };
+    return { ...{ name, files: of, lane, rank, share, ownProcess, needsNoTools }, isExclusive };
   });
   return jobs.sort((a, b) => at(a.name) - at(b.name));
 }
 
-/** Takes the next job out of `left`: the first one that may run beside `running`; undefined when none may. */
+/**
+ * Takes the next job out of `left`: the first one that may run beside `running`; undefined when none may. Those of later lanes leave room
+ * for the first one that does not fit: a job that takes most of the machine would else be passed until no other one is left to run beside it.
+ */
 export function takeJob(left: Job[], running: ReadonlySet<Job>): Job | undefined {
-  const free = [...running].reduce((rest, { share }) => rest - share, MACHINE);
+  const free = MACHINE - shareOf(running);
+  const first = left.find(({ share }) => share > free);
+  const leavesRoom = (job: Job): boolean => {
+    if (first === undefined || job.rank <= first.rank) return true;
+    const later = [...running].filter(({ rank }) => rank > first.rank);
+    return shareOf(later) + job.share <= MACHINE - first.share;
+  };
   const mayRun = (job: Job): boolean =>
     job.share <= free &&
+    leavesRoom(job) &&
     !(job.isExclusive && [...running].some(({ lane, isExclusive }) => isExclusive && lane === job.lane));
   const at = left.findIndex(mayRun);
   return at < 0 ? undefined : left.splice(at, 1)[0];
 }
+
+const shareOf = (jobs: Iterable<Job>): number => [...jobs].reduce((sum, { share }) => sum + share, 0);
