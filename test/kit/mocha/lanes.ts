@@ -72,7 +72,12 @@ export const LANES: readonly LaneRule[] = [
     ownProcess: true,
     job: 'file',
     holds: [
-      ...['test/e2e/consul-faults', 'test/attacks/memory', 'test/e2e/decision-faults', 'test/attacks/rapid-reset'],
+      ...[
+        'test/e2e/consul-faults',
+        'test/attacks/memory',
+        'test/e2e/decision-faults',
+        'test/attacks/rapid-reset',
+      ],
       ...['test/attacks/partial-uploads', 'test/e2e/call-faults', 'test/attacks/floods'],
       ...['test/attacks/exhaustion', 'test/interop/load-reports', 'test/bench/load/run'],
     ],
