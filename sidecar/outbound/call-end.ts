@@ -284,6 +284,7 @@ function whyCutOff({ engineCall, resumable }: OutboundCall, { reply, attempt }: 
 
 /** The endpoint that was to go on with a stream does not. @param why in words that follow its name. */
 export function breakOff(way: CallWay, call: OutboundCall, attempt: OutboundAttempt, why: string): void {
+  attempt.reason = why;
   stopAttempts(call, AttemptEnd.cancelled);
   if (why === OTHER_MODEL) attempt.endpoint.engineModel = engineModelIn(attempt.head!);
   if (why === OTHER_MODEL && askNext(way, call, attempt) === Next.handled) return;

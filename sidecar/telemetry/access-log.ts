@@ -94,6 +94,7 @@ function attemptOf(attempt: EndedAttempt, { startMs, plan }: EndedCall, nowMs: n
     ended: endedName(attempt),
     status: attempt.status < 0 ? undefined : statusName(attempt.status),
     reason: plan.stripsResponse ? undefined : peerReason(attempt),
+    why: attempt.reason === '' ? undefined : attempt.reason.slice(0, MAX_TEXT),
     atMs: tenths(attempt.startMs - startMs),
     waitedMs: attempt.waitedMs > 0 ? attempt.waitedMs : undefined,
     ms: tenths((attempt.endedMs === 0 ? nowMs : attempt.endedMs) - attempt.startMs),

@@ -62,6 +62,8 @@ export interface EndedAttempt {
   /** An `AttemptEnd` of core/outcome/outcome.ts; −1: it had not. */
   readonly ended: number;
   readonly status: number;
+  /** Why it ended so, in words, as far as the protocol tells more than `ended` and `status`; empty: it does not. */
+  readonly reason: string;
   /** An `Outcome` of core/outcome/outcome.ts; −1: it was not classified. */
   readonly outcome: number;
   readonly trailers: HeaderBlock | null;

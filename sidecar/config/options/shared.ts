@@ -38,7 +38,6 @@ export const reflection = option(yesOrNo().optional(), {
   why: 'A service without reflection answers UNIMPLEMENTED once, and is left alone.',
 });
 
-/** `drain_timeout`: 30 s by default, at most 1 h. */
 /** In a sidecar file. */
 export const stateDir = option(filePath('a directory').optional(), {
   meaning:

@@ -196,7 +196,7 @@ function endedCall(): EndedCall {
   const attempt = {
     ...{ target: { label: '10.0.0.1:8080' }, startMs: 1_000.1, endedMs: 1_004.1 },
     ...{ ended: AttemptEnd.trailers, status: 0, outcome: 0, trailers: null, previous: null },
-    ...{ spanId: '', isHedge: false, isSilent: false, resumedAfter: -1, waitedMs: 0 },
+    ...{ spanId: '', isHedge: false, isSilent: false, reason: '', resumedAfter: -1, waitedMs: 0 },
   };
   return {
     ...{ startMs: 1_000, deadlineMs: 16_000, requestBytes: 3_200, responseBytes: 90 },

@@ -29,7 +29,7 @@ const TRACE = '0af7651916cd43dd8448eb211c80319c';
 
 interface Line {
   readonly [name: string]: unknown;
-  readonly attempts: readonly { readonly ended: string; readonly ms: number }[];
+  readonly attempts: readonly { readonly ended: string; readonly ms: number; readonly why?: string }[];
 }
 
 describe('the access log', () => {
@@ -140,6 +140,14 @@ describe('the access log', () => {
       const [first] = only().attempts;
       assert.equal(first?.ended, 'attempt-timeout');
       assert.ok(first.ms >= 100 && first.ms < 150, `${first.ms} ms`);
+    });
+
+    it('a line has attempts that were reset, with the code', () => {
+      start();
+      stack.settle(app.call());
+      stack.settle(last('a').reset(8));
+      const [attempt] = only().attempts;
+      assert.deepEqual([attempt?.ended, attempt?.why], ['reset', 'reset with code 8']);
     });
 
     it("a line has the reason of a local reply, this sidecar's or another's", () => {
