@@ -17,6 +17,8 @@ export interface Reply {
   readonly status: number;
   readonly body: string;
   readonly retryAfter: string | undefined;
+  /** Why there is no status, where a caller acts by that: nobody answers, or a watch that was open has told nothing for too long. */
+  readonly cause?: 'away' | 'silent';
 }
 
 /** What a read is made with. */
@@ -55,7 +57,7 @@ export function readBody(
       else finish(noReply(`the response is larger than ${maxBytes} bytes`));
     },
     end: (problem) =>
-      finish(problem === undefined ? { status, body: kept.take(), retryAfter } : noReply(problem)),
+      finish(problem === undefined ? { status, body: kept.take(), retryAfter } : noReply(problem, 'away')),
   });
   const late = `no whole response within ${LIST_LIMIT_MS / 1_000} s`;
   const limit = timers.after(LIST_LIMIT_MS, () => finish(noReply(late)), { unref: true });
@@ -102,11 +104,12 @@ export function readLines(
     stop();
     events.end(reply);
   };
-  const expect = (ms: number, why: string): void => {
+  const expect = (ms: number, why: string, cause?: Reply['cause']): void => {
     limit?.cancel();
-    limit = timers.after(ms, () => finish(noReply(why)), { unref: true });
+    limit = timers.after(ms, () => finish(noReply(why, cause)), { unref: true });
   };
-  const silence = (): void => expect(silentMs, `the watch was silent for ${silentMs / 1_000} s`);
+  const silence = (): void =>
+    expect(silentMs, `the watch was silent for ${silentMs / 1_000} s`, status === OK ? 'silent' : undefined);
   const request = api.get(config, path, {
     head: (code, after) => {
       status = code;
@@ -123,9 +126,9 @@ export function readLines(
         finish(noReply(`a line of the watch is larger than ${maxLineBytes} bytes`));
     },
     end: (problem) =>
-      finish(problem === undefined ? { status, body: rest.take(), retryAfter } : noReply(problem)),
+      finish(problem === undefined ? { status, body: rest.take(), retryAfter } : noReply(problem, 'away')),
   });
-  expect(HEAD_LIMIT_MS, `no response within ${HEAD_LIMIT_MS / 1_000} s`);
+  expect(HEAD_LIMIT_MS, `no response within ${HEAD_LIMIT_MS / 1_000} s`, 'away');
   return { cancel: stop };
 }
 
@@ -166,8 +169,8 @@ class KeptBytes {
   }
 }
 
-function noReply(why: string): Reply {
-  return { status: 0, body: why, retryAfter: undefined };
+function noReply(why: string, cause?: Reply['cause']): Reply {
+  return { status: 0, body: why, retryAfter: undefined, ...(cause === undefined ? {} : { cause }) };
 }
 
 function cancelling(request: ApiRequest, limit: Timer): ApiRequest {

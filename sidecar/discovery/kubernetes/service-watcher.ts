@@ -94,7 +94,9 @@ export class ServiceWatcher {
   private isRelisted = false;
   private provenMs: number | undefined;
   private startedMs = Number.NEGATIVE_INFINITY;
-  private listedMs = Number.NEGATIVE_INFINITY;
+  private listAskedMs = Number.NEGATIVE_INFINITY;
+  /** Until then nothing is asked, whatever connections say: the API asks for it, or has refused something. */
+  private notBeforeMs = Number.NEGATIVE_INFINITY;
   private counts = { lists: 0, watches: 0, failures: 0 };
   private isClosed = false;
   private readonly seed: number;
@@ -121,6 +123,7 @@ export class ServiceWatcher {
     this.failure = undefined;
     this.finding = undefined;
     this.failuresInARow = 0;
+    this.notBeforeMs = Number.NEGATIVE_INFINITY;
     this.reevaluation?.cancel();
     this.absence.end();
     this.begin();
@@ -128,15 +131,17 @@ export class ServiceWatcher {
 
   /** Connections contradict what is known: slices are listed anew, at most every ten seconds. */
   doubt(): void {
-    if (this.isClosed || this.deps.clock.now() - this.listedMs < DOUBT_MS) return;
+    const nowMs = this.deps.clock.now();
+    if (this.isClosed || nowMs - this.listAskedMs < DOUBT_MS) return;
+    const isListing = this.revision === '' && this.request !== undefined;
     this.revision = '';
-    this.begin();
+    if (!isListing && nowMs >= this.notBeforeMs) this.begin();
   }
 
   /** An endpoint has lost its connections. The API tells of it by itself, unless it cannot be followed: then it is tried again at once. */
   hurry(): void {
     if (this.isClosed || this.request !== undefined) return;
-    if (this.deps.clock.now() - this.startedMs >= HURRY_MS) this.begin();
+    if (this.deps.clock.now() >= Math.max(this.startedMs + HURRY_MS, this.notBeforeMs)) this.begin();
   }
 
   close(): void {
@@ -227,6 +232,7 @@ export class ServiceWatcher {
   }
 
   private list(): void {
+    this.listAskedMs = this.deps.clock.now();
     this.request = listSlices(this.deps, this.config, (result) => {
       this.request = undefined;
       if ('status' in result) return this.refused(result);
@@ -237,7 +243,6 @@ export class ServiceWatcher {
       this.counts.lists += 1;
       this.slices = slices;
       this.revision = revision;
-      this.listedMs = this.deps.clock.now();
       this.prove();
       this.take();
       this.begin();
@@ -314,15 +319,23 @@ export class ServiceWatcher {
   private refused(reply: Reply): void {
     // The revision has been forgotten, or that of a list has while its pages were read.
     if (reply.status === GONE) this.revision = '';
-    this.fail(refusal(reply), retryAfterMs(reply.retryAfter));
+    // As is a watch from a revision to come: that of a server whose store was restored from a backup. A list proves what is known.
+    if (reply.cause === 'silent') {
+      this.revision = '';
+      this.failuresInARow = 0;
+    }
+    this.fail(refusal(reply), retryAfterMs(reply.retryAfter), reply.cause !== undefined);
   }
 
-  private fail(why: string, notBeforeMs = 0): void {
+  /** @param mayHurry it costs the API nothing to be asked again before the wait is over. */
+  private fail(why: string, askedMs = 0, mayHurry = false): void {
     this.failure = why;
     this.failuresInARow += 1;
     this.counts.failures += 1;
     this.say();
-    this.beginAfter(Math.max(notBeforeMs, retryDelayMs(this.failuresInARow, this.deps.random)));
+    const delayMs = Math.max(askedMs, retryDelayMs(this.failuresInARow, this.deps.random));
+    this.notBeforeMs = mayHurry ? Number.NEGATIVE_INFINITY : this.deps.clock.now() + delayMs;
+    this.beginAfter(delayMs);
   }
 
   // ---- endpoints ----

@@ -1,168 +1,23 @@
 /** The endpoints of a Service on a manual clock: the test answers each request. */
 import assert from 'node:assert/strict';
 import { writeAddress } from '../../../../sidecar/config/codecs/address.js';
-import type { EndpointConfig, KubernetesConfig } from '../../../../sidecar/config/model.js';
 import { SILENT_WATCH_MS } from '../../../../sidecar/core/discovery/list-watch.js';
-import type {
-  ApiEvents,
-  ApiRequest,
-  KubernetesApi,
-} from '../../../../sidecar/discovery/kubernetes/api-client.js';
 import { HEAD_LIMIT_MS, LIST_LIMIT_MS } from '../../../../sidecar/discovery/kubernetes/api-reads.js';
-import { GRACE_MS, ServiceWatcher } from '../../../../sidecar/discovery/kubernetes/service-watcher.js';
+import { GRACE_MS } from '../../../../sidecar/discovery/kubernetes/service-watcher.js';
 import { MAX_PAGES, MAX_SLICES } from '../../../../sidecar/discovery/kubernetes/slice-list.js';
-import type { Logger } from '../../../../sidecar/runtime/log/logger.js';
-import { afterTest } from '../../../kit/mocha/after-test.js';
+import { A, B, C, SERVICE, ServiceBench } from '../../../kit/discovery/service-bench.js';
 import {
   type ApiEndpoint,
   type ApiSlice,
   sliceJson,
   statusJson,
 } from '../../../kit/process/kubernetes-api.js';
-import { ManualClock } from '../../../kit/time/manual-clock.js';
-import { constant } from '../../../kit/time/seeded-random.js';
 
-const SERVICE: KubernetesConfig = { service: 'digits.models', port: 'peers', family: 'any' };
-const A = { address: '10.0.0.1', pod: 'a', zone: 'z1' };
-const B = { address: '10.0.0.2', pod: 'b' };
-const C = { address: '10.0.0.3', pod: 'c' };
 const ending = (endpoint: ApiEndpoint) => ({ ...endpoint, terminating: true });
-
-/** One request, which the test answers. */
-class Asked implements ApiRequest {
-  isCancelled = false;
-
-  constructor(
-    readonly path: string,
-    private readonly events: ApiEvents,
-  ) {}
-
-  get kind(): string {
-    return this.path.includes('watch=1')
-      ? 'watch'
-      : this.path.includes('endpointslices')
-        ? 'list'
-        : 'service';
-  }
-
-  get revision(): string | null {
-    return new URLSearchParams(this.path.split('?')[1]).get('resourceVersion');
-  }
-
-  head(status: number, retryAfter?: string): void {
-    this.events.head(status, retryAfter);
-  }
-
-  data(text: string | Buffer): void {
-    this.events.data(Buffer.from(text));
-  }
-
-  end(problem?: string): void {
-    this.events.end(problem);
-  }
-
-  reply(status: number, body: string): void {
-    this.head(status);
-    this.data(body);
-    this.end();
-  }
-
-  cancel(): void {
-    this.isCancelled = true;
-  }
-}
-
-class Bench {
-  readonly clock = new ManualClock();
-  readonly asked: Asked[] = [];
-  readonly seen: (readonly EndpointConfig[])[] = [];
-  readonly log: string[] = [];
-  readonly silent = new Set<string>();
-  readonly watcher: ServiceWatcher;
-  missing: string | undefined;
-  private revision = 100;
-
-  constructor(config = SERVICE) {
-    const note = (_: object, text: string): void => void this.log.push(text);
-    const api: KubernetesApi = {
-      ownNamespace: () => {
-        throw new Error('no namespace');
-      },
-      get: (_, path, events) => {
-        if (this.missing !== undefined) throw new Error(this.missing);
-        const request = new Asked(path, events);
-        this.asked.push(request);
-        return request;
-      },
-    };
-    this.watcher = new ServiceWatcher(
-      'digits',
-      config,
-      {
-        ...{ clock: this.clock, timers: this.clock, random: constant(0.5), api },
-        logger: { info: note, warn: note } as unknown as Logger,
-        isAnswering: (address) => !this.silent.has(writeAddress(address)),
-      },
-      (endpoints) => void this.seen.push(endpoints),
-    );
-    afterTest(() => this.watcher.close());
-  }
-
-  get request(): Asked {
-    return this.asked.at(-1)!;
-  }
-
-  /** Answers the list that is asked for, and opens the watch that follows. */
-  list(slices: Readonly<Record<string, ApiSlice>>): void {
-    assert.equal(this.request.kind, 'list');
-    const items = Object.entries(slices).map(([name, slice]) => sliceJson(name, slice));
-    this.request.reply(200, JSON.stringify({ metadata: { resourceVersion: `${this.revision}` }, items }));
-  }
-
-  /** A list of one slice, and its watch is open. */
-  follow(...endpoints: ApiEndpoint[]): void {
-    this.list({ s: { endpoints } });
-    this.request.head(200);
-  }
-
-  line(type: string, object: object): string {
-    this.revision += 1;
-    return `${JSON.stringify({ type, object })}\n`;
-  }
-
-  /** Lets the wait pass, up to the next try. */
-  async retry(): Promise<void> {
-    const before = this.asked.length;
-    await this.clock.settle(this.clock.nextDueMs() - this.clock.now());
-    assert.equal(this.asked.length, before + 1);
-  }
-
-  /** The slice is another one now. */
-  change(...endpoints: ApiEndpoint[]): void {
-    this.request.data(this.line('MODIFIED', sliceJson('s', { endpoints }, this.revision + 1)));
-  }
-
-  get last(): string[] {
-    return (this.seen.at(-1) ?? []).map(({ id, priority = 0 }) => (priority === 0 ? id : `${id}!`));
-  }
-
-  get state(): string {
-    return this.watcher.report().state;
-  }
-
-  get problem(): string {
-    return this.watcher.report().problem ?? '';
-  }
-
-  /** Why nobody knows how many pods there are. */
-  get uncounted(): string {
-    return this.watcher.uncounted().why ?? '';
-  }
-}
 
 describe('The endpoints of a Service of Kubernetes', () => {
   it('are listed, then watched from the revision of the list on', () => {
-    const bench = new Bench();
+    const bench = new ServiceBench();
     assert.equal(bench.state, 'waiting');
     assert.ok(
       bench.request.path.startsWith(
@@ -180,7 +35,7 @@ describe('The endpoints of a Service of Kubernetes', () => {
   });
 
   it('whose pod ends are kept behind all others, and gone once it is', () => {
-    const bench = new Bench();
+    const bench = new ServiceBench();
     bench.follow(A, B, C);
     bench.change(A, ending(B), ending(C));
     assert.deepEqual(bench.last, ['a', 'b!', 'c!']);
@@ -193,7 +48,7 @@ describe('The endpoints of a Service of Kubernetes', () => {
   });
 
   it('are empty after a scale to 0, and nothing is kept', () => {
-    const bench = new Bench();
+    const bench = new ServiceBench();
     bench.follow(A, B, C);
     bench.change(ending(A), ending(B), ending(C));
     assert.equal(bench.state, 'empty');
@@ -206,7 +61,7 @@ describe('The endpoints of a Service of Kubernetes', () => {
   });
 
   it('that vanish together and still answer are kept for the grace time', async () => {
-    const bench = new Bench();
+    const bench = new ServiceBench();
     bench.follow(A, B, C);
     bench.silent.add('10.0.0.3:9443');
     bench.change();
@@ -216,14 +71,14 @@ describe('The endpoints of a Service of Kubernetes', () => {
   });
 
   it('that are not ready are the last resort', () => {
-    const bench = new Bench();
+    const bench = new ServiceBench();
     bench.follow(A, { ...B, ready: false });
     assert.deepEqual(bench.last, ['a', 'b!']);
     assert.equal(bench.watcher.report().unready, 1);
   });
 
   it('stay while the API is away, and the watch goes on where it was', async () => {
-    const bench = new Bench();
+    const bench = new ServiceBench();
     bench.follow(A, B);
     bench.change(A, B, C);
     bench.request.end('api: ECONNRESET');
@@ -249,26 +104,8 @@ describe('The endpoints of a Service of Kubernetes', () => {
     );
   });
 
-  it('are tried again at once when one has lost its connections while the API is away', async () => {
-    const bench = new Bench();
-    bench.follow(A, B);
-    for (let i = 0; i < 6; i++) {
-      bench.request.end('api: ECONNREFUSED');
-      await bench.retry();
-    }
-    bench.request.end('api: ECONNREFUSED');
-    const before = bench.asked.length;
-    bench.watcher.hurry();
-    await bench.clock.settle(1_000);
-    bench.watcher.hurry();
-    assert.equal(bench.asked.length, before + 1);
-    bench.request.head(200);
-    bench.watcher.hurry();
-    assert.equal(bench.asked.length, before + 1, 'a watch that is open tells by itself');
-  });
-
   it('are listed anew where the API has forgotten the revision, at once the first time', async () => {
-    const bench = new Bench();
+    const bench = new ServiceBench();
     bench.follow(A, B);
     const expired = () => bench.line('ERROR', JSON.parse(statusJson(410, 'too old')) as object);
     bench.request.data(expired());
@@ -292,7 +129,7 @@ describe('The endpoints of a Service of Kubernetes', () => {
   });
 
   it('are listed anew at once after the API was away and has forgotten the revision', async () => {
-    const bench = new Bench();
+    const bench = new ServiceBench();
     bench.follow(A, B);
     for (let i = 0; i < 9; i++) {
       bench.request.end('api: ECONNREFUSED');
@@ -305,7 +142,7 @@ describe('The endpoints of a Service of Kubernetes', () => {
   });
 
   it('are listed anew after a 410 to the watch itself', async () => {
-    const bench = new Bench();
+    const bench = new ServiceBench();
     bench.follow(A);
     bench.request.end();
     await bench.clock.settle(30_000);
@@ -315,7 +152,7 @@ describe('The endpoints of a Service of Kubernetes', () => {
   });
 
   it('come in lines that are cut anywhere', () => {
-    const bench = new Bench();
+    const bench = new ServiceBench();
     bench.follow(A);
     const text = Buffer.from(
       bench.line('MODIFIED', sliceJson('s', { endpoints: [A, { ...B, pod: 'bé' }] }, 7)) +
@@ -328,7 +165,7 @@ describe('The endpoints of a Service of Kubernetes', () => {
   });
 
   it('come in pages', () => {
-    const bench = new Bench();
+    const bench = new ServiceBench();
     const metadata = { resourceVersion: '5', continue: 'more/+' };
     const items = [sliceJson('s', { endpoints: [A] })];
     bench.request.reply(200, JSON.stringify({ metadata, items }));
@@ -339,7 +176,7 @@ describe('The endpoints of a Service of Kubernetes', () => {
   });
 
   it('are not known by a part of their pages', () => {
-    const bench = new Bench();
+    const bench = new ServiceBench();
     for (let page = 1; page <= MAX_PAGES; page++) {
       const metadata = { resourceVersion: '5', continue: `${page}` };
       bench.request.reply(
@@ -352,7 +189,7 @@ describe('The endpoints of a Service of Kubernetes', () => {
   });
 
   it('stay as they were when there are more slices than are kept, of a list or of a watch', async () => {
-    const bench = new Bench();
+    const bench = new ServiceBench();
     const named = (count: number): Record<string, ApiSlice> =>
       Object.fromEntries(
         Array.from({ length: count }, (_, i) => [`s${i}`, { endpoints: i === 0 ? [A] : [] }]),
@@ -371,7 +208,7 @@ describe('The endpoints of a Service of Kubernetes', () => {
   });
 
   it('are not followed by a watch that hangs or is silent', async () => {
-    const bench = new Bench();
+    const bench = new ServiceBench();
     bench.list({ s: { endpoints: [A] } });
     const hanging = bench.request;
     await bench.clock.settle(HEAD_LIMIT_MS);
@@ -389,7 +226,7 @@ describe('The endpoints of a Service of Kubernetes', () => {
   });
 
   it('are not known while a list hangs, is broken or too large', async () => {
-    const bench = new Bench();
+    const bench = new ServiceBench();
     await bench.clock.settle(LIST_LIMIT_MS);
     assert.match(bench.problem, /no whole response within 30 s/);
     await bench.clock.settle(1_000);
@@ -405,7 +242,7 @@ describe('The endpoints of a Service of Kubernetes', () => {
   });
 
   it('end a watch whose line is too long, once', async () => {
-    const bench = new Bench();
+    const bench = new ServiceBench();
     bench.follow(A);
     const watch = bench.request;
     watch.data('x'.repeat(5 * 1024 * 1024));
@@ -414,45 +251,8 @@ describe('The endpoints of a Service of Kubernetes', () => {
     assert.match(bench.problem, /a line of the watch is larger/);
   });
 
-  it('do not follow a server that ends each watch at once without a pause', async () => {
-    const bench = new Bench();
-    bench.follow(A);
-    bench.request.end();
-    assert.match(bench.problem, /the watch ended after 0 ms/);
-    const before = bench.asked.length;
-    await bench.clock.settle(10_000);
-    assert.equal(bench.asked.length, before + 1);
-    bench.request.head(200);
-    await bench.clock.settle(5_000);
-    bench.request.end();
-    assert.equal(
-      bench.asked.length,
-      before + 2,
-      'one that ended in its time is followed by the next at once',
-    );
-    assert.equal(bench.problem, '');
-  });
-
-  it('say what is refused, and wait as long as the server asks for', async () => {
-    const bench = new Bench();
-    bench.request.reply(403, statusJson(403, 'endpointslices is forbidden: User "x" cannot list'));
-    assert.match(bench.problem, /^403 endpointslices is forbidden: .*; expected a Role|expected a Role/);
-    await bench.clock.settle(1_000);
-    bench.request.reply(401, statusJson(401, 'Unauthorized'));
-    assert.match(bench.problem, /401 Unauthorized: the token of the service account is not accepted/);
-    await bench.clock.settle(2_000);
-    bench.request.head(429, '20');
-    bench.request.data('slow');
-    bench.request.end();
-    const before = bench.asked.length;
-    await bench.clock.settle(19_000);
-    assert.equal(bench.asked.length, before);
-    await bench.clock.settle(1_000);
-    assert.equal(bench.asked.length, before + 1);
-  });
-
   it('say what is missing outside of a pod, and are found once it is there', async () => {
-    const bench = new Bench({ service: 'digits', family: 'any' });
+    const bench = new ServiceBench({ service: 'digits', family: 'any' });
     assert.match(bench.problem, /no namespace/);
     bench.missing = 'found no KUBERNETES_SERVICE_HOST';
     bench.watcher.update(SERVICE);
@@ -482,7 +282,7 @@ describe('The endpoints of a Service of Kubernetes', () => {
   ];
   for (const [what, status, body, expected] of absent)
     it(`say why there is no slice: ${what}`, async () => {
-      const bench = new Bench();
+      const bench = new ServiceBench();
       bench.list({});
       const look = bench.asked.find(({ kind }) => kind === 'service')!;
       assert.equal(look.path, '/api/v1/namespaces/models/services/digits');
@@ -496,7 +296,7 @@ describe('The endpoints of a Service of Kubernetes', () => {
     });
 
   it('do not tell how many pods there are, before there is a list', () => {
-    const bench = new Bench();
+    const bench = new ServiceBench();
     assert.match(bench.uncounted, /not listed yet/);
     bench.follow(A);
     assert.equal(bench.uncounted, '');
@@ -508,7 +308,7 @@ describe('The endpoints of a Service of Kubernetes', () => {
   });
 
   it('do not tell it where the pods that are listed have no such port, though some are kept', async () => {
-    const bench = new Bench();
+    const bench = new ServiceBench();
     bench.follow(A, B);
     const ports = [{ name: 'grpc', port: 9443 }];
     bench.request.data(bench.line('MODIFIED', sliceJson('s', { ports, endpoints: [A, B] }, 200)));
@@ -524,7 +324,7 @@ describe('The endpoints of a Service of Kubernetes', () => {
   });
 
   it('count one that is kept once', () => {
-    const bench = new Bench();
+    const bench = new ServiceBench();
     bench.list({ s: { endpoints: [A] }, t: { endpoints: [B, C] } });
     bench.request.head(200);
     const ports = [{ name: 'grpc', port: 9443 }];
@@ -534,34 +334,22 @@ describe('The endpoints of a Service of Kubernetes', () => {
   });
 
   it('do not tell it while there is none, and the API cannot be followed or has slices that nobody can read', () => {
-    const bench = new Bench();
+    const bench = new ServiceBench();
     bench.follow(A);
     bench.request.end('api: ECONNREFUSED');
     assert.equal(bench.uncounted, '', 'what is known stays in use');
-    const empty = new Bench();
+    const empty = new ServiceBench();
     empty.follow();
     assert.equal(empty.uncounted, '', 'no pod');
     empty.request.end('api: ECONNREFUSED');
     assert.match(empty.uncounted, /ECONNREFUSED/);
-    const unread = new Bench();
+    const unread = new ServiceBench();
     unread.list({ s: { endpoints: [] }, t: { addressType: 'IPv7', endpoints: [A] } });
     assert.match(unread.uncounted, /the EndpointSlice t of the type "IPv7"/);
   });
 
-  it('are listed anew when connections contradict them, at most every ten seconds', async () => {
-    const bench = new Bench();
-    bench.follow(A);
-    bench.watcher.doubt();
-    assert.equal(bench.request.kind, 'watch');
-    await bench.clock.settle(10_000);
-    bench.watcher.doubt();
-    assert.equal(bench.request.kind, 'list');
-    bench.follow(A, B);
-    assert.deepEqual(bench.last, ['a', 'b']);
-  });
-
   it('of another port are listed anew; those before serve meanwhile', () => {
-    const bench = new Bench();
+    const bench = new ServiceBench();
     bench.follow(A, B);
     const watch = bench.request;
     bench.watcher.update({ ...SERVICE, port: 7_000 });
@@ -578,7 +366,7 @@ describe('The endpoints of a Service of Kubernetes', () => {
   });
 
   it('are told once: the same again is no change', () => {
-    const bench = new Bench();
+    const bench = new ServiceBench();
     bench.follow(A, B);
     bench.change(A, B);
     assert.equal(bench.seen.length, 1);
@@ -587,7 +375,7 @@ describe('The endpoints of a Service of Kubernetes', () => {
   });
 
   it('are no longer followed after the end', async () => {
-    const bench = new Bench();
+    const bench = new ServiceBench();
     bench.follow(A);
     bench.watcher.close();
     assert.ok(bench.request.isCancelled);
