@@ -48,8 +48,6 @@ interface Followed {
   readonly subscription: DiscoverySubscription;
 }
 
-const NONE: Unreached = { lost: [], never: [] };
-
 /** An upstream that a reload adds. */
 interface Added {
   readonly config: UpstreamConfig;
@@ -85,6 +83,8 @@ export class OutboundSide {
   private faults: ActiveFaults | null = null;
   /** Nothing was against readiness at some time: an upstream that is added later is not waited for. */
   private hasBeenReady = false;
+  /** Upstreams that count as reached in a successor. */
+  private readonly assumed = new Set<string>();
   private readonly unrouted: UnroutedStream;
 
   constructor(
@@ -167,9 +167,8 @@ export class OutboundSide {
   notReady(): string[] {
     if (this.hasBeenReady) return [];
     const { isSuccessor } = this;
-    const { never } = this.excused;
-    const left = isSuccessor ? new Set(never) : targetUpstreams(this.config.upstreams);
-    const reasons = this.unreachedExcept(left);
+    const others = isSuccessor ? this.notOfPredecessor : targetUpstreams(this.config.upstreams);
+    const reasons = this.unreachedExcept(new Set([...this.assumed, ...others]));
     if (!isSuccessor && reasons.length === 0) this.hasBeenReady = true;
     return reasons;
   }
@@ -197,19 +196,34 @@ export class OutboundSide {
     return this.context.deps.sockets?.isSuccessor === true;
   }
 
-  /** Upstreams that a predecessor did not reach, until this process accepts: one that is added later is another one. */
-  private get excused(): Unreached {
-    return this.isSuccessor ? this.context.deps.sockets!.unreached : NONE;
+  /** What the predecessor does not reach, or does not have. */
+  private get notOfPredecessor(): readonly string[] {
+    const { never, reached } = this.context.deps.sockets!.unreached;
+    const isNew = (name: string): boolean => reached !== undefined && !reached.includes(name);
+    return [...this.byName.keys()].filter((name) => never.includes(name) || isNew(name));
   }
 
-  /** Upstreams without a connection, for a successor. Once this process has been ready, none of them is waited for there either. */
+  /**
+   * Whether an upstream counts as reached: the predecessor had reached it before; or it was ready, and does not have it. One that is added
+   * once this process accepts is another one.
+   */
+  private isAssumed(name: string): boolean {
+    if (!this.isSuccessor) return false;
+    const { lost, never, reached } = this.context.deps.sockets!.unreached;
+    return lost.includes(name) || (never.length === 0 && reached !== undefined && !reached.includes(name));
+  }
+
+  /** Which upstreams have a connection, for a successor. Once this process has been ready, it waits for none of the others there either. */
   get unreached(): Unreached {
-    const away = [...this.byName].filter(([, { state }]) => !state.upstream.isReached);
-    const names = (isLost: boolean): string[] =>
-      away
-        .filter(([, { state }]) => (this.hasBeenReady || state.upstream.notReady() === undefined) === isLost)
-        .map(([name]) => name);
-    return { lost: names(true), never: names(false) };
+    const lost: string[] = [];
+    const never: string[] = [];
+    const reached: string[] = [];
+    for (const [name, { state }] of this.byName) {
+      const wasReached =
+        this.hasBeenReady || this.assumed.has(name) || state.upstream.notReady() === undefined;
+      (state.upstream.isReached ? reached : wasReached ? lost : never).push(name);
+    }
+    return { lost, never, reached };
   }
 
   // ---- change ----
@@ -329,8 +343,7 @@ export class OutboundSide {
       this.openedAt.set(config.name, config.listen);
     }
     outbound.state.setFaults(this.faults);
-    const { lost } = this.excused;
-    if (lost.includes(config.name)) outbound.state.upstream.wasReached();
+    if (this.isAssumed(config.name)) this.assumed.add(config.name);
     this.byName.set(config.name, outbound);
     this.discover(config, outbound);
   }
@@ -361,6 +374,7 @@ export class OutboundSide {
     const outbound = this.byName.get(name);
     if (outbound === undefined) return;
     this.byName.delete(name);
+    this.assumed.delete(name);
     this.health.removeUpstream(name);
     this.followed.get(name)?.subscription.close();
     this.followed.delete(name);

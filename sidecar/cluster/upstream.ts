@@ -186,11 +186,6 @@ export class Upstream {
     return this.all.some(({ endpoints }) => endpoints.some(({ pool }) => pool.isConnected));
   }
 
-  /** An endpoint was reached once, by the process before this one. */
-  wasReached(): void {
-    this.hasConnected = true;
-  }
-
   /**
    * Why calls may not get through yet; undefined once an endpoint has been reached. One that starts for calls, and ends without them, is
    * not waited for: it has no endpoint before the first call has come.

@@ -31,6 +31,8 @@ export interface Unreached {
   /** It had one before. */
   readonly lost: readonly string[];
   readonly never: readonly string[];
+  /** Those to which it has one: what it does not have at all is not waited for either. Absent: from an older predecessor, which says nothing of that. */
+  readonly reached?: readonly string[];
 }
 
 /** What a process is told of its sockets: the value of `OUTRIDER_SOCKETS`, as JSON. */

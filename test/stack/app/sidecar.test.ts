@@ -283,11 +283,11 @@ describe('The sidecar', () => {
       );
       const before = await bench.sidecar(config);
       await until('two are reached', () => before.view.notReady().length === 1);
-      assert.deepEqual(before.unreached, { lost: [], never: ['three'] });
+      assert.deepEqual(before.unreached, { lost: [], never: ['three'], reached: ['one', 'two'] });
       two.server.close();
       two.backend.peer.socket.destroy();
       await until('it is lost', () => before.unreached.lost.length === 1);
-      assert.deepEqual(before.unreached, { lost: ['two'], never: ['three'] });
+      assert.deepEqual(before.unreached, { lost: ['two'], never: ['three'], reached: ['one'] });
 
       const { unreached } = before;
       one.backend.mode = 'silent';
@@ -317,7 +317,7 @@ describe('The sidecar', () => {
       const before = await bench.sidecar(withUpstreams(kept));
       await until('it is ready', () => before.view.notReady().length === 0);
       await before.reload(config);
-      assert.deepEqual(before.unreached, { lost: ['two'], never: [] });
+      assert.deepEqual(before.unreached, { lost: ['two'], never: [], reached: ['one'] });
       const sockets = new ListenSockets({ holdBack: true, sockets: {}, unreached: before.unreached });
       const after = await bench.sidecar(config, { sockets });
       await until('it is ready', () => after.view.notReady().length === 0);
@@ -326,6 +326,22 @@ describe('The sidecar', () => {
       await after.reload(withUpstreams(kept));
       await after.reload(config);
       assert.deepEqual(after.view.notReady(), []);
+    });
+
+    it('does not wait for what its file adds, and that does not count later where its predecessor was ready', async () => {
+      const one = await bench.server('one');
+      const more = withUpstreams(upstream('one', one.address), upstream('two', await nobody()));
+      const start = async (never: string[]) => {
+        const unreached = { lost: [], never, reached: ['one'] };
+        const sockets = new ListenSockets({ holdBack: true, sockets: {}, unreached });
+        const after = await bench.sidecar(more, { sockets });
+        assert.deepEqual(after.view.notReady(), ['upstream one: no endpoint is connected yet']);
+        await until('one is reached', () => after.view.notReady().length === 0);
+        after.accept();
+        return after.view.notReady();
+      };
+      assert.deepEqual(await start([]), []);
+      assert.deepEqual(await start(['gone']), ['upstream two: no endpoint is connected yet']);
     });
 
     it('waits for upstreams, also beside a model, until it accepts', async () => {
