@@ -29,8 +29,19 @@ const COUNTED_INTERVALS = 3;
 /** Every path that is answered. */
 const PATHS: ReadonlySet<string> = new Set(Object.values(ScalerMethod));
 
-/** How many endpoints each upstream had when it had any, by its name. */
-export type LastSizes = Map<string, number>;
+/** A pod that is not ready for longer than this may as well be gone, ms. */
+const VANISHED_MS = 300_000;
+
+/** The endpoints of an upstream, when it last had any. */
+interface LastSize {
+  /** Those that were there; 0 if all of them were idle. */
+  readonly replicas: number;
+  /** Monotonic. */
+  readonly atMs: number;
+}
+
+/** By the name of the upstream. */
+export type LastSizes = Map<string, LastSize>;
 
 /** What a scaler answers from. */
 export interface ScalerSources {
@@ -66,7 +77,7 @@ export function answerScaler(
   if (path === ScalerMethod.metricSpec) return writeMetricSpec(name, trigger.target);
   const { why: whyUncounted, replicas = 0 } = uncounted(upstream.name) ?? {};
   const own = [...saidBy(upstream, nowMs), ...nothingOf(replicas)];
-  const said = withVanished(upstream, own, sizes);
+  const said = withVanished(upstream, own, sizes, nowMs);
   const held = upstream.breaker.waitingCalls;
   const unknown = whyUnknown(upstream, trigger, { said: own, held, whyUncounted });
   if (unknown !== null) return unknown;
@@ -112,16 +123,23 @@ function nothingOf(replicas: number): readonly null[] {
 
 /**
  * DNS has no address of a service that was scaled to 0, nor of one none of whose replicas is ready. So replicas that it has lost still
- * count, as ones of which nothing is known.
+ * count, as ones of which nothing is known, for as long as a replica may need to be ready again. Idle ones do not: they are what a scale to
+ * 0 takes away, and the first call after it is no reason for all of them.
  */
 function withVanished(
   { name, config }: UpstreamState,
   said: readonly (SaidWork | null)[],
   sizes: LastSizes,
+  nowMs: number,
 ): readonly (SaidWork | null)[] {
-  if (said.length > 0) sizes.set(name, said.length);
-  if (said.length > 0 || config.dns === undefined) return said;
-  return nothingOf(sizes.get(name) ?? 0);
+  if (said.length > 0) {
+    const isIdle = said.every((each) => each !== null && each.calls === 0);
+    sizes.set(name, { replicas: isIdle ? 0 : said.length, atMs: nowMs });
+    return said;
+  }
+  const last = sizes.get(name);
+  if (config.dns === undefined || last === undefined || nowMs - last.atMs >= VANISHED_MS) return said;
+  return nothingOf(last.replicas);
 }
 
 /** Replicas that are alive and not ready have no calls, which says nothing of the calls that there are for them. */

@@ -182,6 +182,30 @@ describe('what a scaler answers', () => {
       assert.equal(workSaid(), 1);
     });
 
+    it('is the calls that wait alone, once DNS has had no address for five minutes', () => {
+      start({ ...ASKED, ...DNS, ...COLD });
+      served();
+      find();
+      stack.call();
+      stack.advance(299_000);
+      stack.call();
+      assert.equal(workSaid(), 8, 'its replicas may be back');
+      stack.advance(1_000);
+      assert.equal(workSaid(), 1);
+    });
+
+    it('is the calls that wait alone, where the replicas had nothing to do when DNS lost them', () => {
+      start({ ...ASKED, ...DNS, ...COLD });
+      served();
+      reports('a', 0);
+      reports('b', 0);
+      assert.deepEqual([workSaid(), isActive()], [0, false]);
+      find();
+      assert.match(String(workSaid()), /^14 DNS has no address of digits: /);
+      stack.call();
+      assert.deepEqual([workSaid(), isActive()], [1, true]);
+    });
+
     it('is one replica for calls that wait, where DNS has never had an address', () => {
       start({ ...ASKED, ...DNS, ...COLD });
       find();
