@@ -18,7 +18,7 @@ import {
   giveTime,
   otherIdentity,
   type PodPlace,
-  shareGroup,
+  readIdentity,
   takenPort,
 } from './pod-changes.js';
 import { configVolume, type SidecarParts, sidecarContainer, sidecarExtras } from './sidecar-container.js';
@@ -209,7 +209,11 @@ function injectObject(
       complain(wrong);
       return undefined;
     }
-    const more = [...addExtras(pod, there, sidecarExtras(parts)), ...giveTime(pod, options.graceS)];
+    const more = [
+      ...readIdentity(pod, there, parts),
+      ...addExtras(pod, there, sidecarExtras(parts)),
+      ...giveTime(pod, options.graceS),
+    ];
     const note = `${kind} ${name}: has a container ${CONTAINER} already${more.map((each) => `; ${each}`).join('')}`;
     return { note, has: more.length === 0 ? 'already' : 'added' };
   }
@@ -218,13 +222,10 @@ function injectObject(
     complain(taken);
     return undefined;
   }
-  // Before volumes of its own: these do not count.
-  const group = shareGroup(pod);
   const list = options.as === 'native' ? 'initContainers' : 'containers';
   append(document, [...podSpec, list], [sidecarContainer(parts)], options.as === 'native');
   append(document, [...podSpec, 'volumes'], [configVolume(parts.config)], false);
   const more = [
-    ...group,
     ...addExtras(pod, containerIn(pod)!, sidecarExtras(parts)),
     ...giveTime(pod, options.graceS),
     ...(parts.waitsForUpstreams ? waitWithoutEnd(document, template.slice(0, -1)) : []),

@@ -11,11 +11,11 @@ import {
 } from './kubernetes-yaml.js';
 import {
   type Extra,
+  groupFor,
   IDENTITY,
   IDENTITY_PATH,
   identityIn,
   type SidecarParts,
-  USER_ID,
 } from './sidecar-container.js';
 
 /** Name of the container; a pod that has one gets only what that one lacks. */
@@ -109,26 +109,27 @@ function keepToken({ document, podSpec }: PodPlace): string[] {
   return ['its other containers get no token of its account any more (automountServiceAccountToken: false)'];
 }
 
-/** Volumes whose files would get another group as well. */
-const KEPT_VOLUMES = ['persistentVolumeClaim', 'ephemeral', 'csi', 'nfs', 'iscsi'];
-
 /**
- * Secrets are files of root that the group of the pod may read: without a group, the sidecar could not. A pod with volumes that stay is left as
- * it is, as their files would change their group. Returned is what is to be said of it.
+ * The sidecar that is there runs with the group that may read the identity it gets, or has without such a group. Files of an `fsGroup` are for
+ * every container. Returned is what is to be said of it.
  */
-export function shareGroup({ document, object, podSpec }: PodPlace): string[] {
-  const claims = [...object, 'spec', 'volumeClaimTemplates'];
-  const path = [...podSpec, 'securityContext', 'fsGroup'];
-  if (document.hasIn(path)) return [];
-  const stays = itemsAt(document, [...podSpec, 'volumes']).some(
-    (volume) => isMap(volume) && KEPT_VOLUMES.some((kind) => volume.has(kind)),
-  );
-  if (stays || itemsAt(document, claims).length > 0)
-    return [
-      `${written(path)} is left out, as it would change files of its volumes: without it the sidecar cannot read a Secret`,
-    ];
-  document.setIn(path, USER_ID);
-  return [];
+export function readIdentity(
+  { document, podSpec }: PodPlace,
+  container: Path,
+  { identity }: SidecarParts,
+): string[] {
+  if (identity === undefined) return [];
+  const wanted = groupFor(identity);
+  const group = document.getIn([...podSpec, 'securityContext', 'fsGroup']);
+  if (identity.kind === 'secret' ? group !== undefined : group === wanted) return [];
+  const path = [...container, 'securityContext', 'runAsGroup'];
+  const found = document.getIn(path);
+  const hasIdentity = hasNamed(document, [...podSpec, 'volumes'], IDENTITY);
+  if (found === wanted || (hasIdentity && found !== undefined)) return [];
+  document.setIn(path, wanted);
+  return [
+    `its runAsGroup is ${wanted}${found === undefined ? '' : ` in place of ${shown(found)}`}, for its certificate`,
+  ];
 }
 
 /** A port that the sidecar needs and a container of the pod has. */

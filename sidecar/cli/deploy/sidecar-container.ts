@@ -39,11 +39,20 @@ export const IDENTITY = 'outrider-identity';
 export const IDENTITY_PATH = '/var/run/secrets/outrider';
 /** Its group may read them: they are files of root. */
 const GROUP_READS = 0o440;
-/** The user of the image. */
-export const USER_ID = 10_001;
+/** The user of the image, and its group. */
+const USER_ID = 10_001;
+const ROOT_GROUP = 0;
 
-/** The container, as the files in mesh-config/deploy/kubernetes have it, without its extras. */
-export function sidecarContainer({ as, image, waitsForUpstreams = false }: SidecarParts): object {
+/**
+ * The group that may read the files of an identity. Those of a Secret belong to the group of root, unless the pod has an `fsGroup`: that would
+ * give all its volumes another group, and let it read each Secret of the pod. cert-manager's driver gives its files any group but that of root.
+ */
+export function groupFor(identity: PodIdentity | undefined): number {
+  return identity?.kind === 'csi' ? USER_ID : ROOT_GROUP;
+}
+
+/** The container, as the files in mesh-config/deploy/kubernetes have it, without its extras. Their pods have an `fsGroup`. */
+export function sidecarContainer({ as, image, identity, waitsForUpstreams = false }: SidecarParts): object {
   const probe = (path: string) => ({ httpGet: { path, port: 'observe' } });
   return {
     name: 'outrider',
@@ -68,6 +77,7 @@ export function sidecarContainer({ as, image, waitsForUpstreams = false }: Sidec
     securityContext: {
       runAsNonRoot: true,
       runAsUser: USER_ID,
+      runAsGroup: groupFor(identity),
       readOnlyRootFilesystem: true,
       allowPrivilegeEscalation: false,
       capabilities: { drop: ['ALL'] },

@@ -135,26 +135,65 @@ spec: { jobTemplate: { spec: { template: { spec: { containers: [{ name: a, image
     assert.match(noteOf(cron), / as spec\.jobTemplate\.spec\.activeDeadlineSeconds is not set: /);
   });
 
-  it('gives the pod a group that may read Secrets, unless it has one or volumes that stay', () => {
-    const groupOf = (text: string) => pod(text).spec.securityContext?.fsGroup;
-    assert.equal(groupOf(injectYaml(DEPLOYMENT, NATIVE).text), 10_001);
-    const own = DEPLOYMENT.replace(
-      '      containers:',
-      '      securityContext: { fsGroup: 7 }\n      containers:',
-    );
-    assert.equal(groupOf(injectYaml(own, NATIVE).text), 7);
-    const claim = 'volumes: [{ name: data, persistentVolumeClaim: { claimName: data } }]';
-    const kept = injectYaml(
-      DEPLOYMENT.replace('      containers:', `      ${claim}\n      containers:`),
-      NATIVE,
-    );
-    assert.equal(groupOf(kept.text), undefined);
-    assert.match(kept.notes[0]!, /fsGroup is left out, as it would change files of its volumes/);
+  /** Of the pod, and of its sidecar. */
+  const groupsOf = (text: string) => {
+    const { securityContext, initContainers, containers } = pod(text).spec;
+    const all: { name: string; securityContext?: object }[] = [...(initContainers ?? []), ...containers];
+    const own = all.find(({ name }) => name === 'outrider')!.securityContext as { runAsGroup?: number };
+    return { pod: securityContext, own: own.runAsGroup };
+  };
+  const SECRET: InjectOptions = { ...NATIVE, identity: { kind: 'secret', name: 'identity-web' } };
+  const CSI: InjectOptions = {
+    ...NATIVE,
+    identity: { kind: 'csi', id: 'spiffe://a.b/svc/web', issuer: { kind: 'Issuer', name: 'mesh' } },
+  };
+  const within = (more: string) =>
+    DEPLOYMENT.replace('      containers:', `      ${more}\n      containers:`);
+
+  it('lets the sidecar alone read its Secret, and changes the group of no volume of the pod', () => {
+    const claims = 'volumes: [{ name: data, persistentVolumeClaim: { claimName: data } }]';
+    const keys = 'volumes: [{ name: keys, secret: { secretName: keys, defaultMode: 0400 } }]';
     const templates = DEPLOYMENT.replace('kind: Deployment', 'kind: StatefulSet').replace(
       '  replicas: 2',
       '  volumeClaimTemplates: [{ metadata: { name: data } }]\n  replicas: 2',
     );
-    assert.equal(groupOf(injectYaml(templates, NATIVE).text), undefined);
+    for (const source of [DEPLOYMENT, within(claims), within(keys), templates])
+      for (const as of ['native', 'container'] as const) {
+        const { text, notes } = injectYaml(source, { ...SECRET, as });
+        assert.deepEqual(groupsOf(text), { pod: undefined, own: 0 });
+        assert.doesNotMatch(notes.join(), /fsGroup|runAsGroup/);
+      }
+    const agent = injectYaml(within(keys), { ...NATIVE, consulAgent: 'node' }).text;
+    assert.deepEqual(groupsOf(agent), { pod: undefined, own: 0 });
+    const own = injectYaml(within('securityContext: { fsGroup: 7 }'), SECRET).text;
+    assert.deepEqual(groupsOf(own), { pod: { fsGroup: 7 }, own: 0 });
+  });
+
+  it('gives the sidecar the group that the driver of cert-manager gives its files', () => {
+    const { text } = injectYaml(DEPLOYMENT, CSI);
+    assert.deepEqual(groupsOf(text), { pod: undefined, own: 10_001 });
+    const { volumeAttributes } = pod(text).spec.volumes[1].csi;
+    assert.equal(volumeAttributes['csi.cert-manager.io/fs-group'], '10001');
+  });
+
+  it('gives a sidecar that is there the group for its certificate, unless it may read it already', () => {
+    const without = injectYaml(DEPLOYMENT, NATIVE).text;
+    const later = injectYaml(without, CSI);
+    assert.deepEqual(groupsOf(later.text), { pod: undefined, own: 10_001 });
+    assert.match(later.notes[0]!, /its runAsGroup is 10001 in place of 0, for its certificate/);
+    assert.equal(injectYaml(later.text, CSI).text, later.text);
+    const old = injectYaml(DEPLOYMENT, SECRET).text.replace(/ *runAsGroup: 0\n/, '');
+    assert.equal(groupsOf(old).own, undefined);
+    const again = injectYaml(old, SECRET);
+    assert.deepEqual(groupsOf(again.text), { pod: undefined, own: 0 });
+    assert.match(again.notes[0]!, /; its runAsGroup is 0, for its certificate/);
+    const shared = old.replace(
+      '      containers:',
+      '      securityContext: { fsGroup: 10001 }\n      containers:',
+    );
+    assert.equal(injectYaml(shared, SECRET).text, shared);
+    const chosen = injectYaml(DEPLOYMENT, SECRET).text.replace('runAsGroup: 0', 'runAsGroup: 7');
+    assert.equal(injectYaml(chosen, SECRET).text, chosen);
   });
 
   it('adds an ordinary container after the others, without a restart policy of its own', () => {
@@ -180,9 +219,9 @@ spec: { jobTemplate: { spec: { template: { spec: { containers: [{ name: a, image
   it('gives the sidecar the agent of its node, or a certificate, and says so where it has neither', () => {
     const partsOf = (options: Partial<InjectOptions>) => {
       const { text, notes } = injectYaml(DEPLOYMENT, { ...NATIVE, ...options });
-      const { initContainers, volumes, securityContext } = pod(text).spec;
+      const { initContainers, volumes } = pod(text).spec;
       const [{ env, volumeMounts }] = initContainers;
-      return { env, mounts: volumeMounts, volumes, group: securityContext?.fsGroup, note: notes.join() };
+      return { env, mounts: volumeMounts, volumes, note: notes.join() };
     };
     const [none, node] = [partsOf({}), partsOf({ consulAgent: 'node' })];
     assert.match(none.note, /neither a certificate nor an agent of Consul/);
@@ -198,7 +237,7 @@ spec: { jobTemplate: { spec: { template: { spec: { containers: [{ name: a, image
     assert.doesNotMatch(secret.note, /neither/);
     const issuer = { kind: 'ClusterIssuer', name: 'mesh' };
     const csi = partsOf({ identity: { kind: 'csi', id: 'spiffe://a.b/svc/{name}', issuer } });
-    assert.deepEqual([csi.mounts[1], csi.group], [mount, 10_001]);
+    assert.deepEqual(csi.mounts[1], mount);
     const { driver, volumeAttributes } = csi.volumes[1].csi;
     assert.equal(driver, 'csi.cert-manager.io');
     assert.equal(volumeAttributes['csi.cert-manager.io/uri-sans'], 'spiffe://a.b/svc/web');
