@@ -85,6 +85,15 @@ describe('the Helm chart', function () {
     assert.deepEqual(outbound.upstreams['speech']!.dns, { name: 'speech', port: 9443 });
   });
 
+  it('says no number of pods where something else scales them, so that an upgrade does not set it back', () => {
+    const replicasOf = (...args: string[]) => {
+      const { spec } = rendered(...args).get('StatefulSet digits')!;
+      return (spec as { replicas?: number }).replicas;
+    };
+    assert.deepEqual([replicasOf(), replicasOf('--set', 'model.replicas=0')], [3, 0]);
+    assert.equal(replicasOf('--set', 'model.autoscaled=true,model.replicas=7'), undefined);
+  });
+
   it('lets no caller in that there is none of', () => {
     const said = (...args: string[]) => {
       const objects = rendered('--set', 'caller.enabled=false', ...args);
