@@ -88,6 +88,8 @@ export class Consul implements Discovery {
     this.endpoints = new EndpointWatcher(this.queries, {
       ...this.deps,
       agent: this.agent,
+      // Else KEDA would hear of a service without work.
+      doubtsEmpty: config.scaler !== undefined,
       isAnswering,
       // Only our certificate says it where Consul gives it.
       datacenter: () =>
@@ -114,11 +116,21 @@ export class Consul implements Discovery {
     return {
       update: (next) => watch.update(next),
       doubt: (cluster, why) => watch.doubt(cluster, why),
+      uncounted: () => ({ why: this.whyUncounted(watch), replicas: 0 }),
       close: () => {
         this.upstreams.delete(watch);
         watch.close();
       },
     };
+  }
+
+  /** An empty list of instances is no proof while Consul cannot be read, or hides them. */
+  private whyUncounted(watch: UpstreamWatcher): string | undefined {
+    const empty = watch.emptyTargets();
+    if (empty.length === 0) return undefined;
+    return this.statuses(this.unreadable()).find(
+      ({ name, problem }) => problem !== undefined && empty.includes(name),
+    )?.problem;
   }
 
   /** Follows the intentions for this service; false where the file has them. */

@@ -7,7 +7,7 @@ import type { ClusterSnapshot, UpstreamSnapshot } from '../../snapshot.js';
 import { ClusterEndpoints, type TargetInstances } from '../catalog/cluster-endpoints.js';
 import type { EndpointWatcher, Queries, TargetWatch } from '../catalog/endpoint-watcher.js';
 import type { OwnPlace } from '../catalog/own-place.js';
-import { filterFor, keyOf, type Target } from '../catalog/target.js';
+import { filterFor, keyOf, queryOf, type Target } from '../catalog/target.js';
 import type { Instance } from '../parser/instances.js';
 import type { ServiceDeps } from '../query/query-spec.js';
 import { type ChainPlan, plainPlan } from './chain-plan.js';
@@ -75,6 +75,14 @@ export class UpstreamWatcher {
   doubt(cluster: string, why: string): void {
     for (const target of this.plan?.clusters.get(cluster)?.targets ?? [])
       this.followed.get(keyOf(target))?.watch.doubt(why);
+  }
+
+  /** Names of the queries of targets that have no instance. */
+  emptyTargets(): readonly string[] {
+    const targets = [...(this.plan?.clusters.values() ?? [])].flatMap((cluster) => cluster.targets);
+    return targets
+      .filter((target) => this.followed.get(keyOf(target))?.instances?.length === 0)
+      .map((target) => queryOf(target).name);
   }
 
   /** Rules of Consul that are not applied, each in one sentence. */

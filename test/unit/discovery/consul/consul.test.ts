@@ -2,13 +2,15 @@
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { Consul } from '../../../../sidecar/discovery/consul/consul.js';
+import { MAIN_CLUSTER } from '../../../../sidecar/discovery/snapshot.js';
 import type { Sample } from '../../../../sidecar/telemetry/metric.js';
 import { LoopbackAgent } from '../../../kit/consul/loopback-agent.js';
 import { CONFIG } from '../../../kit/consul/scripted-agent.js';
 import { afterTest } from '../../../kit/mocha/after-test.js';
 import { until } from '../../../kit/process/processes.js';
-import { aConfig } from '../../../kit/stack/sidecar-in-memory.js';
+import { ANY, aConfig } from '../../../kit/stack/sidecar-in-memory.js';
 import { silentLogger } from '../../../kit/stack/silent-logger.js';
+import { anUpstream } from '../../../kit/stack/stack.js';
 import { ManualClock } from '../../../kit/time/manual-clock.js';
 import { seeded } from '../../../kit/time/seeded-random.js';
 
@@ -68,5 +70,49 @@ describe('the Consul side of a sidecar', () => {
     clock.advance(3_000);
     await until('all is well again', () => !isFailing());
     assert.deepEqual([query()?.state, query()?.problem], ['current', undefined]);
+  });
+
+  it('knows no number of replicas where the list is empty for a token that may not read it, or the agent is away', async () => {
+    const loopback = await LoopbackAgent.start();
+    afterTest(() => loopback.stop());
+    let mayRead = false;
+    loopback.handler = ({ url = '' }, response) => {
+      const { pathname, searchParams } = new URL(url, 'http://agent');
+      const isList = pathname === '/v1/health/connect/digits';
+      // The list as it is; a question for the next one stays open.
+      if (isList && searchParams.get('index') !== null) return;
+      const isRefused = pathname.startsWith('/v1/discovery-chain/') && !mayRead;
+      response.statusCode = isRefused ? 403 : 200;
+      if (isList) response.setHeader('x-consul-index', 7);
+      const body = isList ? [] : pathname === '/v1/agent/members' ? ['a member'] : {};
+      response.end(JSON.stringify(isRefused ? 'Permission denied' : body));
+    };
+    const clock = new ManualClock();
+    const address = `http://127.0.0.1:${loopback.port}`;
+    const deps = { clock, timers: clock, random: seeded(1), logger: silentLogger };
+    const consul = new Consul(
+      { ...aConfig(), scaler: { listen: ANY } },
+      { ...CONFIG, address, rules: false },
+      { ...deps, env: {}, isAnswering: () => false, host: 'here' },
+    );
+    afterTest(() => consul.close());
+    let found: number | undefined;
+    const target = { service: 'digits', tags: [], meta: {}, failover: [] };
+    const subscription = consul.watchUpstream(anUpstream([], { consul: target }), (next) => {
+      found = next.clusters.get(MAIN_CLUSTER)?.endpoints?.length;
+    });
+    const why = () => subscription.uncounted?.().why ?? '';
+    await until('it may not be read', () => /does not let us read the instances of digits: 403/.test(why()));
+    assert.equal(found, 0);
+    mayRead = true;
+    await until('it is empty indeed', () => {
+      clock.advance(1_000);
+      return why() === '';
+    });
+    await loopback.stop();
+    await until('nobody answers', () => {
+      clock.advance(1_000);
+      return why() !== '';
+    });
   });
 });

@@ -59,10 +59,11 @@ describe('the endpoints of a target', () => {
   });
   afterEach(() => targets.close());
 
-  function build(cache?: CacheFile): EndpointWatcher {
+  function build(cache?: CacheFile, doubtsEmpty = false): EndpointWatcher {
     const isAnswering = (address: Address): boolean =>
       address.kind === 'tcp' && !silent.has(address.host.split('.')[3]!);
-    const deps = { agent, config: CONFIG, clock, timers: clock, random: seeded(1), logger, isAnswering };
+    const time = { clock, timers: clock, random: seeded(1) };
+    const deps = { agent, config: CONFIG, ...time, logger, isAnswering, doubtsEmpty };
     return new EndpointWatcher(queries, { ...deps, ...present('cache', cache), datacenter: () => 'dc1' });
   }
 
@@ -272,6 +273,19 @@ describe('the endpoints of a target', () => {
       assert.deepEqual(metric('outrider_consul_unreadable'), [1]);
       assert.deepEqual(metric('outrider_consul_holds_total'), [0]);
       assert.deepEqual([...targets.problems()], [['instances of digits', LOST]]);
+    });
+
+    it('endpoints of a target that never had any are none, and it is shown that the token may not read them', async () => {
+      targets.close();
+      targets = build(undefined, true);
+      const { told } = use();
+      chain(403);
+      await answers('');
+      assert.deepEqual(told, ['']);
+      assert.deepEqual([...targets.problems()], [['instances of digits', LOST]]);
+      chain(200);
+      await answers('1 2');
+      assert.deepEqual([told.at(-1), [...targets.problems()]], ['1 2', []]);
     });
 
     it('endpoints of a target stay when the right is lost at every server only by the end of the grace time', async () => {
