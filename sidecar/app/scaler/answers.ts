@@ -132,14 +132,22 @@ function withVanished(
   sizes: LastSizes,
   nowMs: number,
 ): readonly (SaidWork | null)[] {
+  const last = sizes.get(name);
   if (said.length > 0) {
-    const isIdle = said.every((each) => each !== null && each.calls === 0);
-    sizes.set(name, { replicas: isIdle ? 0 : said.length, atMs: nowMs });
+    sizes.set(name, { replicas: replicasIfLost(said) ?? last?.replicas ?? said.length, atMs: nowMs });
     return said;
   }
-  const last = sizes.get(name);
   if (config.dns === undefined || last === undefined || nowMs - last.atMs >= VANISHED_MS) return said;
   return nothingOf(last.replicas);
+}
+
+/**
+ * How many of these count once DNS has lost them. Undefined: as before, as those that had nothing to do say nothing any more. So they do while
+ * they end, before DNS tells of it.
+ */
+function replicasIfLost(said: readonly (SaidWork | null)[]): number | undefined {
+  if (said.some((each) => each !== null && each.calls > 0)) return said.length;
+  return said.includes(null) ? undefined : 0;
 }
 
 /** Replicas that are alive and not ready have no calls, which says nothing of the calls that there are for them. */

@@ -200,10 +200,28 @@ describe('what a scaler answers', () => {
       reports('a', 0);
       reports('b', 0);
       assert.deepEqual([workSaid(), isActive()], [0, false]);
+      // They end, and say nothing before DNS tells of it.
+      stack.advance(2_000);
+      reports('b', 0);
+      stack.advance(1_000);
+      assert.equal(workSaid(), 4);
+      stack.advance(2_000);
+      assert.match(String(workSaid()), /^14 none of 2 endpoints/);
       find();
       assert.match(String(workSaid()), /^14 DNS has no address of digits: /);
       stack.call();
       assert.deepEqual([workSaid(), isActive()], [1, true]);
+    });
+
+    it('keeps in mind that replicas were busy before they fell silent', () => {
+      start({ ...ASKED, ...DNS, ...COLD });
+      served();
+      reports('b', 0);
+      stack.advance(3_000);
+      assert.match(String(workSaid()), /^14 none of 2 endpoints/);
+      find();
+      stack.call();
+      assert.equal(workSaid(), 8);
     });
 
     it('is one replica for calls that wait, where DNS has never had an address', () => {
