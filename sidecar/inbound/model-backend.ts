@@ -321,6 +321,7 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
       return;
     }
     pauseCall(call);
+    this.turns.awaitResuming();
     if (queue.concurrency === 0) resumeResponse(call);
   }
 

@@ -28,6 +28,8 @@ export class QueueEntry extends QueueNode {
   /** Deadline, monotonic ms; Infinity: none. */
   queueDeadlineMs = Number.POSITIVE_INFINITY;
   queueStartedMs = 0;
+  /** Since when it waits to go on, after it was suspended. */
+  queueResumedMs = 0;
 }
 
 /** Limits of the queue. */
@@ -51,6 +53,12 @@ const IDLE_HALF_LIFE_MS = 10_000;
 /** What a refused call is told while no place is open, and while nothing is known of the runs yet, ms. */
 const CLOSED_MS = 1_000;
 const UNKNOWN_MS = 100;
+/**
+ * A suspended entry that wants to go on gets a place beyond the limit once no place has moved for so long, ms; with each entry beyond the
+ * limit, for twice as long.
+ */
+const STUCK_MS = 5_000;
+const MOST_DOUBLINGS = 4;
 
 /**
  * Admission queue before the local model, bounded by calls, bytes and perhaps tokens, with a concurrency that may be adaptive (gradient-limit.ts),
@@ -105,6 +113,10 @@ export class InboundQueue<E extends QueueEntry> {
   /** Suspended entries that wait for a place. */
   get resumingEntries(): Iterable<E> {
     return this.resuming;
+  }
+
+  get hasResuming(): boolean {
+    return this.resuming.size > 0;
   }
 
   /** The entry whose turn is next; null: none waits. */
@@ -246,6 +258,7 @@ export class InboundQueue<E extends QueueEntry> {
   resume(entry: E, nowMs: number): boolean {
     if (entry.queueState !== QueueState.suspended) return entry.queueState === QueueState.running;
     if (this.running >= this.settings.concurrency) {
+      if (!this.resuming.has(entry)) entry.queueResumedMs = nowMs;
       this.resuming.add(entry);
       return false;
     }
@@ -258,6 +271,24 @@ export class InboundQueue<E extends QueueEntry> {
   nextResumed(nowMs: number): E | null {
     if (this.resuming.size === 0 || this.running >= this.settings.concurrency) return null;
     if (this.resumedLast && this.waiting > 0) return null;
+    return this.takeResuming(nowMs);
+  }
+
+  /**
+   * The suspended entry that goes on beyond the limit, as no place has moved for long; null: none. It may occupy the worker of the model for
+   * which the entries with a place wait, which would otherwise wait for each other for ever.
+   */
+  nextStuck(nowMs: number): E | null {
+    const { concurrency } = this.settings;
+    if (this.resuming.size === 0 || concurrency <= 0) return null;
+    const [{ queueResumedMs }] = this.resuming as Iterable<E> as [E];
+    const beyond = Math.max(0, this.running - concurrency);
+    const patienceMs = STUCK_MS * 2 ** Math.min(beyond, MOST_DOUBLINGS);
+    if (nowMs - Math.max(this.movedMs, queueResumedMs) < patienceMs) return null;
+    return this.takeResuming(nowMs);
+  }
+
+  private takeResuming(nowMs: number): E {
     const [entry] = this.resuming as Iterable<E> as [E];
     this.resuming.delete(entry);
     this.resumedLast = true;

@@ -3,6 +3,7 @@ import { restartQuiet } from '../../relay/call-timer.js';
 import type { LocalReply } from '../../relay/local-reply.js';
 import { resumeCall, resumeResponse } from '../../relay/paused-call.js';
 import { sendLocalReply } from '../../relay/response.js';
+import { WheelEntry } from '../../runtime/time/timing-wheel.js';
 import type { DataPlaneContext } from '../../transport/context.js';
 import type { InboundCall, Ticket } from '../call.js';
 import type { BackendQueues } from './backend-queues.js';
@@ -13,8 +14,11 @@ export interface TurnTaker {
   unavailable(detail: string): LocalReply;
 }
 
+/** While streams wait to go on, it is looked at so often whether their places still move, ms. */
+const CHECK_MS = 1_000;
+
 /** The turns of the calls that wait in the queues of one model. */
-export class QueueTurns {
+export class QueueTurns extends WheelEntry {
   /** Those whose turns are being given. */
   private readonly giving = new Set<InboundQueue<Ticket>>();
 
@@ -22,7 +26,9 @@ export class QueueTurns {
     private readonly queues: BackendQueues,
     private readonly context: DataPlaneContext,
     private readonly taker: TurnTaker,
-  ) {}
+  ) {
+    super();
+  }
 
   /** Gives the free places in the queues away: to suspended calls that go on and to waiting ones, by turns. */
   give(): void {
@@ -80,6 +86,23 @@ export class QueueTurns {
     } catch (error) {
       this.context.containment.contain(ticket.call, error);
     }
+  }
+
+  /** A stream waits to go on. Its turn comes when a place is free, or after long when none moves. */
+  awaitResuming(): void {
+    if (!this.isScheduled) this.context.wheel.add(this, this.context.nowMs + CHECK_MS);
+  }
+
+  fire(): void {
+    const now = this.context.clock.now();
+    this.context.nowMs = now;
+    let waits = false;
+    for (const { queue } of this.queues.all) {
+      const stuck = queue.nextStuck(now);
+      if (stuck !== null) this.resumeTicket(stuck);
+      waits ||= queue.hasResuming;
+    }
+    if (waits) this.awaitResuming();
   }
 
   /** The model takes no calls: what it has of those that would go on it may end. */

@@ -135,6 +135,40 @@ describe('Scenario: callers that stop reading', () => {
     stack.settle(near.end());
   });
 
+  it('go on at a model that has one worker for each place, and begins nothing before they are over', () => {
+    start({ queue: { concurrency: 2 } });
+    const [one, other] = [stop(), stop()];
+    stack.advance(1_010);
+    const workers = new Set([one[1], other[1]]);
+    const behind: PeerStream[] = [];
+    side.model.answer = (stream) => void behind.push(stream);
+    const calls = Array.from({ length: 3 }, () => reader.call());
+    stack.run();
+    assert.deepEqual([running(), behind.length], [2, 2]);
+    stopped.send(h2.windowUpdate(0, 1 << 24));
+    for (const [near] of [one, other]) stack.settle(near.credit(1 << 24));
+    let most = 0;
+    for (let i = 0; i < 40; i++) {
+      stack.advance(1_000);
+      most = Math.max(most, running());
+      for (const [near, far] of [one, other]) {
+        if (near.bytes < LONG.length || !workers.delete(far)) continue;
+        stack.settle(far.trailers(0));
+        stack.settle(near.end());
+      }
+      if (workers.size < 2) for (const stream of behind.splice(0)) stack.settle(stream.reply());
+    }
+    assert.deepEqual(
+      [one, other].map(([near]) => near.status),
+      [Status.OK, Status.OK],
+    );
+    assert.deepEqual(
+      calls.map(({ status }) => status),
+      [Status.OK, Status.OK, Status.OK],
+    );
+    assert.deepEqual([most, running()], [3, 0]);
+  });
+
   it('that read slowly have a place while the model can go on', () => {
     start();
     const [near, far] = stop();

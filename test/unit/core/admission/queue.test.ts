@@ -197,6 +197,45 @@ describe('Suspended entries of InboundQueue', () => {
     );
   });
 
+  it('go on beyond the limit once no place has moved for long, each further one later', () => {
+    const { queue, offered } = setUp({ concurrency: 2, maxWaiting: 5 });
+    const streams = offered('a', 'b');
+    for (const stream of streams) queue.suspend(stream, 0);
+    const [x, y, z] = offered('x', 'y', 'z');
+    for (const stream of streams) queue.resume(stream, 1_000);
+    queue.resume(streams[0], 3_000);
+    assert.equal(queue.nextStuck(5_999), null, 'waits for less than 5 s');
+    assert.equal(queue.nextStuck(6_000), streams[0]);
+    assert.deepEqual([queue.running, queue.nextStuck(15_999), queue.nextResumed(15_999)], [3, null, null]);
+    assert.equal(queue.nextStuck(16_000), streams[1]);
+    assert.deepEqual([queue.running, queue.hasResuming, queue.nextStuck(99_000)], [4, false, null]);
+    queue.suspend(streams[0], 20_000);
+    queue.release(x, 20_000);
+    assert.equal(queue.resume(streams[0], 20_000), false);
+    queue.release(streams[1], 24_000);
+    assert.deepEqual(
+      [queue.nextResumed(24_000), queue.next(24_000)],
+      [null, z],
+      'the place is for the queue',
+    );
+    assert.equal(queue.nextStuck(28_999), null);
+    queue.release(y, 28_999);
+    assert.equal(queue.nextResumed(28_999), streams[0], 'in its turn');
+  });
+
+  it('do not go on beyond the limit while places move, nor while none is open', () => {
+    const { queue, offered, configure } = setUp();
+    const [stream, first, second] = offered('stream', 'first', 'second', 'third');
+    queue.suspend(stream, 0);
+    queue.next(0);
+    queue.resume(stream, 0);
+    queue.release(first, 4_000);
+    queue.next(4_000);
+    assert.deepEqual([queue.nextStuck(8_999), second.queueState], [null, QueueState.running]);
+    configure({ concurrency: 0 });
+    assert.equal(queue.nextStuck(60_000), null);
+  });
+
   it('were running before, and only they resume', () => {
     const { queue, offered } = setUp();
     const [running, queued] = offered('running', 'waiting');
