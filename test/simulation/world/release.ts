@@ -1,4 +1,8 @@
 /** The versions of the sidecar that simulated processes run: this one, or one of another build. */
+// A sidecar loads these when it first needs them. In a run they could not be read any more: files are sealed.
+import '../../../sidecar/app/metrics-export/open-exporter.js';
+import '../../../sidecar/app/traces/tracing.js';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { startSidecar } from '../../../sidecar/app/sidecar.js';
@@ -28,8 +32,13 @@ export const PRESENT: Release = {
   Caller,
 };
 
+/** What a sidecar loads only when it needs it. An older build may not have it. */
+const LOADED_LATE = ['app/metrics-export/open-exporter', 'app/traces/tracing'];
+
 /** @param root folder of a checkout that has been built. @throws Error where it has no build, or none with these parts. */
 export async function releaseIn(root: string): Promise<Release> {
+  const fileOf = (path: string): string => join(root, 'dist/sidecar', `${path}.js`);
+  const load = (path: string) => import(pathToFileURL(fileOf(path)).href) as Promise<object>;
   const parts = await Promise.all(
     [
       'app/sidecar',
@@ -37,8 +46,9 @@ export async function releaseIn(root: string): Promise<Release> {
       'core/admission/queue',
       'inbound/caller',
       'runtime/process/listen-sockets',
-    ].map((path) => import(pathToFileURL(join(root, 'dist/sidecar', `${path}.js`)).href) as Promise<object>),
+    ].map(load),
   );
+  await Promise.all(LOADED_LATE.filter((path) => existsSync(fileOf(path))).map(load));
   const release = { ...Object.assign({}, ...parts), name: 'the version before' } as Release;
   for (const name of Object.keys(PRESENT) as (keyof Release)[])
     if (release[name] === undefined) throw new Error(`${root}: its build has no ${name}`);
