@@ -80,12 +80,14 @@ function judgeModels(world: World): void {
   }
 }
 
-/** Applications get load reports where the file of their sidecar says so, and nowhere else. */
+/** Applications get load reports where the file of their sidecar says so of the upstream that answers, and nowhere else. */
 function judgeForwarded(world: World): void {
   const { plan } = world;
-  for (const { plan: call, trailers, isDegraded, status } of world.records) {
+  for (const { plan: call, trailers, isDegraded, status, answeredBy } of world.records) {
     if (isDegraded || status !== 0) continue;
-    const forwards = forwardsOf(plan, call.caller, call.upstream);
+    // A call that was split is under the options of the upstream that it went to.
+    const upstream = plan.replicas.find(({ name }) => name === answeredBy)?.service ?? call.upstream;
+    const forwards = forwardsOf(plan, call.caller, upstream);
     const isThere = REPORTS.some((name) => trailers[name] !== undefined);
     if (isThere && !forwards.includes(true))
       world.find('engines', `call ${call.id}: its trailers have a load report that is not for applications`, [
