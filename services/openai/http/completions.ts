@@ -14,9 +14,6 @@ import { drained } from './drained.js';
 import type { AnswerTimes } from './metrics.js';
 import { onResponseEnd } from './response-end.js';
 
-/** A client that reads nothing for so long keeps its place from others. */
-const READ_LIMIT_MS = 60_000;
-
 export interface CompletionOptions {
   /** Of the answer; the engine knows it by this id too. */
   readonly id: string;
@@ -141,7 +138,7 @@ async function stream(
     for await (const event of events) {
       if (!raw.headersSent) beginEvents(reply);
       for (const written of writtenAs(event, form, generation.includeUsage))
-        if (!raw.write(written)) await drained(raw, gone, () => AbortSignal.timeout(READ_LIMIT_MS));
+        if (!raw.write(written)) await drained(raw, gone);
       // The answer of a client that has gone away is not read on.
       if (gone.aborted) return undefined;
     }

@@ -15,6 +15,7 @@ import { complete } from './completions.js';
 import type { Caller, Keys } from './keys.js';
 import type { Metrics, Operation } from './metrics.js';
 import { pageRefusal } from './page-guard.js';
+import { every, ReadLimit } from './read-limit.js';
 import { onResponseEnd } from './response-end.js';
 
 export interface ServerOptions {
@@ -63,6 +64,8 @@ const REQUEST_TIMEOUT_MS = 60_000;
 /** Longer than proxies keep a connection, so that they close it first. */
 const KEEP_ALIVE_MS = 75_000;
 const MAX_CONNECTIONS = 4_096;
+/** A client that has not read what was sent to it after so long keeps its place from others. */
+const READ_LIMIT_MS = 60_000;
 /** Anybody may ask these. */
 const OPEN_ROUTES: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
 const NO_KEYS: Caller = { name: 'anonymous', engine: undefined };
@@ -92,6 +95,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
     });
   });
 
+  const readLimit = new ReadLimit({ limitMs: READ_LIMIT_MS, now: options.now, every });
   let inFlight = 0;
   let isClosing = false;
   server.addHook('preClose', async () => {
@@ -99,6 +103,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
   });
   server.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
+    readLimit.watch(reply.raw);
     onResponseEnd(reply.raw, () => {
       // The server waits for connections that became idle after it began to close.
       if (isClosing) setImmediate(() => server.server.closeIdleConnections());
