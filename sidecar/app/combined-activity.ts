@@ -21,6 +21,11 @@ export function combineActivity(all: readonly ActivityReport[]): ActivityReport 
           ? a.oldestStartMs + b.oldestStartMs
           : Math.min(a.oldestStartMs, b.oldestStartMs),
       usualMs: Math.max(a.usualMs, b.usualMs),
+      answers: {
+        lastByteMs: Math.max(a.answers.lastByteMs, b.answers.lastByteMs),
+        isAwaited: a.answers.isAwaited || b.answers.isAwaited,
+        isUnusual: a.answers.isUnusual || b.answers.isUnusual,
+      },
     }),
     first!,
   );

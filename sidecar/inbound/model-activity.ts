@@ -1,8 +1,10 @@
+import type { AnswersSeen } from '../core/health/answer-silence.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { SerialWait } from '../core/stats/serial-wait.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { type InboundCall, isInference, isUnaryInference, type Ticket } from './call.js';
+import { EngineAnswers } from './engine-answers.js';
 
 /** What the calls of a local model show about it, for its supervisor and its health checks. Times are monotonic ms. */
 export interface ActivityReport {
@@ -21,6 +23,8 @@ export interface ActivityReport {
   /** Latest deadline of those in flight, and of those abandoned since the last completion; Infinity: one has none. */
   readonly lastDeadlineMs: number;
   readonly usualMs: number;
+  /** Of a language-model engine, also those that have been silent for so long that they count as not in flight. */
+  readonly answers: AnswersSeen;
 }
 
 /** The calls that a local model runs, and what those that ended say about it. */
@@ -38,6 +42,7 @@ export class ModelActivity {
   private succeeded = 0;
   private lastCompletionMs = 0;
   private usualMs = 0;
+  private readonly answers = new EngineAnswers();
   /** How long calls wait in the process for those before them. */
   readonly serialWait = new SerialWait();
 
@@ -47,6 +52,7 @@ export class ModelActivity {
 
   begin(ticket: Ticket): void {
     if (ticket.runningAt >= 0) return;
+    if (ticket.call.tokens !== null) this.answers.begin(ticket);
     ticket.runningAt = this.running.length;
     this.running.push(ticket);
   }
@@ -59,6 +65,7 @@ export class ModelActivity {
   /** The call has ended, by the model or without it. False: it was not under way. */
   end(ticket: Ticket): boolean {
     const wasRunning = this.remove(ticket);
+    if (ticket.call.tokens !== null) this.answers.end(ticket);
     if (wasRunning && isAbandoned(ticket.call)) {
       this.abandoned++;
       this.abandonedDeadlineMs = Math.max(this.abandonedDeadlineMs, ticket.call.deadlineMs);
@@ -125,6 +132,7 @@ export class ModelActivity {
       lastDeadlineMs,
       lastAnswerMs,
       usualMs: this.usualMs,
+      answers: this.answers.seen(),
     };
   }
 

@@ -55,6 +55,11 @@ export class AnswerTokens {
     return this.inChunks > 0 ? this.inChunks : this.inComplete;
   }
 
+  /** Tokens have come in chunks. */
+  get isStreamed(): boolean {
+    return this.inChunks > 0;
+  }
+
   /** Why the engine has given the answer up in the message that was read last, in its own word; empty: it has not. */
   get failure(): string {
     return this.layout.failures.has(this.reason) ? this.reason : '';

@@ -109,7 +109,7 @@ const common = {
   }),
   longest_run: option(duration({ min: 1_000, max: 86_400_000 }).prefault('5m'), {
     meaning:
-      'A process whose runs bring no result for this long is killed and started again, whatever the deadlines of the callers.',
+      'A process whose runs bring no result for this long is killed and started again, whatever the deadlines of the callers. Only the model service of Outrider says that it runs something while it answers health checks. A server of another make that answers them is left alone, unless it is an `engine` that sends no byte of any answer for this long though answers have begun to stream and their callers read.',
     why: 'Longer than any inference that is waited for; a caller without a deadline must not hold a hung model for ever.',
   }),
   restart: option(restart.prefault({}), {

@@ -1,3 +1,4 @@
+import { AnswerSilence, type AnswersSeen } from './answer-silence.js';
 import { CpuIdle } from './cpu-idle.js';
 import { EndClass } from './process-end.js';
 
@@ -12,6 +13,7 @@ export interface WorkSigns {
   readonly lastAnswerMs: number;
   /** Latest deadline of the calls in flight and of those abandoned since the last result; Infinity: one has none. */
   readonly lastDeadlineMs: number;
+  readonly answers: AnswersSeen;
 }
 
 /** Report of the watcher thread of the process. */
@@ -60,18 +62,23 @@ const FRESH_MS = 2_000;
 const BUSY_MS = 3_000;
 /** Work without a sign of life for this long is sampled more closely, ms. */
 const DOUBT_MS = 1_000;
+/** An engine that will be convicted of its silence is sampled for so long before, ms: whether it was busy. */
+const SILENT_DOUBT_MS = 10_000;
 
 const NOT_YET = -1;
 
 /**
  * Whether the local model's process hangs. A long run alone proves nothing: runs of one model differ a thousandfold, health
- * responses wait behind them, and a run on a GPU uses no CPU. One of five kinds of evidence is needed (decisions/0020): the process
+ * responses wait behind them, and a run on a GPU uses no CPU. One of six kinds of evidence is needed (decisions/0020): the process
  * is stopped; its watcher thread is silent; a run exceeds `longest_run`; the deadlines of all that may run have passed and no
- * CPU is used; or it answers nothing though nothing is under way. Never across a stall of this process (Lifeguard;
+ * CPU is used; it answers nothing though nothing is under way; or, an engine, it has sent no byte of any answer for
+ * `longest_run`, though some have begun. Never across a stall of this process (Lifeguard;
  * Cassandra's local-pause guard).
  */
 export class HangDiagnosis {
   private readonly cpu = new CpuIdle();
+  private readonly silence = new AnswerSilence();
+  private silentMs = 0;
   /** Health checks in a row that were not answered. */
   unanswered = 0;
   /** The last result, health answer or finished run. */
@@ -104,12 +111,15 @@ export class HangDiagnosis {
   stalled(work: WorkSigns, nowMs: number): void {
     this.alive(work.abandoned, nowMs);
     this.stoppedSinceMs = NOT_YET;
+    this.silence.stalled(nowMs);
+    this.silentMs = 0;
     this.cpu.forget();
   }
 
   /** Whether the process has to be sampled often: its CPU, its watcher, its health. */
   isInDoubt(work: WorkSigns, nowMs: number): boolean {
     if (this.unanswered > 0 || this.stoppedSinceMs !== NOT_YET) return true;
+    if (this.silentMs >= this.longestSilenceMs - SILENT_DOUBT_MS && this.silentMs > 0) return true;
     return this.workSinceMs !== NOT_YET && this.hasWork(work) && nowMs - this.quietSinceMs() >= DOUBT_MS;
   }
 
@@ -121,11 +131,13 @@ export class HangDiagnosis {
   /** Null: there is no evidence that it hangs. */
   diagnose(work: WorkSigns, signs: ProcessSigns, nowMs: number): HangFinding | null {
     this.update(work, signs.watcher, nowMs);
+    this.silentMs = this.silence.look(work.answers, nowMs);
     this.cpu.sample(signs.cpuMs, nowMs);
     return (
       this.checkState(signs.state, nowMs) ??
       this.checkWatcher(signs.watcher, nowMs) ??
       this.checkRun(work, signs.watcher, nowMs) ??
+      this.checkAnswers(nowMs) ??
       this.checkIdle(work, signs.watcher, nowMs)
     );
   }
@@ -166,6 +178,18 @@ export class HangDiagnosis {
     if (quietMs >= this.longestRunMs) return this.tooLong(quietMs, `, and ${this.checks()}`, nowMs);
     if (this.generation < 2) return null;
     return this.overdue(nowMs - this.generationEndMs, 'all calls under way', nowMs);
+  }
+
+  /** What health checks say is no matter: the front of an engine answers them when the core behind it hangs. */
+  private checkAnswers(nowMs: number): HangFinding | null {
+    if (this.silentMs < this.longestSilenceMs) return null;
+    const limit = seconds(this.longestRunMs);
+    const why = `no byte of any answer for ${seconds(this.silentMs)}, longer than longest_run (${limit}), though answers that have begun wait for more`;
+    return { why, end: this.endNow(nowMs) };
+  }
+
+  private get longestSilenceMs(): number {
+    return this.silence.limitMs(this.longestRunMs);
   }
 
   private checkIdle(work: WorkSigns, watcher: WatcherSigns | null, nowMs: number): HangFinding | null {

@@ -8,7 +8,10 @@ import { ManualClock } from '../../kit/time/manual-clock.js';
 
 const LONGEST_RUN_MS = 300_000;
 
-const IDLE = { inFlight: 0, abandoned: 0, settled: 0, lastAnswerMs: 900, lastDeadlineMs: 0, usualMs: 1 };
+const IDLE = {
+  ...{ inFlight: 0, abandoned: 0, settled: 0, lastAnswerMs: 900, lastDeadlineMs: 0, usualMs: 1 },
+  answers: { lastByteMs: 0, isAwaited: false, isUnusual: false },
+};
 
 /** The process as the kernel shows it: its CPU grows by `load` of a core. */
 class FakeKernel {
@@ -373,6 +376,87 @@ describe('hang detector', () => {
       probe.health = SILENT;
       await time.settle(12_000);
       assert.deepEqual([hangs.length, verdict().end], [1, 'killed-busy']);
+    });
+  });
+
+  describe('of a language-model engine whose front answers health checks,', () => {
+    const see = (over: Partial<ModelWork['answers']>): void => {
+      work = { ...work, answers: { ...work.answers, ...over } };
+    };
+    /** A byte of some answer comes, and more is awaited. */
+    const move = (): void => see({ lastByteMs: time.now(), isAwaited: true });
+
+    for (const [load, end] of [
+      [0, 'killed-frozen'],
+      [1, 'killed-busy'],
+    ] as const)
+      it(`convicts one that sends nothing to anybody for longest_run though answers have begun: ${end}`, async () => {
+        kernel.load = load;
+        for (let i = 0; i < 10; i++) {
+          move();
+          await time.settle(3_000);
+        }
+        beganMs = time.now();
+        await passes(LONGEST_RUN_MS - 4_000);
+        await time.settle(8_000);
+        assertConvicted(
+          /^no byte of any answer for 30\d\.\d s, longer than longest_run \(300\.0 s\), though answers/,
+          end as EndClass,
+        );
+      });
+
+    it('leaves one alone of which one answer moves, however seldom', async () => {
+      for (let i = 0; i < 20; i++) {
+        move();
+        await passes(LONGEST_RUN_MS - 5_000);
+      }
+    });
+
+    it('leaves one alone while nothing has begun: a long prompt, a model that loads, answers in one piece', async () => {
+      move();
+      await time.settle(5_000);
+      see({ isAwaited: false });
+      await passes(5 * LONGEST_RUN_MS);
+    });
+
+    it('leaves one alone while an unusually large request is read, and begins to count after it', async () => {
+      move();
+      await time.settle(LONGEST_RUN_MS - 10_000);
+      see({ isUnusual: true });
+      await passes(5 * LONGEST_RUN_MS);
+      see({ isUnusual: false });
+      await passes(LONGEST_RUN_MS - 5_000);
+      await time.settle(10_000);
+      assert.equal(hangs.length, 1);
+    });
+
+    it('leaves one alone whose callers do not read, also now and then', async () => {
+      move();
+      for (let i = 0; i < 10; i++) {
+        await passes(LONGEST_RUN_MS - 10_000);
+        see({ isAwaited: false });
+        await passes(5_000);
+        see({ isAwaited: true });
+      }
+    });
+
+    it('learns how long it may be silent: three times what it has come back from', async () => {
+      move();
+      await time.settle(250_000);
+      move();
+      await passes(740_000);
+      await time.settle(20_000);
+      assert.equal(hangs.length, 1);
+    });
+
+    it('does not count what its own process slept through', async () => {
+      move();
+      await time.settle(5_000);
+      for (let i = 0; i < 5; i++) {
+        time.stall(LONGEST_RUN_MS);
+        await time.settle(5_000);
+      }
+      assert.deepEqual(hangs, []);
     });
   });
 
