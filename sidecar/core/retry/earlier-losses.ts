@@ -38,10 +38,15 @@ export class EarlierLosses {
   add({ fingerprint, bytes }: RequestFingerprint, loss: EarlierLoss): void {
     this.forget(loss.lostMs);
     const suspect = this.suspects.get(fingerprint) ?? { bytes, losses: [], lastMs: 0 };
-    // Copies of it that were in one engine meet the same loss.
-    if (suspect.losses.some((each) => isSame(each, loss))) return;
-    suspect.losses.push(loss);
-    if (suspect.losses.length > MOST_LOSSES) suspect.losses.shift();
+    const { losses } = suspect;
+    const known = losses.findIndex((each) => isSame(each, loss));
+    if (known >= 0) {
+      // Of copies that were in one engine, the one that was there longest says how likely that was by chance.
+      if (loss.sentMs < losses[known]!.sentMs) losses[known] = loss;
+      return;
+    }
+    losses.push(loss);
+    if (losses.length > MOST_LOSSES) losses.shift();
     suspect.lastMs = loss.lostMs;
     this.suspects.delete(fingerprint);
     this.suspects.set(fingerprint, suspect);

@@ -33,6 +33,21 @@ describe('Engines that were lost under earlier calls', () => {
     assert.equal(earlier.weigh('killer', 200, 200), 20);
   });
 
+  it('of copies in one engine, that counts which was there longest', () => {
+    for (const order of [
+      [0, 90, 50],
+      [90, 50, 0],
+    ]) {
+      const earlier = new EarlierLosses();
+      for (const sentMs of order)
+        earlier.add(
+          KILLER,
+          loss(engines[0]!, sentMs, 100, () => 4 + sentMs / 10),
+        );
+      assert.equal(earlier.weigh('killer', 200, 200), 4);
+    }
+  });
+
   it('are forgotten after ten minutes, each for itself, and when the request has been answered', () => {
     const earlier = new EarlierLosses();
     earlier.add(KILLER, loss(engines[0]!, 0, 0));
