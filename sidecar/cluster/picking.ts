@@ -1,4 +1,4 @@
-import { type CallKind, canPick, hasUntried as isAnyUntried } from '../core/balancing/balancer.js';
+import { type CallKind, hasUntried as isAnyUntried } from '../core/balancing/balancer.js';
 import type { Ejection } from '../core/outlier/ejection.js';
 import type { Cluster } from './cluster.js';
 import { refreshEligible } from './eligibility.js';
@@ -76,14 +76,10 @@ export function hasUntried(cluster: Cluster, tried: readonly Endpoint[]): boolea
 /** Up to this utilization an endpoint has room for a call that another one refused: no more wait there than run. */
 const ROOMY = 2;
 
-/** Whether an endpoint that the call has not tried reports that it has room for it. */
-export function hasRoom({ active }: Cluster, tried: readonly Endpoint[], nowMs: number): boolean {
-  for (const endpoint of active) {
-    if (!canPick(endpoint, tried)) continue;
-    const utilization = endpoint.reported?.utilizationAt(endpoint.inFlight, nowMs);
-    if (utilization !== undefined && utilization < ROOMY) return true;
-  }
-  return false;
+/** Whether an endpoint reports that it has room for a call. */
+export function isRoomy({ reported, inFlight }: Endpoint, nowMs: number): boolean {
+  const utilization = reported?.utilizationAt(inFlight, nowMs);
+  return utilization !== undefined && utilization < ROOMY;
 }
 
 /** For a call that has tried all active endpoints: one of the next priority or of another locality. */

@@ -36,8 +36,8 @@ import {
   type UpstreamHandler,
 } from './call.js';
 import { onResumed } from './call-events.js';
+import { hasUntried, onlyOther } from './candidates.js';
 import { leaveEngineCalls } from './engine-calls.js';
-import { hasOtherEndpoint, onlyOther } from './engine-models.js';
 import { recordFailure } from './failure-note.js';
 import { onFallbackFinish, runFallback } from './fallback/chain.js';
 import { fallBack, recordPrimaryDeadline, recordPrimaryResponse } from './fallback/primary.js';
@@ -295,7 +295,7 @@ export function breakOff(way: CallWay, call: OutboundCall, attempt: OutboundAtte
 /** The engine has done nothing wrong, and runs another model: one of those that the call has not tried may run the same. */
 function askNext(way: CallWay, call: OutboundCall, attempt: OutboundAttempt): Next {
   call.tried = [...call.tried, attempt.endpoint];
-  if (countAttempts(call, attempt) >= MAX_ATTEMPTS || !hasOtherEndpoint(call)) return Next.continue;
+  if (countAttempts(call, attempt) >= MAX_ATTEMPTS || !hasUntried(call)) return Next.continue;
   return askOnce(way, call);
 }
 

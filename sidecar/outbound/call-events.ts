@@ -1,7 +1,6 @@
 /** The events of an outbound call that decide nothing about its way: the headers of its attempts, and what is learned from its response. */
 
 import type { Endpoint } from '../cluster/endpoint.js';
-import { hasUntried } from '../cluster/picking.js';
 import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
 import { NO_PROBE } from '../core/outlier/ejection.js';
 import { MAX_ATTEMPTS } from '../core/retry/retry-state.js';
@@ -17,7 +16,7 @@ import { engineModelIn } from '../relay/stream/engine-model.js';
 import type { SizeReason } from '../telemetry/size-counts.js';
 import { timeToldMs, withLimit } from './attempt-timeout.js';
 import { OutboundAttempt, type OutboundCall } from './call.js';
-import { otherModels } from './engine-models.js';
+import { hasUntried } from './candidates.js';
 import { recordPrimaryStream } from './fallback/primary.js';
 import * as hedging from './hedging.js';
 import { recordFirstMessage, recordOutcome } from './outcome-recorder.js';
@@ -43,9 +42,7 @@ export function makeAttempt(
     const { prompt } = call.engineCall;
     if (prompt !== null)
       call.cluster.balancer.recordPrompt?.(endpoint, prompt, call.cluster.endpoints.length, nowMs);
-    const silence = endpoint.ensureSilence();
-    silence.send(nowMs);
-    attempt.listenTo(silence, call.requestBytes);
+    attempt.listenTo(endpoint.ensureSilence(), call.requestBytes);
     if (call.plan.messageTimeoutMs > 0) call.silence = { dueMs: nowMs + SILENCE_CHECK_MS, isLate: false };
   }
   if (attempt.isUnanswered) endpoint.unanswered++;
@@ -173,7 +170,7 @@ export function mayLeaveSilent(
   if (resumable === null ? call.isCommitted || !isWaiting || !call.isWhole : resumable.isSpent) return false;
   // One that got on may go back to those that it was at before.
   const tried = resumable !== null && !resumable.isResuming ? NO_ENDPOINTS : (call.tried as Endpoint[]);
-  return hasUntried(call.cluster, [...tried, attempt.endpoint, ...otherModels(call)]);
+  return hasUntried(call, [...tried, attempt.endpoint]);
 }
 
 export function onResumed(state: UpstreamState, call: OutboundCall): void {

@@ -10,7 +10,7 @@ import { endpointWaitStartMs } from '../relay/call-timer.js';
 import { Next } from '../relay/next.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
 import { UNKNOWN_DURATION } from './outcome-recorder.js';
-import { canHedge, pickForHedge } from './pick.js';
+import { pickForHedge } from './pick.js';
 import { noteFailure, retryFacts } from './retry.js';
 
 /** When a hedge of the call is due, monotonic ms; NEVER: none is. First attempts only. */
@@ -45,7 +45,7 @@ export function takeHedge(call: OutboundCall, first: OutboundAttempt, nowMs: num
   const tried = [...(call.tried as Endpoint[]), first.endpoint];
   const isRepeatable = call.requestEnded && call.isReplayable && !call.isCommitted;
   // Picked before it is granted: what is granted is counted, and paid for.
-  const endpoint = canHedge(call, tried) ? pickForHedge(call, tried, nowMs) : undefined;
+  const endpoint = pickForHedge(call, tried, nowMs);
   const leftMs = call.deadlineMs - nowMs;
   const isHopeless = () => !cluster.shortDeadlines.mayTry(headerViewOf(call.block).path, leftMs, nowMs);
   const facts = { isRepeatable, isOtherAvailable: endpoint !== undefined, breaker, isHopeless };

@@ -14,6 +14,7 @@ import {
 import { Status } from '../core/outcome/status.js';
 import { Detector } from '../core/outlier/detectors.js';
 import { EjectionEvent, Evidence, NO_PROBE } from '../core/outlier/ejection.js';
+import { NO_TRIAL } from '../core/stats/engine-silence.js';
 import { headerViewOf } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import type { Attempt } from '../relay/attempt.js';
@@ -38,6 +39,7 @@ export function recordOutcome(
   const now = context.nowMs;
   const { endpoint } = attempt;
   endpoint.inFlight--;
+  if (attempt.trial !== NO_TRIAL) attempt.silence!.endTrial(attempt.trial, attempt.startMs, now);
   const isUnanswered = attempt.isUnanswered && answer(attempt);
   const { trailers } = attempt;
   if (trailers !== null && trailers.extras.length > 0)

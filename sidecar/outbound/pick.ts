@@ -1,8 +1,9 @@
 import type { Endpoint } from '../cluster/endpoint.js';
 import { hasUntried, pick, pickAgain } from '../cluster/picking.js';
+import type { ModelGroup } from '../cluster/served-models/model-claims.js';
 import type { OutboundCall } from './call.js';
 import { countMiss, groupFor } from './called-model/called-model.js';
-import { otherModels } from './engine-models.js';
+import { groupOf, otherModels, unconnected } from './candidates.js';
 import { avoidedBy } from './pauses.js';
 
 const NONE: readonly Endpoint[] = [];
@@ -12,23 +13,36 @@ const NONE: readonly Endpoint[] = [];
  * that only some endpoints have, one of these; where none of them can take the call, any may: what they say may be out of date.
  */
 export function pickEndpoint(call: OutboundCall, nowMs: number): Endpoint | undefined {
-  const { cluster, kind } = call;
-  const tried = avoidedBy(call, nowMs);
-  const key = call.routeDecision?.key;
-  const prompt = call.engineCall?.prompt ?? undefined;
-  if (cluster.claims !== null) {
-    const group = groupFor(call);
-    const having = group?.pick(tried, nowMs, key, kind, prompt);
+  const avoided = avoidedBy(call, nowMs);
+  if (call.cluster.claims !== null) {
+    const group = groupOf(call);
+    const having =
+      group === undefined
+        ? undefined
+        : (pickOf(call, group, avoided, nowMs) ?? pickOf(call, group, NONE, nowMs));
     if (having !== undefined) return having;
-    countMiss(call, group);
+    countMiss(call, groupFor(call));
   }
-  const others = call.attemptsHere === 0 ? NONE : otherModels(call);
-  if (others.length > 0) return pickSameModel(call, tried, others, nowMs);
-  const endpoint = pickBeside(call, tried, nowMs);
-  if (endpoint === undefined || call.engineCall === null || !isHanging(endpoint, nowMs)) return endpoint;
-  const hanging = cluster.endpoints.filter((each) => isHanging(each, nowMs));
-  const well = pickBeside(call, [...tried, ...hanging], nowMs);
-  return well === undefined || tried.includes(well) ? endpoint : well;
+  return call.engineCall === null ? pickBeside(call, avoided, nowMs) : pickEngine(call, avoided, nowMs);
+}
+
+/**
+ * One of language-model engines: none that is known to run another model, and if possible none that hangs. One that the call has not tried is
+ * preferred all the same: its hang may be over.
+ */
+function pickEngine(call: OutboundCall, avoided: readonly Endpoint[], nowMs: number): Endpoint | undefined {
+  const others = otherModels(call);
+  if (others.length === 0) {
+    const endpoint = pickBeside(call, avoided, nowMs);
+    if (endpoint === undefined || !isHanging(endpoint, nowMs)) return endpoint;
+  }
+  const hanging = call.cluster.endpoints.filter((each) => isHanging(each, nowMs));
+  for (const some of [[...avoided, ...hanging], avoided, hanging, NONE]) {
+    const left = [...some, ...others];
+    const endpoint = pickBeside(call, left, nowMs);
+    if (endpoint !== undefined && !left.includes(endpoint)) return endpoint;
+  }
+  return unconnected(call, avoided);
 }
 
 /** It is a language-model engine that sends nothing to anybody, and one call tries it at a time. */
@@ -44,36 +58,32 @@ function pickBeside(call: OutboundCall, left: readonly Endpoint[], nowMs: number
   return pickAgain(cluster, left, nowMs, routeDecision?.key, kind, prompt);
 }
 
-/** One that the call has not tried, else one that it has; none of those that are known to run another model. */
-function pickSameModel(
-  call: OutboundCall,
-  tried: readonly Endpoint[],
-  others: readonly Endpoint[],
+function pickOf(
+  { kind, routeDecision, engineCall }: OutboundCall,
+  group: ModelGroup,
+  left: readonly Endpoint[],
   nowMs: number,
 ): Endpoint | undefined {
-  for (const left of [[...tried, ...others], others]) {
-    const endpoint = pickBeside(call, left, nowMs);
-    if (endpoint !== undefined && !others.includes(endpoint)) return endpoint;
-  }
-  return undefined;
+  return group.pick(left, nowMs, routeDecision?.key, kind, engineCall?.prompt ?? undefined);
 }
 
-/** The endpoint for a hedge; undefined: there is none. An endpoint without the model would only cost work. */
+/**
+ * The endpoint for a hedge; undefined: there is none. An endpoint without the model would only cost work, and so would an engine that is known to
+ * hang: whether it still does is for a call to try that waits for it.
+ */
 export function pickForHedge(
   call: OutboundCall,
   tried: readonly Endpoint[],
   nowMs: number,
 ): Endpoint | undefined {
-  const group = call.cluster.claims === null ? undefined : groupFor(call);
-  const key = call.routeDecision?.key;
-  const prompt = call.engineCall?.prompt ?? undefined;
-  if (group !== undefined) return group.pick(tried, nowMs, key, call.kind, prompt);
-  return pickAgain(call.cluster, tried, nowMs, key, call.kind, prompt);
+  const { cluster } = call;
+  if (cluster.isRetired) return undefined;
+  const left = call.engineCall === null ? tried : [...tried, ...cluster.endpoints.filter(isSuspect)];
+  const group = cluster.claims === null ? undefined : groupFor(call);
+  if (group !== undefined) return group.hasUntried(left) ? pickOf(call, group, left, nowMs) : undefined;
+  return hasUntried(cluster, left) ? pickBeside(call, left, nowMs) : undefined;
 }
 
-/** Whether there is such an endpoint. */
-export function canHedge(call: OutboundCall, tried: readonly Endpoint[]): boolean {
-  if (call.cluster.isRetired) return false;
-  const group = call.cluster.claims === null ? undefined : groupFor(call);
-  return group === undefined ? hasUntried(call.cluster, tried) : group.hasUntried(tried);
+function isSuspect({ engineSilence }: Endpoint): boolean {
+  return engineSilence?.isSuspect === true;
 }

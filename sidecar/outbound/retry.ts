@@ -1,5 +1,4 @@
 import type { Endpoint } from '../cluster/endpoint.js';
-import { hasRoom } from '../cluster/picking.js';
 import { AttemptTrait } from '../core/outcome/classify-attempt.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { decideRetry } from '../core/retry/decide-retry.js';
@@ -16,7 +15,7 @@ import { Token } from '../http2/hpack/tokens.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { modelIn } from './attempt-facts.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
-import { hasOtherEndpoint } from './engine-models.js';
+import { hasRoom, hasUntried, unconnected } from './candidates.js';
 import { pauseMsOf } from './pauses.js';
 
 /**
@@ -74,7 +73,7 @@ export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: 
     isLastMove: attempt.isLastMove,
     isRequestHeld: call.hasRequest,
     isOtherAvailable: hasOther(call, attempt),
-    isOtherFree: isMarkedUnprocessed && hasRoom(call.cluster, call.tried as Endpoint[], nowMs),
+    isOtherFree: isMarkedUnprocessed && hasRoom(call, nowMs),
     timeLeftMs: call.deadlineMs - nowMs,
     breaker: call.breaker === null ? null : call.breaker.limits,
     method: headerViewOf(call.block).path,
@@ -119,10 +118,10 @@ function isIncomplete(
 /** Whether another endpoint can take the call. One that is not connected yet can, where discovery has taken the present one away. */
 function hasOther(call: OutboundCall, { endpoint }: OutboundAttempt): boolean {
   const { cluster, tried } = call;
-  if (hasOtherEndpoint(call)) return true;
+  if (hasUntried(call)) return true;
   // It has left, or its cluster has gone and the call has another.
   const hasLeft = !cluster.endpoints.includes(endpoint);
-  return hasLeft && cluster.priorities.unconnected(tried as Endpoint[]) !== undefined;
+  return hasLeft && unconnected(call, tried as Endpoint[]) !== undefined;
 }
 
 /** Whether no endpoint of the call's cluster serves the model it names, as each has said within the last 2 s. */

@@ -1,6 +1,6 @@
 import { AttemptEnd, isNeverProcessed } from '../core/outcome/outcome.js';
 import { Status, statusFromHttp, statusFromReset } from '../core/outcome/status.js';
-import type { EngineSilence } from '../core/stats/engine-silence.js';
+import { type EngineSilence, NO_TRIAL } from '../core/stats/engine-silence.js';
 import { ErrorCode } from '../http2/constants.js';
 import { type HeaderView, headerViewOf } from '../http2/header-view.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
@@ -103,6 +103,8 @@ export class Attempt implements StreamOwner, Waiter {
   /** Bytes of that request, and whether it is larger than all before. */
   askedBytes = 0;
   isUnusual = false;
+  /** The number of this trial of an engine that is known to hang; NO_TRIAL: it is none. */
+  trial = NO_TRIAL;
   /** The engine has sent some of its answer. */
   isHeard = false;
   /** It was begun beside another one. */
@@ -241,6 +243,7 @@ export class Attempt implements StreamOwner, Waiter {
     this.silence = silence;
     this.askedBytes = bytes;
     this.isUnusual = silence.expect(bytes);
+    this.trial = silence.send(this.startMs);
   }
 
   private hear(silence: EngineSilence): void {

@@ -98,7 +98,6 @@ function checkSilence(call: Call, watch: SilenceWatch, nowMs: number): void {
   watch.dueMs = nowMs + (silence === null ? plan.messageTimeoutMs : SILENCE_CHECK_MS);
   if (silence !== null && attempt!.isHeard) silence.suspect(nowMs);
   if (call.handler.mayLeaveSilent?.(call, attempt!) !== true) return;
-  silence?.leave(attempt!.startMs);
   step(call, CallEvent.end);
   attempt!.isSilent = true;
   attempt!.abort(AttemptEnd.attemptTimeout);

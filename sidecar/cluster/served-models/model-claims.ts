@@ -27,6 +27,11 @@ export class ModelGroup {
     return this.endpoints.includes(endpoint);
   }
 
+  /** Whether an attempt could go to the endpoint, which is not among `tried`. */
+  isCandidate(endpoint: Endpoint, tried: readonly Endpoint[]): boolean {
+    return this.has(endpoint) && isCandidate(endpoint, tried);
+  }
+
   /** Whether a further attempt could go to one of them. */
   hasUntried(tried: readonly Endpoint[]): boolean {
     return this.endpoints.some((each) => isCandidate(each, tried));

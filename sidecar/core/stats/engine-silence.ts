@@ -11,8 +11,10 @@ const ON_THE_WAY_MS = 50;
 const LONGEST_TRIAL_MS = 600_000;
 /** A request that tries an engine which may be well again waits so many times as long as the longest one has for its first message. */
 const FIRST_FACTOR = 2;
-/** From one such request to the next: so many times as long as the first one waits. */
+/** From one such request to the next: so many times as long as the first one waited. */
 const TRIAL_PAUSE = 8;
+/** A request that does not try whether an engine is well again. */
+export const NO_TRIAL = 0;
 /** Two answers that it gave up within this time show that it stops, ms: one alone may have been ended by an Abort that came another way. */
 export const GIVING_UP_MS = 1_000;
 /** Answers that have to have begun in that time before its silence says anything: each had a prompt to be read. */
@@ -45,6 +47,8 @@ export class EngineSilence {
   private trialMs = LONGEST_SILENCE_MS;
   /** When a request may go to it to try that, though others are there. */
   private nextTrialMs = 0;
+  /** The last request that did so, by number: only this one says when the next may. */
+  private trial = NO_TRIAL;
   /** In the present window and in the one before: the longest silence, the longest time to a first message, the largest request, and the answers that have begun. */
   private readonly longestMs = [0, 0];
   private readonly longestFirstMs = [0, 0];
@@ -107,9 +111,12 @@ export class EngineSilence {
   suspect(nowMs: number): void {
     if (this.suspectMs >= 0) return;
     this.suspectMs = nowMs;
-    const firstMs = FIRST_FACTOR * Math.max(this.longestFirstMs[0]!, this.longestFirstMs[1]!);
-    this.trialMs = Math.min(LONGEST_SILENCE_MS, Math.max(this.limitMs, MARGIN_MS + firstMs));
-    this.nextTrialMs = nowMs + this.trialMs;
+    this.beginTrials(nowMs + this.firstTrialMs);
+  }
+
+  /** It is known to hang, whether or not a request is to try that. */
+  get isSuspect(): boolean {
+    return this.suspectMs >= 0;
   }
 
   /** It is known to hang, and no request is to try whether it still does: others are to go elsewhere, if they can. */
@@ -117,10 +124,26 @@ export class EngineSilence {
     return this.suspectMs >= 0 && nowMs < this.nextTrialMs;
   }
 
-  /** A request goes to it. While it is known to hang, this one tries it, and the next one comes well after its wait. */
-  send(nowMs: number): void {
-    if (this.suspectMs >= 0)
-      this.nextTrialMs = nowMs + Math.min(LONGEST_TRIAL_MS, TRIAL_PAUSE * this.trialMs);
+  /**
+   * A request goes to it. Where that is due, it tries whether the engine still hangs, and the next one comes well after its wait.
+   * @returns the number of the trial; NO_TRIAL: it is none
+   */
+  send(nowMs: number): number {
+    if (this.suspectMs < 0 || nowMs < this.nextTrialMs) return NO_TRIAL;
+    this.nextTrialMs = nowMs + pauseAfter(this.trialMs);
+    this.trial++;
+    return this.trial;
+  }
+
+  /**
+   * A trial that was sent at `sentMs` is over. One that brought nothing in its time shows that the engine still hangs. One that ended sooner, as its
+   * caller went away, another engine was faster or a front refused it, shows less: the next one comes the sooner.
+   */
+  endTrial(trial: number, sentMs: number, nowMs: number): void {
+    if (trial !== this.trial || this.suspectMs < 0) return;
+    const waitedMs = nowMs - sentMs;
+    if (waitedMs >= this.trialMs) this.trialMs = Math.min(LONGEST_TRIAL_MS, 2 * this.trialMs);
+    else this.nextTrialMs = Math.min(this.nextTrialMs, sentMs + pauseAfter(waitedMs));
   }
 
   /**
@@ -130,12 +153,6 @@ export class EngineSilence {
   vainMs(sentMs: number): number {
     if (this.suspectMs < 0) return Number.POSITIVE_INFINITY;
     return sentMs > this.suspectMs ? sentMs + this.trialMs : Math.max(this.dueMs, sentMs + MARGIN_MS);
-  }
-
-  /** A request that was sent at `sentMs` has left it. */
-  leave(sentMs: number): void {
-    if (this.suspectMs >= 0 && sentMs > this.suspectMs)
-      this.trialMs = Math.min(LONGEST_TRIAL_MS, 2 * this.trialMs);
   }
 
   /** Its front says that it has died, to a request that was sent at `sentMs`. True: the request may have been in it then. */
@@ -156,15 +173,19 @@ export class EngineSilence {
     return nowMs - this.gaveUpMs <= GIVING_UP_MS && this.gaveUpMs - this.gaveUpBeforeMs <= GIVING_UP_MS;
   }
 
-  /** There is a connection again, to this process or the next one: that its front said it had died, or that it hangs, may be of the one before. */
+  /**
+   * There is a connection again, to this process or the next one: that its front said it had died, or that it hangs, may be of the one before. So one
+   * request tries it now, and waits no longer than the first one did.
+   */
   reconnect(): void {
     this.diedMs = -1;
-    this.nextTrialMs = 0;
+    this.beginTrials(0);
   }
 
-  /** Another process of it serves now: what its front said was of the one before. */
+  /** Another process of it serves now: what its front said, and that it hangs, was of the one before. */
   restart(): void {
     this.reconnect();
+    this.suspectMs = -1;
     this.processes++;
   }
 
@@ -197,6 +218,19 @@ export class EngineSilence {
     return this.aliveMs >= sinceMs;
   }
 
+  /** How long the first request waits that tries whether it still hangs, ms. */
+  private get firstTrialMs(): number {
+    const firstMs = FIRST_FACTOR * Math.max(this.longestFirstMs[0]!, this.longestFirstMs[1]!);
+    return Math.min(LONGEST_SILENCE_MS, Math.max(this.limitMs, MARGIN_MS + firstMs));
+  }
+
+  /** What trials before this showed no longer counts. */
+  private beginTrials(dueMs: number): void {
+    this.trialMs = this.firstTrialMs;
+    this.nextTrialMs = dueMs;
+    this.trial++;
+  }
+
   private turn(nowMs: number): void {
     for (const each of [this.longestMs, this.longestFirstMs, this.largestBytes, this.answers]) {
       each[1] = each[0]!;
@@ -204,4 +238,9 @@ export class EngineSilence {
     }
     this.windowEndMs = nowMs + WINDOW_MS;
   }
+}
+
+/** From a trial that waited so long to the next one, ms. */
+function pauseAfter(waitedMs: number): number {
+  return Math.min(LONGEST_TRIAL_MS, Math.max(MARGIN_MS, TRIAL_PAUSE * waitedMs));
 }

@@ -13,6 +13,7 @@ import { addressOf, anUpstream, aRoute, aSafeRoute, aStreamRoute } from '../../k
 const STREAM = '/inference.GRPCInferenceService/ModelStreamInfer';
 const LIVE = '/inference.GRPCInferenceService/ServerLive';
 
+type Fields = readonly (readonly [string, string])[];
 type Having = Readonly<Record<string, readonly string[] | undefined>>;
 
 /** `a` and `b` have `digits`, `b` and `c` have `words`. */
@@ -155,6 +156,47 @@ describe('Scenario: a model on some replicas', () => {
     const stack = start({ a: ['digits'], b: ['words'] });
     stack.answers((stream) => void stream.fail(14), 'a');
     assert.deepEqual(answersOf(stack, 'digits', 1), { b: 1 });
+  });
+
+  describe('whose only replica asks for a pause', () => {
+    const PAUSE = [['grpc-retry-pushback-ms', '2000']] as const;
+    const REFUSALS: Readonly<Record<string, Fields>> = {
+      'that it failed': PAUSE,
+      'that it did nothing': [...PAUSE, ['outrider-unprocessed', '1']],
+    };
+
+    for (const [what, refusal] of Object.entries(REFUSALS))
+      for (const place of ['beside it', 'of another priority'] as const)
+        it(`waits for that, and is not asked of one ${place}, where that says ${what}`, () => {
+          const endpoints = endpointsOf({ a: ['digits'], b: ['words'] }).map((each) => ({
+            ...each,
+            priority: each.id === 'b' && place === 'of another priority' ? 1 : 0,
+          }));
+          const stack = start({ a: [], b: [] }, { endpoints });
+          stack.answers((stream) => void stream.fail(14, refusal), 'a');
+          const call = stack.call({ body: aRequestFor('digits') });
+          stack.works('a');
+          stack.advance(1_900);
+          assert.deepEqual([call.isOver, stack.requests.length], [false, 1]);
+          stack.advance(200);
+          assert.deepEqual([call.status, call.body.toString()], [0, 'a']);
+          stack.assertIdle();
+        });
+
+    it('goes to another one that has it meanwhile', () => {
+      const stack = start({ a: ['digits'], b: ['digits'], c: ['words'] });
+      stack.answers((stream) => void stream.fail(14, PAUSE), 'a');
+      assert.deepEqual(answersOf(stack, 'digits', 4), { b: 4 });
+    });
+
+    it('goes elsewhere once it is gone', () => {
+      const stack = start({ a: ['digits'], b: ['words'] });
+      stack.answers((stream) => void stream.fail(14, PAUSE), 'a');
+      const call = stack.call({ body: aRequestFor('digits') });
+      stack.settle(stack.kill('a'));
+      stack.advance(3_000);
+      assert.deepEqual([call.status, call.body.toString()], [0, 'b']);
+    });
   });
 
   it('keeps its last replica though that is ejected', () => {

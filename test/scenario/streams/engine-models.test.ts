@@ -146,6 +146,89 @@ describe('Scenario: the engines of an answer run different models', () => {
     assertWhole(call);
   });
 
+  describe('one of the others runs another one, and', () => {
+    /** Engines that leave requests to the test; the others answer them. */
+    let held: ReadonlySet<string>;
+
+    const startAnswering = (running: Readonly<Record<string, string>>): void => {
+      start(running);
+      held = new Set();
+      const answer = (name: string, stream: PeerStream): void => {
+        if (stream.header(':path') !== GENERATE) return void stream.fail(12);
+        if (held.has(name)) return;
+        const body = Buffer.concat(messagesFor(requestIn(stream.body), () => 1));
+        stream
+          .begin([[KEY, models.get(name)!]])
+          .data(body)
+          .trailers(0);
+      };
+      for (const name of stack.names) stack.answers((stream) => answer(name, stream), name);
+      while (stack.names.some((name) => stack.endpoint(name).engineModel === null)) ask();
+    };
+    const ask = (): PeerStream => stack.call({ path: GENERATE, body: framedRequest(REQUEST) });
+    /** An answer of `name`, of which the caller has four tokens. */
+    const begunAt = (name: string): PeerStream => {
+      const before = held;
+      held = new Set([name]);
+      for (let i = 0; i < 9; i++) {
+        const call = ask();
+        if (call.isOver) continue;
+        held = before;
+        stack.settle(begin(name).data(Buffer.concat(messages(name).slice(0, 4))));
+        return call;
+      }
+      throw new Error('no call went there');
+    };
+    const asked = (...names: readonly string[]): number => stack.requestsAt(...names).length;
+    const PAUSE = [['grpc-retry-pushback-ms', '3000']] as const;
+
+    it('no engine is asked that is known to hang, though it runs the same', () => {
+      startAnswering({ a: 'old', b: 'new', c: 'old', d: 'old' });
+      const left = begunAt('c');
+      stack.advance(11_000);
+      assertWhole(left);
+      const before = asked('c');
+      for (let i = 0; i < 4; i++) {
+        const call = begunAt('a');
+        stack.settle(at('a').trailers(14));
+        stack.advance(300);
+        assertWhole(call);
+      }
+      assert.equal(asked('c'), before);
+    });
+
+    it('each that runs the same asks for a pause: the answer waits for one of them', () => {
+      startAnswering({ a: 'old', b: 'new', c: 'old' });
+      const call = begunAt('a');
+      held = new Set(['a', 'c']);
+      stack.settle(at('a').trailers(14, PAUSE));
+      stack.advance(300);
+      stack.settle(at('c').fail(14, PAUSE));
+      const before = asked('a', 'b', 'c');
+      held = new Set();
+      stack.advance(2_500);
+      assert.equal(asked('a', 'b', 'c'), before);
+      stack.advance(700);
+      assertWhole(call);
+      assert.equal(asked('a', 'b', 'c'), before + 1);
+    });
+
+    it('its own is about to be connected to again: the answer waits for that', () => {
+      startAnswering({ a: 'old', b: 'new' });
+      const call = begunAt('a');
+      stack.backend('a').mode = 'silent';
+      stack.settle(at('a').peer.socket.break());
+      const before = asked('a', 'b');
+      stack.advance(600);
+      assert.equal(call.isOver, false, call.trailer('grpc-message'));
+      stack.revive('a');
+      stack.advance(3_000);
+      assertWhole(call);
+      assert.equal(asked('b'), asked('a', 'b') - asked('a'));
+      assert.equal(asked('a', 'b'), before + 1);
+    });
+  });
+
   it('a slow engine keeps an answer that no other one could go on with', () => {
     start({ a: 'old', b: 'new' });
     const call = leftAt('a')!;

@@ -1,6 +1,8 @@
 /** A language-model engine stands still for everybody, as vLLM does when its core is frozen: its health says nothing of it. */
 import assert from 'node:assert/strict';
 import type { GenerateRequest } from '../../../proto/vllm-service.js';
+import type { RouteConfig } from '../../../sidecar/config/model.js';
+import { MODEL_READINESS, Readiness } from '../../../sidecar/http2/constants.js';
 import {
   aGenerateRequest,
   framedRequest,
@@ -10,7 +12,7 @@ import {
   requestIn,
   tokensFor,
 } from '../../kit/engines/scripted-engine.js';
-import { ErrorCode } from '../../kit/http2/h2-frames.js';
+import { ErrorCode, settings } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 import { aStreamRoute } from '../../kit/stack/stack.js';
@@ -21,10 +23,15 @@ describe('Scenario: a language-model engine stands still for everybody, and its 
   let stack: UpstreamStack;
   let arrived: PeerStream[];
 
-  const start = (names = ['a', 'b', 'c']): void => {
+  const start = (
+    names = ['a', 'b', 'c'],
+    route: Partial<RouteConfig> = {},
+    kind: 'round-robin' | 'least-loaded' = 'round-robin',
+  ): void => {
     stack = new UpstreamStack(names, {
-      routes: [aStreamRoute()],
+      routes: [aStreamRoute(route)],
       engine: 'vllm',
+      balance: { kind },
       budget: { ratio: 1, perSecond: 1_000 },
     });
     arrived = [];
@@ -125,8 +132,8 @@ describe('Scenario: a language-model engine stands still for everybody, and its 
       }
       return there;
     };
-    const hang = (): PeerStream => {
-      start();
+    const hang = (...how: Parameters<typeof start>): PeerStream => {
+      start(...how);
       learnPace();
       const { engine } = begun();
       stack.advance(1_400);
@@ -164,6 +171,81 @@ describe('Scenario: a language-model engine stands still for everybody, and its 
         finish(latest());
         assert.equal(call.status, 0);
       }
+    });
+
+    /** The call that tries it, as soon as one does. */
+    const nextTrial = (engine: PeerStream): { call: PeerStream; waiting: PeerStream } => {
+      for (let i = 0; i < 2_000; i++) {
+        const [tried] = callsTo(engine, 1);
+        if (tried !== undefined) return tried;
+      }
+      throw new Error('no call went there');
+    };
+
+    for (const [what, ends] of [
+      ['whose client goes away', ({ call }) => void stack.settle(call.reset())],
+      ['that its front refuses', ({ waiting }) => void stack.settle(waiting.fail(8))],
+      ['that its front finds wrong', ({ waiting }) => void stack.settle(waiting.fail(3))],
+    ] as const satisfies readonly (readonly [
+      string,
+      (tried: { call: PeerStream; waiting: PeerStream }) => void,
+    ])[])
+      it(`a trial ${what} at once shows nothing: another one follows a second later`, () => {
+        const engine = hang();
+        ends(nextTrial(engine));
+        assert.equal(callsTo(engine, 40).length, 0, 'it may hang, and refuse the more');
+        stack.advance(200);
+        assert.equal(callsTo(engine, 6).length, 1);
+      });
+
+    it('another process of it is called as any other, whatever the one before did', () => {
+      const engine = hang();
+      for (let i = 0; i < 2; i++) {
+        const { waiting } = nextTrial(engine);
+        stack.advance(30_000);
+        assert.equal(waiting.resetCode, ErrorCode.cancel);
+        finish(latest());
+      }
+      for (const readiness of [Readiness.loading, Readiness.serving])
+        stack.settle(engine.peer.queue(0, settings([[MODEL_READINESS, readiness]])));
+      const [first] = callsTo(engine, 3);
+      stack.settle(first!.call.reset());
+      assert.equal(callsTo(engine, 30).length, 10);
+    });
+
+    describe('a late call is hedged', () => {
+      const HEDGE = { percentile: 0.95, minDelayMs: 50, maxRatio: 0.5 };
+      /** Where the copies of so many calls went that are late elsewhere. */
+      const copiesOf = (engine: PeerStream, count: number): PeerStream[] => {
+        const copies: PeerStream[] = [];
+        for (let i = 0; i < count; i++) {
+          open(aGenerateRequest({ request_id: `late-${i}` }));
+          const late = latest();
+          assert.ok(late.peer !== engine.peer);
+          stack.advance(70);
+          if (latest() !== late) copies.push(latest());
+          assert.ok(latest().peer !== engine.peer, 'a copy is at the engine that hangs');
+          finish(latest());
+        }
+        return copies;
+      };
+
+      it('at an engine that does not hang', () => {
+        const engine = hang(undefined, { hedge: HEDGE }, 'least-loaded');
+        assert.equal(copiesOf(engine, 6).length, 6);
+      });
+
+      it('and not at all where there is no other, nor as a trial, which is left to a call', () => {
+        const engine = hang(['a', 'b'], { hedge: HEDGE }, 'least-loaded');
+        assert.equal(copiesOf(engine, 3).length, 0);
+        const late = open(aGenerateRequest({ request_id: 'late' }));
+        const at = latest();
+        stack.advance(1_500);
+        assert.equal(latest(), at, 'no copy');
+        finish(at);
+        assert.equal(late.status, 0);
+        assert.equal(callsTo(engine, 2).length, 1);
+      });
     });
 
     it('calls go there where no other one is left', () => {

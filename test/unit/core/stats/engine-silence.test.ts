@@ -160,18 +160,74 @@ describe('EngineSilence', () => {
     assert.equal(silence.vainMs(sentMs), Number.POSITIVE_INFINITY);
   });
 
-  it('lets requests that come later wait longer each time, for a slow engine that is well again', () => {
+  /** A request tries the suspect engine as soon as it may, and goes after so long, by default once it has waited in vain: how long that was. */
+  const tryOnce = (waitMs?: number): number => {
+    while (silence.isToBeLeft(nowMs)) nowMs += 10;
+    const sentMs = nowMs;
+    const trial = silence.send(sentMs);
+    const vainMs = silence.vainMs(sentMs) - sentMs;
+    nowMs += waitMs ?? vainMs;
+    silence.endTrial(trial, sentMs, nowMs);
+    return vainMs;
+  };
+  /** How long after `sinceMs` the next request may try it. */
+  const nextAfter = (sinceMs: number): number => {
+    while (silence.isToBeLeft(nowMs)) nowMs++;
+    return nowMs - sinceMs;
+  };
+
+  it('lets requests that try it wait longer each time, for a slow engine that is well again', () => {
     learn();
     silence.suspect(nowMs);
-    const waits: number[] = [];
-    for (let i = 0; i < 8; i++) {
-      const sentMs = nowMs + 10;
-      waits.push((silence.vainMs(sentMs) - sentMs) / 1_000);
-      silence.leave(sentMs);
-    }
+    const waits = Array.from({ length: 8 }, () => tryOnce() / 1_000);
     assert.deepEqual(waits, [1.06, 2.12, 4.24, 8.48, 16.96, 33.92, 67.84, 135.68]);
-    for (let i = 0; i < 8; i++) silence.leave(nowMs + 10);
-    assert.equal(silence.vainMs(nowMs + 10), nowMs + 10 + 600_000);
+    for (let i = 0; i < 8; i++) tryOnce();
+    assert.equal(tryOnce(), 600_000);
+  });
+
+  it('is tried again the sooner the less a trial has waited, and a second later at the soonest', () => {
+    for (const [waitMs, nextMs] of [
+      [0, 1_000],
+      [1, 1_000],
+      [300, 2_400],
+      [1_059, 8_472],
+    ] as const) {
+      silence = new EngineSilence();
+      learn();
+      silence.suspect(nowMs);
+      const wait = tryOnce(waitMs);
+      assert.equal(nextAfter(nowMs - waitMs), nextMs, `after ${waitMs} ms`);
+      assert.deepEqual([wait, tryOnce()], [1_060, 1_060], 'no trial has failed');
+    }
+  });
+
+  it('is not tried by requests that go there as no other engine is left', () => {
+    learn();
+    silence.suspect(nowMs);
+    for (let i = 0; i < 5; i++) {
+      const trial = silence.send(nowMs);
+      silence.endTrial(trial, nowMs, nowMs + 5_000);
+    }
+    assert.equal(nextAfter(nowMs), 1_060);
+    assert.equal(tryOnce(), 1_060);
+  });
+
+  it('is not judged by a trial from before the present suspicion, nor by one before the last', () => {
+    learn();
+    silence.suspect(nowMs);
+    nowMs += 1_060;
+    const sentMs = nowMs;
+    const before = silence.send(sentMs);
+    silence.message(0, nowMs);
+    silence.suspect(nowMs);
+    silence.endTrial(before, sentMs, nowMs + 100_000);
+    assert.equal(tryOnce(), silence.limitMs);
+    silence.reconnect();
+    const last = silence.send(nowMs);
+    silence.reconnect();
+    silence.send(nowMs);
+    silence.endTrial(last, nowMs, nowMs);
+    assert.equal(silence.isToBeLeft(nowMs + 1_000), true);
   });
 
   it('lets them wait for a first message as long as others had to, and not longer than the longest silence at first', () => {
@@ -199,17 +255,35 @@ describe('EngineSilence', () => {
     assert.equal(silence.isToBeLeft(sentMs + 100), false);
   });
 
-  it('is tried at once where there is a connection again, or another process', () => {
-    for (const change of ['reconnect', 'restart'] as const) {
-      learn();
-      silence.suspect(nowMs);
-      assert.equal(silence.isToBeLeft(nowMs), true);
-      silence[change]();
-      assert.equal(silence.isToBeLeft(nowMs), false);
-      silence.send(nowMs);
-      assert.equal(silence.isToBeLeft(nowMs + 1), true, 'by one at a time');
-      nowMs += 100;
-    }
+  /** It hangs, and so many requests have tried it in vain. */
+  const hang = (trials: number): void => {
+    learn();
+    silence.suspect(nowMs);
+    for (let i = 0; i < trials; i++) tryOnce();
+    assert.equal(silence.isToBeLeft(nowMs), true);
+  };
+
+  it('is tried at once where there is a connection again, by one at a time, for as long as at first', () => {
+    hang(5);
+    silence.reconnect();
+    assert.equal(silence.isToBeLeft(nowMs), false);
+    const sentMs = nowMs;
+    silence.send(sentMs);
+    assert.equal(silence.isToBeLeft(nowMs + 1), true);
+    assert.equal(silence.vainMs(sentMs) - sentMs, 1_060);
+    assert.equal(nextAfter(sentMs), 8 * 1_060);
+  });
+
+  it('is not known to hang where another process serves, whatever the one before did', () => {
+    hang(9);
+    silence.restart();
+    const sentMs = nowMs;
+    const trial = silence.send(sentMs);
+    silence.endTrial(trial, sentMs, nowMs);
+    assert.deepEqual([silence.isSuspect, silence.isToBeLeft(nowMs)], [false, false]);
+    assert.equal(silence.vainMs(sentMs), Number.POSITIVE_INFINITY);
+    silence.suspect(nowMs);
+    assert.equal(tryOnce(), 1_060);
   });
 
   it('learns from a silence that it took for a hang', () => {
