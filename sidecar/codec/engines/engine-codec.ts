@@ -56,6 +56,8 @@ export interface SamplingLayout {
   readonly inexact: Readonly<Record<number, string>>;
   /** Ids that end an answer, packed or not. */
   readonly stopTokens: number;
+  /** Texts that do, one of `inexact`. */
+  readonly stopTexts: number;
   /** The end of the model's own does not end an answer. */
   readonly ignoresEnd: number;
   readonly seed: number;

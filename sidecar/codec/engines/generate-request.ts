@@ -45,8 +45,15 @@ export interface GenerateRequest {
   /** Ids that end its answer, beside the end of the model's own, which does not where `ignoresEnd`; null: too many to be kept. */
   readonly stopTokens: readonly number[] | null;
   readonly ignoresEnd: boolean;
+  /** Texts end its answer, too: by which token, no message says. */
+  readonly hasStopText: boolean;
   /** Null where there is a refusal. */
-  readonly fields: { readonly id: Field | null; readonly prompt: Field; readonly sampling: Field } | null;
+  readonly fields: {
+    readonly id: Field | null;
+    readonly prompt: Field;
+    /** Null: the engine has its defaults. */
+    readonly sampling: Field | null;
+  } | null;
 }
 
 /** What another engine is told. */
@@ -90,8 +97,10 @@ export function continuedRequest(
     new MessageParts().bytes(number, copy(field.start, field.to), added).finish();
   const changed: { readonly field: Field; readonly content: Buffer }[] = [
     { field: prompt, content: longer(promptField, prompt, ownIds) },
-    { field: sampling, content: longer(samplingField, sampling, more.finish()) },
   ];
+  // Without parameters there are no limits to be lowered.
+  if (sampling !== null)
+    changed.push({ field: sampling, content: longer(samplingField, sampling, more.finish()) });
   if (id !== null) changed.push({ field: id, content: NOTHING });
   changed.sort((a, b) => a.field.from - b.field.from);
   const message = new MessageParts().bytes(codec.requestId, Buffer.from(requestId));
@@ -118,6 +127,7 @@ function obstructed(requestId: string, refusal: string, obstacle = refusal): Gen
 const NOT_RESUMED: GenerateRequest = {
   ...{ requestId: '', obstacle: '', refusal: '', isGreedy: false, fields: null },
   ...{ maxTokens: WITHOUT, minTokens: WITHOUT, seed: WITHOUT, stopTokens: [], ignoresEnd: false },
+  hasStopText: false,
 };
 
 /** Of a request of which not all is kept. */
@@ -132,6 +142,7 @@ class RequestReading {
   private minTokens = WITHOUT;
   private seed = WITHOUT;
   private ignoresEnd = false;
+  private hasStopText = false;
   private stopTokens: number[] | null = [];
   /** Temperature 0 is said; what counts tokens of the answer is not. */
   private isCold = false;
@@ -151,10 +162,9 @@ class RequestReading {
     if (resume === null) return obstructed(this.requestId, 'streams of this engine are not resumed');
     if (this.refusal === '') this.judge(resume);
     const { requestId, obstacle, refusal, id, prompt, sampling } = this;
-    if (refusal !== '' || prompt === null || sampling === null)
-      return obstructed(requestId, refusal, obstacle);
-    const { maxTokens, minTokens, seed, stopTokens, ignoresEnd, isCold, isPenalized } = this;
-    const limits = { maxTokens, minTokens, seed, stopTokens, ignoresEnd };
+    if (refusal !== '' || prompt === null) return obstructed(requestId, refusal, obstacle);
+    const { maxTokens, minTokens, seed, stopTokens, ignoresEnd, hasStopText, isCold, isPenalized } = this;
+    const limits = { maxTokens, minTokens, seed, stopTokens, ignoresEnd, hasStopText };
     const isGreedy = isCold && !isPenalized;
     return { requestId, obstacle, refusal, isGreedy, ...limits, fields: { id, prompt, sampling } };
   }
@@ -193,10 +203,8 @@ class RequestReading {
 
   private judge({ parameters }: ResumeLayout): void {
     if (this.prompt === null) return this.stopBy('it has no token ids');
-    if (this.sampling === null) {
-      this.hinderBy('temperature is not 0');
-      return this.stopBy('it has no sampling_params');
-    }
+    // As an empty message would: the engine draws by chance.
+    if (this.sampling === null) return this.hinderBy('temperature is not 0');
     const cursor = new FieldCursor(this.reader, this.sampling.start, this.sampling.to);
     for (let n = 0; ; n++) {
       const step = cursor.step();
@@ -214,9 +222,10 @@ class RequestReading {
       if (wire === Wire.fixed32 && this.isZero(start)) return;
       this.isPenalized = true;
       this.hinderBy(`its request has ${layout.zero[number]}`);
-    } else if (layout.inexact[number] !== undefined)
+    } else if (layout.inexact[number] !== undefined) {
+      if (number === layout.stopTexts) this.hasStopText = true;
       this.hinderBy(`its request has ${layout.inexact[number]}`);
-    else if (number === layout.stopTokens) this.takeStopTokens(wire, value, start, end);
+    } else if (number === layout.stopTokens) this.takeStopTokens(wire, value, start, end);
     else if (number === layout.ignoresEnd) this.ignoresEnd = wire === Wire.varint && value !== 0;
     else if (number === layout.seed && wire === Wire.varint) this.seed = value;
     else if (number === layout.maxTokens || number === layout.minTokens || number === layout.n) {

@@ -26,6 +26,7 @@ const RESUME: ResumeLayout = {
     harmless: new Set([2, 3, 4, 7, 11, 12, 13, 14, 22, 24, 25, 26]),
     inexact: { 10: 'stop' },
     stopTokens: 11,
+    stopTexts: 10,
     ignoresEnd: 14,
     seed: 24,
     refused: {

@@ -44,6 +44,8 @@ function endingBy(sampling: SamplingParams): GenerateRequest {
 describe('Scenario: an answer of a language-model engine goes on in tokens that may be others', () => {
   let stack: UpstreamStack;
   let arrived: PeerStream[];
+  /** What the sidecar of an engine says that it runs. */
+  let modelSaid: readonly (readonly [string, string])[];
 
   const start = (more: UpstreamOptions = {}, names = ['a', 'b', 'c']): void => {
     stack = new UpstreamStack(names, {
@@ -53,6 +55,7 @@ describe('Scenario: an answer of a language-model engine goes on in tokens that 
       ...more,
     });
     arrived = [];
+    modelSaid = MODEL;
     stack.answers((stream) => {
       if (stream.header(':path')?.startsWith('/vllm.')) arrived.push(stream);
       else stream.fail(12);
@@ -65,7 +68,7 @@ describe('Scenario: an answer of a language-model engine goes on in tokens that 
   const answer = (stream: PeerStream, batch: () => number = one): Buffer[] =>
     messagesFor(requestIn(stream.body), batch);
   const send = (stream: PeerStream, messages: readonly Buffer[]): void =>
-    void stack.settle(stream.begin(MODEL).data(Buffer.concat(messages)));
+    void stack.settle(stream.begin(modelSaid).data(Buffer.concat(messages)));
   const finish = (stream: PeerStream, batch: () => number = one): void => {
     send(stream, answer(stream, batch));
     stack.settle(stream.trailers(0));
@@ -244,6 +247,72 @@ describe('Scenario: an answer of a language-model engine goes on in tokens that 
       finish(latest());
       assertWhole(call, request, 'approximate');
     });
+  });
+
+  describe('a token that is an end to one request is none to others:', () => {
+    /** An answer ends by `stop` behind its first four tokens, without a word of what ended it. */
+    const endsByFour = (sampling: SamplingParams): number => {
+      const request = asking({ temperature: 0.8, ...sampling }, { tokenized: DRAWN.tokenized! });
+      const call = open(request);
+      const four = tokensFor(request).slice(0, 4);
+      const last: Token = { id: four[3]!.id, finish: 'stop', matched: undefined };
+      const messages = [chunkOf(request, four), completeOf(request, [last])];
+      send(
+        latest(),
+        messages.map((each) => grpcMessage(encodeResponse(each))),
+      );
+      stack.settle(latest().trailers(0));
+      assert.deepEqual([call.status, readAnswer(call.body).complete!.finish_reason], [0, 'stop']);
+      return last.id;
+    };
+
+    for (const [what, sampling] of [
+      ['a stop string', { stop: ['\n'] }],
+      ['stop strings among which its engine ignores the end', { stop: ['a', 'b'], ignore_eos: true }],
+      ['the end of which is ignored', { ignore_eos: true }],
+    ] as const)
+      it(`${what}: an answer whose engine dies behind it continues`, () => {
+        start();
+        const id = endsByFour(sampling);
+        assert.equal(idsOf(DRAWN)[3], id);
+        const call = broken(DRAWN, 4);
+        assert.equal(call.isOver, false, 'it was cut short');
+        finish(latest());
+        assertWhole(call, DRAWN, 'approximate');
+      });
+
+    for (const hasRestarted of [false, true])
+      it(`what ends answers of a model without a name ${hasRestarted ? 'is forgotten once its engine is connected to anew' : 'is known'}`, () => {
+        start({}, ['a']);
+        modelSaid = [];
+        endsByFour({});
+        if (hasRestarted) {
+          stack.settle(latest().peer.socket.break());
+          stack.advance(2_000);
+        }
+        const call = broken(DRAWN, 4);
+        assert.equal(call.isOver, !hasRestarted);
+        if (!hasRestarted) return;
+        stack.advance(2_000);
+        finish(latest());
+        assertWhole(call, DRAWN, 'approximate');
+      });
+  });
+
+  it('a request without parameters continues, as one with empty ones', () => {
+    start();
+    const { sampling_params: _, ...request } = DRAWN;
+    const call = open(request);
+    const tokens = tokensFor(DRAWN);
+    const chunks = tokens.map((token) => grpcMessage(encodeResponse(chunkOf(DRAWN, [token]))));
+    send(latest(), chunks.slice(0, 5));
+    kill(latest());
+    assert.deepEqual(askedIds(), [...DRAWN.tokenized!.input_ids!, ...idsOf(DRAWN).slice(0, 5)]);
+    assert.equal(requestIn(latest().body).sampling_params ?? null, null);
+    const complete = grpcMessage(encodeResponse(completeOf(DRAWN, tokens.slice(-1))));
+    send(latest(), [...chunks.slice(5), complete]);
+    stack.settle(latest().trailers(0));
+    assertWhole(call, DRAWN, 'approximate');
   });
 
   it('again and again, at any byte, in frames of any size: no token is lost or doubled', () => {

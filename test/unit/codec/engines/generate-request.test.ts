@@ -81,7 +81,8 @@ describe('readGenerateRequest', () => {
       assert.match(facts(more)[0], why);
       assert.equal(facts(more)[2], false);
     }
-    assert.match(read(aRequest({ sampling_params: null })).refusal, /no sampling_params/);
+    const { refusal, isGreedy, fields } = read(aRequest({ sampling_params: null }));
+    assert.deepEqual([refusal, isGreedy, fields !== null], ['', false, true], 'as with empty ones');
   });
 
   it('reads what ends an answer beside the end of the model', () => {
@@ -89,6 +90,7 @@ describe('readGenerateRequest', () => {
     assert.deepEqual(read14({ stop_token_ids: [2, 300] }).stopTokens, [2, 300]);
     assert.deepEqual([read14({}).stopTokens, read14({}).ignoresEnd], [[], false]);
     assert.equal(read14({ ignore_eos: true }).ignoresEnd, true);
+    assert.deepEqual([read14({}).hasStopText, read14({ stop: ['a'] }).hasStopText], [false, true]);
     const many = read14({ stop_token_ids: Array.from({ length: 10_000 }, (_, i) => i + 128) });
     assert.deepEqual([many.stopTokens, many.obstacle], [null, ''], 'too many: exact all the same');
   });
@@ -186,6 +188,11 @@ describe('continuedRequest', () => {
     assert.equal(continued(without, TWO, 2, true).sampling_params!['seed'] ?? undefined, undefined);
     const greedy = aRequest({ sampling_params: { ...GREEDY, seed: 7 } });
     assert.equal(continued(greedy).sampling_params!['seed'], 7);
+  });
+
+  it('has parameters only where the request has', () => {
+    const { tokenized, sampling_params } = continued(aRequest({ sampling_params: null }), TWO, 2, true);
+    assert.deepEqual([tokenized!.input_ids, sampling_params ?? null], [[1, 300, 128_000, 7, 300], null]);
   });
 
   it('asks for one token at least, where an engine has made more than it was asked for', () => {
