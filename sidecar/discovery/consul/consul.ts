@@ -116,7 +116,7 @@ export class Consul implements Discovery {
     return {
       update: (next) => watch.update(next),
       doubt: (cluster, why) => watch.doubt(cluster, why),
-      uncounted: () => ({ why: this.whyUncounted(watch), replicas: 0 }),
+      uncounted: () => ({ why: this.whyUncounted(watch), replicas: watch.leftOut() }),
       close: () => {
         this.upstreams.delete(watch);
         watch.close();

@@ -77,6 +77,15 @@ export class UpstreamWatcher {
       this.followed.get(keyOf(target))?.watch.doubt(why);
   }
 
+  /** Instances that `pool.max_endpoints` leaves out, of those that are not critical. */
+  leftOut(): number {
+    const limit = this.config.pool.maxEndpoints ?? DEFAULT_MAX_ENDPOINTS;
+    let count = 0;
+    for (const { instances = [] } of this.followed.values())
+      count += Math.max(0, instances.filter(({ status }) => status !== 'critical').length - limit);
+    return count;
+  }
+
   /** Names of the queries of targets that have no instance. */
   emptyTargets(): readonly string[] {
     const targets = [...(this.plan?.clusters.values() ?? [])].flatMap((cluster) => cluster.targets);

@@ -4,6 +4,7 @@ import type { ServerResponse } from 'node:http';
 import { Consul } from '../../../../sidecar/discovery/consul/consul.js';
 import { MAIN_CLUSTER } from '../../../../sidecar/discovery/snapshot.js';
 import type { Sample } from '../../../../sidecar/telemetry/metric.js';
+import { answerOf, entryOf } from '../../../kit/consul/answers.js';
 import { LoopbackAgent } from '../../../kit/consul/loopback-agent.js';
 import { CONFIG } from '../../../kit/consul/scripted-agent.js';
 import { afterTest } from '../../../kit/mocha/after-test.js';
@@ -114,5 +115,36 @@ describe('the Consul side of a sidecar', () => {
       clock.advance(1_000);
       return why() !== '';
     });
+  });
+
+  it('counts the instances that it leaves out of very many', async () => {
+    const loopback = await LoopbackAgent.start();
+    afterTest(() => loopback.stop());
+    const entries = [1, 2, 3, 4, 5].map((i) => entryOf(i, { status: i === 5 ? 'critical' : 'passing' }));
+    loopback.handler = ({ url = '' }, response) => {
+      const { pathname, searchParams } = new URL(url, 'http://agent');
+      if (searchParams.get('index') !== null) return;
+      response.setHeader('x-consul-index', 7);
+      response.end(pathname === '/v1/health/connect/digits' ? answerOf(entries) : '{}');
+    };
+    const clock = new ManualClock();
+    const address = `http://127.0.0.1:${loopback.port}`;
+    const deps = { clock, timers: clock, random: seeded(1), logger: silentLogger };
+    const consul = new Consul(
+      { ...aConfig(), scaler: { listen: ANY } },
+      { ...CONFIG, address, rules: false },
+      { ...deps, env: {}, isAnswering: () => false, host: 'here' },
+    );
+    afterTest(() => consul.close());
+    const target = { service: 'digits', tags: [], meta: {}, failover: [] };
+    let found: number | undefined;
+    const config = anUpstream([], { consul: target, pool: { maxEndpoints: 3 } });
+    const subscription = consul.watchUpstream(config, (next) => {
+      found = next.clusters.get(MAIN_CLUSTER)?.endpoints?.length;
+    });
+    await until('they are known', () => found === 4);
+    assert.deepEqual(subscription.uncounted?.(), { why: undefined, replicas: 1 });
+    subscription.update({ ...config, pool: { ...config.pool, maxEndpoints: 128 } });
+    assert.deepEqual([found, subscription.uncounted?.().replicas], [5, 0]);
   });
 });
