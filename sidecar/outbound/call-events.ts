@@ -165,9 +165,12 @@ export function mayLeaveSilent(
   const isWaiting = attempt.silence !== null && !attempt.isHeard;
   if (call.plan.endsSilent && !isWaiting) return true;
   if (resumable?.isComplete) return true;
+  // No other engine can go on with it: it waits until others have shown that this one does not come back.
+  if (resumable === null ? call.isCommitted : resumable.isSpent)
+    return attempt.silence?.isLost(nowMs) === true;
   if (countAttempts(call, attempt) >= MAX_ATTEMPTS) return false;
   if (attempt.silence?.hasHung(nowMs) === false && poison.hasMovedInVain(call, nowMs)) return false;
-  if (resumable === null ? call.isCommitted || !isWaiting || !call.isWhole : resumable.isSpent) return false;
+  if (resumable === null && !(isWaiting && call.isWhole)) return false;
   // One that got on may go back to those that it was at before.
   const tried = resumable !== null && !resumable.isResuming ? NO_ENDPOINTS : (call.tried as Endpoint[]);
   return hasUntried(call, [...tried, attempt.endpoint]);

@@ -15,6 +15,9 @@ const FIRST_FACTOR = 2;
 const TRIAL_PAUSE = 8;
 /** A request that does not try whether an engine is well again. */
 export const NO_TRIAL = 0;
+/** So many requests that tried it in vain, each waiting twice as long as the one before, and so long a silence show that it does not come back, ms. */
+const LOST_TRIALS = 3;
+const LOST_SILENCE_MS = 60_000;
 /** Two answers that it gave up within this time show that it stops, ms: one alone may have been ended by an Abort that came another way. */
 export const GIVING_UP_MS = 1_000;
 /** Answers that have to have begun in that time before its silence says anything: each had a prompt to be read. */
@@ -49,6 +52,8 @@ export class EngineSilence {
   private nextTrialMs = 0;
   /** The last request that did so, by number: only this one says when the next may. */
   private trial = NO_TRIAL;
+  /** Requests that did so and brought nothing in their time. */
+  private vainTrials = 0;
   /** In the present window and in the one before: the longest silence, the longest time to a first message, the largest request, and the answers that have begun. */
   private readonly longestMs = [0, 0];
   private readonly longestFirstMs = [0, 0];
@@ -144,8 +149,10 @@ export class EngineSilence {
   endTrial(trial: number, sentMs: number, nowMs: number): void {
     if (trial !== this.trial || this.suspectMs < 0) return;
     const waitedMs = nowMs - sentMs;
-    if (waitedMs >= this.trialMs) this.trialMs = Math.min(LONGEST_TRIAL_MS, 2 * this.trialMs);
-    else this.nextTrialMs = Math.min(this.nextTrialMs, sentMs + pauseAfter(waitedMs));
+    if (waitedMs >= this.trialMs) {
+      this.trialMs = Math.min(LONGEST_TRIAL_MS, 2 * this.trialMs);
+      this.vainTrials++;
+    } else this.nextTrialMs = Math.min(this.nextTrialMs, sentMs + pauseAfter(waitedMs));
   }
 
   /**
@@ -206,6 +213,15 @@ export class EngineSilence {
     return nowMs - this.lastMs >= LONGEST_SILENCE_MS;
   }
 
+  /**
+   * It hangs, and does not come back: others tried it, again and again, and it sent nothing to anybody. Not while a request that is larger than all before
+   * waits for its first token: each of them may wait behind its prompt.
+   */
+  isLost(nowMs: number): boolean {
+    const { suspectMs, vainTrials, unusual, lastMs } = this;
+    return suspectMs >= 0 && vainTrials >= LOST_TRIALS && unusual === 0 && nowMs - lastMs >= LOST_SILENCE_MS;
+  }
+
   /** An answer waits in the process that was the one so many: it would get a message if the process went on. */
   isWatched(process: number): boolean {
     return this.processes === process && this.running > 0;
@@ -229,6 +245,7 @@ export class EngineSilence {
 
   /** What trials before this showed no longer counts. */
   private beginTrials(dueMs: number): void {
+    this.vainTrials = 0;
     this.trialMs = this.firstTrialMs;
     this.nextTrialMs = dueMs;
     this.trial++;

@@ -248,6 +248,59 @@ describe('Scenario: a language-model engine stands still for everybody, and its 
       });
     });
 
+    describe('an answer that no other one can go on with', () => {
+      const BY_CHANCE = aGenerateRequest({ request_id: 'drawn', sampling_params: { max_tokens: 20 } });
+      /** It has begun at an engine that then says nothing to anybody. */
+      const drawn = (): { call: PeerStream; engine: PeerStream } => {
+        start();
+        learnPace();
+        const call = open(BY_CHANCE);
+        const engine = latest();
+        stack.settle(engine.begin().data(Buffer.concat(answer(engine).slice(0, 4))));
+        return { call, engine };
+      };
+      /** So many seconds, with a call in each half of them: the other engines answer, and this one does not. */
+      const calls = (engine: PeerStream, seconds: number, each = () => {}): void => {
+        for (let i = 0; i < 2 * seconds; i++) {
+          open(aGenerateRequest({ request_id: `later-${arrived.length}` }));
+          stack.advance(500);
+          for (const stream of arrived.splice(0))
+            if (stream.peer !== engine.peer && stream.resetCode === undefined) finish(stream);
+          each();
+        }
+      };
+
+      it('ends once others have tried its engine in vain, again and again', () => {
+        const { call, engine } = drawn();
+        calls(engine, 55);
+        assert.equal(call.isOver, false);
+        calls(engine, 30);
+        assert.deepEqual([call.status, call.reason], [14, 'not-resumed']);
+        assert.equal(engine.resetCode, ErrorCode.cancel);
+        assert.equal(readAnswer(call.body).ids.length, 4);
+      });
+
+      it('is left alone while nobody else tries it', () => {
+        const { call, engine } = drawn();
+        stack.advance(250_000);
+        assert.equal(call.isOver, false);
+        stack.settle(engine.data(Buffer.concat(answer(engine).slice(4))).trailers(0));
+        assert.equal(call.status, 0);
+      });
+
+      it('is left alone while its engine sends anything to anybody', () => {
+        const { call, engine } = drawn();
+        const other = openAt(engine, BY_CHANCE).waiting;
+        const messages = answer(other);
+        stack.settle(other.begin().data(messages.shift()!));
+        let halves = 0;
+        calls(engine, 190, () => {
+          if (++halves % 20 === 0) stack.settle(other.data(messages.shift()!));
+        });
+        assert.deepEqual([call.isOver, engine.resetCode], [false, undefined]);
+      });
+    });
+
     it('calls go there where no other one is left', () => {
       const engine = hang();
       for (const name of stack.names) {

@@ -255,6 +255,34 @@ describe('EngineSilence', () => {
     assert.equal(silence.isToBeLeft(sentMs + 100), false);
   });
 
+  it('does not come back once three requests have tried it in vain, and a minute has passed', () => {
+    learn();
+    const lastMs = nowMs;
+    silence.suspect(nowMs);
+    for (let i = 0; i < 2; i++) tryOnce();
+    tryOnce(0);
+    assert.equal(silence.isLost(lastMs + 600_000), false, 'one that ended at once does not count');
+    tryOnce();
+    assert.deepEqual([silence.isLost(lastMs + 59_999), silence.isLost(lastMs + 60_000)], [false, true]);
+    assert.equal(silence.expect(100 * REQUEST_BYTES), true);
+    assert.equal(silence.isLost(lastMs + 600_000), false, 'a prompt may be read');
+    silence.settle();
+    silence.message(0, nowMs + 100_000);
+    silence.suspect(nowMs + 110_000);
+    assert.equal(silence.isLost(nowMs + 600_000), false, 'it came back');
+  });
+
+  it('may have come back where there is a connection again, or another process', () => {
+    for (const change of ['reconnect', 'restart'] as const) {
+      learn();
+      silence.suspect(nowMs);
+      for (let i = 0; i < 3; i++) tryOnce();
+      silence[change]();
+      assert.equal(silence.isLost(nowMs + 600_000), false);
+      silence.message(nowMs, nowMs);
+    }
+  });
+
   /** It hangs, and so many requests have tried it in vain. */
   const hang = (trials: number): void => {
     learn();
