@@ -155,7 +155,7 @@ export class Outbound implements CallWay, WaitingCallHandler {
     const holder = isOfEngine ? state.engineCalls.endpointFor(call) : undefined;
     let probed: Endpoint | undefined;
     if (call.attemptsHere === 0 || call.isCold) {
-      if (!state.poison.isIdle || (isOfEngine && state.poison.hasSuspects(now))) {
+      if (!state.poison.isIdle) {
         if (state.poison.awaitRequest(call, now) === Next.handled) return;
         const refusal = state.poison.refusal(call, now);
         if (refusal !== null) return refuse(this, call, refusal);

@@ -137,8 +137,7 @@ function succeed(state: UpstreamState, call: OutboundCall, attempt: OutboundAtte
   if (resumable !== null && !resumable.mayEnd(attempt))
     return sendLocalReply(call, notResumedReply(call, `${attempt.endpoint.label} ended it sooner`));
   if (resumable?.isResuming) onResumed(state, call);
-  if (!state.poison.isIdle || (call.engineCall !== null && state.poison.hasSuspects(state.context.nowMs)))
-    state.poison.answered(call, attempt);
+  if (!state.poison.isIdle) state.poison.answered(call, attempt);
   if (call.plan.watch >= MessageWatch.counted) recordAnswer(state.kinds, call, attempt);
   if (call.methodState !== null) {
     const { hedge, fallback } = call.match.plan.config;

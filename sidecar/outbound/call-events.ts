@@ -56,21 +56,6 @@ export function onStopped(state: UpstreamState, call: OutboundCall, attempt: Out
   recordOutcome(call, attempt, state.context);
   if (attempt.ended === AttemptEnd.deadline) requestKeepalive(state, attempt);
   if (attempt.ended === AttemptEnd.superseded) hedging.recordHedgeWin(call, attempt, state.context.nowMs);
-  else if (call.engineCall !== null) recordHang(state, call, attempt);
-}
-
-/** The call ends in an engine that hangs: no other could go on with its answer, and its caller waits no more. It may come again. */
-function recordHang(
-  { poison, context: { nowMs } }: UpstreamState,
-  call: OutboundCall,
-  attempt: OutboundAttempt,
-): void {
-  const { silence, isHeard, startMs } = attempt;
-  if (silence === null || !isHeard || !silence.hasHung(nowMs)) return;
-  // An answer whose caller read has waited in vain.
-  const isSuspect = Number.isFinite(silence.vainMs(startMs));
-  if (isSuspect && silence.hasStalled(startMs, call.lastResponseMs, nowMs))
-    poison.onEngineStalled(call, attempt, nowMs);
 }
 
 /** The peer gave no answer in time. A sidecar answers a PING while its model works; of a model that is called directly that is not known. */
@@ -98,7 +83,7 @@ export function requestExtras(
 
 export function onBufferReleased(state: UpstreamState, call: OutboundCall): void {
   call.cluster.sweep?.recordModel(call);
-  if (call.engineCall !== null || !state.poison.isIdle) state.poison.note(call);
+  if (!state.poison.isIdle) state.poison.note(call);
 }
 
 export function onStreaming(state: UpstreamState, call: OutboundCall, attempt: OutboundAttempt): void {

@@ -2,7 +2,6 @@ import { AttemptTrait } from '../core/outcome/classify-attempt.js';
 import { LocalReplyReasons } from '../core/outcome/local-reply-reason.js';
 import { AttemptEnd } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
-import { EarlierLosses } from '../core/retry/earlier-losses.js';
 import { EngineDeaths, type LostRequest } from '../core/retry/engine-deaths.js';
 import {
   MAX_CRASHES,
@@ -11,7 +10,6 @@ import {
   type RequestFingerprint,
 } from '../core/retry/poison-table.js';
 import { MESSAGES_FAR } from '../core/retry/retry-state.js';
-import type { EngineSilence } from '../core/stats/engine-silence.js';
 import { headerViewOf } from '../http2/header-view.js';
 import { NEVER } from '../relay/call.js';
 import { resumeAt } from '../relay/call-timer.js';
@@ -43,8 +41,6 @@ export class PoisonWatch {
   private readonly deaths = new EngineDeaths();
   /** The same of engines that stall: how rare that is, is known apart. */
   private readonly stalls = new EngineDeaths();
-  /** Those under earlier calls with the same request. */
-  private readonly earlier = new EarlierLosses();
 
   constructor(
     private readonly upstream: string,
@@ -54,11 +50,6 @@ export class PoisonWatch {
   /** Nothing is on record. */
   get isIdle(): boolean {
     return this.table.size === 0;
-  }
-
-  /** Engines were lost under a request that may come again. */
-  hasSuspects(nowMs: number): boolean {
-    return !this.earlier.isEmpty(nowMs);
   }
 
   /** Before a first attempt. `handled`: it waits until all of its request is here, by which alone it can be recognised. */
@@ -74,16 +65,10 @@ export class PoisonWatch {
 
   /** Before a first attempt: the reply to a request that has crashed models; null: it has not. */
   refusal(call: OutboundCall, nowMs: number): LocalReply | null {
-    const isRefusing = this.table.isRefusing(nowMs);
-    if (!isRefusing && (call.engineCall === null || !this.hasSuspects(nowMs))) return null;
+    if (!this.table.isRefusing(nowMs)) return null;
     const known = this.of(call);
-    if (known === null) return null;
-    if (isRefusing && this.table.isRefused(known.fingerprint, nowMs)) crashOf(call).hasCrashed = true;
-    else if (this.earlier.weigh(known.fingerprint, call.startMs, nowMs) > this.limit) {
-      // What its last engine came to was not known yet as that was lost.
-      crashOf(call).fingerprint = known;
-      this.settle(call, crashOf(call), nowMs, nowMs);
-    } else return null;
+    if (known === null || !this.table.isRefused(known.fingerprint, nowMs)) return null;
+    crashOf(call).hasCrashed = true;
     return this.reply();
   }
 
@@ -126,12 +111,6 @@ export class PoisonWatch {
     crash.pool = attempt.endpoint.pool;
     crash.lostMs = nowMs;
     this.judge(call, crash, nowMs);
-    const { silence: engine } = attempt;
-    const { pool } = attempt.endpoint;
-    this.keep(crash, engine, nowMs, () => {
-      if (!isProven && pool.refusedMs < nowMs) return 0;
-      return engine?.hasGoneOn(nowMs) ? 0 : weight;
-    });
   }
 
   /**
@@ -148,21 +127,8 @@ export class PoisonWatch {
     const weight = this.stalls.weigh(lost, call.cluster.endpoints.length, nowMs);
     crash.stalls ??= [];
     const isLong = engine.hasHung(nowMs);
-    const stall = { engine, process: engine.processes, leftMs: nowMs, weight, isLong };
-    crash.stalls.push(stall);
+    crash.stalls.push({ engine, process: engine.processes, leftMs: nowMs, weight, isLong });
     this.judge(call, crash, nowMs);
-    this.keep(crash, engine, nowMs, () => (!hasRecovered(stall) && isKnown(stall) ? weight : 0));
-  }
-
-  /** A client may send the request again, as a call that knows nothing of this one. */
-  private keep(
-    { fingerprint, sentMs, hasCrashed }: CrashRecord,
-    engine: EngineSilence | null,
-    lostMs: number,
-    weight: () => number,
-  ): void {
-    if (fingerprint !== null && !hasCrashed)
-      this.earlier.add(fingerprint, { engine, sentMs, lostMs, weight });
   }
 
   /** The call has left as many engines that fell silent as it may, without anybody there to see whether they went on. */
@@ -182,9 +148,7 @@ export class PoisonWatch {
     crash: CrashRecord,
     { startMs: sentMs }: OutboundAttempt,
   ): LostRequest {
-    crash.fingerprint ??= this.make(call);
     if (hasGotFarSince(call, crash)) {
-      if (crash.engine !== null || crash.stalls !== null) this.forgive(crash);
       crash.weight = 0;
       crash.lastWeight = 0;
       crash.stalls = null;
@@ -194,6 +158,7 @@ export class PoisonWatch {
     }
     crash.messagesAtLoss = call.resumable?.messages ?? 0;
     crash.sentMs = sentMs;
+    crash.fingerprint ??= this.make(call);
     return { request: requestOf(crash), sentMs };
   }
 
@@ -206,30 +171,13 @@ export class PoisonWatch {
   }
 
   private judge(call: OutboundCall, crash: CrashRecord, nowMs: number): void {
-    const unseen = this.stalls.isAlone(requestOf(crash), nowMs) ? UNSEEN_WEIGHT : 0;
-    const { fingerprint } = crash;
-    const before =
-      fingerprint === null ? 0 : this.earlier.weigh(fingerprint.fingerprint, call.startMs, nowMs);
-    const weight = before + crash.weight + weightOf(crash.stalls, unseen);
-    if (weight > this.limit) this.settle(call, crash, crash.sentMs, nowMs);
-  }
-
-  /** A request that weighs more is convicted. */
-  private get limit(): number {
-    return Math.max(this.deaths.limit, this.stalls.limit);
-  }
-
-  /** It has ended engines: these say nothing against others, and no more against it. */
-  private settle(call: OutboundCall, crash: CrashRecord, sentMs: number, nowMs: number): void {
+    const { deaths, stalls } = this;
     const request = requestOf(crash);
-    this.deaths.explain(request);
-    this.stalls.explain(request);
-    this.forgive(crash);
-    this.convict(call, sentMs, nowMs);
-  }
-
-  private forgive({ fingerprint }: CrashRecord): void {
-    if (fingerprint !== null) this.earlier.drop(fingerprint.fingerprint);
+    const unseen = stalls.isAlone(request, nowMs) ? UNSEEN_WEIGHT : 0;
+    if (crash.weight + weightOf(crash.stalls, unseen) <= Math.max(deaths.limit, stalls.limit)) return;
+    deaths.explain(request);
+    stalls.explain(request);
+    this.convict(call, crash.sentMs, nowMs);
   }
 
   private convict(call: OutboundCall, sentMs: number, nowMs: number): void {
@@ -245,41 +193,25 @@ export class PoisonWatch {
   answered(call: OutboundCall, attempt: OutboundAttempt): void {
     if (attempt.status !== Status.OK) return;
     const known = this.of(call);
-    if (known === null) return;
-    this.table.answered(known.fingerprint);
-    this.earlier.drop(known.fingerprint);
+    if (known !== null) this.table.answered(known.fingerprint);
   }
 
-  /**
-   * The buffered request is about to be freed: the last moment to take its fingerprint. That of an engine always: what it does to the engine shows
-   * later, and costs others theirs.
-   */
+  /** The buffered request is about to be freed: the last moment to take its fingerprint. */
   note(call: OutboundCall): void {
-    if (call.engineCall !== null) {
-      call.engineCall.fingerprint ??= this.make(call);
-      return;
-    }
     const known = this.of(call);
     if (known !== null) crashOf(call).fingerprint = known;
   }
 
   /** The fingerprint of a call that may have a record; null: it has none. */
   private of(call: OutboundCall): RequestFingerprint | null {
-    const known = call.crash?.fingerprint ?? call.engineCall?.fingerprint;
-    if (known != null) return known;
+    if (call.crash !== null && call.crash.fingerprint !== null) return call.crash.fingerprint;
     const content = this.contentOf(call);
-    if (content === null || !this.mayBeKnown(content.bytes)) return null;
+    if (content === null || !this.table.mayHaveRecord(this.upstream, content.bytes)) return null;
     return this.fingerprintOf(call, content);
-  }
-
-  private mayBeKnown(bytes: number): boolean {
-    return this.table.mayHaveRecord(this.upstream, bytes) || this.earlier.mayHave(bytes);
   }
 
   /** The fingerprint of a call; null: it is a stream, or its request is not all here. */
   private make(call: OutboundCall): RequestFingerprint | null {
-    const known = call.engineCall?.fingerprint;
-    if (known != null) return known;
     const content = this.contentOf(call);
     return content === null ? null : this.fingerprintOf(call, content);
   }

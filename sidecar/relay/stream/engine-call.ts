@@ -1,7 +1,6 @@
 import type { EngineCodec } from '../../codec/engines/engine-codec.js';
 import { type GenerateRequest, NOT_KEPT, readGenerateRequest } from '../../codec/engines/generate-request.js';
 import { readRequestTokens } from '../../codec/engines/request-tokens.js';
-import type { RequestFingerprint } from '../../core/retry/poison-table.js';
 import type { ByteCount } from '../../http2/stream.js';
 import type { EngineStats } from '../../telemetry/engine-stats.js';
 import type { ChunkList } from '../../transport/chunk-list.js';
@@ -17,8 +16,6 @@ export class EngineCall {
   table: Map<string, object> | null = null;
   /** Blocks of its prompt (core/balancing/prompt-blocks.ts); null: they have not been read, as nothing asks for them. */
   prompt: Uint32Array | null = null;
-  /** What the request is known by, made before its buffer is let go; null: it has not been made. */
-  fingerprint: RequestFingerprint | null = null;
   /** Engines that went on with it. */
   continuations = 0;
   /** Its client has asked for its end (Abort): no other engine goes on with it. */
