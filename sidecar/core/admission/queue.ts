@@ -54,10 +54,11 @@ const IDLE_HALF_LIFE_MS = 10_000;
 const CLOSED_MS = 1_000;
 const UNKNOWN_MS = 100;
 /**
- * A suspended entry that wants to go on gets a place beyond the limit once no place has moved for so long, ms; with each entry beyond the
- * limit, for twice as long.
+ * A suspended entry that wants to go on gets a place beyond the limit once no place has moved for so long, ms, and for so many times as long as
+ * places are held; with each entry beyond the limit, for twice as long.
  */
 const STUCK_MS = 5_000;
+const STUCK_RUNS = 3;
 const MOST_DOUBLINGS = 4;
 
 /**
@@ -283,7 +284,8 @@ export class InboundQueue<E extends QueueEntry> {
     if (this.resuming.size === 0 || concurrency <= 0) return null;
     const [{ queueResumedMs }] = this.resuming as Iterable<E> as [E];
     const beyond = Math.max(0, this.running - concurrency);
-    const patienceMs = STUCK_MS * 2 ** Math.min(beyond, MOST_DOUBLINGS);
+    const usualMs = Math.max(STUCK_MS, STUCK_RUNS * Math.max(this.serviceMs, this.heldMs));
+    const patienceMs = usualMs * 2 ** Math.min(beyond, MOST_DOUBLINGS);
     if (nowMs - Math.max(this.movedMs, queueResumedMs) < patienceMs) return null;
     return this.takeResuming(nowMs);
   }

@@ -236,6 +236,18 @@ describe('Suspended entries of InboundQueue', () => {
     assert.equal(queue.nextStuck(60_000), null);
   });
 
+  it('do not go on beyond the limit while runs take as long as they always do', () => {
+    const { queue, offered } = setUp();
+    const [before, stream] = offered('before', 'stream', 'long');
+    queue.release(before, 25_000);
+    queue.next(25_000);
+    queue.suspend(stream, 26_000);
+    queue.next(26_000);
+    assert.equal(queue.resume(stream, 27_000), false);
+    assert.equal(queue.nextStuck(26_000 + 74_999), null);
+    assert.equal(queue.nextStuck(27_000 + 75_000), stream);
+  });
+
   it('were running before, and only they resume', () => {
     const { queue, offered } = setUp();
     const [running, queued] = offered('running', 'waiting');
