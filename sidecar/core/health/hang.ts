@@ -62,8 +62,6 @@ const FRESH_MS = 2_000;
 const BUSY_MS = 3_000;
 /** Work without a sign of life for this long is sampled more closely, ms. */
 const DOUBT_MS = 1_000;
-/** An engine that will be convicted of its silence is sampled for so long before, ms: whether it was busy. */
-const SILENT_DOUBT_MS = 10_000;
 
 const NOT_YET = -1;
 
@@ -119,7 +117,6 @@ export class HangDiagnosis {
   /** Whether the process has to be sampled often: its CPU, its watcher, its health. */
   isInDoubt(work: WorkSigns, nowMs: number): boolean {
     if (this.unanswered > 0 || this.stoppedSinceMs !== NOT_YET) return true;
-    if (this.silentMs >= this.longestSilenceMs - SILENT_DOUBT_MS && this.silentMs > 0) return true;
     return this.workSinceMs !== NOT_YET && this.hasWork(work) && nowMs - this.quietSinceMs() >= DOUBT_MS;
   }
 
@@ -137,7 +134,7 @@ export class HangDiagnosis {
       this.checkState(signs.state, nowMs) ??
       this.checkWatcher(signs.watcher, nowMs) ??
       this.checkRun(work, signs.watcher, nowMs) ??
-      this.checkAnswers(nowMs) ??
+      this.checkAnswers() ??
       this.checkIdle(work, signs.watcher, nowMs)
     );
   }
@@ -180,12 +177,15 @@ export class HangDiagnosis {
     return this.overdue(nowMs - this.generationEndMs, 'all calls under way', nowMs);
   }
 
-  /** What health checks say is no matter: the front of an engine answers them when the core behind it hangs. */
-  private checkAnswers(nowMs: number): HangFinding | null {
+  /**
+   * What health checks say is no matter: the front of an engine answers them when the core behind it hangs. Nor does CPU: workers may spin while they
+   * wait for a device, and hundreds of answers are inside, of which it would accuse each.
+   */
+  private checkAnswers(): HangFinding | null {
     if (this.silentMs < this.longestSilenceMs) return null;
     const limit = seconds(this.longestRunMs);
     const why = `no byte of any answer for ${seconds(this.silentMs)}, longer than longest_run (${limit}), though answers that have begun wait for more`;
-    return { why, end: this.endNow(nowMs) };
+    return { why, end: EndClass.killedFrozen };
   }
 
   private get longestSilenceMs(): number {
