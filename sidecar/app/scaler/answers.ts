@@ -77,9 +77,10 @@ export function answerScaler(
   if (path === ScalerMethod.metricSpec) return writeMetricSpec(name, trigger.target);
   const { why: whyUncounted, replicas = 0 } = uncounted(upstream.name) ?? {};
   const own = [...saidBy(upstream, nowMs), ...nothingOf(replicas)];
-  const said = withVanished(upstream, own, sizes, nowMs);
+  const unknownClusters = upstream.clusters.filter(({ isKnown }) => !isKnown).length;
+  const said = [...withVanished(upstream, own, sizes, nowMs), ...nothingOf(unknownClusters)];
   const held = upstream.breaker.waitingCalls;
-  const unknown = whyUnknown(upstream, trigger, { said: own, held, whyUncounted });
+  const unknown = whyUnknown(upstream, trigger, { said: own, held, whyUncounted, unknownClusters });
   if (unknown !== null) return unknown;
   return path === ScalerMethod.metrics
     ? writeMetricValue(name, workOf(trigger, said, held))
@@ -163,6 +164,8 @@ interface Facts {
   readonly held: number;
   /** Why nobody knows how many replicas there are. */
   readonly whyUncounted: string | undefined;
+  /** Of these discovery has said nothing yet. Each counts for one replica of which nothing is known, beside clusters that report. */
+  readonly unknownClusters: number;
 }
 
 /**
@@ -172,19 +175,19 @@ interface Facts {
 function whyUnknown(
   upstream: UpstreamState,
   { by }: Trigger,
-  { said, held, whyUncounted }: Facts,
+  { said, held, whyUncounted, unknownClusters }: Facts,
 ): ScalerAnswer | null {
-  const { name, config, clusters } = upstream;
+  const { name, config } = upstream;
   if (config.tls !== 'mesh' || config.loadReports.intervalMs === 0) {
     const why = `the endpoints of ${name} are not asked for their load; expected tls: mesh, and load_reports.interval`;
     return { status: Status.FAILED_PRECONDITION, why };
   }
-  if (clusters.some(({ isKnown }) => !isKnown))
+  const known = said.filter((each) => each !== null);
+  if (unknownClusters > 0 && known.length === 0)
     return { status: Status.UNAVAILABLE, why: `the endpoints of ${name} are not known yet` };
   // Calls that wait here say nothing of the replicas that cannot be seen: their number alone could take most of them away.
   if (whyUncounted !== undefined)
     return { status: Status.UNAVAILABLE, why: `the replicas of ${name} are not known: ${whyUncounted}` };
-  const known = said.filter((each) => each !== null);
   if (held === 0 && said.length === 0 && config.dns !== undefined) {
     const why = `DNS has no address of ${name}: it has no replica, or none is ready; upstreams.${name}.kubernetes would tell which`;
     return { status: Status.UNAVAILABLE, why };

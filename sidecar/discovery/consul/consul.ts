@@ -116,7 +116,7 @@ export class Consul implements Discovery {
     return {
       update: (next) => watch.update(next),
       doubt: (cluster, why) => watch.doubt(cluster, why),
-      uncounted: () => ({ why: this.whyUncounted(watch), replicas: watch.leftOut() }),
+      uncounted: () => watch.uncounted((query) => this.problemOf(query)),
       close: () => {
         this.upstreams.delete(watch);
         watch.close();
@@ -124,13 +124,10 @@ export class Consul implements Discovery {
     };
   }
 
-  /** An empty list of instances is no proof while Consul cannot be read, or hides them. */
-  private whyUncounted(watch: UpstreamWatcher): string | undefined {
-    const empty = watch.emptyTargets();
-    if (empty.length === 0) return undefined;
-    return this.statuses(this.unreadable()).find(
-      ({ name, problem }) => problem !== undefined && empty.includes(name),
-    )?.problem;
+  /** Why the answer of a query cannot be read, or is not what Consul has. */
+  private problemOf(query: string): string | undefined {
+    const all = this.statuses(this.unreadable());
+    return all.find(({ name, problem }) => name === query && problem !== undefined)?.problem;
   }
 
   /** Follows the intentions for this service; false where the file has them. */

@@ -1,13 +1,13 @@
 import { DEFAULT_MAX_ENDPOINTS } from '../../../config/defaults.js';
-import type { DiscoveryTarget, UpstreamConfig } from '../../../config/model.js';
+import type { DiscoveryTarget, EndpointConfig, UpstreamConfig } from '../../../config/model.js';
 import { defined } from '../../../config/present.js';
 import { getOrInsert } from '../../../runtime/get-or-insert.js';
 import type { Timer } from '../../../runtime/time/timers.js';
-import type { ClusterSnapshot, UpstreamSnapshot } from '../../snapshot.js';
+import type { ClusterSnapshot, Uncounted, UpstreamSnapshot } from '../../snapshot.js';
 import { ClusterEndpoints, type TargetInstances } from '../catalog/cluster-endpoints.js';
 import type { EndpointWatcher, Queries, TargetWatch } from '../catalog/endpoint-watcher.js';
 import type { OwnPlace } from '../catalog/own-place.js';
-import { filterFor, keyOf, queryOf, type Target } from '../catalog/target.js';
+import { filterFor, keyOf, queryOf, type Target, titleOf } from '../catalog/target.js';
 import type { Instance } from '../parser/instances.js';
 import type { ServiceDeps } from '../query/query-spec.js';
 import { type ChainPlan, plainPlan } from './chain-plan.js';
@@ -49,6 +49,7 @@ export class UpstreamWatcher {
   private passedOver: readonly string[] = [];
   private readonly followed = new Map<string, Followed>();
   private readonly endpoints = new Map<string, ClusterEndpoints>();
+  private published: UpstreamSnapshot['clusters'] | undefined;
   private readonly seed: number;
   private readonly logged: Set<string>;
   private leavePlace: (() => void) | undefined;
@@ -77,21 +78,50 @@ export class UpstreamWatcher {
       this.followed.get(keyOf(target))?.watch.doubt(why);
   }
 
+  /**
+   * What the endpoints do not say of the replicas. An empty list of instances is no proof while Consul cannot be read, or hides them. Only the
+   * list of a cluster's first target is judged, and only if the cluster has no endpoint that counts: a target of failover without instances
+   * says nothing of those that there are. Beside clusters that have some, a cluster whose list cannot be read counts for one replica.
+   * @param problemOf why the answer of this query is not what Consul has; undefined: it is.
+   */
+  uncounted(problemOf: (query: string) => string | undefined): Uncounted {
+    let hasCounted = false;
+    const unread: string[] = [];
+    for (const [name, { targets }] of this.plan?.clusters ?? []) {
+      const endpoints = this.published?.get(name)?.endpoints;
+      // Its cluster says so itself.
+      if (endpoints === undefined) continue;
+      hasCounted ||= endpoints.some(isCounted);
+      const why = endpoints.some(isCounted) ? undefined : this.whyUnread(targets[0], problemOf);
+      if (why !== undefined) unread.push(why);
+    }
+    const leftOut = this.leftOut();
+    return hasCounted
+      ? { why: undefined, replicas: leftOut + unread.length }
+      : { why: unread[0], replicas: leftOut };
+  }
+
+  /** Why it is not known whether this target has an instance; undefined: it is. */
+  private whyUnread(
+    target: Target | undefined,
+    problemOf: (query: string) => string | undefined,
+  ): string | undefined {
+    if (target === undefined) return undefined;
+    const instances = this.followed.get(keyOf(target))?.instances;
+    if (instances !== undefined && instances.length > 0) return undefined;
+    const problem = problemOf(queryOf(target).name);
+    if (problem !== undefined || instances !== undefined) return problem;
+    // Targets of failover are used meanwhile.
+    return `the instances of ${titleOf(target)} are not listed yet`;
+  }
+
   /** Instances that `pool.max_endpoints` leaves out, of those that are not critical. */
-  leftOut(): number {
+  private leftOut(): number {
     const limit = this.config.pool.maxEndpoints ?? DEFAULT_MAX_ENDPOINTS;
     let count = 0;
     for (const { instances = [] } of this.followed.values())
       count += Math.max(0, instances.filter(({ status }) => status !== 'critical').length - limit);
     return count;
-  }
-
-  /** Names of the queries of targets that have no instance. */
-  emptyTargets(): readonly string[] {
-    const targets = [...(this.plan?.clusters.values() ?? [])].flatMap((cluster) => cluster.targets);
-    return targets
-      .filter((target) => this.followed.get(keyOf(target))?.instances?.length === 0)
-      .map((target) => queryOf(target).name);
   }
 
   /** Rules of Consul that are not applied, each in one sentence. */
@@ -220,6 +250,7 @@ export class UpstreamWatcher {
     if (plan === undefined || this.isClosed) return;
     const clusters = new Map<string, ClusterSnapshot>();
     for (const [name, cluster] of plan.clusters) clusters.set(name, this.clusterOf(name, cluster));
+    this.published = clusters;
     this.onSnapshot({ routes: plan.routes, clusters });
   }
 
@@ -285,6 +316,11 @@ export class UpstreamWatcher {
       this.deps.logger.warn(fields, 'a rule of Consul is not applied');
     }
   }
+}
+
+/** Whether it is a replica that a scaler counts. */
+function isCounted({ isForeign, isEnding }: EndpointConfig): boolean {
+  return isForeign !== true && isEnding !== true;
 }
 
 /** The same plan with the services themselves as targets, not their proxies. */

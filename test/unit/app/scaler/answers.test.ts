@@ -320,7 +320,7 @@ describe('what a scaler answers', () => {
       assert.equal(workSaid(), 3 + 2 * 4);
     });
 
-    it('is nothing while one of its clusters is not known', () => {
+    it('takes a cluster that is not known for one replica with its target, beside clusters that report', () => {
       start({ ...ASKED, consul: {} } as unknown as UpstreamOptions);
       const { endpoints } = anUpstream(['a']);
       const snapshot = {
@@ -331,8 +331,11 @@ describe('what a scaler answers', () => {
         ]),
       };
       stack.settle(stack.out.outbound.state.apply(snapshot));
-      reports('a', 1);
       assert.match(String(workSaid()), /^14 the endpoints of digits are not known yet/);
+      reports('a', 0);
+      assert.deepEqual([workSaid(), isActive()], [4, true], 'the other may have the calls');
+      reports('a', 9);
+      assert.equal(workSaid(), 9, 'no reason for more');
     });
   });
 

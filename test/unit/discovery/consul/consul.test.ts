@@ -17,6 +17,26 @@ import { seeded } from '../../../kit/time/seeded-random.js';
 
 const INTENTIONS = [{ SourceName: 'web', DestinationName: 'digits', Action: 'allow' }];
 
+const DIGITS = { service: 'digits', tags: [], meta: {}, failover: [] };
+
+/** A scaler's subscription to the instances of `digits` at this agent. */
+function aScaler(loopback: LoopbackAgent, config = anUpstream([], { consul: DIGITS })) {
+  const clock = new ManualClock();
+  const address = `http://127.0.0.1:${loopback.port}`;
+  const deps = { clock, timers: clock, random: seeded(1), logger: silentLogger };
+  const consul = new Consul(
+    { ...aConfig(), scaler: { listen: ANY } },
+    { ...CONFIG, address, rules: false },
+    { ...deps, env: {}, isAnswering: () => false, host: 'here' },
+  );
+  afterTest(() => consul.close());
+  let endpoints: number | undefined;
+  const subscription = consul.watchUpstream(config, (next) => {
+    endpoints = next.clusters.get(MAIN_CLUSTER)?.endpoints?.length;
+  });
+  return { clock, consul, subscription, found: () => endpoints };
+}
+
 describe('the Consul side of a sidecar', () => {
   it('says that the token may not read the intentions, although the list of them answers', async () => {
     const loopback = await LoopbackAgent.start();
@@ -88,23 +108,10 @@ describe('the Consul side of a sidecar', () => {
       const body = isList ? [] : pathname === '/v1/agent/members' ? ['a member'] : {};
       response.end(JSON.stringify(isRefused ? 'Permission denied' : body));
     };
-    const clock = new ManualClock();
-    const address = `http://127.0.0.1:${loopback.port}`;
-    const deps = { clock, timers: clock, random: seeded(1), logger: silentLogger };
-    const consul = new Consul(
-      { ...aConfig(), scaler: { listen: ANY } },
-      { ...CONFIG, address, rules: false },
-      { ...deps, env: {}, isAnswering: () => false, host: 'here' },
-    );
-    afterTest(() => consul.close());
-    let found: number | undefined;
-    const target = { service: 'digits', tags: [], meta: {}, failover: [] };
-    const subscription = consul.watchUpstream(anUpstream([], { consul: target }), (next) => {
-      found = next.clusters.get(MAIN_CLUSTER)?.endpoints?.length;
-    });
+    const { clock, subscription, found } = aScaler(loopback);
     const why = () => subscription.uncounted?.().why ?? '';
     await until('it may not be read', () => /does not let us read the instances of digits: 403/.test(why()));
-    assert.equal(found, 0);
+    assert.equal(found(), 0);
     mayRead = true;
     await until('it is empty indeed', () => {
       clock.advance(1_000);
@@ -117,6 +124,43 @@ describe('the Consul side of a sidecar', () => {
     });
   });
 
+  for (const { fault, status, expected } of [
+    { fault: 'is in a datacenter that is away', status: 500, expected: /500/ },
+    { fault: 'its token may not read', status: 403, expected: /does not let us read the instances/ },
+  ])
+    it(`knows the number of replicas though it has a failover target that ${fault}`, async () => {
+      const loopback = await LoopbackAgent.start();
+      afterTest(() => loopback.stop());
+      let open: ServerResponse | undefined;
+      loopback.handler = ({ url = '' }, response) => {
+        const { pathname, searchParams } = new URL(url, 'http://agent');
+        const isElsewhere = searchParams.get('dc') === 'dc2';
+        const isList = pathname === '/v1/health/connect/digits';
+        if (isElsewhere && !isList && status === 403) {
+          response.statusCode = 403;
+          return response.end('Permission denied');
+        }
+        if (isList && searchParams.get('index') !== null) {
+          if (isElsewhere) open = response;
+          return;
+        }
+        response.setHeader('x-consul-index', 7);
+        const entries = isElsewhere ? [] : [1, 2, 3].map((i) => entryOf(i));
+        response.end(isList ? answerOf(entries) : '{}');
+      };
+      const failover = [{ service: 'digits', datacenter: 'dc2', tags: [], meta: {} }];
+      const config = anUpstream([], { consul: { ...DIGITS, failover } });
+      const { consul, subscription, found } = aScaler(loopback, config);
+      await until('both lists are known', () => found() === 3 && open !== undefined);
+      if (status === 500) {
+        open!.statusCode = 500;
+        open!.end('No path to datacenter');
+      }
+      const failed = () => consul.report().queries.find(({ name }) => name.endsWith('@dc2'))?.problem ?? '';
+      await until('its list cannot be read', () => expected.test(failed()));
+      assert.deepEqual(subscription.uncounted?.(), { why: undefined, replicas: 0 });
+    });
+
   it('counts the instances that it leaves out of very many', async () => {
     const loopback = await LoopbackAgent.start();
     afterTest(() => loopback.stop());
@@ -127,24 +171,11 @@ describe('the Consul side of a sidecar', () => {
       response.setHeader('x-consul-index', 7);
       response.end(pathname === '/v1/health/connect/digits' ? answerOf(entries) : '{}');
     };
-    const clock = new ManualClock();
-    const address = `http://127.0.0.1:${loopback.port}`;
-    const deps = { clock, timers: clock, random: seeded(1), logger: silentLogger };
-    const consul = new Consul(
-      { ...aConfig(), scaler: { listen: ANY } },
-      { ...CONFIG, address, rules: false },
-      { ...deps, env: {}, isAnswering: () => false, host: 'here' },
-    );
-    afterTest(() => consul.close());
-    const target = { service: 'digits', tags: [], meta: {}, failover: [] };
-    let found: number | undefined;
-    const config = anUpstream([], { consul: target, pool: { maxEndpoints: 3 } });
-    const subscription = consul.watchUpstream(config, (next) => {
-      found = next.clusters.get(MAIN_CLUSTER)?.endpoints?.length;
-    });
-    await until('they are known', () => found === 4);
+    const config = anUpstream([], { consul: DIGITS, pool: { maxEndpoints: 3 } });
+    const { subscription, found } = aScaler(loopback, config);
+    await until('they are known', () => found() === 4);
     assert.deepEqual(subscription.uncounted?.(), { why: undefined, replicas: 1 });
     subscription.update({ ...config, pool: { ...config.pool, maxEndpoints: 128 } });
-    assert.deepEqual([found, subscription.uncounted?.().replicas], [5, 0]);
+    assert.deepEqual([found(), subscription.uncounted?.().replicas], [5, 0]);
   });
 });

@@ -13,6 +13,7 @@ import {
 } from '../../../../../sidecar/discovery/consul/chain/upstream-watcher.js';
 import type { Instance } from '../../../../../sidecar/discovery/consul/parser/instances.js';
 import type { QuerySpec, QueryStatus } from '../../../../../sidecar/discovery/consul/query/query-spec.js';
+import { DRAINING } from '../../../../../sidecar/discovery/consul/registration/checks.js';
 import type { UpstreamSnapshot } from '../../../../../sidecar/discovery/snapshot.js';
 import { anInstance as instance } from '../../../../kit/consul/answers.js';
 import { chain, idOf, resolver, splitter } from '../../../../kit/consul/chains.js';
@@ -215,6 +216,60 @@ describe('UpstreamWatcher', () => {
     assert.deepEqual(found('web.default.dc3'), ['a@1']);
     registry.find('web@dc3', instance('c', { datacenter: 'dc3' }));
     assert.deepEqual(found('web.default.dc3'), ['c@0', 'a@1']);
+  });
+
+  describe('what the endpoints do not say of the replicas', () => {
+    const AWAY = 'the datacenter is away';
+    const outrider = (id: string) => instance(id, { meta: { outrider: '1' } });
+    const ending = (id: string) =>
+      instance(id, { meta: { outrider: '1' }, status: 'critical', why: `ttl: ${DRAINING}` });
+    /** While the queries of these targets fail. */
+    const uncounted = (made: UpstreamWatcher, ...failing: string[]) =>
+      made.uncounted((query) =>
+        failing.some((name) => query === `instances of ${name}`) ? AWAY : undefined,
+      );
+    const unknown = { why: AWAY, replicas: 0 };
+    const whole = { why: undefined, replicas: 0 };
+
+    it('is nothing of a failover target without instances', async () => {
+      const made = watch();
+      await answerChain([resolver('web', { failover: ['web.dc2'] })], { web: {}, 'web.dc2': {} });
+      registry.find('web@dc2');
+      registry.find('web', outrider('a'));
+      assert.deepEqual(uncounted(made, 'web@dc2', 'web'), whole);
+      registry.find('web');
+      assert.deepEqual(uncounted(made, 'web@dc2'), whole, 'the first target has none, and says so');
+      assert.deepEqual(uncounted(made, 'web'), unknown);
+      registry.find('web@dc2', ending('b'));
+      assert.deepEqual(uncounted(made, 'web'), unknown, 'one that ends does not count');
+      registry.find('web@dc2', outrider('b'));
+      assert.deepEqual(uncounted(made, 'web'), whole, 'that one does');
+    });
+
+    it('is all of them while the first target has never been listed, and its failover targets have none', async () => {
+      const made = watch();
+      await answerChain([resolver('web.dc2', { failover: ['web'] })], { 'web.dc2': {}, web: {} });
+      registry.find('web');
+      assert.deepEqual([found('web.default.dc2'), uncounted(made)], [undefined, whole], 'it is awaited');
+      clock.advance(3000);
+      assert.deepEqual(found('web.default.dc2'), []);
+      assert.equal(uncounted(made).why, 'the instances of web@dc2 are not listed yet');
+      assert.equal(uncounted(made, 'web@dc2').why, AWAY);
+      registry.find('web@dc2');
+      assert.deepEqual(uncounted(made), whole);
+    });
+
+    it('is one replica of a leg that cannot be read, beside legs that have some', async () => {
+      const made = watch();
+      const split = splitter('web', { [`resolver:${idOf('web')}`]: 50, [`resolver:${idOf('other')}`]: 50 });
+      await answerChain([split, resolver('web'), resolver('other')], { web: {}, other: {} });
+      registry.find('web', outrider('a'));
+      registry.find('other');
+      assert.deepEqual(uncounted(made), whole);
+      assert.deepEqual(uncounted(made, 'other'), { why: undefined, replicas: 1 });
+      registry.find('web');
+      assert.deepEqual(uncounted(made, 'other'), unknown);
+    });
   });
 
   it('a watched upstream keeps the queries that changed rules still need, and ends the others', async () => {
