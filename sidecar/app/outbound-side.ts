@@ -215,6 +215,8 @@ export class OutboundSide {
 
   /** Which upstreams have a connection, for a successor. Once this process has been ready, it waits for none of the others there either. */
   get unreached(): Unreached {
+    // As in `prepare`: beside a model nobody asks.
+    this.notReady();
     const lost: string[] = [];
     const never: string[] = [];
     const reached: string[] = [];

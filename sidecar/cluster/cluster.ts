@@ -54,6 +54,8 @@ export class Cluster {
   readonly modelMisses: ModelMisses = { unclaimed: 0, unavailable: 0, unnamed: 0 };
   /** False: discovery has not said yet which endpoints there are. */
   isKnown = true;
+  /** An endpoint has been connected, at any time. */
+  hasConnected = false;
   /** There has been an identity to connect with. Until then no endpoint can be reached, through no fault of its own. */
   hasIdentity = false;
   isRetired = false;

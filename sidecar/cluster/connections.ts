@@ -76,6 +76,7 @@ export function onConnectionChange(cluster: Cluster, endpoint: Endpoint): void {
   recordReadiness(cluster, endpoint, readiness);
   if (endpoint.isConnected !== isConnected) {
     endpoint.isConnected = isConnected;
+    if (isConnected) cluster.hasConnected = true;
     endpoint.availableSinceMs = cluster.context.clock.now();
     cluster.context.logger.info(
       { upstream: cluster.name, endpoint: endpoint.label, why: endpoint.pool.problem },

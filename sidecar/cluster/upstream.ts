@@ -28,7 +28,8 @@ export class Upstream {
   private byName: ReadonlyMap<string, Cluster>;
   private routes: readonly TrafficRoute[] = ONE_ROUTE;
   private snapshot: UpstreamSnapshot | undefined;
-  private hasConnected = false;
+  /** A cluster that has gone had a connection. */
+  private hadConnected = false;
   private staleListener: ((cluster: string, why: string) => void) | undefined;
   private disconnectedListener: (() => void) | null = null;
 
@@ -64,7 +65,10 @@ export class Upstream {
     this.routes = knowledge.routes;
     this.refresh();
     // Calls that wait for one of these are routed anew at once, and should find only what is left.
-    for (const gone of before.values()) retireCluster(gone);
+    for (const gone of before.values()) {
+      this.hadConnected ||= gone.hasConnected;
+      retireCluster(gone);
+    }
   }
 
   /** Takes over a changed configuration. What discovery found out stays in force until it says otherwise. */
@@ -192,8 +196,7 @@ export class Upstream {
    */
   notReady(): string | undefined {
     const { all } = this;
-    this.hasConnected ||= this.isReached;
-    if (this.hasConnected) return undefined;
+    if (this.hadConnected || all.some(({ hasConnected }) => hasConnected)) return undefined;
     if (all.some(({ isKnown }) => !isKnown)) return 'its endpoints are not known yet';
     if (this.config.coldStart !== undefined) return undefined;
     return all.every(({ endpoints }) => endpoints.length === 0)

@@ -114,6 +114,14 @@ describe('Scenario: calls before discovery has answered', () => {
     assert.deepEqual(mesh.calls(3), { a: 3 });
   });
 
+  it('an upstream that was reached stays so, though nobody asked before its rules named other endpoints', () => {
+    mesh = new DiscoveredUpstream();
+    mesh.discover(['a']);
+    assert.deepEqual(mesh.calls(1), { a: 1 });
+    mesh.apply({ slow: { endpoints: undefined } }, [{ split: [{ weight: 1, cluster: 'slow' }] }]);
+    assert.equal(notReady(), undefined);
+  });
+
   describe('and before there is an identity to connect with', () => {
     beforeEach(() => {
       mesh = new DiscoveredUpstream({ routes: [aRoute({ timeoutMs: 0 })] });

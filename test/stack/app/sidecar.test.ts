@@ -374,6 +374,23 @@ describe('The sidecar', () => {
       assert.deepEqual(sidecar.view.unreached(), [away('one'), away('two')]);
     });
 
+    it('beside a model, and knows what it has reached, though nobody asked while it did', async () => {
+      const [model, one] = [await bench.server('model'), await bench.server('one')];
+      const routes = [aRoute({ fallback: [{ kind: 'upstream', upstream: 'spare' }] })];
+      const upstreams = [upstream('one', one.address, { routes }), upstream('spare', await nobody())];
+      const sidecar = await bench.sidecar(
+        aConfig({ inbound: anInbound(open(model.address)), outbound: { upstreams } }),
+      );
+      const connections = () => sidecar.view.endpoints()[0]?.connections;
+      await until('it is connected', () => connections() === 1);
+      one.server.close();
+      one.backend.peer.socket.destroy();
+      await until('it is lost', () => connections() === 0);
+      assert.deepEqual(sidecar.view.unreached(), [away('spare')]);
+      // A target of others held up nothing: it counts as reached, and an upstream that the file of a successor adds does.
+      assert.deepEqual(sidecar.unreached, { lost: ['one', 'spare'], never: [], reached: [] });
+    });
+
     it('as a scaler whatever it reaches: KEDA starts what it does not reach', async () => {
       const { outbound } = withUpstreams(upstream('one', await nobody()));
       const sidecar = await bench.sidecar(aConfig({ outbound: outbound!, scaler: { listen: ANY } }));
