@@ -1,5 +1,5 @@
 /** Reading and changing a document of Kubernetes in place, so that comments and quotes stay. */
-import { Document, isMap, isScalar, isSeq, LineCounter, parseAllDocuments } from 'yaml';
+import { Document, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, type ScalarTag } from 'yaml';
 
 export { type Document, isMap, isSeq };
 
@@ -25,6 +25,11 @@ export function textAt(document: Document, path: Path): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
+export function numberAt(document: Document, path: Path): number | undefined {
+  const value = document.getIn(path);
+  return typeof value === 'number' ? value : undefined;
+}
+
 /** Such as `items[0].spec.containers`. */
 export function written(path: Path): string {
   return path
@@ -40,9 +45,24 @@ export function shown(node: unknown): string {
   return JSON.stringify(isScalar(node) ? node.value : node);
 }
 
+/** As in YAML 1.1, which Kubernetes reads: mode 0440 is octal. To YAML 1.2 it is decimal, and would be written as 440. */
+const OCTAL: ScalarTag = {
+  identify: (value) => typeof value === 'number',
+  default: true,
+  tag: 'tag:yaml.org,2002:int',
+  format: 'OCTAL',
+  test: /^0[0-7]+$/,
+  resolve: (text) => Number.parseInt(text, 8),
+  stringify: ({ value }) => `0${(value as number).toString(8)}`,
+};
+
 /** Undefined: the text has none. An invalid document has `errors`. */
 export function readDocuments(source: string): readonly Document[] | undefined {
-  const documents = parseAllDocuments(source, { lineCounter: new LineCounter(), keepSourceTokens: true });
+  const documents = parseAllDocuments(source, {
+    lineCounter: new LineCounter(),
+    keepSourceTokens: true,
+    customTags: (tags) => [OCTAL, ...tags],
+  });
   return Array.isArray(documents) ? (documents as Document[]) : undefined;
 }
 

@@ -216,6 +216,16 @@ spec: { jobTemplate: { spec: { template: { spec: { containers: [{ name: a, image
     }
   });
 
+  it('keeps the modes of files, which are octal to Kubernetes', () => {
+    const volume = 'volumes: [{ name: a, secret: { secretName: a, defaultMode: 0400 } }]';
+    const { text } = injectYaml(within(volume), SECRET);
+    assert.match(text, /name: a, secret: \{ secretName: a, defaultMode: 0400 \}/);
+    const modes = parse(text, { version: '1.1' }).spec.template.spec.volumes.map(
+      ({ secret }: { secret?: { defaultMode: number } }) => secret?.defaultMode,
+    );
+    assert.deepEqual(modes, [0o400, undefined, 0o440]);
+  });
+
   it('gives the sidecar the agent of its node, or a certificate, and says so where it has neither', () => {
     const partsOf = (options: Partial<InjectOptions>) => {
       const { text, notes } = injectYaml(DEPLOYMENT, { ...NATIVE, ...options });
