@@ -21,6 +21,7 @@ import {
   readIdentity,
   takenPort,
 } from './pod-changes.js';
+import { unreadableSecrets } from './secret-modes.js';
 import { configVolume, type SidecarParts, sidecarContainer, sidecarExtras } from './sidecar-container.js';
 
 /** Where the template of the pods stands, by kind. */
@@ -214,7 +215,8 @@ function injectObject(
       ...addExtras(pod, there, sidecarExtras(parts)),
       ...giveTime(pod, options.graceS),
     ];
-    const note = `${kind} ${name}: has a container ${CONTAINER} already${more.map((each) => `; ${each}`).join('')}`;
+    const said = [...more, ...unreadableSecrets(pod, there)];
+    const note = `${kind} ${name}: has a container ${CONTAINER} already${said.map((each) => `; ${each}`).join('')}`;
     return { note, has: more.length === 0 ? 'already' : 'added' };
   }
   const taken = takenPort(containers.items, podSpec);
@@ -225,8 +227,10 @@ function injectObject(
   const list = options.as === 'native' ? 'initContainers' : 'containers';
   append(document, [...podSpec, list], [sidecarContainer(parts)], options.as === 'native');
   append(document, [...podSpec, 'volumes'], [configVolume(parts.config)], false);
+  const added = containerIn(pod)!;
   const more = [
-    ...addExtras(pod, containerIn(pod)!, sidecarExtras(parts)),
+    ...addExtras(pod, added, sidecarExtras(parts)),
+    ...unreadableSecrets(pod, added),
     ...giveTime(pod, options.graceS),
     ...(parts.waitsForUpstreams ? waitWithoutEnd(document, template.slice(0, -1)) : []),
     ...(parts.identity === undefined && parts.consulAgent === undefined ? [NO_IDENTITY] : []),

@@ -40,15 +40,15 @@ export const IDENTITY_PATH = '/var/run/secrets/outrider';
 /** Its group may read them: they are files of root. */
 const GROUP_READS = 0o440;
 /** The user of the image, and its group. */
-const USER_ID = 10_001;
-const ROOT_GROUP = 0;
+export const USER_ID = 10_001;
+export const ROOT_GROUP = 0;
 
 /**
  * The group that may read the files of an identity. Those of a Secret belong to the group of root, unless the pod has an `fsGroup`: that would
  * give all its volumes another group, and let it read each Secret of the pod. cert-manager's driver gives its files any group but that of root.
  */
-export function groupFor(identity: PodIdentity | undefined): number {
-  return identity?.kind === 'csi' ? USER_ID : ROOT_GROUP;
+export function groupFor({ kind }: PodIdentity): number {
+  return kind === 'csi' ? USER_ID : ROOT_GROUP;
 }
 
 /** The container, as the files in mesh-config/deploy/kubernetes have it, without its extras. Their pods have an `fsGroup`. */
@@ -77,7 +77,8 @@ export function sidecarContainer({ as, image, identity, waitsForUpstreams = fals
     securityContext: {
       runAsNonRoot: true,
       runAsUser: USER_ID,
-      runAsGroup: groupFor(identity),
+      // Without an identity, who writes the certificate chooses the group: that of the image, or the `runAsGroup` of the pod.
+      ...(identity === undefined ? {} : { runAsGroup: groupFor(identity) }),
       readOnlyRootFilesystem: true,
       allowPrivilegeEscalation: false,
       capabilities: { drop: ['ALL'] },

@@ -163,10 +163,63 @@ spec: { jobTemplate: { spec: { template: { spec: { containers: [{ name: a, image
         assert.deepEqual(groupsOf(text), { pod: undefined, own: 0 });
         assert.doesNotMatch(notes.join(), /fsGroup|runAsGroup/);
       }
-    const agent = injectYaml(within(keys), { ...NATIVE, consulAgent: 'node' }).text;
-    assert.deepEqual(groupsOf(agent), { pod: undefined, own: 0 });
     const own = injectYaml(within('securityContext: { fsGroup: 7 }'), SECRET).text;
     assert.deepEqual(groupsOf(own), { pod: { fsGroup: 7 }, own: 0 });
+  });
+
+  it('leaves the group of a sidecar to its image and its pod where something else writes its certificate', () => {
+    const pods = [DEPLOYMENT, within('securityContext: { runAsGroup: 10001 }')];
+    for (const options of [NATIVE, CONTAINER, { ...NATIVE, consulAgent: 'node' } as const])
+      for (const source of pods) {
+        const { text } = injectYaml(source, options);
+        assert.equal(groupsOf(text).own, undefined);
+        assert.equal(injectYaml(text, options).text, text);
+      }
+  });
+
+  it('names a Secret that a sidecar mounts and cannot read, by the group that it has', () => {
+    const saidOf = (volume: string, ofSidecar = '', ofPod = '') => {
+      const source = `kind: Deployment
+metadata: { name: web }
+spec:
+  template:
+    spec:
+      terminationGracePeriodSeconds: 40
+      securityContext: { ${ofPod} }
+      initContainers:
+        - name: outrider
+          securityContext: { ${ofSidecar} }
+          volumeMounts: [{ name: token, mountPath: /token }]
+      containers: [{ name: web, image: web }]
+      volumes: [{ name: token, ${volume} }, { name: other, secret: { secretName: other, defaultMode: 0400 } }]
+`;
+      const { text, notes } = injectYaml(source, NATIVE);
+      assert.equal(text, source);
+      return notes[0]!.replace('Deployment web: has a container outrider already', '');
+    };
+    const secret = (mode: string) => `secret: { secretName: token, defaultMode: ${mode} }`;
+    const cannot = (group: number, mode: string, expected: string) =>
+      `; it cannot read the Secret of spec.template.spec.volumes[0] as group ${group}: found mode ${mode}; expected one by which ${expected}`;
+    const others = (mode: string) => cannot(10_001, mode, 'others may read, such as 0444');
+    const group = (mode: string) => cannot(0, mode, 'the group may read, such as 0440');
+    const ROOT = 'runAsGroup: 0';
+    for (const usual of ['secret: { secretName: token }', secret('0444')])
+      for (const of of ['', 'runAsGroup: 10001', ROOT]) assert.equal(saidOf(usual, of), '', usual + of);
+    // As people write it, and as `kubectl get` and YAML 1.2 do.
+    for (const mode of ['0440', '288', '0o440']) {
+      assert.equal(saidOf(secret(mode)), others('0440'), mode);
+      assert.equal(saidOf(secret(mode), ROOT), '', mode);
+      assert.equal(saidOf(secret(mode), '', ROOT), '', mode);
+    }
+    assert.equal(saidOf(secret('0400'), ROOT), group('0400'));
+    const one =
+      'secret: { secretName: token, items: [{ key: a, path: a }, { key: b, path: b, mode: 0400 }] }';
+    assert.deepEqual([saidOf(one), saidOf(one, ROOT)], [others('0400'), group('0400')]);
+    const projected = (source: string) =>
+      `projected: { defaultMode: 0440, sources: [{ ${source}: { name: a } }] }`;
+    assert.deepEqual([saidOf(projected('secret')), saidOf(projected('configMap'))], [others('0440'), '']);
+    assert.equal(saidOf(secret('0400'), '', 'fsGroup: 7'), '');
+    assert.equal(saidOf(secret('0400'), 'runAsUser: 0'), '');
   });
 
   it('gives the sidecar the group that the driver of cert-manager gives its files', () => {
@@ -180,7 +233,7 @@ spec: { jobTemplate: { spec: { template: { spec: { containers: [{ name: a, image
     const without = injectYaml(DEPLOYMENT, NATIVE).text;
     const later = injectYaml(without, CSI);
     assert.deepEqual(groupsOf(later.text), { pod: undefined, own: 10_001 });
-    assert.match(later.notes[0]!, /its runAsGroup is 10001 in place of 0, for its certificate/);
+    assert.match(later.notes[0]!, /; its runAsGroup is 10001, for its certificate/);
     assert.equal(injectYaml(later.text, CSI).text, later.text);
     const old = injectYaml(DEPLOYMENT, SECRET).text.replace(/ *runAsGroup: 0\n/, '');
     assert.equal(groupsOf(old).own, undefined);
