@@ -16,6 +16,11 @@ export interface StatusReport {
   readonly notReady: readonly string[];
   /** Upstreams of which no endpoint has been reached yet and that readiness does not wait for, one sentence each. Absent: none. */
   readonly unreached?: readonly string[];
+  /**
+   * Those of `unreached` to which each call fails: no target of another upstream, none with `cold_start`, and none of a scaler. Absent: none, or an
+   * older sidecar, which does not say it.
+   */
+  readonly unreachedNeeded?: readonly string[];
   /** All models together; absent in a sidecar beside a caller only. */
   readonly model?: reports.ModelReport;
   /** Each model; absent where there is only one. */
@@ -61,6 +66,7 @@ export function statusOf(view: SidecarView): StatusReport {
     ready: notReady.length === 0,
     notReady,
     ...present('unreached', ofLength(1, view.unreached())),
+    ...present('unreachedNeeded', ofLength(1, view.unreachedNeeded())),
     ...present('model', view.model()),
     ...present('models', ofLength(2, view.models())),
     ...present('lives', ofLength(1, view.lives())),

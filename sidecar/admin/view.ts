@@ -28,6 +28,8 @@ export interface SidecarView {
   notStarted(): readonly string[];
   /** Upstreams of which no endpoint has been reached yet and that readiness does not wait for, one sentence each. */
   unreached(): readonly string[];
+  /** Those of them to which each call fails: no target of another upstream, none with `cold_start`, and none of a scaler. */
+  unreachedNeeded(): readonly string[];
   endpoints(): readonly reports.EndpointReport[];
   /** Undefined in a sidecar beside a caller only. */
   queue(): reports.QueueReport | undefined;

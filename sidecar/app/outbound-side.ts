@@ -178,6 +178,13 @@ export class OutboundSide {
     return this.unreachedExcept(new Set());
   }
 
+  /** The same without those that get calls of other upstreams, and those that start for calls. */
+  neededReasons(): string[] {
+    const { upstreams } = this.config;
+    const cold = upstreams.filter(({ coldStart }) => coldStart !== undefined);
+    return this.unreachedExcept(new Set([...targetUpstreams(upstreams), ...cold.map(({ name }) => name)]));
+  }
+
   private unreachedExcept(left: ReadonlySet<string>): string[] {
     const reasons: string[] = [];
     for (const [name, outbound] of this.byName) {

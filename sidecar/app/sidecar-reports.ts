@@ -107,6 +107,14 @@ export class SidecarReports implements SidecarView {
     return this.parts.outbound.unreachedReasons().filter((reason) => !counted.includes(reason));
   }
 
+  unreachedNeeded(): readonly string[] {
+    const { current, outbound } = this.parts;
+    // What KEDA scales may have no replica now.
+    if (current.scaler !== undefined) return [];
+    const needed = outbound.neededReasons();
+    return this.unreached().filter((reason) => needed.includes(reason));
+  }
+
   /**
    * Upstreams that readiness waits for. A sidecar that others call (its model, or its answers to KEDA) waits for none: what it serves is its
    * own, and two services that call each other would wait for each other. A successor does: a fault of its own must not replace a

@@ -73,15 +73,24 @@ function modelFindings({
     );
 }
 
-/** Calls to them fail or wait, though the sidecar is ready. */
-function unreachedFindings({ instance, unreached = [] }: StatusReport): Finding[] {
-  return unreached.map((reason) =>
-    warning(
-      'upstream',
-      `${instance}: ${reason}`,
-      'start what serves it, or take it out of the file; the sidecar is ready without it',
-    ),
-  );
+/** Upstreams that readiness does not wait for: calls to those that are needed fail, though the sidecar may be ready. */
+function unreachedFindings({
+  instance,
+  ready,
+  unreached = [],
+  unreachedNeeded = [],
+}: StatusReport): Finding[] {
+  const withoutIt = ready ? '; the sidecar is ready without it' : '';
+  return unreached.map((reason) => {
+    const what = `${instance}: ${reason}`;
+    return unreachedNeeded.includes(reason)
+      ? failed('upstream', what, `start what serves it, or take it out of the file${withoutIt}`)
+      : warning(
+          'upstream',
+          what,
+          `start what serves it, unless it is meant to have no replica now${withoutIt}`,
+        );
+  });
 }
 
 /** By upstream: all endpoints out is a failure, some are a warning. */

@@ -55,6 +55,8 @@ export class FakeView implements SidecarView {
   notStarted = () => this.startReasons;
   away: string[] = [];
   unreached = (): readonly string[] => this.away;
+  needed: string[] = [];
+  unreachedNeeded = (): readonly string[] => this.needed;
   endpoints = (): readonly reports.EndpointReport[] => this.rows;
   queue = () => this.queueReport;
   defects = () => undefined;

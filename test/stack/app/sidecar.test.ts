@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeAddress } from '../../../sidecar/config/codecs/address.js';
 import type { Address } from '../../../sidecar/config/model.js';
 import { ListenSockets } from '../../../sidecar/runtime/process/listen-sockets.js';
 import { scratchForEach } from '../../kit/mocha/scratch.js';
@@ -372,6 +373,27 @@ describe('The sidecar', () => {
       await sidecar.reload(aConfig({ inbound, outbound: { upstreams: more } }));
       assert.deepEqual([...sidecar.view.notReady(), ...sidecar.view.notStarted()], []);
       assert.deepEqual(sidecar.view.unreached(), [away('one'), away('two')]);
+      assert.deepEqual(sidecar.view.unreachedNeeded(), sidecar.view.unreached());
+    });
+
+    it('beside a model, and says which upstreams its calls need of those that it does not reach', async () => {
+      const model = await bench.server('model');
+      const routes = [aRoute({ fallback: [{ kind: 'upstream', upstream: 'spare' }] })];
+      const server = `http://${writeAddress(await nobody())}`;
+      const kubernetes = { service: 'cold', port: 'peers', family: 'any', server } as const;
+      const coldStart = { waitMs: 1_000, maxWaiting: 1 };
+      const upstreams = [
+        upstream('one', await nobody(), { routes }),
+        upstream('spare', await nobody()),
+        { ...upstream('cold', await nobody(), { coldStart }), endpoints: [], kubernetes },
+      ];
+      const config = aConfig({ inbound: anInbound(open(model.address)), outbound: { upstreams } });
+      const { view } = await bench.sidecar(config);
+      assert.match(
+        view.unreached().join('\n'),
+        /^upstream one: .*\nupstream spare: .*\nupstream cold: its endpoints/,
+      );
+      assert.deepEqual(view.unreachedNeeded(), [away('one')]);
     });
 
     it('beside a model, and knows what it has reached, though nobody asked while it did', async () => {
@@ -395,6 +417,7 @@ describe('The sidecar', () => {
       const { outbound } = withUpstreams(upstream('one', await nobody()));
       const sidecar = await bench.sidecar(aConfig({ outbound: outbound!, scaler: { listen: ANY } }));
       assert.deepEqual([sidecar.view.notReady(), sidecar.view.unreached()], [[], [away('one')]]);
+      assert.deepEqual(sidecar.view.unreachedNeeded(), []);
     });
 
     it('beside a caller alone once it has reached its upstreams, except targets of others', async () => {
@@ -409,6 +432,7 @@ describe('The sidecar', () => {
       assert.deepEqual(sidecar.view.notReady(), [away('one')]);
       assert.deepEqual(sidecar.view.notStarted(), [away('one')]);
       assert.deepEqual(sidecar.view.unreached(), [away('spare')]);
+      assert.deepEqual(sidecar.view.unreachedNeeded(), []);
       one.backend.mode = 'accepts';
       bench.clock.advance(60_000);
       await until('it is ready', () => sidecar.view.notReady().length === 0);

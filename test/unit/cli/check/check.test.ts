@@ -183,6 +183,26 @@ outbound:
     );
   });
 
+  it('fails for an upstream that was never reached and that calls need, and says only of a ready sidecar that it is', async () => {
+    const view = new FakeView();
+    view.needed = ['upstream digits: it has no endpoint'];
+    view.away = [...view.needed, 'upstream spare: it has no endpoint'];
+    const found = async () => {
+      const all = await findAll({ mesh: [], admin: [await adminOf(view)], json: false }, WORLD);
+      return bad(all)
+        .filter(({ area }) => area === 'upstream')
+        .map(({ level, what, next }) => `${level}: ${what} → ${next}`);
+    };
+    const needed =
+      'failed: digits-1: upstream digits: it has no endpoint → start what serves it, or take it out of the file';
+    const spare =
+      'warning: digits-1: upstream spare: it has no endpoint → start what serves it, unless it is meant to have no replica now';
+    const isReady = '; the sidecar is ready without it';
+    assert.deepEqual(await found(), [`${needed}${isReady}`, `${spare}${isReady}`]);
+    view.reasons = ['upstream labels: no endpoint is connected yet'];
+    assert.deepEqual(await found(), [needed, spare]);
+  });
+
   it('names everything that is wrong with one that is broken in many ways, each with a next step', async () => {
     Object.assign(says, { version: '1.5.3', mayRead: false, isAllowed: false });
     says.date = () => new Date(Date.now() - 300_000).toUTCString();
