@@ -43,11 +43,10 @@ describe('the Helm chart', function () {
 
   it('has the objects that Kustomize has, equal but for the comments of the sidecars’ files', function () {
     const kustomize = programOrSkip(this, 'kustomize');
-    // Objects that two releases would share have the name of theirs.
+    // Objects that two releases would share have the name of theirs. The job of the files is known to be short.
+    const values = 'identity.issuer.name=outrider,caller.activeDeadlineSeconds=1800';
     const named = (set: string) =>
-      objectsOf(
-        textOf('digits', '--set', `identity.issuer.name=outrider${set}`).replaceAll('digits-ask', 'ask'),
-      );
+      objectsOf(textOf('digits', '--set', `${values}${set}`).replaceAll('digits-ask', 'ask'));
     for (const [overlay, found] of [
       ['native', named('')],
       ['endpointslices', named(',discovery=endpointslices')],
@@ -92,6 +91,21 @@ describe('the Helm chart', function () {
     };
     assert.deepEqual([replicasOf(), replicasOf('--set', 'model.replicas=0')], [3, 0]);
     assert.equal(replicasOf('--set', 'model.autoscaled=true,model.replicas=7'), undefined);
+  });
+
+  it('ends no job that works, unless it is told for how long it may', () => {
+    const limitOf = (...args: string[]) => {
+      const job = [...rendered(...args).values()].find(({ kind }) => kind === 'Job')!;
+      return (job.spec as { activeDeadlineSeconds?: number }).activeDeadlineSeconds;
+    };
+    assert.equal(limitOf(), undefined);
+    const file = path.join(scratch.path, 'values.yaml');
+    // A number of a file is a floating-point number to Helm.
+    writeFileSync(file, 'caller: { activeDeadlineSeconds: 2592000 }\n');
+    assert.deepEqual(
+      [limitOf('--set', 'caller.activeDeadlineSeconds=7200'), limitOf('--values', file)],
+      [7200, 2_592_000],
+    );
   });
 
   it('lets no caller in that there is none of', () => {
