@@ -1,6 +1,7 @@
 /** What sidecars hear of engines and models about their load, and what they make of it. */
 import type { FaultKind, Plan } from '../plan/plan.js';
 import { isGenerate } from '../world/engine.js';
+import type { CallRecord, Execution } from '../world/records.js';
 import type { SimModel } from '../world/sim-model.js';
 import type { SimSidecar } from '../world/sim-sidecar.js';
 import type { World } from '../world/world.js';
@@ -65,19 +66,41 @@ function judgeAsked(world: World, { insides, name }: SimSidecar, { plan, asked }
     find(`is at rest, and is known to have ${told.running} running and ${told.waiting} waiting calls`);
 }
 
-/** An answer goes on at engines of one model only. */
+/**
+ * An answer goes on at engines of one model only. One whose model its caller does not know may be asked for the rest: it says its model with its
+ * answer, and of that nothing goes on.
+ */
 function judgeModels(world: World): void {
   const modelOf = (replica: string): string =>
     (world.plan.replicas.find(({ name }) => name === replica)!.file as EngineFile).inbound.engine_model ?? '';
-  for (const { plan, executions } of world.records) {
-    if (!isGenerate(plan)) continue;
-    for (const [i, { replica, given }] of executions.entries()) {
-      if (given === 0 || executions.slice(0, i).some((each) => modelOf(each.replica) === modelOf(replica)))
-        continue;
-      const what = `call ${plan.id} went on after ${given} tokens at ${replica}, which has another model`;
-      world.find('engines', what, [plan.id]);
-    }
+  for (const record of world.records) {
+    if (!isGenerate(record.plan)) continue;
+    const problem = mixtureOf(record, (at) => modelOf(record.executions[at]!.replica));
+    if (problem !== '') world.find('engines', `call ${record.plan.id} ${problem}`, [record.plan.id]);
   }
+}
+
+/** What an answer has of engines of two models, in words; empty: nothing. */
+function mixtureOf(record: CallRecord, modelAt: (execution: number) => string): string {
+  const { plan, executions, drawnBy, received, status, isDegraded } = record;
+  // These tokens say themselves which engine made them.
+  if (plan.isDrawn === true) {
+    const models = [...new Set(drawnBy.map(modelAt))];
+    return models.length > 1 ? `has tokens of engines of the models ${models.join(' and ')}` : '';
+  }
+  const begun = executions.flatMap(({ given }, i) => (given === 0 ? [modelAt(i)] : []));
+  const others = executions.filter(({ given }, i) => given > 0 && !begun.includes(modelAt(i)));
+  const same = executions.filter((each) => !others.includes(each));
+  const isAnswered = ({ ended, status: its }: Execution): boolean => ended === 'answered' && its === 0;
+  const most = Math.max(received, ...executions.map(({ given }) => given));
+  for (const other of others) {
+    const { replica, given } = other;
+    // The last token that the caller has is to be made again: it is not among those that are given.
+    const goesOn = most > given + 1 && !same.some((each) => each.given >= given && each.given <= given + 1);
+    const ends = status === 0 && !isDegraded && isAnswered(other) && !same.some(isAnswered);
+    if (goesOn || ends) return `went on after ${given} tokens at ${replica}, which has another model`;
+  }
+  return '';
 }
 
 /** Applications get load reports where the file of their sidecar says so of the upstream that answers, and nowhere else. */

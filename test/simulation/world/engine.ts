@@ -205,9 +205,9 @@ export class AnswerCheck extends EngineCheck {
     super();
   }
 
-  /** Engines whose tokens it has. */
-  get variants(): number {
-    return this.seen.size;
+  /** Variants of the tokens that it has. */
+  get variants(): readonly number[] {
+    return [...this.seen];
   }
 
   get isComplete(): boolean {

@@ -59,8 +59,8 @@ export interface CallRecord {
   movedMs: number;
   isComplete: boolean;
   isDegraded: boolean;
-  /** Engines whose tokens its answer has, where these are drawn. */
-  variants: number;
+  /** Executions whose tokens its answer has, by their place, where these are drawn. */
+  drawnBy: readonly number[];
   problem: string;
   /** Of the response headers. */
   answeredBy: string;
@@ -102,7 +102,7 @@ export function recordOf(plan: CallPlan): CallRecord {
     movedMs: -1,
     isComplete: false,
     isDegraded: false,
-    variants: 0,
+    drawnBy: [],
     problem: '',
     answeredBy: '',
     executions: [],

@@ -259,7 +259,7 @@ class CallerCall implements StreamOwner {
     record.endMs = this.caller.process.now();
     record.received = this.check.received;
     record.isComplete = this.check.isComplete;
-    if (this.check instanceof AnswerCheck) record.variants = this.check.variants;
+    if (this.check instanceof AnswerCheck) record.drawnBy = this.check.variants;
     this.caller.ended();
   }
 }
