@@ -42,7 +42,7 @@ export interface RunningSidecar {
   readonly addresses: Addresses;
   /**
    * Takes a changed configuration over. Rejects, and changes nothing, when a new listener cannot be
-   * opened.
+   * opened. The one before has to be over.
    */
   reload(config: SidecarConfig): Promise<ReloadResult>;
   /** Counts a changed configuration that was invalid. */

@@ -51,6 +51,8 @@ export class SimSidecar {
   /** Of the youngest process. */
   private release: Release;
   private readonly releaseOf = new WeakMap<RunningSidecar, Release>();
+  /** The last reload of each process; it never rejects. */
+  private readonly reloads = new WeakMap<RunningSidecar, Promise<void>>();
   /** A successor that does not accept yet: it is told of a changed file too. */
   private successor: RunningSidecar | undefined;
   /** The process that a successor has taken over from, while it drains. */
@@ -121,7 +123,10 @@ export class SimSidecar {
     });
     this.releaseOf.set(running, release);
     // As a process whose file changes while it starts.
-    if (this.file !== file && !process.isDead) await running.reload(configOf(this.file, release));
+    for (let read = file; this.file !== read && !process.isDead; ) {
+      read = this.file;
+      await this.reloadNext(running);
+    }
     return running;
   }
 
@@ -142,8 +147,20 @@ export class SimSidecar {
 
   async reload(file: object): Promise<void> {
     this.file = file;
-    for (const each of [this.running, this.successor])
-      if (each !== undefined) await each.reload(configOf(file, this.releaseOf.get(each)!));
+    for (const each of [this.running, this.successor]) if (each !== undefined) await this.reloadNext(each);
+  }
+
+  /** Reads the file as it is then: reloads of a process follow each other (as cli/sidecar/reload.ts has it). */
+  private reloadNext(running: RunningSidecar): Promise<void> {
+    const before = this.reloads.get(running) ?? Promise.resolve();
+    const reload = before.then(async () => {
+      await running.reload(configOf(this.file, this.releaseOf.get(running)!));
+    });
+    this.reloads.set(
+      running,
+      reload.catch(() => {}),
+    );
+    return reload;
   }
 
   kill(): void {
