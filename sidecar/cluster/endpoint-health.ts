@@ -33,7 +33,7 @@ export function onRecovered(cluster: Cluster, endpoint: Endpoint): void {
   const now = cluster.context.clock.now();
   endpoint.forgetPeaks();
   if (now - endpoint.backSinceMs >= FORGIVEN_AFTER_MS)
-    endpoint.ejections.members.forgetHistory(endpoint.ejection);
+    endpoint.ejections.members.forgetHistory(endpoint.ejection, now);
   endpoint.backSinceMs = now;
   cluster.sweep?.startSlowly(endpoint);
 }

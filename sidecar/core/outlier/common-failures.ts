@@ -6,12 +6,16 @@ export interface Peer {
   readonly state: EjectionState;
   /** Calls in the last ten seconds that were answered: well, or by a failure that the request may have caused. Null: nothing is known of it. */
   readonly answers: OutcomeWindow | null;
+  /** The same from before it came back, perhaps as another process; null: there are none. */
+  readonly answersBefore: OutcomeWindow | null;
 }
 
 /** What is rarer than this is no chance: an endpoint has hundreds of calls a second, and each ends a row. */
 const CHANCE = 1e-6;
 /** Calls of a peer below which nothing is known of it. */
 const LEAST_CALLS = 4;
+/** Calls of one that has come back from which on what it did before says nothing. */
+const ENOUGH_CALLS = 10;
 /** Failures of all peers below which they are chance. */
 const LEAST_FAULTS = 2;
 /** The best peer fails so large a part of its calls that one failure more says nothing. */
@@ -51,10 +55,11 @@ function bestOf(
 ): OutcomeWindow | null {
   let best: OutcomeWindow | null = null;
   for (const peer of pool) {
-    const { answers } = peer;
-    if (answers === null || !isPeer(peer, endpoint)) continue;
-    answers.moveTo(nowMs);
-    if (answers.calls < Math.max(1, leastCalls)) continue;
+    if (!isPeer(peer, endpoint)) continue;
+    peer.answers?.moveTo(nowMs);
+    peer.answersBefore?.moveTo(nowMs);
+    const answers = knownOf(peer);
+    if (answers === null || answers.calls < Math.max(1, leastCalls)) continue;
     if (best === null || shareOf(answers) < shareOf(best)) best = answers;
   }
   return best;
@@ -63,8 +68,18 @@ function bestOf(
 /** Failures of all peers; after `bestOf`, which drops old ones. */
 function faultsOf(endpoint: Peer, pool: Iterable<Peer>): number {
   let sum = 0;
-  for (const peer of pool) if (peer.answers !== null && isPeer(peer, endpoint)) sum += peer.answers.faults;
+  for (const peer of pool) if (isPeer(peer, endpoint)) sum += knownOf(peer)?.faults ?? 0;
   return sum;
+}
+
+/**
+ * What a peer has answered. Of one that has just come back, what it did before says more of the requests; but it may have been broken then, so that
+ * its first calls show whether it was.
+ */
+function knownOf({ answers, answersBefore }: Peer): OutcomeWindow | null {
+  if (answersBefore === null) return answers;
+  const calls = answers?.calls ?? 0;
+  return calls >= ENOUGH_CALLS || calls >= answersBefore.calls ? answers : answersBefore;
 }
 
 function isPeer(peer: Peer, endpoint: Peer): boolean {

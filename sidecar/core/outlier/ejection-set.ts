@@ -156,8 +156,8 @@ export class EjectionSet {
   }
 
   /** Drops the history of an admitted endpoint that reconnected. An ejected one still needs its probe. */
-  forgetHistory(member: Ejection): void {
-    if (member.state === EjectionState.admitted) member.forget();
+  forgetHistory(member: Ejection, nowMs: number): void {
+    if (member.state === EjectionState.admitted) member.forgetOwn(nowMs);
   }
 
   /** An ejected endpoint may have recovered: its probe is due now. */

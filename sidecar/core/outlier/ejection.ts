@@ -1,7 +1,7 @@
 import type { DetectorMode } from './detector.js';
 import { DetectorState } from './detector-state.js';
 import { DETECTORS, Detector, type DetectorSettings } from './detectors.js';
-import type { OutcomeWindow } from './outcome-window.js';
+import { OutcomeWindow } from './outcome-window.js';
 
 /** Settings of outlier ejection; times in ms. */
 export interface EjectionSettings {
@@ -70,6 +70,8 @@ export class Ejection extends DetectorState {
   commonUntilMs = Number.NEGATIVE_INFINITY;
   /** Calls of the last ten seconds that were answered, while some in the pool fail so that their requests may be at fault; null: none did yet. */
   answers: OutcomeWindow | null = null;
+  /** The same from before it came back: no longer for or against it, but they say what requests did; null: there are none. */
+  answersBefore: OutcomeWindow | null = null;
   /** The next ejection lasts `baseMs` × (this + 1). Falls by one per `baseMs` without an ejection. */
   count = 0;
   /** Ejections since the start. */
@@ -105,6 +107,7 @@ export class Ejection extends DetectorState {
   forgetFaults(): void {
     this.outcomes?.clear();
     this.answers?.clear();
+    this.answersBefore?.clear();
     this.ejectionSuppressed = false;
   }
 
@@ -119,9 +122,23 @@ export class Ejection extends DetectorState {
   override forget(): void {
     super.forget();
     this.answers?.clear();
+    this.answersBefore?.clear();
     this.endRow();
     this.ejectionSuppressed = false;
     this.slowness = 1;
     this.lastEvents.fill(0);
+  }
+
+  /** The same where it has come back, perhaps as another process. What it has answered goes on to say what requests did. */
+  forgetOwn(nowMs: number): void {
+    const { answers } = this;
+    let before = this.answersBefore;
+    if (answers !== null && answers.calls > 0) {
+      before ??= new OutcomeWindow();
+      before.add(answers, nowMs);
+    }
+    this.answersBefore = null;
+    this.forget();
+    this.answersBefore = before;
   }
 }

@@ -67,6 +67,18 @@ export class OutcomeWindow {
     if (bucket > this.bucket) this.rotate(bucket);
   }
 
+  /** Counts those of another window, too; both have buckets of one length. */
+  add(other: OutcomeWindow, nowMs: number): void {
+    this.moveTo(nowMs);
+    other.moveTo(nowMs);
+    const { length } = this.counts;
+    for (let i = 0; i < length; i += 1)
+      this.counts[(this.at + i) % length]! += other.counts[(other.at + i) % length]!;
+    this.successes += other.successes;
+    this.faults += other.faults;
+    this.overloads += other.overloads;
+  }
+
   clear(): void {
     this.counts.fill(0);
     this.successes = 0;

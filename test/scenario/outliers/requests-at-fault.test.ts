@@ -158,4 +158,43 @@ describe('Scenario: requests at fault', () => {
     pool.call();
     assert.equal(b.ejection.state, EjectionState.admitted);
   });
+
+  /** It was lost, and has come back, as another process perhaps. */
+  const comesBack = (pool: SimulatedPool, name: string): void =>
+    pool.ejections.members.forgetHistory(pool.get(name).ejection, pool.nowMs);
+
+  for (const garbage of [0.9, 0.5, 0.3])
+    it(`eject nothing when the other endpoints have just come back: ${garbage * 100} %`, () => {
+      const pool = poolWith(garbage, ['a', 'b', 'c'], SWEPT);
+      callAndSweep(pool, 300);
+      comesBack(pool, 'a');
+      callAndSweep(pool, 3);
+      comesBack(pool, 'b');
+      pool.sweep();
+      callAndSweep(pool, 600);
+      assert.deepEqual(pool.notable, []);
+    });
+
+  it('do not hide those that fail beside one that has come back well', () => {
+    const pool = poolWith(0, ['a', 'b'], { balance: 'round-robin' });
+    const well = pool.get('a').answer;
+    brokenIn(pool, 'a');
+    brokenIn(pool, 'b');
+    for (let i = 0; i < 300; i++) pool.call();
+    assert.deepEqual(pool.notable, []);
+    pool.get('a').answer = well;
+    comesBack(pool, 'a');
+    const attempts = attemptsUntilEjected(pool, 'b');
+    assert.ok(attempts <= 20, `${attempts} attempts`);
+  });
+
+  it('are forgotten where an endpoint comes back: they excuse no failures of another kind', () => {
+    const pool = poolWith(0.5, ['a', 'b', 'c'], SWEPT);
+    callAndSweep(pool, 300);
+    comesBack(pool, 'b');
+    failsToo(pool, 'b', (n) => n % 2 === 0);
+    callAndSweep(pool, 300);
+    assert.equal(pool.get('b').ejection.ejections, 1);
+    for (const name of ['a', 'c']) assert.equal(pool.get(name).ejection.ejections, 0);
+  });
 });

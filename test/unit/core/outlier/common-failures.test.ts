@@ -1,14 +1,20 @@
 import assert from 'node:assert/strict';
 import { areCommon, isCommon } from '../../../../sidecar/core/outlier/common-failures.js';
 import { EjectionState } from '../../../../sidecar/core/outlier/ejection.js';
+import type { OutcomeWindow } from '../../../../sidecar/core/outlier/outcome-window.js';
 import { windowOf } from '../../../kit/core/ejections.js';
 
 const { admitted, ejected } = EjectionState;
 const of = (successes: number, faults: number, state: EjectionState = admitted) => ({
   state,
   answers: windowOf(successes, faults),
+  answersBefore: null,
 });
-const unknown = { state: admitted, answers: null };
+const unknown = { state: admitted, answers: null, answersBefore: null };
+/** One that has come back, with what it has answered since. */
+const back = (before: OutcomeWindow, answers: OutcomeWindow | null = null) => ({
+  ...{ state: admitted, answers, answersBefore: before },
+});
 /** The endpoint in question: not its own peer. */
 const self = of(0, 1_000);
 
@@ -30,6 +36,12 @@ describe('Failures that peers share', () => {
     ['five in a row, and two peers that fail all', 5, 5, [of(0, 40), of(0, 40)], true],
     ['five in a row, and a peer that fails beside one with few calls', 5, 5, [of(0, 40), of(2, 0)], true],
     ['two in a row, where two eject, and a peer that has failed once', 2, 2, [of(0, 1)], true],
+    ['five in a row, and a peer that has just come back', 5, 5, [back(windowOf(6, 6))], true],
+    ['five in a row, and a peer that has few calls yet', 5, 5, [back(windowOf(6, 6), windowOf(5, 0))], true],
+    ['five in a row, and a peer that is well again', 5, 5, [back(windowOf(0, 90), windowOf(10, 0))], false],
+    ['five in a row, and a peer that was well', 5, 5, [back(windowOf(40, 0), windowOf(0, 3))], false],
+    ['five in a row, and a peer that had few calls', 5, 5, [back(windowOf(0, 3), windowOf(4, 0))], false],
+    ['five in a row, and peers back of which one was well', 5, 5, [of(0, 9), back(windowOf(9, 0))], false],
     [
       'five in a row, and a peer that answers well but is ejected',
       5,
@@ -50,6 +62,7 @@ describe('Failures that peers share', () => {
   it('failures of peers from more than ten seconds ago say nothing', () => {
     assert.equal(areCommon(5, 5, self, [of(0, 40)], 11_000), false);
     assert.equal(isCommon(self, [of(0, 40)], 11_000), false);
+    assert.equal(areCommon(5, 5, self, [back(windowOf(0, 40))], 11_000), false);
   });
 
   it('a single failure says nothing only where the best peer fails half of its calls', () => {

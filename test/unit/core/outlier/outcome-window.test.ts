@@ -47,6 +47,27 @@ describe('OutcomeWindow', () => {
     assert.equal(window.faults, 4);
   });
 
+  it('counts those of another as if they had been its own, until they are too old', () => {
+    const step = fc.record({ waitMs: fc.nat(3_000), kind: fc.nat(2), isOther: fc.boolean() });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), fc.nat(12_000), (steps, laterMs) => {
+        const [own, other, both] = [new OutcomeWindow(), new OutcomeWindow(), new OutcomeWindow()];
+        const sums = ({ successes, faults, overloads }: OutcomeWindow) => [successes, faults, overloads];
+        let nowMs = 0;
+        for (const { waitMs, kind, isOther } of steps) {
+          nowMs += waitMs;
+          const what = (['success', 'fault', 'overload'] as const)[kind]!;
+          for (const window of [isOther ? other : own, both]) window[what](nowMs);
+        }
+        own.add(other, nowMs);
+        for (const atMs of [nowMs, nowMs + laterMs]) {
+          for (const window of [own, both]) window.moveTo(atMs);
+          assert.deepEqual(sums(own), sums(both));
+        }
+      }),
+    );
+  });
+
   it('equals a plain count of the past, whatever the bucket length', () => {
     const step = fc.record({ waitMs: fc.nat(3_000), kind: fc.nat(2) });
     fc.assert(

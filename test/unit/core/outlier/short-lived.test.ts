@@ -66,7 +66,7 @@ describe('The short-lived-connections detector', () => {
     it('counts further connections of an endpoint that has reconnected', () => {
       const { pool, a } = pooled(3);
       endsOf(1, a.connections!);
-      pool.members.forgetHistory(a);
+      pool.members.forgetHistory(a, NOW_MS);
       a.connections!.record(NOW_MS, 1, NOW_MS + 500);
       assert.deepEqual(sweep(pool, NOW_MS + 1_000), [EjectionEvent.ejected]);
     });
