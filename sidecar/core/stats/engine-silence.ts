@@ -62,8 +62,6 @@ export class EngineSilence {
   private windowEndMs = Number.NEGATIVE_INFINITY;
   /** Which process of it this is, of those that are known. */
   processes = 0;
-  /** The same by connections as well, for engines of which nobody says that they have started again. */
-  lives = 0;
 
   /** A request of so many bytes has gone to it. True: it is unusual, until its answer begins or it is over. */
   expect(bytes: number): boolean {
@@ -188,7 +186,6 @@ export class EngineSilence {
    */
   reconnect(): void {
     this.diedMs = -1;
-    this.lives++;
     this.beginTrials(0);
   }
 

@@ -181,7 +181,7 @@ export class TokenStream extends EngineAnswer {
     }
     if (reader.part === ResponsePart.complete) {
       this.isComplete = true;
-      if (this.endReader !== null) this.learnEnd(call.attempt!, buffer, start + PREFIX_BYTES, end);
+      if (this.endReader !== null) this.learnEnd(buffer, start + PREFIX_BYTES, end);
     }
     this.account(call);
     return true;
@@ -198,14 +198,14 @@ export class TokenStream extends EngineAnswer {
    * The answer has ended: by which token, unless its request had ends of its own. Of stop strings the response alone does not say it: a front may leave out
    * which one matched, and the last token would be any.
    */
-  private learnEnd({ silence }: Attempt, buffer: Buffer, start: number, end: number): void {
+  private learnEnd(buffer: Buffer, start: number, end: number): void {
     const { endReader, ids, layout, engineCall } = this;
     const { stopTokens, hasStopText, ignoresEnd } = engineCall.request;
     if (ids.count === 0 || stopTokens?.length !== 0 || hasStopText || ignoresEnd) return;
     endReader!.read(buffer, start, end);
     const { finish, isNamed, isText } = endReader!;
     if (finish === layout.ends.stop && !isText)
-      engineCall.ends!.learn(this.model, ids.idAt(ids.lastStart), isNamed, silence);
+      engineCall.ends!.learn(this.model, ids.idAt(ids.lastStart), isNamed);
   }
 
   protected takeMessage(call: Call, attempt: Attempt, message: Buffer): boolean {
@@ -249,7 +249,7 @@ export class TokenStream extends EngineAnswer {
       if (this.isGivenUp(message, PREFIX_BYTES, message.length)) return givenUp(this.failure);
       if (this.expected >= 0) return NO_TOKEN;
       this.isComplete = true;
-      if (this.endReader !== null) this.learnEnd(attempt, message, PREFIX_BYTES, message.length);
+      if (this.endReader !== null) this.learnEnd(message, PREFIX_BYTES, message.length);
     }
     if (reader.part !== ResponsePart.other) {
       const splice = { drop: this.dropped, promptTokens, cachedTokens };

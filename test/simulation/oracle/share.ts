@@ -265,6 +265,14 @@ export function judgeShares(world: World, evidence: Evidence): void {
       for (const replica of replicasOf(plan, service)) starving(world, evidence, caller, service, replica);
 }
 
+/** When its replica got it: a frozen model begins what has come meanwhile all at once. */
+function arrivalOf({ record, execution }: Run): number {
+  const own = record.arrivals.findLast(
+    ({ replica, atMs }) => replica === execution.replica && atMs <= execution.startMs,
+  );
+  return own?.atMs ?? execution.startMs;
+}
+
 function starving(world: World, evidence: Evidence, caller: number, service: string, replica: string): void {
   const { plan } = world;
   const inRun = (ms: number): string => (ms - world.beginMs).toFixed(0);
@@ -272,25 +280,26 @@ function starving(world: World, evidence: Evidence, caller: number, service: str
   const runs = replicasOf(plan, service)
     .flatMap((each) => evidence.runsOf(each))
     .filter(({ record }) => record.plan.caller === caller)
-    .sort((a, b) => a.execution.startMs - b.execution.startMs);
-  let without: Run[] = [];
+    .map((run) => ({ ...run, atMs: arrivalOf(run) }))
+    .sort((a, b) => a.atMs - b.atMs);
+  let without: (typeof runs)[number][] = [];
   let weighed = 0;
   let weight = 0;
   for (const run of runs) {
-    const { execution } = run;
-    if (execution.replica === replica || !evidence.isClean(replica, execution.startMs)) {
+    const { execution, atMs } = run;
+    if (execution.replica === replica || !evidence.isClean(replica, atMs)) {
       without = [];
       weighed = 0;
       weight = 0;
-    } else if (evidence.hasRoom(replica, execution.startMs)) without.push(run);
+    } else if (evidence.hasRoom(replica, atMs)) without.push(run);
     if (without.length < MOST_PICKS_WITHOUT) continue;
     // One that is so much slower gets a call so much later: by how slow it was when each of the calls went to another, and is now.
-    for (; weighed < without.length; weighed++) weight += 1 / slownessAt(without[weighed]!.execution.startMs);
+    for (; weighed < without.length; weighed++) weight += 1 / slownessAt(without[weighed]!.atMs);
     if (weight < MOST_PICKS_WITHOUT) continue;
-    if (without.length < MOST_PICKS_WITHOUT * slownessAt(execution.startMs)) continue;
+    if (without.length < MOST_PICKS_WITHOUT * slownessAt(atMs)) continue;
     const which = `${plan.callers[caller]!.name} of ${replica}`;
     const calls = without.map(({ record }) => record.plan.id);
-    const span = `from call ${calls[0]} to call ${calls.at(-1)}, ${inRun(without[0]!.record.startMs)} to ${inRun(execution.startMs)} ms`;
+    const span = `from call ${calls[0]} to call ${calls.at(-1)}, ${inRun(without[0]!.record.startMs)} to ${inRun(atMs)} ms`;
     const what = `${calls.length} calls in a row went to others while it had room (${span})`;
     return world.find('shares', `${which}: ${what}`, calls);
   }
