@@ -28,6 +28,13 @@ export interface Run {
   readonly execution: Execution;
 }
 
+/** When its replica got the call: a frozen model begins what has come meanwhile all at once. */
+export function arrivalOf({ record, execution: { replica, startMs } }: Run): number {
+  return (
+    record.arrivals.findLast((each) => each.replica === replica && each.atMs <= startMs)?.atMs ?? startMs
+  );
+}
+
 export function isGood({ ended, status }: Execution): boolean {
   return ended === 'answered' && status === 0;
 }

@@ -12,7 +12,7 @@ import type { CallRecord, Execution } from '../world/records.js';
 import { ROOTS_SPREAD_MS, type World } from '../world/world.js';
 import { mayBeDenied } from './consul.js';
 import { mayHaveNoAddress } from './dns.js';
-import { type Evidence, isGood, replicasOf } from './evidence.js';
+import { arrivalOf, type Evidence, isGood, replicasOf } from './evidence.js';
 import { expectedMs, PREDICTED_MARGIN } from './expected-wait.js';
 import { DRAIN_MS, isHarm } from './harm.js';
 import { diedLately, isBadServed, mayBeUnknown, metBadVersion } from './rollout.js';
@@ -208,12 +208,11 @@ class Verdict {
 
   /** A server that asks not to be tried again, or later, is not tried again, or later. What it says of later is about itself. */
   private pushback(): void {
-    const { executions, arrivals } = this.record;
+    const { executions } = this.record;
     const { mesh, local } = this.world.plan.links;
     // An attempt of before may be held up on its way, or wait in a queue.
     if (this.faults.some(({ kind }) => DELAYS.includes(kind))) return;
-    const beganMs = ({ replica, startMs }: Execution): number =>
-      arrivals.findLast((each) => each.replica === replica && each.atMs <= startMs)?.atMs ?? startMs;
+    const beganMs = (execution: Execution): number => arrivalOf({ record: this.record, execution });
     for (const { pushback, endMs, replica } of executions) {
       if (pushback === '') continue;
       const isOwn = (name: string): boolean => isOf(this.world.plan, name, this.record.plan.upstream);

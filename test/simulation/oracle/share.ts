@@ -3,7 +3,7 @@ import { EjectionState } from '../../../sidecar/core/outlier/ejection.js';
 import { COLLECTOR_FAULTS, DISK_FAULTS, type FaultKind, type Plan } from '../plan/plan.js';
 import type { Watch, World } from '../world/world.js';
 import { mayBeForRequests } from './common-failures.js';
-import { addressOf, type Evidence, isGood, type Run, replicasOf } from './evidence.js';
+import { addressOf, arrivalOf, type Evidence, isGood, replicasOf } from './evidence.js';
 
 /** Calls that others may get in a row while a healthy replica has room. */
 const MOST_PICKS_WITHOUT = 100;
@@ -263,14 +263,6 @@ export function judgeShares(world: World, evidence: Evidence): void {
   for (const service of new Set(plan.replicas.map((each) => each.service)))
     for (const caller of plan.callers.keys())
       for (const replica of replicasOf(plan, service)) starving(world, evidence, caller, service, replica);
-}
-
-/** When its replica got it: a frozen model begins what has come meanwhile all at once. */
-function arrivalOf({ record, execution }: Run): number {
-  const own = record.arrivals.findLast(
-    ({ replica, atMs }) => replica === execution.replica && atMs <= execution.startMs,
-  );
-  return own?.atMs ?? execution.startMs;
 }
 
 function starving(world: World, evidence: Evidence, caller: number, service: string, replica: string): void {
