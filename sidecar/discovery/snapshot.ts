@@ -39,6 +39,14 @@ export interface PassiveHealth {
   readonly mode?: 'enforce' | 'observe';
 }
 
+/**
+ * Whether a scaler counts it as a replica. One that ends has calls that end with it, or before. One of a failover target belongs to another
+ * workload. One whose proxy is no Outrider is a replica that says nothing.
+ */
+export function isReplica({ isEnding, isFailover }: EndpointConfig): boolean {
+  return isEnding !== true && isFailover !== true;
+}
+
 /** Added to the priority of an instance that the registry calls critical: it gets traffic while no other can. */
 export const CRITICAL_PRIORITY = 1000;
 

@@ -1,3 +1,4 @@
+import type { Endpoint } from '../../cluster/endpoint.js';
 import {
   readMetricsRequest,
   readScaledObject,
@@ -17,7 +18,7 @@ import {
   type Trigger,
   workOf,
 } from '../../core/scaling/waiting-work.js';
-import type { Uncounted } from '../../discovery/snapshot.js';
+import { isReplica, type Uncounted } from '../../discovery/snapshot.js';
 import type { UpstreamState } from '../../outbound/upstream-state.js';
 
 /** A message, or a status other than OK with its words. */
@@ -93,25 +94,24 @@ function metricNameOf({ service, by }: Trigger): string {
 }
 
 /**
- * What each endpoint has said of its work, of those that are Outriders and that discovery still knows. An endpoint without a connection
- * may be gone: its last report does not count for longer than for calls. One that ends has calls that end with it, or before. Endpoints
- * beyond `pool.max_endpoints` are replicas, too.
+ * What each replica has said of its work, of those that discovery still knows. An endpoint without a connection may be gone: its last report
+ * does not count for longer than for calls. Endpoints that are no Outriders, or beyond `pool.max_endpoints`, are replicas that say nothing.
  */
 function saidBy({ clusters, config }: UpstreamState, nowMs: number): readonly (SaidWork | null)[] {
   const maxAgeMs = Math.max(REPORT_MAX_AGE_MS, COUNTED_INTERVALS * config.loadReports.intervalMs);
   const byAddress = new Map<string, SaidWork | null>();
   for (const { endpoints, config: found } of clusters) {
-    for (const { label, isGone, isForeign, isEnding, critical, reported, pool } of endpoints) {
-      if (isGone || isForeign || isEnding) continue;
+    for (const { label, isGone, config: each, critical, reported, pool } of endpoints) {
+      if (isGone || !isReplica(each)) continue;
       const said = reported?.saidAt(nowMs, pool.isConnected ? maxAgeMs : REPORT_MAX_AGE_MS) ?? null;
       const isUnready = critical !== '';
       if (said !== null) byAddress.set(label, isUnready ? { ...said, isUnready } : said);
       else if (!byAddress.has(label)) byAddress.set(label, null);
     }
     if (found.endpoints.length <= endpoints.length) continue;
-    for (const { address, isForeign, isEnding } of found.endpoints) {
-      const label = labelOf(address);
-      if (isForeign !== true && isEnding !== true && !byAddress.has(label)) byAddress.set(label, null);
+    for (const each of found.endpoints) {
+      const label = labelOf(each.address);
+      if (isReplica(each) && !byAddress.has(label)) byAddress.set(label, null);
     }
   }
   return [...byAddress.values()];
@@ -151,10 +151,24 @@ function replicasIfLost(said: readonly (SaidWork | null)[]): number | undefined 
   return said.includes(null) ? undefined : 0;
 }
 
+/** Endpoints that are there, without those of failover targets. */
+function ownEndpointsOf({ clusters }: UpstreamState): readonly Endpoint[] {
+  return clusters.flatMap(({ endpoints }) =>
+    endpoints.filter(({ isGone, config }) => !isGone && config.isFailover !== true),
+  );
+}
+
 /** Replicas that are alive and not ready have no calls, which says nothing of the calls that there are for them. */
-function isNoneReady({ clusters }: UpstreamState): boolean {
-  const all = clusters.flatMap(({ endpoints }) => endpoints.filter(({ isGone }) => !isGone));
+function isNoneReady(upstream: UpstreamState): boolean {
+  const all = ownEndpointsOf(upstream);
   return all.length > 0 && all.every(({ critical }) => critical !== '');
+}
+
+/** Of endpoints that are not asked, as Consul does not show that they are Outriders. */
+function whyUnasked(upstream: UpstreamState): string {
+  const count = ownEndpointsOf(upstream).filter(({ isForeign, isEnding }) => isForeign && !isEnding).length;
+  if (count === 0) return '';
+  return `; ${count} ${count === 1 ? 'is' : 'are'} not asked: found no metadata outrider in Consul`;
 }
 
 /** What an answer goes by. */
@@ -194,11 +208,10 @@ function whyUnknown(
   }
   if (held === 0 && isNoneReady(upstream))
     return { status: Status.UNAVAILABLE, why: `no endpoint of ${name} is ready` };
-  if (said.length > 0 && known.length === 0)
-    return {
-      status: Status.UNAVAILABLE,
-      why: `none of ${said.length} endpoints of ${name} reports its load`,
-    };
+  if (said.length > 0 && known.length === 0) {
+    const why = `none of ${said.length} endpoints of ${name} reports its load${whyUnasked(upstream)}`;
+    return { status: Status.UNAVAILABLE, why };
+  }
   if (by === 'waiting_tokens' && known.length > 0 && known.every(({ waitingTokens }) => waitingTokens < 0)) {
     const why = `the endpoints of ${name} do not count tokens; expected inbound.engine in their sidecar files`;
     return { status: Status.FAILED_PRECONDITION, why };

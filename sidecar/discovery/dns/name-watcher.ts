@@ -9,6 +9,7 @@ import type { Logger } from '../../runtime/log/logger.js';
 import type { Timer } from '../../runtime/time/timers.js';
 import type { DnsReport } from '../../telemetry/reports.js';
 import { ownEndpoints } from '../endpoint-subset.js';
+import type { Uncounted } from '../snapshot.js';
 import type { DnsQuery, StartQuery } from './query.js';
 
 /** What the watcher of a name is made with. */
@@ -50,6 +51,8 @@ export class NameWatcher {
   /** The name that the addresses are of, where a search list has completed it. */
   private found: string | undefined;
   private problem: string | undefined;
+  /** Addresses beyond `MAX_ADDRESSES`. */
+  private beyond = 0;
   private answered: { readonly atMs: number; readonly count: number } | undefined;
   private rounds = 0;
   private failures = 0;
@@ -140,6 +143,11 @@ export class NameWatcher {
     };
   }
 
+  /** What the endpoints do not say of how many replicas there are. */
+  uncounted(): Uncounted {
+    return { why: undefined, replicas: this.beyond };
+  }
+
   private state(kept: number): DnsReport['state'] {
     if (this.reading?.isFailure === true) return 'failing';
     if (kept > 0) return 'held';
@@ -217,7 +225,9 @@ export class NameWatcher {
       const address = { kind: 'tcp', host, port: this.config.port } as const;
       return { address, weight: 1, id: writeAddress(address) };
     });
-    return ownEndpoints(all, MAX_ADDRESSES, this.seed).map((endpoint) => ({
+    const own = ownEndpoints(all, MAX_ADDRESSES, this.seed);
+    this.beyond = all.length - own.length;
+    return own.map((endpoint) => ({
       key: endpoint.id,
       status: 'passing',
       endpoint,

@@ -22,7 +22,7 @@ import { messageOf } from '../../runtime/log/message-of.js';
 import type { Timer } from '../../runtime/time/timers.js';
 import type { KubernetesReport } from '../../telemetry/reports.js';
 import { ownEndpoints } from '../endpoint-subset.js';
-import { CRITICAL_PRIORITY, type Uncounted } from '../snapshot.js';
+import { CRITICAL_PRIORITY, isReplica, type Uncounted } from '../snapshot.js';
 import { AbsenceCheck } from './absence-check.js';
 import type { ApiRequest, KubernetesApi } from './api-client.js';
 import { type Reply, readLines } from './api-reads.js';
@@ -86,6 +86,8 @@ export class ServiceWatcher {
   private leftOut: string | undefined;
   /** Endpoints that it lists at no port or address that is asked for. */
   private unselected: readonly SliceEndpoint[] = [];
+  /** Endpoints beyond `MAX_ENDPOINTS` of pods that do not end. */
+  private beyond = 0;
   /** None of those that are listed is. */
   private isNoneSelected = false;
   private logged: string | undefined;
@@ -177,8 +179,8 @@ export class ServiceWatcher {
   uncounted(): Uncounted {
     const named = new Set(this.published?.map(({ endpoint }) => endpoint.id));
     // Those that are kept for now are among the endpoints.
-    const replicas = this.unselected.filter(({ pod }) => !named.has(pod)).length;
-    return { why: this.whyUncounted(named.size > 0), replicas };
+    const unselected = this.unselected.filter(({ pod }) => !named.has(pod)).length;
+    return { why: this.whyUncounted(named.size > 0), replicas: unselected + this.beyond };
   }
 
   private whyUncounted(hasEndpoints: boolean): string | undefined {
@@ -359,7 +361,10 @@ export class ServiceWatcher {
   private listed(found: readonly ServiceEndpoint[]): readonly ListedEndpoint[] {
     const conditions = new Map<EndpointConfig, EndpointCondition>();
     for (const each of found) conditions.set(endpointOf(each), each.condition);
-    return ownEndpoints([...conditions.keys()], MAX_ENDPOINTS, this.seed).map((endpoint) => {
+    const all = [...conditions.keys()];
+    const own = ownEndpoints(all, MAX_ENDPOINTS, this.seed);
+    this.beyond = all.filter(isReplica).length - own.filter(isReplica).length;
+    return own.map((endpoint) => {
       const condition = conditions.get(endpoint)!;
       const isEnding = condition === 'draining' || condition === 'ended';
       return {

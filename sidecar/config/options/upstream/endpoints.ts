@@ -101,6 +101,8 @@ export interface EndpointConfig {
   readonly isEnding?: boolean;
   /** The registry shows that its proxy is no Outrider. Absent: it is one, or that is not known. */
   readonly isForeign?: boolean;
+  /** It belongs to failover targets alone, so that it is no replica of the service itself. */
+  readonly isFailover?: boolean;
 }
 
 const endpoint = inCode(

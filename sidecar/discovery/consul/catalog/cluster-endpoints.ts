@@ -17,7 +17,7 @@ export interface TargetInstances {
 
 /** The instances of a cluster's targets as endpoints with priorities: which are tried before which, and why. */
 export class ClusterEndpoints {
-  /** An instance that has not changed is the same endpoint. By the target's place in the order. */
+  /** An instance that has not changed is the same endpoint. By the target's place in the order, twice that, and one more for failover. */
   private readonly made: WeakMap<Instance, EndpointConfig>[] = [];
 
   /** @param seed chooses among too many: 32 bits, kept for the sidecar's life. */
@@ -31,12 +31,15 @@ export class ClusterEndpoints {
    */
   of(targets: readonly TargetInstances[], limit: number): readonly EndpointConfig[] {
     const [only] = targets;
-    if (targets.length === 1) return this.endpoints(only!, 0, limit);
+    if (targets.length === 1)
+      return this.own(only!.instances ?? [], limit).map((each) => this.endpoint(each, only!.target, 0));
     const byAddress = new Map<string, EndpointConfig>();
-    targets.forEach((each, at) => {
-      for (const endpoint of this.endpoints(each, at, limit)) {
-        const { host, port } = endpoint.address as { host: string; port: number };
-        const key = `${host} ${port}`;
+    const ofFirst = new Set<string>();
+    targets.forEach(({ target, instances = [] }, at) => {
+      for (const instance of this.own(instances, limit)) {
+        const key = `${instance.address} ${instance.port}`;
+        if (at === 0) ofFirst.add(key);
+        const endpoint = this.endpoint(instance, target, at, !ofFirst.has(key));
         const known = byAddress.get(key);
         if (known === undefined || endpoint.priority! < known.priority!) byAddress.set(key, endpoint);
       }
@@ -44,16 +47,13 @@ export class ClusterEndpoints {
     return [...byAddress.values()];
   }
 
-  private endpoints(
-    { target, instances }: TargetInstances,
-    at: number,
-    limit: number,
-  ): readonly EndpointConfig[] {
-    this.made[at] ??= new WeakMap();
-    const made = this.made[at];
-    return this.own(instances ?? [], limit).map((instance) => {
-      return getOrInsert(made, instance, () => endpointOf(instance, target, at));
-    });
+  private endpoint(instance: Instance, target: Target, at: number, isFailover = false): EndpointConfig {
+    const place = 2 * at + (isFailover ? 1 : 0);
+    this.made[place] ??= new WeakMap();
+    return getOrInsert(this.made[place], instance, () => ({
+      ...endpointOf(instance, target, at),
+      ...(isFailover ? { isFailover } : {}),
+    }));
   }
 
   private own(instances: readonly Instance[], limit: number): readonly Instance[] {

@@ -1,9 +1,9 @@
 import { DEFAULT_MAX_ENDPOINTS } from '../../../config/defaults.js';
-import type { DiscoveryTarget, EndpointConfig, UpstreamConfig } from '../../../config/model.js';
+import type { DiscoveryTarget, UpstreamConfig } from '../../../config/model.js';
 import { defined } from '../../../config/present.js';
 import { getOrInsert } from '../../../runtime/get-or-insert.js';
 import type { Timer } from '../../../runtime/time/timers.js';
-import type { ClusterSnapshot, Uncounted, UpstreamSnapshot } from '../../snapshot.js';
+import { type ClusterSnapshot, isReplica, type Uncounted, type UpstreamSnapshot } from '../../snapshot.js';
 import { ClusterEndpoints, type TargetInstances } from '../catalog/cluster-endpoints.js';
 import type { EndpointWatcher, Queries, TargetWatch } from '../catalog/endpoint-watcher.js';
 import type { OwnPlace } from '../catalog/own-place.js';
@@ -80,8 +80,7 @@ export class UpstreamWatcher {
 
   /**
    * What the endpoints do not say of the replicas. An empty list of instances is no proof while Consul cannot be read, or hides them. Only the
-   * list of a cluster's first target is judged, and only if the cluster has no endpoint that counts: a target of failover without instances
-   * says nothing of those that there are. Beside clusters that have some, a cluster whose list cannot be read counts for one replica.
+   * list of a cluster's first target is judged, and only if it has no endpoint that counts: those of failover targets are other replicas. Beside clusters that have some, a cluster whose list cannot be read counts for one replica.
    * @param problemOf why the answer of this query is not what Consul has; undefined: it is.
    */
   uncounted(problemOf: (query: string) => string | undefined): Uncounted {
@@ -91,8 +90,9 @@ export class UpstreamWatcher {
       const endpoints = this.published?.get(name)?.endpoints;
       // Its cluster says so itself.
       if (endpoints === undefined) continue;
-      hasCounted ||= endpoints.some(isCounted);
-      const why = endpoints.some(isCounted) ? undefined : this.whyUnread(targets[0], problemOf);
+      const isCounted = endpoints.some(isReplica);
+      hasCounted ||= isCounted;
+      const why = isCounted ? undefined : this.whyUnread(targets[0], problemOf);
       if (why !== undefined) unread.push(why);
     }
     const leftOut = this.leftOut();
@@ -115,12 +115,15 @@ export class UpstreamWatcher {
     return `the instances of ${titleOf(target)} are not listed yet`;
   }
 
-  /** Instances that `pool.max_endpoints` leaves out, of those that are not critical. */
+  /** Instances of first targets that `pool.max_endpoints` leaves out, of those that are not critical. */
   private leftOut(): number {
     const limit = this.config.pool.maxEndpoints ?? DEFAULT_MAX_ENDPOINTS;
+    const clusters = [...(this.plan?.clusters.values() ?? [])];
+    const firsts = new Set(clusters.flatMap(({ targets }) => targets.slice(0, 1).map(keyOf)));
     let count = 0;
-    for (const { instances = [] } of this.followed.values())
-      count += Math.max(0, instances.filter(({ status }) => status !== 'critical').length - limit);
+    for (const [key, { instances = [] }] of this.followed)
+      if (firsts.has(key))
+        count += Math.max(0, instances.filter(({ status }) => status !== 'critical').length - limit);
     return count;
   }
 
@@ -316,11 +319,6 @@ export class UpstreamWatcher {
       this.deps.logger.warn(fields, 'a rule of Consul is not applied');
     }
   }
-}
-
-/** Whether it is a replica that a scaler counts. */
-function isCounted({ isForeign, isEnding }: EndpointConfig): boolean {
-  return isForeign !== true && isEnding !== true;
 }
 
 /** The same plan with the services themselves as targets, not their proxies. */

@@ -104,7 +104,7 @@ export function definitionsOf(
     ID: ids.service,
     Name: instance.service,
     ...common,
-    Meta: { ...common.Meta, ...observeMeta(instance, config) },
+    Meta: metaOf(instance, config, observeMeta(instance, config)),
     ...defined({ Address: reach?.Address, Port: local?.port }),
     Checks: [ttlCheck(instance.inbound ? 'model' : 'caller', ids.serviceCheck, states.service)],
   };
@@ -165,14 +165,19 @@ function tagsOf({ models }: ServiceInstance, { tags }: RegistrationConfig): stri
   return [...new Set([...tags, 'outrider', ...ours])];
 }
 
-/** The operator's wins over ours; `model-<name>` holds the highest version, for filters. */
+/**
+ * The operator's wins over ours; `model-<name>` holds the highest version, for filters. These alone may be too many: without `outrider` callers
+ * would take this for another proxy.
+ */
 function metaOf(
   { version, models, modelStates = '' }: ServiceInstance,
   { meta }: RegistrationConfig,
+  more: Readonly<Record<string, string>> = {},
 ): Record<string, string> {
   const list = modelsValue(models);
   const all: Record<string, string> = {
     ...meta,
+    ...more,
     ...absentFrom(meta, 'outrider', version),
     ...(list === '' ? {} : absentFrom(meta, MODELS_KEY, list)),
     ...(modelStates === '' ? {} : absentFrom(meta, 'model-states', modelStates)),

@@ -4,7 +4,7 @@ import { takeReport } from '../../../../sidecar/cluster/load-reports.js';
 import { ScalerMethod } from '../../../../sidecar/codec/external-scaler.js';
 import { LoadReport, OwnMetric } from '../../../../sidecar/codec/orca.js';
 import type { EndpointConfig } from '../../../../sidecar/config/model.js';
-import { MAIN_CLUSTER, type Uncounted } from '../../../../sidecar/discovery/snapshot.js';
+import { CRITICAL_PRIORITY, MAIN_CLUSTER, type Uncounted } from '../../../../sidecar/discovery/snapshot.js';
 import { grpcMessage } from '../../../kit/http2/h2-frames.js';
 import { UpstreamStack } from '../../../kit/scenario/upstream-stack.js';
 import { scalerService } from '../../../kit/service/scaler-client.js';
@@ -147,14 +147,16 @@ describe('what a scaler answers', () => {
     const UNREADY = 'its pod is not ready';
     const ENDING = 'its pod ends';
     /** Discovery says this of `a`, `b`, and so on. */
-    const find = (...critical: readonly (string | undefined)[]): void => {
-      const endpoints = critical.map(
-        (why, i): EndpointConfig => ({
-          ...anUpstream(['a', 'b', 'c', 'd']).endpoints[i]!,
-          ...(why === undefined ? {} : { critical: why, priority: 9 }),
+    const find = (...critical: readonly (string | undefined)[]): void =>
+      findAs(
+        critical.map((why) => ({
+          ...(why === undefined ? {} : { critical: why, priority: CRITICAL_PRIORITY }),
           ...(why === ENDING ? { isEnding: true } : {}),
-        }),
+        })),
       );
+    const findAs = (found: readonly Partial<EndpointConfig>[]): void => {
+      const { endpoints: all } = anUpstream(['a', 'b', 'c', 'd']);
+      const endpoints = found.map((each, i): EndpointConfig => ({ ...all[i]!, ...each }));
       stack.settle(
         stack.out.outbound.state.apply({
           routes: [{ split: [{ weight: 1, cluster: MAIN_CLUSTER }] }],
@@ -318,6 +320,56 @@ describe('what a scaler answers', () => {
       assert.deepEqual(others, ['d'], 'one of each priority');
       reports(first!, 3);
       assert.equal(workSaid(), 3 + 2 * 4);
+    });
+
+    it('takes endpoints that are no Outriders for replicas with their target', () => {
+      start({ ...ASKED, consul: {} } as unknown as UpstreamOptions);
+      const foreign = { isForeign: true };
+      findAs([foreign, foreign]);
+      assert.match(
+        String(workSaid()),
+        /^14 none of 2 endpoints of digits reports its load; 2 are not asked: found no metadata outrider in Consul$/,
+      );
+      findAs([{}, foreign, {}, { ...foreign, isEnding: true }]);
+      reports('a', 4);
+      reports('c', 4);
+      assert.equal(workSaid(), 12, 'three replicas with their target');
+      assert.equal(isActive({ activation: '11' }), true);
+    });
+
+    it('takes endpoints that are no Outriders for replicas beyond those that it connects to, too', () => {
+      start({ ...ASKED, consul: {}, pool: { maxEndpoints: 1 } } as unknown as UpstreamOptions);
+      findAs([{ isForeign: true }, { isForeign: true }, { isForeign: true }]);
+      assert.match(String(workSaid()), /^14 none of 3 endpoints of digits reports its load/);
+    });
+
+    it('leaves out the endpoints of failover targets, and the calls that they have', () => {
+      start({ ...ASKED, consul: {}, ...COLD } as unknown as UpstreamOptions);
+      const elsewhere = { isFailover: true, priority: 1 };
+      const further = { isFailover: true, priority: 2 };
+      findAs([{}, {}, elsewhere, further]);
+      for (const name of ['a', 'b']) reports(name, 1);
+      reports('c', 40);
+      assert.equal(workSaid(), 2);
+      const unready = { priority: CRITICAL_PRIORITY, critical: UNREADY };
+      findAs([unready, unready, elsewhere, further]);
+      assert.match(String(workSaid()), /^14 no endpoint of digits is ready$/);
+      start({ ...ASKED, consul: {}, pool: { maxEndpoints: 1 } } as unknown as UpstreamOptions);
+      findAs([
+        {},
+        elsewhere,
+        elsewhere,
+        { ...elsewhere, priority: CRITICAL_PRIORITY + 1, critical: UNREADY },
+      ]);
+      reports('a', 1);
+      assert.equal(workSaid(), 1);
+    });
+
+    it('is none for a service whose failover target has all its calls', () => {
+      start({ ...ASKED, consul: {} } as unknown as UpstreamOptions);
+      findAs([{ isFailover: true, priority: 1 }]);
+      reports('a', 9);
+      assert.deepEqual([workSaid(), isActive()], [0, false]);
     });
 
     it('takes a cluster that is not known for one replica with its target, beside clusters that report', () => {

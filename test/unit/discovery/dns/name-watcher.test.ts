@@ -255,6 +255,7 @@ describe('The addresses of a name', () => {
     for (const bench of [one, other]) await bench.answer(...many);
     assert.equal(one.last!.length, MAX_ADDRESSES);
     assert.equal(one.watcher.report().addresses, 3_000);
+    assert.deepEqual(one.watcher.uncounted(), { why: undefined, replicas: 3_000 - MAX_ADDRESSES });
     assert.notDeepEqual(one.last, other.last);
     await one.next();
     await one.answer(...many.slice(1));

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeAddress } from '../../../../sidecar/config/codecs/address.js';
 import { SILENT_WATCH_MS } from '../../../../sidecar/core/discovery/list-watch.js';
 import { HEAD_LIMIT_MS, LIST_LIMIT_MS } from '../../../../sidecar/discovery/kubernetes/api-reads.js';
-import { GRACE_MS } from '../../../../sidecar/discovery/kubernetes/service-watcher.js';
+import { GRACE_MS, MAX_ENDPOINTS } from '../../../../sidecar/discovery/kubernetes/service-watcher.js';
 import { MAX_PAGES, MAX_SLICES } from '../../../../sidecar/discovery/kubernetes/slice-list.js';
 import { A, B, C, SERVICE, ServiceBench } from '../../../kit/discovery/service-bench.js';
 import {
@@ -321,6 +321,17 @@ describe('The endpoints of a Service of Kubernetes', () => {
     assert.deepEqual([bench.last, bench.uncounted], [['a'], '']);
     bench.request.data(bench.line('ADDED', sliceJson('t', { ports, endpoints: [B, C] }, 300)));
     assert.deepEqual(bench.watcher.uncounted(), { why: undefined, replicas: 2 });
+  });
+
+  it('count those beyond a thousand that do not end', () => {
+    const bench = new ServiceBench();
+    const many = Array.from({ length: 1_500 }, (_, i) => {
+      const each = { ...A, pod: `p${i}`, address: `10.1.${i >> 8}.${i & 255}` };
+      return i < 100 ? ending(each) : each;
+    });
+    bench.list({ s: { endpoints: many.slice(0, 800) }, t: { endpoints: many.slice(800) } });
+    assert.equal(bench.last!.length, MAX_ENDPOINTS + 100);
+    assert.deepEqual(bench.watcher.uncounted(), { why: undefined, replicas: 400 });
   });
 
   it('count one that is kept once', () => {

@@ -42,6 +42,20 @@ describe('Endpoints of a cluster', () => {
     );
   });
 
+  it('endpoints of a cluster are those of failover targets where the first target does not name them too', () => {
+    const [a, b, c] = instances(3);
+    const passing = { target, instances: [a!, b!] };
+    const strict = { target, instances: [{ ...a!, status: 'critical', why: 'no' } as Instance] };
+    const made = new ClusterEndpoints(1);
+    const of = (first: typeof passing) =>
+      made
+        .of([first, { target: { service: 'web', datacenter: 'dc2' }, instances: [a!, c!] }], 20)
+        .map(({ id, priority, isFailover }) => `${id} ${priority} ${isFailover}`);
+    assert.deepEqual(of(passing), ['10.0.0.0 0 undefined', '10.0.0.1 0 undefined', '10.0.0.2 1 true']);
+    assert.deepEqual(of(strict), ['10.0.0.0 1 undefined', '10.0.0.2 1 true'], 'by the first it only warns');
+    assert.deepEqual(of({ target, instances: [] }), ['10.0.0.0 1 true', '10.0.0.2 1 true']);
+  });
+
   it('endpoints of a cluster leave out instances without weight when there are too many', () => {
     const all = instances(100, (i) => (i % 2 === 0 ? { weight: 0 } : {}));
     const endpoints = new ClusterEndpoints(1).of([{ target, instances: all }], 20);

@@ -240,10 +240,29 @@ describe('UpstreamWatcher', () => {
       registry.find('web');
       assert.deepEqual(uncounted(made, 'web@dc2'), whole, 'the first target has none, and says so');
       assert.deepEqual(uncounted(made, 'web'), unknown);
-      registry.find('web@dc2', ending('b'));
-      assert.deepEqual(uncounted(made, 'web'), unknown, 'one that ends does not count');
-      registry.find('web@dc2', outrider('b'));
-      assert.deepEqual(uncounted(made, 'web'), whole, 'that one does');
+      registry.find('web', ending('b'));
+      assert.deepEqual(uncounted(made, 'web'), whole, 'it is there, and ends');
+    });
+
+    it('is not what a failover target has: neither its instances, nor those left out of very many', async () => {
+      const config = upstream();
+      const made = watch({ ...config, pool: { ...config.pool, maxEndpoints: 2 } });
+      await answerChain([resolver('web', { failover: ['web.dc2'] })], { web: {}, 'web.dc2': {} });
+      registry.find('web');
+      registry.find('web@dc2', ...['b', 'c', 'd', 'e', 'f'].map((id) => outrider(id)));
+      assert.deepEqual(uncounted(made), whole);
+      assert.deepEqual(uncounted(made, 'web'), unknown, 'those of the service itself are not known');
+      registry.find('web', ...['g', 'h', 'i'].map((id) => outrider(id)));
+      assert.deepEqual(uncounted(made), { why: undefined, replicas: 1 });
+    });
+
+    it('is nothing of instances that are no Outriders: they are replicas', async () => {
+      const made = watch();
+      const split = splitter('web', { [`resolver:${idOf('web')}`]: 50, [`resolver:${idOf('other')}`]: 50 });
+      await answerChain([split, resolver('web'), resolver('other')], { web: {}, other: {} });
+      registry.find('web', instance('a'));
+      registry.find('other');
+      assert.deepEqual(uncounted(made, 'other'), { why: undefined, replicas: 1 });
     });
 
     it('is all of them while the first target has never been listed, and its failover targets have none', async () => {

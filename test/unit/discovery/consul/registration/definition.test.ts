@@ -131,9 +131,11 @@ describe('the definition of an instance', () => {
 
   it('a definition has only such tags and metadata as Consul allows', () => {
     instance.models = Array.from({ length: 100 }, (_, i) => ({ name: `my.model_${i}`, version: '1' }));
+    instance.observe = tcp(9464);
     const { service } = definitions({ meta: { outrider: 'mine' } });
     assert.equal(Object.keys(service.Meta).length, 64);
     assert.equal(service.Meta['outrider'], 'mine');
+    assert.equal(service.Meta['outrider-observe'], '127.0.0.1:9464');
     assert.equal(service.Meta['model-my_model_0'], '1');
     for (const [key, value] of Object.entries(service.Meta)) {
       assert.match(key, /^[A-Za-z0-9_-]{1,128}$/);
