@@ -26,6 +26,14 @@ export function isShortWatch(openMs: number, events: number): boolean {
   return openMs < SHORT_WATCH_MS && events === 0;
 }
 
+/**
+ * Whether a watch was open for so long that its cut is no failure, as by a proxy with an idle timeout. To begin the next one at once asks the
+ * API no more often than the longest wait does.
+ */
+export function isLongWatch(openMs: number): boolean {
+  return openMs >= BACKOFF_MAX_MS;
+}
+
 /** The wait that a server asks for (`Retry-After` in seconds), within bounds; undefined: it does not. */
 export function retryAfterMs(header: string | undefined): number | undefined {
   if (header === undefined || !/^\d{1,5}$/.test(header)) return undefined;

@@ -9,6 +9,7 @@ import {
 } from '../../core/discovery/endpoint-slices.js';
 import { apply, type Listed, type Registry, reevaluate } from '../../core/discovery/eviction-guard.js';
 import {
+  isLongWatch,
   isShortWatch,
   retryAfterMs,
   retryDelayMs,
@@ -96,6 +97,8 @@ export class ServiceWatcher {
   private isRelisted = false;
   private provenMs: number | undefined;
   private startedMs = Number.NEGATIVE_INFINITY;
+  /** When the API has last told something: a list, or a line of a watch. */
+  private toldMs = Number.NEGATIVE_INFINITY;
   private listAskedMs = Number.NEGATIVE_INFINITY;
   /** Until then nothing is asked, whatever connections say: the API asks for it, or has refused something. */
   private notBeforeMs = Number.NEGATIVE_INFINITY;
@@ -243,6 +246,7 @@ export class ServiceWatcher {
         this.deps.logger.warn({ ...this.fields, problem }, 'an EndpointSlice is left out');
       this.leftOut = problem;
       this.counts.lists += 1;
+      this.toldMs = this.deps.clock.now();
       this.slices = slices;
       this.revision = revision;
       this.prove();
@@ -253,7 +257,7 @@ export class ServiceWatcher {
 
   private watch(revision: string): void {
     const query = `watch=1&allowWatchBookmarks=true&resourceVersion=${encodeURIComponent(revision)}&timeoutSeconds=${watchSeconds(this.deps.random)}`;
-    let openedMs = 0;
+    let openedMs: number | undefined;
     let events = 0;
     const path = slicesPath(placeOf(this.deps.api, this.config), query);
     const how = { path, maxLineBytes: MAX_LINE_BYTES, silentMs: SILENT_WATCH_MS };
@@ -270,8 +274,12 @@ export class ServiceWatcher {
       },
       end: (reply) => {
         this.request = undefined;
-        const openMs = this.deps.clock.now() - openedMs;
-        if (reply.status !== OK) return this.refused(reply);
+        const nowMs = this.deps.clock.now();
+        const openMs = nowMs - (openedMs ?? nowMs);
+        // Nobody ends watches as silent where a proxy cuts each of them before that.
+        if (openedMs !== undefined && nowMs - this.toldMs >= SILENT_WATCH_MS) this.revision = '';
+        const isOver = reply.status === OK || (reply.cause === 'away' && isLongWatch(openMs));
+        if (!isOver) return this.refused(reply);
         if (isShortWatch(openMs, events)) return this.fail(`the watch ended after ${Math.round(openMs)} ms`);
         this.failuresInARow = 0;
         this.isRelisted = false;
@@ -282,6 +290,7 @@ export class ServiceWatcher {
 
   private onLines(lines: readonly string[]): void {
     let isNews = false;
+    this.toldMs = this.deps.clock.now();
     for (const line of lines) {
       const event = this.boundedEvent(line);
       if (event.kind === 'expired' || event.kind === 'failed') {

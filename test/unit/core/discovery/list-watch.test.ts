@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import {
+  isLongWatch,
   isShortWatch,
   retryAfterMs,
   retryDelayMs,
@@ -25,6 +26,10 @@ describe('A list and watch', () => {
       [isShortWatch(999, 0), isShortWatch(999, 1), isShortWatch(1_000, 0)],
       [true, false, false],
     );
+  });
+
+  it('has not failed where it was cut after the longest wait between two tries', () => {
+    assert.deepEqual([isLongWatch(29_999), isLongWatch(30_000)], [false, true]);
   });
 
   it('waits as long as the server asks for, within bounds', () => {

@@ -74,6 +74,56 @@ describe('The endpoints of a Service of Kubernetes, in time', () => {
     assert.equal(bench.problem, '');
   });
 
+  it('are watched on at once after each cut of an idle watch, as by a proxy, and no cut is a failure', async () => {
+    const bench = new ServiceBench();
+    bench.follow(A);
+    for (let i = 0; i < 12; i++) {
+      await bench.clock.settle(50_000);
+      bench.request.end('api: ECONNRESET');
+      assert.deepEqual([bench.state, bench.problem, bench.asked.length], ['current', '', 3 + i]);
+      bench.request.head(200);
+      bench.change(A, ...(i % 2 === 0 ? [B] : []));
+      assert.deepEqual(bench.last, i % 2 === 0 ? ['a', 'b'] : ['a']);
+    }
+    assert.equal(bench.watcher.report().failures, 0);
+    assert.ok(!bench.log.some((line) => /cannot be followed/.test(line)));
+    // An API that is away is a failure, and the first in a row.
+    await bench.clock.settle(50_000);
+    bench.request.end('api: ECONNRESET');
+    bench.request.end('api: ECONNREFUSED');
+    assert.deepEqual([bench.state, bench.problem], ['failing', 'api: ECONNREFUSED']);
+    assert.ok(bench.clock.nextDueMs() - bench.clock.now() <= 800);
+  });
+
+  it('are asked for ever later where each watch is cut soon', async () => {
+    const bench = new ServiceBench();
+    bench.follow(A);
+    for (const atMost of [800, 1_600, 3_200, 6_400]) {
+      await bench.clock.settle(5_000);
+      bench.request.end('api: ECONNRESET');
+      assert.equal(bench.problem, 'api: ECONNRESET');
+      const waitMs = bench.clock.nextDueMs() - bench.clock.now();
+      assert.ok(waitMs > atMost / 2 && waitMs <= atMost, `${waitMs} ms`);
+      await bench.retry();
+      bench.request.head(200);
+    }
+  });
+
+  it('are listed anew where watches end again and again before the API has told anything', async () => {
+    for (const problem of ['api: ECONNRESET', undefined]) {
+      const bench = new ServiceBench();
+      bench.follow(A);
+      for (const kind of ['watch', 'watch', 'list']) {
+        await bench.clock.settle(50_000);
+        bench.request.end(problem);
+        assert.equal(bench.request.kind, kind);
+        if (kind === 'watch') bench.request.head(200);
+      }
+      bench.follow(B);
+      assert.deepEqual([bench.last, bench.state], [['b'], 'current']);
+    }
+  });
+
   it('say what is refused, and wait as long as the server asks for', async () => {
     const bench = new ServiceBench();
     bench.request.reply(403, statusJson(403, 'endpointslices is forbidden: User "x" cannot list'));
