@@ -208,7 +208,7 @@ export const HELP = {
   outrider_consul_holds_total:
     'Times Consul suddenly listed less than half of the instances in use, and the others were kept for the grace time.',
   outrider_consul_unreadable:
-    '1 while the token may not read the instances of a target any more, and the last list stays in use.',
+    '1 while Consul hides the instances of a target from the token. The last list, if there was one, stays in use.',
   outrider_consul_skipped_entries: 'Entries of the last answer that are invalid and ignored.',
   outrider_consul_parses_total:
     'Answers about instances that were parsed, on the main thread or in a thread of its own.',

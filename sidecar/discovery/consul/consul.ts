@@ -88,8 +88,6 @@ export class Consul implements Discovery {
     this.endpoints = new EndpointWatcher(this.queries, {
       ...this.deps,
       agent: this.agent,
-      // Else KEDA would hear of a service without work.
-      doubtsEmpty: config.scaler !== undefined,
       isAnswering,
       // Only our certificate says it where Consul gives it.
       datacenter: () =>

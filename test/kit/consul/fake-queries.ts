@@ -14,6 +14,8 @@ interface Open {
 export class FakeQueries implements Queries {
   readonly open = new Map<string, Open>();
   readonly rereads: string[] = [];
+  /** How each query stands. */
+  standing: Partial<QueryStatus> = { ageMs: 0 };
 
   watch<T>(spec: QuerySpec<T>, onValue: (value: T, from: Source) => void): Watch {
     const make = (): Open => ({ spec: spec as QuerySpec<unknown>, listeners: new Set() });
@@ -22,7 +24,7 @@ export class FakeQueries implements Queries {
     listeners.add(listener);
     if (latest !== undefined) listener(latest.value, latest.from);
     return {
-      status: () => ({}) as QueryStatus,
+      status: () => this.standing as QueryStatus,
       reread: (why) => void this.rereads.push(why),
       close: () => {
         listeners.delete(listener);

@@ -1,4 +1,5 @@
 import { defined } from '../../../config/present.js';
+import { messageOf } from '../../../runtime/log/message-of.js';
 import type { Timer } from '../../../runtime/time/timers.js';
 import { AgentError, type AgentReader } from '../client/response.js';
 import type { ConsulDeps } from '../query/query-spec.js';
@@ -9,36 +10,44 @@ export interface EmptyListDeps extends Pick<ConsulDeps, 'config' | 'timers' | 'r
   readonly agent: AgentReader;
 }
 
-/** What a check says to its owner. Not called before `begin` has returned. */
+/** What a check says to its owner, and asks it. Not called before `begin` has returned. */
 export interface EmptyListEvents {
-  /** The token may read the service, as far as Consul tells: the list is empty. */
+  /** Consul has confirmed it: the token may read the service, and the list is empty. */
   believed(): void;
-  /** Consul hides the instances from the token. Called once, until `believed`. */
+  /** Consul hides the instances from the token. Called once, until `returned`. */
   refused(problem: string): void;
-  /** The token has its rights back: the list is to be read again. `believed` follows, unless `end` is called before. */
+  /** Consul does not say whether it hides them. Called once, until `believed` or `refused`. */
+  unconfirmed(problem: string): void;
+  /** The token has its rights: the list is to be read again. `believed` follows, unless `end` is called before. */
   returned(): void;
+  /** Whether the list can be read, and was within this time, ms. */
+  isRead(withinMs: number): boolean;
 }
 
-/** `refused`: the token may not read it. `unknown`: Consul did not say. */
-type Right = 'granted' | 'unknown' | { readonly refused: string };
+/** `refused`: the token may not read it. `unknown`: why Consul did not say. */
+type Right = 'granted' | { readonly refused: string } | { readonly unknown: string };
 
 /** For each of the two reads. */
 const TIMEOUT_MS = 2_000;
-/** While the token may not read the instances, it is asked this often whether it may again. */
+/** While an empty list is not confirmed, it is asked this often whether the token may read the instances. */
 const ASK_AGAIN_MS = 10_000;
 /** The list is read again within this time. */
 const REREAD_MS = 10_000;
+/** What an agent whose Connect is disabled says to every question about it. */
+const WITHOUT_CONNECT = /Connect must be enabled/;
 
 /**
  * Tells an empty list from a list that the token may not read. Consul answers `200 []` to a token without `service:read`, as it
  * does for a service without instances; Consul before 1.11 does not say that an answer is filtered. The discovery chain
  * of the same service takes the same right, and refuses with 403. Without `node:read` the list is empty too, and the list of
- * the agent's members, which holds at least the agent. An agent that cannot tell (no such endpoint, Connect disabled) leaves
- * the list as it is: believed.
+ * the agent's members, which holds at least the agent. Where the agent cannot tell (no such endpoint, Connect disabled), the list is
+ * believed. Where it does not tell now (no leader, no answer), the list may be of a server that has lost its data: it is asked again.
  */
 export class EmptyListCheck {
-  /** Why the instances cannot be read; undefined while they can. */
+  /** Why an empty list is not believed; undefined: there is none, or it is. */
   problem: string | undefined;
+  /** It is hidden from the token. */
+  isRefused = false;
   /** An answer to another question than the last is void. */
   private round = 0;
   private isAsking = false;
@@ -50,7 +59,7 @@ export class EmptyListCheck {
     private readonly events: EmptyListEvents,
   ) {}
 
-  /** An empty list would replace one with entries. Nothing is done while that is being found out. */
+  /** A list is empty. Nothing is done while that is being found out. */
   begin(): void {
     if (this.isAsking || this.problem !== undefined) return;
     void this.ask();
@@ -61,6 +70,7 @@ export class EmptyListCheck {
     this.round += 1;
     this.isAsking = false;
     this.problem = undefined;
+    this.isRefused = false;
     this.timer?.cancel();
     this.timer = undefined;
   }
@@ -74,31 +84,44 @@ export class EmptyListCheck {
     const right = await askRight(this.target, this.deps);
     if (round !== this.round) return;
     this.isAsking = false;
-    if (typeof right === 'object') return this.onRefused(right.refused);
-    if (this.problem === undefined) return this.events.believed();
-    // What Consul has refused it has to grant.
-    if (right === 'unknown') return this.askAgain();
-    this.onGranted();
+    if (right !== 'granted')
+      return 'refused' in right ? this.onRefused(right.refused) : this.onUnknown(right.unknown);
+    if (this.problem !== undefined) return this.onGranted();
+    if (this.events.isRead(Number.POSITIVE_INFINITY)) return this.events.believed();
+    this.onUnknown(UNREAD);
   }
 
   private onRefused(why: string): void {
-    const isFirst = this.problem === undefined;
+    const isFirst = !this.isRefused;
+    this.isRefused = true;
     this.problem = `Consul does not let us read the instances of ${titleOf(this.target)}: ${why}`;
     this.askAgain();
     if (isFirst) this.events.refused(this.problem);
   }
 
+  private onUnknown(why: string): void {
+    this.askAgain();
+    // What Consul has refused it has to grant.
+    if (this.isRefused) return;
+    const isFirst = this.problem === undefined;
+    this.problem = `Consul lists no instances of ${titleOf(this.target)}, and does not confirm it: ${why}`;
+    if (isFirst) this.events.unconfirmed(this.problem);
+  }
+
   private onGranted(): void {
-    this.problem = undefined;
+    if (this.isRefused) this.problem = undefined;
+    this.isRefused = false;
     this.isAsking = true;
     this.timer = this.deps.timers.after(REREAD_MS, () => this.onReread(), { unref: true });
     this.events.returned();
   }
 
-  /** No list with entries came: it is empty indeed. */
+  /** No list with entries came: it is empty indeed, if it was read. */
   private onReread(): void {
     this.timer = undefined;
     this.isAsking = false;
+    if (!this.events.isRead(REREAD_MS)) return this.onUnknown(UNREAD);
+    this.problem = undefined;
     this.events.believed();
   }
 
@@ -108,6 +131,8 @@ export class EmptyListCheck {
   }
 }
 
+const UNREAD = 'the list could not be read again';
+
 /** What Consul says of the token's rights to the instances of a target. */
 async function askRight({ service, datacenter }: Target, deps: EmptyListDeps): Promise<Right> {
   const { agent, config } = deps;
@@ -115,23 +140,26 @@ async function askRight({ service, datacenter }: Target, deps: EmptyListDeps): P
   try {
     await agent.get(`/discovery-chain/${encodeURIComponent(service)}`, defined({ dc: datacenter }), limits);
   } catch (error) {
-    const status = error instanceof AgentError ? error.status : undefined;
-    if (status === 403) return { refused: messageOfRefusal(error) };
-    // A 404: an agent without discovery chains.
-    return status === 404 ? 'granted' : 'unknown';
+    const { fault, status, message } = faultOf(error);
+    if (status === 403) return { refused: message };
+    // An agent without discovery chains cannot tell. A chain of any size says that it may be read.
+    const cannotTell = status === 404 || WITHOUT_CONNECT.test(message) || fault === 'too-large';
+    return cannotTell ? 'granted' : { unknown: message };
   }
   if (datacenter !== undefined) return 'granted';
   try {
     const { body } = await agent.get('/agent/members', {}, limits);
     return isEmptyList(body) ? { refused: 'the token has no node:read' } : 'granted';
-  } catch {
-    // The list may be too long, which says enough.
-    return 'granted';
+  } catch (error) {
+    const { fault, status, message } = faultOf(error);
+    // A list that is too long says enough.
+    if (fault === 'too-large' || status === 404) return 'granted';
+    return status === 403 ? { refused: message } : { unknown: message };
   }
 }
 
-function messageOfRefusal(error: unknown): string {
-  return error instanceof AgentError ? error.message : '403';
+function faultOf(error: unknown): Pick<AgentError, 'fault' | 'status' | 'message'> {
+  return error instanceof AgentError ? error : new AgentError('unreachable', messageOf(error));
 }
 
 function isEmptyList(body: Buffer): boolean {

@@ -33,21 +33,22 @@ export interface TargetWatch {
 
 /** What a watcher of endpoints is made with. */
 export interface TargetDeps extends ConsulDeps {
-  /** Asked whether an empty list is one that the token may not read. */
+  /** Asked whether an empty list is one that the token may not read: two small reads for each empty list. */
   readonly agent: AgentReader;
   /**
    * Our own; targets in another one are reached by their wan addresses. While it is not known no target is taken to
    * be elsewhere.
    */
   datacenter?(): string | undefined;
-  /** It matters whether a list that has always been empty is one that the token may not read: two more reads for each. Absent: no. */
-  readonly doubtsEmpty?: boolean;
   /** Whether calls or connections to it show that it is there. */
   isAnswering(address: Address): boolean;
 }
 
 /** The part of `QueryRegistry` that is used here. */
 export type Queries = Pick<QueryRegistry, 'watch'>;
+
+/** `unconfirmed`: an empty list that nothing else known contradicts, and that Consul has not confirmed. A restart must not find it. */
+type Origin = Source | 'unconfirmed';
 
 type Listener = (state: TargetState) => void;
 
@@ -94,11 +95,11 @@ export class EndpointWatcher {
     return targetMetrics(reports, this.pool.counts);
   }
 
-  /** Why lists of instances cannot be read, by the name of their query. */
+  /** Why empty lists of instances are not believed, by the name of their query. */
   problems(): ReadonlyMap<string, string> {
     const problems = new Map<string, string>();
-    for (const { queryName, unreadable } of this.entries.values())
-      if (unreadable !== undefined) problems.set(queryName, unreadable);
+    for (const { queryName, doubted } of this.entries.values())
+      if (doubted !== undefined) problems.set(queryName, doubted);
     return problems;
   }
 
@@ -140,8 +141,10 @@ class WatchedTarget {
     this.title = titleOf(target);
     this.section = `endpoints ${keyOf(target)}`;
     this.emptyList = new EmptyListCheck(target, deps, {
-      believed: () => this.take([], 'agent'),
+      believed: () => this.onBelieved(),
       refused: (problem) => this.keepLast(problem),
+      unconfirmed: (problem) => this.sayKept(problem),
+      isRead: (withinMs) => this.isRead(withinMs),
       returned: () => this.query?.reread('the token may read it again'),
     });
     this.stream = pool.stream({
@@ -184,8 +187,8 @@ class WatchedTarget {
     return queryOf(this.target).name;
   }
 
-  /** Why the instances cannot be read; undefined while they can. */
-  get unreadable(): string | undefined {
+  /** Why an empty list is not believed; undefined while none is doubted. */
+  get doubted(): string | undefined {
     return this.emptyList.problem;
   }
 
@@ -193,7 +196,7 @@ class WatchedTarget {
   report() {
     const { title, registry, skipped, holds } = this;
     const { members = [], guard } = registry ?? {};
-    const isUnreadable = this.unreadable !== undefined;
+    const isUnreadable = this.emptyList.isRefused;
     return { title, members, kept: guard?.retained.size ?? 0, skipped, holds, isUnreadable };
   }
 
@@ -217,10 +220,9 @@ class WatchedTarget {
     const isStrict = this.target.onlyPassing === true;
     const answer = isStrict ? instances.map((each) => this.asPassingOnly(each)) : instances;
     const isEmpty = from === 'agent' && answer.length === 0 && skipped === 0;
-    if (isEmpty && this.hasMembers) return this.emptyList.begin();
-    if (isEmpty && this.deps.doubtsEmpty === true) {
-      // Until something else is found out there is none.
-      this.take(answer, from);
+    if (isEmpty) {
+      // Where nothing is known there is none, until something else is found out.
+      if (!this.hasMembers) this.take(answer, 'unconfirmed');
       return this.emptyList.begin();
     }
     this.emptyList.end();
@@ -231,7 +233,19 @@ class WatchedTarget {
     return this.registry !== undefined && this.registry.members.length > 0;
   }
 
-  private take(answer: readonly Instance[], from: Source): void {
+  /** The list can be read, and was within this time. */
+  private isRead(withinMs: number): boolean {
+    const { problem, ageMs = Number.POSITIVE_INFINITY } = this.query?.status() ?? {};
+    return problem === undefined && ageMs <= withinMs;
+  }
+
+  private onBelieved(): void {
+    this.take([], 'agent');
+    // Where it was taken before it was confirmed, that is no change.
+    if (!this.hasMembers) this.deps.cache?.save(this.section, []);
+  }
+
+  private take(answer: readonly Instance[], from: Origin): void {
     const { config, clock } = this.deps;
     if (answer.length > 0) this.lastListed = answer;
     this.replaceRegistry(apply(this.registry, answer, this.isAnswering, clock.now(), config.graceMs), from);
@@ -239,13 +253,16 @@ class WatchedTarget {
 
   /** The token may not read the instances: what was listed while it might is what is known. */
   private keepLast(problem: string): void {
-    const { config, clock, logger } = this.deps;
+    const { config, clock } = this.deps;
     const kept = this.lastListed;
-    logger.warn(
-      { target: this.title, instances: kept.length, problem },
-      'the last list of Consul stays in use',
-    );
+    this.sayKept(problem);
     this.replaceRegistry(apply(undefined, kept, this.isAnswering, clock.now(), config.graceMs), 'agent');
+  }
+
+  private sayKept(problem: string): void {
+    const { length } = this.lastListed;
+    const what = length > 0 ? 'the last list of Consul stays in use' : 'an empty list of Consul is doubted';
+    this.deps.logger.warn({ target: this.title, instances: length, problem }, what);
   }
 
   /** The same instance, critical unless it passes. One object for one object, so that what has not changed is seen. */
@@ -267,7 +284,7 @@ class WatchedTarget {
     else this.replaceRegistry(after, 'agent');
   }
 
-  private replaceRegistry(after: Registry<Instance>, from: Source): void {
+  private replaceRegistry(after: Registry<Instance>, from: Origin): void {
     const before = this.registry;
     this.registry = after;
     if (before?.guard === undefined && after.guard !== undefined) {

@@ -11,7 +11,7 @@ import { filterFor, type Target } from '../../../../../sidecar/discovery/consul/
 import type { Logger } from '../../../../../sidecar/runtime/log/logger.js';
 import { answerOf, type EntryOptions, entryOf } from '../../../../kit/consul/answers.js';
 import { FakeQueries } from '../../../../kit/consul/fake-queries.js';
-import { CONFIG, ScriptedAgent } from '../../../../kit/consul/scripted-agent.js';
+import { CONFIG, type Read, ScriptedAgent } from '../../../../kit/consul/scripted-agent.js';
 import { scratchForTest } from '../../../../kit/mocha/scratch.js';
 import { silentLogger } from '../../../../kit/stack/silent-logger.js';
 import { ManualClock } from '../../../../kit/time/manual-clock.js';
@@ -59,11 +59,11 @@ describe('the endpoints of a target', () => {
   });
   afterEach(() => targets.close());
 
-  function build(cache?: CacheFile, doubtsEmpty = false): EndpointWatcher {
+  function build(cache?: CacheFile): EndpointWatcher {
     const isAnswering = (address: Address): boolean =>
       address.kind === 'tcp' && !silent.has(address.host.split('.')[3]!);
     const time = { clock, timers: clock, random: seeded(1) };
-    const deps = { agent, config: CONFIG, ...time, logger, isAnswering, doubtsEmpty };
+    const deps = { agent, config: CONFIG, ...time, logger, isAnswering };
     return new EndpointWatcher(queries, { ...deps, ...present('cache', cache), datacenter: () => 'dc1' });
   }
 
@@ -276,12 +276,12 @@ describe('the endpoints of a target', () => {
     });
 
     it('endpoints of a target that never had any are none, and it is shown that the token may not read them', async () => {
-      targets.close();
-      targets = build(undefined, true);
       const { told } = use();
       chain(403);
       await answers('');
       assert.deepEqual(told, ['']);
+      assert.deepEqual(metric('outrider_consul_unreadable'), [1]);
+      assert.deepEqual(log, ['warn: an empty list of Consul is doubted']);
       assert.deepEqual([...targets.problems()], [['instances of digits', LOST]]);
       chain(200);
       await answers('1 2');
@@ -377,29 +377,73 @@ describe('the endpoints of a target', () => {
       });
     }
 
-    it('endpoints of a target go after the grace time where the agent does not answer the question', async () => {
+    for (const [name, onRead] of [
+      ['does not answer', () => {}],
+      ['has no leader', (read: Read) => void read.refuse(500, 'No cluster leader')],
+      ['is away', (read: Read) => void read.break('unreachable')],
+      [
+        'does not list its members',
+        (read: Read) => void (read.path === '/agent/members' ? read.refuse(500, 'x') : read.answer(1, {})),
+      ],
+    ] as const) {
+      it(`endpoints of a target stay while the agent ${name}, and go after the grace time once it confirms that there are none`, async () => {
+        const { told } = use();
+        await answers('1 2 3');
+        agent.onRead = onRead;
+        await answers('');
+        await clock.settle(5 * GRACE_MS);
+        assert.deepEqual(told, ['1 2 3']);
+        assert.match([...targets.problems().values()].join(), /digits, and does not confirm it: /);
+        assert.deepEqual(metric('outrider_consul_unreadable'), [0]);
+        assert.deepEqual(log, ['warn: the last list of Consul stays in use']);
+        chain(200);
+        await clock.settle(11_000);
+        assert.deepEqual(queries.rereads, ['the token may read it again']);
+        await clock.settle(10_000);
+        assert.deepEqual([told.at(-1), [...targets.problems()]], ['1 2 3', []]);
+        await clock.settle(GRACE_MS);
+        assert.deepEqual(told.at(-1), '');
+        assert.equal(clock.pending(), 0);
+      });
+    }
+
+    it('endpoints of a target stay after the grace time while Consul is away, and a list with entries ends that', async () => {
       const { told } = use();
-      await answers('1 2 3');
-      agent.onRead = () => {};
-      await answers('');
-      assert.deepEqual(told, ['1 2 3']);
-      await clock.settle(2_000);
-      await clock.settle(GRACE_MS);
-      await clock.settle(2_000);
-      assert.equal(told.at(-1), '');
+      await answers('1 2 3', '');
+      agent.onRead = (read) => void read.break('unreachable');
+      await clock.settle(5 * GRACE_MS);
+      assert.deepEqual(told.at(-1), '1 2 3');
+      await answers('1 2 4');
+      assert.deepEqual([told.at(-1), [...targets.problems()]], ['1 2 4', []]);
       assert.equal(clock.pending(), 0);
     });
 
-    it('endpoints of a target are not asked about when there were none, nor for a target that is left', async () => {
+    it('endpoints of a target stay while their list cannot be read again, whatever the token may', async () => {
+      const { told } = use();
+      await answers('1 2 3');
+      queries.standing = { ageMs: 0, problem: '500 No cluster leader' };
+      await answers('');
+      await clock.settle(GRACE_MS);
+      // The agent answers, and not yet about the list.
+      queries.standing = { ageMs: 5 * GRACE_MS };
+      await clock.settle(5 * GRACE_MS);
+      assert.deepEqual([told, log.length], [['1 2 3'], 1]);
+      queries.standing = { ageMs: 0 };
+      await clock.settle(21_000);
+      await clock.settle(GRACE_MS);
+      assert.equal(told.at(-1), '');
+    });
+
+    it('endpoints of a target are asked about when there were none, and not for a target that is left', async () => {
       const watch = use();
       await answers('');
-      assert.equal(agent.reads.length, 0);
+      assert.equal(agent.reads.length, 2);
       await answers('1');
       agent.onRead = () => {};
       await answers('');
       watch.close();
-      assert.equal(agent.reads.length, 1);
-      await agent.reads[0]!.refuse(403, 'Permission denied');
+      assert.equal(agent.reads.length, 3);
+      await agent.reads[2]!.refuse(403, 'Permission denied');
       assert.deepEqual(watch.told, ['', '1']);
       assert.equal(clock.pending(), 0);
     });
@@ -430,6 +474,36 @@ describe('the endpoints of a target', () => {
 
     it('endpoints of a target are kept as they were when an answer is doubted', async () => {
       assert.deepEqual(await afterAnswers('1 2 3', ''), ['1 2 3']);
+    });
+
+    it('endpoints of a target are none to a later process once Consul has confirmed it', async () => {
+      assert.deepEqual(await afterAnswers(''), ['']);
+    });
+
+    it('endpoints of a target are unknown to a later process where an empty list was not confirmed', async () => {
+      agent.onRead = (read) => void read.refuse(500, 'No cluster leader');
+      assert.deepEqual(await afterAnswers(''), []);
+    });
+
+    it('endpoints of a target are kept through a process that found an empty list which Consul did not confirm', async () => {
+      const dir = scratchForTest().path;
+      for (const [text, mayRead] of [
+        ['1 2 3', true],
+        ['', false],
+      ] as const) {
+        const cache = CacheFile.open(dir, logger, clock);
+        agent.onRead = (read) =>
+          void (mayRead ? read.answer(1, [{}]) : read.refuse(403, 'Permission denied'));
+        const before = build(cache);
+        use({ service: 'digits' }, before);
+        await answers(text);
+        before.close();
+        cache.close();
+      }
+      targets = build(CacheFile.open(dir, logger, clock));
+      const { told } = use();
+      queries.useCache();
+      assert.deepEqual(told, ['1 2 3']);
     });
 
     it('endpoints of a target are not taken from a cache that holds something else', () => {
