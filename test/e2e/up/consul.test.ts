@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { status } from '@grpc/grpc-js';
 import { meshFile } from '../../kit/config/mesh-file.js';
 import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
@@ -21,6 +22,8 @@ import {
 import { isRunning, until } from '../../kit/process/processes.js';
 import { inferSeven, SEVEN } from '../../kit/process/suite-mesh.js';
 import { toolOrSkip } from '../../kit/process/tools.js';
+import { codeOfDigit } from '../../kit/service/model-load.js';
+import { TestClient } from '../../kit/service/model-server.js';
 
 type Facts = UpFacts & {
   readonly consul: { readonly address: string; readonly ui?: string; readonly pid?: number };
@@ -44,6 +47,18 @@ const checks = async (url: string) => Object.values(await ask<Record<string, Che
 function infer(facts: Facts): Promise<Outcome> {
   return inferSeven(facts.call['digits']!, '--deadline', '5s');
 }
+
+/** A client of the digits until the end of the running test. */
+function clientOf(facts: Facts): TestClient {
+  const client = new TestClient(facts.call['digits']!);
+  afterTest(() => client.close());
+  return client;
+}
+
+const isAnswered = (client: TestClient) =>
+  until('the call is answered', async () => (await codeOfDigit(client)) === 0);
+const isRefused = (client: TestClient) =>
+  until('the call is refused', async () => (await codeOfDigit(client)) === status.PERMISSION_DENIED);
 
 /** Until the end of the running test. */
 function start(file: string, ...more: readonly string[]): Mesh {
@@ -99,10 +114,17 @@ intentions: [{ from: client, to: '*', action: allow }]
   });
 
   it('do not keep the mesh from serving the others', async () => {
-    await until('a call is answered', async () => /^7 /.test((await infer(facts)).stdout));
+    await isAnswered(clientOf(facts));
+    assert.match((await infer(facts)).stdout, /^7 /);
     const target = facts.call['dead']!;
     const refused = await outrider(['infer', 'broken', '--input', `@${SEVEN}`, '--target', target]);
     assert.match(refused.stderr, /UNAVAILABLE/);
+  });
+
+  it('end with the agent that `up` started, when that is killed', async () => {
+    mesh.signal('SIGKILL');
+    await mesh.outcome;
+    await until('everything is gone', () => !isRunning(facts.consul.pid!) && mesh.processes().length === 0);
   });
 });
 
@@ -221,10 +243,12 @@ describe('outrider up --consul dev', function () {
       const body = JSON.stringify({ ...intention, Action });
       return fetch(`${address}/v1/connect/intentions/${ID}`, { method: 'PUT', body });
     };
+    const client = clientOf(facts);
     await change('deny');
-    await until('the call is refused', async () => /PERMISSION_DENIED/.test((await infer(facts)).stderr));
+    await isRefused(client);
+    assert.match((await infer(facts)).stderr, /PERMISSION_DENIED/);
     await change('allow');
-    await until('the call is answered', async () => (await infer(facts)).code === 0);
+    await isAnswered(client);
   });
 
   it('follows a mesh file that changes: an intention that denies, and one that allows again', async () => {
@@ -232,12 +256,13 @@ describe('outrider up --consul dev', function () {
     const text = readFileSync(file, 'utf8');
     const taken = () =>
       mesh.events.flatMap(({ event, changed }) => (event === 'mesh-taken' ? [changed] : []));
+    const client = clientOf(facts);
     writeFileSync(file, text.replace('action: allow', 'action: deny'));
-    await until('the call is refused', async () => /PERMISSION_DENIED/.test((await infer(facts)).stderr));
+    await isRefused(client);
     await until('up has said so', () => taken().length === 1);
     assert.deepEqual(taken()[0], ['intention client → digits: deny']);
     writeFileSync(file, text);
-    await until('the call is answered', async () => (await infer(facts)).code === 0);
+    await isAnswered(client);
   });
 
   it('keeps a sidecar registered and passing while another takes it over', async () => {
@@ -285,19 +310,6 @@ describe('outrider up --consul dev', function () {
     const { code, stderr } = await mesh.outcome;
     assert.deepEqual([code, stderr], [0, '']);
     assert.deepEqual(started.filter(isRunning), []);
-  });
-});
-
-describe('outrider up --consul dev, killed', function () {
-  this.timeout(90_000);
-
-  it('takes its agent along', async function () {
-    await consulOrSkip(this);
-    const mesh = start(meshFile(), '--consul', 'dev');
-    const { consul } = (await mesh.ready()) as Facts;
-    mesh.signal('SIGKILL');
-    await mesh.outcome;
-    await until('everything is gone', () => !isRunning(consul.pid!) && mesh.processes().length === 0);
   });
 });
 

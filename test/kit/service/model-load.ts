@@ -1,10 +1,21 @@
 /** Calls to a model one after the other, with a short pause, from several callers at once, and how they ended. */
 import { setTimeout as delay } from 'node:timers/promises';
+import type { ServiceError } from '@grpc/grpc-js';
 import { EFFORT } from '../mocha/effort.js';
 import type { TestClient } from './model-server.js';
 
 /** The failures that are kept, at most. */
 const MAX_FAILURES = 20;
+
+/** The status code of one call with a blank picture; 0 is OK. To ask again and again with `outrider infer` starts a process each time. */
+export async function codeOfDigit(client: TestClient): Promise<number> {
+  const inputs = [{ name: 'pixels', datatype: 'FP32', shape: [1, 784] }];
+  const request = { model_name: 'digits', inputs, raw_input_contents: [Buffer.alloc(784 * 4)] };
+  return client.infer(request, { deadline: Date.now() + 5_000 }).then(
+    () => 0,
+    ({ code }: ServiceError) => code,
+  );
+}
 
 interface LoadOptions {
   readonly callers: number;
