@@ -1,10 +1,14 @@
-/** Metrics that real sidecars send, read by OpenTelemetry's own message classes, beside what they show to a scrape. */
+/**
+ * Metrics that real sidecars send, read by OpenTelemetry's own message classes, beside what they show to a scrape; and what is sent at the
+ * end of a sidecar, spans over gRPC too.
+ */
 import assert from 'node:assert/strict';
 import { TracedMesh } from '../../drills/decisions/traced-mesh.js';
 import { until } from '../../kit/process/processes.js';
 import { toolOrSkip } from '../../kit/process/tools.js';
 import { type CollectedExport, Collector } from '../../kit/traces/collector.js';
 
+const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 /** A line of a scrape: name, labels, value. */
 const LINE = /^([a-z_]+)(?:\{(.*)\})? (\S+)$/;
 
@@ -12,13 +16,16 @@ describe('metrics that sidecars send', function () {
   this.timeout(120_000);
 
   for (const protocol of ['http/protobuf', 'grpc'] as const)
-    it(`over ${protocol} are those of a scrape, with the last ones at the end`, async function () {
+    it(`over ${protocol} are those of a scrape, with the last ones at the end, as are spans`, async function () {
       const collector = await Collector.start(await toolOrSkip(this, 'otlp'));
       const { http, grpc } = collector.ports;
       const endpoint = `http://127.0.0.1:${protocol === 'grpc' ? grpc : http}`;
       const attributes = { 'deployment.environment.name': 'test' };
       const metrics = { endpoint, protocol, headers: { 'x-key': 'k' }, interval: '1s', attributes };
-      const mesh = await TracedMesh.start({ endpoint, protocol, sample: 0 }, { metrics });
+      const mesh = await TracedMesh.start(
+        { endpoint, protocol, headers: { 'x-key': 'k' }, sample: 0 },
+        { metrics },
+      );
       try {
         await mesh.heal();
         await mesh.call();
@@ -41,9 +48,17 @@ describe('metrics that sidecars send', function () {
         for (const replica of ['model-0', 'model-1'])
           await until(replica, async () => (await collector.exports())[replica] !== undefined);
 
-        await mesh.call();
+        await mesh.call({ traceparent: `00-${TRACE}-00f067aa0ba902b7-01` });
         await mesh.caller.stop();
         assert.equal(callsIn(await ofCaller()), 2, 'the call after the last interval is there');
+        const spans = await collector.find('the spans of the caller', (all) => {
+          const own = all.filter((each) => each.traceId === TRACE && each.resource['service.name'] === 'app');
+          return own.length >= 2 && own;
+        });
+        assert.deepEqual(
+          [spans[0]!.protocol, spans[0]!.headers['x-key']],
+          [protocol === 'grpc' ? 'grpc' : 'http', 'k'],
+        );
       } finally {
         await mesh.close();
         await collector.kill();
