@@ -12,7 +12,6 @@ import { digitRequest, MANY_DIGITS, manyDigitsRequest } from '../faults/digit-lo
 import type { AskedCall } from '../faults/load.js';
 import { MixedLoad } from '../faults/mixed-load.js';
 
-const LARGE_PER_SECOND = 2;
 /** Messages of a stream, and how far they are apart, ms: two seconds in all. */
 const MESSAGES = 40;
 const MESSAGE_MS = 50;
@@ -29,6 +28,8 @@ export interface RollingLoadOptions {
   readonly target: string;
   /** Unary calls per second; default 200. */
   readonly perSecond?: number;
+  /** Calls of 600 KB per second; default 2. */
+  readonly largePerSecond?: number;
   /** What the nth unary call asks; default: held-out digits. */
   readonly request?: (n: number) => ModelInferRequest;
 }
@@ -36,7 +37,7 @@ export interface RollingLoadOptions {
 /** Calls of all three kinds to the model `digits`, until `stop`. */
 export class RollingLoad extends MixedLoad<'unary' | '600 KB' | 'stream'> {
   private constructor(
-    { target, perSecond = 200, request = digitRequest }: RollingLoadOptions,
+    { target, perSecond = 200, largePerSecond = 2, request = digitRequest }: RollingLoadOptions,
     /** Versions that have answered, in the order in which they first did. */
     readonly versions: string[] = [],
   ) {
@@ -51,7 +52,7 @@ export class RollingLoad extends MixedLoad<'unary' | '600 KB' | 'stream'> {
     super({
       unary: { ...common, what: 'unary calls', perSecond, request, judge: judge(1) },
       '600 KB': {
-        ...{ ...common, what: 'of 600 KB', perSecond: LARGE_PER_SECOND },
+        ...{ ...common, what: 'of 600 KB', perSecond: largePerSecond },
         ...{ request: manyDigitsRequest, judge: judge(MANY_DIGITS) },
       },
       stream: {
