@@ -24,7 +24,7 @@ import { admin } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
 import { SidecarBench, type SidecarProcess } from '../../kit/process/sidecars.js';
 
-const PER_SECOND = 300;
+const PER_SECOND = 150;
 
 interface Line {
   readonly direction: string;

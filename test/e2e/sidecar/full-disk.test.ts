@@ -49,7 +49,7 @@ describe('outrider up on a full disk', function () {
     const replica = facts.sidecars.find((sidecar) => sidecar.role === 'replica')!;
     const ballast = join(folder, 'ballast');
     fill(ballast);
-    const load = await digitLoad({ target: facts.call['digits']!, perSecond: 50, deadlineMs: 5_000 });
+    const load = await digitLoad({ target: facts.call['digits']!, perSecond: 20, deadlineMs: 5_000 });
     // The oldest leaf on the disk has expired after this, whenever it was written.
     await delay(1.15 * LEAF_MS);
     await load.stop();

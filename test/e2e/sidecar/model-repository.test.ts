@@ -57,7 +57,7 @@ intentions: [{ from: app, to: mine, action: allow }]
     scratch.remove();
   });
   beforeEach(async () => {
-    load = ModelLoad.start(client, { callers: 3 });
+    load = ModelLoad.start(client, { callers: 2 });
     await until('calls go through', () => load.ok > 10);
   });
   afterEach(() => load.stop());

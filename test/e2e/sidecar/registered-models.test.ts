@@ -62,7 +62,7 @@ describe('Models of an instance in Consul', function () {
     });
     await Promise.all([...instances, caller].map((each) => each.ready(30_000)));
     client = await open(new TestClient(writeAddress(caller.address('upstream mine'))), (it) => it.close());
-    load = await open(ModelLoad.start(client, { callers: 3 }), (it) => it.stop());
+    load = await open(ModelLoad.start(client, { callers: 2, pauseMs: 60 }), (it) => it.stop());
     await until('calls go through', () => load.ok > 20);
   });
 

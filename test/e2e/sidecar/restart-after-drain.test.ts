@@ -1,9 +1,12 @@
 /** A sidecar that was drained is brought back by POST /takeover, beside a caller and beside a model. */
 import assert from 'node:assert/strict';
 import { meshFile } from '../../kit/config/mesh-file.js';
+import { afterTest } from '../../kit/mocha/after-test.js';
 import { admin, isReady } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
 import { SuiteMesh } from '../../kit/process/suite-mesh.js';
+import { codeOfDigit } from '../../kit/service/model-load.js';
+import { TestClient } from '../../kit/service/model-server.js';
 
 describe('a drained sidecar', function () {
   this.timeout(60_000);
@@ -28,9 +31,11 @@ describe('a drained sidecar', function () {
 
   it('beside a model serves again after a takeover, with a model of its successor', async () => {
     const replica = mesh.replicas[0]!;
+    const client = new TestClient(mesh.target);
+    afterTest(() => client.close());
     assert.equal((await admin(replica.admin, '/drain?wait', 'POST')).status, 200);
     assert.equal(await answers('2s'), false);
     await takeOver(replica.admin);
-    await until('calls are answered again', () => answers(), 30_000);
+    await until('calls are answered again', async () => (await codeOfDigit(client)) === 0, 30_000);
   });
 });

@@ -7,13 +7,15 @@ import { join } from 'node:path';
 import { vllmService } from '../../../proto/vllm-service.js';
 import { EngineStream } from '../../kit/engines/engine-client.js';
 import { aGenerateRequest } from '../../kit/engines/scripted-engine.js';
+import { EFFORT } from '../../kit/mocha/effort.js';
 import { sumOfSamples } from '../../kit/process/metrics-page.js';
 import { admin, REPOSITORY, reportOf } from '../../kit/process/outrider.js';
 import { until } from '../../kit/process/processes.js';
 import { SuiteMesh } from '../../kit/process/suite-mesh.js';
 import { TestClient } from '../../kit/service/model-server.js';
 
-const STREAMS = 24;
+/** Six of each engine, and eight by night. */
+const STREAMS = EFFORT > 1 ? 24 : 18;
 const ENGINE = [process.execPath, join(REPOSITORY, 'dist/services/engine/main.js')];
 
 const FILE = `

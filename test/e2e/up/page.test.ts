@@ -33,7 +33,7 @@ describe('outrider page', function () {
     browser = await browserOrSkip(this);
     mesh = Mesh.start(meshFile({ replicas: 2, more: 'fault_injection: processes\n' }));
     facts = await mesh.ready();
-    load = await digitLoad({ target: facts.call['digits']!, perSecond: 50, deadlineMs: 5_000 });
+    load = await digitLoad({ target: facts.call['digits']!, perSecond: 20, deadlineMs: 5_000 });
     server = startOutrider(['page', '--listen', '127.0.0.1:0'], { TMPDIR: mesh.temporary });
     const output = outputOf(server);
     const url = await until('the page is served', () => /http:\S+/.exec(output.stdout)?.[0]);

@@ -11,7 +11,7 @@ import { until } from '../../kit/process/processes.js';
 import { TestClient } from '../../kit/service/model-server.js';
 
 const PROGRAM = fileURLToPath(new URL('../../kit/service/chain-process.js', import.meta.url));
-const SEQUENCES = 200;
+const SEQUENCES = 100;
 const { path, requestSerialize } = protocols().inference.ModelInfer;
 const asIs = (bytes: Buffer): Buffer => bytes;
 
@@ -84,7 +84,7 @@ describe('sequences of a client', function () {
     mesh = Mesh.start(meshFile(log, 3));
     const { call: targets } = await mesh.ready();
     client = new TestClient(targets['s']!);
-    await load(5);
+    await load(4);
     const before = homes();
     assert.equal(before.size, SEQUENCES);
     assert.ok([...before.values()].every((replicas) => replicas.size === 1));

@@ -17,6 +17,8 @@ import {
 import { cpuTimeNs, isRunning, isStopped, until } from '../../kit/process/processes.js';
 import { SEVEN, SuiteMesh } from '../../kit/process/suite-mesh.js';
 import { toolOrSkip } from '../../kit/process/tools.js';
+import { codeOfDigit } from '../../kit/service/model-load.js';
+import { TestClient } from '../../kit/service/model-server.js';
 
 /** Share of a core of an idle sidecar, and how many times that of a bare process of Node it may be. */
 const LITTLE = 0.002;
@@ -72,7 +74,9 @@ describe('outrider up', function () {
     void tap.then(() => {
       isOver = true;
     });
-    while (!isOver) await running.infer();
+    const client = new TestClient(running.target);
+    afterTest(() => client.close());
+    await until('a call was shown', async () => (await codeOfDigit(client)) !== 0 || isOver);
     const { code, stdout } = await tap;
     const { sidecar, status, attempts } = JSON.parse(stdout);
     assert.deepEqual([code, sidecar, status, attempts.length], [0, 'client', 'OK', 1]);
@@ -175,8 +179,10 @@ describe('outrider up', function () {
 
   it('kills a model that froze and starts it again', async () => {
     const replica = running.replicas[1]!;
+    const client = new TestClient(running.target);
+    afterTest(() => client.close());
     await until('its run time is known', async () => {
-      await running.infer();
+      await codeOfDigit(client);
       const { body } = await admin(replica.admin, '/metrics');
       return /^outrider_calls_total\{direction="inbound".*ModelInfer.*grpc_status="OK"\} [1-9]/m.test(body);
     });
