@@ -6,6 +6,7 @@ import {
   isSeq,
   type Path,
   readDocuments,
+  setAt,
   shown,
   textAt,
   writeDocuments,
@@ -16,6 +17,7 @@ import {
   CONTAINER,
   containerIn,
   giveTime,
+  misshapenIn,
   otherIdentity,
   type PodPlace,
   readIdentity,
@@ -23,6 +25,7 @@ import {
 } from './pod-changes.js';
 import { unreadableSecrets } from './secret-modes.js';
 import { configVolume, type SidecarParts, sidecarContainer, sidecarExtras } from './sidecar-container.js';
+import { expandAliases, hasAliases } from './yaml-aliases.js';
 
 /** Where the template of the pods stands, by kind. */
 const TEMPLATES: Readonly<Record<string, readonly string[]>> = {
@@ -72,19 +75,25 @@ export interface Injected {
 export function injectYaml(source: string, options: InjectOptions): Injected {
   const notes: string[] = [];
   const problems: string[] = [];
-  const documents = readDocuments(source);
+  const documents = readDocuments(source)?.slice();
   if (documents === undefined) return { text: source, notes, problems: ['found an empty file'] };
   let changed = 0;
   let sidecars = 0;
   const roles = new Map<string, Role>();
-  for (const [at, document] of documents.entries()) {
+  for (const [at, original] of documents.entries()) {
     const complain = (what: string) => problems.push(`document ${at + 1}: ${what}`);
-    const [error] = document.errors;
+    const [error] = original.errors;
     if (error !== undefined) {
       complain(`not YAML: ${error.message.split('\n', 1)[0]}`);
       continue;
     }
-    if (document.contents === null) continue;
+    if (original.contents === null) continue;
+    const document = hasAliases(original) ? expandAliases(original) : original;
+    if (typeof document === 'string') {
+      complain(document);
+      continue;
+    }
+    const changedBefore = changed;
     for (const object of objectsIn(document)) {
       const outcome = injectObject(document, object, { ...options, complain });
       if (outcome === undefined) continue;
@@ -106,6 +115,9 @@ export function injectYaml(source: string, options: InjectOptions): Injected {
         roles.set(keyOf(objects[0]!), { objects, note: noteOfRole(of, where) });
       }
     }
+    if (changed === changedBefore || document === original) continue;
+    documents[at] = document;
+    notes.push(`document ${at + 1}: its aliases are written out, as the sidecar is for one pod each`);
   }
   if (sidecars === 0 && problems.length === 0) {
     const found =
@@ -203,6 +215,11 @@ function injectObject(
     waitsForUpstreams: JOBS.includes(kind),
   };
   const pod: PodPlace = { document, object, podSpec };
+  const misshapen = misshapenIn(pod, template);
+  if (misshapen !== undefined) {
+    complain(misshapen);
+    return undefined;
+  }
   const there = containerIn(pod);
   if (there !== undefined) {
     const wrong = otherIdentity(pod, parts);
@@ -219,7 +236,7 @@ function injectObject(
     const note = `${kind} ${name}: has a container ${CONTAINER} already${said.map((each) => `; ${each}`).join('')}`;
     return { note, has: more.length === 0 ? 'already' : 'added' };
   }
-  const taken = takenPort(containers.items, podSpec);
+  const taken = takenPort(pod, options.as);
   if (taken !== undefined) {
     complain(taken);
     return undefined;
@@ -237,7 +254,7 @@ function injectObject(
   ];
   for (const [key, value] of Object.entries(ANNOTATIONS)) {
     const path = [...template, 'metadata', 'annotations', key];
-    if (!document.hasIn(path)) document.setIn(path, value);
+    if (!document.hasIn(path)) setAt(document, path, value);
   }
   return {
     note: [

@@ -1,10 +1,57 @@
 /** Reading and changing a document of Kubernetes in place, so that comments and quotes stay. */
-import { Document, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, type ScalarTag } from 'yaml';
+import {
+  Document,
+  isAlias,
+  isCollection,
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseAllDocuments,
+  type ScalarTag,
+  visit,
+  type YAMLMap,
+} from 'yaml';
 
-export { type Document, isMap, isSeq };
+export {
+  type Document,
+  isAlias,
+  isCollection,
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  isSeq,
+  type Node,
+  type Pair,
+  visit,
+  type YAMLMap,
+};
 
 /** A place in a document: keys, and positions in lists. */
 export type Path = readonly (string | number)[];
+
+/** Sets a value. Maps on the way that are missing or empty (`metadata:`) are made. */
+export function setAt(document: Document, path: Path, value: unknown): void {
+  for (let length = 1; length < path.length; length++) {
+    const above = path.slice(0, length);
+    const node = document.getIn(above, true);
+    if (isScalar(node) && node.value === null) document.deleteIn(above);
+  }
+  document.setIn(path, value);
+}
+
+/** What stands at a place in place of a list, or of a map; undefined: one of them, or nothing. */
+export function otherThan(kind: 'list' | 'map', document: Document, path: Path): string | undefined {
+  const found = document.getIn(path);
+  if (found === undefined || found === null || (kind === 'list' ? isSeq(found) : isMap(found)))
+    return undefined;
+  return `${written(path)}: found ${shown(found)}; expected a ${kind}`;
+}
 
 /** Adds to a list, which is made where there is none; a native sidecar goes before the init containers that may call. */
 export function append(document: Document, path: Path, values: readonly object[], first: boolean): void {
@@ -40,7 +87,7 @@ export function written(path: Path): string {
 
 export function shown(node: unknown): string {
   if (node === undefined || node === null) return 'none';
-  if (isSeq(node)) return 'an empty list';
+  if (isSeq(node)) return node.items.length === 0 ? 'an empty list' : 'a list';
   if (isMap(node)) return 'a map';
   return JSON.stringify(isScalar(node) ? node.value : node);
 }

@@ -5,7 +5,9 @@ import {
   isMap,
   isSeq,
   itemsAt,
+  otherThan,
   type Path,
+  setAt,
   shown,
   written,
 } from './kubernetes-yaml.js';
@@ -31,6 +33,21 @@ export interface PodPlace {
   readonly document: Document;
   readonly object: Path;
   readonly podSpec: Path;
+}
+
+/** What stands where a list or a map of the pod is changed, and is none: it would be lost. @param template has its metadata. */
+export function misshapenIn({ document, podSpec }: PodPlace, template: Path): string | undefined {
+  const lists = ['initContainers', 'volumes'].map((list) => [...podSpec, list]);
+  const maps = [['metadata'], ['metadata', 'annotations']].map((below) => [...template, ...below]);
+  for (const path of lists) {
+    const problem = otherThan('list', document, path);
+    if (problem !== undefined) return problem;
+  }
+  for (const path of maps) {
+    const problem = otherThan('map', document, path);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
 }
 
 /** Where the sidecar of a pod stands; undefined: it has none. */
@@ -126,22 +143,35 @@ export function readIdentity(
   const found = document.getIn(path);
   const hasIdentity = hasNamed(document, [...podSpec, 'volumes'], IDENTITY);
   if (found === wanted || (hasIdentity && found !== undefined)) return [];
-  document.setIn(path, wanted);
+  setAt(document, path, wanted);
   return [
     `its runAsGroup is ${wanted}${found === undefined ? '' : ` in place of ${shown(found)}`}, for its certificate`,
   ];
 }
 
-/** A port that the sidecar needs and a container of the pod has. */
-export function takenPort(containers: readonly unknown[], podSpec: Path): string | undefined {
-  for (const [i, container] of containers.entries()) {
-    const ports = isMap(container) ? container.get('ports') : undefined;
-    if (!isSeq(ports)) continue;
-    for (const [j, port] of ports.items.entries()) {
-      const number = isMap(port) ? port.get('containerPort') : undefined;
-      if (PORTS.includes(Number(number)))
-        return `${written([...podSpec, 'containers', i, 'ports', j, 'containerPort'])}: found ${number}; expected another, the sidecar listens there`;
+/**
+ * A port that the sidecar needs and a container of the pod has. Ordinary init containers have ended before a sidecar that is no init container
+ * begins.
+ */
+export function takenPort({ document, podSpec }: PodPlace, as: SidecarParts['as']): string | undefined {
+  for (const list of ['initContainers', 'containers'])
+    for (const [i, container] of itemsAt(document, [...podSpec, list]).entries()) {
+      if (!isMap(container)) continue;
+      if (list === 'initContainers' && as !== 'native' && container.get('restartPolicy') !== 'Always')
+        continue;
+      const found = portIn(container.get('ports'));
+      if (found === undefined) continue;
+      const path = [...podSpec, list, i, 'ports', found.at, 'containerPort'];
+      return `${written(path)}: found ${found.port}; expected another, the sidecar listens there`;
     }
+  return undefined;
+}
+
+function portIn(ports: unknown): { readonly at: number; readonly port: number } | undefined {
+  if (!isSeq(ports)) return undefined;
+  for (const [at, each] of ports.items.entries()) {
+    const port = Number(isMap(each) ? each.get('containerPort') : undefined);
+    if (PORTS.includes(port)) return { at, port };
   }
   return undefined;
 }

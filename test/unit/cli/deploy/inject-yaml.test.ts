@@ -483,6 +483,31 @@ spec: { containers: [{ name: a }] }
     assert.equal(injectYaml(ofOneKind.text, NATIVE).text, ofOneKind.text);
   });
 
+  it('makes the maps that are there without content', () => {
+    const source = DEPLOYMENT.replace('      labels:\n        app: web\n', '');
+    for (const more of ['', '      annotations:\n']) {
+      const { text, problems } = injectYaml(source.replace('    spec:\n', `${more}    spec:\n`), NATIVE);
+      assert.deepEqual(problems, []);
+      assert.equal(pod(text).metadata.annotations['prometheus.io/port'], '9464');
+    }
+  });
+
+  it('refuses a port of another native sidecar, and of init containers that have not ended before', () => {
+    const withInit = (more: string) =>
+      DEPLOYMENT.replace(
+        '      containers:',
+        `      initContainers: [{ name: other, ports: [{ containerPort: 9443 }]${more} }]\n      containers:`,
+      );
+    const says =
+      /^document 1: spec\.template\.spec\.initContainers\[0\]\.ports\[0\]\.containerPort: found 9443; expected another/;
+    const problems = (more: string, options: InjectOptions) =>
+      injectYaml(withInit(more), options).problems.join('\n');
+    for (const options of [NATIVE, CONTAINER])
+      assert.match(problems(', restartPolicy: Always', options), says);
+    assert.match(problems('', NATIVE), says);
+    assert.equal(problems('', CONTAINER), '');
+  });
+
   const wrong: readonly (readonly [string, string, RegExp])[] = [
     [
       'a file without a kind that has pods',
@@ -499,6 +524,16 @@ spec: { containers: [{ name: a }] }
       'a Deployment without containers',
       'kind: Deployment\nmetadata: {name: a}\nspec: {template: {spec: {containers: 3}}}\n',
       /^document 1: spec\.template\.spec\.containers: found 3; expected a list of containers$/,
+    ],
+    [
+      'init containers that are no list',
+      DEPLOYMENT.replace('      containers:', '      initContainers: { name: a }\n      containers:'),
+      /^document 1: spec\.template\.spec\.initContainers: found a map; expected a list$/,
+    ],
+    [
+      'metadata that is no map',
+      DEPLOYMENT.replace('      labels:\n        app: web', '      annotations: [a]'),
+      /^document 1: spec\.template\.metadata\.annotations: found a list; expected a map$/,
     ],
     [
       'a container at a port of the sidecar',
