@@ -166,6 +166,7 @@ export class InboundSide {
     if (repository === undefined || model?.recycle === undefined) return;
     this.recycler = new Recycler({
       ...{ repository: repository.repository, context, limits: model.recycle, store },
+      isRollingOut: () => this.rollouts?.isUnderWay === true,
       memoryOf: ({ hosts }) => {
         const own = (this.statistics?.memory() ?? []).filter(({ host }) => hosts.includes(host));
         return Math.max(0, ...own.map(({ bytes }) => bytes));

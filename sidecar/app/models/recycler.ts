@@ -1,4 +1,4 @@
-import { type RecycleLimits, recycleReason } from '../../core/models/recycle.js';
+import { type RecycleLimits, recycleReason, waitsForRollout } from '../../core/models/recycle.js';
 import { getOrInsert } from '../../runtime/get-or-insert.js';
 import { messageOf } from '../../runtime/log/message-of.js';
 import type { Timer } from '../../runtime/time/timers.js';
@@ -18,6 +18,8 @@ export interface RecyclerDeps {
   readonly limits: RecycleLimits;
   /** Where the replicas of the service agree; absent: chance keeps them apart. */
   readonly store?: RolloutStore | undefined;
+  /** Whether a rollout of the service is under way at any replica. */
+  isRollingOut(): boolean;
   /** Resident memory of the largest process of a version, bytes; 0: not known. */
   memoryOf(revision: LoadedRevision): number;
   /** Its state may be another one. */
@@ -43,6 +45,8 @@ interface Watched {
   /** From 0 to 1: how much earlier than its age says it is replaced. */
   readonly early: number;
   failedMs: number;
+  /** Since when it is due while a rollout is under way; undefined: it is not. */
+  heldSinceMs: number | undefined;
 }
 
 /** A fresh set of processes on its way to take over. */
@@ -54,7 +58,8 @@ interface Renewal {
 /**
  * Replaces processes that serve before they fail: too old, too large, or suspected. The fresh one is loaded and proven beside
  * the old one and takes its calls when it is ready; then the old one drains. One at a time here, and at one replica of the
- * service at a time where they can agree. Where the fresh one does not load, the old one goes on.
+ * service at a time where they can agree. Where the fresh one does not load, the old one goes on. A process that is due waits for the end of
+ * a rollout, for an hour at most: both take memory, and a version is judged by the processes that it has.
  */
 export class Recycler {
   private readonly watched = new Map<LoadedRevision, Watched>();
@@ -114,6 +119,7 @@ export class Recycler {
     if (state.kind !== 'ready' || isHeld || !repository.loaded.all.includes(revision)) return undefined;
     const watched = getOrInsert(this.watched, revision, () => ({
       ...{ pids: '', sinceMs: nowMs, early: context.deps.random(), failedMs: Number.NEGATIVE_INFINITY },
+      heldSinceMs: undefined,
     }));
     const pids = hosts.map((host) => host.report().pid).join();
     if (pids !== watched.pids) {
@@ -127,7 +133,25 @@ export class Recycler {
       isChanging: others.some(({ state: { kind } }) => kind !== 'failed'),
       sinceFailureMs: nowMs - watched.failedMs,
     };
-    return recycleReason(facts, limits, watched.early);
+    return this.unlessHeld(watched, revision, recycleReason(facts, limits, watched.early));
+  }
+
+  /** The reason to replace it, unless it waits for the end of a rollout. */
+  private unlessHeld(
+    watched: Watched,
+    { name: model, version }: LoadedRevision,
+    why: string | undefined,
+  ): string | undefined {
+    const { context, isRollingOut } = this.deps;
+    if (why === undefined || !isRollingOut()) {
+      watched.heldSinceMs = undefined;
+      return why;
+    }
+    const { clock, logger } = context.deps;
+    if (watched.heldSinceMs === undefined)
+      logger.info({ model, version, why }, 'a process is due to be replaced, after the rollout');
+    watched.heldSinceMs ??= clock.now();
+    return waitsForRollout(clock.now() - watched.heldSinceMs) ? undefined : why;
   }
 
   private begin(old: LoadedRevision, why: string): void {

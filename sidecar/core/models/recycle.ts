@@ -22,6 +22,11 @@ export interface RecycleFacts {
 
 /** A fresh process that did not load is not tried again for this long: its load costs what the old one serves with. */
 const AFTER_FAILURE_MS = 600_000;
+/**
+ * How long a process that is due waits for the end of a rollout, ms. One that is paused, or cannot go back, has no end, and a process
+ * that grows does not wait for it.
+ */
+const ROLLOUT_WAIT_MS = 3_600_000;
 /** One that is younger is replaced for its age alone, ms: a fresh one would be like it. */
 const YOUNG_MS = 60_000;
 const MIB = 1024 * 1024;
@@ -45,4 +50,9 @@ export function recycleReason(
   if (maxAgeMs !== undefined && ageMs > maxAgeMs * (1 - early / 10))
     return `it has run for ${Math.round(ageMs / 1000)} s`;
   return undefined;
+}
+
+/** Whether a process that has been due for so long waits for the end of the rollout that is under way. */
+export function waitsForRollout(dueForMs: number): boolean {
+  return dueForMs < ROLLOUT_WAIT_MS;
 }

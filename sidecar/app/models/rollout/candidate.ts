@@ -45,6 +45,10 @@ export class Candidate {
   private counts!: Counts;
   private readonly clients: ModelClient[] = [];
   private readonly taps: VersionTap[] = [];
+  /** Whose calls are counted on after its window. */
+  private counted: LoadedRevision | undefined;
+  /** Of processes that were replaced since. */
+  private deathsBefore = 0;
   /** The phase that this replica is in; undefined: it has not got beyond the load. */
   private phase: RolloutPhase | undefined;
   /** Why there is nothing to load. */
@@ -63,6 +67,7 @@ export class Candidate {
     const after = new Latencies();
     after.onError = () => this.guard();
     this.counts = { agreement: new Agreement(), before: new Latencies(), after };
+    this.deathsBefore = 0;
   }
 
   /** Brings the replica to this phase. */
@@ -224,7 +229,7 @@ export class Candidate {
   private finish(): void {
     const { repository } = this.deps;
     if (repository.pins.servedOf(this.model)?.version === this.version && this.candidate === undefined)
-      return;
+      return this.countRenewed();
     // A replica that has heard of the end only: it loads the version, and serves it once it is ready.
     this.load();
     const { fresh, old, isTaken } = this;
@@ -240,11 +245,23 @@ export class Candidate {
   }
 
   /** Its window may have had too few calls to show what is wrong: they are counted until the others have followed (`close`). */
-  private countOn({ backend }: LoadedRevision): void {
+  private countOn(revision: LoadedRevision): void {
+    const { backend } = revision;
+    this.counted = revision;
     const { agreement, before, after } = this.counts;
     const tap = new VersionTap(this.deps.context.dataPlane, { own: after, before, agreement });
     backend.tap = tap;
     this.taps.push(tap);
+  }
+
+  /** Fresh processes of it have taken over, as by `recycle`: what they do is counted with what those before them did. */
+  private countRenewed(): void {
+    const { old, counted } = this;
+    if (old === undefined || counted === undefined || old === counted) return;
+    if (old.state.kind !== 'ready' || this.deps.isProven(old) !== true) return;
+    this.deathsBefore += counted.deaths;
+    old.prove();
+    this.countOn(old);
   }
 
   /** Calls fail at the version that serves here, by the same judgement as while it was watched; empty: they do not. */
@@ -259,12 +276,14 @@ export class Candidate {
     const { candidate, fresh, old, why, phase } = this;
     // Of processes that an earlier rollout brought, the ends say nothing of the files that this one brings under the same number.
     const isTakenOver = candidate === undefined && phase === 'done' && old?.version === this.version;
-    if (isTakenOver && old.deaths >= DEATHS_SERVED) return { candidate: 'failed', why: whyDied(old) };
+    const deaths = this.deathsBefore + (old?.deaths ?? 0);
+    if (isTakenOver && deaths >= DEATHS_SERVED) return { candidate: 'failed', why: whyDied(old, deaths) };
     const whyFailing = isTakenOver ? this.whyFailing() : '';
     if (whyFailing !== '') return { candidate: 'failed', why: whyFailing };
     if (candidate === undefined) return { candidate: why === '' ? 'none' : 'missing', why };
     // Golden outputs say nothing of a version that ends its process under calls; that it is ready again neither.
-    if (fresh !== undefined && fresh.deaths > 0) return { candidate: 'failed', why: whyDied(fresh) };
+    if (fresh !== undefined && fresh.deaths > 0)
+      return { candidate: 'failed', why: whyDied(fresh, fresh.deaths) };
     if (fresh === undefined || fresh.state.kind === 'loading') return { candidate: 'loading', why: '' };
     if (fresh.state.kind !== 'ready') return { candidate: 'failed', why: fresh.why };
     if (fresh.isProven) return { candidate: 'proven', why: '' };
@@ -303,12 +322,13 @@ export class Candidate {
   private endComparison(): void {
     this.counts.agreement.turn();
     for (const each of [this.old, this.fresh]) if (each !== undefined) each.backend.tap = null;
+    this.counted = undefined;
     for (const tap of this.taps.splice(0)) tap.close();
     for (const client of this.clients.splice(0)) client.close();
   }
 }
 
-function whyDied({ hosts, deaths }: LoadedRevision): string {
+function whyDied({ hosts }: LoadedRevision, deaths: number): string {
   const said = hosts.map((host) => host.report().why).find((why) => why !== '');
   const times = deaths === 1 ? 'its process has ended' : `its processes have ended ${deaths} times`;
   return `${times} since its golden output passed${said === undefined ? '' : `: ${said}`}`;

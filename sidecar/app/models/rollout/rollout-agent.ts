@@ -197,7 +197,8 @@ export class RolloutAgent {
     this.later(isActive || this.isUnderWay ? ACTIVE_MS : IDLE_MS);
   }
 
-  private get isUnderWay(): boolean {
+  /** Whether a rollout of the service is not over, as this replica knows it. */
+  get isUnderWay(): boolean {
     return this.record !== undefined && !isOver(this.record);
   }
 

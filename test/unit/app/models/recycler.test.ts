@@ -50,10 +50,13 @@ describe('the recycler', () => {
   let served: Served[];
   let memory: number;
   let isLocked: boolean;
+  let isRollingOut: boolean;
+  let onTake: () => void;
   let locks: string[];
 
   const store = {
     take: async (name: string) => {
+      onTake();
       if (!isLocked) locks.push(`take ${name}`);
       return !isLocked;
     },
@@ -66,6 +69,8 @@ describe('the recycler', () => {
     locks = [];
     memory = 0;
     isLocked = false;
+    isRollingOut = false;
+    onTake = () => {};
     mkdirSync(join(scratch.path, 'digits', '1'), { recursive: true });
     writeFileSync(join(scratch.path, 'digits', '1', 'model.onnx'), 'model');
     const owner: RevisionOwner = {
@@ -84,6 +89,7 @@ describe('the recycler', () => {
     repository.begin(initial, listRevisions(scratch.path));
     recycler = new Recycler({
       ...{ repository, context, store, memoryOf: () => memory, moved: () => {} },
+      isRollingOut: () => isRollingOut,
       limits: { maxAgeMs: 3_600_000, maxMemoryBytes: 1_000 },
     });
     recycler.start();
@@ -191,5 +197,39 @@ describe('the recycler', () => {
     isLocked = false;
     await pass(600_000);
     assert.equal(served.length, 1);
+  });
+
+  it('waits for the end of a rollout of the service', async () => {
+    isRollingOut = true;
+    await pass(70_000);
+    recycler.suspect({ model: 'digits', version: '1' }, 'it leaks');
+    await pass(1_800_000);
+    assert.deepEqual([served.length, locks], [1, []]);
+    isRollingOut = false;
+    await pass(5_000);
+    assert.equal(served.length, 2);
+  });
+
+  it('does not begin when a rollout has begun while the replicas agreed', async () => {
+    onTake = () => {
+      isRollingOut = true;
+    };
+    memory = 2_000;
+    await pass(70_000);
+    assert.deepEqual([served.length, locks], [1, ['take recycle', 'give recycle']]);
+  });
+
+  it('waits for the end of a rollout for an hour at most, from when it is due', async () => {
+    isRollingOut = true;
+    await pass(70_000);
+    memory = 2_000;
+    await pass(3_000_000);
+    memory = 0;
+    await pass(5_000);
+    memory = 2_000;
+    await pass(3_500_000);
+    assert.deepEqual([served.length, locks], [1, []]);
+    await pass(200_000);
+    assert.equal(served.length, 2);
   });
 });

@@ -1,6 +1,10 @@
 /** When a process is replaced although it serves, and when it is left alone. */
 import assert from 'node:assert/strict';
-import { type RecycleFacts, recycleReason } from '../../../../sidecar/core/models/recycle.js';
+import {
+  type RecycleFacts,
+  recycleReason,
+  waitsForRollout,
+} from '../../../../sidecar/core/models/recycle.js';
 
 const MIB = 1024 * 1024;
 const LIMITS = { maxAgeMs: 100_000, maxMemoryBytes: 500 * MIB };
@@ -46,4 +50,11 @@ describe('the reason to replace a process', () => {
       const all = { ...overrides, suspicion: 'it leaks', memoryBytes: 1e12 };
       assert.equal(reason(all), undefined);
     });
+
+  it('waits for the end of a rollout for less than an hour', () => {
+    assert.deepEqual(
+      [waitsForRollout(0), waitsForRollout(3_599_999), waitsForRollout(3_600_000)],
+      [true, true, false],
+    );
+  });
 });

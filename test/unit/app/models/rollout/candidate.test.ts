@@ -197,6 +197,35 @@ describe('the candidate of a rollout', () => {
     assert.equal(served[1]!.tap, null, 'nobody counts any more');
   });
 
+  it('fails after its window by what its processes and fresh ones in their place did', () => {
+    for (const how of ['calls', 'ends'] as const) {
+      const at = served.length;
+      watch(at);
+      for (let i = 0; i < 20; i++) served.at(-2)!.answer(Status.OK, 0);
+      candidate.enact('done', SETTINGS);
+      if (how === 'calls') for (let i = 0; i < 3; i++) served[at]!.answer(Status.INTERNAL, 0);
+      else served[at]!.restarts = 1;
+      const [old] = repository.loaded.all.filter(({ backend }) => (backend as unknown) === served[at]);
+      repository.loaded.renew(old!);
+      candidate.enact('done', SETTINGS);
+      becomesReady(at + 1);
+      repository.loaded.retire(old!);
+      candidate.enact('done', SETTINGS);
+      assert.equal(candidate.facts().candidate, 'none');
+      if (how === 'calls') for (let i = 0; i < 2; i++) served[at + 1]!.answer(Status.INTERNAL, 0);
+      else served[at + 1]!.restarts = 1;
+      assert.match(
+        candidate.facts().why,
+        how === 'calls' ? /^5 of 5 calls failed/ : /^its processes have ended 2 times/,
+      );
+      candidate.close();
+      assert.equal(served[at + 1]!.tap, null);
+      writeFileSync(join(scratch.path, 'digits', '2', 'model.onnx'), 'model 2, trained anew');
+      repository.listed('digits');
+      stack.clock.advance(SETTLE_MS);
+    }
+  });
+
   it('does not fail after its window by what failed at the version before as often', () => {
     candidate.enact('loading', SETTINGS);
     becomesReady(1);
