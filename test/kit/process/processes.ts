@@ -93,17 +93,24 @@ function allProcesses(): number[] {
     .map(Number);
 }
 
+/** Between two looks, in the first second and after it: most probes ask a process, which takes CPU there and here. */
+const LOOK_MS = 20;
+const LATER_LOOK_MS = 50;
+const SOON_MS = 1_000;
+
 /** Polls until `probe` gives something truthy, and returns that. Fails with `what` after `limitMs`. */
 export async function until<T>(
   what: string,
   probe: () => T | Promise<T>,
   limitMs = 15_000,
 ): Promise<NonNullable<Exclude<T, false>>> {
-  const endMs = performance.now() + limitMs;
+  const beganMs = performance.now();
+  let nowMs = beganMs;
   do {
     const found = await probe();
     if (found) return found as NonNullable<Exclude<T, false>>;
-    await delay(20);
-  } while (performance.now() < endMs);
+    await delay(nowMs - beganMs < SOON_MS ? LOOK_MS : LATER_LOOK_MS);
+    nowMs = performance.now();
+  } while (nowMs < beganMs + limitMs);
   throw new Error(`did not happen within ${limitMs} ms: ${what}`);
 }
