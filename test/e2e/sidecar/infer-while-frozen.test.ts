@@ -1,9 +1,10 @@
-/** The mesh of the demo with one of its models frozen: a call from a shell is answered meanwhile. */
+/** A mesh with the routes of the demo and one of its models frozen: a call from a shell is answered meanwhile. */
 import assert from 'node:assert/strict';
+import { meshFile } from '../../kit/config/mesh-file.js';
 import { runs } from '../../kit/mocha/effort.js';
 import { reportOf } from '../../kit/process/outrider.js';
 import { isRunning, until } from '../../kit/process/processes.js';
-import { exampleOnFreePorts, SuiteMesh } from '../../kit/process/suite-mesh.js';
+import { SuiteMesh } from '../../kit/process/suite-mesh.js';
 
 const FREEZES = Math.min(3, runs(1));
 /** As many as make it all but certain that one asks the frozen model what it is. */
@@ -13,9 +14,7 @@ describe('outrider infer while one of three models is frozen', function () {
   this.timeout(120_000);
 
   // How fast this machine is, is not tested.
-  const patient = exampleOnFreePorts('demo.yaml')
-    .replaceAll(' timeout: 1s', ' timeout: 5s')
-    .replace('attempt_timeout: 250ms', 'attempt_timeout: 700ms');
+  const patient = meshFile({ replicas: 3, attemptTimeout: '700ms' }).replace('attempts: 2', 'attempts: 3');
   const mesh = new SuiteMesh(patient);
 
   for (let i = 0; i < FREEZES; i++)

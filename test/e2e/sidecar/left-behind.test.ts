@@ -5,11 +5,12 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterTest } from '../../kit/mocha/after-test.js';
 import { EFFORT } from '../../kit/mocha/effort.js';
 import { scratchForEach } from '../../kit/mocha/scratch.js';
-import { Mesh } from '../../kit/process/outrider.js';
+import { Mesh, Scratch } from '../../kit/process/outrider.js';
 import { childrenOf, isRunning, processesWith, until } from '../../kit/process/processes.js';
 import { SidecarProcess, TINY_MODEL } from '../../kit/process/sidecars.js';
 
@@ -37,7 +38,12 @@ describe('what a model has started', function () {
   };
   const gone = (pid: number) => until(`process ${pid} is gone`, () => !isRunning(pid), GONE_MS);
 
-  async function start(service: string, mark: string): Promise<{ sidecar: SidecarProcess; server: number }> {
+  interface Started {
+    readonly sidecar: SidecarProcess;
+    readonly server: number;
+  }
+
+  async function start(service: string, mark: string, where = scratch.path): Promise<Started> {
     const file = {
       service,
       admin: '127.0.0.1:0',
@@ -45,11 +51,12 @@ describe('what a model has started', function () {
       inbound: {
         listen: '127.0.0.1:0',
         mtls: 'off',
-        local: `unix:${join(scratch.path, `${service}.sock`)}`,
+        local: `unix:${join(where, `${service}.sock`)}`,
         intentions: [{ from: '*', to: service, action: 'allow' }],
       },
     };
-    const path = scratch.write(`${service}.yaml`, JSON.stringify(file));
+    const path = join(where, `${service}.yaml`);
+    writeFileSync(path, JSON.stringify(file));
     const onStart = ({ pid }: SidecarProcess): void => void pids.add(pid);
     const sidecar = await SidecarProcess.start(path, { model: ['sh', '-c', wrapped(mark)], onStart });
     await sidecar.ready();
@@ -62,21 +69,35 @@ describe('what a model has started', function () {
     ['crashed', 'SIGSEGV'],
     ['has drained', 'SIGTERM'],
   ];
-  for (const [what, signal] of ways)
-    it(`ends when the sidecar ${what}, and that of another sidecar goes on`, async () => {
-      const [mark, otherMark] = [`a${process.pid}${signal}`, `b${process.pid}${signal}`];
-      const { sidecar, server } = await start('tiny', mark);
-      const other = await start('other', otherMark);
-      const unrelated = spawn('sleep', ['3600'], { stdio: 'ignore', detached: true });
-      pids.add(unrelated.pid!);
-      process.kill(sidecar.pid, signal);
-      await sidecar.exited;
-      await gone(server);
-      assert.deepEqual([isRunning(other.server), isRunning(unrelated.pid!)], [true, true]);
-      assert.equal((await other.sidecar.report()).model!.restarts, 0);
-      await other.sidecar.stop();
-      await gone(other.server);
+  describe('beside another sidecar and its model', () => {
+    let shared: Scratch;
+    let other: Started;
+
+    before(async () => {
+      shared = new Scratch();
+      other = await start('other', `b${process.pid}`, shared.path);
+      // It lives on between the tests.
+      pids.clear();
     });
+    after(async () => {
+      for (const pid of [other?.sidecar.pid, other?.server])
+        if (pid !== undefined && isRunning(pid)) process.kill(pid, 'SIGKILL');
+      await other?.sidecar.exited;
+      shared.remove();
+    });
+
+    for (const [what, signal] of ways)
+      it(`ends when the sidecar ${what}, and that of another sidecar goes on`, async () => {
+        const { sidecar, server } = await start('tiny', `a${process.pid}${signal}`);
+        const unrelated = spawn('sleep', ['3600'], { stdio: 'ignore', detached: true });
+        pids.add(unrelated.pid!);
+        process.kill(sidecar.pid, signal);
+        await sidecar.exited;
+        await gone(server);
+        assert.deepEqual([isRunning(other.server), isRunning(unrelated.pid!)], [true, true]);
+        assert.equal((await other.sidecar.report()).model!.restarts, 0);
+      });
+  });
 
   it('ends before the next start of the model, when the model alone crashes', async () => {
     const mark = `c${process.pid}`;

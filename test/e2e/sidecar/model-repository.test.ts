@@ -184,7 +184,7 @@ intentions: [{ from: app, to: '*', action: allow, control_methods: [${REPOSITORY
     const facts = await mesh.ready();
     client = new TestClient(facts.call['mine']!);
     fixed = new TestClient(facts.call['fixed']!);
-    load = ModelLoad.start(client, { callers: 2 });
+    load = ModelLoad.start(client, { callers: 2, pauseMs: 50 });
   });
   let fixed: TestClient;
   after(async () => {

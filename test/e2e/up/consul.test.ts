@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
 import { meshFile } from '../../kit/config/mesh-file.js';
 import { ConsulServer, consulOrSkip } from '../../kit/consul/consul.js';
@@ -301,8 +302,8 @@ describe('outrider up --consul dev', function () {
     const started = mesh.processes();
     mesh.signal('SIGTERM');
     let last = await services(address);
-    // As often as it answers: it ends soon after the last goodbye.
-    for (let found: string[] | undefined = last; found !== undefined; ) {
+    // Often, as it ends soon after the last goodbye.
+    for (let found: string[] | undefined = last; found !== undefined; await delay(5)) {
       last = found;
       found = await services(address).catch(() => undefined);
     }
