@@ -241,7 +241,7 @@ function listen(path: string, last: (beat: Beat) => boolean): Promise<Beat[]> {
   return new Promise((resolve, reject) => {
     let text = '';
     const socket = connect(path).setEncoding('utf8');
-    socket.on('error', reject);
+    socket.on('error', reject).on('close', () => reject(new Error(`the process has ended after ${text}`)));
     socket.on('data', (part: string) => {
       text += part;
       const beats = text

@@ -177,7 +177,7 @@ describe('a repository on command', function () {
     mesh = Mesh.start(`
 services:
   mine: { models: ${models}, repository: { control: explicit } }
-  fixed: { models: ${models} }
+  fixed: { models: ${DIGITS_MODELS} }
 caller: { name: app, admin: 127.0.0.1:0, upstreams: { mine: { listen: 127.0.0.1:0 }, fixed: { listen: 127.0.0.1:0 } } }
 intentions: [{ from: app, to: '*', action: allow, control_methods: [${REPOSITORY_LOAD}, ${REPOSITORY_UNLOAD}] }]
 `);
