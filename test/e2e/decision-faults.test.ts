@@ -8,6 +8,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { decisionFaults } from '../drills/decisions/rows.js';
 import { keepsInShort } from '../drills/faults/in-suite.js';
+import { EFFORT } from '../kit/mocha/effort.js';
 import { testFile } from '../kit/process/tools.js';
 
 /** By name: the tests that hold what the row promises. */
@@ -50,20 +51,30 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
 /** For their full times alone, by `npm run faults -- decisions` in .ci/nightly: a short run of each takes ten seconds and more. */
 const AT_NIGHT: readonly string[] = ['half-open', 'lossy', 'memory', 'long-streams', 'partition'];
 
+/** By day in the tests named here; a short run at night. */
+const SHORT_AT_NIGHT: Readonly<Record<string, readonly string[]>> = {
+  // The drill `kill` of `outrider chaos`, on real processes.
+  killed: ['e2e/chaos', 'scenario/discovery/replica-killed'],
+  'client-dies': ['stack/outbound/calls'],
+};
+
 describe('faults under load', function () {
   this.timeout(240_000);
 
   it('leave out only rows that there are, each for tests that there are or for the night', () => {
     const rows = decisionFaults.rows.map(({ name }) => name);
     for (const name of AT_NIGHT) assert.ok(rows.includes(name), name);
-    for (const [name, tests] of Object.entries(ELSEWHERE)) {
+    for (const [name, tests] of Object.entries({ ...ELSEWHERE, ...SHORT_AT_NIGHT })) {
       assert.ok(rows.includes(name), name);
       for (const test of tests) assert.ok(existsSync(testFile(`${test}.test.ts`)), test);
     }
   });
 
   for (const row of decisionFaults.rows.filter(
-    ({ name }) => !Object.hasOwn(ELSEWHERE, name) && !AT_NIGHT.includes(name),
+    ({ name }) =>
+      !Object.hasOwn(ELSEWHERE, name) &&
+      !AT_NIGHT.includes(name) &&
+      (EFFORT > 1 || !Object.hasOwn(SHORT_AT_NIGHT, name)),
   ))
     it(row.fault, function () {
       return keepsInShort(this, row, {});

@@ -22,10 +22,7 @@ export const agentKilled: Row<ConsulWorld> = {
     await trial.unharmed(world.load, async () => {
       await world.agent.kill();
       await delay(outageMs);
-      const up = await Promise.all(world.nodes.map((node) => node.process.metric('outrider_consul_up')));
-      trial.every('meanwhile every sidecar says so (outrider_consul_up 0)', up, (value) => value === 0);
-      const ready = await Promise.all(world.nodes.map(async (node) => (await node.readiness()).status));
-      trial.every('and stays ready', ready, (status) => status === 200);
+      await knowAndStayReady(world, trial);
       await world.agent.restart({ state: 'kept', awaitLeader: false });
       await returned(world, trial, performance.now());
     });
@@ -69,6 +66,14 @@ export const leaderKilled: Row<ConsulWorld> = {
     await cluster.leader();
   },
 };
+
+/** While the agent is away. */
+export async function knowAndStayReady(world: ConsulWorld, trial: Trial): Promise<void> {
+  const up = await Promise.all(world.nodes.map((node) => node.process.metric('outrider_consul_up')));
+  trial.every('meanwhile every sidecar says so (outrider_consul_up 0)', up, (value) => value === 0);
+  const ready = await Promise.all(world.nodes.map(async (node) => (await node.readiness()).status));
+  trial.every('and stays ready', ready, (status) => status === 200);
+}
 
 async function returned(world: ConsulWorld, trial: Trial, fromMs: number): Promise<void> {
   const tookMs = await measure(() => areCurrent(world.nodes), RETURN_LIMIT_MS, fromMs);

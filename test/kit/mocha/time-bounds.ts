@@ -12,7 +12,7 @@ export const TIME_BOUND: readonly string[] = [
   ...['test/stack/services/bad-input', 'test/stack/services/golden-probe'],
   ...['test/stack/supervise/process-state', 'test/stack/supervise/watcher-thread'],
   ...['test/e2e/sidecar/health-checks', 'test/e2e/sidecar/several-models', 'test/e2e/sidecar/traces'],
-  ...['test/e2e/up/takeover', 'test/e2e/call-faults', 'test/e2e/decision-faults'],
+  'test/e2e/up/takeover',
 ].map((name) => `${name}.test.ts`);
 
 /** One run of a file. A run without a result of its tests has failed. */
