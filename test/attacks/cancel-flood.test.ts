@@ -18,6 +18,8 @@ const UNARY = '/grpc.testing.TestService/UnaryCall';
 /** The service answers later than it is cancelled. */
 const HELD: readonly [string, string] = [Knob.delayMs, '50'];
 const PAUSE_MS = 5;
+/** Calls of the others take this long, so that the flood has the processor. */
+const GOOD_MS = 20;
 
 /** Opens calls at a rate, and cancels each a moment later; until there were `most`, or it is cut off. Returns how many. */
 async function cancelCalls(peer: RawPeer, perSecond: number, most: number): Promise<number> {
@@ -42,7 +44,7 @@ describe('attacks: floods of cancels beside clients that behave', () => {
   let good: Caller[] = [];
   const peers: RawPeer[] = [];
 
-  beforeEach(async () => {
+  before(async () => {
     service = await startTestService();
     pair = await startPair({ local: service.address });
     await pair.ready();
@@ -50,6 +52,8 @@ describe('attacks: floods of cancels beside clients that behave', () => {
   });
   afterEach(async () => {
     for (const peer of peers.splice(0)) peer.close();
+  });
+  after(async () => {
     for (const caller of good) caller.close();
     await pair?.close();
     service?.close();
@@ -61,9 +65,9 @@ describe('attacks: floods of cancels beside clients that behave', () => {
     return peer;
   }
 
-  /** Three clients call as fast as they are answered while `flood` goes on; all their calls must go well. */
+  /** Three clients have twelve calls in flight while `flood` goes on; all their calls must go well. */
   async function beside<T>(flood: () => Promise<T>): Promise<T> {
-    const loads = good.map((caller) => startLoad(caller, 4, 0));
+    const loads = good.map((caller) => startLoad(caller, 4, GOOD_MS));
     const flooded = await flood();
     const ends = await Promise.all(loads.map((load) => load.stop()));
     const calls = ends.reduce((sum, end) => sum + end.good, 0);
@@ -77,7 +81,8 @@ describe('attacks: floods of cancels beside clients that behave', () => {
 
   it('three that stay below the limit, and cancel 5,000 calls a second together', async function () {
     this.timeout(60_000);
-    const each = 5_000;
+    // Together more than a connection may bring: the sidecar must not pass all of them on.
+    const each = 4_000;
     const cancelled = await beside(async () => {
       const floods = await Promise.all([1, 2, 3].map(flooder));
       return Promise.all(floods.map((peer) => cancelCalls(peer, 1_700, each)));

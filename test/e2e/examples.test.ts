@@ -30,10 +30,14 @@ import { requireModels } from '../kit/service/made-models.js';
 const run = promisify(execFile);
 const PARCEL = join(REPOSITORY, 'services/ocr/samples/parcel.png');
 /**
- * By night: the README's test runs demo.yaml and resilient.yaml as they are, test/e2e/up/consul runs meshes on an agent of
- * their own, and each model of models.yaml has tests of its own in test/stack/services.
+ * By night: the README's test runs demo.yaml as it is, test/e2e/up/resilient runs resilient.yaml on free ports, test/e2e/up/consul and
+ * test/e2e/up/engines run meshes of their own, each model of models.yaml has tests in test/stack/services, and test/e2e/own-server has
+ * a server that knows nothing of Outrider.
  */
-const AT_NIGHT: ReadonlySet<string> = new Set(['demo.yaml', 'resilient.yaml', 'consul.yaml', 'models.yaml']);
+const AT_NIGHT: ReadonlySet<string> = new Set([
+  ...['demo.yaml', 'resilient.yaml', 'consul.yaml', 'models.yaml'],
+  ...['engines.yaml', 'foreign-server.yaml'],
+]);
 /** What a sidecar says once it listens. */
 const LISTENS = /^outrider \S+ \S+: .* on /m;
 

@@ -10,7 +10,7 @@ import type { ModelInferRequest, ModelInferResponse } from '../../../proto/messa
 import { writeAddress } from '../../../sidecar/config/codecs/address.js';
 import { run } from '../../kit/interop/python-cases.js';
 import { EFFORT } from '../../kit/mocha/effort.js';
-import { SidecarBench } from '../../kit/process/sidecars.js';
+import { SidecarBench, type SidecarProcess } from '../../kit/process/sidecars.js';
 import { testFile, toolOrSkip } from '../../kit/process/tools.js';
 
 const { ModelInfer } = protocols().inference;
@@ -68,6 +68,11 @@ describe('clients with retries of their own through two sidecars that retry', fu
   this.timeout(60_000);
 
   let bench: SidecarBench;
+  /** Addresses of the replicas' sidecars. */
+  let endpoints: string[];
+  /** Each test has its own, which remembers nothing of the ones before. */
+  let caller: SidecarProcess | undefined;
+  let callers = 0;
   /** `retry.final` of the route. */
   let final = false;
   let replicas: Replica[];
@@ -75,10 +80,10 @@ describe('clients with retries of their own through two sidecars that retry', fu
   let target: string;
   let arrivals: () => Promise<number>;
 
-  beforeEach(async () => {
+  before(async () => {
     bench = await SidecarBench.open();
     replicas = [new Replica(), new Replica(), new Replica()];
-    const endpoints: string[] = [];
+    endpoints = [];
     const identity = await bench.identity('testing');
     for (const [at, replica] of replicas.entries()) {
       const local = await replica.start();
@@ -93,6 +98,9 @@ describe('clients with retries of their own through two sidecars that retry', fu
       });
       endpoints.push(writeAddress(service.address('inbound')));
     }
+  });
+  beforeEach(async () => {
+    for (const replica of replicas) Object.assign(replica, { executions: 0, fails: false });
     const routes = [
       {
         methods: [ModelInfer.path],
@@ -101,20 +109,25 @@ describe('clients with retries of their own through two sidecars that retry', fu
         retry: { attempts: SIDECAR_ATTEMPTS, on: ['unavailable'], final },
       },
     ];
-    const caller = await bench.start('caller', {
+    const started = await bench.start(`caller-${++callers}`, {
       service: 'app',
       identity: await bench.identity('app'),
       outbound: { upstreams: { testing: { listen: '127.0.0.1:0', endpoints, routes } } },
     });
-    await caller.ready();
-    target = writeAddress(caller.address('upstream testing'));
+    caller = started;
+    await started.ready();
+    target = writeAddress(started.address('upstream testing'));
     client = new Client(target, credentials.createInsecure(), { 'grpc.service_config': SERVICE_CONFIG });
-    arrivals = () => caller.metric('outrider_calls_total', { direction: 'outbound' });
+    arrivals = () => started.metric('outrider_calls_total', { direction: 'outbound' });
   });
   afterEach(async () => {
     client?.close();
-    for (const replica of replicas) replica.stop();
-    await bench.close();
+    await caller?.stop();
+    caller = undefined;
+  });
+  after(async () => {
+    for (const replica of replicas ?? []) replica.stop();
+    await bench?.close();
   });
 
   const infer = () =>

@@ -57,7 +57,7 @@ export const readPackage = (where: string, file = 'package.json') =>
  */
 export async function installPacked(folder: string): Promise<{ packed: Packed; installed: string }> {
   const pack = [path.join(packageRoot, 'dist/tools/pack/main.js'), '--out', folder];
-  const { code, stdout, stderr } = await run(process.execPath, pack, packageRoot);
+  const { code, stdout, stderr } = await run(process.execPath, pack, packageRoot, { limitMs: 150_000 });
   assert.equal(code, 0, stderr);
   const [archive] = stdout.split('\n') as [string];
   const installed = path.join(folder, 'node_modules', 'outrider');
