@@ -37,6 +37,40 @@ interface ListedIntention {
   readonly ID?: string;
   readonly SourceName: string;
   readonly DestinationName: string;
+  readonly Action?: string;
+  readonly Description?: string;
+}
+
+/** One change in the agent. */
+interface Step {
+  readonly pair: string;
+  /** What is there now; undefined: it is deleted. */
+  readonly wanted: IntentionConfig | undefined;
+  readonly line: string;
+}
+
+/** What became of intentions that an agent did not take as a whole. */
+export class IntentionsFailure extends CommandFailure {
+  constructor(
+    message: string,
+    /** Changes that the agent has taken, and that could not be put back, one line each. Empty: it has what it had. */
+    readonly left: readonly string[],
+    /** The agent may take them later: it has no leader, or does not answer. */
+    readonly mayPass: boolean,
+  ) {
+    super(message);
+  }
+}
+
+/** An agent did not do what it was asked for. */
+class Refusal extends CommandFailure {
+  constructor(
+    message: string,
+    /** Undefined: it did not answer, and may have done it. */
+    readonly status: number | undefined,
+  ) {
+    super(message);
+  }
 }
 
 /**
@@ -44,15 +78,16 @@ interface ListedIntention {
  * written or deleted: what others have written or changed in the agent stays.
  */
 export class MeshIntentionWriter {
-  /** What the agent took, by the pair of services. */
-  private readonly taken = new Map<string, IntentionConfig>();
+  /** What the agent took, by the pair of services; without an action where it may have taken something else. */
+  private readonly taken = new Map<string, Pick<IntentionConfig, 'from' | 'to'> & Partial<IntentionConfig>>();
 
   constructor(private readonly api: AgentApi) {}
 
   /**
-   * What has been changed, one line each. What the agent took before it failed counts as taken: the next call does the rest.
+   * What has been changed, one line each. Where the agent does not take all of it, what it took is put back.
    *
-   * @throws CommandFailure that names the first one it refused, or that is about some models, which Consul cannot say.
+   * @throws CommandFailure about an intention for some models, which Consul cannot say.
+   * @throws IntentionsFailure that names the first one it did not take.
    */
   async write(mesh: MeshIntentions): Promise<readonly string[]> {
     const ofModels = mesh.intentions.find(({ models }) => models !== undefined);
@@ -60,32 +95,101 @@ export class MeshIntentionWriter {
       throw new CommandFailure(
         `the intention ${ofModels.from} → ${ofModels.to} allows some models only, which Consul cannot say; a block consul with intentions: false lets the file decide`,
       );
-    const wanted = new Map(intentionsToWrite(mesh).map((each) => [pairOf(each), each]));
-    const changed = [...wanted.values()].filter(
-      (each) => this.taken.get(pairOf(each))?.action !== each.action,
-    );
-    const gone = [...this.taken.values()].filter((each) => !wanted.has(pairOf(each)));
-    if (changed.length + gone.length === 0) return [];
-    // Denials go first, so that nothing is open in between.
-    changed.sort((a, b) => Number(a.action === 'allow') - Number(b.action === 'allow'));
-    const listed = await this.list();
-    const lines: string[] = [];
-    for (const each of changed) {
-      await this.put(each, listed.get(pairOf(each)));
-      this.taken.set(pairOf(each), each);
-      lines.push(`intention ${each.from} → ${each.to}: ${each.action}`);
+    const steps = this.stepsTo(new Map(intentionsToWrite(mesh).map((each) => [pairOf(each), each])));
+    if (steps.length === 0) return [];
+    let listed: Listing | undefined;
+    const begun: Step[] = [];
+    try {
+      listed = await this.list();
+      for (const step of steps) {
+        begun.push(step);
+        await this.bring(listed, step.pair, step.wanted);
+      }
+    } catch (error) {
+      throw await this.failureOf(error, begun, listed);
     }
-    for (const each of gone) {
-      const at = listed.get(pairOf(each));
-      if (at !== undefined)
-        await this.ask(`delete the intention ${each.from} → ${each.to}`, () => this.api.delete(pathOf(at)));
-      this.taken.delete(pairOf(each));
-      lines.push(`intention ${each.from} → ${each.to}: deleted`);
+    for (const { pair, wanted } of steps) {
+      if (wanted === undefined) this.taken.delete(pair);
+      else this.taken.set(pair, wanted);
     }
-    return lines;
+    return steps.map(({ line }) => line);
   }
 
-  private async list(): Promise<ReadonlyMap<string, ListedIntention>> {
+  private stepsTo(wanted: ReadonlyMap<string, IntentionConfig>): readonly Step[] {
+    const changed = [...wanted].filter(([pair, { action }]) => this.taken.get(pair)?.action !== action);
+    // Denials go first, so that nothing is open in between.
+    changed.sort(([, a], [, b]) => Number(a.action === 'allow') - Number(b.action === 'allow'));
+    const gone = [...this.taken].filter(([pair]) => !wanted.has(pair));
+    return [
+      ...changed.map(([pair, each]) => ({ pair, wanted: each, line: `${titleOf(each)}: ${each.action}` })),
+      ...gone.map(([pair, each]) => ({ pair, wanted: undefined, line: `${titleOf(each)}: deleted` })),
+    ];
+  }
+
+  /** Puts back what was begun. What that does not reach is not known any more: the next call writes it. */
+  private async failureOf(
+    error: unknown,
+    begun: readonly Step[],
+    before: Listing | undefined,
+  ): Promise<Error> {
+    if (!(error instanceof Refusal)) return error as Error;
+    const { status, message } = error;
+    // What it refused it has not done.
+    const left = new Set(status === undefined ? begun : begun.slice(0, -1));
+    try {
+      const now = left.size === 0 ? undefined : await this.list();
+      for (const step of [...left].reverse()) {
+        await this.putBack(step.pair, before!.get(step.pair), now!.get(step.pair));
+        left.delete(step);
+      }
+    } catch {
+      // The failure that came first says why.
+    }
+    for (const { pair } of left) {
+      const [from = '', to = ''] = pair.split(' ');
+      this.taken.set(pair, { from, to });
+    }
+    const isSure = (step: Step): boolean => status !== undefined || step !== begun.at(-1);
+    const lines = [...left].map((step) =>
+      isSure(step) ? step.line : `${step.line}, unless it was not taken`,
+    );
+    return new IntentionsFailure(message, lines, status === undefined || status >= 500);
+  }
+
+  private async putBack(
+    pair: string,
+    before: ListedIntention | undefined,
+    now: ListedIntention | undefined,
+  ): Promise<void> {
+    if (before?.Action === now?.Action) return;
+    const what = `put back the intention ${pair.replace(' ', ' → ')}`;
+    if (before === undefined) await this.ask(what, () => this.api.delete(pathOf(now!)));
+    else await this.ask(what, () => this.store(before, now));
+  }
+
+  /** Makes one pair what is wanted. */
+  private async bring(listed: Listing, pair: string, wanted: IntentionConfig | undefined): Promise<void> {
+    const at = listed.get(pair);
+    if (wanted === undefined) {
+      if (at === undefined) return;
+      await this.ask(`delete the intention ${pair.replace(' ', ' → ')}`, () => this.api.delete(pathOf(at)));
+      return;
+    }
+    const { from, to, action } = wanted;
+    const next = { SourceName: from, DestinationName: to, Action: action, Description: DESCRIPTION };
+    await this.ask(`take the ${titleOf(wanted)} (${action})`, () => this.store(next, at));
+  }
+
+  /** @param at where the agent has another one for this pair */
+  private store(
+    { SourceName, DestinationName, Action, Description = '' }: ListedIntention,
+    at: ListedIntention | undefined,
+  ): Promise<HttpAnswer> {
+    const body = { SourceName, DestinationName, SourceType: 'consul', Action, Description };
+    return at === undefined ? this.api.post('/connect/intentions', body) : this.api.put(pathOf(at), body);
+  }
+
+  private async list(): Promise<Listing> {
     const { body } = await this.ask('list its intentions', () => this.api.get('/connect/intentions'));
     const all = JSON.parse(body) as readonly ListedIntention[] | null;
     return new Map(
@@ -93,24 +197,20 @@ export class MeshIntentionWriter {
     );
   }
 
-  private put({ from, to, action }: IntentionConfig, listed: ListedIntention | undefined): Promise<unknown> {
-    const pair = { SourceName: from, DestinationName: to, SourceType: 'consul' };
-    const body = { ...pair, Action: action, Description: DESCRIPTION };
-    return this.ask(`take the intention ${from} → ${to} (${action})`, () =>
-      listed === undefined ? this.api.post('/connect/intentions', body) : this.api.put(pathOf(listed), body),
-    );
-  }
-
-  /** @throws CommandFailure with what the agent did not do, and why. */
+  /** @throws Refusal with what the agent did not do, and why. */
   private async ask(what: string, request: () => Promise<HttpAnswer>): Promise<HttpAnswer> {
-    const failed = (why: string) => new CommandFailure(`consul did not ${what}: ${why}`);
+    const failed = (why: string, status?: number) => new Refusal(`consul did not ${what}: ${why}`, status);
     const answer = await request().catch((error: unknown) => {
       throw failed(oneLine(error));
     });
-    if (answer.status !== 200) throw failed(`${answer.status} ${answer.body.trim()}`);
+    if (answer.status !== 200) throw failed(`${answer.status} ${answer.body.trim()}`, answer.status);
     return answer;
   }
 }
+
+type Listing = ReadonlyMap<string, ListedIntention>;
+
+const titleOf = ({ from, to }: Pick<IntentionConfig, 'from' | 'to'>): string => `intention ${from} → ${to}`;
 
 const pairOf = ({ from, to }: Pick<IntentionConfig, 'from' | 'to'>): string => `${from} ${to}`;
 

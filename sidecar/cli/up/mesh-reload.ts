@@ -3,6 +3,8 @@ import { loadMeshFile } from '../../config/file/load.js';
 import type { MeshConfig } from '../../config/model.js';
 import { formatProblems } from '../../config/problem.js';
 import { stringifySidecar } from '../../config/stringify.js';
+import type { Timer, Timers } from '../../runtime/time/timers.js';
+import { IntentionsFailure } from '../consul/write-intentions.js';
 import { oneLine } from '../failure.js';
 import { shippedMeshes } from '../package-info.js';
 import type { Fleet } from './fleet.js';
@@ -13,6 +15,7 @@ import type { SidecarSpec } from './plan.js';
 export interface MeshReloadOptions {
   readonly file: string;
   readonly fleet: Fleet;
+  readonly timers: Timers;
   /**
    * Plans a changed mesh; a sidecar that stays keeps its name, ports and folder. Throws when a port
    * is in use.
@@ -29,11 +32,16 @@ export interface MeshReloadOptions {
 
 export type MeshReloadOutcome =
   | { readonly kind: 'refused'; readonly problem: string }
+  /** Consul has taken some of the intentions, one sentence each, and nothing else has changed. It is tried again. */
+  | { readonly kind: 'partly-taken'; readonly changed: readonly string[]; readonly problem: string }
   /**
    * `changed`: one sentence per sidecar, and per intention in Consul; `needsRestart`: changed options that take effect at the
    * next start of `up`.
    */
   | { readonly kind: 'taken'; readonly changed: readonly string[]; readonly needsRestart: readonly string[] };
+
+/** A file whose intentions Consul could not take is tried again so long after, and twice as long each time. */
+const AGAIN_MS = { first: 1_000, most: 30_000 } as const;
 
 /** Options of a mesh file that a running `up` cannot change, by their names in the file. */
 const FIXED_OPTIONS = {
@@ -46,7 +54,7 @@ const FIXED_OPTIONS = {
 
 /**
  * Takes over a changed mesh file while the mesh runs, on SIGHUP and when the file changes. A file
- * that is invalid, or that needs a port in use, changes nothing.
+ * that is invalid, or that needs a port in use, changes nothing. Where Consul could not take its intentions, it is tried again.
  *
  * Sidecars reload their own files; options that a reload does not take over restart the sidecar,
  * one sidecar at a time. Callers learn the new address of a replica before the next one moves. New replicas start before the caller's file lists them, and removed ones
@@ -54,6 +62,10 @@ const FIXED_OPTIONS = {
  */
 export class MeshReload {
   private work = Promise.resolve();
+  private again: Timer | undefined;
+  private isClosed = false;
+  /** What was said of the file, while it is tried again. */
+  private reported: string | undefined;
 
   constructor(
     private mesh: MeshConfig,
@@ -62,10 +74,43 @@ export class MeshReload {
 
   /** Reloads follow each other. Never rejects: what failed is reported. */
   reload(): Promise<void> {
-    this.work = this.work.then(() =>
-      this.reloadNow().catch((error) => this.options.report({ kind: 'refused', problem: oneLine(error) })),
-    );
+    this.reported = undefined;
+    return this.next(0);
+  }
+
+  /** Tries nothing again. */
+  close(): void {
+    this.isClosed = true;
+    this.again?.cancel();
+  }
+
+  /** @param failures in a row of this file */
+  private next(failures: number): Promise<void> {
+    this.work = this.work.then(async () => {
+      this.again?.cancel();
+      await this.reloadNow().catch((error) => this.onFailure(error, failures));
+    });
     return this.work;
+  }
+
+  private onFailure(error: unknown, failures: number): void {
+    const { left, mayPass } =
+      error instanceof IntentionsFailure ? error : { left: [] as readonly string[], mayPass: false };
+    const isAgain = left.length > 0 || mayPass;
+    const problem = `${oneLine(error)}${isAgain ? '; it is tried again' : ''}`;
+    this.reportOnce(
+      left.length > 0 ? { kind: 'partly-taken', changed: left, problem } : { kind: 'refused', problem },
+    );
+    if (!isAgain || this.isClosed) return;
+    const waitMs = Math.min(AGAIN_MS.most, AGAIN_MS.first * 2 ** Math.min(failures, 10));
+    this.again = this.options.timers.after(waitMs, () => void this.next(failures + 1), { unref: true });
+  }
+
+  /** The same outcome of the same file is reported once. */
+  private reportOnce(outcome: MeshReloadOutcome): void {
+    const text = JSON.stringify(outcome);
+    if (text !== this.reported) this.options.report(outcome);
+    this.reported = text;
   }
 
   private async reloadNow(): Promise<void> {

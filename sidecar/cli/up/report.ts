@@ -135,6 +135,8 @@ export class UpReport {
 function reloadTexts(outcome: MeshReloadOutcome): string[] {
   if (outcome.kind === 'refused')
     return [`the changed mesh file is refused, and nothing changes: ${outcome.problem}`];
+  if (outcome.kind === 'partly-taken')
+    return [...outcome.changed, `the rest of the changed mesh file is not taken over: ${outcome.problem}`];
   const { changed, needsRestart } = outcome;
   const done = changed.length === 0 ? ['the mesh file is taken over; no sidecar is concerned'] : changed;
   if (needsRestart.length === 0) return [...done];

@@ -188,6 +188,7 @@ async function runMesh(up: Up, agent?: DevAgent, writeIntentions?: WriteIntentio
       new MeshReload(mesh, {
         file,
         fleet,
+        timers: systemTimers,
         plan: (next) => planner.plan(next),
         check: requireRuntime,
         writeIntentions,
@@ -278,6 +279,7 @@ async function followFile({ file, ends, requests, reloadOf }: RunFleetInput, fle
   });
   await ends.first;
   requests.close();
+  reload.close();
 }
 
 function consulFacts({ agent, externalConsul }: RunFleetInput): ConsulFacts | undefined {

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import type { AgentApi } from '../../../../sidecar/cli/consul/agent-api.js';
-import { intentionsToWrite, MeshIntentionWriter } from '../../../../sidecar/cli/consul/write-intentions.js';
+import {
+  IntentionsFailure,
+  intentionsToWrite,
+  MeshIntentionWriter,
+} from '../../../../sidecar/cli/consul/write-intentions.js';
 
 describe('intentions of a mesh file in Consul', () => {
   const allow = (from: string, to: string) => ({ from, to, action: 'allow' }) as const;
@@ -32,21 +36,36 @@ describe('intentions of a mesh file in Consul', () => {
   });
 
   describe('in an agent', () => {
-    type Stored = { ID: string; SourceName: string; DestinationName: string; Action: string };
+    type Stored = {
+      ID: string;
+      SourceName: string;
+      DestinationName: string;
+      Action: string;
+      Description?: string;
+    };
     let stored: Stored[];
     let refuses: string | undefined;
+    let status: number;
+    /** Breaks the agent once it has been asked to write this source. */
+    let breaksAt: string | undefined;
+    let isAway: boolean;
     let asked: string[];
     const answer = (method: string, path: string, body?: unknown) => {
       asked.push(`${method} ${path}`);
       const said = body as Stored;
-      if (refuses !== undefined && said?.SourceName === refuses) return { status: 500, body: 'no leader' };
+      if (isAway) throw new Error('ECONNREFUSED');
+      if (refuses !== undefined && said?.SourceName === refuses) return { status, body: 'no leader' };
+      change(method, path, said);
+      if (breaksAt !== undefined && said?.SourceName === breaksAt) throw new Error('no answer');
+      return { status: 200, body: method === 'GET' ? JSON.stringify(stored) : '{}' };
+    };
+    const change = (method: string, path: string, said: Stored) => {
       const at = stored.findIndex(({ ID }) => path.endsWith(`/${ID}`));
-      if (method === 'GET') return { status: 200, body: JSON.stringify(stored) };
-      if (method === 'POST') stored.push({ ...said, ID: `id-${stored.length}` });
+      if (method === 'POST') stored.push({ ...said, ID: `id-${++ids}` });
       if (method === 'PUT') stored[at] = { ...said, ID: stored[at]!.ID };
       if (method === 'DELETE') stored.splice(at, 1);
-      return { status: 200, body: '{}' };
     };
+    let ids = 0;
     const api = {
       get: async (path: string) => answer('GET', path),
       post: async (path: string, body: unknown) => answer('POST', path, body),
@@ -56,7 +75,7 @@ describe('intentions of a mesh file in Consul', () => {
     const rules = () => stored.map((each) => `${each.SourceName} ${each.DestinationName} ${each.Action}`);
     let writer: MeshIntentionWriter;
     beforeEach(() => {
-      [stored, asked, refuses] = [[], [], undefined];
+      [stored, asked, refuses, breaksAt, isAway, status] = [[], [], undefined, undefined, false, 500];
       writer = new MeshIntentionWriter(api);
     });
 
@@ -86,19 +105,88 @@ describe('intentions of a mesh file in Consul', () => {
       assert.deepEqual(rules(), ['a b deny', 'x b deny']);
     });
 
-    it('are written as a whole after an agent refused one', async () => {
-      refuses = 'c';
-      const mesh = {
-        intentions: [deny('a', 'b'), deny('c', 'b'), deny('d', 'b')],
-        defaultIntention: 'allow',
-      } as const;
-      await assert.rejects(
-        writer.write(mesh),
-        /consul did not take the intention c → b \(deny\): 500 no leader/,
+    /** How the agent did not take it. */
+    const failure = async (mesh: Parameters<MeshIntentionWriter['write']>[0]): Promise<IntentionsFailure> => {
+      const error: unknown = await writer.write(mesh).then(
+        () => undefined,
+        (thrown: unknown) => thrown,
       );
+      assert.ok(error instanceof IntentionsFailure, String(error));
+      return error;
+    };
+    const before = {
+      intentions: [allow('a', 'b'), allow('d', 'b'), allow('e', 'b')],
+      defaultIntention: 'allow',
+    } as const;
+    const after = {
+      intentions: [deny('a', 'b'), deny('n', 'b'), deny('x', 'b'), allow('c', 'b')],
+      defaultIntention: 'allow',
+    } as const;
+    const theirs = {
+      ID: 'theirs',
+      SourceName: 'x',
+      DestinationName: 'b',
+      Action: 'allow',
+      Description: 'by hand',
+    };
+    const ALL = ['a b deny', 'x b deny', 'n b deny', 'c b allow'];
+
+    it('are put back where an agent refused one, and written as a whole later', async () => {
+      await writer.write(before);
+      stored.push({ ...theirs });
+      const had = rules();
+      refuses = 'c';
+      for (const [answered, mayPass] of [
+        [500, true],
+        [400, false],
+      ] as const) {
+        status = answered;
+        const error = await failure(after);
+        assert.equal(error.message, `consul did not take the intention c → b (allow): ${answered} no leader`);
+        assert.deepEqual([error.left, error.mayPass, rules()], [[], mayPass, had]);
+        assert.equal(stored.find(({ SourceName }) => SourceName === 'x')!.Description, 'by hand');
+      }
       refuses = undefined;
-      assert.deepEqual(await writer.write(mesh), ['intention c → b: deny', 'intention d → b: deny']);
-      assert.deepEqual(rules(), ['a b deny', 'c b deny', 'd b deny']);
+      const lines = await writer.write(after);
+      assert.deepEqual([lines.length, rules().sort()], [6, [...ALL].sort()]);
+    });
+
+    it('are put back where an agent did not answer, whether it has taken the last one or not', async () => {
+      await writer.write(before);
+      const had = rules();
+      breaksAt = 'n';
+      const { left, mayPass } = await failure(after);
+      assert.deepEqual([left, mayPass, rules()], [[], true, had]);
+    });
+
+    it('that an agent has kept when it went away are named, and written again or taken back later', async () => {
+      for (const [next, expected] of [
+        [after, ['a b deny', 'c b allow', 'n b deny', 'x b deny']],
+        [before, ['a b allow', 'd b allow', 'e b allow']],
+      ] as const) {
+        stored = [];
+        writer = new MeshIntentionWriter(api);
+        await writer.write(before);
+        const { length } = asked;
+        const put = api.post;
+        api.post = async (path, body) => {
+          const said = await put(path, body);
+          isAway = true;
+          if ((body as Stored).SourceName === 'n') throw new Error('no answer');
+          return said;
+        };
+        const { left, mayPass } = await failure(after);
+        api.post = put;
+        assert.deepEqual(
+          [left, mayPass],
+          [['intention a → b: deny', 'intention n → b: deny, unless it was not taken'], true],
+        );
+        assert.ok(asked.length < length + 8, 'an agent that is away is not asked about each');
+        isAway = false;
+        await writer.write(next);
+        assert.deepEqual(rules().sort(), expected);
+        assert.deepEqual(await writer.write(next), [], 'it is known again');
+      }
     });
   });
 

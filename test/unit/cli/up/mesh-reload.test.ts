@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { IntentionsFailure } from '../../../../sidecar/cli/consul/write-intentions.js';
 import type { Fleet } from '../../../../sidecar/cli/up/fleet.js';
 import { MeshReload, type MeshReloadOutcome } from '../../../../sidecar/cli/up/mesh-reload.js';
 import { loadMeshFile } from '../../../../sidecar/config/file/load.js';
 import type { MeshConfig } from '../../../../sidecar/config/model.js';
 import { scratchForEach } from '../../../kit/mocha/scratch.js';
+import { ManualClock } from '../../../kit/time/manual-clock.js';
 
 describe('a mesh file that changes', () => {
   const scratch = scratchForEach();
@@ -11,9 +13,12 @@ describe('a mesh file that changes', () => {
   let written: MeshConfig[];
   let refusal: Error | undefined;
   let planned: MeshConfig[];
+  let clock: ManualClock;
+  let reload: MeshReload;
 
   beforeEach(() => {
     [outcomes, written, planned, refusal] = [[], [], [], undefined];
+    clock = new ManualClock();
   });
 
   const text = (action: string, more = '') =>
@@ -24,8 +29,9 @@ describe('a mesh file that changes', () => {
     const file = scratch.write('mesh.yaml', before);
     const loaded = loadMeshFile(file, { models: 'directory' });
     assert.ok(loaded.ok, JSON.stringify(loaded));
-    const reload = new MeshReload(loaded.config, {
+    reload = new MeshReload(loaded.config, {
       file,
+      timers: clock,
       fleet: { states: [] } as unknown as Fleet,
       plan: async (mesh) => {
         planned.push(mesh);
@@ -68,6 +74,58 @@ describe('a mesh file that changes', () => {
     refusal = new Error('consul did not take the intention');
     const outcome = await reloaded(text('allow'), text('deny'), true);
     assert.deepEqual(outcome, { kind: 'refused', problem: 'consul did not take the intention' });
+  });
+
+  it('is tried again, and reported once, where the agent takes no intention now', async () => {
+    refusal = new IntentionsFailure('consul did not list its intentions: 500 no leader', [], true);
+    const outcome = await reloaded(text('allow'), text('deny'), true);
+    const problem = 'consul did not list its intentions: 500 no leader; it is tried again';
+    assert.deepEqual(outcome, { kind: 'refused', problem });
+    await clock.settle(999);
+    assert.equal(written.length, 1);
+    for (const [waitMs, writes] of [
+      [1, 2],
+      [2_000, 3],
+      [4_000, 4],
+    ] as const) {
+      await clock.settle(waitMs);
+      assert.deepEqual([written.length, outcomes.length], [writes, 1]);
+    }
+    refusal = undefined;
+    await clock.settle(8_000);
+    assert.deepEqual(
+      outcomes.map(({ kind }) => kind),
+      ['refused', 'taken'],
+    );
+    assert.equal(clock.pending(), 0);
+  });
+
+  it('says which intentions the agent has kept, and is tried again until it has all', async () => {
+    refusal = new IntentionsFailure('consul did not take it', ['intention web → digits: deny'], false);
+    const outcome = await reloaded(text('allow'), text('deny'), true);
+    const problem = 'consul did not take it; it is tried again';
+    assert.deepEqual(outcome, { kind: 'partly-taken', changed: ['intention web → digits: deny'], problem });
+    for (let i = 0; i < 20; i++) await clock.settle(30_000);
+    assert.ok(written.length > 20 && outcomes.length === 1);
+    // A change of the file is reported again, and ends the wait.
+    await reload.reload();
+    assert.equal(outcomes.length, 2);
+    refusal = undefined;
+    await reload.reload();
+    assert.deepEqual([outcomes.at(-1)!.kind, clock.pending()], ['taken', 0]);
+  });
+
+  it('is not tried again where the agent will not take an intention, nor once the mesh ends', async () => {
+    refusal = new IntentionsFailure('consul did not take it: 400', [], false);
+    const outcome = await reloaded(text('allow'), text('deny'), true);
+    assert.deepEqual(outcome, { kind: 'refused', problem: 'consul did not take it: 400' });
+    assert.equal(clock.pending(), 0);
+    refusal = new IntentionsFailure('consul did not take it', [], true);
+    await reload.reload();
+    reload.close();
+    assert.equal(clock.pending(), 0);
+    await reload.reload();
+    assert.equal(clock.pending(), 0);
   });
 
   it('says that intentions have no effect where an agent that is not ours decides', async () => {
