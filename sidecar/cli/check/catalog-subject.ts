@@ -1,3 +1,4 @@
+import { plainDiscovery } from '../../config/options/consul/discovery.js';
 import type { AskedAgent } from '../consul/asked-agent.js';
 import { catalogInstances } from '../status/catalog.js';
 import type { ConsulSubject } from './consul.js';
@@ -8,7 +9,11 @@ interface ProxyEntry {
   readonly ServiceProxy?: {
     readonly DestinationServiceName?: string;
     readonly Upstreams?:
-      | readonly { readonly DestinationName: string; readonly DestinationType?: string }[]
+      | readonly {
+          readonly DestinationName: string;
+          readonly DestinationType?: string;
+          readonly Datacenter?: string;
+        }[]
       | null;
   };
 }
@@ -17,10 +22,17 @@ interface ProxyEntry {
 export async function catalogSubject(agent: AskedAgent): Promise<ConsulSubject> {
   const calls = new Map<string, Call>();
   try {
-    for (const call of await callsIn(agent)) calls.set(`${call.from} ${call.to}`, call);
+    for (const call of await callsIn(agent))
+      calls.set(`${call.from} ${call.to} ${call.discovery?.datacenter}`, call);
   } catch {} // the checks of the agent say why
   // Certificates belong to the agents of the machines where the services run.
-  return { services: [], calls: [...calls.values()], hasConsulIdentity: false, hasConsulIntentions: true };
+  return {
+    services: [],
+    calls: [...calls.values()],
+    hasConsulIdentity: false,
+    hasConsulIntentions: true,
+    hasConsulRules: true,
+  };
 }
 
 /** By the proxies in the catalogue. */
@@ -32,11 +44,14 @@ async function callsIn(agent: AskedAgent): Promise<Call[]> {
       return ((await agent.json(path)) as ProxyEntry[]).map((entry) => ({ service, entry }));
     }),
   );
-  return entries
-    .flat()
-    .flatMap(({ service, entry: { ServiceProxy } }) =>
-      (ServiceProxy?.Upstreams ?? [])
-        .filter(({ DestinationType = 'service' }) => DestinationType === 'service')
-        .map(({ DestinationName: to }) => ({ from: service, to, inConsul: to, endpoints: [] })),
-    );
+  return entries.flat().flatMap(({ service, entry: { ServiceProxy } }) =>
+    (ServiceProxy?.Upstreams ?? [])
+      .filter(({ DestinationType = 'service' }) => DestinationType === 'service')
+      .map(
+        ({ DestinationName: to, Datacenter = '' }): Call => ({
+          ...{ from: service, to, inConsul: to, tls: 'unknown', endpoints: [] },
+          ...(Datacenter === '' ? {} : { discovery: { ...plainDiscovery(to), datacenter: Datacenter } }),
+        }),
+      ),
+  );
 }

@@ -16,15 +16,16 @@ import { catalogSubject } from './catalog-subject.js';
 import { checkCertificates } from './certificates.js';
 import { checkConsul } from './consul.js';
 import { checkCollectors, checkFileIntentions, checkName, checkReach, checkService } from './endpoints.js';
+import { aboutCall, withFallbacks } from './fallbacks.js';
 import type { Finding } from './finding.js';
 import { checkDescriptors } from './machine.js';
 import { checkModels } from './models.js';
 import { checkNamedFiles } from './named-files.js';
 import { checkPorts } from './ports.js';
 import { checkText } from './report.js';
-import { checkRunning } from './running.js';
+import { checkRunning, reachedCalls } from './running.js';
 import { checkSpire } from './spire.js';
-import { readSubject, type Subject } from './subject.js';
+import { type Call, readSubject, type Subject } from './subject.js';
 
 export interface CheckOptions {
   /** Mesh or sidecar files; empty: those of the mesh of this folder that `up` runs. */
@@ -87,7 +88,7 @@ export async function findAll(options: CheckOptions, world: CheckWorld): Promise
   const agent = consul ?? agentOf(seen);
   const whole = await Promise.all(inFiles.map((subject) => withRegistration(subject, agent)));
   const subjects = whole.map(({ subject }) => subject);
-  return [
+  const findings = [
     checkDescriptors(world.descriptorLimit),
     ...[...read, ...whole].flatMap(({ findings }) => findings),
     ...(await Promise.all(subjects.map((subject) => checkFile(subject, world)))).flat(),
@@ -95,6 +96,11 @@ export async function findAll(options: CheckOptions, world: CheckWorld): Promise
     ...checkRunning(seen, world.version),
     ...(await checkAsked(targets, world.wallNow)),
   ];
+  return withFallbacks(
+    findings,
+    subjects.flatMap(({ calls }) => calls),
+    reachedCalls(seen),
+  );
 }
 
 /** A file with what the registration adds that it adopts, where it adopts one. */
@@ -111,11 +117,6 @@ async function withRegistration(
 /** What a file says by itself: ports, certificates, models, intentions, and endpoints that it lists. */
 async function checkFile(subject: Subject, world: CheckWorld): Promise<Finding[]> {
   const isRunning = runningMeshes().some(({ meshFile }) => meshFile === resolve(subject.file));
-  const listed = subject.calls.filter(({ endpoints }) => endpoints.length > 0);
-  const services = subject.calls.flatMap(({ to, kubernetes }) =>
-    kubernetes === undefined ? [] : [{ to, kubernetes }],
-  );
-  const named = subject.calls.flatMap(({ to, dns }) => (dns === undefined ? [] : [{ to, dns }]));
   return [
     ...(await checkPorts(subject)),
     ...checkCertificates(subject, world.wallNow()),
@@ -123,11 +124,18 @@ async function checkFile(subject: Subject, world: CheckWorld): Promise<Finding[]
     ...checkNamedFiles(subject.files),
     ...(await checkModels(subject, { isRunning })),
     ...checkFileIntentions(subject),
-    ...(await Promise.all(listed.map(({ to, endpoints }) => checkReach(to, endpoints)))),
-    ...(await Promise.all(named.map(({ to, dns }) => checkName(to, dns)))).flat(),
-    ...(await Promise.all(services.map(({ to, kubernetes }) => checkService(to, kubernetes)))).flat(),
+    ...(await Promise.all(subject.calls.map(checkEndpoints))).flat(),
     ...(await checkCollectors(subject.collectors)),
   ];
+}
+
+/** What a call goes to by the file, by DNS or by the Kubernetes API. */
+async function checkEndpoints({ from, to, endpoints, dns, kubernetes }: Call): Promise<Finding[]> {
+  return aboutCall(from, to, [
+    ...(endpoints.length === 0 ? [] : [await checkReach(to, endpoints)]),
+    ...(dns === undefined ? [] : await checkName(to, dns)),
+    ...(kubernetes === undefined ? [] : await checkService(to, kubernetes)),
+  ]);
 }
 
 /** The agent that running sidecars ask, which `up --consul dev` has started; undefined where there is none. */
@@ -157,6 +165,7 @@ async function consulFindings(
       ),
       hasConsulIdentity: (subject.identity ?? subject.spire) === undefined,
       hasConsulIntentions: subject.consul?.intentions !== false,
+      hasConsulRules: subject.consul?.rules !== false,
     };
     return asked(AskedAgent.open(address, subject.consul), (agent) => checkConsul(agent, settings, wallNow));
   });

@@ -1,4 +1,4 @@
-import { planOf } from '../../discovery/consul/chain/chain-plan.js';
+import { present } from '../../config/present.js';
 import { passedOverBy } from '../../discovery/consul/chain/own-target.js';
 import {
   limitsOf,
@@ -7,6 +7,7 @@ import {
 } from '../../discovery/consul/chain/service-defaults.js';
 import { parseIntentionsAnswer } from '../../discovery/consul/connect/intention-parser.js';
 import { AskedAgent } from '../consul/asked-agent.js';
+import { askedPlan } from '../consul/asked-plan.js';
 import { readAdopted } from './adopted-registration.js';
 import { type Call, readSubject, type Subject, subjectWith } from './subject.js';
 
@@ -79,17 +80,12 @@ async function serviceNotes(agent: AskedAgent, service: string): Promise<readonl
 /** The limits that the caller's service-defaults set for the upstream, and the discovery chain of the upstream. */
 async function callNotes(agent: AskedAgent, { from, to, inConsul = to, discovery }: Call): Promise<string[]> {
   const upstream = inConsul;
-  const { datacenter } = discovery ?? {};
-  const [defaults, chain] = await Promise.all([
+  const [defaults, plan] = await Promise.all([
     agent.textIfAny(`/config/service-defaults/${encodeURIComponent(from)}`),
-    agent.textIfAny(
-      `/discovery-chain/${encodeURIComponent(upstream)}`,
-      datacenter === undefined ? {} : { 'compile-dc': datacenter },
-    ),
+    askedPlan(agent, { service: upstream, ...present('datacenter', discovery?.datacenter) }),
   ]);
   const { unsupported } = limitsOf(defaults, upstream);
-  if (chain === '') return [...unsupported];
-  const plan = planOf(chain, datacenter === undefined ? 'here' : 'elsewhere');
+  if (plan === undefined) return [...unsupported];
   const passedOver = discovery === undefined ? [] : passedOverBy(discovery, plan);
   return [...unsupported, ...(passedOver.length > 0 ? passedOver : plan.unsupported)];
 }

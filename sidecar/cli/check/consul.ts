@@ -5,7 +5,8 @@ import { certificatesFromPem } from '../../identity/x509/pem.js';
 import type { AskedAgent } from '../consul/asked-agent.js';
 import { oneLine } from '../failure.js';
 import { timeText } from './certificates.js';
-import { checkCall } from './consul-calls.js';
+import { type ConsulUse, checkCall } from './consul-calls.js';
+import { aboutCall } from './fallbacks.js';
 import { type Finding, failed, ok, warning } from './finding.js';
 import { checkClock } from './machine.js';
 import type { Subject } from './subject.js';
@@ -16,12 +17,11 @@ const OLDEST_TRIED = [1, 8] as const;
 const ROOT_WARNING_MS = 30 * 86_400_000;
 
 /** What `checkConsul` needs of a file; without a file, of the catalogue. */
-export type ConsulSubject = Pick<Subject, 'services' | 'calls'> & {
-  /** Certificates come from Consul: whether it issues them is tried. */
-  readonly hasConsulIdentity: boolean;
-  /** Consul decides which calls are allowed. */
-  readonly hasConsulIntentions: boolean;
-};
+export type ConsulSubject = Pick<Subject, 'services' | 'calls'> &
+  ConsulUse & {
+    /** Certificates come from Consul: whether it issues them is tried. */
+    readonly hasConsulIdentity: boolean;
+  };
 
 /**
  * A Consul agent as sidecars use it: whether it answers, its version and clock, whether its servers have a leader, what the token
@@ -41,7 +41,9 @@ export async function checkConsul(
     checkToken(agent),
     ...subject.services.map((service) => checkRights(agent, service, subject)),
     checkAuthority(agent, wallNow()),
-    ...subject.calls.map((call) => checkCall(agent, call, subject)),
+    ...subject.calls.map(async (call) =>
+      aboutCall(call.from, call.to, await checkCall(agent, call, subject)),
+    ),
   ]);
   return [...self, ...rest.flat()];
 }

@@ -120,7 +120,7 @@ export function checkFileIntentions({ rules, calls, services, kind }: Subject): 
   if (rules === undefined || kind !== 'mesh') return [];
   const table = new IntentionTable(rules.intentions, rules.byDefault, 1);
   return calls
-    .filter(({ to }) => services.includes(to))
+    .filter(({ to, tls }) => services.includes(to) && tls !== 'plaintext')
     .map(({ from, to }) =>
       table.decisionFor(from, to) === 'deny'
         ? failed(

@@ -10,6 +10,8 @@ export interface Finding {
   readonly what: string;
   /** The next step; absent when ok. */
   readonly next?: string;
+  /** The call that it is about, as `callName` writes it; not shown. */
+  readonly call?: string;
 }
 
 /** Nothing to do. */

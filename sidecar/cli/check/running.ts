@@ -6,6 +6,7 @@
 import type { StatusReport } from '../../admin/status.js';
 import type { SidecarStatus } from '../status/sidecar-table.js';
 import { timeText } from './certificates.js';
+import { aboutCall } from './fallbacks.js';
 import { type Finding, failed, ok, warning } from './finding.js';
 
 /** A certificate of a running sidecar is renewed long before this, s. */
@@ -18,6 +19,18 @@ const BROKEN: readonly string[] = ['failed', 'given-up', 'unresponsive'];
 export function checkRunning(seen: readonly SidecarStatus[], ownVersion: string): Finding[] {
   const reports = seen.flatMap((each) => ('report' in each ? [each.report] : []));
   return [...seen.flatMap(checkSidecar), ...versionFindings(reports, ownVersion)];
+}
+
+/** The upstreams to which a running sidecar has an endpoint for calls. */
+export function reachedCalls(
+  seen: readonly SidecarStatus[],
+): { readonly from: string; readonly to: string }[] {
+  const reports = seen.flatMap((each) => ('report' in each ? [each.report] : []));
+  return reports.flatMap(({ service, endpoints }) =>
+    endpoints.flatMap(({ upstream, state }) =>
+      state === 'eligible' ? [{ from: service, to: upstream }] : [],
+    ),
+  );
 }
 
 /** One sidecar, by its own report, or by the catalogue where it was not asked. One that does not answer is the worst case. */
@@ -75,26 +88,28 @@ function modelFindings({
 
 /** Upstreams that readiness does not wait for: calls to those that are needed fail, though the sidecar may be ready. */
 function unreachedFindings({
+  service,
   instance,
   ready,
   unreached = [],
   unreachedNeeded = [],
 }: StatusReport): Finding[] {
   const withoutIt = ready ? '; the sidecar is ready without it' : '';
-  return unreached.map((reason) => {
+  return unreached.flatMap((reason) => {
     const what = `${instance}: ${reason}`;
-    return unreachedNeeded.includes(reason)
+    const finding = unreachedNeeded.includes(reason)
       ? failed('upstream', what, `start what serves it, or take it out of the file${withoutIt}`)
       : warning(
           'upstream',
           what,
           `start what serves it, unless it is meant to have no replica now${withoutIt}`,
         );
+    return aboutCall(service, /^upstream ([^\s:]+):/.exec(reason)?.[1] ?? '', [finding]);
   });
 }
 
 /** By upstream: all endpoints out is a failure, some are a warning. */
-function endpointFindings({ instance, endpoints }: StatusReport): Finding[] {
+function endpointFindings({ service, instance, endpoints }: StatusReport): Finding[] {
   return [...new Set(endpoints.map(({ upstream }) => upstream))].flatMap((upstream) => {
     const all = endpoints.filter((each) => each.upstream === upstream);
     const out = all.filter(({ state }) => state !== 'eligible' && state !== 'standby');
@@ -103,7 +118,8 @@ function endpointFindings({ instance, endpoints }: StatusReport): Finding[] {
       .map(({ endpoint, state, why }) => `${endpoint} ${state}${why === '' ? '' : ` (${why})`}`)
       .join(', ')}`;
     const next = '`outrider status` shows each endpoint';
-    return [out.length === all.length ? failed('upstream', what, next) : warning('upstream', what, next)];
+    const isNoneLeft = out.length === all.length;
+    return aboutCall(service, upstream, [(isNoneLeft ? failed : warning)('upstream', what, next)]);
   });
 }
 

@@ -43,6 +43,10 @@ export interface Call {
   readonly inConsul?: string;
   /** What the file asks Consul for; absent: the service of that name. */
   readonly discovery?: DiscoveryConfig;
+  /** `plaintext`: it is outside the mesh. `unknown`: the catalogue does not say it. Absent: `mesh`. */
+  readonly tls?: UpstreamConfig['tls'] | 'unknown';
+  /** Of each route that falls back to upstreams, these; absent: none does. */
+  readonly fallbacks?: readonly (readonly string[])[];
   readonly endpoints: readonly Address[];
   /** The name whose addresses are its endpoints. */
   readonly dns?: DnsConfig;
@@ -202,6 +206,8 @@ function callOf(
     endpoints = [],
     dns,
     kubernetes,
+    tls,
+    routes = [],
   }: Pick<UpstreamConfig, 'name' | 'consul'> & Partial<UpstreamConfig>,
   consul: ConsulConfig | undefined,
 ): Call {
@@ -209,11 +215,19 @@ function callOf(
   const inConsul = consul === undefined || isElsewhere ? undefined : (query?.service ?? to);
   const addresses = endpoints.map(({ address }) => address);
   const discovery = inConsul === undefined ? undefined : query;
-  const asked = { ...present('inConsul', inConsul), ...present('discovery', discovery) };
+  const asked = {
+    ...present('inConsul', inConsul),
+    ...present('discovery', discovery),
+    ...present('tls', tls),
+  };
+  const fallbacks = routes
+    .map(({ fallback = [] }) => fallback.flatMap((step) => (step.kind === 'upstream' ? [step.upstream] : [])))
+    .filter((each) => each.length > 0);
   return {
     from,
     to,
     ...asked,
+    ...(fallbacks.length === 0 ? {} : { fallbacks }),
     endpoints: addresses,
     ...present('dns', dns),
     ...present('kubernetes', kubernetes),

@@ -76,7 +76,7 @@ export function addDeployCommands(program: Command, done: (exitCode: number) => 
     .option('--node <NAME>', 'allow registration only at the agent of this node; default: any node')
     .option(
       '--consul <ADDR>',
-      'agent that has the registration of `consul.adopt`; default: that of the file, or CONSUL_HTTP_ADDR',
+      'agent to ask for the services that rules in Consul lead calls to, and for the registration of `consul.adopt`; default: none; with `adopt` that of the file, or CONSUL_HTTP_ADDR',
     )
     .action(async (file: string, flags: PolicyFlags) => {
       const { policyCommand } = await import('./policy.js');

@@ -1,5 +1,5 @@
 import { DEFAULT_MAX_ENDPOINTS } from '../../../config/defaults.js';
-import type { DiscoveryTarget, UpstreamConfig } from '../../../config/model.js';
+import type { UpstreamConfig } from '../../../config/model.js';
 import { defined } from '../../../config/present.js';
 import { getOrInsert } from '../../../runtime/get-or-insert.js';
 import type { Timer } from '../../../runtime/time/timers.js';
@@ -7,12 +7,12 @@ import { type ClusterSnapshot, isReplica, type Uncounted, type UpstreamSnapshot 
 import { ClusterEndpoints, type TargetInstances } from '../catalog/cluster-endpoints.js';
 import type { EndpointWatcher, Queries, TargetWatch } from '../catalog/endpoint-watcher.js';
 import type { OwnPlace } from '../catalog/own-place.js';
-import { filterFor, keyOf, queryOf, type Target, titleOf } from '../catalog/target.js';
+import { keyOf, queryOf, type Target, titleOf } from '../catalog/target.js';
 import type { Instance } from '../parser/instances.js';
 import type { ServiceDeps } from '../query/query-spec.js';
-import { type ChainPlan, plainPlan } from './chain-plan.js';
+import type { ChainPlan } from './chain-plan.js';
 import { ConfigEntryWatcher } from './config-entry-watcher.js';
-import { hasOwnTarget, passedOverBy } from './own-target.js';
+import { hasOwnTarget, ownPlan, passedOverBy, withoutMesh } from './own-target.js';
 import type { ClusterPlan } from './resolver.js';
 import type { UpstreamLimits } from './service-defaults.js';
 
@@ -175,7 +175,7 @@ export class UpstreamWatcher {
     if (!rules) this.limits = { unsupported: [] };
     this.batch(() => {
       // The cluster that the file names, with its failover targets.
-      if (!rules || isOwn) this.follow(plainPlan({ targets: [consul, ...consul.failover].map(targetOf) }));
+      if (!rules || isOwn) this.follow(ownPlan(consul));
       if (!rules) return;
       this.rules = new ConfigEntryWatcher(consul, this.watches, this.deps, {
         plan: (plan) => {
@@ -319,18 +319,4 @@ export class UpstreamWatcher {
       this.deps.logger.warn(fields, 'a rule of Consul is not applied');
     }
   }
-}
-
-/** The same plan with the services themselves as targets, not their proxies. */
-function withoutMesh(plan: ChainPlan): ChainPlan {
-  const clusters = [...plan.clusters].map(([name, cluster]): [string, ClusterPlan] => {
-    const targets = cluster.targets.map((target): Target => ({ ...target, via: 'plain' }));
-    return [name, { ...cluster, targets }];
-  });
-  return { ...plan, clusters: new Map(clusters) };
-}
-
-/** A target of the file, with a filter for its tags and metadata. */
-function targetOf({ service, datacenter, tags, meta }: DiscoveryTarget): Target {
-  return { service, ...defined({ datacenter, filter: filterFor(tags, meta) }) };
 }

@@ -56,7 +56,7 @@ describe('outrider check', () => {
   function answer({ url = '' }: IncomingMessage, response: ServerResponse): void {
     response.setHeader('date', says.date());
     const path = url.replace(/^\/v1|\?.*$/g, '');
-    const Service = { ID: 'a', Address: '127.0.0.1', Port: says.instance };
+    const Service = { ID: 'a', Service: 'labels', Address: '127.0.0.1', Port: says.instance };
     const instances = says.instance === 0 ? [] : [{ Node: { Address: '127.0.0.1' }, Service, Checks: [] }];
     const answers: Record<string, unknown> = {
       '/status/leader': '127.0.0.1:8300',

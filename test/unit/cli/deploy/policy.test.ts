@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { policyCommand } from '../../../../sidecar/cli/deploy/policy.js';
+import { type PolicyFlags, policyCommand } from '../../../../sidecar/cli/deploy/policy.js';
+import { chain, resolver } from '../../../kit/consul/chains.js';
 import { LoopbackAgent } from '../../../kit/consul/loopback-agent.js';
 import { afterTest } from '../../../kit/mocha/after-test.js';
 import { scratchForTest } from '../../../kit/mocha/scratch.js';
@@ -48,6 +49,52 @@ describe('outrider consul policy', () => {
     ])
       assert.ok(rules.includes(`\n${rule}\n`), rules);
     assert.doesNotMatch(rules, /adopted/);
+  });
+
+  it('names the services that rules in Consul lead to where an agent is named, and says that it has not looked elsewhere', async () => {
+    const agent = await LoopbackAgent.start();
+    afterTest(() => agent.stop());
+    let isDenied = false;
+    agent.handler = ({ url = '' }, response) => {
+      const isRedirected = url === '/v1/discovery-chain/digits';
+      response.statusCode = isDenied ? 403 : isRedirected ? 200 : 404;
+      response.end(
+        chain([resolver('digits-v2', { failover: ['spare'] })], { 'digits-v2': {}, spare: {} }, 'digits'),
+      );
+    };
+    const upstream = (name: string, consul: string, port: number) =>
+      `${name}: { listen: "127.0.0.1:${port}", consul: ${consul} }`;
+    const upstreams = [upstream('digits', '{}', 18_800), upstream('words', '{ tags: [a] }', 18_801)];
+    const text = (rules: boolean) =>
+      `service: web\nconsul: { rules: ${rules} }\noutbound: { upstreams: { ${upstreams.join(', ')} } }\n`;
+    const rulesOf = async (flags: PolicyFlags, rules = true): Promise<string> => {
+      let printed = '';
+      await policyCommand(
+        scratchForTest().write('web.yaml', text(rules)),
+        flags,
+        (more) => (printed += more),
+      );
+      return printed;
+    };
+    const here = { consul: `http://127.0.0.1:${agent.port}` };
+    const read = (policy: string) => policy.match(/(?<=^service ")[^"]+(?=" { policy = "read)/gm);
+    const services = (...names: string[]) => names.flatMap((name) => [name, `${name}-sidecar-proxy`]);
+    const asked = await rulesOf(here);
+    assert.deepEqual(read(asked), services('digits', 'digits-v2', 'spare', 'words'));
+    assert.doesNotMatch(asked, /--consul/);
+    assert.deepEqual(
+      agent.asked.map(({ url }) => url),
+      ['/v1/discovery-chain/digits'],
+    );
+    const unasked = await rulesOf({});
+    assert.deepEqual(read(unasked), services('digits', 'words'));
+    assert.match(unasked, /^# If rules in Consul lead calls to other services.*--consul ADDR/m);
+    assert.doesNotMatch(await rulesOf({}, false), /--consul/);
+    isDenied = true;
+    await assert.rejects(
+      rulesOf(here),
+      /web\.yaml: the traffic rules of its upstreams .* cannot be read: .*CONSUL_HTTP_TOKEN needs a token/,
+    );
   });
 
   it('prints nothing where the registration cannot be read, and says why', async () => {
