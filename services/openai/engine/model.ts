@@ -27,6 +27,16 @@ export interface ModelOptions {
   readonly onThreadEnd: (error: Error) => void;
 }
 
+/** Two of them, or none: one that came up beside one that did not would stay for good, and loading is tried again and again. */
+export async function startBoth<Thread extends { stop(): void }>(
+  start: () => Promise<Thread>,
+): Promise<[Thread, Thread]> {
+  const [first, second] = await Promise.allSettled([start(), start()]);
+  if (first.status === 'fulfilled' && second.status === 'fulfilled') return [first.value, second.value];
+  for (const each of [first, second]) if (each.status === 'fulfilled') each.value.stop();
+  throw first.status === 'rejected' ? first.reason : (second as PromiseRejectedResult).reason;
+}
+
 /** Throws if the engine cannot be asked, or its tokenizer cannot be read. */
 export async function loadModel({
   engine,
@@ -39,7 +49,7 @@ export async function loadModel({
     tokenizerFolder === undefined ? filesOfArchive(await engine.tokenizer()) : filesOfFolder(tokenizerFolder);
   const maxContext = info.maxContextLength ?? 0;
   const start = () => TokenizerThread.start({ files, maxTokens: maxContext }, onThreadEnd);
-  const [first, answers] = await Promise.all([start(), start()]);
+  const [first, answers] = await startBoth(start);
   const prompts = new PromptEncoder(first, {
     start,
     onEnd: onThreadEnd,
