@@ -18,7 +18,7 @@ import type { Listener } from '../transport/listener.js';
 import { type AppContext, openListener } from './context.js';
 import { DescribedMethods } from './described-methods.js';
 import { EngineLoads } from './engine-loads.js';
-import { EngineSlots } from './engine-slots.js';
+import { EngineNumber } from './engine-number.js';
 import type { MeshIdentity } from './mesh-identity.js';
 import { modelServer } from './model-addresses.js';
 import { ModelHost } from './model-host.js';
@@ -73,7 +73,8 @@ export class InboundSide {
   /** Undefined: its methods are known without asking. */
   private readonly described: DescribedMethods | undefined;
   /** Undefined: it is no engine, or one that does not say it. */
-  private readonly slots: EngineSlots | undefined;
+  private readonly slots: EngineNumber | undefined;
+  private readonly engineContext: EngineNumber | undefined;
   private readonly loads: EngineLoads | undefined;
   /** The only model server, where models have no processes of their own. */
   private readonly single: ModelHost | undefined;
@@ -119,7 +120,8 @@ export class InboundSide {
     this.openRollouts();
     this.openRecycler();
     this.described = this.describeMethods(this.single);
-    this.slots = this.askSlots(this.single);
+    this.slots = this.askEngine('slots', (slots) => this.takeSlots(slots));
+    this.engineContext = this.askEngine('context', (tokens) => this.inbound.state.setEngineContext(tokens));
     this.loads = this.askLoads(this.single);
     if (this.single !== undefined) this.follow(this.single);
     this.inbound.state.health = this.makeResponder();
@@ -189,6 +191,7 @@ export class InboundSide {
       const isReady = single.hosted.some((each) => each.instance.isReady);
       this.described?.update(isReady);
       this.slots?.update(isReady);
+      this.engineContext?.update(isReady);
       this.loads?.update(isReady);
       this.onModel();
     };
@@ -202,12 +205,12 @@ export class InboundSide {
     return undefined;
   }
 
-  /** Asks a language-model engine how many calls it runs at once, each time it starts. */
-  private askSlots(host: ModelHost | undefined): EngineSlots | undefined {
+  /** Asks a language-model engine, each time it starts, how many calls it runs at once, or how long its context is. */
+  private askEngine(what: 'slots' | 'context', onAnswer: (value: number) => void): EngineNumber | undefined {
     const { engine } = this.config;
-    const layout = engine === undefined ? null : ENGINE_CODECS[engine].slots;
-    if (host === undefined || layout === null) return undefined;
-    return new EngineSlots(host.address, layout, this.context, (slots) => this.takeSlots(slots));
+    const said = engine === undefined ? null : ENGINE_CODECS[engine][what];
+    if (this.single === undefined || said === null) return undefined;
+    return new EngineNumber(this.single.address, said, this.context, onAnswer);
   }
 
   /** Asks it what it has to do, for load reports and metrics. */
@@ -346,6 +349,7 @@ export class InboundSide {
     this.statistics?.stop();
     this.described?.stop();
     this.slots?.stop();
+    this.engineContext?.stop();
     this.loads?.stop();
     for (const host of this.hosts) host.stop();
     this.recycler?.stop();

@@ -27,7 +27,7 @@ import { type LocalReply, makeLocalReply, NO_RETRY } from '../relay/local-reply.
 import { sendLocalReply } from '../relay/response.js';
 import type { DataPlaneContext } from '../transport/context.js';
 import { type InboundCall, isUnaryInference, type LimitsOfCall, Ticket } from './call.js';
-import type { CallTokens } from './call-tokens.js';
+import { type CallTokens, EngineFacts } from './call-tokens.js';
 import { ModelRoutedCall, type NamedModel } from './model-routed-call.js';
 
 /** Longest time that a caller is told to stay away, ms. */
@@ -65,6 +65,7 @@ export class SharedLimits {
   rates: RateLimits | null = null;
   /** Calls that a language-model engine runs at once; it says so once it serves. */
   engineSlots = UNKNOWN_SLOTS;
+  readonly engineFacts = new EngineFacts();
   /** Tokens that are set aside for calls; it outlives changed limits. */
   readonly ledger = new TokenLedger();
 

@@ -22,7 +22,7 @@ import type { DataPlaneContext } from '../transport/context.js';
 import type { Session } from '../transport/session.js';
 import { SharedLimits, UNKNOWN_SLOTS } from './admission.js';
 import { InboundAuthorization } from './authorization.js';
-import type { TokenCounting } from './call-tokens.js';
+import type { EngineFacts, TokenCounting } from './call-tokens.js';
 import type { Caller } from './caller.js';
 import { EndedQueues } from './ended-queues.js';
 import type { FrontMethods } from './front-methods.js';
@@ -137,7 +137,7 @@ export class InboundState {
     this.rateScope = rates?.hasVersions === true ? 'versions' : isRated ? 'whole' : 'beginning';
     const { hasModels } = this.authorization.intentions;
     this.readsNames = this.router !== null || isLimited || isRated || hasModels;
-    this.counting = countingOf(this.config, this.service);
+    this.counting = countingOf(this.config, this.service, this.limits.engineFacts);
     this.load.tellsTokens = this.countsWaitingTokens;
   }
 
@@ -207,6 +207,11 @@ export class InboundState {
     }
   }
 
+  /** It has said how long its context is, in tokens; 0: it does not say it. Calls that wait count as before. */
+  setEngineContext(tokens: number): void {
+    this.limits.engineFacts.contextTokens = tokens || Number.POSITIVE_INFINITY;
+  }
+
   /** The model service has said which methods it has; undefined: it does not say it. */
   describe(list: MethodList | undefined): void {
     this.methodLists.set(list);
@@ -225,6 +230,7 @@ export class InboundState {
 function countingOf(
   { engine, defaultMaxTokens = DEFAULT_MAX_TOKENS }: InboundConfig,
   service: string,
+  facts: EngineFacts,
 ): TokenCounting | null {
-  return engine === undefined ? null : { codec: ENGINE_CODECS[engine], service, defaultMaxTokens };
+  return engine === undefined ? null : { codec: ENGINE_CODECS[engine], service, defaultMaxTokens, facts };
 }

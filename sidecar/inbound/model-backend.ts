@@ -1,4 +1,4 @@
-import type { EngineName } from '../codec/engines/engine-codecs.js';
+import { ENGINE_CODECS, type EngineName } from '../codec/engines/engine-codecs.js';
 import { engineMethodOf } from '../codec/engines/engine-methods.js';
 import { HEALTH_CHECK } from '../codec/health.js';
 import type { InboundConfig } from '../config/model.js';
@@ -207,8 +207,12 @@ export class ModelBackend implements ModelOfCall, TurnTaker {
     const refusal = isRated(path, kind, this.limits.engine) ? this.queues.of(call).check(call, path) : null;
     if (refusal !== null) return refusal;
     const tooMany = this.serverCalls.enter(call, kind);
-    if (tooMany === null) this.start(call);
-    return tooMany;
+    if (tooMany !== null) return tooMany;
+    const { engine, shared } = this.limits;
+    if (engine !== undefined && path === ENGINE_CODECS[engine].abort)
+      shared.engineFacts.abortMs = this.context.nowMs;
+    this.start(call);
+    return null;
   }
 
   onServerCallFinish(call: InboundCall): void {

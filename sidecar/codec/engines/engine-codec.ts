@@ -93,11 +93,13 @@ export interface ResumeLayout extends AnswerLayout {
   readonly logprobs: LogprobsLayout;
 }
 
-/** How an engine says how many requests it runs at once, in the response of a unary method with an empty request. */
-export interface SlotsLayout {
+/** How an engine says a number that holds for as long as it runs, in the response of a unary method with an empty request. */
+export interface SaidNumber {
   readonly path: string;
   /** A varint; absent or 0: not known. */
-  readonly slots: number;
+  readonly field: number;
+  /** More is not believed. */
+  readonly most: number;
 }
 
 /** How an engine says what it has to do, in the response of a unary method with an empty request. Numbers of fields, varints. */
@@ -129,8 +131,10 @@ export interface EngineCodec {
   readonly answer: AnswerLayout;
   /** How `grpc-message` of INTERNAL begins once the engine behind a front has died; empty: not known. Other words are an error of the request. */
   readonly deathWords: string;
-  /** Null: it does not say it. */
-  readonly slots: SlotsLayout | null;
+  /** How many requests it runs at once; null: it does not say it. */
+  readonly slots: SaidNumber | null;
+  /** Tokens of prompt and answer together, at most, of each sequence; null: it does not say it. */
+  readonly context: SaidNumber | null;
   readonly loads: LoadsLayout | null;
   /** Null: its streams are not resumed. */
   readonly resume: ResumeLayout | null;

@@ -23,6 +23,7 @@ export const SGLANG: EngineCodec = {
   },
   deathWords: '',
   slots: null,
+  context: null,
   loads: null,
   resume: null,
 };

@@ -68,6 +68,7 @@ export const VLLM: EngineCodec = {
   // `EngineDeadError`. `EngineGenerateError`, from which vLLM says that it recovers, has no words.
   deathWords: 'EngineCore encountered an issue',
   loads: { path: `${SERVICE}GetLoads`, parts: 4, running: 2, waiting: 3, usedTokens: 5, mostTokens: 6 },
-  slots: { path: `${SERVICE}GetServerInfo`, slots: 20 },
+  slots: { path: `${SERVICE}GetServerInfo`, field: 20, most: 10_000 },
+  context: { path: `${SERVICE}GetModelInfo`, field: 3, most: 1_000_000_000 },
   resume: RESUME,
 };

@@ -237,13 +237,13 @@ export const queue = option(
     }),
     cost: option(choice(['calls', 'tokens']).optional(), {
       meaning:
-        '`tokens`: for a language-model engine (`engine: vllm`). A call of Generate counts as the ids of its prompt and `max_tokens` for each of its `n` answers. Waiting calls are bounded by `max_waiting_tokens` beside `max_waiting`, and with `fair` each caller gets as many tokens as another, not as many calls: one of large prompts does not hold up one of small ones. Other calls count as none. A call is queued when all of its request is here.',
+        '`tokens`: for a language-model engine (`engine: vllm`). A call of Generate counts as the ids of its prompt and `max_tokens` for each of its `n` answers, as far as the context of the engine has room for that. Waiting calls are bounded by `max_waiting_tokens` beside `max_waiting`, and with `fair` each caller gets as many tokens as another, not as many calls: one of large prompts does not hold up one of small ones. Other calls count as none. A call is queued when all of its request is here.',
       otherwise: '`calls`',
       why: 'Calls of most models cost the same.',
     }),
     max_waiting_tokens: option(wholeNumber({ min: 1, max: 1_000_000_000_000 }).optional(), {
       meaning:
-        'With `cost: tokens`: tokens that may wait. A call that would be over it is refused at once with RESOURCE_EXHAUSTED, and with `fair` the caller whose calls cost the most gives way.',
+        'With `cost: tokens`: tokens that may wait. A call that would be over it is refused at once with RESOURCE_EXHAUSTED, unless no other waits, and with `fair` the caller whose calls cost the most gives way.',
       otherwise: '`262144` with `cost: tokens`',
       why: 'An engine that makes 2,000 tokens a second has worked them off in two minutes, and most answers are shorter than they may be.',
     }),

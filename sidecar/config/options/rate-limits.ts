@@ -48,7 +48,7 @@ const rateLimit = inCode(
     }),
     tokens_per_minute: option(wholeNumber({ min: 1, max: 1_000_000_000 }).optional(), {
       meaning:
-        'Tokens of a language-model engine (`engine: vllm`) per minute, for each caller and at each replica; so many may be used at once after a pause. A call of Generate reserves the ids of its prompt (of a text, its bytes ÷ 4) and `max_tokens` for each of its `n` answers. At its end it gets back what did not come and what of the prompt was cached; if the engine fails before its first token, all. A request that asks for more than a minute has is refused for good (`grpc-retry-pushback-ms: -1`). One that cannot be read, such as a compressed one, reserves the whole minute. Other calls use no tokens. Beside `per_second` a call has to be within both.',
+        'Tokens of a language-model engine (`engine: vllm`) per minute, for each caller and at each replica; so many may be used at once after a pause. A call of Generate reserves the ids of its prompt (of a text, its bytes ÷ 4) and `max_tokens` for each of its `n` answers, as far as the context of the engine has room for that. At its end it gets back what did not come and what of the prompt was cached; if the engine fails before its first token, all. A request that asks for more than a minute has is refused for good (`grpc-retry-pushback-ms: -1`). One that cannot be read, such as a compressed one, reserves the whole minute. Other calls use no tokens. Beside `per_second` a call has to be within both.',
       otherwise: 'absent: any number of tokens, within `per_second`',
       why: 'Calls of an engine differ a thousandfold in what they cost.',
     }),

@@ -371,7 +371,8 @@ export class InboundQueue<E extends QueueEntry> {
   private makeRoom(entry: E, onEvicted: ((entry: E) => void) | undefined): Admission {
     const isFull = this.waiting >= this.roomFor(entry.queueClass);
     const overBytes = this.waitingBytes + entry.queueBytes - this.settings.maxWaitingBytes;
-    const overCost = this.waitingCost + entry.queueCost - this.maxWaitingCost;
+    // One that alone is more may wait while no other does: no later try would find more room.
+    const overCost = this.waitingCost === 0 ? 0 : this.waitingCost + entry.queueCost - this.maxWaitingCost;
     if (!isFull && overBytes <= 0 && overCost <= 0) return Admission.waiting;
     const { queueClass, queueCaller, queueCost } = entry;
     const candidate =

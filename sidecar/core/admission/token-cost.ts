@@ -31,8 +31,11 @@ export interface AnsweredTokens {
   readonly isUnreadable: boolean;
 }
 
-/** How a call ended. `unsent`: nothing of it reached the engine. `failed`: by the engine. `left`: its caller left, or its time was over. */
-export type CallEnding = 'unsent' | 'failed' | 'left';
+/**
+ * How a call ended. `unsent`: nothing of it reached the engine. `answered`: well. `failed`: by the engine, also under the status OK. `left`: its caller
+ * left or aborted it, or its time was over.
+ */
+export type CallEnding = 'unsent' | 'answered' | 'failed' | 'left';
 
 /** About one token of a text, or of a request that cannot be read. */
 const BYTES_PER_TOKEN = 4;
@@ -43,12 +46,25 @@ const MOST_TOKENS = 2 ** 40;
  * @param asked null: the request cannot be read.
  * @param bytes of the request.
  * @param defaultMaxTokens what a request counts as that does not say `max_tokens`.
+ * @param contextTokens of prompt and answer together, at most: many ask for as much as fits by asking for more. Infinity: not known.
  */
-export function costOf(asked: AskedTokens | null, bytes: number, defaultMaxTokens: number): TokenCost {
+export function costOf(
+  asked: AskedTokens | null,
+  bytes: number,
+  defaultMaxTokens: number,
+  contextTokens = Number.POSITIVE_INFINITY,
+): TokenCost {
   if (asked === null)
-    return { prompt: tokensIn(bytes), output: defaultMaxTokens, sequences: 1, isRead: false };
+    return {
+      prompt: tokensIn(bytes),
+      output: Math.min(defaultMaxTokens, contextTokens),
+      sequences: 1,
+      isRead: false,
+    };
   const { promptIds, textBytes, maxTokens, sequences } = asked;
-  const each = maxTokens < 0 ? defaultMaxTokens : maxTokens;
+  // How many tokens a text has is not known.
+  const left = Math.max(0, contextTokens - promptIds);
+  const each = Math.min(left, maxTokens < 0 ? defaultMaxTokens : maxTokens);
   const output = Math.min(MOST_TOKENS, each * sequences);
   return { prompt: promptIds + tokensIn(textBytes), output, sequences, isRead: true };
 }
@@ -71,15 +87,24 @@ export function usedTokens(
   ending: CallEnding,
 ): number {
   if (ending === 'unsent') return 0;
-  const isSilent = got.prompt === 0 && got.output === 0 && !got.isUnreadable;
   // A caller that leaves while its prompt is computed has used it; an engine that fails then has done nothing for it.
-  if (isSilent) return ending === 'failed' ? 0 : cost.prompt;
+  if (isForNothing(got, ending)) return 0;
+  if (isEmpty(got) && got.prompt === 0) return ending === 'left' ? cost.prompt : 0;
   const most = cost.isRead ? Math.max(cost.prompt, bytes) : reserved;
   const prompt = got.prompt > 0 ? Math.min(got.prompt, most) : cost.prompt;
   // Of several answers to one prompt all but the first find it cached.
   const cached = cost.sequences > 1 ? 0 : Math.min(got.cached, prompt);
   const output = got.isUnreadable ? Math.max(got.output, cost.output) : got.output;
   return prompt - cached + output;
+}
+
+/** Whether the engine failed before its first token, whatever it said of the prompt. */
+export function isForNothing(got: AnsweredTokens, ending: CallEnding): boolean {
+  return ending === 'failed' && isEmpty(got);
+}
+
+function isEmpty({ output, isUnreadable }: AnsweredTokens): boolean {
+  return output === 0 && !isUnreadable;
 }
 
 function tokensIn(bytes: number): number {

@@ -3,7 +3,7 @@ import type { Call } from '../call.js';
 import { givenUp } from './engine-call.js';
 
 /** A `finish_reason` that no Abort makes. */
-const FAILED = 'error';
+export const FAILED = 'error';
 
 /**
  * The engine gives the answer up, by a message that begins at `start`. It has failed if it says so, or gives others up as well. Else an Abort may have

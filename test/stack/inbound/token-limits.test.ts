@@ -10,7 +10,7 @@ import {
   messagesFor,
   requestIn,
 } from '../../kit/engines/scripted-engine.js';
-import { encodeRequest } from '../../kit/engines/vllm-messages.js';
+import { encodeAbort, encodeRequest, encodeResponse } from '../../kit/engines/vllm-messages.js';
 import { Flag, grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { assertEnd, assertUnprocessed } from '../../kit/stack/call-ends.js';
@@ -61,6 +61,16 @@ describe('Inbound limits in tokens', () => {
         .data(Buffer.concat(answer(stream, cached, 20)))
         .trailers(0),
     );
+  /** It ends the answer before its first token, with the status OK. */
+  const giveUp = (stream: PeerStream, finish_reason: string, isStreamed = true): void => {
+    const counts = { prompt_tokens: 4, completion_tokens: 0, cached_tokens: 0 };
+    const messages = [
+      ...(isStreamed ? [{ chunk: { token_ids: [], ...counts } }] : []),
+      { complete: { output_ids: [], finish_reason, ...counts } },
+    ];
+    const body = Buffer.concat(messages.map((each) => grpcMessage(encodeResponse(each))));
+    stack.settle(stream.begin().data(body).trailers(0));
+  };
   const ledger = (): number => stack.side.inbound.state.limits.ledger.reserved;
   /** Whether a call for so many tokens is let in; it is taken back, and costs nothing, as the engine fails it. */
   const hasRoomFor = (total: number, from = web): boolean => {
@@ -156,6 +166,35 @@ describe('Inbound limits in tokens', () => {
         const brought = Math.floor(5_000 / 60);
         assertLeft(Math.min(1_000, 1_000 - used + brought));
       }
+  });
+
+  it('a call that its engine gives up before its first token gets back all, and counts nowhere', () => {
+    for (const reason of ['abort', 'error'])
+      for (const isStreamed of [true, false]) {
+        limited(1_000);
+        call(ofTokens(504));
+        giveUp(at(0), reason, isStreamed);
+        assert.equal(ledger(), 0);
+        assertLeft(1_000);
+        assert.deepEqual(
+          stack.context.stats.engines.all.map(({ inputTokens }) => inputTokens.sum),
+          [0],
+        );
+      }
+  });
+
+  it('one that its caller aborts pays for its prompt', () => {
+    limited(1_000);
+    call(ofTokens(504));
+    const [generating] = stack.requests;
+    stack.call({ path: ABORT, body: grpcMessage(encodeAbort(['r-1'])) }, web);
+    stack.settle(at(-1).reply(Buffer.alloc(0)));
+    giveUp(generating!, 'abort');
+    assertLeft(1_000 - 4);
+    stack.advance(60_000);
+    call(ofTokens(504));
+    giveUp(at(-1), 'abort');
+    assertLeft(1_000);
   });
 
   it('a call that is refused by the queue, or leaves it, gets back all', () => {

@@ -135,4 +135,32 @@ describe('The sidecar of an engine', () => {
     start({ engine: 'sglang' });
     assert.deepEqual([waiting(), told()], [undefined, undefined]);
   });
+
+  it('counts no more than the context of the engine for a call that asks for as much as fits', () => {
+    start({ queue: { concurrency: 1, cost: 'tokens', maxWaitingTokens: 5_000 } });
+    const all = (): GenerateRequest =>
+      aGenerateRequest({ sampling_params: { temperature: 0, max_tokens: 2 ** 32 - 1 } });
+    call(ofTokens(100));
+    stack.side.inbound.state.setEngineContext(2_048);
+    call(all());
+    assert.deepEqual([waiting(), told()], [2_048, 2_048]);
+    call(all(), batch);
+    assert.equal(waiting(), 2 * 2_048);
+    // The next engine does not say it.
+    stack.side.inbound.state.setEngineContext(0);
+    assert.match(call(all()).trailer('grpc-message')!, /this call may use 4294967299/);
+  });
+
+  it('lets a call wait that alone is more than may wait, while no other does', () => {
+    start({ queue: { concurrency: 1, cost: 'tokens', maxWaitingTokens: 5_000 } });
+    call(ofTokens(100));
+    const large = call(ofTokens(100_000));
+    assert.deepEqual([large.isOver, waiting()], [false, 100_000]);
+    assert.equal(call(ofTokens(10)).reason, 'overloaded');
+    finish(at(0));
+    assert.equal(waiting(), 0);
+    assert.equal(stack.requests.length, 2);
+    assert.equal(call(ofTokens(10)).isOver, false);
+    assert.equal(call(ofTokens(100_000)).reason, 'overloaded', 'another one waits');
+  });
 });

@@ -60,12 +60,21 @@ describe('InboundQueue, where tokens count,', () => {
     assert.equal(queue.predict(new Work('a', 0), NEVER, 0), waiting);
   });
 
-  it('admits any call where a place is free, and refuses one that alone is too much to wait', () => {
+  it('admits any call where a place is free', () => {
     const { queue, offer } = setUp();
-    assert.equal(offer('a', 1_001), tooCostly);
     queue.configure({ ...SETTINGS, concurrency: 2 });
     assert.equal(offer('a', 1_000_000), admitted);
     assert.equal(queue.waitingCost, 0);
+  });
+
+  it('lets one that alone is too much wait while no other does', () => {
+    const { queue, offer } = setUp();
+    assert.equal(offer('a', 1_000_000), waiting);
+    assert.equal(queue.waitingCost, 1_000_000);
+    assert.equal(offer('a', 10), tooCostly);
+    const busy = setUp();
+    assert.equal(busy.offer('a', 10), waiting);
+    assert.equal(busy.offer('a', 1_001), tooCostly);
   });
 
   it('gives callers turns by tokens: one of large prompts does not hold up one of small ones', () => {

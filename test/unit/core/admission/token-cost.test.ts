@@ -37,6 +37,22 @@ describe('costOf', () => {
     assert.equal(total({ maxTokens: -1 }), 4_106);
   });
 
+  it('is no more than the context of the engine leaves, for each sequence', () => {
+    const within = (more: Partial<AskedTokens>, context = 1_000) =>
+      totalOf(costOf(asked(more), 40, 4_096, context));
+    assert.equal(within({ maxTokens: 2 ** 32 - 1 }), 1_000);
+    assert.equal(within({ maxTokens: 2 ** 32 - 1, sequences: 3 }), 10 + 3 * 990);
+    assert.equal(within({ maxTokens: -1 }), 1_000);
+    assert.equal(within({ maxTokens: 100 }), 110);
+    assert.equal(within({ maxTokens: 100 }, 8), 10, 'the prompt alone does not fit');
+    assert.equal(
+      within({ promptIds: 0, textBytes: 400, maxTokens: 2 ** 32 - 1 }),
+      1_100,
+      'a text may be shorter',
+    );
+    assert.equal(totalOf(costOf(null, 400, 4_096, 1_000)), 1_100);
+  });
+
   it('guesses by the length of a request that cannot be read', () =>
     assert.deepEqual(costOf(null, 1_000, 4_096), {
       prompt: 250,
@@ -64,7 +80,10 @@ describe('usedTokens', () => {
   it('is nothing of a call that did not reach the engine, or that the engine failed before its first token', () => {
     assert.equal(used({}, 'unsent'), 0);
     assert.equal(used({}, 'failed'), 0);
+    assert.equal(used({ prompt: 10, cached: 4 }, 'failed'), 0, 'it said how long the prompt is');
     assert.equal(used({}, 'left'), 10, 'the engine was at its prompt');
+    assert.equal(used({ prompt: 10, cached: 4 }, 'left'), 6);
+    assert.equal(used({ prompt: 10, cached: 4 }, 'answered'), 6, 'an answer without a token');
   });
 
   it('gives nothing back for a cached prompt of several sequences: all but the first find it cached', () =>
@@ -86,7 +105,7 @@ describe('usedTokens', () => {
   it('is never below 0, nor above what was reserved while the engine keeps to the request', () => {
     const count = fc.nat({ max: 200 });
     const all = fc.record({ prompt: count, cached: count, output: fc.nat({ max: 100 }) });
-    const endings = fc.constantFrom<CallEnding>('unsent', 'failed', 'left');
+    const endings = fc.constantFrom<CallEnding>('unsent', 'answered', 'failed', 'left');
     fc.assert(
       fc.property(all, fc.boolean(), endings, (said, isUnreadable, ending) => {
         const cost = costOf(asked(), 40, 4_096);

@@ -1,5 +1,5 @@
-import type { SlotsLayout } from '../codec/engines/engine-codec.js';
-import { readSlots } from '../codec/engines/engine-slots.js';
+import type { SaidNumber } from '../codec/engines/engine-codec.js';
+import { readNumber } from '../codec/engines/said-number.js';
 import type { Address } from '../config/model.js';
 import { Status } from '../core/outcome/status.js';
 import { exponentialMs } from '../core/retry/backoff.js';
@@ -24,10 +24,10 @@ function isUnknown(answer: UnaryAnswer): boolean {
 }
 
 /**
- * Asks a language-model engine how many requests it runs at once, each time it starts: its queue may be as wide. What it said before counts while
- * it does not answer.
+ * Asks a language-model engine for a number that holds for as long as it runs, each time it starts: how many requests it runs at once, or how long its
+ * context is. What it said before counts while it does not answer.
  */
-export class EngineSlots {
+export class EngineNumber {
   /** A connection of its own, which is closed after each answer. */
   private readonly client: ModelClient;
   private timer: Timer | undefined;
@@ -41,9 +41,9 @@ export class EngineSlots {
   /** @param onAnswer gets the number; 0: the engine does not say it, or has not for a while. */
   constructor(
     address: Address,
-    private readonly layout: SlotsLayout,
+    private readonly said: SaidNumber,
     private readonly context: AppContext,
-    private readonly onAnswer: (slots: number) => void,
+    private readonly onAnswer: (value: number) => void,
   ) {
     this.client = openModelClient(address, context.deps);
   }
@@ -65,15 +65,15 @@ export class EngineSlots {
   }
 
   private async ask(attempt: number): Promise<void> {
-    const { layout, starts, client, context } = this;
+    const { said, starts, client, context } = this;
     const options = { timeoutMs: TIMEOUT_MS, maxBytes: MAX_ANSWER_BYTES };
-    const answer = await client.call(layout.path, NOTHING, options);
+    const answer = await client.call(said.path, NOTHING, options);
     if (this.isStopped || starts !== this.starts) return;
     client.close();
-    const slots = answer.kind === 'message' ? readSlots(layout, answer.message) : 0;
+    const value = answer.kind === 'message' ? readNumber(said, answer.message) : 0;
     if (answer.kind === 'message' || isUnknown(answer)) {
-      this.known = slots;
-      return this.onAnswer(slots);
+      this.known = value;
+      return this.onAnswer(value);
     }
     if (attempt === QUICK_ATTEMPTS && this.known === 0) this.onAnswer(0);
     if (!this.isReady) return;

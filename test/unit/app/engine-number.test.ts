@@ -1,7 +1,7 @@
 /** An engine is asked how many requests it runs at once, over a real socket and on a manual clock. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { EngineSlots } from '../../../sidecar/app/engine-slots.js';
+import { EngineNumber } from '../../../sidecar/app/engine-number.js';
 import { VLLM } from '../../../sidecar/codec/engines/vllm.js';
 import { MessageWriter } from '../../../sidecar/codec/protobuf.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
@@ -17,11 +17,11 @@ import { anAppContext } from '../../kit/stack/app-context.js';
 import { until } from '../../kit/stack/sidecar-in-memory.js';
 import { Stack } from '../../kit/stack/stack.js';
 
-describe('EngineSlots', () => {
+describe('EngineNumber', () => {
   let stack: Stack;
   let heard: number[];
   let calls: AskedCall[];
-  let slots: EngineSlots;
+  let slots: EngineNumber;
 
   const serve = async (answer: (call: AskedCall) => void): Promise<void> => {
     stack = new Stack();
@@ -33,7 +33,7 @@ describe('EngineSlots', () => {
       answer(call);
     });
     const onAnswer = (count: number): void => void heard.push(count);
-    slots = new EngineSlots({ kind: 'unix', path }, VLLM.slots!, anAppContext(stack), onAnswer);
+    slots = new EngineNumber({ kind: 'unix', path }, VLLM.slots!, anAppContext(stack), onAnswer);
     afterTest(() => slots.stop());
     slots.update(true);
   };
