@@ -20,6 +20,7 @@ import {
 } from './outbound/call-end.js';
 import * as events from './outbound/call-events.js';
 import { awaitModel, namesModel, readModel } from './outbound/called-model/called-model.js';
+import type { EngineRequests } from './outbound/engine-requests.js';
 import { leaveUpstream, onFallbackRequest } from './outbound/fallback/chain.js';
 import { divert } from './outbound/fallback/primary.js';
 import * as hedging from './outbound/hedging.js';
@@ -160,7 +161,7 @@ export class Outbound implements CallWay, WaitingCallHandler {
         const refusal = state.poison.refusal(call, now);
         if (refusal !== null) return refuse(this, call, refusal);
       }
-      if (holder === undefined && isProbeDue(call.cluster, now)) {
+      if (holder === undefined && isProbeDue(call.cluster, now) && !call.isOfFront) {
         if (state.probes.awaitRequest(call, now) === Next.handled) return;
         probed = state.probes.take(call, now);
       }
@@ -352,7 +353,7 @@ export class Outbound implements CallWay, WaitingCallHandler {
 
   // ---- the upstream, as others ask for it ----
 
-  get engineRequests(): Map<string, OutboundCall> {
+  get engineRequests(): EngineRequests<OutboundCall> {
     return this.state.engineCalls.byId;
   }
 

@@ -17,6 +17,7 @@ import type { SizeReason } from '../telemetry/size-counts.js';
 import { timeToldMs, withLimit } from './attempt-timeout.js';
 import { OutboundAttempt, type OutboundCall } from './call.js';
 import { hasUntried } from './candidates.js';
+import { strangersIn } from './engine-calls.js';
 import { recordPrimaryStream } from './fallback/primary.js';
 import * as hedging from './hedging.js';
 import { recordFirstMessage, recordOutcome } from './outcome-recorder.js';
@@ -45,6 +46,8 @@ export function makeAttempt(
     attempt.listenTo(endpoint.ensureSilence(), call.requestBytes);
     if (call.plan.messageTimeoutMs > 0) call.silence = { dueMs: nowMs + SILENCE_CHECK_MS, isLate: false };
   }
+  const strangers = call.plan.engine?.method === 'abort' ? strangersIn(call) : 0;
+  if (strangers > 0) endpoint.ensureSilence().expectAborts(strangers, nowMs);
   if (attempt.isUnanswered) endpoint.unanswered++;
   endpoint.attempts++;
   state.attempts++;
@@ -63,8 +66,8 @@ export function requestKeepalive(state: UpstreamState, { session, startMs, targe
   if (session !== null && state.config.tls === 'mesh') target.pool.recordNoAnswer(session, startMs);
 }
 
-export function requestHeaders(state: UpstreamState, call: Call): StableList {
-  return forwardRequest(call.block, state.profile);
+export function requestHeaders({ profile, engineProfile }: UpstreamState, call: Call): StableList {
+  return forwardRequest(call.block, call.engineCall === null ? profile : engineProfile);
 }
 
 export function requestExtras(

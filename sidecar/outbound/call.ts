@@ -1,5 +1,6 @@
 import type { Cluster } from '../cluster/cluster.js';
 import type { Endpoint } from '../cluster/endpoint.js';
+import { isAnsweredByFront } from '../codec/engines/engine-methods.js';
 import { CallKind } from '../core/balancing/balancer.js';
 import type { CircuitBreakerLimits } from '../core/retry/breaker-limits.js';
 import type { RequestFingerprint } from '../core/retry/poison-table.js';
@@ -8,6 +9,7 @@ import type { RetryState } from '../core/retry/retry-state.js';
 import type { TrafficRoute } from '../core/routing/route-match.js';
 import type { CalledModel } from '../core/routing/traffic-split.js';
 import type { EngineSilence } from '../core/stats/engine-silence.js';
+import { headerViewOf } from '../http2/header-view.js';
 import type { HeaderField } from '../http2/hpack/field.js';
 import type { HeaderBlock } from '../http2/hpack/header-list.js';
 import { Attempt } from '../relay/attempt.js';
@@ -17,6 +19,7 @@ import type { Next } from '../relay/next.js';
 import { RelayedCall } from '../relay/relayed-call.js';
 import type { Match } from '../relay/route-table.js';
 import type { Pool } from '../transport/pool.js';
+import type { EngineRequests } from './engine-requests.js';
 import type { MethodState } from './method-state.js';
 
 /** What rules decided for a call; most calls need none. */
@@ -110,7 +113,7 @@ export interface Failure {
 export interface UpstreamHandler extends CallDecisions, ResponseEvents, RepeatEvents {
   readonly name: string;
   /** Of the calls that the application sends to it: those that generate tokens, by the ids of their clients, whichever upstream has them now. */
-  readonly engineRequests: Map<string, OutboundCall>;
+  readonly engineRequests: EngineRequests<OutboundCall>;
   /** Another upstream of this sidecar; undefined: there is none of this name (any more). */
   find(name: string): UpstreamHandler | undefined;
   /** Its route for a path; null: it has none. */
@@ -232,6 +235,12 @@ export class OutboundCall extends RelayedCall {
   /** The request as it came. */
   get original(): HeaderBlock {
     return this.routeDecision === null ? this.block : this.routeDecision.original;
+  }
+
+  /** Its answer says nothing of the language-model engine behind the front that gives it. */
+  get isOfFront(): boolean {
+    const { calledEngine } = this.match.plan;
+    return calledEngine !== null && isAnsweredByFront(calledEngine, headerViewOf(this.block).path);
   }
 
   /** Whether all of the request, as far as it has come, could be sent again. */

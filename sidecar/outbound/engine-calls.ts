@@ -1,5 +1,5 @@
 import type { Endpoint } from '../cluster/endpoint.js';
-import { abortRequestOf, readAbortedIds } from '../codec/engines/abort-request.js';
+import { abortRequestOf } from '../codec/engines/abort-request.js';
 import { NEVER } from '../relay/call.js';
 import { resumeAt } from '../relay/call-timer.js';
 import { Next } from '../relay/next.js';
@@ -10,15 +10,14 @@ import { EngineCall } from '../relay/stream/engine-call.js';
 import type { EngineTable } from '../telemetry/engine-stats.js';
 import { ChunkList } from '../transport/chunk-list.js';
 import type { OutboundAttempt, OutboundCall, UpstreamHandler } from './call.js';
+import { abortedIdsOf, requestIdOf } from './engine-ids.js';
+import { EngineRequests } from './engine-requests.js';
 import { abortedReply } from './replies.js';
-
-/** Requests whose engine is known; of more, Abort goes where the load says. */
-const MOST_REQUESTS = 4_096;
 
 /** The calls that the application sends to one upstream and that generate tokens. */
 export class EngineCalls {
   /** By the ids that their clients gave them; also those that a split or a fallback has sent to another upstream. */
-  readonly byId = new Map<string, OutboundCall>();
+  readonly byId = new EngineRequests<OutboundCall>();
   private readonly ends = new EndTokens();
 
   constructor(
@@ -47,13 +46,15 @@ export class EngineCalls {
     const { service, caller, table } = this;
     const stats = table.of({ direction: 'outbound', service, caller, engine: codec.name });
     const body = call.isReplayable ? call.buffered : null;
-    call.engineCall = new EngineCall(codec, body, stats, isApproximate ? this.ends : null);
-    const { requestId } = call.engineCall;
-    const { engineRequests } = call.home;
-    if (requestId !== '' && engineRequests.size < MOST_REQUESTS) {
-      call.engineCall.table = engineRequests;
-      engineRequests.set(requestId, call);
+    const engineCall = new EngineCall(codec, body, stats, isApproximate ? this.ends : null);
+    call.engineCall = engineCall;
+    if (engineCall.clientId === '') {
+      engineCall.clientId = requestIdOf(call, codec);
+      engineCall.requestId = engineCall.clientId;
     }
+    const { clientId } = engineCall;
+    const { engineRequests } = call.home;
+    if (clientId !== '' && engineRequests.add(clientId, call)) engineCall.table = engineRequests;
     return Next.continue;
   }
 
@@ -61,11 +62,12 @@ export class EngineCalls {
    * The other upstream that has the first of the requests which an Abort names and which run: a split or a fallback has sent it there. Undefined:
    * the Abort is where it belongs.
    */
-  otherUpstreamFor({ plan, buffered, home, handler }: OutboundCall): UpstreamHandler | undefined {
-    if (plan.engine?.method !== 'abort' || buffered === null) return undefined;
-    for (const id of readAbortedIds(plan.engine.codec, buffered)) {
-      const named = home.engineRequests.get(id);
-      if (named === undefined || !isRunning(named)) continue;
+  otherUpstreamFor(call: OutboundCall): UpstreamHandler | undefined {
+    const { plan, home, handler, session } = call;
+    if (plan.engine?.method !== 'abort') return undefined;
+    for (const id of abortedIdsOf(call, plan.engine.codec)) {
+      const named = home.engineRequests.meantBy(id, session).find(isRunning);
+      if (named === undefined) continue;
       return named.handler === handler ? undefined : (named.handler as UpstreamHandler);
     }
     return undefined;
@@ -74,43 +76,62 @@ export class EngineCalls {
   /**
    * The engine that has the first of the requests that an Abort names, and of which a call runs. Where that has another id at its present
    * engine, the request is written anew. Undefined: none is known, as it came through another sidecar. No request that is named goes to another
-   * engine from here on, and one whose engine has not said anything yet ends: it may wait in front of the engine.
+   * engine from here on. One whose engine has not said anything yet ends, as it may wait in front of the engine, and so does one at another engine,
+   * which gets no Abort.
    */
   endpointFor(call: OutboundCall): Endpoint | undefined {
-    const { plan, buffered } = call;
+    const { plan, buffered, home, session } = call;
     if (plan.engine?.method !== 'abort' || buffered === null) return undefined;
     if (call.aborting !== null) return call.aborting;
     const { codec } = plan.engine;
-    const ids = readAbortedIds(codec, buffered);
-    const running = ids.map((id) => call.home.engineRequests.get(id));
-    const isHere = (each: OutboundCall | undefined) =>
-      each !== undefined && each.handler === call.handler && isRunning(each);
-    const attempt = running.find(isHere)?.attempt;
-    const own = ids.map((id, i) => running[i]?.engineCall?.requestId ?? id);
-    for (const each of running) if (each !== undefined) endAborted(each);
-    if (attempt === null || attempt === undefined) return undefined;
-    if (own.some((id, i) => id !== ids[i])) {
-      const request = abortRequestOf(codec, own);
+    const ids = abortedIdsOf(call, codec);
+    const meant = ids.map((id) => home.engineRequests.meantBy(id, session));
+    const first = meant.flat().find((each) => each.handler === call.handler && isRunning(each));
+    const endpoint = (first?.attempt as OutboundAttempt | undefined)?.endpoint;
+    const isThere = (each: OutboundCall): boolean =>
+      isRunning(each) && (each.attempt as OutboundAttempt).endpoint === endpoint;
+    const own = new Set<string>();
+    for (const [i, id] of ids.entries()) {
+      const there = meant[i]!.filter(isThere);
+      if (there.length === 0) own.add(id);
+      for (const each of there) own.add(each.engineCall!.requestId);
+    }
+    for (const each of meant.flat()) endAborted(each, isThere(each));
+    if (endpoint === undefined) return undefined;
+    if (own.size !== ids.length || ids.some((id) => !own.has(id))) {
+      const request = abortRequestOf(codec, [...own]);
       call.buffered = new ChunkList();
       call.buffered.add(request, 0, request.length);
     }
-    call.aborting = (attempt as OutboundAttempt).endpoint;
-    return call.aborting;
+    call.aborting = endpoint;
+    return endpoint;
   }
+}
+
+/**
+ * An Abort goes to an engine: how many of the answers there it may end that are not known as aborted here. Of one that cannot be read it is taken that
+ * it names one.
+ */
+export function strangersIn(call: OutboundCall): number {
+  const { plan, aborting } = call;
+  if (plan.engine?.method !== 'abort') return 0;
+  const named = abortedIdsOf(call, plan.engine.codec).length;
+  return aborting === null ? Math.max(1, named) : Math.max(0, named - 1);
 }
 
 /** The call is over. */
 export function leaveEngineCalls(call: OutboundCall): void {
-  const { table, request } = call.engineCall!;
+  const { table, clientId } = call.engineCall!;
   call.engineCall!.takeHeld();
   call.engineCall!.usage.finish();
-  if (table?.get(request.requestId) === call) table.delete(request.requestId);
+  table?.remove(clientId, call);
 }
 
-function endAborted(call: OutboundCall): void {
+/** @param isAsked its engine gets the Abort, and ends the answer */
+function endAborted(call: OutboundCall, isAsked: boolean): void {
   if (call.engineCall === null) return;
   call.engineCall.isAborted = true;
-  if (!isRunning(call) || !call.attempt!.isHeard) sendLocalReply(call, abortedReply());
+  if (!isAsked || !call.attempt!.isHeard) sendLocalReply(call, abortedReply());
 }
 
 function isRunning({ attempt }: OutboundCall): boolean {

@@ -64,7 +64,7 @@ export function recordOutcome(
       recordForStreams(attempt, isUnanswered, now);
     if (outcome === Outcome.fault) endpoint.lastFault = describeEnd(attempt);
   }
-  const event = recordForEjection(attempt, trialOutcome(call, attempt, outcome), now);
+  const event = recordForEjection(call, attempt, trialOutcome(call, attempt, outcome), now);
   if (event !== EjectionEvent.nothing) onEjectionEvent(call.cluster, event, endpoint);
   const { sweep } = call.cluster;
   if (sweep !== null) recordForSweep(sweep, call, attempt, tookMs, now);
@@ -182,12 +182,18 @@ function trialOutcome(call: OutboundCall, attempt: OutboundAttempt, outcome: Out
   return attempt.isRefutedTrial ? Outcome.fault : outcome;
 }
 
-function recordForEjection(attempt: OutboundAttempt, outcome: Outcome, nowMs: number): EjectionEvent {
+/** What the front of an engine answers by itself counts neither way: polls of it would make up for answers that fail, or thin out their share. */
+function recordForEjection(
+  call: OutboundCall,
+  attempt: OutboundAttempt,
+  outcome: Outcome,
+  nowMs: number,
+): EjectionEvent {
   const { endpoint, startMs, probe, traits } = attempt;
   const { ejection, ejections } = endpoint;
-  return (traits & AttemptTrait.modelDown) !== 0
-    ? ejections.recordDown(ejection, startMs, nowMs, probe)
-    : ejections.record(ejection, outcome, startMs, nowMs, probe, evidenceOf(attempt));
+  if ((traits & AttemptTrait.modelDown) !== 0) return ejections.recordDown(ejection, startMs, nowMs, probe);
+  if (probe === NO_PROBE && call.isOfFront) return EjectionEvent.nothing;
+  return ejections.record(ejection, outcome, startMs, nowMs, probe, evidenceOf(attempt));
 }
 
 /** An attempt that never had a stream proves as little as one that ended while the event loop stood still. */

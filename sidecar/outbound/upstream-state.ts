@@ -79,6 +79,8 @@ export class UpstreamState {
   readonly router: Router;
   readonly probes = new EjectionProbes();
   profile: RequestProfile;
+  /** Of calls whose answer is an engine's, whatever the file says of the upstream by now. */
+  engineProfile: RequestProfile;
   /** `trafficShift` while a route or a fault drill needs it. */
   activeShift: TrafficShift | null = null;
 
@@ -91,7 +93,8 @@ export class UpstreamState {
     const { context } = deps;
     this.name = name;
     this.context = context;
-    this.profile = profileOf(config, context);
+    this.profile = profileOf(config, context, false);
+    this.engineProfile = profileOf(config, context, true);
     this.upstream = new Upstream(config, (each, cluster) => this.watched(deps.makeCluster(each, cluster)));
     this.router = new Router(config, this.upstream, context, deps.replayBytes, this.kinds);
     this.kinds.onChange = () => this.router.forgetKinds();
@@ -111,9 +114,12 @@ export class UpstreamState {
 
   /** Takes over a changed configuration. */
   update(config: UpstreamConfig): void {
-    const profile = profileOf(config, this.context);
-    // Kept where it says the same: header lists are remembered by it.
-    if (config.tls !== this.config.tls || profile.added !== this.profile.added) this.profile = profile;
+    const profile = profileOf(config, this.context, false);
+    // Kept where they say the same: header lists are remembered by them.
+    if (config.tls !== this.config.tls || profile.added !== this.profile.added) {
+      this.profile = profile;
+      this.engineProfile = profileOf(config, this.context, true);
+    }
     this.config = config;
     this.router.update(config);
     this.upstream.update(config);
@@ -157,7 +163,9 @@ export class UpstreamState {
 
   private onTargetsChanged(): void {
     this.router.models = modelsThatMatter(this.config.routes, this.clusters);
-    this.probes.configure(this.config.routes, this.upstream.hasRetries);
+    const { engine, routes } = this.config;
+    // Of an engine, Generate is the probe, whatever else is unary: no other call is waited for.
+    this.probes.configure(engine === undefined ? routes : [], this.upstream.hasRetries);
     this.resumeWaiting();
   }
 
@@ -218,10 +226,17 @@ const TRACES = [TRACES_FIELD];
 const ASKS = [ENGINE_MODEL_ASKED];
 const TRACES_AND_ASKS = [TRACES_FIELD, ENGINE_MODEL_ASKED];
 
-/** Sidecars of endpoints are told where calls are traced here, and those of engines that they may say what runs there. */
-function profileOf({ name, tls, engine }: UpstreamConfig, { tracer }: DataPlaneContext): RequestProfile {
+/**
+ * Sidecars of endpoints are told where calls are traced here, and those of engines that they may say what runs there.
+ * @param isOfEngine of calls whose answer is an engine's
+ */
+function profileOf(
+  { name, tls }: UpstreamConfig,
+  { tracer }: DataPlaneContext,
+  isOfEngine: boolean,
+): RequestProfile {
   if (tls !== 'mesh') return requestProfile('http', encodeName(name));
   const added = tracer === null ? NO_FIELDS : TRACES;
-  const all = engine === undefined ? added : tracer === null ? ASKS : TRACES_AND_ASKS;
+  const all = !isOfEngine ? added : tracer === null ? ASKS : TRACES_AND_ASKS;
   return requestProfile('https', encodeName(name), all);
 }

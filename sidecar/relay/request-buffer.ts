@@ -72,8 +72,9 @@ export function writeRequest(call: Call, attempt: Attempt, { connection }: Sessi
   const isEmpty = own === null && (buffered === null || buffered.count === 0);
   const headers = handler.requestHeaders(call, attempt);
   let extras = handler.requestExtras(call, attempt);
-  // Only such requests are written anew.
-  if (call.plan.engine !== null) extras = fittingExtras(call, extras, own ?? buffered);
+  // Only such requests are written anew. A reload may have taken the engine out of the plan of an answer that goes on.
+  if (call.plan.engine !== null || call.engineCall !== null)
+    extras = fittingExtras(call, extras, own ?? buffered);
   const headerBytes = listBytes(headers, extras);
   if (headerBytes > connection.peerHeaderBytes)
     return attempt.refuseRequest(headerBytes, connection.peerHeaderBytes);

@@ -26,6 +26,8 @@ export interface RoutePlan extends CallPlan {
   readonly route: RouteConfig;
   /** What the statuses of the service count as. */
   readonly outcomes: OutcomeTable;
+  /** Of the language-model engine that is called; null: none that is known. */
+  readonly calledEngine: EngineCodec | null;
   /** Of copies whose response has no caller: sent once and nowhere else, whatever rules say. */
   readonly isOnce: boolean;
 }
@@ -170,7 +172,9 @@ export class Routes {
   /** The plan of a route for a method: of `auto`, by what is known of the method. */
   private planFor({ plan, byKind, byEngineMethod }: RouteEntry, path: string): RoutePlan {
     const { options } = this;
-    if (options.engine !== undefined && this.isOfEngine(path) && plan.config.kind !== 'unary')
+    // A unary route holds back the tokens of Generate, which is not read there. Its other methods are unary wherever they are named.
+    const isHeld = plan.config.kind === 'unary' && path === options.engine?.generate;
+    if (options.engine !== undefined && this.isOfEngine(path) && !isHeld)
       return getOrInsert(byEngineMethod, path, () => planOfEngine(plan, options.engine!, path, options));
     if (plan.config.kind !== 'auto' || options.kinds === undefined) return plan;
     const kind = options.kinds.of(path);
@@ -292,6 +296,7 @@ function planOf(config: RouteConfig, options: RoutesOptions, isOnce = false): Ro
     judgedAs: config.kind === 'unary' ? CallKind.unary : CallKind.stream,
     watch: MessageWatch.none,
     outcomes: outcomesWith(config.outcomes),
+    calledEngine: options.engine ?? null,
     isOnce,
     holdsResponse: config.kind === 'unary',
     firstMessage: firstMessageOn(config, options),

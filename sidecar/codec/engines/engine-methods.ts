@@ -23,3 +23,17 @@ function methodsOf({ abort, queries, downloads }: EngineCodec): ReadonlyMap<stri
 export function engineMethodOf(engine: EngineName, path: string): EngineMethod | undefined {
   return METHODS.get(engine)?.get(path);
 }
+
+/** What every gRPC server may answer beside its services: its health, and what it has. */
+const OF_THE_SERVER = '/grpc.';
+
+/** Whether the front of an engine answers the method by itself: it does so also while the engine behind it is dead. */
+export function isAnsweredByFront(
+  { generate, abort, queries, downloads }: EngineCodec,
+  path: string,
+): boolean {
+  if (path === generate) return false;
+  return (
+    path === abort || queries.includes(path) || downloads.includes(path) || path.startsWith(OF_THE_SERVER)
+  );
+}

@@ -46,6 +46,9 @@ export class EngineSilence {
   /** When it gave an answer up that nobody here had asked the end of: the last time, and the one before. */
   private gaveUpMs = Number.NEGATIVE_INFINITY;
   private gaveUpBeforeMs = Number.NEGATIVE_INFINITY;
+  /** Answers that it may give up as an Abort asked for that, and when the last Abort went to it. */
+  private expectedAborts = 0;
+  private abortMs = Number.NEGATIVE_INFINITY;
   /** How long a request waits that went to it after that, ms: longer each time, as it may be well again, and slow. */
   private trialMs = LONGEST_SILENCE_MS;
   /** When a request may go to it to try that, though others are there. */
@@ -169,8 +172,19 @@ export class EngineSilence {
     return sentMs <= this.diedMs;
   }
 
-  /** It has given an answer up. */
+  /** An Abort goes to it that names so many requests which are not known here: they may be among its answers all the same. */
+  expectAborts(count: number, nowMs: number): void {
+    if (nowMs - this.abortMs > GIVING_UP_MS) this.expectedAborts = 0;
+    this.expectedAborts += count;
+    this.abortMs = nowMs;
+  }
+
+  /** It has given an answer up. So soon after an Abort that says nothing against it, as often as the Abort may have asked for it. */
   giveUp(nowMs: number): void {
+    if (this.expectedAborts > 0 && nowMs - this.abortMs <= GIVING_UP_MS) {
+      this.expectedAborts--;
+      return;
+    }
     this.gaveUpBeforeMs = this.gaveUpMs;
     this.gaveUpMs = nowMs;
   }

@@ -7,13 +7,20 @@ import type { ChunkList } from '../../transport/chunk-list.js';
 import type { EndTokens } from './end-tokens.js';
 import { TokenUsage } from './token-usage.js';
 
+/** Calls by the ids of their clients. */
+export interface RequestTable {
+  remove(id: string, call: object): void;
+}
+
 /** What of the request of `Generate` is read, and how far its answer has come. */
 export class EngineCall {
   readonly request: GenerateRequest;
+  /** The id that its client gave it, also where the rest of the request is not read; empty: none that can be told. */
+  clientId: string;
   /** What the present engine knows it by; empty: nothing that can be told. */
   requestId: string;
   /** Where it is found by the id of its client; null: nowhere. */
-  table: Map<string, object> | null = null;
+  table: RequestTable | null = null;
   /** Blocks of its prompt (core/balancing/prompt-blocks.ts); null: they have not been read, as nothing asks for them. */
   prompt: Uint32Array | null = null;
   /** Engines that went on with it. */
@@ -49,7 +56,8 @@ export class EngineCall {
     this.usage.maxTokens = tokens?.maxTokens ?? -1;
     this.sequences = tokens?.sequences ?? 0;
     this.request = body === null ? NOT_KEPT : readGenerateRequest(codec, body);
-    this.requestId = this.request.requestId;
+    this.clientId = this.request.requestId;
+    this.requestId = this.clientId;
   }
 
   /** Why no other engine may go on with its answer, in words; empty: one may. */
@@ -87,12 +95,14 @@ export class EngineCall {
     return held;
   }
 
-  /** It goes to another engine, under an id of its own there: the engine before may have it still. */
+  /**
+   * It goes to another engine, under an id of its own there: the engine before may have it still. A part of it is drawn, as another sidecar may
+   * bring a request of the same id to that engine.
+   */
   renew(random: () => number): void {
     this.continuations++;
-    const { requestId } = this.request;
-    const own = requestId === '' ? `outrider-${Math.floor(random() * 2 ** 48).toString(36)}` : requestId;
-    this.requestId = `${own}~${this.continuations}`;
+    const drawn = Math.floor(random() * 2 ** 48).toString(36);
+    this.requestId = `${this.clientId || 'outrider'}~${this.continuations}-${drawn}`;
   }
 }
 

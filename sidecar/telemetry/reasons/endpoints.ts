@@ -148,7 +148,7 @@ export const ENDPOINTS: ExplanationsOf<Name> = {
   /** outbound/engine-calls.ts, and outbound/call-end.ts where its engine broke after that. */
   'answer-aborted': {
     meaning:
-      'The client of a language-model engine called Abort for this request while no engine had it, or its engine broke after that.',
+      'The client of a language-model engine called Abort for this request while no engine had it, or its engine broke after that. Or the Abort went to another engine, as it named several requests or one id that several have.',
     causes: ['The client no longer wants the answer.'],
     look: ['The access log: `attempts` of the call.'],
     remedy: ['None: this is what Abort asks for.'],

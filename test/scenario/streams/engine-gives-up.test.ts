@@ -378,7 +378,7 @@ describe('Scenario: a language-model engine gives an answer up under the status 
       const aborting = abort('r-1');
       for (let tries = 0; tries < 3 && !aborting.isOver; tries++) {
         assert.equal(latest().peer, second.peer);
-        assert.deepEqual(decodeAbort(latest().body.subarray(5)), ['r-1~1']);
+        assert.deepEqual(decodeAbort(latest().body.subarray(5)), [requestIn(second.body).request_id]);
         stack.settle(latest().fail(8, [['outrider-unprocessed', '1']]));
         stack.advance(300);
       }
