@@ -162,7 +162,7 @@ export interface Resumption {
   readonly isSpent: boolean;
   /** The caller has something that the endpoint before might have made otherwise. */
   readonly isApproximate: boolean;
-  /** What the engine runs that began it, as its sidecar said, or empty; null: it is no answer of one. */
+  /** What the engine runs that began it, as its sidecar said, or empty; null: it is no answer of one, or has no token yet. */
   readonly model: string | null;
   /** The field that tells the next endpoint where to begin; null: its request says it. */
   readonly field: HeaderField | null;

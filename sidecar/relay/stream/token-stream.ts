@@ -55,17 +55,19 @@ export class TokenStream extends EngineAnswer {
   private isRefuted = false;
   /** Tokens that were left out of the last chunk. */
   private dropped = 0;
-  /** As the first engine said. */
+  /** As the engine said that made the first token, in its first message. */
   private promptTokens = 0;
   private cachedTokens = 0;
-  readonly model: string;
+  private hasCounts = false;
+  /** What the engine runs that began it: while it has no token, the one that has it now. */
+  private begunBy: string;
 
   constructor(head: HeaderBlock, engineCall: EngineCall) {
     super(head, engineCall);
     this.layout = engineCall.codec.resume!;
     this.reader = new ResponseReader(this.layout);
     this.ends = new AnswerReader(engineCall.codec.answer);
-    this.model = engineModelIn(head);
+    this.begunBy = engineModelIn(head);
     this.endReader = engineCall.ends === null ? null : new EndReader(this.layout);
   }
 
@@ -74,10 +76,16 @@ export class TokenStream extends EngineAnswer {
     return this.ids.count + (this.expected < 0 ? 0 : 1);
   }
 
+  /** An answer without a token is begun anew by any engine. */
+  get model(): string | null {
+    return this.tokens === 0 ? null : this.begunBy;
+  }
+
   override restart(call: Call): void {
     super.restart(call);
-    // To a caller that has nothing yet it is as good as the first one.
-    this.isSpliced = this.messages > 0;
+    // To a caller that has no token yet it is as good as the first one.
+    this.isSpliced = this.tokens > 0;
+    if (!this.isSpliced) this.hasCounts = false;
     this.dropped = 0;
     const { ids, repeatsLast } = this;
     const { obstacle } = this.engineCall.request;
@@ -140,7 +148,7 @@ export class TokenStream extends EngineAnswer {
     const { ends, request } = this.engineCall;
     const { ignoresEnd, stopTokens, minTokens } = request;
     if (this.tokens < minTokens) return undefined;
-    const isNamed = ignoresEnd ? undefined : ends!.isNamed(this.model, last);
+    const isNamed = ignoresEnd ? undefined : ends!.isNamed(this.begunBy, last);
     return isNamed ?? (stopTokens?.includes(last) === true ? true : undefined);
   }
 
@@ -154,7 +162,8 @@ export class TokenStream extends EngineAnswer {
   }
 
   override refusalOf(head: HeaderBlock): string {
-    return engineModelIn(head) === this.model ? super.refusalOf(head) : OTHER_MODEL;
+    if (this.tokens === 0) this.begunBy = engineModelIn(head);
+    return engineModelIn(head) === this.begunBy ? super.refusalOf(head) : OTHER_MODEL;
   }
 
   /** One that goes on has to complete the answer. What the first one does is its own. */
@@ -175,7 +184,9 @@ export class TokenStream extends EngineAnswer {
     }
     if (reader.part === ResponsePart.complete && this.isGivenUp(buffer, start + PREFIX_BYTES, end))
       return false;
-    if (this.messages++ === 0) {
+    this.messages++;
+    if (!this.hasCounts) {
+      this.hasCounts = true;
       this.promptTokens = reader.promptTokens;
       this.cachedTokens = reader.cachedTokens;
     }
@@ -205,7 +216,7 @@ export class TokenStream extends EngineAnswer {
     endReader!.read(buffer, start, end);
     const { finish, isNamed, isText } = endReader!;
     if (finish === layout.ends.stop && !isText)
-      engineCall.ends!.learn(this.model, ids.idAt(ids.lastStart), isNamed);
+      engineCall.ends!.learn(this.begunBy, ids.idAt(ids.lastStart), isNamed);
   }
 
   protected takeMessage(call: Call, attempt: Attempt, message: Buffer): boolean {

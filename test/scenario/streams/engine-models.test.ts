@@ -9,6 +9,8 @@ import {
   requestIn,
   tokensFor,
 } from '../../kit/engines/scripted-engine.js';
+import { encodeResponse } from '../../kit/engines/vllm-messages.js';
+import { grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 import { aStreamRoute, type UpstreamOptions } from '../../kit/stack/stack.js';
@@ -298,5 +300,79 @@ describe('Scenario: the engines of an answer run different models', () => {
       );
       stack.close();
     }
+  });
+
+  /** An answer that `a` has given up before its first token: with a message without a token, or with none. */
+  const givenUpAt = (name: string, first: 'a message' | 'none', cached = 0): void => {
+    const counts = { prompt_tokens: 4, completion_tokens: 0, cached_tokens: cached };
+    const messages = [
+      ...(first === 'none' ? [] : [{ chunk: { token_ids: [], ...counts } }]),
+      { complete: { output_ids: [], finish_reason: 'error', ...counts } },
+    ];
+    const body = Buffer.concat(messages.map((each) => grpcMessage(encodeResponse(each))));
+    stack.settle(begin(name).data(body).trailers(0));
+    stack.advance(300);
+  };
+
+  for (const first of ['a message', 'none'] as const) {
+    it(`it is given up without a token, after ${first}: an engine with another model begins it anew`, () => {
+      start({ a: 'old', b: 'new' });
+      const call = stack.call({ path: GENERATE, body: framedRequest(REQUEST) });
+      givenUpAt('a', first);
+      finish('b');
+      assertWhole(call);
+    });
+
+    it(`so also where that model is known, and then an engine with that one continues it; after ${first}`, () => {
+      start({ a: 'old', b: 'new', c: 'old', d: 'new' });
+      warm();
+      const call = leftAt('a')!;
+      const before = stack.names.map((name) => stack.requestsAt(name).length);
+      const asked = () => stack.names.filter((name, i) => stack.requestsAt(name).length > before[i]!);
+      givenUpAt('a', first);
+      const [second] = asked();
+      assert.ok(second !== undefined, 'another one is asked');
+      stack.settle(begin(second).data(Buffer.concat(messages(second).slice(0, 4))));
+      stack.settle(at(second).trailers(14));
+      stack.advance(300);
+      const [third] = asked().filter((name) => name !== second);
+      assert.equal(models.get(third!), models.get(second));
+      finish(third!);
+      assertWhole(call);
+    });
+
+    it(`the client and metrics get the counts of the engine that begins it anew; after ${first}`, () => {
+      start({ a: 'old', b: 'new' });
+      const call = stack.call({ path: GENERATE, body: framedRequest(REQUEST) });
+      givenUpAt('a', first, 4);
+      const { body } = at('b');
+      const anew = Buffer.concat(messagesFor(requestIn(body), () => 1, 3));
+      stack.settle(begin('b').data(anew).trailers(0));
+      const { chunks, complete } = readAnswer(call.body);
+      const counted = [...chunks.filter(({ token_ids: ids }) => ids.length > 0), complete!];
+      assert.deepEqual(new Set(counted.map(({ cached_tokens: cached }) => cached)), new Set([3]));
+      assert.equal(stack.context.stats.engines.all[0]!.cachedTokens, 3);
+      assertWhole(call);
+    });
+  }
+
+  it('a reload takes the engine out of the file: answers on their way continue, at the same model only', () => {
+    start({ a: 'old', b: 'old' });
+    const call = stack.call({ path: GENERATE, body: framedRequest(REQUEST) });
+    stack.settle(begin('a').data(Buffer.concat(messages('a').slice(0, 4))));
+    stack.update({ routes: [aStreamRoute()], budget: { ratio: 1, perSecond: 1_000 } });
+    stack.settle(at('a').peer.socket.break());
+    stack.advance(300);
+    assert.equal(at('b').header('outrider-accept-engine-model'), '1');
+    // A sidecar says it only where it is asked.
+    finish('b');
+    assertWhole(call);
+    stack.call({ path: GENERATE, body: framedRequest(REQUEST) });
+    const later = stack.requests.at(-1)!;
+    assert.equal(
+      later.header('outrider-accept-engine-model'),
+      undefined,
+      'new calls are no answers of an engine',
+    );
   });
 });
