@@ -12,8 +12,9 @@ import type { Plan } from './plan/plan.js';
 import { run } from './run.js';
 import { PRESENT } from './world/release.js';
 
-/** A stranger's run must not fail by chance: these stay, and fresh ones run at night. */
-const SEEDS = [1_000, 1_001, 1_004, 1_005];
+/** Of few calls, which many features and faults meet; in the last one work is counted. A stranger's run must not fail by chance: these stay, and fresh ones run at
+ * night. */
+const SEEDS = [3, 33, 44, 760];
 const CORPUS = join(packageRoot, 'test/simulation/corpus');
 
 interface Case {
@@ -26,15 +27,15 @@ describe('Simulation', () => {
   it('gives the same trace for the same seed', async () => {
     const program = join(packageRoot, 'dist/test/simulation/main.js');
     const trace = (): string =>
-      execFileSync(process.execPath, [program, '--seed', '7', '--hash'], { encoding: 'utf8' });
+      execFileSync(process.execPath, [program, '--seed', '14', '--hash'], { encoding: 'utf8' });
     const [one, other] = [trace(), trace()].map((text) => text.split('\n')[0]);
-    assert.match(one!, /^seed 7: trace \w+-\w+, \d+ turns$/);
+    assert.match(one!, /^seed 14: trace \w+-\w+, \d+ turns$/);
     assert.equal(one, other);
   }).timeout(60_000);
 
   it('runs processes of two versions in one mesh', async () => {
     const releases = [PRESENT, { ...PRESENT, name: 'another' }];
-    const { findings, trace } = await run(drawPlan(1_004), { trace: true, releases });
+    const { findings, trace } = await run(drawPlan(14), { trace: true, releases });
     assert.deepEqual(findings, []);
     const begun = trace.flatMap((line) => /begins {"release":"([^"]+)"}/.exec(line)?.[1] ?? []);
     assert.deepEqual([...new Set(begun)].sort(), ['another', 'this version']);

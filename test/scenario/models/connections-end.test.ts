@@ -24,7 +24,7 @@ describe('Scenario: a model server ends its connections at an age', () => {
     it(`with ${replicas} of its replicas`, () => {
       mesh = new Mesh({ replicas, routes: [aRoute()] });
       mesh.advance(100);
-      for (let round = 0; round < 20; round++) {
+      for (let round = 0; round < 8; round++) {
         mesh.load(200, 1);
         endConnections();
         mesh.load(20, 1);

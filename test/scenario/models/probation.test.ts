@@ -191,7 +191,7 @@ describe('Scenario: a replica whose model has died of late', () => {
     assert.equal(mesh.endpoint(0).ejection.isHeld, true);
     const before = loop.calls;
     // Each of the two takes one call in 5 ms, and has one waiting.
-    mesh.load(3_000, 1);
+    mesh.load(1_000, 1);
     assert.equal(mesh.endpoint(0).ejection.isHeld, false);
     assert.ok(loop.calls > before);
     mesh.close();

@@ -12,7 +12,7 @@ describe('Scenario: a flapping endpoint', () => {
     const works = model.answer;
     for (let i = 0; i < 30; i++) {
       model.answer = i % 2 === 0 ? (stream) => stream.fail(14) : works;
-      mesh.load(2000, 20);
+      mesh.load(2000, 40);
     }
     mesh.advance(1000);
     assert.deepEqual(mesh.failures(), {});

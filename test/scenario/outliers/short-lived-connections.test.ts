@@ -112,7 +112,7 @@ describe('Scenario: short-lived connections', () => {
 
   it('none is whose connections are cut once in a minute', () => {
     open();
-    for (let i = 0; i < 10; i++) {
+    for (let i = 0; i < 6; i++) {
       pool.answers(() => {}, 'a');
       pool.load(6);
       for (const peer of pool.backend('a').open) pool.settle(peer.socket.break());

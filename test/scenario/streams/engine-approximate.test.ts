@@ -315,7 +315,7 @@ describe('Scenario: an answer of a language-model engine goes on in tokens that 
     const random = seeded(29);
     const batch = (): number => 1 + Math.floor(random() * 5);
     const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)]!;
-    for (let run = 0; run < runs(40); run++) {
+    for (let run = 0; run < runs(20); run++) {
       start({ routes: [aStreamRoute({ ...APPROXIMATE, retry: PATIENT })] }, ['a', 'b', 'c', 'd']);
       open(endingBy({ temperature: 0.8 }));
       finish(latest());

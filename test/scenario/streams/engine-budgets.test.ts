@@ -33,7 +33,7 @@ const requestFor = (prompt: number, maxTokens: number): GenerateRequest =>
   });
 
 describe('Scenario: callers of an engine have budgets of tokens', () => {
-  for (let seed = 1; seed <= runs(6); seed++)
+  for (let seed = 1; seed <= runs(3); seed++)
     it(`that hold, whatever becomes of their calls (seed ${seed})`, () => {
       const random = seeded(seed);
       const upTo = (n: number): number => Math.floor(random() * n);

@@ -10,7 +10,7 @@ import type { InboundConfig } from '../../../sidecar/config/model.js';
 import { EjectionState } from '../../../sidecar/core/outlier/ejection.js';
 import { Flag, Setting } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
-import { runs } from '../../kit/mocha/effort.js';
+import { EFFORT, runs } from '../../kit/mocha/effort.js';
 import {
   type Application,
   anInbound,
@@ -35,6 +35,9 @@ const ROUTES = [
 ];
 const POOL = { connections: 2, maxAgeMs: 5000, pingIntervalMs: 800, pingTimeoutMs: 300 };
 const PATHS = ['/p.S/Safe', '/p.S/Once', '/p.S/Stream', '/p.S/Other', '/none'];
+
+/** Calls of one storm; the simulator has longer ones (test/simulation). */
+const STEPS = EFFORT > 1 ? 900 : 300;
 
 /** What may happen after each call, and how probable it is. */
 type Odds = readonly (readonly [number, (app: Application) => unknown])[];
@@ -171,7 +174,7 @@ describe('Scenario: calls and faults at random', () => {
       for (const name of NAMES) chaos.backend(name).answer = (stream) => chaos.respond(stream);
       const out = chaos.outbound(config(NAMES.slice(0, 3)));
       const open = () => chaos.app(out.listener);
-      chaos.storm(600, open, [
+      chaos.storm(STEPS, open, [
         [0.4, () => chaos.touch()],
         [0.15, () => chaos.trouble(chaos.backend(chaos.pick(NAMES)))],
         [0.02, (app) => app.socket.break()],
@@ -244,7 +247,7 @@ describe('Scenario: calls and faults at random', () => {
       const other = chaos.outbound(spareConfig(spare));
       const out = chaos.outbound(config(NAMES.slice(0, 3)));
       const open = () => chaos.app(out.listener);
-      chaos.storm(900, open, [
+      chaos.storm(STEPS, open, [
         [0.3, () => chaos.touch()],
         [0.1, () => chaos.trouble(chaos.backend(chaos.pick(all)))],
         [0.02, (app) => app.socket.break()],
@@ -287,7 +290,7 @@ describe('Scenario: calls and faults at random', () => {
         side.inbound.state.update(next, side.intentions(next.intentions), side.listener.sessions);
       side.model.answer = (stream) => chaos.respond(stream);
       const open = () => chaos.app(side.listener, 'app');
-      chaos.storm(600, open, [
+      chaos.storm(STEPS, open, [
         [0.4, () => chaos.touch()],
         [0.05, () => chaos.trouble(side.model)],
         [0.02, (app) => app.socket.break()],
