@@ -13,7 +13,7 @@ import type {
 import { LimitError } from '../../../proto/wire.js';
 import { DEFAULT_SERVER } from '../../../services/model-server/transport/servers.js';
 import { afterTest } from '../../kit/mocha/after-test.js';
-import { EFFORT } from '../../kit/mocha/effort.js';
+import { EFFORT, runs } from '../../kit/mocha/effort.js';
 import {
   describeOverServers,
   failure,
@@ -208,8 +208,9 @@ const tooMany: [string, Buffer, RegExp][] = [
 ];
 
 describeOverServers('bad input to a model server', (startHarness, server) => {
-  /** By day those of 64 MiB are for the server that is the default. */
-  const large = server === DEFAULT_SERVER || EFFORT > 1 ? it : () => {};
+  /** By day those of 64 MiB, and of every kind of excess, are for the server that is the default. */
+  const isWhole = server === DEFAULT_SERVER || EFFORT > 1;
+  const large = isWhole ? it : () => {};
 
   let models: string;
   let harness: Harness;
@@ -330,7 +331,7 @@ describeOverServers('bad input to a model server', (startHarness, server) => {
     assert.ok(codes.has(INVALID_ARGUMENT));
   });
 
-  for (const [what, request, says] of tooMany) {
+  for (const [what, request, says] of isWhole ? tooMany : [tooMany[0]!, tooMany.at(-1)!]) {
     it(`refuses ${what} before it is decoded, in no time and no memory`, async () => {
       const before = process.memoryUsage().rss;
       const cpuBefore = process.cpuUsage();
@@ -345,11 +346,15 @@ describeOverServers('bad input to a model server', (startHarness, server) => {
   }
 
   large('takes typed contents of 64 MiB, and refuses what is more once decoded', async () => {
-    const values = Buffer.alloc(64 * MIB);
-    for (let at = 0; at < values.length; at += 4) values.writeFloatLE(at, at);
+    const values = Buffer.from(Float32Array.from({ length: 16 * MIB }, (_, i) => i).buffer);
     const most = wired('floats', 'FP32', values.length / 4, field(6, values));
-    const answer = (await send(most)) as ModelInferResponse;
-    assert.ok(values.equals(answer.raw_output_contents[0]!));
+    // By day it is not sent: raw contents of 64 MiB are.
+    if (EFFORT > 1) {
+      const answer = (await send(most)) as ModelInferResponse;
+      assert.ok(values.equals(answer.raw_output_contents[0]!));
+    }
+    const { inputs = [] } = ModelInfer.requestDeserialize(most);
+    assert.equal(inputs[0]!.contents!.fp32_contents!.length, 16 * MIB);
     const more = wired('floats', 'FP32', 1, field(6, values), field(1, Buffer.from([1])));
     const says =
       /inputs.contents.bool_contents: found contents of 67108865 bytes or more once decoded, expected at most 67108864/;
@@ -419,7 +424,7 @@ describeOverServers('bad input to a model server', (startHarness, server) => {
         assert.ok(details.length > 0);
         assert.ok(expected.includes(code), `${code} to ${bytes.toString('hex')}`);
       }),
-      { numRuns: 500 },
+      { numRuns: runs(100) },
     );
     assert.equal((await infer(pair())).raw_output_contents.length, 2);
   });
@@ -429,7 +434,7 @@ describeOverServers('bad input to a model server', (startHarness, server) => {
     afterTest(() => gzip.close());
     await gzip.infer(pair());
     await refusal(gzip.bytes(ModelInfer, empties(5)), INVALID_ARGUMENT);
-    await refusal(gzip.bytes(ModelInfer, Buffer.alloc(66 * MIB)), RESOURCE_EXHAUSTED);
+    if (isWhole) await refusal(gzip.bytes(ModelInfer, Buffer.alloc(66 * MIB)), RESOURCE_EXHAUSTED);
   });
 
   it('refuses a model that did not load with UNAVAILABLE and the reason', async () => {
