@@ -8,12 +8,13 @@ import { readDuration, writeDuration } from '../../../sidecar/config/codecs/dura
 import { readSize, writeSize } from '../../../sidecar/config/codecs/size.js';
 import { valueDocs } from '../../../sidecar/config/options/option.js';
 import { sidecarFile } from '../../../sidecar/config/options/sidecar-file.js';
+import { anyCharacter } from './any-character.js';
 
 type File = Record<string | number, unknown>;
 
 /** Text of any characters but NUL, whole surrogate pairs only: files are UTF-8. */
 const anyText = fc
-  .string({ unit: 'binary', minLength: 1, maxLength: 12 })
+  .string({ unit: anyCharacter, minLength: 1, maxLength: 12 })
   .map((text) => text.replaceAll('\0', '-'));
 
 /** Few names, so that options name each other. */

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { noFigures, Session } from '../../kit/http2/fuzz/session.js';
 import { runs } from '../../kit/mocha/effort.js';
 
-const SESSIONS = runs(160);
+const SESSIONS = runs(80);
 const STEPS = 300;
 
 describe('the engine under a fuzzer', () => {

@@ -105,7 +105,7 @@ describe('outrider infer with the digits model', () => {
 
   it('reads rendered pictures of any size about as well as the data set itself', async () => {
     const scratch = scratchForTest();
-    const some = heldOut().slice(0, runs(30));
+    const some = heldOut().slice(0, runs(15));
     let right = 0;
     for (const [i, digit] of some.entries()) {
       const place = { scale: 0.8 + (i % 12), left: i, top: 60 - (i % 60), right: 5, bottom: 17 };

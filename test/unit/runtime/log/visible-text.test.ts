@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { visibleOutput, visibleText } from '../../../../sidecar/runtime/log/visible-text.js';
+import { anyCharacter } from '../../../kit/config/any-character.js';
 
 const CSI = '\u009b';
 const OVERRIDE = '\u202e';
@@ -21,7 +22,7 @@ describe('text for a terminal', () => {
 
   it('holds no such character, whatever it was made of', () => {
     fc.assert(
-      fc.property(fc.string({ unit: 'binary' }), (text) => {
+      fc.property(fc.string({ unit: anyCharacter }), (text) => {
         // biome-ignore lint/suspicious/noControlCharactersInRegex: exactly these
         assert.doesNotMatch(visibleText(text), /[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/);
       }),
@@ -30,7 +31,7 @@ describe('text for a terminal', () => {
 
   it('is the same value in JSON', () => {
     fc.assert(
-      fc.property(fc.string({ unit: 'binary' }), (text) => {
+      fc.property(fc.string({ unit: anyCharacter }), (text) => {
         assert.equal(JSON.parse(visibleText(JSON.stringify(text))), text);
       }),
     );
