@@ -76,7 +76,7 @@ describe('Scenario: attempts whose time is up', () => {
 
   it('where requests are so large that they leave before they are complete', () => {
     open({});
-    overload({ timeout: '5S', body: Buffer.alloc(150_000) });
+    overload({ timeout: '5S', body: Buffer.alloc(80_000) });
     isWorthwhile();
   });
 
