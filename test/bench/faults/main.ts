@@ -15,12 +15,14 @@ import { LOAD_CORE, PROXY_CORE, pin, versionsOf } from '../subjects/subject.js';
 import { type FaultFigures, figuresOf, MEASURES } from './figures.js';
 import type { Calls, LoadRequest } from './protocol.js';
 import type { FaultRow } from './rows.js';
-import { DEADLINE_MS, FULL, MOST_REPLICAS, PLACES, QUICK, ROWS, SEED, SERVICE_MS } from './rows.js';
+import { DEADLINE_MS, FULL, PLACES, QUICK, ROWS, SEED, SERVICE_MS } from './rows.js';
 import { type FaultSubject, type Standing, SUBJECTS } from './subjects.js';
 
 /** How the comparison is run; `only`: rows and subjects. */
 export interface FaultBenchOptions extends Pick<BenchOptions, 'runs' | 'quick' | 'only'> {
   readonly isPinned: boolean;
+  /** Default: as long as `quick` says. */
+  readonly times?: Times;
 }
 
 type Say = (line: string) => void;
@@ -37,14 +39,18 @@ interface Run {
 export type FaultReport = Awaited<ReturnType<typeof benchFaults>>;
 
 /** Runs every row against every subject by turns. Problems of single runs are in the report. */
-export async function benchFaults({ quick, isPinned, only, ...options }: FaultBenchOptions, say: Say) {
+export async function benchFaults(
+  { quick, isPinned, only, times = quick ? QUICK : FULL, ...options }: FaultBenchOptions,
+  say: Say,
+) {
   for (const { name, version } of SUBJECTS) if ('missing' in version) say(`${name}: ${version.missing}`);
   const subjects = chosen(SUBJECTS, only).filter(({ version }) => 'found' in version);
   const rows = chosen(ROWS, only);
   const plan = { serviceMs: SERVICE_MS, places: PLACES };
-  const models = await Promise.all(Array.from({ length: MOST_REPLICAS }, () => Model.start(plan)));
+  const most = Math.max(...rows.map(({ replicas }) => replicas));
+  const models = await Promise.all(Array.from({ length: most }, () => Model.start(plan)));
   const load = await AskedProcess.start<LoadRequest>(new URL('load.js', import.meta.url));
-  const world = { models, load, isPinned, times: quick ? QUICK : FULL };
+  const world = { models, load, isPinned, times };
   const runs: Run[] = [];
   try {
     for (let run = 0; run < options.runs; run++) {

@@ -5,7 +5,7 @@ import { figuresOf, meetsBars, renderOverload } from './figures.js';
 import { measureOverload, SETUPS } from './main.js';
 
 /** Long enough for hundreds of refusals. */
-const BRIEF = { warmMs: 700, capacityMs: 1_000, easyMs: 500, overloadMs: 2_000, afterMs: 3_000 };
+const BRIEF = { warmMs: 700, capacityMs: 800, easyMs: 300, overloadMs: 1_500, afterMs: 2_500 };
 
 /** The one that finds its concurrency; at night also the one with a fixed concurrency and deadlines. */
 const TRIED = EFFORT > 1 ? ['adaptive', 'deadlines'] : ['adaptive'];
