@@ -10,7 +10,7 @@ import {
 } from '../core/admission/token-cost.js';
 import { AttemptEnd, isNeverProcessed } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
-import { GIVING_UP_MS } from '../core/stats/engine-silence.js';
+import { GIVING_UP_MS } from '../core/stats/given-up-answers.js';
 import type { Attempt } from '../relay/attempt.js';
 import type { Call } from '../relay/call.js';
 import { FAILED } from '../relay/stream/give-up.js';

@@ -13,7 +13,7 @@ import { AttemptTrait } from '../core/outcome/classify-attempt.js';
 import { AttemptEnd, Outcome } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { MAX_ATTEMPTS, RetryState } from '../core/retry/retry-state.js';
-import { GIVING_UP_MS } from '../core/stats/engine-silence.js';
+import { GIVING_UP_MS } from '../core/stats/given-up-answers.js';
 import { Readiness } from '../http2/constants.js';
 import { fieldValue, headerViewOf } from '../http2/header-view.js';
 import { Token } from '../http2/hpack/tokens.js';
@@ -124,7 +124,7 @@ export function judgeEnd(way: CallWay, call: OutboundCall, attempt: OutboundAtte
 }
 
 function isStopping({ endpoint, session, silence }: OutboundAttempt, nowMs: number): boolean {
-  if (silence?.isGivingUp(nowMs) || endpoint.unhealthy !== '') return true;
+  if (silence?.givenUp.areSeveral(nowMs) || endpoint.unhealthy !== '') return true;
   if (endpoint.readiness !== Readiness.serving && endpoint.readiness !== Readiness.probation) return true;
   return session !== null && (session.isDown || session.connection.state.goawayReceived);
 }

@@ -17,7 +17,6 @@ import type { SizeReason } from '../telemetry/size-counts.js';
 import { timeToldMs, withLimit } from './attempt-timeout.js';
 import { OutboundAttempt, type OutboundCall } from './call.js';
 import { hasUntried } from './candidates.js';
-import { strangersIn } from './engine-calls.js';
 import { recordPrimaryStream } from './fallback/primary.js';
 import * as hedging from './hedging.js';
 import { recordFirstMessage, recordOutcome } from './outcome-recorder.js';
@@ -46,8 +45,8 @@ export function makeAttempt(
     attempt.listenTo(endpoint.ensureSilence(), call.requestBytes);
     if (call.plan.messageTimeoutMs > 0) call.silence = { dueMs: nowMs + SILENCE_CHECK_MS, isLate: false };
   }
-  const strangers = call.plan.engine?.method === 'abort' ? strangersIn(call) : 0;
-  if (strangers > 0) endpoint.ensureSilence().expectAborts(strangers, nowMs);
+  const unknown = call.aborting?.unknown ?? 0;
+  if (unknown > 0) endpoint.ensureSilence().givenUp.expectAborts(unknown, nowMs);
   if (attempt.isUnanswered) endpoint.unanswered++;
   endpoint.attempts++;
   state.attempts++;

@@ -156,6 +156,14 @@ export class FallbackState {
   ) {}
 }
 
+/** What an Abort names. */
+export interface AbortedRequests {
+  /** The engine that has the first of them; undefined: none is known. */
+  readonly endpoint: Endpoint | undefined;
+  /** Requests that it names and that are not known here. One that cannot be read is taken to name one. */
+  readonly unknown: number;
+}
+
 /** Told of what becomes of a call, beside its caller: a mirrored call, and the copy of it. */
 export interface CallObserver {
   /** More of the request is here, or all of it. */
@@ -192,8 +200,8 @@ export class OutboundCall extends RelayedCall {
   crash: CrashRecord | null = null;
   /** Metadata added to the request of a mirrored copy; null: the call is no copy. */
   marker: HeaderField | null = null;
-  /** Of an Abort: the engine that has the request which it names first; null: none is known. */
-  aborting: Endpoint | null = null;
+  /** Null: it is no Abort, or that has not been read. */
+  aborting: AbortedRequests | null = null;
   /** Null: it is counted nowhere. */
   breaker: BreakerPlace | null = null;
 

@@ -80,9 +80,9 @@ export class EngineCalls {
    * which gets no Abort.
    */
   endpointFor(call: OutboundCall): Endpoint | undefined {
-    const { plan, buffered, home, session } = call;
-    if (plan.engine?.method !== 'abort' || buffered === null) return undefined;
-    if (call.aborting !== null) return call.aborting;
+    const { plan, home, session } = call;
+    if (plan.engine?.method !== 'abort') return undefined;
+    if (call.aborting?.endpoint !== undefined) return call.aborting.endpoint;
     const { codec } = plan.engine;
     const ids = abortedIdsOf(call, codec);
     const meant = ids.map((id) => home.engineRequests.meantBy(id, session));
@@ -96,6 +96,8 @@ export class EngineCalls {
       if (there.length === 0) own.add(id);
       for (const each of there) own.add(each.engineCall!.requestId);
     }
+    const unknown = ids.length === 0 ? 1 : meant.filter(({ length }) => length === 0).length;
+    call.aborting = { endpoint, unknown };
     for (const each of meant.flat()) endAborted(each, isThere(each));
     if (endpoint === undefined) return undefined;
     if (own.size !== ids.length || ids.some((id) => !own.has(id))) {
@@ -103,20 +105,8 @@ export class EngineCalls {
       call.buffered = new ChunkList();
       call.buffered.add(request, 0, request.length);
     }
-    call.aborting = endpoint;
     return endpoint;
   }
-}
-
-/**
- * An Abort goes to an engine: how many of the answers there it may end that are not known as aborted here. Of one that cannot be read it is taken that
- * it names one.
- */
-export function strangersIn(call: OutboundCall): number {
-  const { plan, aborting } = call;
-  if (plan.engine?.method !== 'abort') return 0;
-  const named = abortedIdsOf(call, plan.engine.codec).length;
-  return aborting === null ? Math.max(1, named) : Math.max(0, named - 1);
 }
 
 /** The call is over. */

@@ -1,3 +1,5 @@
+import { GivenUpAnswers } from './given-up-answers.js';
+
 /** An engine that says nothing for this long hangs, whatever is known of it, ms. */
 export const LONGEST_SILENCE_MS = 10_000;
 /** Beyond what its longest silence says: a collection of garbage, a busy machine. */
@@ -18,8 +20,6 @@ export const NO_TRIAL = 0;
 /** So many requests that tried it in vain, each waiting twice as long as the one before, and so long a silence show that it does not come back, ms. */
 const LOST_TRIALS = 3;
 const LOST_SILENCE_MS = 60_000;
-/** Two answers that it gave up within this time show that it stops, ms: one alone may have been ended by an Abort that came another way. */
-export const GIVING_UP_MS = 1_000;
 /** Answers that have to have begun in that time before its silence says anything: each had a prompt to be read. */
 const LEAST_ANSWERS = 20;
 /** A request of more bytes than this many times the largest is one whose prompt may take longer than any before. */
@@ -43,12 +43,6 @@ export class EngineSilence {
   /** When its front last said that it has died, and when an answer from before that got another message all the same. */
   private saidMs = Number.NEGATIVE_INFINITY;
   private aliveMs = Number.NEGATIVE_INFINITY;
-  /** When it gave an answer up that nobody here had asked the end of: the last time, and the one before. */
-  private gaveUpMs = Number.NEGATIVE_INFINITY;
-  private gaveUpBeforeMs = Number.NEGATIVE_INFINITY;
-  /** Answers that it may give up as an Abort asked for that, and when the last Abort went to it. */
-  private expectedAborts = 0;
-  private abortMs = Number.NEGATIVE_INFINITY;
   /** How long a request waits that went to it after that, ms: longer each time, as it may be well again, and slow. */
   private trialMs = LONGEST_SILENCE_MS;
   /** When a request may go to it to try that, though others are there. */
@@ -63,6 +57,8 @@ export class EngineSilence {
   private readonly largestBytes = [0, 0];
   private readonly answers = [0, 0];
   private windowEndMs = Number.NEGATIVE_INFINITY;
+  /** The answers that it gave up. */
+  readonly givenUp = new GivenUpAnswers();
   /** Which process of it this is, of those that are known. */
   processes = 0;
 
@@ -170,28 +166,6 @@ export class EngineSilence {
     if (this.diedMs < 0) this.diedMs = nowMs;
     this.saidMs = nowMs;
     return sentMs <= this.diedMs;
-  }
-
-  /** An Abort goes to it that names so many requests which are not known here: they may be among its answers all the same. */
-  expectAborts(count: number, nowMs: number): void {
-    if (nowMs - this.abortMs > GIVING_UP_MS) this.expectedAborts = 0;
-    this.expectedAborts += count;
-    this.abortMs = nowMs;
-  }
-
-  /** It has given an answer up. So soon after an Abort that says nothing against it, as often as the Abort may have asked for it. */
-  giveUp(nowMs: number): void {
-    if (this.expectedAborts > 0 && nowMs - this.abortMs <= GIVING_UP_MS) {
-      this.expectedAborts--;
-      return;
-    }
-    this.gaveUpBeforeMs = this.gaveUpMs;
-    this.gaveUpMs = nowMs;
-  }
-
-  /** It has just given several up. */
-  isGivingUp(nowMs: number): boolean {
-    return nowMs - this.gaveUpMs <= GIVING_UP_MS && this.gaveUpMs - this.gaveUpBeforeMs <= GIVING_UP_MS;
   }
 
   /**

@@ -65,6 +65,11 @@ export class EngineCall {
     return this.ends === null ? this.request.obstacle : this.request.refusal;
   }
 
+  /** Its engine has it under an id that is known here: no Abort of an unknown id ends it. */
+  get hasKnownId(): boolean {
+    return this.table !== null || this.continuations > 0;
+  }
+
   /** The end of the answer is held. */
   get isHolding(): boolean {
     return this.heldEnd !== null;

@@ -18,8 +18,8 @@ export function giveUp(
   const { engineCall, context, hedge } = call;
   const { silence } = attempt;
   const { nowMs } = context;
-  if (finish !== FAILED) silence?.giveUp(nowMs);
-  attempt.isEngineStopping = finish !== FAILED && silence?.isGivingUp(nowMs) === true;
+  if (finish !== FAILED) silence?.givenUp.record(engineCall!.hasKnownId, nowMs);
+  attempt.isEngineStopping = finish !== FAILED && silence?.givenUp.areSeveral(nowMs) === true;
   if (finish === FAILED || hedge !== null || silence === null || attempt.isEngineStopping)
     return attempt.fail(givenUp(finish));
   engineCall!.beginHold(context.memory.waiting, nowMs, givenUp(finish));

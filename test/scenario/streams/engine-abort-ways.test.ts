@@ -146,41 +146,125 @@ describe('Scenario: Abort finds the engine of its request', () => {
     assertAborted(calls);
   });
 
-  it('of requests that are not known: that they end says nothing against their engine', () => {
-    start({}, ['a']);
-    const request_id = 'x'.repeat(600);
-    const calls = [open({ request_id }), open({ request_id, ...BY_CHANCE })];
-    const generating = arrived.map(({ stream }) => stream);
-    for (const stream of generating) begin(stream);
-    for (const stream of generating) {
-      abort(request_id);
-      reply();
-      stack.settle(stream.data(GIVEN_UP).trailers(0));
-    }
-    stack.advance(1_100);
-    assert.equal(arrived.length, 4);
-    assertAborted(calls);
-  });
+  describe('but not of a request that is not known:', () => {
+    const UNKNOWN = 'x'.repeat(600);
+    let asked: number;
 
-  it('and an engine that stops just then is found all the same', () => {
-    start({}, ['a']);
-    const calls = ['x', 'y', 'z'].map((request_id) => open({ request_id }));
-    const generating = arrived.map(({ stream }) => stream);
-    for (const stream of generating) begin(stream);
-    abort('unknown');
-    reply();
-    for (const stream of generating) stack.settle(stream.data(GIVEN_UP).trailers(0));
-    stack.advance(300);
-    assert.equal(arrived.length, 7, 'each was asked for once more');
-    for (const { stream } of arrived.slice(4))
-      stack.settle(
-        stream
-          .begin()
-          .data(Buffer.concat(messagesFor(requestIn(stream.body), () => 1)))
-          .trailers(0),
-      );
-    for (const call of calls) assert.equal(call.status, 0);
-    stack.assertIdle();
+    beforeEach(() => {
+      asked = 0;
+    });
+
+    /** So many answers run at the only engine, the first `unknown` of them under ids that are not known. */
+    const run = (count: number, unknown: number): { calls: PeerStream[]; streams: PeerStream[] } => {
+      const ids = Array.from({ length: count }, (_, i) => (i < unknown ? UNKNOWN : 'r') + i);
+      const before = arrived.length;
+      const calls = ids.map((request_id) => open({ request_id }));
+      const streams = arrived.slice(before).map(({ stream }) => stream);
+      for (const stream of streams) begin(stream);
+      asked += count;
+      return { calls, streams };
+    };
+    const end = (streams: readonly PeerStream[]): void => {
+      for (const stream of streams) stack.settle(stream.data(GIVEN_UP).trailers(0));
+    };
+    const abortVainly = (times: number, everyMs = 0): void => {
+      for (let i = 0; i < times; i++) {
+        abort(`over-${i}`);
+        reply();
+        if (everyMs > 0) stack.advance(everyMs);
+      }
+    };
+    /** The engine has stopped, and is there again: each is asked for once more, and is whole. */
+    const assertBegunAgain = (calls: readonly PeerStream[]): void => {
+      stack.advance(300);
+      const again = arrived.filter(({ stream }) => stream.header(':path') === GENERATE).slice(asked);
+      assert.equal(again.length, calls.length);
+      for (const { stream } of again)
+        stack.settle(
+          stream
+            .begin()
+            .data(Buffer.concat(messagesFor(requestIn(stream.body), () => 1)))
+            .trailers(0),
+        );
+      for (const call of calls) {
+        assert.deepEqual([call.status, call.reason], [0, undefined]);
+        assert.notEqual(readAnswer(call.body).complete!.finish_reason, 'abort');
+      }
+      stack.assertIdle();
+    };
+
+    it('that its answer ends says nothing against its engine', () => {
+      start({}, ['a']);
+      const calls = [open({ request_id: UNKNOWN }), open({ request_id: UNKNOWN, ...BY_CHANCE })];
+      const streams = arrived.map(({ stream }) => stream);
+      for (const stream of streams) begin(stream);
+      for (const stream of streams) {
+        abort(UNKNOWN);
+        reply();
+        end([stream]);
+      }
+      stack.advance(1_100);
+      assert.equal(arrived.length, 4);
+      assertAborted(calls);
+    });
+
+    it('nor do six that end so within a second', () => {
+      start({}, ['a']);
+      const { calls, streams } = run(6, 6);
+      abortVainly(6);
+      stack.advance(900);
+      end(streams);
+      stack.advance(1_100);
+      assert.equal(arrived.length, 12);
+      assertAborted(calls);
+    });
+
+    it('and an engine that stops just then is found all the same', () => {
+      start({}, ['a']);
+      const { calls, streams } = run(3, 0);
+      abortVainly(1);
+      end(streams);
+      assertBegunAgain(calls);
+    });
+
+    for (const [what, times, everyMs] of [
+      ['one a second', 8, 1_000],
+      ['twenty at once', 20, 0],
+    ] as const)
+      for (const [whose, unknown] of [
+        ['known', 0],
+        ['unknown', 2],
+      ] as const)
+        if (everyMs > 0 || unknown === 0)
+          it(`nor do Aborts that come too late hide that, ${what}, of two answers of ${whose} ids`, () => {
+            start({}, ['a']);
+            const { calls, streams } = run(2, unknown);
+            abortVainly(times, everyMs);
+            end(streams);
+            assertBegunAgain(calls);
+          });
+
+    it('nor do six that end answers hide it, with two more that end none', () => {
+      start({}, ['a']);
+      const meant = run(6, 6);
+      const others = run(2, 0);
+      abortVainly(8);
+      end([...meant.streams, ...others.streams]);
+      assertBegunAgain([...meant.calls, ...others.calls]);
+    });
+
+    it('nor does an Abort of several that are known', () => {
+      start({}, ['a']);
+      const aborted = run(4, 0);
+      const others = run(2, 2);
+      const ids = aborted.streams.map((stream) => requestIn(stream.body).request_id!);
+      stack.settle(stack.caller.call({ path: ABORT, body: grpcMessage(encodeAbort(ids)) }));
+      reply();
+      end(aborted.streams);
+      for (const call of aborted.calls) assert.equal(readAnswer(call.body).complete!.finish_reason, 'abort');
+      end(others.streams);
+      assertBegunAgain(others.calls);
+    });
   });
 
   describe('where two have the same id,', () => {
