@@ -24,6 +24,8 @@ describe('Scenario: the front of a dead engine answers', () => {
   let stack: UpstreamStack;
   /** Engines whose core is dead: Generate ends with INTERNAL in words that name no death, and all else is well. */
   let dead: ReadonlySet<string>;
+  /** What the standard health check says of all of them. */
+  let isServing: boolean;
 
   const start = (routes = [aStreamRoute()]): void => {
     stack = new UpstreamStack(['a', 'b', 'c'], {
@@ -33,9 +35,10 @@ describe('Scenario: the front of a dead engine answers', () => {
       ejection: { consecutiveFaults: 5, baseMs: OUT_MS },
     });
     dead = new Set();
+    isServing = true;
     const answer = (name: string, stream: PeerStream): void => {
       const path = stream.header(':path')!;
-      if (path === HEALTH_CHECK) return void stream.reply(healthAnswer(true));
+      if (path === HEALTH_CHECK) return void stream.reply(healthAnswer(isServing));
       if (path !== GENERATE && path !== EMBED) return void stream.reply(Buffer.alloc(0));
       if (dead.has(name)) return void stream.fail(14);
       if (path === EMBED) return void stream.reply(Buffer.alloc(0));
@@ -92,6 +95,23 @@ describe('Scenario: the front of a dead engine answers', () => {
         assert.deepEqual([generatedAt('a'), state('a')], [before + 1, 'eligible']);
       });
     });
+
+  it('where nothing else is called, a health check that passes brings the engine back, soon after its time', () => {
+    start();
+    eject();
+    isServing = false;
+    for (let s = 0; s < 60; s++) {
+      stack.advance(1_000);
+      poll();
+    }
+    assert.equal(state('a'), 'ejected', 'its health check fails');
+    isServing = true;
+    for (let s = 0; s < 10; s++) {
+      stack.advance(1_000);
+      poll();
+    }
+    assert.deepEqual([state('a'), generatedAt('a')], ['eligible', 5]);
+  });
 
   it('a call that the engine itself answers counts, whatever its method is', () => {
     start();
