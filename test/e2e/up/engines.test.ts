@@ -54,13 +54,13 @@ describe('engines in a mesh', function () {
     sumOfSamples((await admin(suite.caller.admin, '/metrics')).body, name, labels);
   const resumed = (): Promise<number> => read('outrider_streams_resumed_total');
   let requests = 0;
-  const open = (maxTokens = 300): EngineStream =>
+  const open = (maxTokens = 300, n = 1): EngineStream =>
     new EngineStream(
       client,
       aGenerateRequest({
         request_id: `r-${requests++}`,
         tokenized: { input_ids: [requests, 7, 300] },
-        sampling_params: { temperature: 0, max_tokens: maxTokens, ignore_eos: true },
+        sampling_params: { temperature: 0, max_tokens: maxTokens, ignore_eos: true, n },
       }),
     );
   const streamThrough = async (kill: () => void): Promise<void> => {
@@ -131,9 +131,10 @@ describe('engines in a mesh', function () {
 
   it('with budgets of tokens: a request for more than a minute has is refused at once, by one engine alone', async () => {
     const { body: before } = await admin(suite.caller.admin, '/metrics');
-    const error = await open(1_000_000).ended;
+    // Eight answers, each of as many tokens as the context has room for behind the prompt.
+    const error = await open(1_000_000, 8).ended;
     assert.equal(error?.code, 8);
-    assert.match(error!.details, /may use 1000003 \(3 of its prompt and 1000000 more\)/);
+    assert.match(error!.details, /may use 1048555 \(3 of its prompt and 1048552 more\)/);
     assert.deepEqual(error!.metadata.get('outrider-reason'), ['rate-limited']);
     assert.deepEqual(error!.metadata.get('grpc-retry-pushback-ms'), ['-1']);
     const { body } = await admin(suite.caller.admin, '/metrics');
