@@ -12,7 +12,7 @@ import { findSuspects, findWith, latencyRatios, type Suspect } from './sweep.js'
 
 const { nothing, ejected, reEjected, readmitted, observed, overCap, lastEligible, othersFull, recovered } =
   EjectionEvent;
-/** Wait before the next probe after one that proved nothing and would perhaps go no better for the next call, ms. */
+/** Shortest wait before the next probe after those that proved nothing, ms; it doubles up to `baseMs`. */
 const PROBE_AGAIN_MS = 1_000;
 /** A cancelled probe shorter than this proves nothing and is repeated at once, ms. */
 const LONG_ENOUGH_MS = 100;
@@ -359,8 +359,19 @@ export class EjectionPool {
     const isRejected = outcome === Outcome.refusal || outcome === Outcome.overload || isOfRequest;
     const isCancelled = outcome === Outcome.cancelled && nowMs - startedMs >= LONG_ENOUGH_MS;
     const waits = isRejected || evidence === Evidence.slow || (isCancelled && evidence === Evidence.sound);
-    this.members.ejectUntil(member, waits ? nowMs + PROBE_AGAIN_MS : nowMs);
+    this.members.ejectUntil(member, nowMs + this.probeAgainMs(member, waits));
     return nothing;
+  }
+
+  /**
+   * Wait after a probe that proved nothing. One may be chance, and is repeated at once unless the next call would perhaps go no better. From the
+   * second in a row on, waits double: an endpoint whose answers say nothing of it would otherwise get nearly every call.
+   */
+  private probeAgainMs(member: Ejection, waits: boolean): number {
+    const doublings = member.inconclusiveProbes - (waits ? 0 : 1);
+    member.inconclusiveProbes += 1;
+    if (doublings < 0) return 0;
+    return Math.min(PROBE_AGAIN_MS * 2 ** doublings, Math.max(PROBE_AGAIN_MS, this.settings.baseMs));
   }
 
   /** First ejection, or one more after a failed probe. */
@@ -369,6 +380,7 @@ export class EjectionPool {
     this.counts.by[member.detector]!.enforced += 1;
     member.ejections += 1;
     member.ejectionsBy[member.detector]! += 1;
+    member.inconclusiveProbes = 0;
     member.forget();
     member.connections?.clear();
     // Beyond the longest duration a higher count would only take longer to decay.

@@ -162,7 +162,9 @@ export class EjectionSet {
 
   /** An ejected endpoint may have recovered: its probe is due now. */
   probeNow(member: Ejection, nowMs: number): void {
-    if (member.state === EjectionState.ejected && member.untilMs > nowMs) this.ejectUntil(member, nowMs);
+    if (member.state !== EjectionState.ejected || member.untilMs <= nowMs) return;
+    member.inconclusiveProbes = 0;
+    this.ejectUntil(member, nowMs);
   }
 
   /** Eligible endpoints besides an admitted one. */

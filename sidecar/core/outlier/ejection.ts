@@ -85,6 +85,8 @@ export class Ejection extends DetectorState {
   isDown = false;
   /** Probes that failed since it was ejected. */
   failedProbes = 0;
+  /** Probes in a row that proved nothing, since its last ejection or since it may have recovered. */
+  inconclusiveProbes = 0;
   /** It is slow and stays, because the others have no room for its calls: so many times slower than they; 1: it is not. */
   slowness = 1;
   /** It came back because the others had no room: until then, monotonic ms, it is not ejected by what may be needed (ejection-pool.ts). */

@@ -109,6 +109,8 @@ function isUntried(endpoint: Endpoint, nowMs: number): boolean {
 
 class RecoveryProbe extends WheelEntry {
   private probe: Probe | undefined;
+  /** Of the probe before; undefined: there was none. */
+  private lastResult: CheckResult | undefined;
   /** Whether the endpoint was reported down when the next probe was planned. */
   private wasDown = false;
   /** When the trial was due that the next probe was planned by, monotonic ms. */
@@ -171,12 +173,15 @@ class RecoveryProbe extends WheelEntry {
     const { ejection, ejections } = at;
     this.probe = undefined;
     this.deps.onAnswer(result);
+    const isRepeated = result === this.lastResult;
+    this.lastResult = result;
     if (!isOut(this.endpoint)) return;
     const now = this.deps.context.clock.now();
     if (result === 'failed') ejections.staysDown(ejection, now);
     if (result !== 'passed') return;
     if (isUntried(this.endpoint, now)) readmitUntried(this.cluster, this.endpoint);
-    else ejections.members.probeNow(ejection, now);
+    // Calls have reached it and proved nothing since: a check that passes once more is no reason for another call at once.
+    else if (!isRepeated || ejection.inconclusiveProbes === 0) ejections.members.probeNow(ejection, now);
   }
 
   private drop(): void {

@@ -87,6 +87,23 @@ describe('Scenario: an ejected endpoint without traffic', () => {
     assert.ok(!isOut());
   });
 
+  it('gets few calls that prove nothing, though its check passes', () => {
+    [answersCall, answersCheck] = [isGone, says(false)];
+    eject();
+    answersCheck = says(true);
+    answersCall = (stream) => void stream.fail(5);
+    const before = stack.endpoint('a').attempts;
+    stack.load(1_200, 50);
+    const probes = stack.endpoint('a').attempts - before;
+    assert.ok(isOut() && probes <= 8, `${probes} of 1200 calls`);
+    answersCheck = says(false);
+    stack.load(200, 50);
+    answersCheck = says(true);
+    answersCall = replies;
+    stack.load(200, 50);
+    assert.ok(!isOut(), 'its check fails and passes again: the next call is the probe');
+  });
+
   it('gets no checks where calls probe it, and stays ejected while those fail', () => {
     eject();
     stack.load(2400, 50);

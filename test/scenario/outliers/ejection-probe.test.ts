@@ -137,6 +137,18 @@ describe('Scenario: the probe of an ejected endpoint', () => {
     assert.deepEqual([stalled.status, pool.endpoint('a').ejection.ejections], [4, 1]);
   });
 
+  for (const status of [5, 9, 7])
+    it(`goes there now and then while it proves nothing: status ${status}`, () => {
+      start();
+      pool.fails('a', 0, status);
+      pool.load(3_000, 10);
+      const probes = pool.requestsAt('a').length;
+      assert.ok(probes >= 4 && probes <= 7, `${probes} of 3000 calls`);
+      pool.works('a');
+      pool.load(2_000, 10);
+      assert.equal(pool.states[0], 'eligible');
+    });
+
   it('is rather a call that may be tried again', () => {
     start([aRoute({ methods: ['/once.Service/*'] }), aSafeRoute()]);
     assert.equal(pool.call({ path: ONCE }).body.toString(), 'b');

@@ -226,12 +226,12 @@ describe('Scenario: a late call is sent a second time', () => {
       stack.assertIdle();
     });
 
-    it('and overtaken by another copy, is not repeated by the very next call', () => {
+    it('and overtaken by another copy, is repeated later and later', () => {
       startWithout('a');
       stack.works(['b', 'c'], USUAL_MS);
       stack.load(500, 20);
       const trials = stack.requestsAt('a').length;
-      assert.ok(trials >= 8 && trials <= 10, `${trials} probes in 10 s`);
+      assert.ok(trials >= 5 && trials <= 6, `${trials} probes in 10 s`);
       stack.advance(500);
     });
   });

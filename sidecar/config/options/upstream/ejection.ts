@@ -18,7 +18,8 @@ export const ejection = block({
     why: 'Works at any pool size and any rate; one bad call is not an outage.',
   }),
   base: option(duration({ min: 10, max: HOUR_MS }).prefault('30s'), {
-    meaning: 'Length of the first ejection; the nth lasts n times as long. A single probing call ends it.',
+    meaning:
+      'Length of the first ejection; the nth lasts n times as long. A single probing call ends it. If that call proves nothing of the endpoint, as with NOT_FOUND, the next probing call follows at once, and later ones after 1 s, 2 s, … up to `base`.',
     why: 'Longer than a restart with its warm-up.',
   }),
   max: option(duration({ min: 10, max: 24 * HOUR_MS }).prefault('5m'), {

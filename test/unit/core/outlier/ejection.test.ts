@@ -145,6 +145,37 @@ describe('The probe of an ejected endpoint', () => {
     });
   }
 
+  for (const [outcome, evidence, waitsMs] of [
+    ['neutral', 'sound', [0, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]],
+    ['cancelled', 'sound', [0, 1_000, 2_000, 4_000]],
+    ['fault', 'doubtful', [0, 1_000, 2_000, 4_000]],
+    ['overload', 'sound', [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]],
+  ] as const)
+    it(`is repeated later and later while each proves nothing: ${outcome} (${evidence})`, () => {
+      const { pool, member, probe } = setUpEjected();
+      let nowMs = 30_000;
+      for (const waitMs of waitsMs) {
+        assert.equal(probe(outcome, nowMs, Evidence[evidence]), nothing);
+        assert.equal(member.untilMs - nowMs, waitMs);
+        if (waitMs > 0) assert.equal(pool.members.takeProbe(member.untilMs - 1), undefined);
+        nowMs = member.untilMs;
+      }
+      assert.deepEqual([probe('success', nowMs), member.count], [readmitted, 1]);
+    });
+
+  it('is repeated at once again after the next ejection, and after news of the endpoint', () => {
+    const { pool, member, probe } = setUpEjected();
+    const proveNothing = (nowMs: number): number => {
+      for (let i = 0; i < 2; i += 1) probe('neutral', nowMs);
+      return member.untilMs - nowMs;
+    };
+    assert.equal(proveNothing(30_000), 1_000);
+    assert.equal(probe('fault', member.untilMs), reEjected);
+    assert.equal(proveNothing(member.untilMs), 1_000);
+    pool.members.probeNow(member, member.untilMs - 500);
+    assert.equal(proveNothing(member.untilMs), 1_000);
+  });
+
   it('proves nothing by a fault that a stall of this process may explain', () => {
     const { pool, member, probe } = setUpEjected();
     assert.equal(probe('fault', 30_000, Evidence.doubtful), nothing);
