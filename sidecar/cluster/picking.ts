@@ -3,32 +3,34 @@ import type { Ejection } from '../core/outlier/ejection.js';
 import type { Cluster } from './cluster.js';
 import { refreshEligible } from './eligibility.js';
 import type { Endpoint, EndpointEjection } from './endpoint.js';
-import type { ModelGroup } from './served-models/model-claims.js';
+
+/** Whether an endpoint may be probed by a call. */
+export type MayProbe = (endpoint: Endpoint) => boolean;
 
 /** Whether `takeProbe` would find one. */
-export function isProbeDue(cluster: Cluster, nowMs: number): boolean {
-  return (cluster.priorities.onlyEjections ?? cluster.priorities).isProbeDue(nowMs);
+export function isProbeDue(cluster: Cluster, nowMs: number, mayProbe?: MayProbe): boolean {
+  return (cluster.priorities.onlyEjections ?? cluster.priorities).isProbeDue(nowMs, ofEjection(mayProbe));
+}
+
+function ofEjection(mayProbe: MayProbe | undefined): ((member: Ejection) => boolean) | undefined {
+  return mayProbe && ((member) => mayProbe((member as EndpointEjection).endpoint));
 }
 
 /**
  * An ejected endpoint whose ejection time is over, for a call to probe; undefined: there is none. The end of that attempt
  * must be recorded with the number in `endpoint.ejection.probe`, and counts until `overMs`.
- * @param group the endpoints that have the model which the call names; absent: each may be probed.
+ * @param mayProbe absent: each may be probed.
  */
 export function takeProbe(
   cluster: Cluster,
   nowMs: number,
   overMs: number,
-  group?: ModelGroup,
+  mayProbe?: MayProbe,
 ): Endpoint | undefined {
-  const { onlyEjections } = cluster.priorities;
-  const mayProbe =
-    group === undefined ? undefined : (member: Ejection) => group.has((member as EndpointEjection).endpoint);
-  const probe = (
-    onlyEjections === null
-      ? cluster.priorities.takeProbe(nowMs, overMs, mayProbe)
-      : onlyEjections.takeProbe(nowMs, overMs, mayProbe)
-  ) as EndpointEjection | undefined;
+  const { priorities } = cluster;
+  const probe = (priorities.onlyEjections ?? priorities).takeProbe(nowMs, overMs, ofEjection(mayProbe)) as
+    | EndpointEjection
+    | undefined;
   if (probe === undefined) return undefined;
   // The probe alone is to speak for or against the endpoint, not the latency that led to its ejection.
   probe.endpoint.forgetPeaks();

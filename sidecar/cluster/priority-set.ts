@@ -116,10 +116,10 @@ export class PrioritySet {
   }
 
   /** Whether `takeProbe` would find one. */
-  isProbeDue(nowMs: number): boolean {
+  isProbeDue(nowMs: number, mayProbe?: (member: Ejection) => boolean): boolean {
     for (const level of this.levels) {
       if (level.isCritical && level !== this.active) continue;
-      if (level.ejections.members.isProbeDue(nowMs)) return true;
+      if (level.ejections.members.isProbeDue(nowMs, mayProbe)) return true;
     }
     return false;
   }

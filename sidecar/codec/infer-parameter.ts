@@ -46,11 +46,21 @@ export function readSequenceParameters(bytes: Buffer): { readonly id: string; re
   findEntries(bytes, Number.POSITIVE_INFINITY, SEQUENCE_NAMES, entries);
   const [id, end] = entries as [Buffer | null, Buffer | null];
   const reading = parameterIn(id);
-  const isEnd = fieldIn(end);
-  return {
-    id: reading.kind === 'found' ? reading.value : '',
-    isEnd: isEnd?.number === BOOL && isEnd.type === 'varint' && isEnd.value !== 0n,
-  };
+  return { id: reading.kind === 'found' ? reading.value : '', isEnd: isTrue(end) };
+}
+
+const START_NAME = [Buffer.from('sequence_start')];
+
+/** Whether a ModelInferRequest is the first of its sequence, as far as its beginning says. */
+export function readSequenceStart(bytes: Buffer): boolean {
+  const entries: Entries = [null];
+  findEntries(bytes, Number.POSITIVE_INFINITY, START_NAME, entries);
+  return isTrue(entries[0]!);
+}
+
+function isTrue(entry: Buffer | null): boolean {
+  const field = fieldIn(entry);
+  return field?.number === BOOL && field.type === 'varint' && field.value !== 0n;
 }
 
 /** The last entry of each name that is looked for. */

@@ -28,6 +28,8 @@ export interface RouteDecision {
   readonly version: number;
   /** Hash of the value that the call sticks to an endpoint by; NO_KEY: it does not stick; KEY_UNREAD: not known yet. */
   readonly key: number;
+  /** The key is that of a sequence, whose state is at one endpoint. */
+  readonly isBound: boolean;
   /** The request as it came, whose path a rule may have changed. */
   readonly original: HeaderBlock;
   /** The one that it took, which says what its route in the file does not. */

@@ -1,6 +1,6 @@
 import { onEjectionEvent } from '../cluster/ejection-events.js';
 import type { Endpoint } from '../cluster/endpoint.js';
-import { isProbeDue, takeProbe } from '../cluster/picking.js';
+import { isProbeDue, type MayProbe, takeProbe } from '../cluster/picking.js';
 import type { RouteConfig } from '../config/model.js';
 import { Outcome } from '../core/outcome/outcome.js';
 import { Evidence, NO_PROBE } from '../core/outlier/ejection.js';
@@ -9,12 +9,18 @@ import { resumeAt } from '../relay/call-timer.js';
 import { Next } from '../relay/next.js';
 import { creditRequest } from '../relay/request-buffer.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
-import { groupFor } from './called-model/called-model.js';
+import { startsSequence } from './parameter-key.js';
+import { groupWithModel, wouldBeHome } from './sequence-home.js';
 
 /** How long a probe that is due waits for a call of the highest rank, ms. */
 const PREFERRED_PROBE_WAIT_MS = 5_000;
 /** How long a call that could be the probe waits for the rest of its request, ms. */
 const REQUEST_MS = 500;
+/**
+ * How long a probe that is due waits for other calls than one in the middle of a sequence, ms: by then a health check that passes has
+ * ended the ejection (health/endpoints/recovery.ts).
+ */
+const SEQUENCE_PROBE_WAIT_MS = 20_000;
 /** A stream without a response for so long, ms, no longer counts as the probe: another call may be. */
 const STREAM_MS = 30_000;
 
@@ -29,7 +35,8 @@ function rankOf({ kind, idempotent, retry }: RouteConfig): number {
 /**
  * Chooses the call that is the probe of an ejected endpoint whose ejection time is over; when one is due is decided in
  * core/outlier/ejection-set.ts, and here for how long it waits for a better call. A probe that fails costs a caller nothing where the call may be tried again, and a unary call
- * whose request is here shows soonest how it went: such calls are preferred for 5 s, then any call will do.
+ * whose request is here shows soonest how it went: such calls are preferred for 5 s, then any call will do. A call of a sequence may probe only
+ * the endpoint that its sequence will have once that is admitted, and at best before there is state elsewhere.
  */
 export class EjectionProbes {
   /** Highest rank among the routes. */
@@ -48,8 +55,9 @@ export class EjectionProbes {
   awaitRequest(call: OutboundCall, nowMs: number): Next {
     if (call.requestEnded || call.wait?.hasWaitedForProbe || !call.isReplayable) return Next.continue;
     const { config } = call.match.plan;
-    if (config.kind !== 'unary' || !isProbeDue(call.cluster, this.asOfMs(rankOf(config), nowMs)))
-      return Next.continue;
+    if (config.kind !== 'unary') return Next.continue;
+    const asOfMs = this.asOfMs(call, rankOf(config), nowMs);
+    if (!isProbeDue(call.cluster, asOfMs, probedBy(call))) return Next.continue;
     const wait = call.ensureWait();
     wait.hasWaitedForProbe = true;
     wait.isForRequest = true;
@@ -67,8 +75,7 @@ export class EjectionProbes {
     if (isPartial && call.isReplayable) return undefined;
     const rank = isPartial ? 0 : rankOf(config);
     const overMs = call.plan.holdsResponse ? Number.POSITIVE_INFINITY : nowMs + STREAM_MS;
-    const group = call.cluster.claims === null ? undefined : groupFor(call);
-    return takeProbe(call.cluster, this.asOfMs(rank, nowMs), overMs, group);
+    return takeProbe(call.cluster, this.asOfMs(call, rank, nowMs), overMs, probedBy(call));
   }
 
   /** A probe that is a stream has its first response: a success, for its end may be hours away. */
@@ -80,8 +87,17 @@ export class EjectionProbes {
     onEjectionEvent(call.cluster, event, endpoint);
   }
 
-  /** Probes due at this time are for the call: those of a lower rank see the clock 5 s late. */
-  private asOfMs(rank: number, nowMs: number): number {
+  /** Probes due at this time are for the call: those of a lower rank see the clock 5 s late, those in the middle of a sequence 20 s. */
+  private asOfMs(call: OutboundCall, rank: number, nowMs: number): number {
+    if (call.routeDecision?.isBound === true && !startsSequence(call)) return nowMs - SEQUENCE_PROBE_WAIT_MS;
     return rank >= this.best ? nowMs : nowMs - PREFERRED_PROBE_WAIT_MS;
   }
+}
+
+/** Which endpoints the call may probe: those with the model that it names, and the one of its sequence. Undefined: each. */
+function probedBy(call: OutboundCall): MayProbe | undefined {
+  const group = groupWithModel(call);
+  if (call.routeDecision?.isBound === true)
+    return (endpoint) => group?.has(endpoint) !== false && wouldBeHome(call, endpoint);
+  return group && ((endpoint) => group.has(endpoint));
 }

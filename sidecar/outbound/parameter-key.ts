@@ -1,6 +1,6 @@
 import { readPromptIds } from '../codec/engines/prompt-ids.js';
 import { PREFIX_BYTES } from '../codec/grpc-message.js';
-import { readInferParameter } from '../codec/infer-parameter.js';
+import { readInferParameter, readSequenceStart } from '../codec/infer-parameter.js';
 import type { HashOn } from '../config/model.js';
 import { NO_KEY } from '../core/balancing/balancer.js';
 import { hashNumbers, hashText } from '../core/balancing/hash.js';
@@ -49,8 +49,9 @@ export class ParameterKeys {
       return Next.handled;
     }
     call.isRequestAwaited = false;
-    call.routeDecision = { ...call.routeDecision!, key: 'key' in found ? found.key : NO_KEY };
-    if (!('key' in found)) this.keyless['keyless' in found ? found.keyless : 'incomplete']++;
+    const isBound = 'key' in found;
+    call.routeDecision = { ...call.routeDecision!, key: isBound ? found.key : NO_KEY, isBound };
+    if (!isBound) this.keyless['keyless' in found ? found.keyless : 'incomplete']++;
     return Next.continue;
   }
 
@@ -91,6 +92,13 @@ export class ParameterKeys {
   isReadable({ buffered, wait, isRequestAwaited }: OutboundCall): boolean {
     return isRequestAwaited && buffered !== null && buffered.bytes >= (wait?.keyBytes ?? 0);
   }
+}
+
+/** Whether the call says that it is the first of its sequence. */
+export function startsSequence({ buffered }: OutboundCall): boolean {
+  if (buffered === null || buffered.bytes <= PREFIX_BYTES) return false;
+  const head = prefixOf(buffered, PREFIX_BYTES + FIRST_BYTES);
+  return head[0] === 0 && readSequenceStart(head.subarray(PREFIX_BYTES, PREFIX_BYTES + head.readUInt32BE(1)));
 }
 
 /** Looks at no more than four lengths of the beginning, however it comes in. */

@@ -158,7 +158,8 @@ export class Router {
     call.block = this.requestEditorOf(rule)?.request(block) ?? block;
     call.cluster = cluster;
     call.match = this.routesOf(call).complete(match, rule);
-    call.routeDecision = { version: this.upstream.version, key: this.keyOf(call, cluster), original, rule };
+    const key = this.keyOf(call, cluster);
+    call.routeDecision = { version: this.upstream.version, key, isBound: false, original, rule };
     const { inFlight, maxInFlight: limit } = cluster;
     if (inFlight < limit) return null;
     return makeLocalReply(LocalReplyReasons.breakerOpen, {
@@ -248,7 +249,7 @@ export class Router {
     const decision = call.routeDecision!;
     if (decision.version === this.upstream.version) return;
     call.isRequestAwaited = false;
-    call.routeDecision = { ...decision, key: this.keyOf(call, call.cluster) };
+    call.routeDecision = { ...decision, key: this.keyOf(call, call.cluster), isBound: false };
   }
 
   noEndpoint(): LocalReply {

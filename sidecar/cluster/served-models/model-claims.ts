@@ -37,6 +37,11 @@ export class ModelGroup {
     return this.endpoints.some((each) => isCandidate(each, tried));
   }
 
+  /** The one of them that calls with this key go to if these alone may take it; undefined: there is none, or keys are not read. */
+  ownerOf(key: number, mayTake: (endpoint: Endpoint) => boolean): Endpoint | undefined {
+    return this.balancer.ownerOf?.(this.endpoints, key, mayTake);
+  }
+
   /**
    * The balancer's choice among those that get calls; without one, an endpoint of another priority or locality; then one
    * that is ejected, as a model's last endpoint is not taken from it; then one that is connecting. Undefined: there is none

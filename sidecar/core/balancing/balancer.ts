@@ -98,6 +98,14 @@ export interface Balancer {
     prompt?: Uint32Array,
   ): E | undefined;
   /**
+   * The endpoint that calls with this key go to if these alone may take it, whatever their load; undefined: there is none. Absent: keys are not read.
+   */
+  ownerOf?<E extends EndpointLoad>(
+    endpoints: readonly E[],
+    key: number,
+    mayTake: (endpoint: E) => boolean,
+  ): E | undefined;
+  /**
    * A call with this prompt goes to `endpoint`, whoever chose it. Absent: prompts are not read.
    * @param endpoints how many there are.
    */

@@ -54,14 +54,35 @@ export class RingHash implements Balancer {
     key: number = NO_KEY,
   ): E | undefined {
     if (key === NO_KEY || endpoints.length > MAX_ENDPOINTS) return this.keyless.pick(endpoints, tried, nowMs);
-    if (this.ring?.of !== endpoints) this.ring = makeRing(endpoints);
+    const ring = this.ringOf(endpoints);
     this.nowMs = nowMs;
     // The second round is for keys that only an endpoint with a lowered weight could take, or one whose reported load is high.
     return (
-      this.walk(this.ring, endpoints, tried, key, false) ??
-      this.walk(this.ring, endpoints, tried, key, true) ??
+      this.walk(ring, endpoints, tried, key, false) ??
+      this.walk(ring, endpoints, tried, key, true) ??
       this.keyless.pick(endpoints, tried, nowMs)
     );
+  }
+
+  ownerOf<E extends EndpointLoad>(
+    endpoints: readonly E[],
+    key: number,
+    mayTake: (endpoint: E) => boolean,
+  ): E | undefined {
+    if (key === NO_KEY || endpoints.length > MAX_ENDPOINTS) return undefined;
+    const { points, owners } = this.ringOf(endpoints);
+    if (points.length === 0) return undefined;
+    const from = firstAtOrAfter(points, key);
+    for (let step = 0; step < points.length; step += 1) {
+      const endpoint = endpoints[owners[(from + step) % points.length]!]!;
+      if (mayTake(endpoint)) return endpoint;
+    }
+    return undefined;
+  }
+
+  private ringOf(endpoints: readonly EndpointLoad[]): Ring {
+    if (this.ring?.of !== endpoints) this.ring = makeRing(endpoints);
+    return this.ring;
   }
 
   reweighed(): void {

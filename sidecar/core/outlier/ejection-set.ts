@@ -111,9 +111,9 @@ export class EjectionSet {
     return member.state === EjectionState.admitted || (!member.isDown && this.isPanicking);
   }
 
-  /** Whether an endpoint is due for a probe. */
-  isProbeDue(nowMs: number): boolean {
-    return nowMs >= this.probeFromMs && this.due(nowMs) !== undefined;
+  /** Whether an endpoint is due for a probe. @param mayProbe as of `takeProbe`. */
+  isProbeDue(nowMs: number, mayProbe?: (member: Ejection) => boolean): boolean {
+    return nowMs >= this.probeFromMs && this.due(nowMs, mayProbe) !== undefined;
   }
 
   /**

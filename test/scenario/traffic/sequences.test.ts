@@ -7,24 +7,14 @@ import { MessageWriter } from '../../../sidecar/codec/protobuf.js';
 import { KEYLESS_REASONS } from '../../../sidecar/outbound/parameter-key.js';
 import { Flag, grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
+import { sequenceRequest } from '../../kit/scenario/sequence-request.js';
 import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
 import { aSafeRoute, aStreamRoute } from '../../kit/stack/stack.js';
 
 const STREAM = '/inference.GRPCInferenceService/ModelStreamInfer';
 const NAMES = ['a', 'b', 'c'];
 
-function request(sequence: string | undefined, inputBytes = 40): Buffer {
-  const message = new MessageWriter().text(1, 'm');
-  if (sequence !== undefined)
-    message.message(
-      4,
-      new MessageWriter().text(1, 'sequence_id').message(2, new MessageWriter().text(3, sequence)),
-    );
-  return message.message(5, new MessageWriter().text(1, 'x')).bytes(7, Buffer.alloc(inputBytes)).finish();
-}
-
-const body = (sequence: string | undefined, inputBytes?: number) =>
-  grpcMessage(request(sequence, inputBytes));
+const body = (sequence: string | undefined, inputBytes = 40) => sequenceRequest(sequence, { inputBytes });
 
 function start(over = {}): UpstreamStack {
   const balance = { kind: 'ring-hash', hashOn: { parameter: 'sequence_id' } } as const;

@@ -56,6 +56,29 @@ describe('RingHash', () => {
     });
   });
 
+  it('says whose a key is among those that may take it, whatever their load', () => {
+    const pool = endpoints(5);
+    const balancer = ring();
+    pool[0]!.eligible = false;
+    pool[1]!.inFlight = 1_000;
+    const mayTake = (endpoint: EndpointLoad): boolean => endpoint !== pool[2];
+    const whole = ring();
+    for (const key of KEYS.slice(0, 400)) {
+      const owner = balancer.ownerOf(pool, key, mayTake)!;
+      assert.notEqual(owner, pool[2]);
+      const first = whole.pick(endpoints(5), [], 0, key)!.label;
+      if (first !== pool[2]!.label) assert.equal(owner.label, first);
+    }
+    assert.equal(
+      balancer.ownerOf(pool, KEYS[0]!, () => false),
+      undefined,
+    );
+    assert.equal(
+      balancer.ownerOf(pool, NO_KEY, () => true),
+      undefined,
+    );
+  });
+
   describe('that spills by reported load', () => {
     const reports = (pool: readonly EndpointLoad[], calls: readonly number[], nowMs = 0): void =>
       calls.forEach((each, i) => {
