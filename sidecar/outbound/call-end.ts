@@ -46,6 +46,7 @@ import * as hedging from './hedging.js';
 import { recordOutcome } from './outcome-recorder.js';
 import { abortedReply, deadlineReply, failureOf, notResumedReply } from './replies.js';
 import { countAttempts, hasGotFar, isServedNowhere, lacksIdentity, retryWaitMs } from './retry.js';
+import { staysAtHome } from './sequence-home.js';
 import { recordAnswer } from './stream/message-watch.js';
 import type { UpstreamState } from './upstream-state.js';
 
@@ -155,7 +156,7 @@ function retry(way: CallWay, call: OutboundCall, attempt: OutboundAttempt): Next
   if (call.hasCrashed) return Next.continue;
   const { state } = way;
   const now = state.context.nowMs;
-  call.tried = [...call.tried, attempt.endpoint];
+  if (!staysAtHome(call, attempt)) call.tried = [...call.tried, attempt.endpoint];
   if (isServedNowhere(call, attempt, now)) return Next.continue;
   const { resumable } = call;
   if (resumable?.isSpent || call.engineCall?.isAborted) return Next.continue;

@@ -5,6 +5,7 @@ import type { OutboundCall } from './call.js';
 import { countMiss, groupFor } from './called-model/called-model.js';
 import { groupOf, otherModels, unconnected } from './candidates.js';
 import { avoidedBy } from './pauses.js';
+import { isBound, renewingHome } from './sequence-home.js';
 
 const NONE: readonly Endpoint[] = [];
 
@@ -13,6 +14,8 @@ const NONE: readonly Endpoint[] = [];
  * that only some endpoints have, one of these; where none of them can take the call, any may: what they say may be out of date.
  */
 export function pickEndpoint(call: OutboundCall, nowMs: number): Endpoint | undefined {
+  const home = renewingHome(call);
+  if (home !== undefined) return home;
   const avoided = avoidedBy(call, nowMs);
   if (call.cluster.claims !== null) {
     const group = groupOf(call);
@@ -68,7 +71,7 @@ function pickOf(
 }
 
 /**
- * The endpoint for a hedge; undefined: there is none. An endpoint without the model would only cost work, and so would an engine that is known to
+ * The endpoint for a hedge; undefined: there is none, or the call belongs to a sequence, which others know nothing of. An endpoint without the model would only cost work, and so would an engine that is known to
  * hang: whether it still does is for a call to try that waits for it.
  */
 export function pickForHedge(
@@ -77,7 +80,7 @@ export function pickForHedge(
   nowMs: number,
 ): Endpoint | undefined {
   const { cluster } = call;
-  if (cluster.isRetired) return undefined;
+  if (cluster.isRetired || isBound(call)) return undefined;
   const left = call.engineCall === null ? tried : [...tried, ...cluster.endpoints.filter(isSuspect)];
   const group = cluster.claims === null ? undefined : groupFor(call);
   if (group !== undefined) return group.hasUntried(left) ? pickOf(call, group, left, nowMs) : undefined;

@@ -7,6 +7,7 @@ import {
   NO_PUSHBACK,
   notePause,
   parsePushback,
+  pauseLeftMs,
   type RetryFacts,
   RetryState,
 } from '../core/retry/retry-state.js';
@@ -17,6 +18,7 @@ import { modelIn } from './attempt-facts.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
 import { hasRoom, hasUntried, unconnected } from './candidates.js';
 import { pauseMsOf } from './pauses.js';
+import { isIncomplete, staysAtHome } from './sequence-home.js';
 
 /**
  * The wait in ms (0 = at once) before the next attempt of a call, or a `NoRetry` below zero. Takes from the retry budget of
@@ -58,11 +60,12 @@ export function countAttempts(call: OutboundCall, attempt: OutboundAttempt): num
 export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): RetryFacts {
   const { resumable } = call;
   const isMarkedUnprocessed = (attempt.traits & AttemptTrait.unprocessed) !== 0;
+  const stays = staysAtHome(call, attempt);
   return {
     ended: attempt.ended as AttemptEnd,
     status: attempt.status,
     pushbackMs: pushbackOf(attempt),
-    pauseMs: pauseMsOf(call, attempt, nowMs),
+    pauseMs: stays ? pauseLeftMs(call.retry!, attempt.endpoint, nowMs) : pauseMsOf(call, attempt, nowMs),
     isMarkedUnprocessed,
     isRefutedTrial: attempt.isRefutedTrial,
     isRequestIncomplete: isIncomplete(call, attempt),
@@ -72,8 +75,8 @@ export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: 
     isMoved: hasMoved(call, attempt),
     isLastMove: attempt.isLastMove,
     isRequestHeld: call.hasRequest,
-    isOtherAvailable: hasOther(call, attempt),
-    isOtherFree: isMarkedUnprocessed && hasRoom(call, nowMs),
+    isOtherAvailable: !stays && hasOther(call, attempt),
+    isOtherFree: !stays && isMarkedUnprocessed && hasRoom(call, nowMs),
     timeLeftMs: call.deadlineMs - nowMs,
     breaker: call.breaker === null ? null : call.breaker.limits,
     method: headerViewOf(call.block).path,
@@ -100,19 +103,6 @@ function hasMoved(call: OutboundCall, attempt: OutboundAttempt): boolean {
   const isLost =
     attempt.isEngineLost || attempt.isEngineStopping || attempt.ended === AttemptEnd.connectionLost;
   return isLost && (attempt.number === 0 || messagesBy(call, attempt) > 0);
-}
-
-/**
- * Whether the endpoint cannot have all of the message of a unary call: bytes of it were never given to the socket of a connection that was
- * lost. A stream may begin before its first message is whole.
- */
-function isIncomplete(
-  { plan, requestBytes }: OutboundCall,
-  { ended, head, sentBytes }: OutboundAttempt,
-): boolean {
-  return (
-    ended === AttemptEnd.connectionLost && head === null && plan.holdsResponse && sentBytes < requestBytes
-  );
 }
 
 /** Whether another endpoint can take the call. One that is not connected yet can, where discovery has taken the present one away. */

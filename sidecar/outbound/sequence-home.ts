@@ -4,8 +4,12 @@
  */
 import type { Endpoint } from '../cluster/endpoint.js';
 import type { ModelGroup } from '../cluster/served-models/model-claims.js';
-import type { OutboundCall } from './call.js';
+import { AttemptEnd, isNeverProcessed, Outcome } from '../core/outcome/outcome.js';
+import { Status } from '../core/outcome/status.js';
+import { EjectionState } from '../core/outlier/ejection.js';
+import type { OutboundAttempt, OutboundCall } from './call.js';
 import { groupFor } from './called-model/called-model.js';
+import { startsSequence } from './parameter-key.js';
 
 /** The endpoint of a key, among those that may take calls; undefined: there is none. */
 function ownerOf(
@@ -38,4 +42,56 @@ export function wouldBeHome(call: OutboundCall, ejected: Endpoint): boolean {
 
 function takesCalls({ eligible, weight }: Endpoint): boolean {
   return eligible && weight > 0;
+}
+
+/** Whether the call belongs to a sequence. */
+export function isBound({ routeDecision }: OutboundCall): boolean {
+  return routeDecision?.isBound === true;
+}
+
+/** The endpoint that has the state of its sequence, as far as can be told; undefined: the call belongs to none, or there is no endpoint. */
+function homeOf(call: OutboundCall): Endpoint | undefined {
+  return isBound(call) ? ownerOf(call, groupWithModel(call), keepsState) : undefined;
+}
+
+/** It takes calls, or replaces its last connection, as its peer asked for. */
+function keepsState(endpoint: Endpoint): boolean {
+  if (endpoint.eligible) return endpoint.weight > 0;
+  const { weight, pool, ejection, unhealthy } = endpoint;
+  const isAdmitted = ejection.state === EjectionState.admitted && !ejection.isHeld && unhealthy === '';
+  return weight > 0 && pool.isRenewing && isAdmitted;
+}
+
+/** The endpoint of its sequence, which gets no other calls until its new connection is there; undefined: the choice is the balancer's. */
+export function renewingHome(call: OutboundCall): Endpoint | undefined {
+  const home = homeOf(call);
+  return home === undefined || home.eligible || call.tried.includes(home) ? undefined : home;
+}
+
+/**
+ * Whether a call whose attempt has ended goes nowhere but to that endpoint again: it has done nothing for the call, and still has the state of
+ * its sequence.
+ */
+export function staysAtHome(call: OutboundCall, attempt: OutboundAttempt): boolean {
+  return isBound(call) && isHarmless(call, attempt) && homeOf(call) === attempt.endpoint;
+}
+
+/** The endpoint has not begun, and is no worse than before: it is full, or has let go of a connection. UNAVAILABLE says that its model is not there. */
+function isHarmless(call: OutboundCall, attempt: OutboundAttempt): boolean {
+  if (isNeverProcessed(attempt.ended as AttemptEnd)) return true;
+  if (isIncomplete(call, attempt)) return !startsSequence(call);
+  return attempt.outcome === Outcome.overload && attempt.isRefused && attempt.status !== Status.UNAVAILABLE;
+}
+
+/**
+ * Whether the endpoint cannot have all of the message of a unary call: bytes of it were never given to the socket of a connection that was
+ * lost. A stream may begin before its first message is whole.
+ */
+export function isIncomplete(
+  { plan, requestBytes }: OutboundCall,
+  { ended, head, sentBytes }: OutboundAttempt,
+): boolean {
+  return (
+    ended === AttemptEnd.connectionLost && head === null && plan.holdsResponse && sentBytes < requestBytes
+  );
 }

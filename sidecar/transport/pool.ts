@@ -63,6 +63,8 @@ export class Pool implements SessionHandler {
   private readonly monitors = new Map<Session, SessionMonitor>();
   private readonly reconnect = new WheelTimer(() => this.onReconnect(), this);
   private readonly refusals = new RefusedStreams();
+  /** The peer has ended the last connection by GOAWAY, and the first attempt to make another one has not failed: the peer may well be there. */
+  isRenewing = false;
   private isStopped = false;
   private isServing = false;
   private rationsPings: boolean;
@@ -241,6 +243,7 @@ export class Pool implements SessionHandler {
   onAlive(session: Session): void {
     this.backoff.reset();
     this.problem = '';
+    this.isRenewing = false;
     this.connects++;
     const monitor = this.monitors.get(session)!;
     monitor.onAlive();
@@ -265,7 +268,10 @@ export class Pool implements SessionHandler {
     this.recordEnd(this.monitors.get(session)!);
     if (this.isBackingOff) this.fill();
     else if (this.activeCount < this.options.config.connections) this.replace(session);
-    if (!this.isConnected) this.problem = session.closeReason;
+    if (!this.isConnected) {
+      this.problem = session.closeReason;
+      this.isRenewing = this.isConnecting;
+    }
     if (session.inFlight === 0) session.close('the peer said GOAWAY');
     // Without a replacement there is room for one more connection, which nothing else would make for those that wait already.
     if (this.waiters.size > 0) {
@@ -290,6 +296,7 @@ export class Pool implements SessionHandler {
     monitor.onDown();
     this.monitors.delete(session);
     if (!session.isAlive) {
+      this.isRenewing = false;
       this.backoff.onFailure(this.context.clock.now());
       if (reason === REFUSED) this.refusedMs = this.context.clock.now();
       if (!this.isConnected) this.problem = reason;

@@ -102,7 +102,7 @@ export const balance = inCode(
     }),
     hash_on: option(hashOn.optional(), {
       meaning:
-        'With `ring-hash`, instead of `key`: calls with the same request parameter, or for the same model, go to the same endpoint, or calls whose prompts begin alike. With a parameter they stay there whatever its load, because a sequence has its state there. An ejected endpoint is then probed by calls without the parameter, by the first call of a sequence that it would have (`sequence_start`), or by a health check. With a model or a prompt they stay as long as its load allows. The parameter must be in the first 64 KiB of the first message and before its inputs. Calls without it go where the load is low.',
+        'With `ring-hash`, instead of `key`: calls with the same request parameter, or for the same model, go to the same endpoint, or calls whose prompts begin alike. With a parameter they stay there whatever its load, because a sequence has its state there. An ejected endpoint is then probed by calls without the parameter, by the first call of a sequence that it would have (`sequence_start`), or by a health check. A call of a sequence is not hedged, nor moved because its endpoint is full or replaces its connection. Where the route has `retry`, it may go elsewhere after other failures. With a model or a prompt they stay as long as its load allows. The parameter must be in the first 64 KiB of the first message and before its inputs. Calls without it go where the load is low.',
       otherwise: 'absent: `key` says what decides',
       why: 'Clients of sequence models put `sequence_id` there.',
     }),
