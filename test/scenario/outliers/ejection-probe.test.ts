@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import type { RouteConfig } from '../../../sidecar/config/model.js';
 import { Flag } from '../../kit/http2/h2-frames.js';
+import type { Field } from '../../kit/http2/hpack-lite.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { DetectorPool } from '../../kit/scenario/detector-pool.js';
 import { aRoute, aSafeRoute, aStreamRoute, MESSAGE } from '../../kit/stack/stack.js';
@@ -148,6 +149,21 @@ describe('Scenario: the probe of an ejected endpoint', () => {
       pool.load(2_000, 10);
       assert.equal(pool.states[0], 'eligible');
     });
+
+  it('goes there soon after it has room again, however long it was full', () => {
+    start();
+    const refusal: Field[] = [
+      ['outrider-reason', 'overloaded'],
+      ['outrider-unprocessed', 'true'],
+    ];
+    pool.answers((stream) => void stream.fail(8, refusal), 'a');
+    pool.load(4_000, 10);
+    const probes = pool.requestsAt('a').length;
+    assert.ok(probes >= 8 && probes <= 14, `${probes} of 4000 calls`);
+    pool.works('a');
+    pool.load(420, 10);
+    assert.equal(pool.states[0], 'eligible');
+  });
 
   it('is rather a call that may be tried again', () => {
     start([aRoute({ methods: ['/once.Service/*'] }), aSafeRoute()]);

@@ -149,7 +149,8 @@ describe('The probe of an ejected endpoint', () => {
     ['neutral', 'sound', [0, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]],
     ['cancelled', 'sound', [0, 1_000, 2_000, 4_000]],
     ['fault', 'doubtful', [0, 1_000, 2_000, 4_000]],
-    ['overload', 'sound', [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]],
+    ['overload', 'sound', [1_000, 2_000, 4_000, 4_000, 4_000]],
+    ['refusal', 'sound', [1_000, 2_000, 4_000, 4_000, 4_000]],
   ] as const)
     it(`is repeated later and later while each proves nothing: ${outcome} (${evidence})`, () => {
       const { pool, member, probe } = setUpEjected();
