@@ -26,11 +26,12 @@ export function readsReports({ balance, ejection }: UpstreamConfig): boolean {
   return BALANCERS[balance.kind].readsReports || isOn(ejection.detectors?.latency);
 }
 
-function spillAbove(config: BalanceConfig): number | undefined {
+/** From what reported load on calls leave the endpoint of their key; undefined: they go by no reports. */
+export function spillAbove(config: BalanceConfig): number | undefined {
   return config.kind === 'ring-hash' ? config.spillAbove : undefined;
 }
 
 /** Calls that stick by a parameter are sequences, with their state at the endpoint; a model can be loaded at another. */
-function ignoresLoad(config: BalanceConfig): boolean {
+export function ignoresLoad(config: BalanceConfig): boolean {
   return config.kind === 'ring-hash' && config.hashOn?.parameter !== undefined;
 }

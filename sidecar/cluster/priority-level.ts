@@ -1,4 +1,4 @@
-import { factorsOf, nearnessOf, TIERS } from '../core/balancing/locality.js';
+import { factorsOf, nearnessOf, TIERS, type Tier } from '../core/balancing/locality.js';
 import type { EjectionSettings } from '../core/outlier/ejection.js';
 import { EjectionState } from '../core/outlier/ejection.js';
 import { EjectionPool } from '../core/outlier/ejection-pool.js';
@@ -6,6 +6,10 @@ import { CRITICAL_PRIORITY } from '../discovery/snapshot.js';
 import { Readiness } from '../http2/constants.js';
 import { getOrInsert } from '../runtime/get-or-insert.js';
 import type { Endpoint } from './endpoint.js';
+
+/** How many of the calls go to an ejected endpoint once it is admitted. */
+export const ReturnShare = { none: 0, some: 1, all: 2 } as const;
+export type ReturnShare = (typeof ReturnShare)[keyof typeof ReturnShare];
 
 /** Where the sidecar is, and how few of the endpoints there are too few for all of the traffic. */
 export interface OwnLocality {
@@ -89,19 +93,38 @@ export class PriorityLevel {
 
   /** Of the eligible, the nearest get the calls, as far as their capacity goes: those of the own zone, of its region, the others. */
   private preferLocal({ own, spillBelow }: OwnLocality): void {
-    const tiers = Array.from({ length: TIERS }, () => ({ eligible: 0, all: 0 }));
-    for (const { locality, weight, eligible } of this.endpoints) {
-      const tier = tiers[this.nearness(own, locality)]!;
-      tier.all += weight;
-      if (eligible) tier.eligible += weight;
-    }
-    const factors = factorsOf(tiers, spillBelow);
+    const factors = factorsOf(
+      this.tiers(own, ({ eligible }) => eligible),
+      spillBelow,
+    );
     for (const endpoint of this.endpoints) {
       const factor = factors[this.nearness(own, endpoint.locality)]!;
       if (factor === 0) endpoint.eligible = false;
       endpoint.localityFactor = factor === 0 ? 1 : factor;
       endpoint.updateEffectiveWeight();
     }
+  }
+
+  private tiers(own: string, takesCalls: (endpoint: Endpoint) => boolean): readonly Tier[] {
+    const tiers = Array.from({ length: TIERS }, () => ({ eligible: 0, all: 0 }));
+    for (const endpoint of this.endpoints) {
+      const tier = tiers[this.nearness(own, endpoint.locality)]!;
+      tier.all += endpoint.weight;
+      if (takesCalls(endpoint)) tier.eligible += endpoint.weight;
+    }
+    return tiers;
+  }
+
+  /** How many of the calls of this level go to an ejected endpoint of it once that is admitted. */
+  shareOnReturn(ejected: Endpoint, { own, spillBelow }: OwnLocality): ReturnShare {
+    const mayCall = ({ ejection }: Endpoint): boolean =>
+      this.ejections.members.mayCall(ejection) && !ejection.isHeld;
+    const tiers = this.tiers(own, (endpoint) => endpoint === ejected || mayCall(endpoint));
+    const factors = factorsOf(tiers, spillBelow);
+    const at = this.nearness(own, ejected.locality);
+    if (factors[at] === 0) return ReturnShare.none;
+    const takesAll = tiers.every(({ eligible }, i) => i === at || eligible === 0 || factors[i] === 0);
+    return takesAll && tiers[at]!.eligible === ejected.weight ? ReturnShare.all : ReturnShare.some;
   }
 
   /** `nearnessOf`, remembered: there are few places and many endpoints. */

@@ -4,7 +4,7 @@ import type { EjectionSet } from '../core/outlier/ejection-set.js';
 import { getOrInsert } from '../runtime/get-or-insert.js';
 import type { ConnectionWarmer } from './connection-warmer.js';
 import type { Endpoint, EndpointEjection } from './endpoint.js';
-import { type OwnLocality, PriorityLevel } from './priority-level.js';
+import { type OwnLocality, PriorityLevel, ReturnShare } from './priority-level.js';
 
 /**
  * The endpoints of a cluster by priority: which level is active, and which stands ready behind it. Calls go to the first level
@@ -132,6 +132,13 @@ export class PrioritySet {
       if (endpoint !== undefined) return endpoint;
     }
     return this.active.failover(tried, 'held');
+  }
+
+  /** How many of the calls go to an ejected endpoint once it is admitted. */
+  shareOnReturn(ejected: Endpoint): ReturnShare {
+    const ahead = this.active.priority - ejected.priority;
+    if (ahead !== 0) return ahead > 0 ? ReturnShare.all : ReturnShare.none;
+    return this.locality === undefined ? ReturnShare.some : this.active.shareOnReturn(ejected, this.locality);
   }
 
   /** When no endpoint is connected: one whose connection may come in time. */

@@ -18,7 +18,7 @@ const PREFERRED_PROBE_WAIT_MS = 5_000;
 const REQUEST_MS = 500;
 /**
  * How long a probe that is due waits for other calls than one in the middle of a sequence, ms: by then a health check that passes has
- * ended the ejection (health/endpoints/recovery.ts).
+ * ended the ejection, unless a check cannot show that the endpoint is well (health/endpoints/recovery.ts).
  */
 const SEQUENCE_PROBE_WAIT_MS = 20_000;
 /** A stream without a response for so long, ms, no longer counts as the probe: another call may be. */

@@ -2,9 +2,11 @@
  * Where the state of a sequence is: with `hash_on.parameter`, at the endpoint of its key on the ring. Its calls are not taken away from there for a
  * probe or a hedge, nor because that endpoint is full or replaces its connection.
  */
+import { spillAbove } from '../cluster/balancer-for.js';
 import type { Endpoint } from '../cluster/endpoint.js';
+import { ReturnShare } from '../cluster/priority-level.js';
 import type { ModelGroup } from '../cluster/served-models/model-claims.js';
-import { AttemptEnd, isNeverProcessed, Outcome } from '../core/outcome/outcome.js';
+import { AttemptEnd, isNeverProcessed } from '../core/outcome/outcome.js';
 import { Status } from '../core/outcome/status.js';
 import { EjectionState } from '../core/outlier/ejection.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
@@ -29,13 +31,8 @@ export function groupWithModel(call: OutboundCall): ModelGroup | undefined {
 
 /** Whether calls of this sequence would go to an ejected endpoint if it were admitted. */
 export function wouldBeHome(call: OutboundCall, ejected: Endpoint): boolean {
-  const { active, priorities } = call.cluster;
-  // Of a priority that comes first, it would be the only one; of one that comes later, it would get no calls.
-  const ahead = priorities.active.priority - ejected.priority;
-  if (ahead !== 0) return ahead > 0;
-  // Nor would it beside others that are nearer.
-  const isNear = ({ eligible, locality }: Endpoint): boolean => eligible && locality === ejected.locality;
-  if (priorities.locality !== undefined && !active.some(isNear)) return false;
+  const share = call.cluster.priorities.shareOnReturn(ejected);
+  if (share !== ReturnShare.some) return share === ReturnShare.all;
   const mayTake = (endpoint: Endpoint): boolean => endpoint === ejected || takesCalls(endpoint);
   return ownerOf(call, groupWithModel(call), mayTake) === ejected;
 }
@@ -44,9 +41,9 @@ function takesCalls({ eligible, weight }: Endpoint): boolean {
   return eligible && weight > 0;
 }
 
-/** Whether the call belongs to a sequence. */
-export function isBound({ routeDecision }: OutboundCall): boolean {
-  return routeDecision?.isBound === true;
+/** Whether the call belongs to a sequence that stays where its state is. With `spill_above` it may leave. */
+export function isBound({ routeDecision, cluster }: OutboundCall): boolean {
+  return routeDecision?.isBound === true && spillAbove(cluster.config.balance) === undefined;
 }
 
 /** The endpoint that has the state of its sequence, as far as can be told; undefined: the call belongs to none, or there is no endpoint. */
@@ -76,11 +73,14 @@ export function staysAtHome(call: OutboundCall, attempt: OutboundAttempt): boole
   return isBound(call) && isHarmless(call, attempt) && homeOf(call) === attempt.endpoint;
 }
 
-/** The endpoint has not begun, and is no worse than before: it is full, or has let go of a connection. UNAVAILABLE says that its model is not there. */
+/**
+ * The endpoint has not begun, and is no worse than before: it or its model is full, the caller is over its rate there, or it has let go of a
+ * connection. UNAVAILABLE says that its model is not there.
+ */
 function isHarmless(call: OutboundCall, attempt: OutboundAttempt): boolean {
   if (isNeverProcessed(attempt.ended as AttemptEnd)) return true;
   if (isIncomplete(call, attempt)) return !startsSequence(call);
-  return attempt.outcome === Outcome.overload && attempt.isRefused && attempt.status !== Status.UNAVAILABLE;
+  return attempt.isRefused && attempt.status !== Status.UNAVAILABLE;
 }
 
 /**

@@ -30,6 +30,12 @@ export type Detector = number;
 export const Detector = Object.fromEntries(Object.keys(DETECTORS).map((key, i) => [key, i])) as Numbers;
 type Numbers = Record<Key, Detector>;
 
+/** Whether a health check that passes says nothing against the finding: it shows neither how fast nor how well the model answers. */
+export function isBeyondChecks(detector: Detector): boolean {
+  const { invalidOutput, latency, shortLived } = Detector;
+  return detector === invalidOutput || detector === latency || detector === shortLived;
+}
+
 /** Names in metrics and reports, by number. */
 export const DETECTOR_NAMES: readonly string[] = Object.values(DETECTORS).map(({ name }) => name);
 

@@ -1,8 +1,11 @@
+import { ignoresLoad } from '../../cluster/balancer-for.js';
 import type { Cluster } from '../../cluster/cluster.js';
 import { readmitUntried } from '../../cluster/ejection-events.js';
 import type { Endpoint } from '../../cluster/endpoint.js';
+import { ReturnShare } from '../../cluster/priority-level.js';
 import type { UpstreamConfig } from '../../config/model.js';
 import type { CheckResult } from '../../core/health/health-check.js';
+import { isBeyondChecks } from '../../core/outlier/detectors.js';
 import { EjectionState } from '../../core/outlier/ejection.js';
 import { getOrInsert } from '../../runtime/get-or-insert.js';
 import { WheelEntry } from '../../runtime/time/timing-wheel.js';
@@ -100,11 +103,19 @@ function isOut({ ejection, isGone }: Endpoint): boolean {
 /**
  * Whether a probe that passes re-admits the endpoint. Not while a configured health check fails.
  */
-function isUntried(endpoint: Endpoint, nowMs: number): boolean {
+function isUntried(cluster: Cluster, endpoint: Endpoint, nowMs: number): boolean {
   const { ejection, unhealthy } = endpoint;
-  return (
-    ejection.state === EjectionState.ejected && unhealthy === '' && nowMs >= ejection.untilMs + UNTRIED_MS
-  );
+  if (ejection.state !== EjectionState.ejected || unhealthy !== '') return false;
+  return nowMs >= ejection.untilMs + UNTRIED_MS && !awaitsSequence(cluster, endpoint);
+}
+
+/**
+ * Whether one call of a sequence has to show that the endpoint is well (outbound/ejection-probe.ts): a check cannot, and all sequences that would go
+ * there lose their state, once more if it is ejected again.
+ */
+function awaitsSequence({ config, priorities }: Cluster, endpoint: Endpoint): boolean {
+  if (!ignoresLoad(config.balance) || !isBeyondChecks(endpoint.ejection.detector)) return false;
+  return priorities.shareOnReturn(endpoint) !== ReturnShare.none;
 }
 
 class RecoveryProbe extends WheelEntry {
@@ -158,7 +169,8 @@ class RecoveryProbe extends WheelEntry {
     const now = this.deps.context.clock.now();
     this.deps.context.nowMs = now;
     const { isDown } = this.endpoint.ejection;
-    if ((isDown || isUntried(this.endpoint, now)) && this.probe?.isPending !== true) this.ask(now);
+    if ((isDown || isUntried(this.cluster, this.endpoint, now)) && this.probe?.isPending !== true)
+      this.ask(now);
     this.plan();
   }
 
@@ -179,7 +191,7 @@ class RecoveryProbe extends WheelEntry {
     const now = this.deps.context.clock.now();
     if (result === 'failed') ejections.staysDown(ejection, now);
     if (result !== 'passed') return;
-    if (isUntried(this.endpoint, now)) readmitUntried(this.cluster, this.endpoint);
+    if (isUntried(this.cluster, this.endpoint, now)) readmitUntried(this.cluster, this.endpoint);
     // Calls have reached it and proved nothing since: a check that passes once more is no reason for another call at once.
     else if (!isRepeated || ejection.inconclusiveProbes === 0) ejections.members.probeNow(ejection, now);
   }

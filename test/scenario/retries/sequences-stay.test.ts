@@ -21,8 +21,12 @@ describe('Scenario: a sequence stays at its replica', () => {
   let stack: UpstreamStack;
   let home: string;
 
-  const start = (route: RouteConfig = aRoute(), options: UpstreamStackOptions = {}): void => {
-    const balance = { kind: 'ring-hash', hashOn: { parameter: 'sequence_id' } } as const;
+  const start = (
+    route: RouteConfig = aRoute(),
+    options: UpstreamStackOptions = {},
+    spill: { readonly spillAbove?: number } = {},
+  ): void => {
+    const balance = { kind: 'ring-hash', hashOn: { parameter: 'sequence_id' }, ...spill } as const;
     stack = new UpstreamStack(NAMES, { balance, routes: [route] }, options);
     stack.works();
     home = call().body.toString();
@@ -48,11 +52,23 @@ describe('Scenario: a sequence stays at its replica', () => {
     }, home);
   };
 
-  it('when that is full: the caller gets the refusal', () => {
-    start();
+  for (const [what, reason, more] of [
+    ['that is full', 'overloaded', []],
+    ['the model that it names is full there', 'overloaded', [['outrider-model', 'm']]],
+    ['its caller calls too often there', 'rate-limited', []],
+    ['its caller asks for that model too often there', 'rate-limited', [['outrider-model', 'm']]],
+  ] as const)
+    it(`when ${what}: the caller gets the refusal`, () => {
+      start();
+      refuses(1, reason, 8, [PUSHBACK, ...more]);
+      const refused = call();
+      assert.deepEqual([refused.status, refused.trailer(PUSHBACK[0]), requests()], [8, PUSHBACK[1], [1, 0]]);
+    });
+
+  it('unless spill_above lets it leave a full one', () => {
+    start(aRoute(), {}, { spillAbove: 2 });
     refuses(1, 'overloaded', 8, [PUSHBACK]);
-    const refused = call();
-    assert.deepEqual([refused.status, refused.trailer(PUSHBACK[0]), requests()], [8, PUSHBACK[1], [1, 0]]);
+    assert.deepEqual([call().status, requests()], [0, [1, 1]]);
   });
 
   it('when that is full, after the pause that it asks for, where the route allows a retry', () => {
@@ -151,15 +167,27 @@ describe('Scenario: a sequence stays at its replica', () => {
       assert.deepEqual([call().status, requests()], [0, [1, 1]]);
     });
 
-  it('where its calls are hedged', () => {
+  const startHedged = (spill?: { readonly spillAbove?: number }): void => {
     const hedge = { percentile: 0.95, minDelayMs: 1, maxRatio: 0.5 };
-    start(aRoute({ idempotent: true, hedge }));
+    start(aRoute({ idempotent: true, hedge }), {}, spill);
     for (let i = 0; i < 60; i++) {
       call();
       stack.advance(50);
     }
     stack.answers(() => {});
     forget();
+  };
+
+  it('unless spill_above lets it be hedged', () => {
+    startHedged({ spillAbove: 2 });
+    const late = call();
+    stack.advance(200);
+    assert.deepEqual(requests(), [1, 1]);
+    stack.settle(late.reset());
+  });
+
+  it('where its calls are hedged', () => {
+    startHedged();
     const late = call();
     stack.advance(200);
     assert.deepEqual(requests(), [1, 0]);

@@ -102,13 +102,13 @@ export const balance = inCode(
     }),
     hash_on: option(hashOn.optional(), {
       meaning:
-        'With `ring-hash`, instead of `key`: calls with the same request parameter, or for the same model, go to the same endpoint, or calls whose prompts begin alike. With a parameter they stay there whatever its load, because a sequence has its state there. An ejected endpoint is then probed by calls without the parameter, by the first call of a sequence that it would have (`sequence_start`), or by a health check. A call of a sequence is not hedged, nor moved because its endpoint is full or replaces its connection. Where the route has `retry`, it may go elsewhere after other failures. With a model or a prompt they stay as long as its load allows. The parameter must be in the first 64 KiB of the first message and before its inputs. Calls without it go where the load is low.',
+        'With `ring-hash`, instead of `key`: calls with the same request parameter, or for the same model, go to the same endpoint, or calls whose prompts begin alike. With a parameter they stay there whatever its load, because a sequence has its state there. An ejected endpoint is then probed by calls without the parameter, by the first call of a sequence that it would have (`sequence_start`), or by a health check. A check cannot show slow answers, invalid outputs or short-lived connections. After one of these, once 20 s have passed, a later call of such a sequence may be the probe. Without `spill_above`, a call of a sequence is not hedged. Nor does it move because its endpoint is full, allows the caller no more calls (`rate_limits`), or replaces its connection. Where the route has `retry`, it may go elsewhere after other failures. With a model or a prompt they stay as long as its load allows. The parameter must be in the first 64 KiB of the first message and before its inputs. Calls without it go where the load is low.',
       otherwise: 'absent: `key` says what decides',
       why: 'Clients of sequence models put `sequence_id` there.',
     }),
     spill_above: option(rational({ min: 0.1, max: 1_000 }).optional(), {
       meaning:
-        'With `ring-hash`: calls stay at the endpoint of their key until it reports (`load_reports`) more than this many times the calls that it can run at once. Then they go to the next one on the ring that does not. With `hash_on`, state at the first endpoint does not come along.',
+        'With `ring-hash`: calls stay at the endpoint of their key until it reports (`load_reports`) more than this many times the calls that it can run at once. Then they go to the next one on the ring that does not. With `hash_on`, state at the first endpoint does not come along. With `hash_on.parameter`, calls may then also be hedged, and go to another endpoint when theirs refuses them.',
       otherwise:
         'absent: with `key`, a quarter more of our own calls in flight than its share; with `hash_on.parameter`, whatever its load',
       why: 'Whether a warm cache is worth a wait depends on the model: 1 leaves once calls would wait, 2 once as many wait as run.',
