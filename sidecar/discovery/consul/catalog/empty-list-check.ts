@@ -1,4 +1,5 @@
 import { defined } from '../../../config/present.js';
+import { isPassingFailure } from '../../../core/discovery/passing-failure.js';
 import { messageOf } from '../../../runtime/log/message-of.js';
 import type { Timer } from '../../../runtime/time/timers.js';
 import { AgentError, type AgentReader } from '../client/response.js';
@@ -6,7 +7,7 @@ import type { ConsulDeps } from '../query/query-spec.js';
 import { type Target, titleOf } from './target.js';
 
 /** What a check is made with. */
-export interface EmptyListDeps extends Pick<ConsulDeps, 'config' | 'timers' | 'random'> {
+export interface EmptyListDeps extends Pick<ConsulDeps, 'config' | 'clock' | 'timers' | 'random'> {
   readonly agent: AgentReader;
 }
 
@@ -20,8 +21,8 @@ export interface EmptyListEvents {
   unconfirmed(problem: string): void;
   /** The token has its rights: the list is to be read again. `believed` follows, unless `end` is called before. */
   returned(): void;
-  /** Whether the list can be read, and was within this time, ms. */
-  isRead(withinMs: number): boolean;
+  /** Whether the list can be read, and was read at or after this time of the monotonic clock. */
+  isReadSince(atMs: number): boolean;
 }
 
 /** `refused`: the token may not read it. `unknown`: why Consul did not say. */
@@ -33,15 +34,16 @@ const TIMEOUT_MS = 2_000;
 const ASK_AGAIN_MS = 10_000;
 /** The list is read again within this time. */
 const REREAD_MS = 10_000;
-/** What an agent whose Connect is disabled says to every question about it. */
-const WITHOUT_CONNECT = /Connect must be enabled/;
+/** What an agent says with 403 to everybody where its configuration blocks an endpoint. */
+const BLOCKED = /blocked by agent configuration/;
 
 /**
  * Tells an empty list from a list that the token may not read. Consul answers `200 []` to a token without `service:read`, as it
  * does for a service without instances; Consul before 1.11 does not say that an answer is filtered. The discovery chain
  * of the same service takes the same right, and refuses with 403. Without `node:read` the list is empty too, and the list of
- * the agent's members, which holds at least the agent. Where the agent cannot tell (no such endpoint, Connect disabled), the list is
- * believed. Where it does not tell now (no leader, no answer), the list may be of a server that has lost its data: it is asked again.
+ * the agent's members, which holds at least the agent. Where the agent cannot tell (no such endpoint, one that is blocked, Connect disabled, a
+ * chain that does not compile), the list is believed. Where it does not tell now (no leader, no answer), the list may be of a server that has
+ * lost its data: it is asked again.
  */
 export class EmptyListCheck {
   /** Why an empty list is not believed; undefined: there is none, or it is. */
@@ -52,6 +54,8 @@ export class EmptyListCheck {
   private round = 0;
   private isAsking = false;
   private timer: Timer | undefined;
+  /** When the list was to be read again. */
+  private returnedAtMs = 0;
 
   constructor(
     private readonly target: Target,
@@ -87,7 +91,7 @@ export class EmptyListCheck {
     if (right !== 'granted')
       return 'refused' in right ? this.onRefused(right.refused) : this.onUnknown(right.unknown);
     if (this.problem !== undefined) return this.onGranted();
-    if (this.events.isRead(Number.POSITIVE_INFINITY)) return this.events.believed();
+    if (this.events.isReadSince(Number.NEGATIVE_INFINITY)) return this.events.believed();
     this.onUnknown(UNREAD);
   }
 
@@ -112,6 +116,7 @@ export class EmptyListCheck {
     if (this.isRefused) this.problem = undefined;
     this.isRefused = false;
     this.isAsking = true;
+    this.returnedAtMs = this.deps.clock.now();
     this.timer = this.deps.timers.after(REREAD_MS, () => this.onReread(), { unref: true });
     this.events.returned();
   }
@@ -120,7 +125,7 @@ export class EmptyListCheck {
   private onReread(): void {
     this.timer = undefined;
     this.isAsking = false;
-    if (!this.events.isRead(REREAD_MS)) return this.onUnknown(UNREAD);
+    if (!this.events.isReadSince(this.returnedAtMs)) return this.onUnknown(UNREAD);
     this.problem = undefined;
     this.events.believed();
   }
@@ -140,22 +145,23 @@ async function askRight({ service, datacenter }: Target, deps: EmptyListDeps): P
   try {
     await agent.get(`/discovery-chain/${encodeURIComponent(service)}`, defined({ dc: datacenter }), limits);
   } catch (error) {
-    const { fault, status, message } = faultOf(error);
-    if (status === 403) return { refused: message };
-    // An agent without discovery chains cannot tell. A chain of any size says that it may be read.
-    const cannotTell = status === 404 || WITHOUT_CONNECT.test(message) || fault === 'too-large';
-    return cannotTell ? 'granted' : { unknown: message };
+    return rightAfter(error);
   }
   if (datacenter !== undefined) return 'granted';
   try {
     const { body } = await agent.get('/agent/members', {}, limits);
     return isEmptyList(body) ? { refused: 'the token has no node:read' } : 'granted';
   } catch (error) {
-    const { fault, status, message } = faultOf(error);
-    // A list that is too long says enough.
-    if (fault === 'too-large' || status === 404) return 'granted';
-    return status === 403 ? { refused: message } : { unknown: message };
+    return rightAfter(error);
   }
+}
+
+/** What a question that failed says. `granted`: the agent cannot tell, or it had too much to say for a token without rights. */
+function rightAfter(error: unknown): Right {
+  const { fault, status = 0, message } = faultOf(error);
+  if (status === 403 && !BLOCKED.test(message)) return { refused: message };
+  const isUnknown = fault === 'status' ? isPassingFailure(status, message) : fault !== 'too-large';
+  return isUnknown ? { unknown: message } : 'granted';
 }
 
 function faultOf(error: unknown): Pick<AgentError, 'fault' | 'status' | 'message'> {

@@ -144,7 +144,7 @@ class WatchedTarget {
       believed: () => this.onBelieved(),
       refused: (problem) => this.keepLast(problem),
       unconfirmed: (problem) => this.sayKept(problem),
-      isRead: (withinMs) => this.isRead(withinMs),
+      isReadSince: (atMs) => this.isReadSince(atMs),
       returned: () => this.query?.reread('the token may read it again'),
     });
     this.stream = pool.stream({
@@ -233,16 +233,19 @@ class WatchedTarget {
     return this.registry !== undefined && this.registry.members.length > 0;
   }
 
-  /** The list can be read, and was within this time. */
-  private isRead(withinMs: number): boolean {
+  /** The list can be read, and was at or after this time. */
+  private isReadSince(atMs: number): boolean {
     const { problem, ageMs = Number.POSITIVE_INFINITY } = this.query?.status() ?? {};
-    return problem === undefined && ageMs <= withinMs;
+    return problem === undefined && ageMs <= this.deps.clock.now() - atMs;
   }
 
   private onBelieved(): void {
     this.take([], 'agent');
+    if (this.hasMembers) return;
+    // An old list is nothing to go back to.
+    this.lastListed = [];
     // Where it was taken before it was confirmed, that is no change.
-    if (!this.hasMembers) this.deps.cache?.save(this.section, []);
+    this.deps.cache?.save(this.section, []);
   }
 
   private take(answer: readonly Instance[], from: Origin): void {

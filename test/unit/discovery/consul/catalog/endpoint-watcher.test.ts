@@ -4,10 +4,12 @@ import { present } from '../../../../../sidecar/config/present.js';
 import { CacheFile } from '../../../../../sidecar/discovery/consul/cache/cache-file.js';
 import {
   EndpointWatcher,
+  type Queries,
   type TargetState,
   type TargetWatch,
 } from '../../../../../sidecar/discovery/consul/catalog/endpoint-watcher.js';
 import { filterFor, type Target } from '../../../../../sidecar/discovery/consul/catalog/target.js';
+import { QueryRegistry } from '../../../../../sidecar/discovery/consul/query/query-registry.js';
 import type { Logger } from '../../../../../sidecar/runtime/log/logger.js';
 import { answerOf, type EntryOptions, entryOf } from '../../../../kit/consul/answers.js';
 import { FakeQueries } from '../../../../kit/consul/fake-queries.js';
@@ -59,12 +61,12 @@ describe('the endpoints of a target', () => {
   });
   afterEach(() => targets.close());
 
-  function build(cache?: CacheFile): EndpointWatcher {
+  function build(cache?: CacheFile, watches: Queries = queries): EndpointWatcher {
     const isAnswering = (address: Address): boolean =>
       address.kind === 'tcp' && !silent.has(address.host.split('.')[3]!);
     const time = { clock, timers: clock, random: seeded(1) };
     const deps = { agent, config: CONFIG, ...time, logger, isAnswering };
-    return new EndpointWatcher(queries, { ...deps, ...present('cache', cache), datacenter: () => 'dc1' });
+    return new EndpointWatcher(watches, { ...deps, ...present('cache', cache), datacenter: () => 'dc1' });
   }
 
   /** A user of a target and all it was told. */
@@ -343,6 +345,19 @@ describe('the endpoints of a target', () => {
       assert.equal(told.at(-1), '');
     });
 
+    it('endpoints of a target that Consul has confirmed to be gone do not come back when the token loses its right', async () => {
+      const { told } = use();
+      await answers('1 2 3', '');
+      await clock.settle(GRACE_MS);
+      assert.equal(told.at(-1), '');
+      const { length } = told;
+      chain(403);
+      await answers('');
+      await clock.settle(10 * GRACE_MS);
+      assert.deepEqual(told.slice(length), []);
+      assert.deepEqual(metric('outrider_consul_unreadable'), [1]);
+    });
+
     it('endpoints of a target stay while Consul does not say whether the right is back', async () => {
       const { told } = use();
       await answers('1 2 3');
@@ -366,11 +381,34 @@ describe('the endpoints of a target', () => {
     for (const [name, status, said] of [
       ['has no such endpoint', 404, ''],
       ['has Connect disabled', 500, 'Connect must be enabled in order to use this endpoint'],
+      ['cannot compile its chain', 500, 'discovery chain "digits" uses inconsistent protocols'],
+      [
+        'cannot compile its chain, as a server says',
+        500,
+        'rpc error making call: detected circular reference: [resolver:a -> resolver:b]',
+      ],
+      ['does not take the question', 400, 'Bad request'],
+      ['has its endpoint blocked', 403, 'Endpoint is blocked by agent configuration'],
     ] as const) {
       it(`endpoints of a target go after the grace time where the agent ${name}`, async () => {
         const { told } = use();
         await answers('1 2 3');
         chain(status, said);
+        await answers('');
+        await clock.settle(GRACE_MS);
+        assert.equal(told.at(-1), '');
+      });
+    }
+
+    for (const [status, said] of [
+      [403, 'Endpoint is blocked by agent configuration'],
+      [500, 'x'],
+    ] as const) {
+      it(`endpoints of a target go after the grace time where the list of members is answered with ${status} ${said}`, async () => {
+        const { told } = use();
+        await answers('1 2 3');
+        agent.onRead = (read) =>
+          void (read.path === '/agent/members' ? read.refuse(status, said) : read.answer(1, {}));
         await answers('');
         await clock.settle(GRACE_MS);
         assert.equal(told.at(-1), '');
@@ -383,8 +421,11 @@ describe('the endpoints of a target', () => {
       ['is away', (read: Read) => void read.break('unreachable')],
       [
         'does not list its members',
-        (read: Read) => void (read.path === '/agent/members' ? read.refuse(500, 'x') : read.answer(1, {})),
+        (read: Read) =>
+          void (read.path === '/agent/members' ? read.refuse(500, 'rpc error: EOF') : read.answer(1, {})),
       ],
+      ['does not reach its server', (read: Read) => void read.refuse(500, 'rpc error making call: EOF')],
+      ['is too busy', (read: Read) => void read.refuse(429, 'Too Many Requests')],
     ] as const) {
       it(`endpoints of a target stay while the agent ${name}, and go after the grace time once it confirms that there are none`, async () => {
         const { told } = use();
@@ -432,6 +473,42 @@ describe('the endpoints of a target', () => {
       await clock.settle(21_000);
       await clock.settle(GRACE_MS);
       assert.equal(told.at(-1), '');
+    });
+
+    it('endpoints of a target are believed to be gone although Consul was quick and the second look is late', async () => {
+      const LIST = '/health/connect/digits';
+      const deps = { config: CONFIG, clock, timers: clock, random: seeded(1), logger };
+      const registry = new QueryRegistry(agent, deps);
+      targets = build(undefined, registry);
+      let list: readonly [number, Buffer] = [1, answer('1 2 3')];
+      let chainStatus = 500;
+      agent.onRead = (read) => {
+        const [index, body] = list;
+        const isList = read.path === LIST;
+        // A read that blocks is held. Others take 2 ms.
+        if (isList && read.index !== String(index))
+          clock.after(2, () => void read.answer(index, String(body)));
+        if (isList) return;
+        void (chainStatus === 200 ? read.answer(1, [{}]) : read.refuse(chainStatus, 'No cluster leader'));
+      };
+      const { told } = use();
+      await clock.settle(5_000);
+      list = [2, answer('')];
+      await agent.at(LIST).answer(2, String(list[1]));
+      await clock.settle(5_000);
+      chainStatus = 200;
+      const listReads = (): number => agent.reads.filter(({ path }) => path === LIST).length;
+      const before = listReads();
+      for (let ms = 0; listReads() === before && ms < 20_000; ms++) await clock.settle(1);
+      await clock.settle(5);
+      assert.deepEqual([listReads(), targets.problems().size], [before + 2, 1]);
+      // The event loop is busy when the time is over.
+      clock.stall(10_000);
+      await clock.settle();
+      assert.equal(targets.problems().size, 0);
+      await clock.settle(GRACE_MS + 10);
+      assert.deepEqual([told[0], told.at(-1)], ['1 2 3', '']);
+      registry.close();
     });
 
     it('endpoints of a target are asked about when there were none, and not for a target that is left', async () => {
