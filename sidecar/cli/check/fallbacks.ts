@@ -1,4 +1,4 @@
-/** Upstreams that fail, and whose calls a fallback takes: that is what the fallback is for, so that they are warnings. */
+/** Upstreams that fail, and whose calls all have a fallback that takes them: that is what it is for, so that they are warnings. */
 import type { Finding } from './finding.js';
 import type { Call } from './subject.js';
 
@@ -8,8 +8,8 @@ export function aboutCall(from: string, to: string, findings: readonly Finding[]
 }
 
 /**
- * All findings, with failures of upstreams as warnings where routes fall back to other upstreams, each to one that is reached and has no failure. A
- * call that is not allowed stays a failure: nothing stands in for it.
+ * All findings, with failures of upstreams as warnings where each route falls back to an upstream that is reached and has no failure. Calls of a
+ * route without a fallback fail. A call that is not allowed stays a failure: nothing stands in for it.
  *
  * @param reached calls that running sidecars could make.
  */
@@ -35,7 +35,7 @@ export function withFallbacks(
     const stands = routes.map((route) => route.find(({ name }) => found.has(name) && !failing.has(name))?.to);
     if (stands.includes(undefined)) return finding;
     const names = [...new Set(stands)].join(', ');
-    return { ...finding, level: 'warning', what: `${finding.what}; routes with a fallback go to ${names}` };
+    return { ...finding, level: 'warning', what: `${finding.what}; its calls fall back to ${names}` };
   });
 }
 

@@ -45,7 +45,7 @@ export interface Call {
   readonly discovery?: DiscoveryConfig;
   /** `plaintext`: it is outside the mesh. `unknown`: the catalogue does not say it. Absent: `mesh`. */
   readonly tls?: UpstreamConfig['tls'] | 'unknown';
-  /** Of each route that falls back to upstreams, these; absent: none does. */
+  /** Of each route, the upstreams that it falls back to; absent: none does. The routes take every method. */
   readonly fallbacks?: readonly (readonly string[])[];
   readonly endpoints: readonly Address[];
   /** The name whose addresses are its endpoints. */
@@ -220,14 +220,14 @@ function callOf(
     ...present('discovery', discovery),
     ...present('tls', tls),
   };
-  const fallbacks = routes
-    .map(({ fallback = [] }) => fallback.flatMap((step) => (step.kind === 'upstream' ? [step.upstream] : [])))
-    .filter((each) => each.length > 0);
+  const fallbacks = routes.map(({ fallback = [] }) =>
+    fallback.flatMap((step) => (step.kind === 'upstream' ? [step.upstream] : [])),
+  );
   return {
     from,
     to,
     ...asked,
-    ...(fallbacks.length === 0 ? {} : { fallbacks }),
+    ...(fallbacks.every((each) => each.length === 0) ? {} : { fallbacks }),
     endpoints: addresses,
     ...present('dns', dns),
     ...present('kubernetes', kubernetes),

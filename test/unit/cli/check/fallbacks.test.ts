@@ -8,11 +8,16 @@ const LOST = failed('upstream', 'no sidecar of digits', 'start one');
 const DENIED = failed('intention', 'app may not call digits', 'allow it');
 const REACHED = ok('upstream', 'spare can be reached');
 
-/** The calls of a caller of `digits` whose routes have these fallbacks. */
+/** The calls of a caller of `digits` whose routes have these fallbacks. The last one takes every method. */
 function calls(...fallbacks: string[]): readonly Call[] {
-  const routes = fallbacks.map(
-    (each, i) => `{ methods: [/a.B/C${i}], kind: unary, idempotent: true, ${each} }`,
+  return callsOf(
+    fallbacks.map((each, i) => {
+      const methods = i === fallbacks.length - 1 ? "'*'" : `/a.B/C${i}`;
+      return `{ methods: [${methods}], kind: unary, idempotent: true, ${each} }`;
+    }),
   );
+}
+function callsOf(routes: readonly string[]): readonly Call[] {
   const upstream = (name: string, more = '') => `    ${name}: { endpoints: ["127.0.0.1:1"], ${more} }\n`;
   const text = `service: app
 identity: { cert: c, key: k, roots: r }
@@ -35,7 +40,7 @@ describe('what check finds of an upstream with a fallback', () => {
 
   it('is a warning where the fallback is reached, and no such thing for a call that is denied', () => {
     assert.deepEqual(shown(found, calls(TO_SPARE, TO_SPARE), []), [
-      'warning: no sidecar of digits; routes with a fallback go to spare',
+      'warning: no sidecar of digits; its calls fall back to spare',
       'failed: app may not call digits',
       'ok: spare can be reached',
     ]);
@@ -44,6 +49,16 @@ describe('what check finds of an upstream with a fallback', () => {
   it('is a failure where no route has a fallback to an upstream', () => {
     for (const routes of [['fallback: [{ kind: last-good }]'], []])
       assert.equal(shown(found, calls(...routes), [])[0], 'failed: no sidecar of digits', routes.join());
+  });
+
+  it('is a failure where calls of another route have none', () => {
+    const routed = `{ methods: [/inference.GRPCInferenceService/ModelInfer], idempotent: true, ${TO_SPARE} }`;
+    for (const routes of [
+      [routed, "{ methods: ['*'] }"],
+      [routed, "{ methods: ['*'], kind: unary, idempotent: true, fallback: [{ kind: last-good }] }"],
+      [routed],
+    ])
+      assert.equal(shown(found, callsOf(routes), [])[0], 'failed: no sidecar of digits', routes.join());
   });
 
   it('is a failure where the fallback fails as well, or nothing is known of it', () => {
