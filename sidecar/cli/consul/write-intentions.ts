@@ -1,4 +1,5 @@
 import type { IntentionConfig } from '../../config/model.js';
+import { isPassingFailure } from '../../core/discovery/passing-failure.js';
 import { CommandFailure, oneLine } from '../failure.js';
 import type { HttpAnswer } from '../http-request.js';
 import type { AgentApi } from './agent-api.js';
@@ -39,6 +40,8 @@ interface ListedIntention {
   readonly DestinationName: string;
   readonly Action?: string;
   readonly Description?: string;
+  /** By path, method and headers, in place of an action: a mesh file cannot say them. */
+  readonly Permissions?: readonly unknown[] | null;
 }
 
 /** One change in the agent. */
@@ -55,7 +58,7 @@ export class IntentionsFailure extends CommandFailure {
     message: string,
     /** Changes that the agent has taken, and that could not be put back, one line each. Empty: it has what it had. */
     readonly left: readonly string[],
-    /** The agent may take them later: it has no leader, or does not answer. */
+    /** The agent may take them later, or put back what is left: its servers have no leader, or it does not answer. */
     readonly mayPass: boolean,
   ) {
     super(message);
@@ -66,8 +69,8 @@ export class IntentionsFailure extends CommandFailure {
 class Refusal extends CommandFailure {
   constructor(
     message: string,
-    /** Undefined: it did not answer, and may have done it. */
-    readonly status: number | undefined,
+    /** It did not answer, or has no leader: it may have done it, and may do it later. */
+    readonly mayPass: boolean,
   ) {
     super(message);
   }
@@ -101,6 +104,7 @@ export class MeshIntentionWriter {
     const begun: Step[] = [];
     try {
       listed = await this.list();
+      this.refusePermissions(steps, listed);
       for (const step of steps) {
         begun.push(step);
         await this.bring(listed, step.pair, step.wanted);
@@ -113,6 +117,16 @@ export class MeshIntentionWriter {
       else this.taken.set(pair, wanted);
     }
     return steps.map(({ line }) => line);
+  }
+
+  /** What a mesh file cannot say could not be put back: it is neither overwritten nor deleted. */
+  private refusePermissions(steps: readonly Step[], listed: Listing): void {
+    const kept = steps.find(({ pair }) => (listed.get(pair)?.Permissions ?? []).length > 0);
+    if (kept === undefined) return;
+    throw new Refusal(
+      `the intention ${kept.pair.replace(' ', ' → ')} has permissions in Consul, which a mesh file cannot say; delete it in Consul, or leave the file as it was`,
+      false,
+    );
   }
 
   private stepsTo(wanted: ReadonlyMap<string, IntentionConfig>): readonly Step[] {
@@ -133,27 +147,29 @@ export class MeshIntentionWriter {
     before: Listing | undefined,
   ): Promise<Error> {
     if (!(error instanceof Refusal)) return error as Error;
-    const { status, message } = error;
+    const { mayPass, message } = error;
     // What it refused it has not done.
-    const left = new Set(status === undefined ? begun : begun.slice(0, -1));
+    const left = new Set(mayPass ? begun : begun.slice(0, -1));
+    let isAgain = mayPass;
     try {
       const now = left.size === 0 ? undefined : await this.list();
       for (const step of [...left].reverse()) {
         await this.putBack(step.pair, before!.get(step.pair), now!.get(step.pair));
         left.delete(step);
       }
-    } catch {
-      // The failure that came first says why.
+    } catch (second) {
+      // The failure that came first says why. What the agent does not put back for good is not tried for ever: each time, the others change twice.
+      isAgain ||= second instanceof Refusal && second.mayPass;
     }
     for (const { pair } of left) {
       const [from = '', to = ''] = pair.split(' ');
       this.taken.set(pair, { from, to });
     }
-    const isSure = (step: Step): boolean => status !== undefined || step !== begun.at(-1);
+    const isSure = (step: Step): boolean => !mayPass || step !== begun.at(-1);
     const lines = [...left].map((step) =>
       isSure(step) ? step.line : `${step.line}, unless it was not taken`,
     );
-    return new IntentionsFailure(message, lines, status === undefined || status >= 500);
+    return new IntentionsFailure(message, lines, isAgain);
   }
 
   private async putBack(
@@ -164,7 +180,8 @@ export class MeshIntentionWriter {
     if (before?.Action === now?.Action) return;
     const what = `put back the intention ${pair.replace(' ', ' → ')}`;
     if (before === undefined) await this.ask(what, () => this.api.delete(pathOf(now!)));
-    else await this.ask(what, () => this.store(before, now));
+    // What was written by its name, and deleted, is written by its name again: not every agent takes it otherwise.
+    else await this.ask(what, () => this.store(before, now ?? (before.ID ? undefined : before)));
   }
 
   /** Makes one pair what is wanted. */
@@ -199,11 +216,12 @@ export class MeshIntentionWriter {
 
   /** @throws Refusal with what the agent did not do, and why. */
   private async ask(what: string, request: () => Promise<HttpAnswer>): Promise<HttpAnswer> {
-    const failed = (why: string, status?: number) => new Refusal(`consul did not ${what}: ${why}`, status);
+    const failed = (why: string, mayPass: boolean) => new Refusal(`consul did not ${what}: ${why}`, mayPass);
     const answer = await request().catch((error: unknown) => {
-      throw failed(oneLine(error));
+      throw failed(oneLine(error), true);
     });
-    if (answer.status !== 200) throw failed(`${answer.status} ${answer.body.trim()}`, answer.status);
+    const { status, body } = answer;
+    if (status !== 200) throw failed(`${status} ${body.trim()}`, isPassingFailure(status, body));
     return answer;
   }
 }

@@ -32,7 +32,7 @@ export interface MeshReloadOptions {
 
 export type MeshReloadOutcome =
   | { readonly kind: 'refused'; readonly problem: string }
-  /** Consul has taken some of the intentions, one sentence each, and nothing else has changed. It is tried again. */
+  /** Consul has taken some of the intentions, one sentence each, and nothing else has changed. */
   | { readonly kind: 'partly-taken'; readonly changed: readonly string[]; readonly problem: string }
   /**
    * `changed`: one sentence per sidecar, and per intention in Consul; `needsRestart`: changed options that take effect at the
@@ -96,12 +96,11 @@ export class MeshReload {
   private onFailure(error: unknown, failures: number): void {
     const { left, mayPass } =
       error instanceof IntentionsFailure ? error : { left: [] as readonly string[], mayPass: false };
-    const isAgain = left.length > 0 || mayPass;
-    const problem = `${oneLine(error)}${isAgain ? '; it is tried again' : ''}`;
+    const problem = `${oneLine(error)}${mayPass ? '; it is tried again' : ''}`;
     this.reportOnce(
       left.length > 0 ? { kind: 'partly-taken', changed: left, problem } : { kind: 'refused', problem },
     );
-    if (!isAgain || this.isClosed) return;
+    if (!mayPass || this.isClosed) return;
     const waitMs = Math.min(AGAIN_MS.most, AGAIN_MS.first * 2 ** Math.min(failures, 10));
     this.again = this.options.timers.after(waitMs, () => void this.next(failures + 1), { unref: true });
   }

@@ -42,10 +42,12 @@ describe('intentions of a mesh file in Consul', () => {
       DestinationName: string;
       Action: string;
       Description?: string;
+      Permissions?: readonly unknown[];
     };
     let stored: Stored[];
     let refuses: string | undefined;
     let status: number;
+    let says: string;
     /** Breaks the agent once it has been asked to write this source. */
     let breaksAt: string | undefined;
     let isAway: boolean;
@@ -54,28 +56,36 @@ describe('intentions of a mesh file in Consul', () => {
       asked.push(`${method} ${path}`);
       const said = body as Stored;
       if (isAway) throw new Error('ECONNREFUSED');
-      if (refuses !== undefined && said?.SourceName === refuses) return { status, body: 'no leader' };
+      if (refuses !== undefined && said?.SourceName === refuses) return { status, body: says };
       change(method, path, said);
       if (breaksAt !== undefined && said?.SourceName === breaksAt) throw new Error('no answer');
       return { status: 200, body: method === 'GET' ? JSON.stringify(stored) : '{}' };
     };
     const change = (method: string, path: string, said: Stored) => {
-      const at = stored.findIndex(({ ID }) => path.endsWith(`/${ID}`));
-      if (method === 'POST') stored.push({ ...said, ID: `id-${++ids}` });
-      if (method === 'PUT') stored[at] = { ...said, ID: stored[at]!.ID };
-      if (method === 'DELETE') stored.splice(at, 1);
+      const at = stored.findIndex(({ ID, SourceName, DestinationName }) =>
+        ID === ''
+          ? path === `/connect/intentions/exact?source=${SourceName}&destination=${DestinationName}`
+          : path.endsWith(`/${ID}`),
+      );
+      if (method === 'PUT' && at < 0 && path.includes('/exact?')) stored.push({ ...said, ID: '' });
+      else if (method === 'POST') stored.push({ ...said, ID: `id-${++ids}` });
+      else if (method === 'PUT') stored[at] = { ...said, ID: stored[at]!.ID };
+      else if (method === 'DELETE') stored.splice(at, 1);
     };
     let ids = 0;
-    const api = {
+    const methods = {
       get: async (path: string) => answer('GET', path),
       post: async (path: string, body: unknown) => answer('POST', path, body),
       put: async (path: string, body: unknown) => answer('PUT', path, body),
       delete: async (path: string) => answer('DELETE', path),
-    } as unknown as AgentApi;
+    };
+    const api = { ...methods } as unknown as AgentApi;
     const rules = () => stored.map((each) => `${each.SourceName} ${each.DestinationName} ${each.Action}`);
     let writer: MeshIntentionWriter;
     beforeEach(() => {
       [stored, asked, refuses, breaksAt, isAway, status] = [[], [], undefined, undefined, false, 500];
+      says = 'No cluster leader';
+      Object.assign(api, methods);
       writer = new MeshIntentionWriter(api);
     });
 
@@ -129,6 +139,8 @@ describe('intentions of a mesh file in Consul', () => {
       Action: 'allow',
       Description: 'by hand',
     };
+    const LEGACY =
+      'cannot use legacy intention API to edit intentions with a destination of "b" after editing them via a service-intentions config entry';
     const ALL = ['a b deny', 'x b deny', 'n b deny', 'c b allow'];
 
     it('are put back where an agent refused one, and written as a whole later', async () => {
@@ -136,19 +148,87 @@ describe('intentions of a mesh file in Consul', () => {
       stored.push({ ...theirs });
       const had = rules();
       refuses = 'c';
-      for (const [answered, mayPass] of [
-        [500, true],
-        [400, false],
+      for (const [answered, said, mayPass] of [
+        [500, 'No cluster leader', true],
+        [500, 'rpc error making call: EOF', true],
+        [503, 'away', true],
+        [500, LEGACY, false],
+        [500, `rpc error making call: ${LEGACY}`, false],
+        [400, 'Bad request', false],
       ] as const) {
-        status = answered;
+        [status, says] = [answered, said];
         const error = await failure(after);
-        assert.equal(error.message, `consul did not take the intention c → b (allow): ${answered} no leader`);
+        assert.equal(error.message, `consul did not take the intention c → b (allow): ${answered} ${said}`);
         assert.deepEqual([error.left, error.mayPass, rules()], [[], mayPass, had]);
         assert.equal(stored.find(({ SourceName }) => SourceName === 'x')!.Description, 'by hand');
       }
       refuses = undefined;
       const lines = await writer.write(after);
       assert.deepEqual([lines.length, rules().sort()], [6, [...ALL].sort()]);
+    });
+
+    it('are put back where an agent has no leader, whether it has taken the last one or not', async () => {
+      await writer.write(before);
+      const had = rules();
+      const { post } = api;
+      api.post = async (path, body) => {
+        const answered = await post(path, body);
+        return (body as Stored).SourceName === 'n' ? { status: 500, body: 'leadership lost' } : answered;
+      };
+      const { left, mayPass } = await failure(after);
+      assert.deepEqual([left, mayPass, rules()], [[], true, had]);
+    });
+
+    it('that it neither takes nor puts back are named, and not tried for ever, unless it was away', async () => {
+      const { put } = methods;
+      for (const [said, mayPass] of [
+        [LEGACY, false],
+        ['No cluster leader', true],
+      ] as const) {
+        stored = [{ ...theirs }];
+        writer = new MeshIntentionWriter(api);
+        api.post = async () => ({ status: 500, body: LEGACY });
+        api.put = async (path, body) =>
+          (body as Stored).Action === 'allow' ? { status: 500, body: said } : put(path, body);
+        const failed = await failure({
+          intentions: [deny('x', 'b'), allow('c', 'b')],
+          defaultIntention: 'allow',
+        });
+        assert.deepEqual([failed.left, failed.mayPass], [['intention x → b: deny'], mayPass]);
+      }
+    });
+
+    it('that were written by their names are put back by their names', async () => {
+      await writer.write(before);
+      // As `consul intention` of Consul 1.9 and newer does.
+      for (const each of stored) each.ID = '';
+      const had = rules().sort();
+      const { delete: remove } = methods;
+      // It deletes two, and takes none by the old way afterwards.
+      api.post = async () => ({ status: 500, body: LEGACY });
+      api.delete = async (path) => (path.includes('source=e') ? { status: 500, body: LEGACY } : remove(path));
+      const { left, mayPass } = await failure({
+        intentions: [allow('a', 'b')],
+        defaultIntention: 'allow',
+      });
+      assert.deepEqual([left, mayPass, rules().sort()], [[], false, had]);
+    });
+
+    it('are not written over those with permissions, which could not be put back', async () => {
+      await writer.write(before);
+      const permissions = { Action: '', Permissions: [{ Action: 'allow', HTTP: { PathExact: '/' } }] };
+      for (const source of ['x', 'd']) {
+        const had = JSON.stringify(stored);
+        const theirsNow = stored.find(({ SourceName }) => SourceName === source);
+        if (theirsNow === undefined) stored.push({ ...theirs, ...permissions });
+        else Object.assign(theirsNow, permissions);
+        const now = JSON.stringify(stored);
+        asked = [];
+        const { left, mayPass, message } = await failure(after);
+        assert.deepEqual([left, mayPass, JSON.stringify(stored), asked.length], [[], false, now, 1]);
+        assert.match(message, new RegExp(`^the intention ${source} → b has permissions in Consul, `));
+        stored = JSON.parse(had);
+      }
     });
 
     it('are put back where an agent did not answer, whether it has taken the last one or not', async () => {

@@ -101,7 +101,7 @@ describe('a mesh file that changes', () => {
   });
 
   it('says which intentions the agent has kept, and is tried again until it has all', async () => {
-    refusal = new IntentionsFailure('consul did not take it', ['intention web → digits: deny'], false);
+    refusal = new IntentionsFailure('consul did not take it', ['intention web → digits: deny'], true);
     const outcome = await reloaded(text('allow'), text('deny'), true);
     const problem = 'consul did not take it; it is tried again';
     assert.deepEqual(outcome, { kind: 'partly-taken', changed: ['intention web → digits: deny'], problem });
@@ -120,6 +120,9 @@ describe('a mesh file that changes', () => {
     const outcome = await reloaded(text('allow'), text('deny'), true);
     assert.deepEqual(outcome, { kind: 'refused', problem: 'consul did not take it: 400' });
     assert.equal(clock.pending(), 0);
+    refusal = new IntentionsFailure('consul did not take it: 400', ['intention web → digits: deny'], false);
+    await reload.reload();
+    assert.deepEqual([outcomes.at(-1)!.kind, clock.pending()], ['partly-taken', 0]);
     refusal = new IntentionsFailure('consul did not take it', [], true);
     await reload.reload();
     reload.close();
