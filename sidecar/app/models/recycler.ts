@@ -45,7 +45,7 @@ interface Watched {
   /** From 0 to 1: how much earlier than its age says it is replaced. */
   readonly early: number;
   failedMs: number;
-  /** Since when it is due while a rollout is under way; undefined: it is not. */
+  /** Since when it has been due for the first time in the rollout that is under way; undefined: it was not. */
   heldSinceMs: number | undefined;
 }
 
@@ -125,6 +125,7 @@ export class Recycler {
     if (pids !== watched.pids) {
       watched.pids = pids;
       watched.sinceMs = nowMs;
+      watched.heldSinceMs = undefined;
     }
     const others = repository.loaded.all.filter((each) => each.name === name && each !== revision);
     const facts = {
@@ -143,10 +144,12 @@ export class Recycler {
     why: string | undefined,
   ): string | undefined {
     const { context, isRollingOut } = this.deps;
-    if (why === undefined || !isRollingOut()) {
+    if (!isRollingOut()) {
       watched.heldSinceMs = undefined;
       return why;
     }
+    // A reason that comes and goes, such as a size at its limit, does not wait anew each time.
+    if (why === undefined) return undefined;
     const { clock, logger } = context.deps;
     if (watched.heldSinceMs === undefined)
       logger.info({ model, version, why }, 'a process is due to be replaced, after the rollout');

@@ -211,7 +211,12 @@ export class RolloutAgent {
     if (this.isClosed) return false;
     if (commands !== this.commands) return true;
     const record = recordIn(stored, service);
-    if (record === undefined) return false;
+    if (record === undefined) {
+      // One that was deleted has no end to wait for. One that is over still says which version has failed.
+      if (this.isUnderWay) this.record = undefined;
+      this.known = [];
+      return false;
+    }
     await store.claim();
     if (this.isClosed) return false;
     this.note(record, this.record);

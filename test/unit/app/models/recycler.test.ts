@@ -26,7 +26,7 @@ class Served {
   isStopped = false;
   share = 1;
 
-  constructor(readonly pid: number) {}
+  constructor(public pid: number) {}
 
   report() {
     return { state: 'ready', why: '', restarts: 0, pid: this.pid };
@@ -219,17 +219,37 @@ describe('the recycler', () => {
     assert.deepEqual([served.length, locks], [1, ['take recycle', 'give recycle']]);
   });
 
-  it('waits for the end of a rollout for an hour at most, from when it is due', async () => {
+  it('waits for the end of a rollout for an hour at most, from when it is due, also where the reason comes and goes', async () => {
+    isRollingOut = true;
+    await pass(70_000);
+    for (let ms = 0; ms < 3_500_000; ms += 500_000) {
+      memory = 2_000;
+      await pass(495_000);
+      memory = 0;
+      await pass(5_000);
+    }
+    memory = 2_000;
+    await pass(50_000);
+    assert.deepEqual([served.length, locks], [1, []]);
+    await pass(100_000);
+    assert.equal(served.length, 2);
+  });
+
+  it('waits anew for each rollout, and for another process', async () => {
     isRollingOut = true;
     await pass(70_000);
     memory = 2_000;
     await pass(3_000_000);
     memory = 0;
+    isRollingOut = false;
     await pass(5_000);
-    memory = 2_000;
-    await pass(3_500_000);
-    assert.deepEqual([served.length, locks], [1, []]);
-    await pass(200_000);
+    [isRollingOut, memory] = [true, 2_000];
+    await pass(3_000_000);
+    assert.equal(served.length, 1, 'another rollout');
+    served[0]!.pid += 1;
+    await pass(3_000_000);
+    assert.equal(served.length, 1, 'another process');
+    await pass(800_000);
     assert.equal(served.length, 2);
   });
 });

@@ -1,5 +1,6 @@
 /** What begins a rollout by itself, and what does not. */
 import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { LifeLog } from '../../../../../sidecar/app/models/life/life-log.js';
@@ -285,6 +286,22 @@ describe('a replica that follows its directory', () => {
     await agent.tick();
     assert.equal(agent.view().problem, 'a sidecar on two has the instance name mine-1 too');
     assert.deepEqual([await store.received(), underWay()], [[], '']);
+  });
+
+  it('knows of no rollout any more once its record is deleted, and still of one that has failed', async () => {
+    const remove = () => rmSync(join(scratch.path, 'rollouts', 'rollout.json'));
+    listed = [revision('digits', '2')];
+    await agent.follow();
+    await agent.tick();
+    assert.deepEqual([underWay(), agent.isUnderWay], ['digits 2', true]);
+    remove();
+    await agent.tick();
+    assert.deepEqual([agent.view().record, agent.isUnderWay], [undefined, false]);
+    await rejected('digits', '2');
+    remove();
+    await agent.tick();
+    await agent.follow();
+    assert.equal(underWay(), '');
   });
 
   it('does not take what it read before a command for what is stored', async () => {
