@@ -201,6 +201,7 @@ function evidenceOf({ ended, status, stream, traits }: OutboundAttempt): Evidenc
   if ((traits & AttemptTrait.doubtful) !== 0) return Evidence.doubtful;
   if (ended === AttemptEnd.superseded) return Evidence.slow;
   if (stream === null) return Evidence.doubtful;
+  if ((traits & AttemptTrait.closed) !== 0) return Evidence.closed;
   return mayBeOfRequest(ended as AttemptEnd, status) ? Evidence.answered : Evidence.sound;
 }
 

@@ -59,7 +59,8 @@ export function countAttempts(call: OutboundCall, attempt: OutboundAttempt): num
 /** What is true of a call and of the attempt that just ended, for the decision whether another follows. */
 export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): RetryFacts {
   const { resumable } = call;
-  const isMarkedUnprocessed = (attempt.traits & AttemptTrait.unprocessed) !== 0;
+  const { traits } = attempt;
+  const isMarkedUnprocessed = (traits & AttemptTrait.unprocessed) !== 0;
   const stays = staysAtHome(call, attempt);
   return {
     ended: attempt.ended as AttemptEnd,
@@ -76,7 +77,8 @@ export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: 
     isLastMove: attempt.isLastMove,
     isRequestHeld: call.hasRequest,
     isOtherAvailable: !stays && hasOther(call, attempt),
-    isOtherFree: !stays && isMarkedUnprocessed && hasRoom(call, nowMs),
+    isOtherFree:
+      !stays && isMarkedUnprocessed && (traits & AttemptTrait.overRate) === 0 && hasRoom(call, nowMs),
     timeLeftMs: call.deadlineMs - nowMs,
     breaker: call.breaker === null ? null : call.breaker.limits,
     method: headerViewOf(call.block).path,

@@ -101,7 +101,7 @@ export class ForesightSweep {
     if (this.config!.mode === 'observe') return 'observed';
     const { eligible, cap, ejected, isPanicking } = ejections.members;
     const isFull = endpoints.some(
-      (each) => !isSuspect(each) && each.eligible && (each.ejection.outcomes?.overloads ?? 0) > 0,
+      (each) => !isSuspect(each) && each.eligible && (each.ejection.outcomes?.full ?? 0) > 0,
     );
     return mayLower({ eligible, suspects, cap, ejected, isPanicking, isFull });
   }

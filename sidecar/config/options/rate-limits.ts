@@ -37,7 +37,7 @@ const rateLimit = inCode(
       why: 'Versions of a model mostly cost the same.',
     }),
     per_second: option(rational({ min: 0.001, max: 1_000_000 }).optional(), {
-      meaning: 'Calls per second in the long run.',
+      meaning: 'Calls per second in the long run, for each caller and at each replica.',
       otherwise: 'absent: any number of calls, within `tokens_per_minute`',
       why: 'It depends on the model. To refuse a caller altogether, use intentions.',
     }),
@@ -95,7 +95,7 @@ export function refuseIdleVersion({ models, version }: FoundBlock, report: Repor
 /** `rate_limits`: token buckets by caller; the first that matches decides. */
 export const rateLimits = option(listOf(rateLimit, 'rate limits').optional(), {
   meaning:
-    'How often each caller may call, in all or single models, and how many tokens of an engine it may use. The first limit that matches decides. A call over it is refused with RESOURCE_EXHAUSTED and told when to come back.',
+    'How often each caller may call, in all or single models, and how many tokens of an engine it may use. The first limit that matches decides. Each replica counts for itself, so a caller of four replicas gets up to four times as much. A call over a limit is refused with RESOURCE_EXHAUSTED and told when to come back. The sidecar of the caller tries one other replica, within the retry budget.',
   otherwise: 'absent: no limits',
   why: 'The queue bounds the whole; limits are for callers that do not share well.',
 });

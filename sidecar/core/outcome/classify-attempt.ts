@@ -67,6 +67,10 @@ export const AttemptTrait = {
   modelNotServed: 1 << 7,
   /** It says nothing about the endpoint, and is not the service's answer either: a sidecar says why it could not give one. */
   notOfService: 1 << 9,
+  /** An overload of an endpoint that takes no calls for a while, for another reason than that it is full: others may have room. */
+  closed: 1 << 10,
+  /** The caller calls too often, or asks for too many tokens: this says nothing about the endpoint, and others may say the same. */
+  overRate: 1 << 11,
 } as const;
 
 const OUTCOME_BITS = 7;
@@ -108,7 +112,23 @@ function traitsOfReason(facts: AttemptFacts, outcome: Outcome): number {
   if (outcome === Outcome.refusal && reason === LocalReplyReasons.modelNotReady.name && model !== undefined)
     return AttemptTrait.modelNotServed;
   const source = outcome === Outcome.neutral && isAboutSidecar(facts) ? AttemptTrait.notOfService : 0;
-  return source | traitsOfLoss(facts, outcome);
+  const isClosed = outcome === Outcome.overload && facts.isUnprocessed && !FULL.has(reason!);
+  const refused = isClosed ? AttemptTrait.closed : isOverRate(facts) ? AttemptTrait.overRate : 0;
+  return source | traitsOfLoss(facts, outcome) | refused;
+}
+
+/** What a sidecar says that has no place for a call. */
+const FULL: ReadonlySet<string> = new Set(
+  [
+    LocalReplyReasons.overloaded,
+    LocalReplyReasons.queueExpired,
+    LocalReplyReasons.memoryPressure,
+    LocalReplyReasons.memoryBudget,
+  ].map(({ name }) => name),
+);
+
+function isOverRate({ reason }: AttemptFacts): boolean {
+  return reason === LocalReplyReasons.rateLimited.name;
 }
 
 /** Whether a sidecar says that it, or one of its models, could not answer. Headers that are too long are the call's own everywhere. */
@@ -130,16 +150,19 @@ function traitsOfLoss({ reason, status }: AttemptFacts, outcome: Outcome): numbe
 
 /**
  * The sidecar beside the model says that the model has not seen the call, whatever the status: a queue that is too long
- * ends in DEADLINE_EXCEEDED. Such an endpoint is full; undefined: no sidecar says so. An answer about one model of several
- * is nothing against the endpoint, which goes on with the others; a model that cannot serve is a fault, not a full queue.
+ * ends in DEADLINE_EXCEEDED. Such an endpoint is full, or takes no calls yet; undefined: no sidecar says so. An answer about one model of
+ * several is nothing against the endpoint, which goes on with the others; nor is one about the rate of the caller. A model that cannot serve
+ * is a fault, not a full queue.
  */
-function refusalOf({ reason, isUnprocessed, model }: AttemptFacts): Outcome | undefined {
+function refusalOf(facts: AttemptFacts): Outcome | undefined {
+  const { reason, isUnprocessed, model } = facts;
   // It ended what was under way, and says so: nothing that balancing or a detector should go by.
   if (reason === LocalReplyReasons.drainTimeout.name) return Outcome.neutral;
   if (reason === LocalReplyReasons.draining.name && !isUnprocessed) return Outcome.neutral;
   // The call's own: any endpoint would answer it so.
   if (reason === LocalReplyReasons.metadataTooLarge.name) return Outcome.neutral;
   if (reason !== undefined && model !== undefined) return isUnprocessed ? Outcome.refusal : Outcome.neutral;
+  if (isUnprocessed && isOverRate(facts)) return Outcome.refusal;
   return isUnprocessed && reason !== LocalReplyReasons.modelUnavailable.name ? Outcome.overload : undefined;
 }
 

@@ -47,7 +47,7 @@ export const Outcome = {
   refusal: 3,
   /** The caller went away; says nothing about the endpoint. */
   cancelled: 4,
-  /** The endpoint is full: less weight for it, never an ejection. */
+  /** The endpoint is full, or takes no calls for a while: less weight for it, never an ejection. */
   overload: 5,
 } as const;
 export type Outcome = (typeof Outcome)[keyof typeof Outcome];

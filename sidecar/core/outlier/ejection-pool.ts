@@ -96,7 +96,8 @@ export class EjectionPool {
       if (nowMs < this.comparesUntilMs) answersOf(member).success(nowMs);
       return member.ejectionSuppressed ? this.countRecovery(member) : nothing;
     }
-    if (outcome === Outcome.overload) member.outcomes?.overload(nowMs);
+    if (outcome === Outcome.overload)
+      member.outcomes?.overload(nowMs, evidence === Evidence.closed ? 'closed' : 'full');
     if (outcome !== Outcome.fault) return nothing;
     member.outcomes?.fault(nowMs);
     member.consecutiveFaults += 1;
@@ -237,7 +238,7 @@ export class EjectionPool {
   isAnyFull(nowMs: number, but?: Ejection): boolean {
     return this.admitted.some((each) => {
       each.outcomes?.moveTo(nowMs);
-      return each !== but && (each.outcomes?.overloads ?? 0) >= FULL_REFUSALS;
+      return each !== but && (each.outcomes?.full ?? 0) >= FULL_REFUSALS;
     });
   }
 

@@ -27,8 +27,9 @@ export type EjectionState = (typeof EjectionState)[keyof typeof EjectionState];
  * How much the outcome of an attempt proves. `doubtful`: it rests on elapsed time while this process's event loop stood
  * still, or the endpoint was never reached, which its connections show already. `slow`: a hedge of the call was faster.
  * `answered`: the endpoint has answered, and the request may have caused the failure: it is sound unless the peers fail as well.
+ * `closed`: it refused the call, and does not say that it has no place for it.
  */
-export const Evidence = { sound: 0, doubtful: 1, slow: 2, answered: 3 } as const;
+export const Evidence = { sound: 0, doubtful: 1, slow: 2, answered: 3, closed: 4 } as const;
 export type Evidence = (typeof Evidence)[keyof typeof Evidence];
 
 /**

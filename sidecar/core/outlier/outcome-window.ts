@@ -1,9 +1,10 @@
 /** Buckets of a window. */
 export const BUCKETS = 10;
-const KINDS = 3;
+const KINDS = 4;
 const SUCCESS = 0;
 const FAULT = 1;
 const OVERLOAD = 2;
+const FULL = 3;
 
 /**
  * Outcomes of the last ten buckets of time, counted exactly in a ring: older ones do not count, and a pause longer than
@@ -14,8 +15,10 @@ export class OutcomeWindow {
   /** Counts in the window as of the last `moveTo` or count. */
   successes = 0;
   faults = 0;
-  /** Calls rejected because the endpoint was full: neither a fault nor a success. */
+  /** Calls rejected because the endpoint was full, or takes none for a while: neither a fault nor a success. */
   overloads = 0;
+  /** Those of them for which it had no place. */
+  full = 0;
   private readonly counts = new Uint32Array(BUCKETS * KINDS);
   /** Number of the present bucket of time, and its offset in `counts`. */
   private bucket = Number.NEGATIVE_INFINITY;
@@ -40,6 +43,7 @@ export class OutcomeWindow {
     rest.successes = this.successes;
     rest.faults = Math.max(0, this.faults - faults);
     rest.overloads = this.overloads;
+    rest.full = this.full;
     return rest;
   }
 
@@ -55,10 +59,14 @@ export class OutcomeWindow {
     this.counts[this.at + FAULT]! += 1;
   }
 
-  overload(nowMs: number): void {
+  /** @param why `closed`: it takes no calls now, and does not say that it has no place. */
+  overload(nowMs: number, why: 'full' | 'closed' = 'full'): void {
     this.moveTo(nowMs);
     this.overloads += 1;
     this.counts[this.at + OVERLOAD]! += 1;
+    if (why === 'closed') return;
+    this.full += 1;
+    this.counts[this.at + FULL]! += 1;
   }
 
   /** Drops what is too old at `nowMs`. */
@@ -77,6 +85,7 @@ export class OutcomeWindow {
     this.successes += other.successes;
     this.faults += other.faults;
     this.overloads += other.overloads;
+    this.full += other.full;
   }
 
   clear(): void {
@@ -84,6 +93,7 @@ export class OutcomeWindow {
     this.successes = 0;
     this.faults = 0;
     this.overloads = 0;
+    this.full = 0;
   }
 
   private rotate(bucket: number): void {
@@ -100,6 +110,7 @@ export class OutcomeWindow {
       this.successes -= counts[this.at + SUCCESS]!;
       this.faults -= counts[this.at + FAULT]!;
       this.overloads -= counts[this.at + OVERLOAD]!;
+      this.full -= counts[this.at + FULL]!;
       counts.fill(0, this.at, this.at + KINDS);
     }
   }

@@ -79,7 +79,7 @@ export interface RetryFacts {
   readonly isRequestHeld: boolean;
   /** An eligible endpoint is left that this call has not tried. */
   readonly isOtherAvailable: boolean;
-  /** One of these reports that it has room for the call. Absent: none says so. */
+  /** One of these reports that it has room for the call, and the one before had none. Absent: none says so. */
   readonly isOtherFree?: boolean;
   /** Until the call's deadline; Infinity without one. */
   readonly timeLeftMs: number;

@@ -75,8 +75,9 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
   };
 
   for (const reason of Object.values(LocalReplyReasons)) {
-    const { modelUnavailable, modelNotReady } = LocalReplyReasons;
+    const { modelUnavailable, modelNotReady, rateLimited } = LocalReplyReasons;
     if (!reason.isUnprocessed || reason === modelUnavailable || reason === modelNotReady) continue;
+    if (reason.name === rateLimited.name) continue;
     it(`${reason.name}: less for them, and none is ejected`, () => {
       turnAway('mesh', reason);
       assert.deepEqual(pool.states, ['eligible', 'eligible', 'eligible', 'eligible']);
@@ -87,6 +88,16 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
       }
     });
   }
+
+  it('rate-limited: nothing is held against them, nor less given to them', () => {
+    turnAway('mesh', LocalReplyReasons.rateLimited);
+    assert.deepEqual(pool.states, ['eligible', 'eligible', 'eligible', 'eligible']);
+    for (const each of pool.names) {
+      const { outcomes } = pool.endpoint(each);
+      assert.equal(outcomes[Outcome.fault]! + outcomes[Outcome.overload]!, 0);
+      assert.ok(outcomes[Outcome.refusal]! > 0);
+    }
+  });
 
   it('model-not-ready: one model of several, so nothing is held against the endpoint, nor less given to it', () => {
     turnAway('mesh', LocalReplyReasons.modelNotReady);

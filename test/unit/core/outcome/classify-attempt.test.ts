@@ -37,6 +37,10 @@ const notReady = (over: Partial<AttemptFacts> = {}) =>
   unavailable('model-not-ready', { ...refused, ...over });
 const expired = answered(DEADLINE_EXCEEDED, { reason: 'queue-expired', ...refused });
 const overloaded = answered(RESOURCE_EXHAUSTED, { reason: 'overloaded', ...refused, ...digits });
+const overRate = (over: Partial<AttemptFacts> = {}) =>
+  answered(RESOURCE_EXHAUSTED, { reason: 'rate-limited', ...refused, ...over });
+const full = (over: Partial<AttemptFacts> = {}) =>
+  answered(RESOURCE_EXHAUSTED, { reason: 'overloaded', ...refused, ...over });
 const tooLong = answered(RESOURCE_EXHAUSTED, { reason: 'metadata-too-large' });
 const shed = (over: Partial<AttemptFacts> = {}) =>
   answered(RESOURCE_EXHAUSTED, { reason: 'memory-budget', ...over });
@@ -55,11 +59,24 @@ const CASES: readonly (readonly [what: string, facts: Partial<AttemptFacts>, exp
   ['a refusal before any work, whatever its status,', expired, 'overload unprocessed'],
   ['a stream that a draining sidecar ended', unavailable('drain-timeout'), 'neutral notOfService'],
   ['a watch that a draining sidecar ended', unavailable('draining'), 'neutral notOfService'],
-  ['a call that a draining sidecar refused', unavailable('draining', refused), 'overload unprocessed'],
+  ['a call that a draining sidecar refused', unavailable('draining', refused), 'overload closed unprocessed'],
+  [
+    'a call whose replica has no intentions yet',
+    unavailable('intentions-not-loaded', refused),
+    'overload closed unprocessed',
+  ],
+  ['a call that its sidecar found too many', full(), 'overload unprocessed'],
+  ['a call over the rate of its caller', overRate(), 'refusal unprocessed overRate'],
+  ['a call over the rate for one model of several', overRate(digits), 'refusal unprocessed overRate'],
+  [
+    'a refusal for a reason that is not known here',
+    full({ reason: 'lunch-break' }),
+    'overload closed unprocessed',
+  ],
   ['a call that was shed for want of memory, not seen by its model,', shed(refused), 'overload unprocessed'],
   ['a call that was shed while it ran', shed(), 'overload'],
   ['a refusal without a reason', answered(ABORTED, refused), 'overload unprocessed'],
-  ['a model that is not ready, the only one of its endpoint,', notReady(), 'overload unprocessed'],
+  ['a model that is not ready, the only one of its endpoint,', notReady(), 'overload closed unprocessed'],
   ['one model of several that is not ready', notReady(digits), 'refusal unprocessed modelNotServed'],
   ['another refusal about one model of several', overloaded, 'refusal unprocessed'],
   ['a failure about one model of several', unavailable('internal', digits), 'neutral notOfService'],

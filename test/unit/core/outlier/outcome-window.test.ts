@@ -47,12 +47,28 @@ describe('OutcomeWindow', () => {
     assert.equal(window.faults, 4);
   });
 
+  it('tells refusals for want of a place from others', () => {
+    const window = new OutcomeWindow();
+    window.overload(0);
+    window.overload(1_000, 'closed');
+    assert.deepEqual([window.overloads, window.full, window.without(0).full], [2, 1, 1]);
+    window.moveTo(10_500);
+    assert.deepEqual([window.overloads, window.full], [1, 0]);
+    window.clear();
+    assert.deepEqual([window.overloads, window.full], [0, 0]);
+  });
+
   it('counts those of another as if they had been its own, until they are too old', () => {
     const step = fc.record({ waitMs: fc.nat(3_000), kind: fc.nat(2), isOther: fc.boolean() });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), fc.nat(12_000), (steps, laterMs) => {
         const [own, other, both] = [new OutcomeWindow(), new OutcomeWindow(), new OutcomeWindow()];
-        const sums = ({ successes, faults, overloads }: OutcomeWindow) => [successes, faults, overloads];
+        const sums = ({ successes, faults, overloads, full }: OutcomeWindow) => [
+          successes,
+          faults,
+          overloads,
+          full,
+        ];
         let nowMs = 0;
         for (const { waitMs, kind, isOther } of steps) {
           nowMs += waitMs;

@@ -253,6 +253,18 @@ describe('The outlier sweep', () => {
       assert.equal(members[0]!.state, EjectionState.admitted);
     });
 
+    it('stays out where they refuse for another reason than want of a place', () => {
+      const { pool, members } = setUp(3);
+      slowness(members, 0);
+      feed(pool, members[1]!, '++');
+      for (let i = 0; i < 20; i += 1) {
+        end(pool, members[1]!, 'overload', 0, { evidence: Evidence.closed });
+        end(pool, members[2]!, 'refusal', 0);
+      }
+      assert.deepEqual(sweep(pool, 300), [ejected]);
+      assert.equal(members[1]!.outcomes!.overloads, 20, 'it gets fewer calls for it all the same');
+    });
+
     it('is ejected for failures all the same, and stays so', () => {
       const { pool, members } = setUp(3);
       feed(pool, members[0]!, '+--'.repeat(10));
