@@ -327,9 +327,14 @@ export abstract class Call extends WheelEntry {
 
   /** Nothing of it has been processed, certainly, and its caller has got nothing of an answer. */
   get isUnprocessed(): boolean {
+    return !this.isCommitted && !this.mayBeProcessed;
+  }
+
+  /** An endpoint may have done something for it. */
+  get mayBeProcessed(): boolean {
     const { attempt, hedge } = this;
-    if (this.isCommitted || this.wasProcessed) return false;
-    return attempt?.mayBeProcessed !== true && hedge?.attempt.mayBeProcessed !== true;
+    if (this.wasProcessed || attempt?.mayBeProcessed) return true;
+    return hedge?.attempt.mayBeProcessed === true;
   }
 
   /** It is the copy of another call, and no caller waits for it. */

@@ -74,9 +74,11 @@ export class MirroredCall implements CallObserver, MirrorTask {
     // Of the caller, unless the model itself said so: an earlier attempt may have failed with another status.
     const isSaid = this.isWhole && this.answered === status;
     const isCancelled = status === Status.CANCELLED && call.reason === '' && !isSaid;
-    if (!this.isHeld || isCancelled) {
+    const notHeld = this.isHeld ? undefined : this.isShort ? 'memory' : whyNotHeld(call);
+    const why = isCancelled ? 'cancelled' : (whyNotCopied(call, status) ?? notHeld);
+    if (why !== undefined) {
       this.releaseRequest();
-      return stats.skip(isCancelled ? 'cancelled' : this.isShort ? 'memory' : whyNotHeld(call));
+      return stats.skip(why);
     }
     this.status = status;
     this.isDegraded = call.degraded !== '';
@@ -196,6 +198,16 @@ class ResponsePair implements MirrorTask {
     this.scheduler.context.memory.release(this.bytes);
     this.stats.skipComparison('busy');
   }
+}
+
+/**
+ * What ended a model process may end the next one, and usually runs the same server there. Where no endpoint worked on the call, its end says
+ * nothing about the version, and the copy would only add to the load.
+ */
+function whyNotCopied(call: OutboundCall, status: number): SkipReason | undefined {
+  const hasLostModel = call.crash?.hasLostModel === true && status !== Status.OK;
+  if (call.hasCrashed || hasLostModel) return 'crashed';
+  return status === Status.OK || call.mayBeProcessed ? undefined : 'refused';
 }
 
 function whyNotHeld(call: OutboundCall): SkipReason {

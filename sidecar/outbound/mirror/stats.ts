@@ -1,7 +1,13 @@
 import { CallStats } from '../../telemetry/call-stats.js';
 
-/** Why a call was not copied. */
-const SKIP_REASONS = ['busy', 'not-held', 'too-large', 'memory', 'cancelled', 'no-route'] as const;
+/**
+ * Why a call was not copied. `crashed`: a model process ended while it ran there, or would again. `refused`: no endpoint of its own upstream worked
+ * on it.
+ */
+const SKIP_REASONS = [
+  ...(['busy', 'not-held', 'too-large', 'memory', 'cancelled', 'no-route'] as const),
+  ...(['crashed', 'refused'] as const),
+] as const;
 export type SkipReason = (typeof SKIP_REASONS)[number];
 
 /** Why two responses were not compared. */

@@ -212,6 +212,90 @@ describe('Scenario: a mirror', () => {
     stack.assertIdle();
   });
 
+  /** The sidecar beside the model answers for it. */
+  const sidecarSays = (
+    stream: PeerStream,
+    reason: string,
+    status: number,
+    ...more: [string, string][]
+  ): void => void stream.fail(status, [['outrider-reason', reason], ...more]);
+  const skipped = () => {
+    const { sent, compared, skipped: why } = counts();
+    return { sent, compared, crashed: why.crashed, refused: why.refused };
+  };
+
+  it('does not send what crashed the model, nor what is refused for that', () => {
+    start();
+    let runs = 0;
+    stack.answers((stream) => {
+      runs++;
+      sidecarSays(stream, 'model-crashed', 14);
+    }, 'a');
+    const body = anInferRequest('digits', 400);
+    const ends = [0, 1, 2].map(() => {
+      const stream = call({ body });
+      stack.advance(2_000);
+      return stream.reason;
+    });
+    assert.deepEqual([...ends, runs], ['model-crashed', 'model-crashed', 'poison', 2]);
+    assert.equal(copies().length, 0, 'the other upstream would be the next victim');
+    assert.deepEqual(skipped(), { sent: 0, compared: 0, crashed: 3, refused: 0 });
+  });
+
+  it('does not send what the model process was lost with, unless another one answered it', () => {
+    start();
+    stack.answers((stream) => sidecarSays(stream, 'connection-lost', 14), 'a');
+    mirrored();
+    assert.deepEqual([skipped(), copies().length], [{ sent: 0, compared: 0, crashed: 1, refused: 0 }, 0]);
+    stack.close();
+
+    const retry = { attempts: 2, on: [14], backoff: { baseMs: 0, maxMs: 0 } };
+    start({}, undefined, { idempotent: true, retry });
+    let isFirst = true;
+    stack.answers(
+      (stream) => {
+        if (!isFirst) return void stream.reply(SCORES);
+        isFirst = false;
+        sidecarSays(stream, 'connection-lost', 14);
+      },
+      'a',
+      'c',
+    );
+    stack.update({ routes: stack.out.outbound.state.config.routes }, ['a', 'c']);
+    assert.equal(call().status, 0);
+    settle();
+    assert.deepEqual(skipped(), { sent: 1, compared: 1, crashed: 0, refused: 0 });
+  });
+
+  for (const [reason, status, why] of [
+    ['rate-limited', 8, 'the caller is over its rate'],
+    ['overloaded', 8, 'the replica is full'],
+    ['intentions-not-loaded', 14, 'the replica has no intentions yet'],
+  ] as const)
+    it(`does not send what no model worked on, as ${why}: that says nothing about the version`, () => {
+      start();
+      stack.answers((stream) => sidecarSays(stream, reason, status, ['outrider-unprocessed', 'true']), 'a');
+      assert.equal(call().status, status);
+      settle();
+      assert.deepEqual(skipped(), { sent: 0, compared: 0, crashed: 0, refused: 1 });
+      assert.equal(counts().mismatched.status, 0);
+      stack.answers((stream) => void stream.fail(status), 'a');
+      mirrored();
+      assert.deepEqual(
+        [skipped().sent, counts().mismatched.status],
+        [1, 1],
+        'what a model itself says counts',
+      );
+    });
+
+  it('does not send what has no endpoint, or finds the breaker open', () => {
+    start();
+    stack.settle(stack.kill('a'));
+    call();
+    settle(20_000);
+    assert.deepEqual(skipped(), { sent: 0, compared: 0, crashed: 0, refused: 1 });
+  });
+
   it('compares answers that are too long to be held, of requests of half a megabyte', () => {
     start();
     const scores = (value: number): Buffer => anAnswer(new Array<number>(75_000).fill(value));

@@ -24,7 +24,7 @@ export const mirror = option(
   }).optional(),
   {
     meaning:
-      'Present: copies of the requests go to another upstream too. Its answers are compared (numbers, largest class, latency), counted and thrown away; the caller notices nothing. Unary methods only.',
+      'Present: copies of the requests go to another upstream too. Its answers are compared (numbers, largest class, latency), counted and thrown away; the caller notices nothing. A call that crashed its model, or that no endpoint worked on, is not copied. Unary methods only.',
     otherwise: 'absent: no copies',
     why: 'It does work twice, so a route has to ask for it.',
   },
