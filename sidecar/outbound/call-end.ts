@@ -40,6 +40,7 @@ import { hasUntried, onlyOther } from './candidates.js';
 import { leaveEngineCalls } from './engine-calls.js';
 import { recordFailure } from './failure-note.js';
 import { onFallbackFinish, runFallback } from './fallback/chain.js';
+import { mayGoOn } from './fallback/other-upstream.js';
 import { fallBack, recordPrimaryDeadline, recordPrimaryResponse } from './fallback/primary.js';
 import { finalFields } from './final-failure.js';
 import * as hedging from './hedging.js';
@@ -211,6 +212,7 @@ function fail(way: CallWay, call: OutboundCall, failure: Failure, outcome: Outco
     if (call.fallback?.isAway) {
       // A request that crashed a model goes to no other endpoint, and one that is not held in full can go to none.
       if (call.hasCrashed || !call.isWhole) call.fallback.failure ??= failure;
+      if (!mayGoOn(call, call.fallback)) call.fallback.failure ??= failure;
       if (call.isCold) way.state.coldStart?.leave(call);
       return call.fallback.home.nextStep(call);
     }

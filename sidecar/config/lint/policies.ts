@@ -2,7 +2,7 @@
  * What a file says of policies and perhaps does not mean: options that can have no effect, and bounds in each other's way.
  */
 import { NEARNESS, nearnessOf } from '../../core/balancing/locality.js';
-import { KNOWN_STREAMS, matchesMethod } from '../../core/routing/method.js';
+import { areReadOnly, KNOWN_STREAMS, matchesMethod } from '../../core/routing/method.js';
 import { MOST_MODELS, modelsNamedBy } from '../../core/routing/named-models.js';
 import { type Address, isLocalAddress, writeAddress } from '../codecs/address.js';
 import { writeDuration } from '../codecs/duration.js';
@@ -50,6 +50,20 @@ export function warnOfPolicies(upstream: UpstreamFile, known: UpstreamFacts, war
     );
   warnOfRoutes(upstream.routes, below(['routes'], warn));
   for (const [i, route] of upstream.routes.entries()) warnOfRoute(route, known, below(['routes', i], warn));
+  // Answers of an engine may be made twice, whatever the route says.
+  if (upstream.engine === undefined)
+    for (const [i, route] of upstream.routes.entries()) warnOfFailedCalls(route, below(['routes', i], warn));
+}
+
+/** A fallback that gets fewer calls than its route may mean. */
+function warnOfFailedCalls({ fallback = [], methods, idempotent }: RouteFile, warn: Report): void {
+  if (idempotent !== undefined || areReadOnly(methods)) return;
+  for (const [i, { upstream }] of fallback.entries())
+    if (upstream !== undefined)
+      warn(
+        ['fallback', i],
+        `${upstream} gets no call that an endpoint may have begun to process, such as one whose connection was lost; set "idempotent: true" on this route if doing it twice is harmless, or "idempotent: false" if that is meant`,
+      );
 }
 
 /** Warns about patterns in unary routes of either side that take methods which are known to stream, unless routes before take these. */

@@ -201,7 +201,7 @@ describe('Scenario: a breaker opens', () => {
 
   it('a call counts where it is: it leaves one upstream for another', () => {
     const breaker = { ...OPEN, maxInFlight: 1 };
-    const routes = [aRoute({ fallback: [{ kind: 'upstream', upstream: 'small' }] })];
+    const routes = [aRoute({ idempotent: true, fallback: [{ kind: 'upstream', upstream: 'small' }] })];
     start(breaker, { routes, ejection: { mode: 'observe' } }, ['a']);
     const small = stack.outbound(anUpstream(['s'], { name: 'small', breaker }));
     stack.backend('a').answer = (each) => void each.fail(14);

@@ -119,7 +119,7 @@ describe('Scenario: declared outcomes, and what follows a failed attempt', () =>
   /** One call to `a`, which fails with `status`; the name of the endpoint that answered, or the status. */
   const fallen = (outcomes: OutcomeOverrides | undefined, status: Status) => {
     const fallback = [{ kind: 'upstream', upstream: 'lite' }] as const;
-    const route = { fallback, ...(outcomes === undefined ? {} : { outcomes }) };
+    const route = { idempotent: true, fallback, ...(outcomes === undefined ? {} : { outcomes }) };
     const stack = new UpstreamStack(['a'], { routes: [aRoute(route)] });
     stack.outbound(anUpstream(['lite'], { name: 'lite' }));
     stack.works('lite');

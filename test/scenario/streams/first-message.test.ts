@@ -145,7 +145,7 @@ describe('Scenario: the first message of a stream', () => {
 
     it('the endpoint fails: a fallback serves the stream, and says so', () => {
       const fallback = [{ kind: 'upstream', upstream: 'small' }] as const;
-      start(aStreamRoute({ fallback }), {}, ['a']);
+      start(aStreamRoute({ idempotent: true, fallback }), {}, ['a']);
       stack.outbound(anUpstream(['small-1'], { name: 'small', routes: [aStreamRoute()] }));
       const [call, first] = open();
       stack.settle(first.begin().trailers(14));

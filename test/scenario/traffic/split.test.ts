@@ -108,7 +108,7 @@ describe('Scenario: a split', () => {
   it('may fall back to where it came from', () => {
     start(ALL_CANARY);
     const fallback = [{ kind: 'upstream', upstream: 'digits' }] as const;
-    updateCanary({ routes: [aRoute({ fallback })] });
+    updateCanary({ routes: [aRoute({ idempotent: true, fallback })] });
     stack.answers((stream) => void stream.fail(14), 'c');
     const answered = stack.call();
     assert.deepEqual([answered.status, answered.body.toString()], [0, 's']);

@@ -112,4 +112,13 @@ export const REGRESSIONS: readonly Mutant[] = [
     harm: 'A call that its fallback could not keep is sent to the primary without its body.',
     needs: ['fallback-upstream'],
   },
+  {
+    name: 'fallback-of-what-was-begun',
+    area: 'retries and commit points',
+    file: 'sidecar/outbound/fallback/other-upstream.ts',
+    find: 'return match.plan.config.idempotent || !call.mayBeProcessed;',
+    replace: 'return true;',
+    harm: 'A call that must not be made twice runs at its own service, and once more at the one that it falls back to.',
+    needs: ['fallback-upstream'],
+  },
 ];

@@ -348,12 +348,13 @@ class Verdict {
   /** What must not be repeated runs once. */
   private executedOnce(): void {
     const { record } = this;
-    const { upstream } = record.plan;
+    const { plan } = this.world;
     if (record.plan.isIdempotent) return;
-    // A mirrored copy goes to another service and is not the call itself.
-    const own = record.executions.filter(
-      ({ replica, hasRun }) => hasRun && isOf(this.world.plan, replica, upstream),
-    );
+    // A mirrored copy goes to another service and is not the call itself, which may fall back to that service. A model cannot tell the two apart.
+    const { upstream } = record.plan;
+    const isCall = (replica: string): boolean =>
+      !plan.features.includes('mirror') || isOf(plan, replica, upstream);
+    const own = record.executions.filter(({ replica, hasRun }) => hasRun && isCall(replica));
     if (own.length > 1)
       this.find(
         'not-twice',

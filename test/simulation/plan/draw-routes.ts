@@ -41,10 +41,8 @@ export function routesOf(dice: Dice, { has, hasShadow, isInferSafe, isByModel }:
   const mirror = has('mirror') && hasShadow ? { mirror: mirrorOf(dice, said ? own : undefined) } : {};
   const attempt = has('attempt-timeout') ? { attempt_timeout: dice.pick(['300ms', '2s']) } : {};
   const hedge = has('hedge') ? { hedge: hedgeOf(has, own) } : {};
-  const fallback = [
-    ...(has('fallback-upstream') && hasShadow ? [{ kind: 'upstream', upstream: SHADOW }] : []),
-    ...(has('last-good') ? [lastGoodOf(said ? own : undefined)] : []),
-  ];
+  const toShadow = has('fallback-upstream') && hasShadow ? [{ kind: 'upstream', upstream: SHADOW }] : [];
+  const fallback = [...toShadow, ...(has('last-good') ? [lastGoodOf(said ? own : undefined)] : [])];
   const first = has('first-message-timeout') ? { first_message_timeout: '2s' } : {};
   const idle = has('idle-timeout') ? { idle_timeout: '10s' } : {};
   const times = said ? { max_timeout: '10m' } : {};
@@ -65,7 +63,10 @@ export function routesOf(dice: Dice, { has, hasShadow, isInferSafe, isByModel }:
   const byModel = has('rollout') && isByModel ? { models: [modelOf('').name], ...ofVersion } : {};
   const resume = has('approximate') ? { resume: 'approximate' } : {};
   return [
-    ...(one.length > 0 ? [{ methods: one, ...byModel, ...unary, ...outcomes, ...split }] : []),
+    one.length > 0 && {
+      ...{ methods: one, ...byModel, ...unary, ...outcomes, ...split },
+      ...(toShadow.length > 0 ? { fallback: toShadow } : {}),
+    },
     safe.length > 0 && {
       methods: safe,
       ...byModel,

@@ -90,7 +90,7 @@ export const outboundRoute = inCode(
     kind,
     idempotent: option(yesOrNo().optional(), {
       meaning:
-        'True if running the call twice does no harm. Without it, a call that an endpoint may have begun is not retried.',
+        'True if running the call twice does no harm. Without it, a call that an endpoint may have begun is not retried, and does not fall back to another upstream.',
       otherwise:
         '`no`; `yes` when every method only reads (ServerLive, ServerReady, ModelReady, ServerMetadata, ModelMetadata, ModelConfig, ModelStatistics, RepositoryIndex of the Open Inference Protocol, `grpc.health.v1.Health/Check`)',
       why: 'For other methods it depends on the model.',

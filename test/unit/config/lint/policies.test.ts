@@ -40,6 +40,22 @@ describe('warnings about decisions', () => {
       );
     assert.doesNotMatch(sidecarWarnings(upstream('cold_start: {}')).join(), /cold_start/);
   });
+  const unsaid = (more: string) =>
+    sidecarWarnings(
+      upstream(`routes: [{methods: [${INFER}], ${more} attempt_timeout: 1s, ${FALLBACK}}]`),
+    ).join();
+  it('says which calls do not fall back, where a route does not say whether they may be made twice', () => {
+    assert.match(
+      unsaid(''),
+      /routes\[0\]\.fallback\[0\]: lite gets no call that an endpoint may have begun to process.*"idempotent: true"/,
+    );
+    for (const said of ['idempotent: false,', 'idempotent: true,'])
+      assert.doesNotMatch(unsaid(said), /begun/);
+    const reading = `routes: [{methods: [/grpc.health.v1.Health/Check], attempt_timeout: 1s, ${FALLBACK}}]`;
+    assert.doesNotMatch(sidecarWarnings(upstream(reading)).join(), /begun/);
+    const engine = `engine: vllm, routes: [{methods: ["*"], attempt_timeout: 1s, ${FALLBACK}}]`;
+    assert.doesNotMatch(sidecarWarnings(upstream(engine)).join(), /begun/);
+  });
   ofRoute('a copy of many calls', 'hedge: {percentile: 0.8}')
     .because(/hedge\.percentile: more than one call in ten would be sent twice/)
     .also('faults that callers make', 'outcomes: {fault: [not_found, invalid_argument]}')
