@@ -53,7 +53,11 @@ export function recordOutcome(
   attempt.outcome = outcome;
   endpoint.outcomes[outcome]!++;
   if (outcome === Outcome.success) endpoint.unansweredInRow = 0;
-  if (attempt.number > 0 && (outcome === Outcome.success || messagesBy(call, attempt) === 0))
+  if (
+    attempt.number > 0 &&
+    !isOverRate(attempt) &&
+    (outcome === Outcome.success || messagesBy(call, attempt) === 0)
+  )
     call.cluster.budget.recordOutcome(outcome, now);
   const tookMs = call.kind === CallKind.unary ? attempt.tookMs : UNKNOWN_DURATION;
   recordTime(call, attempt, tookMs, now);
@@ -69,6 +73,11 @@ export function recordOutcome(
   const { sweep } = call.cluster;
   if (sweep !== null) recordForSweep(sweep, call, attempt, tookMs, now);
   return outcome;
+}
+
+/** Its caller is over its rate, which says nothing of the endpoint, nor of what other extra attempts would bring. */
+function isOverRate({ traits }: OutboundAttempt): boolean {
+  return (traits & AttemptTrait.overRate) !== 0;
 }
 
 /** Whether calls are answered in the time that their deadlines leave to extra attempts. */
@@ -247,6 +256,10 @@ function recordLatency(
       return;
     case Outcome.overload:
       return latency.recordRefusal(nowMs);
+    case Outcome.refusal:
+      // No fault of the endpoint, but another one may have room for the caller: the next first attempts go there.
+      if (isOverRate(attempt)) latency.recordRefusal(nowMs);
+      return;
     case Outcome.fault:
       return latency.recordFault(tookMs === UNKNOWN_DURATION ? 0 : tookMs, usualMs, nowMs);
   }

@@ -59,8 +59,8 @@ export function countAttempts(call: OutboundCall, attempt: OutboundAttempt): num
 /** What is true of a call and of the attempt that just ended, for the decision whether another follows. */
 export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: number): RetryFacts {
   const { resumable } = call;
-  const { traits } = attempt;
-  const isMarkedUnprocessed = (traits & AttemptTrait.unprocessed) !== 0;
+  const isMarkedUnprocessed = (attempt.traits & AttemptTrait.unprocessed) !== 0;
+  const isOverRate = isMarkedUnprocessed && (attempt.traits & AttemptTrait.overRate) !== 0;
   const stays = staysAtHome(call, attempt);
   return {
     ended: attempt.ended as AttemptEnd,
@@ -68,6 +68,7 @@ export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: 
     pushbackMs: pushbackOf(attempt),
     pauseMs: stays ? pauseLeftMs(call.retry!, attempt.endpoint, nowMs) : pauseMsOf(call, attempt, nowMs),
     isMarkedUnprocessed,
+    isOverRate,
     isRefutedTrial: attempt.isRefutedTrial,
     isRequestIncomplete: isIncomplete(call, attempt),
     isCommitted: call.isCommitted && resumable === null,
@@ -77,8 +78,7 @@ export function retryFacts(call: OutboundCall, attempt: OutboundAttempt, nowMs: 
     isLastMove: attempt.isLastMove,
     isRequestHeld: call.hasRequest,
     isOtherAvailable: !stays && hasOther(call, attempt),
-    isOtherFree:
-      !stays && isMarkedUnprocessed && (traits & AttemptTrait.overRate) === 0 && hasRoom(call, nowMs),
+    isOtherFree: !stays && isMarkedUnprocessed && !isOverRate && hasRoom(call, nowMs),
     timeLeftMs: call.deadlineMs - nowMs,
     breaker: call.breaker === null ? null : call.breaker.limits,
     method: headerViewOf(call.block).path,

@@ -95,7 +95,7 @@ export function refuseIdleVersion({ models, version }: FoundBlock, report: Repor
 /** `rate_limits`: token buckets by caller; the first that matches decides. */
 export const rateLimits = option(listOf(rateLimit, 'rate limits').optional(), {
   meaning:
-    'How often each caller may call, in all or single models, and how many tokens of an engine it may use. The first limit that matches decides. Each replica counts for itself, so a caller of four replicas gets up to four times as much. A call over a limit is refused with RESOURCE_EXHAUSTED and told when to come back. The sidecar of the caller tries one other replica, within the retry budget.',
+    'How often each caller may call, in all or single models, and how many tokens of an engine it may use. The first limit that matches decides. Each replica counts for itself, so a caller of four replicas gets up to four times as much. A call over a limit is refused with RESOURCE_EXHAUSTED and told when to come back. The sidecar of the caller tries one other replica, outside the retry budget, and prefers replicas that do not refuse it (`least-loaded`).',
   otherwise: 'absent: no limits',
   why: 'The queue bounds the whole; limits are for callers that do not share well.',
 });

@@ -69,7 +69,7 @@ export class PeakEwma {
     this.observe(this.credible(ranMs), kept, nowMs);
   }
 
-  /** A call was rejected because the endpoint is full. */
+  /** A call was rejected because the endpoint is full, or its caller has used up what it may there. */
   recordRefusal(nowMs: number): void {
     this.refused = Math.min(this.refusedAt(nowMs) * (1 - REFUSAL_WEIGHT) + REFUSAL_WEIGHT, MAX_REFUSED);
     this.refusedMs = nowMs;

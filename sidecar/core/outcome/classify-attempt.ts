@@ -69,7 +69,7 @@ export const AttemptTrait = {
   notOfService: 1 << 9,
   /** An overload of an endpoint that takes no calls for a while, for another reason than that it is full: others may have room. */
   closed: 1 << 10,
-  /** The caller calls too often, or asks for too many tokens: this says nothing about the endpoint, and others may say the same. */
+  /** The caller calls too often, or asks for too many tokens: this is nothing against the endpoint, and others may say the same. */
   overRate: 1 << 11,
 } as const;
 

@@ -3,6 +3,7 @@ import { NoRetry, PASS, type RetryQuestion, type RetryRule } from './retry-state
 import { finalEnd } from './rules/final-end.js';
 import { incompleteRequest } from './rules/incomplete-request.js';
 import { neverProcessed } from './rules/never-processed.js';
+import { overRate } from './rules/over-rate.js';
 import { refutedTrial } from './rules/refuted-trial.js';
 import { routePolicy } from './rules/route-policy.js';
 import { serverPushback } from './rules/server-pushback.js';
@@ -14,6 +15,7 @@ export const RETRY_RULES: readonly RetryRule[] = [
   finalEnd,
   neverProcessed,
   serverPushback,
+  overRate,
   unprocessedRefusal,
   incompleteRequest,
   routePolicy,

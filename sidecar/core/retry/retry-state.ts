@@ -61,6 +61,8 @@ export interface RetryFacts {
   readonly pauseMs?: number;
   /** The answer carried `outrider-unprocessed`: it was refused before any work. */
   readonly isMarkedUnprocessed: boolean;
+  /** It was so refused because its caller is over its rate there. Absent: it was not. */
+  readonly isOverRate?: boolean;
   /** The trial of an endpoint that is ejected for invalid answers, with another one of these under the status OK. Absent: it is not. */
   readonly isRefutedTrial?: boolean;
   /** The connection was lost before the message of a unary call had been sent whole. Absent: it was not. */
@@ -108,6 +110,8 @@ export class RetryState {
   lost = 0;
   /** Marked refusals followed by another attempt. */
   refusals = 0;
+  /** The same of those because its caller is over its rate. */
+  overRate = 0;
   /** Returns to the same, only endpoint after never-processed ends. */
   returns = 0;
   /** A hedged attempt that failed while the other ran asked not to be tried again (`grpc-retry-pushback-ms`). */

@@ -168,7 +168,7 @@ export const TIME_AND_LOAD: ExplanationsOf<Name> = {
   /** inbound/admission.ts, before the queue is asked. */
   'rate-limited': {
     meaning:
-      'The caller makes more calls per second than `rate_limits` allows, in all or for the model that the message names. Or it asks a language-model engine for more tokens per minute than `tokens_per_minute` allows, as the message says. Each replica counts for itself. The sidecar of the caller tries one other replica, within the retry budget.',
+      'The caller makes more calls per second than `rate_limits` allows, in all or for the model that the message names. Or it asks a language-model engine for more tokens per minute than `tokens_per_minute` allows, as the message says. Each replica counts for itself. The sidecar of the caller tries one other replica, outside the retry budget.',
     causes: [
       'The caller repeats calls in a loop.',
       'The traffic has outgrown the limit.',

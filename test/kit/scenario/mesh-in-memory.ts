@@ -99,6 +99,8 @@ export interface MeshOptions {
   readonly ejection?: UpstreamOptions['ejection'];
   /** More of the sidecars of the models, and of the upstream. */
   readonly inbound?: InboundOptions;
+  /** More of single ones, the first at 0. */
+  readonly inboundOf?: (index: number) => InboundOptions;
   readonly upstream?: UpstreamOptions;
 }
 
@@ -121,10 +123,11 @@ export class Mesh {
     const routes = options.routes ?? [aSafeRoute({ attemptTimeoutMs: 300 })];
     const names = Array.from({ length: options.replicas ?? 3 }, (_, i) => `r${i + 1}`);
     this.replicas = names.map(
-      (name) =>
+      (name, i) =>
         new Replica(this.stack, name, {
           ...{ routes, queue: { concurrency: 8, ...options.queue } },
           ...options.inbound,
+          ...options.inboundOf?.(i),
         }),
     );
     // The names are the replicas' already: the upstream's own ids must not declare them again.

@@ -89,7 +89,7 @@ describe('Scenario: sidecars say that their models have not seen the call', () =
     });
   }
 
-  it('rate-limited: nothing is held against them, nor less given to them', () => {
+  it('rate-limited: nothing is held against them', () => {
     turnAway('mesh', LocalReplyReasons.rateLimited);
     assert.deepEqual(pool.states, ['eligible', 'eligible', 'eligible', 'eligible']);
     for (const each of pool.names) {

@@ -5,7 +5,7 @@ import { EjectionState } from '../../../sidecar/core/outlier/ejection.js';
 import { grpcMessage } from '../../kit/http2/h2-frames.js';
 import { DETECTORS } from '../../kit/scenario/detector-pool.js';
 import { Mesh, type MeshOptions } from '../../kit/scenario/mesh-in-memory.js';
-import { aRoute, aSafeRoute } from '../../kit/stack/stack.js';
+import { aRoute, aSafeRoute, aStreamRoute, type InboundOptions } from '../../kit/stack/stack.js';
 
 const OVER = '8 rate-limited';
 
@@ -29,27 +29,63 @@ describe('Scenario: a caller over its rate limit', () => {
     ['a route without retries', aRoute()],
     ['a route that retries on unavailable', aSafeRoute()],
   ] as const)
-    it(`is tried at one other replica within the budget, on ${what}, though all of them have room`, () => {
-      const budget = { ratio: 0.1, perSecond: 0 };
+    it(`is tried at one other replica, on ${what}, and no more though all of them have room`, () => {
+      const budget = { ratio: 1, perSecond: 100 };
       limitTo(2, { replicas: 8, routes: [route], upstream: { budget } });
       mesh.load(3_000, 10, { body: grpcMessage(Buffer.alloc(20_000)) });
       mesh.advance(500);
       assert.ok(refused() > 200, JSON.stringify(mesh.failures()));
       const extra = attempts() - mesh.sent.length;
-      assert.ok(extra > 10 && extra <= 0.1 * mesh.sent.length, `${extra} extra attempts`);
+      assert.ok(extra >= refused() && extra <= mesh.sent.length, `${extra} extra attempts`);
       mesh.close();
     });
 
-  it('is tried at one other replica, not at more, where the budget is ample', () => {
-    limitTo(2, { replicas: 8, routes: [aRoute()], upstream: { budget: { ratio: 1, perSecond: 100 } } });
-    mesh.load(200);
-    const [calls, before] = [mesh.sent.length, attempts()];
-    mesh.load(1_000);
+  /** The first replica refuses the caller, and says that it has nothing to do; the others take all. */
+  const limitFirst = (options: MeshOptions = {}): void => {
+    const inboundOf = (i: number): InboundOptions =>
+      i > 0 ? {} : { rateLimits: [{ callers: ['*'], methods: ['*'], perSecond: 0.001, burst: 1 }] };
+    const loadReports = { intervalMs: 1_000, forward: false };
+    mesh = new Mesh({ replicas: 2, loadReports, routes: [aRoute()], ...options, inboundOf });
+  };
+  const budgetLeft = (): number => mesh.out.cluster.budget.balance(mesh.stack.clock.now());
+
+  for (const balance of ['least-loaded', 'round-robin'] as const)
+    it(`is answered by a replica where it is within the limit, though that has more to do, with ${balance}`, () => {
+      limitFirst({ balance, upstream: { budget: { ratio: 0, perSecond: 3 } } });
+      const full = budgetLeft();
+      for (const { model, name } of mesh.replicas)
+        model.answer = (stream) => void mesh.stack.clock.after(100, () => stream.reply(Buffer.from(name)));
+      mesh.load(10_000, 50);
+      mesh.advance(500);
+      assert.equal(refused(), 0);
+      assert.deepEqual([mesh.sent.length, budgetLeft()], [200, full], 'none of it is paid from the budget');
+      const first = mesh.endpoint(0).attempts;
+      if (balance === 'least-loaded')
+        assert.ok(first < 60, `${first} first attempts at the one that refuses`);
+    });
+
+  it('is answered there with streams of half a megabyte, too', () => {
+    limitFirst({ routes: [aStreamRoute()] });
+    mesh.load(2_000, 50, { body: grpcMessage(Buffer.alloc(600_000)) });
     mesh.advance(500);
-    assert.ok(refused(calls) > 80);
-    const extra = attempts() - before - (mesh.sent.length - calls);
-    assert.ok(extra <= mesh.sent.length - calls, `${extra} extra attempts`);
-    mesh.close();
+    assert.equal(refused(), 0);
+    assert.ok(mesh.endpoint(0).attempts < 15, `${mesh.endpoint(0).attempts}`);
+  });
+
+  it('leaves the budget to calls of a replica that dies', () => {
+    const budget = { ratio: 0, perSecond: 3 };
+    limitTo(0.5, { replicas: 2, routes: [aSafeRoute()], upstream: { budget } });
+    mesh.load(3_000);
+    mesh.advance(200);
+    assert.ok(refused() > 250);
+    const { granted, refused: lacked } = mesh.out.cluster.budget;
+    assert.deepEqual([granted, lacked, budgetLeft()], [0, 0, 30]);
+    // Its failed moves do not throttle what the budget has saved.
+    const now = mesh.stack.clock.now();
+    assert.equal(
+      Array.from({ length: 30 }, () => mesh.out.cluster.budget.withdraw(now)).every(Boolean),
+      true,
+    );
   });
 
   it('hears when to come back, from the replica that refused', () => {

@@ -30,7 +30,7 @@ const fallbackStep = inCode(
   blockAs(FALLBACK_EXPECTED, {
     kind: option(choice(FALLBACK_KINDS), {
       meaning:
-        '`upstream`: another upstream of this file is called, such as a smaller model. If the route is not idempotent, it gets only calls that no endpoint has begun to process: there was no endpoint or no connection, the breaker was open, or a sidecar refused the call. `last-good`: the last good answer to exactly the same request is given again.',
+        '`upstream`: another upstream of this file is called, such as a smaller model. If the route is not idempotent, it gets only calls that no endpoint has begun to process: there was no endpoint or no connection, the breaker was open, a sidecar refused the call, or the connection was lost before a unary request had gone out whole. `last-good`: the last good answer to exactly the same request is given again.',
       why: 'The caller sees in `outrider-degraded` which of them answered.',
     }),
     upstream: option(upstreamName().optional(), {

@@ -283,6 +283,48 @@ describe('decideRetry, for a refusal marked outrider-unprocessed', () => {
   });
 });
 
+describe('decideRetry, for a caller over its rate', () => {
+  const facts = {
+    status: Status.RESOURCE_EXHAUSTED,
+    isMarkedUnprocessed: true,
+    isOverRate: true,
+    pushbackMs: 500,
+  };
+  const over = (more: Partial<RetryFacts> = {}, rest: Omit<Case, 'facts'> = {}) =>
+    decide({ facts: { ...facts, ...more }, route: PLAIN, ...rest });
+
+  it('asks one other endpoint at once on any route, and takes nothing from the budget', () => {
+    const [state, budget] = [stateOf({}), EMPTY()];
+    assert.equal(over({}, { state, budget }), 0);
+    assert.deepEqual([state.processed, state.refusals, budget.granted, budget.refused], [0, 0, 0, 0]);
+    assert.equal(over({}, { state, budget }), notRetryable, 'and no third one');
+    assert.equal(over({ isOtherFree: true }, { state, budget }), notRetryable);
+  });
+
+  it('also after another refusal, and before one', () => {
+    assert.equal(over({}, { state: { attempts: 2, refusals: 1 }, budget: EMPTY() }), 0);
+    assert.equal(over({ isOverRate: false }, { state: { attempts: 2, overRate: 1 } }), 0);
+  });
+
+  it('waits on a route that retries the status, within the budget, once the other has refused too', () => {
+    const route: RetryRoute = {
+      idempotent: true,
+      retry: { ...IDEMPOTENT.retry!, on: [Status.RESOURCE_EXHAUSTED] },
+    };
+    const state = { attempts: 2, overRate: 1 };
+    assert.equal(over({ isOtherAvailable: false }, { route, state }), 500);
+    assert.equal(over({ isOtherAvailable: false }, { route, state, budget: EMPTY() }), overBudget);
+  });
+
+  it('keeps to the request, the time and the attempts, and asks nobody where no wait would help', () => {
+    assert.equal(over({ isRequestHeld: false }), NoRetry.notHeld);
+    assert.equal(over({ timeLeftMs: 0 }), noTime);
+    assert.equal(over({}, { state: { attempts: MAX_ATTEMPTS } }), exhausted);
+    assert.equal(over({ isOtherAvailable: false }), notRetryable);
+    assert.equal(over({ pushbackMs: Number.NaN }), pushback);
+  });
+});
+
 describe('decideRetry, and pushback', () => {
   it('never tries again when the server says so, or says something else than a time', () => {
     for (const text of ['-1', '', 'soon', '1.5', ' 5', '+5', '99999999999']) {
