@@ -24,6 +24,7 @@ import type { DataPlaneContext } from '../transport/context.js';
 import { factsOf } from './attempt-facts.js';
 import type { OutboundAttempt, OutboundCall } from './call.js';
 import { messagesBy } from './retry.js';
+import { isIncomplete } from './sequence-home.js';
 
 /**
  * Classifies the end of an attempt, once, and tells everything that learns from it: counters, the retry budget, latency,
@@ -48,7 +49,7 @@ export function recordOutcome(
   // The time a caller takes to send its request is not the endpoint's.
   attempt.tookMs = facts.turnMs === NEVER ? UNKNOWN_DURATION : now - facts.turnMs;
   attempt.traits = classifyAttempt(facts);
-  attempt.isRefused = facts.isUnprocessed;
+  attempt.isRefused = facts.isUnprocessed || isIncomplete(call, attempt);
   const outcome = outcomeIn(attempt.traits);
   attempt.outcome = outcome;
   endpoint.outcomes[outcome]!++;

@@ -2,6 +2,7 @@
  * What a file says of policies and perhaps does not mean: options that can have no effect, and bounds in each other's way.
  */
 import { NEARNESS, nearnessOf } from '../../core/balancing/locality.js';
+import { GENERATE_METHODS } from '../../core/routing/engine.js';
 import { areReadOnly, KNOWN_STREAMS, matchesMethod } from '../../core/routing/method.js';
 import { MOST_MODELS, modelsNamedBy } from '../../core/routing/named-models.js';
 import { type Address, isLocalAddress, writeAddress } from '../codecs/address.js';
@@ -50,9 +51,17 @@ export function warnOfPolicies(upstream: UpstreamFile, known: UpstreamFacts, war
     );
   warnOfRoutes(upstream.routes, below(['routes'], warn));
   for (const [i, route] of upstream.routes.entries()) warnOfRoute(route, known, below(['routes', i], warn));
-  // Answers of an engine may be made twice, whatever the route says.
-  if (upstream.engine === undefined)
-    for (const [i, route] of upstream.routes.entries()) warnOfFailedCalls(route, below(['routes', i], warn));
+  for (const [i, route] of upstream.routes.entries())
+    if (!isOfAnswers(upstream.engine, route)) warnOfFailedCalls(route, below(['routes', i], warn));
+}
+
+/**
+ * Whether the route is for answers of a language-model engine: they may be made twice, whatever it says. A unary route holds them back, and
+ * does not read them (relay/route-table.ts).
+ */
+function isOfAnswers(engine: UpstreamFile['engine'], { kind, methods }: RouteFile): boolean {
+  if (engine === undefined || kind === 'unary') return false;
+  return methods.some((pattern) => matchesMethod(pattern, GENERATE_METHODS[engine]));
 }
 
 /** A fallback that gets fewer calls than its route may mean. */

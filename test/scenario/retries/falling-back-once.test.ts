@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { FallbackConfig, RouteConfig } from '../../../sidecar/config/model.js';
 import { FAILURES } from '../../../sidecar/core/retry/primary-breaker.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
-import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
+import { UpstreamStack, type UpstreamStackOptions } from '../../kit/scenario/upstream-stack.js';
 import { anUpstream, aRoute, type UpstreamOptions } from '../../kit/stack/stack.js';
 
 const TO_SMALL: FallbackConfig = { kind: 'upstream', upstream: 'small' };
@@ -28,8 +28,10 @@ describe('Scenario: a call falls back on a route that is not idempotent', () => 
   const start = (
     fallback: readonly FallbackConfig[] = [TO_SMALL],
     route: Partial<RouteConfig> = {},
+    names = ['a', 'b'],
+    options: UpstreamStackOptions = {},
   ): void => {
-    stack = new UpstreamStack(['a', 'b'], big(fallback, route));
+    stack = new UpstreamStack(names, big(fallback, route), options);
     stack.outbound(anUpstream(['s'], { name: 'small' }));
     bigSays(says('big'));
     smallSays(says('small'));
@@ -68,7 +70,7 @@ describe('Scenario: a call falls back on a route that is not idempotent', () => 
     });
 
   for (const [what, trouble, expected] of [
-    ['there is no endpoint', () => withoutEndpoints(TO_SMALL), 'no-endpoint'],
+    ['there is no endpoint', hangs, 'no-endpoint'],
     ['no process listens', () => stack.names.map((name) => stack.kill(name)), 'connect-failed'],
     ['it refuses the stream', () => bigSays((s) => void s.reset(7)), 'upstream-reset'],
     ['it is full', () => bigSays(refuses), 'resource-exhausted'],
@@ -81,6 +83,30 @@ describe('Scenario: a call falls back on a route that is not idempotent', () => 
       stack.advance(1_000);
       isFromSmall(stream, expected);
     });
+
+  it('when its connection is lost before all of its message was sent, as no server runs a part of one', () => {
+    const large = Buffer.alloc(600_000, 'x');
+    const lost = (): PeerStream => {
+      const sent = stack.caller.call({ body: large });
+      stack.run();
+      stack.settle(stack.backend('a').peer.socket.break());
+      stack.advance(1_000);
+      return sent;
+    };
+    start([TO_SMALL], {}, ['a'], { peer: { replenishes: false } });
+    stack.backend('s').peerOptions = {};
+    bigSays(hangs);
+    isFromSmall(lost(), 'connection-lost');
+    stack.close();
+    start([TO_SMALL], {}, ['a']);
+    bigSays(hangs);
+    const stream = lost();
+    assert.deepEqual(
+      [stream.status, stream.reason, smallAsked()],
+      [14, 'connection-lost', 0],
+      'it has all of it',
+    );
+  });
 
   it('but to no second upstream once the first has worked on it', () => {
     start([TO_SMALL, { kind: 'upstream', upstream: 'smaller' }]);

@@ -6,7 +6,7 @@ import type { MirrorConfig, RouteConfig } from '../../../sidecar/config/model.js
 import { grpcMessage } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { endpoint } from '../../kit/scenario/discovered-upstream.js';
-import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
+import { UpstreamStack, type UpstreamStackOptions } from '../../kit/scenario/upstream-stack.js';
 import { anAnswer } from '../../kit/service/infer-answers.js';
 import { anInferRequest } from '../../kit/service/infer-requests.js';
 import {
@@ -31,9 +31,14 @@ describe('Scenario: a mirror', () => {
     mirror: Partial<MirrorConfig> = {},
     memoryBytes = 1 << 28,
     route: Partial<RouteConfig> = {},
+    peer: UpstreamStackOptions['peer'] = {},
   ): void {
     const config = { upstream: 'shadow', ratio: 1, maxInFlight: 8, tolerance: 1e-4, ...mirror };
-    stack = new UpstreamStack(['a'], { routes: [aRoute({ ...route, mirror: config })] }, { memoryBytes });
+    stack = new UpstreamStack(
+      ['a'],
+      { routes: [aRoute({ ...route, mirror: config })] },
+      { memoryBytes, peer },
+    );
     shadow = stack.outbound(anUpstream(['b'], { name: 'shadow' }));
     stack.answers(says(SCORES), 'a', 'b');
   }
@@ -287,6 +292,16 @@ describe('Scenario: a mirror', () => {
         'what a model itself says counts',
       );
     });
+
+  it('does not send what was cut off before all of its message was sent', () => {
+    start({}, undefined, {}, { replenishes: false });
+    stack.answers(() => {}, 'a');
+    stack.caller.call({ body: anInferRequest('digits', 150_000) });
+    stack.run();
+    stack.settle(stack.backend('a').peer.socket.break());
+    settle();
+    assert.deepEqual(skipped(), { sent: 0, compared: 0, crashed: 0, refused: 1 });
+  });
 
   it('does not send what has no endpoint, or finds the breaker open', () => {
     start();

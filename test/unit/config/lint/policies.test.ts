@@ -53,8 +53,16 @@ describe('warnings about decisions', () => {
       assert.doesNotMatch(unsaid(said), /begun/);
     const reading = `routes: [{methods: [/grpc.health.v1.Health/Check], attempt_timeout: 1s, ${FALLBACK}}]`;
     assert.doesNotMatch(sidecarWarnings(upstream(reading)).join(), /begun/);
-    const engine = `engine: vllm, routes: [{methods: ["*"], attempt_timeout: 1s, ${FALLBACK}}]`;
-    assert.doesNotMatch(sidecarWarnings(upstream(engine)).join(), /begun/);
+    const generate = '/vllm.grpc.engine.VllmEngine/Generate';
+    const ofEngine = (methods: string, more = '', before = ''): string => {
+      const own = `{methods: [${methods}], ${more} attempt_timeout: 1s, ${FALLBACK}}`;
+      return sidecarWarnings(upstream(`engine: vllm, routes: [${before}${own}]`)).join();
+    };
+    for (const methods of ['"*"', '/vllm.grpc.engine.VllmEngine/*', generate])
+      assert.doesNotMatch(ofEngine(methods), /begun/);
+    // What is no answer of the engine may be made twice only where its route says so.
+    assert.match(ofEngine('/vllm.grpc.engine.VllmEngine/Embed'), /begun/);
+    assert.match(ofEngine('"*"', 'kind: unary,', `{methods: [${generate}]}, `), /begun/);
   });
   ofRoute('a copy of many calls', 'hedge: {percentile: 0.8}')
     .because(/hedge\.percentile: more than one call in ten would be sent twice/)
