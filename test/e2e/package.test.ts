@@ -1,12 +1,21 @@
 /**
  * The packages as they are installed: made by `npm run pack`, unpacked into an empty folder, with the dependencies beside
- * them, first without the inference runtime, which a sidecar does not need.
+ * them, first without the inference runtime, which a sidecar does not need. Then docs/FIRST-MESH.md and docs/OWN-MODEL.md as a newcomer
+ * follows them in that folder.
  */
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type Lock, lockClosure } from '../../tools/image/lock-closure.js';
@@ -20,12 +29,25 @@ import {
   readPackage,
   run,
 } from '../kit/process/packed-package.js';
+import {
+  blocksOf,
+  FIRST_MESH,
+  IS_UP,
+  OWN_MODEL,
+  pageText,
+  type Steps,
+  shellLines,
+} from '../kit/process/page-lines.js';
+import { ShellIn } from '../kit/process/shell.js';
+import { flowerModel } from '../kit/service/tiny-models.js';
 
 /** Bytes that a folder takes on the disk, in whole blocks, without packages below it, which are counted by themselves. */
 function diskBytes(folder: string): number {
   const said = execFileSync('du', ['-sk', '--exclude=node_modules', folder], { encoding: 'utf8' });
   return Number(said.split('\t')[0]) * 1_024;
 }
+
+const PAGE = pageText('OWN-MODEL.md');
 
 describe('the package', function () {
   this.timeout(180_000);
@@ -36,6 +58,12 @@ describe('the package', function () {
   const models = () => path.join(installed, 'services/digits/models');
   const outrider = (args: readonly string[], stopAt?: RegExp) =>
     run(process.execPath, [path.join(installed, 'dist/sidecar/main.js'), ...args], folder, { stopAt });
+
+  /** Puts the inference runtime beside the package, where it is not there yet. */
+  function requireRuntime(): void {
+    if (!existsSync(path.join(folder, 'node_modules/onnxruntime-node')))
+      linkDependency(folder, 'onnxruntime-node');
+  }
 
   before(async () => {
     folder = mkdtempSync(path.join(tmpdir(), 'outrider-package-'));
@@ -145,7 +173,7 @@ describe('the package', function () {
   });
 
   it('serves the models it comes with once the runtime is there', async () => {
-    linkDependency(folder, 'onnxruntime-node');
+    requireRuntime();
     for (const name of ['digits', 'tokens']) {
       const served = ['serve', '--models', path.join(installed, 'services', name, 'models')];
       const listen = `unix:${path.join(folder, name)}`;
@@ -153,5 +181,87 @@ describe('the package', function () {
       assert.match(stderr, new RegExp(`${name} version 1: ready in \\d+ ms, golden input matched`));
       assert.equal(code, 0, stderr);
     }
+  });
+
+  describe('the pages that begin in an empty folder', () => {
+    let shell: ShellIn;
+    const write = (name: string, text: string | Uint8Array) => writeFileSync(path.join(folder, name), text);
+    before(() => {
+      requireRuntime();
+      write('iris.onnx', flowerModel());
+    });
+    beforeEach(() => {
+      shell = new ShellIn(folder);
+    });
+    afterEach(() => shell.close());
+
+    /** The lines of a page, one for each step. */
+    function stepsIn(text: string, steps: Steps): readonly string[] {
+      const lines = shellLines(text);
+      assert.deepEqual(
+        lines.map((line) => steps.find(([start]) => line.startsWith(start))?.[0]),
+        steps.map(([start]) => start),
+      );
+      return lines;
+    }
+
+    /** @returns ms to the first answer, and in all. */
+    async function followed(text: string, steps: Steps): Promise<{ answered: number; all: number }> {
+      const lines = stepsIn(text, steps);
+      const began = Date.now();
+      let answered = 0;
+      for (const [i, [start, says]] of steps.entries()) {
+        if (start === 'npm install') continue; // done above, without the network
+        if (start === 'npx outrider up') await shell.start(lines[i]!, says);
+        else assert.match(await shell.run(lines[i]!), says);
+        if (start === 'npx outrider infer') answered ||= Date.now() - began;
+      }
+      return { answered, all: Date.now() - began };
+    }
+
+    for (const [name, steps] of [
+      ['FIRST-MESH.md', FIRST_MESH],
+      ['OWN-MODEL.md', OWN_MODEL],
+    ] as const) {
+      it(`${name} has the command lines that are run here, in their order`, () => {
+        stepsIn(pageText(name), steps);
+      });
+      // By day test/e2e/readme runs the same commands on the demo mesh, and the tests below those of the packed program. `npm run hour`
+      // follows both pages, too.
+      if (EFFORT > 1)
+        it(`${name} has command lines that work as they stand, from an empty folder to answers`, async function () {
+          const { answered, all } = await followed(pageText(name), steps);
+          this.test!.title +=
+            ` (${(answered / 1000).toFixed(1)} s to the first answer, ${(all / 1000).toFixed(1)} s in all)`;
+        });
+    }
+
+    describe('the model in code', () => {
+      const WRONG = /INVALID_ARGUMENT.*model 'shout': input 'text': found an empty text, expected words/;
+      // What npx finds. The pages above run npx itself, which takes longer than the command.
+      const command = 'node_modules/.bin/outrider';
+      const infer = (text: string, more = '') => `${command} infer shout ${more} --input 'text=["${text}"]'`;
+      before(() => {
+        const [card, mesh] = blocksOf(PAGE, 'yaml');
+        mkdirSync(path.join(folder, 'code/shout/1'), { recursive: true });
+        write('code/shout/1/model.mjs', blocksOf(PAGE, 'js')[0]!);
+        write('code/shout/1/model.yaml', card!);
+        write('shout.yaml', mesh!);
+      });
+
+      it('is served by the packed program, with a status of its own for a wrong request', async () => {
+        const target = `unix:${path.join(folder, 'shout.sock')}`;
+        await shell.start(`${command} serve --models code --listen ${target}`, /shout version 1: ready/);
+        assert.match(await shell.run(infer('ahoy', `--target ${target}`)), /AHOY/);
+        await assert.rejects(shell.run(infer('', `--target ${target}`)), WRONG);
+      });
+
+      it('is served in a mesh by `up` of the packed program, to the same answers', async () => {
+        const said = await shell.start(`${command} up shout.yaml`, IS_UP);
+        assert.match(said, /call shout at 127\.0\.0\.1:\d+/);
+        assert.match(await shell.run(infer('ahoy')), /AHOY/);
+        await assert.rejects(shell.run(infer('')), WRONG);
+      });
+    });
   });
 });

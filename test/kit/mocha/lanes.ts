@@ -34,7 +34,7 @@ export const MACHINE = 40;
 /** They use the ports that README, docs/ and mesh-config/ name. */
 const FIXED_PORTS = [
   ...['test/e2e/examples', 'test/interop/clients/clients-page', 'test/e2e/readme'],
-  ...['test/e2e/own-model', 'test/e2e/own-server', 'test/e2e/python-examples'],
+  ...['test/e2e/package', 'test/e2e/own-server', 'test/e2e/python-examples'],
   'test/e2e/task-pages',
 ];
 
