@@ -3,7 +3,8 @@ import type { Result } from './run-summary.js';
 
 /**
  * A new test that bounds a latency, or for which a second or two decide, is named here. The quick ones come first. Left out are those
- * whose bounds are many times what they take, such as `test/e2e/consul-faults`.
+ * whose bounds are many times what they take, such as `test/e2e/consul-faults`. What needs more effort than `npm test` makes is named
+ * in `.ci/weekly`.
  */
 export const TIME_BOUND: readonly string[] = [
   ...['test/interop/neighbours', 'test/interop/load-reports', 'test/bench/overload/main'],
