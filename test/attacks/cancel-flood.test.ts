@@ -21,17 +21,31 @@ const PAUSE_MS = 5;
 /** Calls of the others take this long, so that the flood has the processor. */
 const GOOD_MS = 20;
 
-/** Opens calls at a rate, and cancels each a moment later; until there were `most`, or it is cut off. Returns how many. */
-async function cancelCalls(peer: RawPeer, perSecond: number, most: number): Promise<number> {
+/** Fewer than the calls that a connection may have open. */
+const MOST_OPEN = 100;
+
+/**
+ * Opens calls at a rate, and cancels each a moment later; until there were `most`, or it is cut off. `perTurn`: how many it makes up
+ * for at once where it is late. Returns how many it cancelled.
+ */
+async function cancelCalls(
+  peer: RawPeer,
+  perSecond: number,
+  most: number,
+  perTurn = MOST_OPEN,
+): Promise<number> {
   const startedMs = performance.now();
   let opened = 0;
   let cancelled = 0;
   while (cancelled < most) {
-    const due = Math.min(most, opened + 100, Math.ceil(((performance.now() - startedMs) / 1000) * perSecond));
+    const due = Math.ceil(((performance.now() - startedMs) / 1000) * perSecond);
+    const last = Math.min(most, opened + perTurn, due);
     const block: Buffer[] = [];
-    for (; cancelled < opened; cancelled += 1) block.push(rstStream(cancelled * 2 + 1));
-    for (; opened < due; opened += 1)
-      block.push(unaryRequest(opened * 2 + 1, UNARY, Buffer.alloc(0), [HELD]));
+    do {
+      for (; cancelled < opened; cancelled += 1) block.push(rstStream(cancelled * 2 + 1));
+      for (const end = Math.min(last, opened + MOST_OPEN); opened < end; opened += 1)
+        block.push(unaryRequest(opened * 2 + 1, UNARY, Buffer.alloc(0), [HELD]));
+    } while (opened < last);
     if (block.length > 0 && !(await peer.sendAll(Buffer.concat(block)))) break;
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
@@ -44,7 +58,8 @@ describe('attacks: floods of cancels beside clients that behave', () => {
   let good: Caller[] = [];
   const peers: RawPeer[] = [];
 
-  before(async () => {
+  before(async function () {
+    this.timeout(60_000);
     service = await startTestService();
     pair = await startPair({ local: service.address });
     await pair.ready();
@@ -65,16 +80,25 @@ describe('attacks: floods of cancels beside clients that behave', () => {
     return peer;
   }
 
-  /** Three clients have twelve calls in flight while `flood` goes on; all their calls must go well. */
+  /**
+   * Three clients have twelve calls in flight before, while and after `flood` goes on; all their calls must go well, however many a
+   * busy machine lets them make.
+   */
   async function beside<T>(flood: () => Promise<T>): Promise<T> {
     const loads = good.map((caller) => startLoad(caller, 4, GOOD_MS));
-    const flooded = await flood();
-    const ends = await Promise.all(loads.map((load) => load.stop()));
+    const more = () => Promise.all(loads.map((load) => load.more(8)));
+    const stopped = () => Promise.all(loads.map((load) => load.stop()));
+    await more();
+    const flooded = await flood().catch(async (error) => {
+      await stopped();
+      throw error;
+    });
+    await more();
+    const ends = await stopped();
     const calls = ends.reduce((sum, end) => sum + end.good, 0);
     const failures = ends.flatMap((end) => end.failures);
     const found = `${failures.length} failed beside ${calls} that went well: ${failures[0]}`;
     assert.equal(failures.length, 0, found);
-    assert.ok(calls > 50, `only ${calls} calls`);
     assert.equal(await pair.service.limitHits('rapid-resets'), 0);
     return flooded;
   }
@@ -96,8 +120,10 @@ describe('attacks: floods of cancels beside clients that behave', () => {
     this.timeout(60_000);
     await beside(async () => {
       const peer = await flooder();
-      const cancelled = await cancelCalls(peer, 20_000, 40_000);
-      assert.ok(cancelled < 40_000, 'it was not cut off');
+      // On a machine that is busy the flood still reaches the limit: what is late is made up for, and it lasts as long as it takes.
+      const most = 400_000;
+      const cancelled = await cancelCalls(peer, 20_000, most, 20_000);
+      assert.ok(cancelled < most, 'it was not cut off');
       await assertDisconnected(peer, [ErrorCode.enhanceYourCalm]);
     });
     assert.equal(await pair.caller.limitHits('rapid-resets'), 1);
