@@ -39,16 +39,17 @@ describe("a mesh in Consul's UI", function () {
     mesh = Mesh.start(MESH_FILE, ['--consul', 'dev']);
     facts = (await mesh.ready()) as UiFacts;
     await allPassing(facts);
-    // Once: a browser takes most of a second of CPU to load it.
-    page = await browser.open(facts.consul.ui);
   });
 
   beforeEach(async () => {
-    await follow(page, 'Services');
-    await rowsOnce(page, SERVICES, (all) => all.length === 3);
+    page = await browser.open(facts.consul.ui);
+    await page.shows(['Services']);
   });
 
-  afterEach(() => assert.deepEqual(page.problems, []));
+  afterEach(async () => {
+    assert.deepEqual(page.problems, []);
+    await page.close();
+  });
 
   after(async () => {
     await Promise.allSettled([browser?.close(), mesh?.discard()]);
@@ -116,14 +117,12 @@ describe("a mesh in Consul's UI", function () {
     const fault = '/faults?side=inbound&abort=unavailable&ratio=1&for=30s';
     assert.equal((await admin(struck, fault, 'POST')).status, 201);
     try {
-      const own = await browser.open(url);
-      afterTest(() => own.close());
-      await own.shows(
+      await page.page.goto(url);
+      await page.shows(
         ['A fault drill is on', 'digits-2: inbound calls are aborted', 'digits-2 ready 0 of 2 run'],
         10_000,
       );
-      await own.shows([/\d of 3 are shown by their metrics/]);
-      assert.deepEqual(own.problems, []);
+      await page.shows([/\d of 3 are shown by their metrics/]);
     } finally {
       await admin(struck, '/faults', 'DELETE');
     }
