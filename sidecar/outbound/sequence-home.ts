@@ -48,15 +48,18 @@ export function isBound({ routeDecision, cluster }: OutboundCall): boolean {
 
 /** The endpoint that has the state of its sequence, as far as can be told; undefined: the call belongs to none, or there is no endpoint. */
 function homeOf(call: OutboundCall): Endpoint | undefined {
-  return isBound(call) ? ownerOf(call, groupWithModel(call), keepsState) : undefined;
+  return isBound(call)
+    ? ownerOf(call, groupWithModel(call), (endpoint) => keepsState(endpoint, call))
+    : undefined;
 }
 
-/** It takes calls, or replaces its last connection, as its peer asked for. */
-function keepsState(endpoint: Endpoint): boolean {
+/** It takes calls; or would again, of this priority and zone, once it has replaced its last connection, as its peer asked for. */
+function keepsState(endpoint: Endpoint, { cluster }: OutboundCall): boolean {
   if (endpoint.eligible) return endpoint.weight > 0;
   const { weight, pool, ejection, unhealthy } = endpoint;
   const isAdmitted = ejection.state === EjectionState.admitted && !ejection.isHeld && unhealthy === '';
-  return weight > 0 && pool.isRenewing && isAdmitted;
+  if (weight <= 0 || !pool.isRenewing || !isAdmitted) return false;
+  return cluster.priorities.shareOnReturn(endpoint) !== ReturnShare.none;
 }
 
 /** The endpoint of its sequence, which gets no other calls until its new connection is there; undefined: the choice is the balancer's. */

@@ -4,23 +4,21 @@ const BUSY: ReadonlySet<number> = new Set([408, 429, 502, 503, 504]);
 /** An agent or a server puts this before what another server has said, whatever that was. */
 const FORWARDED = /rpc error making call: /g;
 
-/** Consul answers 500 with these when servers do not reach each other, have no leader, or are starting or ending. */
-const PASSING = new RegExp(
+/** Consul answers 500 with these where the request or a config entry is wrong: a chain that does not compile, an intention that it does not take. */
+const LASTING = new RegExp(
   [
-    'no (cluster )?leader|not the leader|leadership (lost|transfer)|no known consul servers|no path to datacenter|no server currently reachable',
-    'rpc error|\\bEOF\\s*$|i/o (timeout|deadline)|deadline exceeded|context canceled|connection (refused|reset|timed out|write timeout)',
-    'broken pipe|closed (network )?connection|stream closed|session shutdown|keepalive timeout|no route to host|network is unreachable',
-    "didn't get connection|not ready to serve|shutting down|already shutdown|timed out|read only while|rate limit|try again",
+    'inconsistent protocols|circular|does not permit|not permitted|permission denied|must (not )?(be|have)|cannot (be|have|use|edit)',
+    'invalid|unsupported|duplicate|already exists|missing|unknown (field|kind)|cannot unmarshal',
   ].join('|'),
   'i',
 );
 
 /**
- * Whether Consul may answer the same request otherwise later: its servers cannot be reached or have no leader. With 500 it also refuses for
- * good, as a discovery chain that does not compile.
+ * Whether Consul may answer the same request otherwise later: its servers cannot be reached or have no leader. It says that in many words, with
+ * 500, and refuses with 500 for good in fewer.
  *
  * @param said the body of the answer; it may stand after the status.
  */
 export function isPassingFailure(status: number, said: string): boolean {
-  return BUSY.has(status) || (status >= 500 && PASSING.test(said.replace(FORWARDED, '')));
+  return BUSY.has(status) || (status >= 500 && !LASTING.test(said.replace(FORWARDED, '')));
 }

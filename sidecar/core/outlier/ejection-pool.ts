@@ -14,8 +14,8 @@ const { nothing, ejected, reEjected, readmitted, observed, overCap, lastEligible
   EjectionEvent;
 /** Shortest wait before the next probe after those that proved nothing, ms; it doubles up to `baseMs`. */
 const PROBE_AGAIN_MS = 1_000;
-/** Longest such wait after a probe that was refused, ms: it cost no work, and an endpoint that is full has room again within seconds. */
-const REFUSED_AGAIN_MS = 4_000;
+/** Longest such wait after a probe that was over at once, ms: it cost little, and the next call may prove more. */
+const QUICK_AGAIN_MS = 4_000;
 /** A cancelled probe shorter than this proves nothing and is repeated at once, ms. */
 const LONG_ENOUGH_MS = 100;
 /** First probe of an endpoint that is down, ms; the wait doubles up to `baseMs`: a model restarts within seconds. */
@@ -363,7 +363,7 @@ export class EjectionPool {
     const isCancelled = outcome === Outcome.cancelled && nowMs - startedMs >= LONG_ENOUGH_MS;
     const isLong = evidence === Evidence.slow || (isCancelled && evidence === Evidence.sound);
     const waitMs = this.probeAgainMs(member, isRefused || isOfRequest || isLong);
-    this.members.ejectUntil(member, nowMs + (isRefused ? Math.min(waitMs, REFUSED_AGAIN_MS) : waitMs));
+    this.members.ejectUntil(member, nowMs + (isLong ? waitMs : Math.min(waitMs, QUICK_AGAIN_MS)));
     return nothing;
   }
 

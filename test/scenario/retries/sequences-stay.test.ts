@@ -136,6 +136,24 @@ describe('Scenario: a sequence stays at its replica', () => {
     assert.equal(call().body.toString(), home);
   });
 
+  it('while one of another zone, which the ring has before it, replaces its only connection', () => {
+    start();
+    const far = home;
+    const endpoints = NAMES.map((id) => {
+      const address = { kind: 'tcp', host: id, port: 1 } as const;
+      return { address, weight: 1, id, locality: id === far ? 'far' : 'near' };
+    });
+    const balance = { kind: 'ring-hash', hashOn: { parameter: 'sequence_id' } } as const;
+    const locality = { own: 'near', spillBelow: 0.7 };
+    stack = new UpstreamStack(NAMES, { balance, routes: [aRoute()], endpoints, locality });
+    stack.works();
+    const near = call().body.toString();
+    assert.notEqual(near, far);
+    stack.backend(far).mode = 'silent';
+    stack.settle(stack.backend(far).peer.goaway(ALL_STREAMS));
+    assert.deepEqual(endOf(call()), [0, near]);
+  });
+
   it('unless no new connection comes: the process has gone, and the sequence with it', () => {
     start();
     stack.backend(home).mode = 'refuses';

@@ -19,7 +19,7 @@ export const ejection = block({
   }),
   base: option(duration({ min: 10, max: HOUR_MS }).prefault('30s'), {
     meaning:
-      'Length of the first ejection; the nth lasts n times as long. A single probing call ends it. If that call proves nothing of the endpoint, as with NOT_FOUND, the next probing call follows at once, and later ones after 1 s, 2 s, … up to `base`. If the endpoint refuses that call, because it is full for example, the wait is 4 s at most.',
+      'Length of the first ejection; the nth lasts n times as long. A single probing call ends it. If that call proves nothing of the endpoint, as with NOT_FOUND, the next probing call follows at once, and later ones after 1 s, 2 s, and then 4 s each. After calls that took long the wait grows up to `base`.',
     why: 'Longer than a restart with its warm-up.',
   }),
   max: option(duration({ min: 10, max: 24 * HOUR_MS }).prefault('5m'), {

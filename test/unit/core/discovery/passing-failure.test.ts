@@ -14,6 +14,9 @@ describe('a failure of Consul', () => {
     [500, 'No known Consul servers'],
     [500, 'No path to datacenter'],
     [500, 'Intentions are read only while being upgraded to config entries'],
+    [500, 'rpc error making call: Raft leader not found in server lookup mapping'],
+    [500, 'snapshot restored while committing log'],
+    [500, ''],
     [429, ''],
     [503, 'upstream connect error'],
   ] as const)
@@ -27,7 +30,7 @@ describe('a failure of Consul', () => {
     [500, 'rpc error making call: detected circular reference: [resolver:a.default -> resolver:b.default]'],
     [500, 'cannot use legacy intention API to edit intentions with a destination of "b" after editing them'],
     [500, 'Connect must be enabled in order to use this endpoint'],
-    [500, ''],
+    [500, 'Invalid Intention: SourceName must be set'],
     [400, 'No cluster leader'],
     [403, 'rpc error making call: Permission denied'],
   ] as const)
