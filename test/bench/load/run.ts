@@ -118,10 +118,12 @@ export class Run implements ConnectionEvents {
     if (failure === '') this.ok++;
     else if (failure === 'abandoned') this.abandoned++;
     else this.failures.set(failure, (this.failures.get(failure) ?? 0) + 1);
-    if (this.part === 'measured' && failure === '' && this.spec.kind !== 'tokens') {
-      this.measured++;
+    const isCounted = failure === '' && this.spec.kind !== 'tokens';
+    if (isCounted && this.part === 'measured') this.measured++;
+    // A paced call that was due in the measured part has its latency, however late it ends.
+    const isPaced = this.spec.ratePerSecond !== undefined;
+    if (isCounted && (this.part === 'measured' || (isPaced && this.part === 'ending')))
       this.latency.add((now - startMs) * 1000);
-    }
     this.advance(now);
     if (this.part === 'ending') {
       this.endIfDone();
