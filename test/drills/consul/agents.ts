@@ -10,6 +10,8 @@ import { type ConsulWorld, SERVICE, sameAgain } from './world.js';
 
 /** After the agent's return, until every sidecar has everything from it again. */
 const RETURN_MS = 5_000;
+/** A connection of each sidecar breaks with the agent. */
+const KNOWN_MS = 5_000;
 const RETURN_LIMIT_MS = 40_000;
 const FIRST_SECOND = 3;
 const FULL_OUTAGE_MS = 60_000;
@@ -69,8 +71,12 @@ export const leaderKilled: Row<ConsulWorld> = {
 
 /** While the agent is away. */
 export async function knowAndStayReady(world: ConsulWorld, trial: Trial): Promise<void> {
-  const up = await Promise.all(world.nodes.map((node) => node.process.metric('outrider_consul_up')));
-  trial.every('meanwhile every sidecar says so (outrider_consul_up 0)', up, (value) => value === 0);
+  const isKnown = async (): Promise<boolean> => {
+    const up = await Promise.all(world.nodes.map((node) => node.process.metric('outrider_consul_up')));
+    return up.every((value) => value === 0);
+  };
+  const tookMs = await measure(isKnown, RETURN_LIMIT_MS);
+  trial.within('meanwhile every sidecar says so (outrider_consul_up 0)', KNOWN_MS, tookMs);
   const ready = await Promise.all(world.nodes.map(async (node) => (await node.readiness()).status));
   trial.every('and stays ready', ready, (status) => status === 200);
 }
