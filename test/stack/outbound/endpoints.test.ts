@@ -110,6 +110,13 @@ describe('Outbound: endpoints', () => {
       assertState('a', EjectionState.ejected);
       answers('a');
       call();
+      assertState(
+        'a',
+        EjectionState.ejected,
+        'after two that proved nothing, the next one waits for a second',
+      );
+      stack.advance(1_000);
+      call();
       assertState('a', EjectionState.admitted);
     });
 
