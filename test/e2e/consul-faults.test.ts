@@ -6,10 +6,9 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { consulFaults } from '../drills/consul/main.js';
-import { ConsulWorld } from '../drills/consul/world.js';
+import type { ConsulWorld } from '../drills/consul/world.js';
 import { keepsInShort } from '../drills/faults/in-suite.js';
 import { consulOrSkip } from '../kit/consul/consul.js';
-import { EFFORT } from '../kit/mocha/effort.js';
 import { testFile } from '../kit/process/tools.js';
 
 /** By name: the test that holds the same with a real agent in less time; of answers, that they are outlived and asked for rarely. */
@@ -41,23 +40,13 @@ const AT_NIGHT: readonly string[] = [
   'all-critical',
 ];
 
-/** By day in the tests named here; a short run at night. */
-const SHORT_AT_NIGHT: Readonly<Record<string, readonly string[]>> = {
-  'agent-killed': ['e2e/up/consul', 'scenario/discovery/consul-away', 'stack/discovery/registration'],
-  // Without a leader, the agent answers 500.
-  'leader-killed': ['stack/discovery/queries'],
-};
-
-/** What is left by day needs neither an election nor many calls. */
-const BY_DAY = { servers: 1, perSecond: 50 };
-
 describe('faults of Consul under load', function () {
   this.timeout(240_000);
   let world: ConsulWorld;
 
   before(async function () {
     await consulOrSkip(this);
-    world = await (EFFORT > 1 ? consulFaults.open() : ConsulWorld.open(undefined, BY_DAY));
+    world = await consulFaults.open();
   });
 
   after(async () => {
@@ -67,17 +56,14 @@ describe('faults of Consul under load', function () {
   it('leave out only rows that there are, each for a test that there is or for the night', () => {
     const rows = consulFaults.rows.map(({ name }) => name);
     for (const name of AT_NIGHT) assert.ok(rows.includes(name), name);
-    for (const [name, tests] of Object.entries({ ...ELSEWHERE, ...SHORT_AT_NIGHT })) {
+    for (const [name, test] of Object.entries(ELSEWHERE)) {
       assert.ok(rows.includes(name), name);
-      for (const test of [tests].flat()) assert.ok(existsSync(testFile(`${test}.test.ts`)), test);
+      assert.ok(existsSync(testFile(`${test}.test.ts`)), test);
     }
   });
 
   for (const row of consulFaults.rows.filter(
-    ({ name }) =>
-      !Object.hasOwn(ELSEWHERE, name) &&
-      !AT_NIGHT.includes(name) &&
-      (EFFORT > 1 || !Object.hasOwn(SHORT_AT_NIGHT, name)),
+    ({ name }) => !Object.hasOwn(ELSEWHERE, name) && !AT_NIGHT.includes(name),
   ))
     it(row.fault, function () {
       return keepsInShort(this, row, world);

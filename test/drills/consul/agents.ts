@@ -10,8 +10,6 @@ import { type ConsulWorld, SERVICE, sameAgain } from './world.js';
 
 /** After the agent's return, until every sidecar has everything from it again. */
 const RETURN_MS = 5_000;
-/** A connection of each sidecar breaks with the agent. */
-const KNOWN_MS = 5_000;
 const RETURN_LIMIT_MS = 40_000;
 const FIRST_SECOND = 3;
 const FULL_OUTAGE_MS = 60_000;
@@ -24,7 +22,10 @@ export const agentKilled: Row<ConsulWorld> = {
     await trial.unharmed(world.load, async () => {
       await world.agent.kill();
       await delay(outageMs);
-      await knowAndStayReady(world, trial);
+      const up = await Promise.all(world.nodes.map((node) => node.process.metric('outrider_consul_up')));
+      trial.every('meanwhile every sidecar says so (outrider_consul_up 0)', up, (value) => value === 0);
+      const ready = await Promise.all(world.nodes.map(async (node) => (await node.readiness()).status));
+      trial.every('and stays ready', ready, (status) => status === 200);
       await world.agent.restart({ state: 'kept', awaitLeader: false });
       await returned(world, trial, performance.now());
     });
@@ -68,18 +69,6 @@ export const leaderKilled: Row<ConsulWorld> = {
     await cluster.leader();
   },
 };
-
-/** While the agent is away. */
-export async function knowAndStayReady(world: ConsulWorld, trial: Trial): Promise<void> {
-  const isKnown = async (): Promise<boolean> => {
-    const up = await Promise.all(world.nodes.map((node) => node.process.metric('outrider_consul_up')));
-    return up.every((value) => value === 0);
-  };
-  const tookMs = await measure(isKnown, RETURN_LIMIT_MS);
-  trial.within('meanwhile every sidecar says so (outrider_consul_up 0)', KNOWN_MS, tookMs);
-  const ready = await Promise.all(world.nodes.map(async (node) => (await node.readiness()).status));
-  trial.every('and stays ready', ready, (status) => status === 200);
-}
 
 async function returned(world: ConsulWorld, trial: Trial, fromMs: number): Promise<void> {
   const tookMs = await measure(() => areCurrent(world.nodes), RETURN_LIMIT_MS, fromMs);

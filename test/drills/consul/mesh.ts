@@ -6,12 +6,11 @@ import { type NodePlan, SidecarNode, untilCurrent } from './sidecar-node.js';
 
 export interface MeshPlan extends Pick<NodePlan, 'service' | 'bench' | 'agent' | 'consul' | 'logs'> {
   readonly caller: string;
-  /** Calls of its load. */
-  readonly perSecond: number;
 }
 
 const REPLICAS = 2;
 const SERVICE_MS = 5;
+const PER_SECOND = 200;
 const DEADLINE_MS = 2_000;
 
 export class ConsulMesh {
@@ -44,7 +43,7 @@ export class ConsulMesh {
 
   startLoad(): Promise<Load> {
     const target = this.caller.target(this.plan.service);
-    return Load.start({ target, perSecond: this.plan.perSecond, deadlineMs: DEADLINE_MS });
+    return Load.start({ target, perSecond: PER_SECOND, deadlineMs: DEADLINE_MS });
   }
 
   /** `killed`: they stay in the catalogue. */

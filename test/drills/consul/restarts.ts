@@ -4,7 +4,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { summarize } from '../faults/load.js';
 import type { Row, Trial } from '../faults/row.js';
 import { measure } from '../faults/times.js';
-import { knowAndStayReady } from './agents.js';
 import type { SidecarNode } from './sidecar-node.js';
 import type { ConsulWorld } from './world.js';
 
@@ -22,7 +21,6 @@ export const restartWithKeys: Row<ConsulWorld> = {
       await replica.start();
       trial.within('a replica that was drained is ready', READY_MS, await replica.untilReady());
       await serves(trial, replica, 'and serves');
-      await knowAndStayReady(world, trial);
     });
     await callerKilled(world, trial);
     await world.agent.restart({ state: 'kept' });

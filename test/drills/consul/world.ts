@@ -1,7 +1,7 @@
 /**
  * The world of the drills on Consul: a cluster of three servers and an agent without state of its own, as on a
  * machine of a fleet; two replicas of `digits` and a caller `web`, each with a sidecar and a proxy before the agent;
- * and as a rule 200 calls a second through them. Only calls that an intention allows are served.
+ * and 200 calls a second through them. Only calls that an intention allows are served.
  */
 
 import { writeFileSync } from 'node:fs';
@@ -26,14 +26,6 @@ const TOKEN = 'b1946ac9-2492-4d23-8c6b-5e2f7a90cafe';
 
 export type Verb = 'allow' | 'deny';
 
-/** How much of it there is, by default as much as the rows speak of. */
-export interface WorldSize {
-  readonly servers: number;
-  readonly perSecond: number;
-}
-
-const FULL_SIZE: WorldSize = { servers: 3, perSecond: 200 };
-
 /** The cluster, the mesh and the load that the rows on Consul share. */
 export class ConsulWorld {
   mesh!: ConsulMesh;
@@ -45,12 +37,10 @@ export class ConsulWorld {
     readonly cluster: ConsulCluster,
     private readonly bench: SidecarBench,
     private readonly logs: string | undefined,
-    private readonly perSecond: number,
   ) {}
 
-  static async open(logs?: string, { servers, perSecond } = FULL_SIZE): Promise<ConsulWorld> {
-    const cluster = await ConsulCluster.start(servers);
-    const world = new ConsulWorld(cluster, await SidecarBench.open(), logs, perSecond);
+  static async open(logs?: string): Promise<ConsulWorld> {
+    const world = new ConsulWorld(await ConsulCluster.start(3), await SidecarBench.open(), logs);
     try {
       writeFileSync(world.tokenFile, TOKEN, { mode: 0o600 });
       await world.setIntention('*', '*', 'deny');
@@ -137,9 +127,9 @@ export class ConsulWorld {
     agent: { readonly address: string } = this.agent,
   ): Promise<ConsulMesh> {
     await this.setIntention(caller, service, 'allow');
-    const { bench, logs, perSecond } = this;
+    const { bench, logs } = this;
     const common = { wait: WAIT, token_file: this.tokenFile };
-    const plan = { service, caller, bench, agent, perSecond, consul: { ...common, ...consul } };
+    const plan = { service, caller, bench, agent, consul: { ...common, ...consul } };
     return ConsulMesh.open({ ...plan, ...(logs && { logs }) });
   }
 }

@@ -144,7 +144,7 @@ describe('Scenario: the probe of an ejected endpoint', () => {
       pool.fails('a', 0, status);
       pool.load(3_000, 10);
       const probes = pool.requestsAt('a').length;
-      assert.ok(probes >= 4 && probes <= 7, `${probes} of 3000 calls`);
+      assert.ok(probes >= 7 && probes <= 12, `${probes} of 3000 calls`);
       pool.works('a');
       pool.load(2_000, 10);
       assert.equal(pool.states[0], 'eligible');

@@ -402,7 +402,7 @@ describe('the endpoints of a target', () => {
 
     for (const [status, said] of [
       [403, 'Endpoint is blocked by agent configuration'],
-      [500, 'x'],
+      [500, 'unsupported by this agent'],
     ] as const) {
       it(`endpoints of a target go after the grace time where the list of members is answered with ${status} ${said}`, async () => {
         const { told } = use();
