@@ -7,15 +7,15 @@ const FORWARDED = /rpc error making call: /g;
 /** Consul answers 500 with these where the request or a config entry is wrong: a chain that does not compile, an intention that it does not take. */
 const LASTING = new RegExp(
   [
-    'inconsistent protocols|circular|does not permit|not permitted|permission denied|must (not )?(be|have)|cannot (be|have|use|edit)',
-    'invalid|unsupported|duplicate|already exists|missing|unknown (field|kind)|cannot unmarshal',
+    'inconsistent protocols|circular|does not permit|not permitted|permission denied|must (not )?(be|have)|cannot use',
+    'invalid|unsupported|duplicate|already exists|unknown (field|kind)|cannot unmarshal',
   ].join('|'),
   'i',
 );
 
 /**
- * Whether Consul may answer the same request otherwise later: its servers cannot be reached or have no leader. It says that in many words, with
- * 500, and refuses with 500 for good in fewer.
+ * Whether Consul may answer the same request otherwise later: its servers cannot be reached or have no leader. It answers 500 to both, and
+ * words of a refusal for good are fewer: what is not known may pass.
  *
  * @param said the body of the answer; it may stand after the status.
  */

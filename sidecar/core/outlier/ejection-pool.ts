@@ -16,7 +16,7 @@ const { nothing, ejected, reEjected, readmitted, observed, overCap, lastEligible
 const PROBE_AGAIN_MS = 1_000;
 /** Longest such wait after a probe that was over at once, ms: it cost little, and the next call may prove more. */
 const QUICK_AGAIN_MS = 4_000;
-/** A cancelled probe shorter than this proves nothing and is repeated at once, ms. */
+/** A cancelled probe that was shorter proves nothing of how long the endpoint takes, ms. */
 const LONG_ENOUGH_MS = 100;
 /** First probe of an endpoint that is down, ms; the wait doubles up to `baseMs`: a model restarts within seconds. */
 const DOWN_MS = 500;

@@ -16,6 +16,7 @@ describe('a failure of Consul', () => {
     [500, 'Intentions are read only while being upgraded to config entries'],
     [500, 'rpc error making call: Raft leader not found in server lookup mapping'],
     [500, 'snapshot restored while committing log'],
+    [500, 'the servers of the datacenter cannot be reached'],
     [500, ''],
     [429, ''],
     [503, 'upstream connect error'],
