@@ -1,7 +1,7 @@
 import { statusName } from '../core/outcome/status.js';
 import type { LogFields } from '../runtime/log/logger.js';
 import type { Random } from '../runtime/random.js';
-import { type EndedAttempt, type EndedCall, MAX_RECORDED, type Recorder } from './call-record.js';
+import type { EndedAttempt, EndedCall, Recorder } from './call-record.js';
 import {
   endedName,
   identityOf,
@@ -77,7 +77,8 @@ function attemptsOf(call: EndedCall, nowMs: number): LogFields {
   for (let attempt = call.lastAttempt; attempt !== null; attempt = attempt.previous)
     attempts.push(attemptOf(attempt, call, nowMs));
   attempts.reverse();
-  const before = call.attempts - MAX_RECORDED;
+  // Only the last ones are kept, and none of those that began before somebody looked.
+  const before = call.attempts - attempts.length;
   return before > 0 ? { attempts, attemptsBefore: before } : { attempts };
 }
 

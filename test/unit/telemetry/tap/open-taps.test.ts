@@ -54,6 +54,17 @@ describe('taps', () => {
   };
   const answered = (): void => called(0);
 
+  it('say of a call that was under way how many of its attempts began before', () => {
+    stack.settle(app.call());
+    open();
+    const { last } = stack.backend('a');
+    stack.settle(last.fail(14));
+    stack.settle(stack.backend('b').last.reply());
+    const [{ status, attempts, attemptsBefore } = {}] = shown;
+    assert.deepEqual([status, attemptsBefore], ['OK', 1]);
+    assert.equal((attempts as unknown[]).length, 1);
+  });
+
   it('cost a call nothing while none is open: there is no recorder and no timer', () => {
     const pending = stack.clock.pending();
     assert.equal(stack.context.recorder, null);
