@@ -2,9 +2,11 @@
 import { type Profiler, Session } from 'node:inspector/promises';
 import type { Dice } from '../dice.js';
 
-/** One run in so many is counted, and one turn in so many of it. */
+/** One run in so many is counted, and at its begin one turn in so many of it. */
 const RUNS = 20;
 const TURNS = 64;
+/** After so many counted turns it is one in twice as many, then one in three times as many: V8 walks through its whole heap for each. */
+const SPARSER = 8;
 /** A block may run so often for each byte: Huffman codes are read bit by bit, and a byte is read and written on both sides. */
 const PER_BYTE = 32;
 /** And for each call, endpoint and timer that there is. */
@@ -23,6 +25,7 @@ export interface TurnSize {
 export class WorkCounts {
   private readonly session = new Session();
   private next = 0;
+  private counted = 0;
 
   constructor(private readonly dice: Dice) {}
 
@@ -41,7 +44,8 @@ export class WorkCounts {
   /** Whether the next turn is one that is counted. */
   isDue(): boolean {
     if (--this.next > 0) return false;
-    this.next = this.dice.between(1, 2 * TURNS);
+    this.counted++;
+    this.next = this.dice.between(1, Math.round(2 * TURNS * (1 + this.counted / SPARSER)));
     return true;
   }
 
