@@ -58,8 +58,10 @@ describe('engines in a mesh', function () {
     sumOfSamples((await admin(suite.caller.admin, '/metrics')).body, name, labels);
   const resumed = (): Promise<number> => read('outrider_streams_resumed_total');
   let requests = 0;
-  // So long that none has ended when the last one begins, also where the machine is busy.
-  const open = (maxTokens = 500, n = 1): EngineStream =>
+  /** Answers that have ended, and their tokens. */
+  let answered = 0;
+  let tokens = 0;
+  const open = (maxTokens: number, n = 1): EngineStream =>
     new EngineStream(
       client,
       aGenerateRequest({
@@ -68,41 +70,57 @@ describe('engines in a mesh', function () {
         sampling_params: { temperature: 0, max_tokens: maxTokens, ignore_eos: true, n },
       }),
     );
-  const streamThrough = async (kill: () => void): Promise<void> => {
+  interface Engine {
+    /** Of its sidecar. */
+    readonly admin: string;
+    readonly pid: number;
+  }
+  /** The engine with the most answers under way: while engines warm up, some have few. */
+  const busiest = async (): Promise<Engine> => {
+    const { endpoints } = await reportOf(suite.caller.admin);
+    const [most] = endpoints.toSorted((a, b) => b.inFlight - a.inFlight);
+    const { admin: page } = suite.replicas.find(({ inbound }) => inbound === most!.address)!;
+    return { admin: page, pid: (await reportOf(page)).model!.pid! };
+  };
+  /** Resolves with the engine that got the signal, and how many answers went on elsewhere. */
+  const streamOnce = async (signal: NodeJS.Signals, maxTokens: number) => {
     const before = await resumed();
-    const streams = Array.from({ length: STREAMS }, () => open());
+    const streams = Array.from({ length: STREAMS }, () => open(maxTokens));
     await until('all are under way', () => streams.every(({ ids }) => ids.length > 20));
-    kill();
+    const hit = await busiest();
+    process.kill(hit.pid, signal);
     const faults = await Promise.all(streams.map((stream) => stream.fault()));
     assert.deepEqual(
       faults.filter((fault) => fault !== ''),
       [],
     );
-    const moved = (await resumed()) - before;
-    assert.ok(moved > 2, `${moved} of ${STREAMS} answers went on elsewhere`);
     answered += STREAMS;
     tokens += streams.reduce((sum, { ids }) => sum + ids.length, 0);
+    return { hit, moved: (await resumed()) - before };
   };
-  /** Answers that have ended, and their tokens. */
-  let answered = 0;
-  let tokens = 0;
+  /** Signals one engine in the middle of its answers. A busy client may read them after their end: then with longer ones. */
+  const streamThrough = async (signal: NodeJS.Signals): Promise<Engine> => {
+    for (let maxTokens = 500; maxTokens <= 8_000; maxTokens *= 2) {
+      const { hit, moved } = await streamOnce(signal, maxTokens);
+      if (moved > 0) return hit;
+    }
+    return assert.fail('no answer went on elsewhere');
+  };
 
-  it('that are killed: every client gets every token once', () =>
-    streamThrough(() => process.kill(suite.replicas[0]!.modelPid!, 'SIGKILL')));
+  it('that are killed: every client gets every token once', () => streamThrough('SIGKILL'));
 
   it('whose core has died: every client gets every token once, and the engine is started again', async () => {
-    const { admin: page, modelPid } = suite.replicas[1]!;
-    await streamThrough(() => process.kill(modelPid!, 'SIGUSR2'));
+    const hit = await streamThrough('SIGUSR2');
     const pid = await until('another process serves', async () => {
-      const { model } = await reportOf(page);
-      return model!.state === 'ready' && model!.pid !== modelPid && model!.pid;
+      const { model } = await reportOf(hit.admin);
+      return model!.state === 'ready' && model!.pid !== hit.pid && model!.pid;
     });
     assert.ok(pid > 0);
   });
 
   it('and each token is counted once, whichever engine made it', async () => {
     const output = { gen_ai_token_type: 'output', caller: 'app', gen_ai_request_model: 'chat' };
-    assert.equal(answered, 2 * STREAMS);
+    assert.ok(answered >= 2 * STREAMS);
     assert.equal(await read('gen_ai_client_token_usage_count', output), answered);
     assert.equal(await read('gen_ai_client_token_usage_sum', output), tokens);
     assert.equal(
@@ -147,6 +165,5 @@ describe('engines in a mesh', function () {
     assert.equal(retries(body), retries(before));
   });
 
-  it('whose core freezes: every client gets every token once', () =>
-    streamThrough(() => process.kill(suite.replicas[2]!.modelPid!, 'SIGUSR1')));
+  it('whose core freezes: every client gets every token once', () => streamThrough('SIGUSR1'));
 });
