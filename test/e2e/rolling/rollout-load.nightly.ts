@@ -71,7 +71,9 @@ intentions: [{ from: app, to: mine, action: allow }]
 
   const replicas = (): SidecarFacts[] => facts.sidecars.filter(({ role }) => role === 'replica');
   const caller = (): SidecarFacts => facts.sidecars.find(({ role }) => role === 'caller')!;
-  const rollout = (...args: string[]) => outrider(['rollout', ...args, '--admin', replicas()[0]!.admin]);
+  // Both are asked: until the second one has read the record, the first one does not know of it.
+  const rollout = (...args: string[]) =>
+    outrider(['rollout', ...args, ...replicas().flatMap((each) => ['--admin', each.admin])]);
   const start = (version: string, ...args: string[]) =>
     rollout('mine', '--model', 'digits', '--version', version, ...args);
   const serving = async (): Promise<string> => {
