@@ -20,8 +20,9 @@ import type { NamedQueue } from './backend/backend-queues.js';
 import type { InboundCall, Ticket } from './call.js';
 import type { ModelBackend } from './model-backend.js';
 
-/** A report in trailers is made anew after this time, ms. */
+/** A report in trailers is made anew after this time, ms; a place that became free since the last one is told sooner. */
 const TRAILER_EVERY_MS = 10;
+const FREE_PLACE_EVERY_MS = 1;
 /** What the model says itself is read at most this often, and counts for this long, ms. */
 const MODEL_EVERY_MS = 100;
 const MODEL_REPORT_MS = 10_000;
@@ -57,6 +58,8 @@ export class LoadReporter {
   };
   private fields: readonly HeaderField[] = NO_FIELDS;
   private fieldsMs = Number.NEGATIVE_INFINITY;
+  /** They say that another call would wait. */
+  private fieldsSayFull = false;
 
   constructor(private readonly backends: readonly ModelBackend[]) {}
 
@@ -96,6 +99,14 @@ export class LoadReporter {
     return calls;
   }
 
+  /** Calls that the models run at once. */
+  private get concurrency(): number {
+    let places = 0;
+    for (const { queues } of this.backends)
+      for (const { limits } of queues.list) places += limits.queue.concurrency;
+    return places;
+  }
+
   /** Open streams on which nothing moves: they have no place, and are not among the calls. */
   get idleStreams(): number {
     let streams = 0;
@@ -103,44 +114,54 @@ export class LoadReporter {
     return streams;
   }
 
-  /** Calls that have run for much longer than those of their model usually do. */
-  longCallsAt(nowMs: number): number {
+  /** Calls that have run for much longer than those of their model usually do, without the one that ends. */
+  longCallsAt(nowMs: number, ending: Ticket | null = null): number {
     let calls = 0;
     for (const { queues, instances } of this.backends) {
       const usualMs = meanRunMs(queues.list);
       if (usualMs === 0) continue;
-      for (const { activity } of instances) calls += activity.startedBefore(nowMs - usualMs * LONG_RUN);
+      for (const { activity } of instances)
+        calls += activity.startedBefore(nowMs - usualMs * LONG_RUN, ending);
     }
     return calls;
   }
 
-  /** The trailers' fields for a call that ends: the same array for 10 ms. The call itself is not counted. */
+  /**
+   * The trailers' fields for a call that ends: the same array for 10 ms, in which a call that ends may be counted. That one of the others is
+   * not, whose caller would take it for the call of another one, and a full endpoint.
+   */
   trailer({ ticket }: InboundCall, nowMs: number): readonly HeaderField[] {
-    if (nowMs - this.fieldsMs < TRAILER_EVERY_MS) return this.fields;
-    const own = ticket !== null && ticket.queueState === QueueState.running ? 1 : 0;
-    this.fields = [makeField(BINARY_REPORT, writeReportValue(this.report(this.calls - own, nowMs)))];
+    const ageMs = nowMs - this.fieldsMs;
+    if (ageMs < (this.fieldsSayFull ? FREE_PLACE_EVERY_MS : TRAILER_EVERY_MS)) return this.fields;
+    const ending = ticket !== null && ticket.queueState === QueueState.running ? ticket : null;
+    const calls = this.calls - (ending === null ? 0 : 1);
+    const isFull = calls >= this.concurrency;
+    if (ageMs < TRAILER_EVERY_MS && isFull) return this.fields;
+    this.fields = [makeField(BINARY_REPORT, writeReportValue(this.report(calls, nowMs, ending)))];
     this.fieldsMs = nowMs;
+    this.fieldsSayFull = isFull;
     return this.fields;
   }
 
   /** A message of gRPC with the report of now. */
   message(nowMs: number): Buffer {
-    return framed(writeLoadReport(this.report(this.calls, nowMs)));
+    return framed(writeLoadReport(this.report(this.calls, nowMs, null)));
   }
 
-  private report(calls: number, nowMs: number): LoadReport {
+  /** @param ending the call in whose trailers it goes; null: it does not. */
+  private report(calls: number, nowMs: number, ending: Ticket | null): LoadReport {
     const { averages } = this;
     averages.sample(calls, nowMs);
     const report = new LoadReport();
     const queues = this.backends.flatMap((each) => each.queues.list);
-    const concurrency = sum(queues, ({ limits }) => limits.queue.concurrency);
+    const { concurrency } = this;
     report.applicationUtilization = averages.calls / Math.max(1, concurrency);
     report.rps = averages.rps;
     report.eps = averages.eps;
     const { named } = report;
     named.set(OwnMetric.calls, calls);
     named.set(OwnMetric.concurrency, concurrency);
-    const longCalls = this.longCallsAt(nowMs);
+    const longCalls = this.longCallsAt(nowMs, ending);
     if (longCalls > 0) named.set(OwnMetric.longCalls, longCalls);
     const { idleStreams } = this;
     if (idleStreams > 0) named.set(OwnMetric.idleStreams, idleStreams);

@@ -103,10 +103,10 @@ export class ModelActivity {
     if (isSuccess && isInference(headerViewOf(call.block).path)) this.succeeded++;
   }
 
-  /** Calls that it has run since before `startedMs`. */
-  startedBefore(startedMs: number): number {
+  /** Calls that it has run since before `startedMs`, without the one that ends. */
+  startedBefore(startedMs: number, ending: Ticket | null): number {
     let calls = 0;
-    for (const { queueStartedMs } of this.running) if (queueStartedMs < startedMs) calls += 1;
+    for (const ticket of this.running) if (ticket.queueStartedMs < startedMs && ticket !== ending) calls += 1;
     return calls;
   }
 

@@ -78,6 +78,37 @@ describe('Load reports, inbound,', () => {
     assert.equal(applicationUtilization, 2);
   });
 
+  it('says at once that a place has become free, in the trailers of a call that was counted as waiting', () => {
+    start({ trailers: true }, { queue: { concurrency: 1 } });
+    const calls = [stack.call(), stack.call()];
+    stack.advance(20);
+    const ends = calls.map((call) => {
+      stack.settle(stack.requests.at(-1)!.reply());
+      stack.advance(3);
+      return trailerOf(call)!.named.get(OwnMetric.calls);
+    });
+    assert.deepEqual(ends, [1, 0]);
+  });
+
+  it('does not count a call that ends as one that runs for long', () => {
+    start({ trailers: true }, { queue: { concurrency: 1 } });
+    const end = (call: PeerStream): (number | undefined)[] => {
+      stack.settle(stack.requests.at(-1)!.reply());
+      const { named } = trailerOf(call)!;
+      return [named.get(OwnMetric.calls), named.get(OwnMetric.longCalls)];
+    };
+    for (let i = 0; i < 10; i += 1) {
+      const call = stack.call();
+      stack.advance(20);
+      assert.deepEqual(end(call), [0, undefined]);
+    }
+    const [long, next] = [stack.call(), stack.call()];
+    stack.advance(1_000);
+    assert.deepEqual(end(long), [1, undefined]);
+    stack.advance(20);
+    assert.deepEqual(end(next), [0, undefined]);
+  });
+
   it('names the load of each model where there are several', () => {
     stack = new ModelStack(
       { queue: { concurrency: 2 }, loadReport: { ...DEFAULTS } },
