@@ -418,6 +418,8 @@ class Verdict {
     if (resetCode === -2 && this.faults.length > 0) return;
     if (resetCode >= 0 && plan.timeoutMs > 0 && this.mayBeLate()) return;
     if (resetCode === CANCEL && this.wasUnreadInTime() && this.mayBeLate()) return;
+    // The same by the sidecar of its model, and a part still waits here.
+    if (resetCode === CANCEL && this.mayBeCutOff()) return;
     this.find('allowed-end', `${found}, and no fault explains it`);
   }
 
