@@ -127,16 +127,27 @@ const FULL: ReadonlySet<string> = new Set(
   ].map(({ name }) => name),
 );
 
+const OVER_RATE: ReadonlySet<string> = new Set([
+  LocalReplyReasons.rateLimited.name,
+  LocalReplyReasons.streamRateLimited.name,
+]);
+
 function isOverRate({ reason }: AttemptFacts): boolean {
-  return reason === LocalReplyReasons.rateLimited.name;
+  return reason !== undefined && OVER_RATE.has(reason);
+}
+
+/** Whether a sidecar ended it for what its caller does, which says nothing of the endpoint. */
+function isOfCaller(facts: AttemptFacts): boolean {
+  return isOverRate(facts) || facts.reason === LocalReplyReasons.tooManyStreams.name;
 }
 
 /** Whether a sidecar says that it, or one of its models, could not answer. Headers that are too long are the call's own everywhere. */
-function isAboutSidecar({ reason, model }: AttemptFacts): boolean {
+function isAboutSidecar(facts: AttemptFacts): boolean {
+  const { reason, model } = facts;
   if (reason === LocalReplyReasons.metadataTooLarge.name) return false;
   const isDrain =
     reason === LocalReplyReasons.drainTimeout.name || reason === LocalReplyReasons.draining.name;
-  return isDrain || model !== undefined;
+  return isDrain || isOfCaller(facts) || model !== undefined;
 }
 
 function traitsOfLoss({ reason, status }: AttemptFacts, outcome: Outcome): number {
@@ -162,7 +173,7 @@ function refusalOf(facts: AttemptFacts): Outcome | undefined {
   // The call's own: any endpoint would answer it so.
   if (reason === LocalReplyReasons.metadataTooLarge.name) return Outcome.neutral;
   if (reason !== undefined && model !== undefined) return isUnprocessed ? Outcome.refusal : Outcome.neutral;
-  if (isUnprocessed && isOverRate(facts)) return Outcome.refusal;
+  if (isOfCaller(facts)) return isUnprocessed ? Outcome.refusal : Outcome.neutral;
   return isUnprocessed && reason !== LocalReplyReasons.modelUnavailable.name ? Outcome.overload : undefined;
 }
 

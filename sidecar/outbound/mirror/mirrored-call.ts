@@ -205,9 +205,11 @@ class ResponsePair implements MirrorTask {
  * nothing about the version, and the copy would only add to the load.
  */
 function whyNotCopied(call: OutboundCall, status: number): SkipReason | undefined {
-  const hasLostModel = call.crash?.hasLostModel === true && status !== Status.OK;
+  // A fallback may have answered in place of the service: that proves nothing about the request.
+  const isAnswered = status === Status.OK && call.degraded === '';
+  const hasLostModel = call.crash?.hasLostModel === true && !isAnswered;
   if (call.hasCrashed || hasLostModel) return 'crashed';
-  return status === Status.OK || call.mayBeProcessed ? undefined : 'refused';
+  return isAnswered || call.mayBeProcessed ? undefined : 'refused';
 }
 
 function whyNotHeld(call: OutboundCall): SkipReason {

@@ -272,6 +272,23 @@ describe('Scenario: a mirror', () => {
     assert.deepEqual(skipped(), { sent: 1, compared: 1, crashed: 0, refused: 0 });
   });
 
+  it('does not send what the model process was lost with, or no endpoint had, though an answer of before was given', () => {
+    start({}, undefined, { fallback: [{ kind: 'last-good', maxAgeMs: 60_000, maxBytes: 100_000 }] });
+    mirrored();
+    assert.deepEqual(skipped(), { sent: 1, compared: 1, crashed: 0, refused: 0 });
+    stack.answers((stream) => sidecarSays(stream, 'connection-lost', 14), 'a');
+    const lost = call();
+    settle();
+    assert.equal(lost.status, 0);
+    assert.match(lost.header('outrider-degraded')!, /from=last-good/);
+    assert.deepEqual(skipped(), { sent: 1, compared: 1, crashed: 1, refused: 0 });
+    stack.settle(stack.kill('a'));
+    const unserved = call();
+    settle(20_000);
+    assert.equal(unserved.status, 0);
+    assert.deepEqual(skipped(), { sent: 1, compared: 1, crashed: 1, refused: 1 });
+  });
+
   for (const [reason, status, why] of [
     ['rate-limited', 8, 'the caller is over its rate'],
     ['overloaded', 8, 'the replica is full'],

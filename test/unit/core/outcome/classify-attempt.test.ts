@@ -67,6 +67,16 @@ const CASES: readonly (readonly [what: string, facts: Partial<AttemptFacts>, exp
   ],
   ['a call that its sidecar found too many', full(), 'overload unprocessed'],
   ['a call over the rate of its caller', overRate(), 'refusal unprocessed overRate'],
+  [
+    'a stream over the rate of its caller',
+    overRate({ reason: 'stream-rate-limited', isUnprocessed: false }),
+    'neutral notOfService overRate',
+  ],
+  [
+    'a health watch too many of its caller',
+    full({ reason: 'too-many-streams', isUnprocessed: false }),
+    'neutral notOfService',
+  ],
   ['a call over the rate for one model of several', overRate(digits), 'refusal unprocessed overRate'],
   [
     'a refusal for a reason that is not known here',
