@@ -36,9 +36,13 @@ function judgeOtherName(world: World): void {
   const trouble: readonly FaultKind[] = [...DNS_FAULTS, 'freeze-caller', 'kill-sidecar'];
   if (faults.some(({ kind }) => trouble.includes(kind))) return;
   const { service } = replicas[0]!;
-  for (const { kind, target, atMs, file } of faults) {
+  for (const fault of faults) {
+    const { kind, target, atMs, file } = fault;
     if (kind !== 'reload' || upstreamsOf(file)[service]?.dns?.name !== fewNameOf(service)) continue;
-    const next = faults.find((each) => each.kind === 'reload' && each.target === target && each.atMs > atMs);
+    // Also one at the same moment: either file may be the last.
+    const next = faults.find(
+      (each) => each !== fault && each.kind === 'reload' && each.target === target && each.atMs >= atMs,
+    );
     const untilMs = next?.atMs ?? Number.POSITIVE_INFINITY;
     const late = records.find(
       ({ plan: call, executions }) =>
