@@ -49,6 +49,8 @@ interface Step {
   readonly pair: string;
   /** What is there now; undefined: it is deleted. */
   readonly wanted: IntentionConfig | undefined;
+  /** What is there may be of others, and is deleted only where it says that it is of a mesh file. */
+  readonly isUnsure: boolean;
   readonly line: string;
 }
 
@@ -102,12 +104,13 @@ export class MeshIntentionWriter {
     if (steps.length === 0) return [];
     let listed: Listing | undefined;
     const begun: Step[] = [];
+    const changed: string[] = [];
     try {
       listed = await this.list();
       this.refusePermissions(steps, listed);
       for (const step of steps) {
         begun.push(step);
-        await this.bring(listed, step.pair, step.wanted);
+        if (await this.bring(listed, step)) changed.push(step.line);
       }
     } catch (error) {
       throw await this.failureOf(error, begun, listed);
@@ -116,7 +119,7 @@ export class MeshIntentionWriter {
       if (wanted === undefined) this.taken.delete(pair);
       else this.taken.set(pair, wanted);
     }
-    return steps.map(({ line }) => line);
+    return changed;
   }
 
   /** What a mesh file cannot say could not be put back: it is neither overwritten nor deleted. */
@@ -135,8 +138,17 @@ export class MeshIntentionWriter {
     changed.sort(([, a], [, b]) => Number(a.action === 'allow') - Number(b.action === 'allow'));
     const gone = [...this.taken].filter(([pair]) => !wanted.has(pair));
     return [
-      ...changed.map(([pair, each]) => ({ pair, wanted: each, line: `${titleOf(each)}: ${each.action}` })),
-      ...gone.map(([pair, each]) => ({ pair, wanted: undefined, line: `${titleOf(each)}: deleted` })),
+      ...changed.map(([pair, each]) => ({
+        ...{ pair, wanted: each, isUnsure: false, line: `${titleOf(each)}: ${each.action}` },
+      })),
+      ...gone.map(([pair, each]) => ({
+        ...{
+          pair,
+          wanted: undefined,
+          isUnsure: each.action === undefined,
+          line: `${titleOf(each)}: deleted`,
+        },
+      })),
     ];
   }
 
@@ -184,17 +196,18 @@ export class MeshIntentionWriter {
     else await this.ask(what, () => this.store(before, now ?? (before.ID ? undefined : before)));
   }
 
-  /** Makes one pair what is wanted. */
-  private async bring(listed: Listing, pair: string, wanted: IntentionConfig | undefined): Promise<void> {
+  /** Makes one pair what is wanted. False: there was nothing to delete. */
+  private async bring(listed: Listing, { pair, wanted, isUnsure }: Step): Promise<boolean> {
     const at = listed.get(pair);
     if (wanted === undefined) {
-      if (at === undefined) return;
+      if (at === undefined || (isUnsure && at.Description !== DESCRIPTION)) return false;
       await this.ask(`delete the intention ${pair.replace(' ', ' → ')}`, () => this.api.delete(pathOf(at)));
-      return;
+      return true;
     }
     const { from, to, action } = wanted;
     const next = { SourceName: from, DestinationName: to, Action: action, Description: DESCRIPTION };
     await this.ask(`take the ${titleOf(wanted)} (${action})`, () => this.store(next, at));
+    return true;
   }
 
   /** @param at where the agent has another one for this pair */

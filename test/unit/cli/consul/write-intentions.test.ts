@@ -239,6 +239,22 @@ describe('intentions of a mesh file in Consul', () => {
       assert.deepEqual([left, mayPass, rules()], [[], true, had]);
     });
 
+    it('of others stay where an agent went away before it took one for their services', async () => {
+      stored = [{ ...theirs, SourceName: 'n', Action: 'allow', Description: 'by hand' }];
+      const { put } = methods;
+      api.put = async () => {
+        isAway = true;
+        throw new Error('no answer');
+      };
+      const next = { intentions: [deny('n', 'b')], defaultIntention: 'allow' } as const;
+      const { left } = await failure(next);
+      assert.deepEqual(left, ['intention n → b: deny, unless it was not taken']);
+      isAway = false;
+      api.put = put;
+      assert.deepEqual(await writer.write({ ...next, intentions: [] }), []);
+      assert.deepEqual(rules(), ['n b allow']);
+    });
+
     it('that an agent has kept when it went away are named, and written again or taken back later', async () => {
       for (const [next, expected] of [
         [after, ['a b deny', 'c b allow', 'n b deny', 'x b deny']],
