@@ -9,7 +9,7 @@ import { ChildProcessHandle } from '../../../sidecar/supervise/child-process.js'
 import { Guardian } from '../../../sidecar/supervise/guardian/guardian.js';
 import { endOrphans } from '../../../sidecar/supervise/guardian/orphans.js';
 import { outputOf } from '../../kit/process/outrider.js';
-import { isRunning, processesWith, sessionOf, until } from '../../kit/process/processes.js';
+import { isRunning, isStopped, processesWith, sessionOf, until } from '../../kit/process/processes.js';
 
 const OWNER = fileURLToPath(new URL('../../kit/process/child-process-owner.js', import.meta.url));
 const ENDED_MS = 10_000;
@@ -203,6 +203,8 @@ describe('guardian of what a process has started', function () {
     const environment = environmentOf(orphan);
     for (const { owner, guardian } of [first, other]) {
       owner.kill('SIGSTOP');
+      // Until all its threads have stopped it starts another guardian.
+      await until('the owner is stopped', () => isStopped(owner.pid!));
       process.kill(guardian, 'SIGKILL');
       await gone(guardian);
       owner.kill('SIGKILL');
