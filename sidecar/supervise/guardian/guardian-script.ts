@@ -1,6 +1,7 @@
 /**
  * What the guardian runs, for any POSIX shell (dash, bash, BusyBox). Arguments: the beginning that the owner marks of all children of
- * this process share, and how long a process may take to end after SIGTERM, in tenths of a second.
+ * this process share, how long a process may take to end after SIGTERM, in tenths of a second, and `PID:START` of each child that
+ * runs already: an owner that is killed as soon as this has begun could not have written them.
  *
  * Lines on standard input: `+ PID START` when a child has started (it leads a process group), `- PID MARK` when it has ended. The end
  * of the input is the end of the owner, for whom nobody else holds the other end.
@@ -14,7 +15,8 @@ trap '' HUP INT QUIT TERM
 set -f
 stem=$1
 patience=$2
-groups=
+shift 2
+groups=$*
 start_of() {
   text= start=
   while read -r line || [ -n "$line" ]; do text="$text $line"; done 2>/dev/null <"/proc/$1/stat" || return 1

@@ -66,8 +66,9 @@ export class Guardian {
 
   /** A child that leads a process group has started with `mark` of `nextMark`. */
   watch(pid: number, { [OWNER_VARIABLE]: mark = '' }: Readonly<Record<string, string>>): void {
-    this.children.set(pid, { startTime: startTimeOf(pid) ?? '0', mark });
-    this.tellOf(pid);
+    const startTime = startTimeOf(pid) ?? '0';
+    this.children.set(pid, { startTime, mark });
+    this.tell(`+ ${pid} ${startTime}`);
   }
 
   /** It has ended. What it started and what left its group ends as well. */
@@ -91,16 +92,14 @@ export class Guardian {
         'without /proc, processes that leave the group of the one that started them are not found',
       );
     const program = this.options.shell ?? SHELL;
-    const shell = spawn(
-      program,
-      ['-c', GUARDIAN_SCRIPT, 'outrider-guardian', this.stem, String(PATIENCE_TENTHS)],
-      {
-        cwd: '/',
-        detached: true,
-        env: { PATH: '/usr/bin:/bin:/usr/sbin:/sbin' },
-        stdio: ['pipe', 'ignore', 'ignore'],
-      },
-    );
+    const running = [...this.children].map(([pid, { startTime }]) => `${pid}:${startTime}`);
+    const argv = ['-c', GUARDIAN_SCRIPT, 'outrider-guardian', this.stem, String(PATIENCE_TENTHS), ...running];
+    const shell = spawn(program, argv, {
+      cwd: '/',
+      detached: true,
+      env: { PATH: '/usr/bin:/bin:/usr/sbin:/sbin' },
+      stdio: ['pipe', 'ignore', 'ignore'],
+    });
     this.shell = shell;
     shell.unref();
     (shell.stdin as unknown as { unref(): void }).unref();
@@ -110,7 +109,6 @@ export class Guardian {
       this.lost(shell, `${program} cannot be started (${error.message})`);
     });
     shell.once('exit', () => this.lost(shell, `${program} ended ${MOST_LAUNCHES} times`));
-    for (const pid of this.children.keys()) this.tellOf(pid);
   }
 
   /** The shell has ended before this process. */
@@ -120,10 +118,6 @@ export class Guardian {
     if (this.launches >= MOST_LAUNCHES)
       this.complain(`${why}: should this process be killed, what its children have started goes on`);
     else this.launch();
-  }
-
-  private tellOf(pid: number): void {
-    this.tell(`+ ${pid} ${this.children.get(pid)?.startTime}`);
   }
 
   private tell(line: string): void {
