@@ -14,7 +14,7 @@ const { nothing, ejected, reEjected, readmitted, observed, overCap, lastEligible
   EjectionEvent;
 /** Shortest wait before the next probe after those that proved nothing, ms; it doubles up to `baseMs`. */
 const PROBE_AGAIN_MS = 1_000;
-/** Longest such wait after a probe that was over at once, ms: it cost little, and the next call may prove more. */
+/** Longest such wait after a probe that was over within `PROBE_AGAIN_MS`: it cost little, and the next call may prove more. */
 const QUICK_AGAIN_MS = 4_000;
 /** A cancelled probe that was shorter proves nothing of how long the endpoint takes, ms. */
 const LONG_ENOUGH_MS = 100;
@@ -363,7 +363,8 @@ export class EjectionPool {
     const isCancelled = outcome === Outcome.cancelled && nowMs - startedMs >= LONG_ENOUGH_MS;
     const isLong = evidence === Evidence.slow || (isCancelled && evidence === Evidence.sound);
     const waitMs = this.probeAgainMs(member, isRefused || isOfRequest || isLong);
-    this.members.ejectUntil(member, nowMs + (isLong ? waitMs : Math.min(waitMs, QUICK_AGAIN_MS)));
+    const wasQuick = !isLong && nowMs - startedMs < PROBE_AGAIN_MS;
+    this.members.ejectUntil(member, nowMs + (wasQuick ? Math.min(waitMs, QUICK_AGAIN_MS) : waitMs));
     return nothing;
   }
 

@@ -165,6 +165,17 @@ describe('The probe of an ejected endpoint', () => {
       assert.deepEqual([probe('success', nowMs), member.count], [readmitted, 1]);
     });
 
+  it('is repeated ever later while each takes a second of its call and proves nothing', () => {
+    const { pool, member, ends } = setUpEjected();
+    let nowMs = 30_000;
+    for (const waitMs of [0, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]) {
+      assert.equal(pool.members.takeProbe(nowMs), member);
+      ends('neutral', nowMs + 1_000, { startedMs: nowMs, probe: member.probe, evidence: Evidence.sound });
+      assert.equal(member.untilMs - nowMs - 1_000, waitMs);
+      nowMs = member.untilMs;
+    }
+  });
+
   it('is repeated at once again after the next ejection, and after news of the endpoint', () => {
     const { pool, member, probe } = setUpEjected();
     const proveNothing = (nowMs: number): number => {
