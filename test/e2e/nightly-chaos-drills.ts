@@ -9,10 +9,10 @@ import { join } from 'node:path';
 import { whyNoConsul } from '../../sidecar/cli/chaos/faults/own-consul.js';
 import { whyNoOwnNetwork } from '../../sidecar/cli/chaos/faults/own-network.js';
 import { whyNoSmallDisk } from '../../sidecar/cli/chaos/faults/small-disk.js';
-import { findFaketime } from '../../sidecar/cli/chaos/faults/stepped-clock.js';
 import type { Summary } from '../../sidecar/cli/chaos/report/report.js';
 import { outcomeOf, outrider, Scratch, startOutrider } from '../kit/process/outrider.js';
 import { processesWith } from '../kit/process/processes.js';
+import { toolOrSkip } from '../kit/process/tools.js';
 
 /** Calls that are lost whatever is done: jobs in flight that must not be done twice, and a call in the moment of the fault. */
 const FEW = 6;
@@ -50,7 +50,7 @@ describe('drills of machines, Consul and certificates', function () {
     it(`${drill}: hardly a call is lost`, survives(drill));
 
   it('clock-step: hardly a call is lost', async function () {
-    if (findFaketime() === undefined) return this.skip();
+    await toolOrSkip(this, 'libfaketime');
     await survives('clock-step')();
   });
 

@@ -52,6 +52,8 @@ const MLSERVER_VENV = path.join(CACHE, 'venv-mlserver');
 const OPENAI_VENV = path.join(CACHE, 'venv-openai');
 const VLLM_VENV = path.join(CACHE, 'venv-vllm');
 const PROMETHEUS = path.join(CACHE, 'prometheus');
+/** Where `outrider chaos` looks for it. */
+const LIBFAKETIME = path.join(CACHE, 'libfaketime');
 const ENVOY_VENV = path.join(CACHE, 'venv');
 /** A link to the program in its package, which says where that is. */
 const ENVOY = path.join(BIN, 'envoy');
@@ -278,22 +280,13 @@ const TOOLS = {
       ],
     ],
   },
-  // Debian's, with promtool beside it; only unpacked, so that nothing is started. The folder appears once it is whole.
+  // Debian's, with promtool beside it; only unpacked, so that nothing is started.
   prometheus: {
+    ...unpacked(PROMETHEUS, 'prometheus', 'usr/bin/promtool --version'),
     path: path.join(PROMETHEUS, 'usr/bin/prometheus'),
-    mark: path.join(PROMETHEUS, '.installed'),
-    needs: "apt-get with Debian's archive, and root",
-    steps: [
-      [...APT, 'update'],
-      [
-        'sh',
-        '-ec',
-        'rm -rf "$1.new"; mkdir -p "$1.new"; cd "$1.new"; apt-get download -qq prometheus; dpkg -x prometheus_*.deb .; rm prometheus_*.deb; usr/bin/promtool --version; touch .installed; rm -rf "$1"; mv "$1.new" "$1"',
-        'sh',
-        PROMETHEUS,
-      ],
-    ],
   },
+  /** A folder with the library that gives a process a wall clock which can be stepped: for `outrider chaos clock-step`. */
+  libfaketime: unpacked(LIBFAKETIME, 'libfaketime', 'ls usr/lib/*/faketime/libfaketimeMT.so.1'),
   /** The packages of the OpenAI service, from its own lockfile. */
   'openai-service': {
     path: path.join(OPENAI_SERVICE, 'node_modules'),
@@ -434,6 +427,23 @@ function debian(name: string, ...packages: readonly string[]): Tool {
   };
 }
 
+/** A package of Debian unpacked into `folder`, which appears once `probe`, a command in it, has ended well. */
+function unpacked(folder: string, name: string, probe: string): Tool {
+  return {
+    path: folder,
+    mark: markOf(folder),
+    needs: "apt-get with Debian's archive, and root",
+    steps: [
+      [...APT, 'update'],
+      [
+        ...(['sh', '-ec'] as const),
+        `rm -rf "$1.new"; mkdir -p "$1.new"; cd "$1.new"; apt-get download -qq "$2"; dpkg -x "$2"_*.deb .; rm "$2"_*.deb; ${probe}; touch .installed; rm -rf "$1"; mv "$1.new" "$1"`,
+        ...['sh', folder, name],
+      ],
+    ],
+  };
+}
+
 /** What Go's linker puts into the variables of a version. */
 function linkedFacts(facts: Readonly<Record<string, string>>): string {
   return Object.entries(facts)
@@ -446,10 +456,13 @@ export type ToolName = keyof typeof TOOLS;
 /** `npm test` does not use them, and most take many minutes. */
 const RARE: readonly ToolName[] = [
   ...(['jaeger', 'kubernetes-cluster', 'containerd', 'podman', 'spire', 'vllm', 'toxiproxy'] as const),
+  'libfaketime',
 ];
 
 /** Those that `npm test` uses. */
 export const TOOL_NAMES = (Object.keys(TOOLS) as ToolName[]).filter((name) => !RARE.includes(name));
+
+export const isToolName = (name: string): name is ToolName => Object.hasOwn(TOOLS, name);
 
 function isInstalled(name: ToolName): boolean {
   const { path: program, mark }: Tool = TOOLS[name];

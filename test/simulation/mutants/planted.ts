@@ -286,7 +286,7 @@ export const PLANTED: readonly Mutant[] = [
     name: 'inconclusive-probe-never-repeated',
     area: 'ejection and probes',
     file: 'sidecar/core/outlier/ejection-pool.ts',
-    find: 'this.members.ejectUntil(member, nowMs + (isLong ? waitMs : Math.min(waitMs, QUICK_AGAIN_MS)));',
+    find: 'this.members.ejectUntil(member, nowMs + (wasQuick ? Math.min(waitMs, QUICK_AGAIN_MS) : waitMs));',
     replace: 'if (waitMs > 0) this.members.ejectUntil(member, nowMs + waitMs);',
     harm: 'When the caller of a probe goes away at once, the endpoint is never probed again.',
   },
