@@ -136,10 +136,18 @@ describe('outrider page', function () {
 
   it('drains a sidecar with two clicks and brings it back with two', async () => {
     const row = `details[data-key="digits-2"].row`;
+    const isOpen = () => page.page.evaluate(`document.querySelector('${row}').open`);
     const press = async (word: string) => {
-      // The page may draw the row anew at any moment, as open as it was.
-      const isOpen = await page.page.evaluate(`document.querySelector('${row}').open`);
-      if (isOpen !== true) await page.page.locator(`${row} > summary`).click();
+      // What is drawn anew above a row moves it, and a click that it leaves between down and up is none.
+      await until('the row is open', async () => {
+        if (await isOpen()) return true;
+        await page.page
+          .locator(`${row} > summary`)
+          .setTimeout(2_000)
+          .click()
+          .catch(() => {});
+        return isOpen();
+      });
       await page.click(`${word} digits-2`);
     };
     await press('Drain');
