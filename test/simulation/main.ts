@@ -92,8 +92,8 @@ function report({ plan, findings }: RunResult, firstSeed: number, runs: number):
   for (const { invariant, what, atMs } of findings.slice(0, 5))
     console.log(`  ${invariant}, ${atMs} ms: ${what}`);
   console.log(`  again: npm run simulate -- --seed ${plan.seed} --trace trace.txt --shrink case.json`);
-  // What the header codecs of a process have learnt in earlier runs changes the sizes of headers.
-  if (runs > 1)
+  // The header codecs of an earlier version learn from run to run, which changes the sizes of headers.
+  if (runs > 1 && values.before !== undefined)
     console.log(`  if it does not come again alone: npm run simulate -- --seed ${firstSeed} --runs ${runs}`);
 }
 

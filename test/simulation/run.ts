@@ -34,7 +34,7 @@ export interface RunResult {
   readonly calls: number;
   readonly byStatus: Readonly<Record<string, number>>;
   readonly turns: number;
-  /** Of what happened, and of each read: equal for equal runs of fresh processes. */
+  /** Of what happened, and of each read: equal for equal runs, unless an older version is in them. */
   readonly traceHash: string;
   readonly trace: readonly string[];
 }
@@ -45,6 +45,7 @@ export async function run(
   options: { readonly trace?: boolean; readonly releases?: readonly Release[] } = {},
 ): Promise<RunResult> {
   const { releases = [PRESENT] } = options;
+  for (const { forgetFields } of releases) forgetFields?.();
   const rollout = new RolloutHistory();
   const watches = [
     ejections(),

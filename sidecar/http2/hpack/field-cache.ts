@@ -58,6 +58,11 @@ export class ByteCache<T> {
     entries[at] = { hash: this.#hash, context, bytes: new Uint8Array(bytes), item };
   }
 
+  /** Removes all. */
+  clear(): void {
+    this.#entries.fill(null);
+  }
+
   /** Entries in use, for tests and metrics. */
   get size(): number {
     let used = 0;

@@ -56,11 +56,14 @@ export class StableList {
 
   /** The empty list of the current trie. */
   static root(): StableList {
-    if (current.nodes >= MAX_TRIE_NODES) {
-      current.retire();
-      current = new Trie();
-    }
+    if (current.nodes >= MAX_TRIE_NODES) StableList.beginAnew();
     return current.root;
+  }
+
+  /** Leaves the trie to those who hold a list of it. */
+  static beginAnew(): void {
+    current.retire();
+    current = new Trie();
   }
 
   /** The list of these fields, in this order. */

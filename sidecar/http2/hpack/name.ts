@@ -98,7 +98,7 @@ export class Name {
   staticIndex = 0;
   /** Length-prefixed literal, made by the encoder when first needed. */
   literal: Uint8Array | null = null;
-  /** A `Volatility`; changed by `claimStableValue` alone. */
+  /** A `Volatility`; changed by `claimStableValue` and `forget` alone. */
   volatility: number;
   #stableValues = 0;
 
@@ -118,6 +118,12 @@ export class Name {
     if (this.#stableValues === MAX_STABLE_VALUES) this.volatility = Volatility.varying;
     else this.#stableValues++;
     return this.volatility === Volatility.earned;
+  }
+
+  /** As if no value of it had been seen. */
+  forget(): void {
+    this.volatility = volatilityOf(this.text, this.token, this.error);
+    this.#stableValues = 0;
   }
 }
 
@@ -167,4 +173,14 @@ export function recentName(text: string): Name {
   if (recent.size >= RECENT_NAMES) recent.clear();
   if (text.length <= MAX_CACHED_NAME_BYTES) recent.set(text, name);
   return name;
+}
+
+/** As in a process that begins: of the fixed names no value has been seen, and no other is known. */
+export function forgetNames(): void {
+  lastId = 0;
+  for (const name of known.values()) {
+    name.forget();
+    lastId = Math.max(lastId, name.id);
+  }
+  recent.clear();
 }

@@ -123,8 +123,8 @@ async function hunt({ program, clean, needs }: Programs): Promise<Outcome> {
 }
 
 /**
- * Whether a seed shows the defect: alone in a process it breaks an invariant with the defect, and none without it. What codecs of one process
- * have learnt in earlier runs changes the sizes of headers, so that a finding may not come again alone.
+ * Whether a seed shows the defect: alone in a process it breaks an invariant with the defect, and none without it. A defect may keep what it
+ * spoils from run to run, so that a finding may not come again alone.
  */
 async function isShownBy(
   seed: string,

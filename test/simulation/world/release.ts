@@ -9,6 +9,7 @@ import { startSidecar } from '../../../sidecar/app/sidecar.js';
 import { parseSidecarFile } from '../../../sidecar/config/file/parse.js';
 import type { SidecarConfig } from '../../../sidecar/config/model.js';
 import { InboundQueue } from '../../../sidecar/core/admission/queue.js';
+import { forgetFields } from '../../../sidecar/http2/hpack/forget.js';
 import { Caller } from '../../../sidecar/inbound/caller.js';
 import { ListenSockets } from '../../../sidecar/runtime/process/listen-sockets.js';
 
@@ -21,6 +22,8 @@ export interface Release {
   readonly ListenSockets: typeof ListenSockets;
   readonly InboundQueue: typeof InboundQueue;
   readonly Caller: typeof Caller;
+  /** Undefined where the version has no way to forget: then the sizes of headers go by the runs before, too. */
+  readonly forgetFields: typeof forgetFields | undefined;
 }
 
 export const PRESENT: Release = {
@@ -30,6 +33,7 @@ export const PRESENT: Release = {
   ListenSockets,
   InboundQueue,
   Caller,
+  forgetFields,
 };
 
 /** What a sidecar loads only when it needs it. An older build may not have it. */
@@ -49,9 +53,11 @@ export async function releaseIn(root: string): Promise<Release> {
     ].map(load),
   );
   await Promise.all(LOADED_LATE.filter((path) => existsSync(fileOf(path))).map(load));
-  const release = { ...Object.assign({}, ...parts), name: 'the version before' } as Release;
+  const forgets = 'http2/hpack/forget';
+  const optional = existsSync(fileOf(forgets)) ? await load(forgets) : { forgetFields: undefined };
+  const release = { ...Object.assign({}, ...parts), ...optional, name: 'the version before' } as Release;
   for (const name of Object.keys(PRESENT) as (keyof Release)[])
-    if (release[name] === undefined) throw new Error(`${root}: its build has no ${name}`);
+    if (!(name in release)) throw new Error(`${root}: its build has no ${name}`);
   return release;
 }
 
