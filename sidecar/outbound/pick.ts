@@ -50,7 +50,7 @@ function pickEngine(call: OutboundCall, avoided: readonly Endpoint[], nowMs: num
 
 /** It is a language-model engine that sends nothing to anybody, and one call tries it at a time. */
 function isHanging({ engineSilence }: Endpoint, nowMs: number): boolean {
-  return engineSilence !== null && engineSilence.isToBeLeft(nowMs);
+  return engineSilence?.isToBeLeft(nowMs) ?? false;
 }
 
 /** @param left endpoints that are picked only where all others are among them. */

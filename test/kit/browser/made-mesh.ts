@@ -128,7 +128,7 @@ function pastOf(
             concurrency: slots.map(() => 8),
           },
         }),
-    self: 'r'.repeat(SLOTS - 100) + 'xxx' + 'r'.repeat(97),
+    self: `${'r'.repeat(SLOTS - 100)}xxx${'r'.repeat(97)}`,
     endpoints: report.endpoints.map(({ upstream, endpoint, state }) => ({
       ...{ upstream, endpoint },
       states:
