@@ -1,17 +1,18 @@
 /**
  * The objects of mesh-config/deploy/kubernetes/native and of `outrider inject` in a real Kubernetes of one node, which this builds (six minutes the
  * first time), starts and removes: `npm run try:kubernetes`. cert-manager is left out, its volumes are Secrets with certificates of
- * `outrider certs`. Two deployments call all the time: `web` finds the pods by DNS, `api` by the EndpointSlices of the Kubernetes API.
+ * `outrider certs`. Two deployments call all the time: `web` finds the pods by DNS, `api` by the EndpointSlices of the Kubernetes API. At the end a real KEDA sets the number of pods.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import type { StatusReport } from '../../sidecar/admin/status.js';
 import { LocalCa } from '../../sidecar/identity/ca/local-ca.js';
 import { Cluster } from '../kit/deploy/cluster/cluster.js';
+import { startKeda } from '../kit/deploy/cluster/keda.js';
 import { Podman } from '../kit/deploy/podman.js';
 import { outrider, REPOSITORY, Scratch } from '../kit/process/outrider.js';
 import { run } from '../kit/process/packed-package.js';
@@ -25,6 +26,9 @@ const POD_LIMIT_MS = 120_000;
 const RATE = 5;
 /** Long: a call that is slow on a busy machine is not lost. */
 const DEADLINE_MS = 20_000;
+
+/** Calls at any time, of a caller whose load has a step: more than three pods of four calls each have. */
+const STEP_STREAMS = 14;
 
 /** Callers, by how they find pods. */
 const CALLERS = ['web', 'api'] as const;
@@ -67,19 +71,28 @@ const ask = (what) => {
 };
 setInterval(() => ask(request), ${1000 / RATE});
 setInterval(() => ask(large), 2000);
-// Five requests on one stream, which takes a second.
-setInterval(() => {
+// Five requests in each second.
+const open = (seconds, onEnd) => {
   const stream = client.ModelStreamInfer({ deadline: Date.now() + ${DEADLINE_MS} });
   let sent = 0;
-  const timer = setInterval(() => (++sent > 5 ? stream.end() : stream.write(request)), 200);
+  const timer = setInterval(() => (++sent > 5 * seconds ? stream.end() : stream.write(request)), 200);
   stream.on('data', () => {});
   stream.on('error', () => {});
   stream.on('status', (status) => {
     clearInterval(timer);
     tally.streams++;
     if (status.code !== 0) count(tally.streamsFailed, status);
+    onEnd();
   });
-}, 1000);
+};
+setInterval(() => open(1, () => {}), 1000);
+// A step of load begins with one signal, and ends with the next.
+let isStep = false;
+const again = () => { if (isStep) open(5, again); };
+process.on('SIGUSR2', () => {
+  isStep = !isStep;
+  if (isStep) for (let i = 0; i < ${STEP_STREAMS}; i++) again();
+});
 setInterval(() => console.log(JSON.stringify(tally)), 1000);
 process.on('SIGTERM', () => process.exit());
 `;
@@ -91,6 +104,8 @@ describe('Kubernetes', function () {
   let cluster: Cluster | undefined;
   let authority: LocalCa;
   let helm: string;
+  /** Folder of what has been applied. */
+  let overlay: string;
   const said = (...args: string[]) => cluster!.said(...args);
   const available = async () =>
     Number((await said('get', 'statefulset/digits', '-o', 'jsonpath={.status.availableReplicas}')) || '0');
@@ -133,8 +148,8 @@ describe('Kubernetes', function () {
 
   it('runs the overlay: the job answers at its first attempt, on a fresh apply', async () => {
     await writeIdentities(['digits', 'ask', ...CALLERS]);
-    writeOverlay();
-    await said('apply', '-k', scratch.path);
+    overlay = writeOverlay('native');
+    await said('apply', '-k', overlay);
     await said('wait', '--for=condition=Complete', 'job/ask', '--timeout=120s');
     assert.match(await said('logs', 'job/ask', '-c', 'ask'), /^7 /);
     assert.equal(await said('get', 'job/ask', '-o', 'jsonpath={.status.failed}'), '');
@@ -326,16 +341,11 @@ describe('Kubernetes', function () {
     };
 
     it('the chart is installed in the place of the overlay, and its job answers', async () => {
-      await said('delete', '-k', scratch.path, '--ignore-not-found');
+      await said('delete', '-k', overlay, '--ignore-not-found');
       await run('install', 'digits', chart, ...values, '--wait', '--timeout', '180s');
       await areAvailable(3);
       await isDone(1);
-      const settled = async () => {
-        const before = JSON.stringify((await Promise.all(CALLERS.map(tally))).map((each) => each!.failed));
-        for (const name of CALLERS) await tallyAfter(name, 5);
-        return before === JSON.stringify((await Promise.all(CALLERS.map(tally))).map((each) => each!.failed));
-      };
-      await until('no call fails', settled, POD_LIMIT_MS);
+      await areAnswered();
     });
 
     it('an upgrade and a rollback lose no call, though the job is another one each time', () =>
@@ -358,6 +368,72 @@ describe('Kubernetes', function () {
       assert.deepEqual(left, []);
     });
   });
+
+  describe('by KEDA', () => {
+    before(async function () {
+      const programs = await toolOrSkip(this, 'keda');
+      await said('delete', '-k', overlay, '--ignore-not-found');
+      await startKeda(cluster!, programs);
+      await writeIdentities(['digits-scaler']);
+      await said('apply', '-k', writeOverlay('keda'));
+      await said('rollout', 'status', 'deployment/digits-scaler', '--timeout=120s');
+      await areAvailable(1);
+      const file = readFileSync(join(NATIVE, '../keda/scaled-object.yaml'), 'utf8');
+      const { spec, ...object } = parse(file) as { readonly spec: object };
+      await cluster!.apply('scaled-object.json', { ...object, spec: { ...spec, ...HERE } });
+      const value = 'jsonpath={.status.currentMetrics[0].external.current.averageValue}';
+      const hasMetric = async () => (await said('get', 'hpa/keda-hpa-digits', '-o', value)) !== '';
+      await until(
+        'Kubernetes has read the metric',
+        async () => (await cluster!.kubectl('get', 'hpa/keda-hpa-digits')).code === 0 && (await hasMetric()),
+        POD_LIMIT_MS,
+      );
+      await areAnswered();
+    });
+
+    afterEach(async function () {
+      if (this.currentTest?.state !== 'failed') return;
+      for (const args of [
+        ['describe', 'hpa/keda-hpa-digits'],
+        ['logs', 'deployment/digits-scaler', '--tail=20'],
+      ])
+        process.stderr.write((await cluster!.kubectl(...args)).stdout);
+      process.stderr.write(cluster!.log('keda-operator'));
+    });
+
+    const signal = () =>
+      said('exec', 'deployment/api', '-c', 'api', '--', 'node', '-e', "process.kill(1, 'SIGUSR2')");
+
+    for (const [what, replicas] of [
+      ['one pod becomes four', 4],
+      ['four pods become one', 1],
+    ] as const)
+      it(`${what} by a step of load, and no call fails`, () =>
+        losesNone(['api'], async () => {
+          const streamsFailed = JSON.stringify((await tally('api'))!.streamsFailed);
+          const beginMs = performance.now();
+          await signal();
+          await areAvailable(replicas);
+          const seconds = Math.round((performance.now() - beginMs) / 1_000);
+          process.stderr.write(`      ${replicas} pods were available after ${seconds} s\n`);
+          // They stay: the number has settled.
+          await tallyAfter('api', 30);
+          assert.equal(await available(), replicas);
+          assert.equal(JSON.stringify((await tally('api'))!.streamsFailed), streamsFailed);
+        }));
+  });
+
+  /** Resolves when no call of any caller fails any more. */
+  async function areAnswered(): Promise<void> {
+    const failed = async () =>
+      JSON.stringify((await Promise.all(CALLERS.map(tally))).map((each) => each!.failed));
+    const isSettled = async () => {
+      const before = await failed();
+      for (const name of CALLERS) await tallyAfter(name, 5);
+      return before === (await failed());
+    };
+    await until('no call fails', isSettled, POD_LIMIT_MS);
+  }
 
   /** Runs what changes something; no call of these callers fails, nor in the ten seconds after it. */
   async function losesNone(names: readonly CallerName[], change: () => Promise<void>): Promise<void> {
@@ -411,7 +487,9 @@ describe('Kubernetes', function () {
     await said('apply', '-f', file);
   }
 
-  function writeOverlay(): void {
+  /** @returns a folder with a kustomization. */
+  function writeOverlay(kind: 'native' | 'keda'): string {
+    const folder = join(scratch.path, kind);
     const removed = [
       ['Issuer', 'outrider-self-signed'],
       ['Certificate', 'outrider-root'],
@@ -426,21 +504,24 @@ describe('Kubernetes', function () {
       })),
       withSecret('apps/v1', 'StatefulSet', 'digits'),
       withSecret('batch/v1', 'Job', 'ask'),
+      ...(kind === 'keda' ? [withSecret('apps/v1', 'Deployment', 'digits-scaler')] : []),
     ];
     const kustomization = {
       apiVersion: 'kustomize.config.k8s.io/v1beta1',
       kind: 'Kustomization',
-      resources: ['overlays/native'],
+      resources: [`overlays/${kind}`],
       patches: patches.map((patch) => ({ patch: JSON.stringify(patch) })),
     };
-    execFileSync('cp', ['-r', join(NATIVE, '..'), join(scratch.path, 'overlays')]);
-    const file = join(scratch.path, 'overlays/base/digits.sidecar.yaml');
+    mkdirSync(folder);
+    execFileSync('cp', ['-r', join(NATIVE, '..'), join(folder, 'overlays')]);
+    const file = join(folder, `overlays/${kind === 'keda' ? kind : 'base'}/digits.sidecar.yaml`);
     const allowed = '    - { from: ask, to: digits, action: allow }\n';
     const text = readFileSync(file, 'utf8');
     assert.ok(text.includes(allowed));
     const all = ['ask', ...CALLERS].map((name) => allowed.replace('ask', name));
     writeFileSync(file, text.replace(allowed, all.join('')));
-    scratch.write('kustomization.yaml', JSON.stringify(kustomization));
+    writeFileSync(join(folder, 'kustomization.yaml'), JSON.stringify(kustomization));
+    return folder;
   }
 });
 
@@ -453,6 +534,14 @@ const secretVolume = (name: string) => ({
   csi: null,
   secret: { secretName: `identity-${name}`, defaultMode: 0o440 },
 });
+
+/** The node has no room for more pods, and the test no time for the five minutes that Kubernetes waits before it takes one away. */
+const HERE = {
+  maxReplicaCount: 4,
+  advanced: {
+    horizontalPodAutoscalerConfig: { behavior: { scaleDown: { stabilizationWindowSeconds: 30 } } },
+  },
+};
 
 function withSecret(apiVersion: string, kind: string, name: string): object {
   return {

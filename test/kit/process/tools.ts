@@ -106,6 +106,10 @@ const TOXIPROXY = path.join(CACHE, `toxiproxy-${TOXIPROXY_VERSION}`);
 const SPIRE_SOURCES = testFile('deploy', 'spire');
 const SPIRE = path.join(CACHE, 'spire-1.13.3');
 
+/** As SPIRE. The two programs are tools of that module. */
+const KEDA_SOURCES = testFile('deploy', 'keda');
+const KEDA = path.join(CACHE, 'keda-2.16.1');
+
 /** A virtual environment exists long before it is complete, hence the mark that its last step leaves. */
 const markOf = (directory: string): string => path.join(directory, '.installed');
 
@@ -399,6 +403,21 @@ const TOOLS = {
         ...['server', 'agent'].map((part) => `github.com/spiffe/spire/cmd/spire-${part}`),
       ],
       ['touch', markOf(SPIRE)],
+    ],
+  },
+  /** A folder with the operator and the metrics server of KEDA. Takes four minutes: for .ci/weekly. */
+  keda: {
+    path: KEDA,
+    mark: markOf(KEDA),
+    needs: 'Go 1.23 or newer',
+    timeoutMs: 1_800_000,
+    steps: [
+      [
+        ...(['env', 'CGO_ENABLED=0', 'go', '-C', KEDA_SOURCES, 'build', '-trimpath'] as const),
+        ...['-ldflags', '-s -w', '-o', `${KEDA}/`],
+        ...['operator', 'adapter'].map((part) => `github.com/kedacore/keda/v2/cmd/${part}`),
+      ],
+      ['touch', markOf(KEDA)],
     ],
   },
   containerd: debian(

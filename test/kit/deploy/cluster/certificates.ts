@@ -5,11 +5,16 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { API_SERVICE, NODE, NODE_ADDRESS } from './files.js';
 
-interface Leaf {
+export interface Leaf {
+  /** Of the files. */
   readonly name: string;
   readonly subject: string;
+  /** As openssl writes them: `DNS:NAME`, `IP:ADDRESS`. */
   readonly names?: readonly string[];
 }
+
+/** As whom the API server passes requests on to other servers of the API. */
+export const FRONT_PROXY = 'front-proxy';
 
 const API_NAMES = ['kubernetes', 'kubernetes.default', 'kubernetes.default.svc', 'localhost'];
 
@@ -28,6 +33,7 @@ const LEAVES: readonly Leaf[] = [
   { name: 'scheduler', subject: '/CN=system:kube-scheduler' },
   { name: 'kubelet', subject: `/O=system:nodes/CN=system:node:${NODE}` },
   { name: 'proxy', subject: '/CN=system:kube-proxy' },
+  { name: FRONT_PROXY, subject: `/CN=${FRONT_PROXY}` },
 ];
 
 /** Those that ask the API, each with a kubeconfig. */
@@ -37,29 +43,27 @@ export const CLIENTS: readonly string[] = ['admin', 'controllers', 'scheduler', 
 export function makeCertificates(folder: string): void {
   mkdirSync(folder, { recursive: true });
   const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
-  const newKey = (name: string) =>
-    openssl('ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', `${name}.key`);
-  newKey('ca');
+  newKey(folder, 'ca');
   openssl('req', '-x509', '-new', '-key', 'ca.key', '-subj', '/CN=cluster', '-days', '2', '-out', 'ca.crt');
   openssl('genrsa', '-out', 'accounts.key', '2048');
   openssl('rsa', '-in', 'accounts.key', '-pubout', '-out', 'accounts.pub');
-  for (const { name, subject, names = [] } of LEAVES) {
-    newKey(name);
-    const lines = ['extendedKeyUsage=clientAuth,serverAuth'];
-    if (names.length > 0) lines.push(`subjectAltName=${names.join(',')}`);
-    writeFileSync(join(folder, `${name}.ext`), `${lines.join('\n')}\n`);
-    openssl('req', '-new', '-key', `${name}.key`, '-subj', subject, '-out', `${name}.csr`);
-    const by = [
-      '-CA',
-      'ca.crt',
-      '-CAkey',
-      'ca.key',
-      '-CAcreateserial',
-      '-days',
-      '2',
-      '-extfile',
-      `${name}.ext`,
-    ];
-    openssl('x509', '-req', '-in', `${name}.csr`, ...by, '-out', `${name}.crt`);
-  }
+  for (const leaf of LEAVES) makeLeaf(folder, leaf);
+}
+
+/** Writes a certificate and key that the root in the same folder has signed. */
+export function makeLeaf(folder: string, { name, subject, names = [] }: Leaf): void {
+  const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
+  newKey(folder, name);
+  const lines = ['extendedKeyUsage=clientAuth,serverAuth'];
+  if (names.length > 0) lines.push(`subjectAltName=${names.join(',')}`);
+  writeFileSync(join(folder, `${name}.ext`), `${lines.join('\n')}\n`);
+  openssl('req', '-new', '-key', `${name}.key`, '-subj', subject, '-out', `${name}.csr`);
+  const by = ['-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '2'];
+  const extensions = ['-extfile', `${name}.ext`];
+  openssl('x509', '-req', '-in', `${name}.csr`, ...by, ...extensions, '-out', `${name}.crt`);
+}
+
+function newKey(folder: string, name: string): void {
+  const args = ['ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', `${name}.key`];
+  execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
 }

@@ -19,7 +19,7 @@ import { fileURLToPath } from 'node:url';
 import { type Ran, run } from '../../process/packed-package.js';
 import { until } from '../../process/processes.js';
 import { toolOrSkip } from '../../process/tools.js';
-import { CLIENTS, makeCertificates } from './certificates.js';
+import { CLIENTS, FRONT_PROXY, makeCertificates } from './certificates.js';
 import * as files from './files.js';
 import { NAMESPACE, type Remains, remainsOf, removeRemains } from './remains.js';
 
@@ -33,6 +33,8 @@ const PARTS = [
   'kube-proxy',
   'kubectl',
 ];
+/** What the others need, in the order in which it is ended. */
+const LAST: readonly string[] = ['apiserver', 'etcd', 'containerd'];
 const GUARD = fileURLToPath(new URL('./guard.js', import.meta.url));
 const STEP_LIMIT_MS = 120_000;
 /** Of a container that is to run out of memory. */
@@ -104,6 +106,18 @@ export class Cluster {
   startPart(name: string): void {
     const part = this.started.find((each) => each.name === name)!;
     part.child = this.spawnPart(name, part.command);
+  }
+
+  /** Starts a program on the node beside the parts of the cluster, with which it is ended. */
+  startMore(name: string, command: readonly string[]): void {
+    this.spawn(name, ...command);
+  }
+
+  /** Applies objects of the API. @param file name of the file that they are written to. */
+  async apply(file: string, objects: object): Promise<void> {
+    const path = join(this.folder, file);
+    writeFileSync(path, JSON.stringify(objects));
+    await this.said('apply', '-f', path);
   }
 
   /**
@@ -238,6 +252,14 @@ export class Cluster {
       '--service-account-issuer=https://kubernetes.default.svc',
       `--service-account-key-file=${pki}/accounts.pub`,
       `--service-account-signing-key-file=${pki}/accounts.key`,
+      // Servers of further parts of the API believe it, and no other client, whose request it passes on.
+      `--requestheader-client-ca-file=${pki}/ca.crt`,
+      `--requestheader-allowed-names=${FRONT_PROXY}`,
+      '--requestheader-username-headers=X-Remote-User',
+      '--requestheader-group-headers=X-Remote-Group',
+      '--requestheader-extra-headers-prefix=X-Remote-Extra-',
+      `--proxy-client-cert-file=${pki}/${FRONT_PROXY}.crt`,
+      `--proxy-client-key-file=${pki}/${FRONT_PROXY}.key`,
     ];
   }
 
@@ -338,9 +360,9 @@ export class Cluster {
   /** Ends all containers and parts, and removes what they left on the machine. */
   async close(): Promise<void> {
     await this.stop('kubelet');
-    for (const name of ['proxy', 'coredns', 'controllers', 'scheduler']) await this.stop(name);
+    for (const { name } of this.started.filter(({ name }) => !LAST.includes(name))) await this.stop(name);
     this.removeContainers();
-    for (const name of ['apiserver', 'etcd', 'containerd']) await this.stop(name);
+    for (const name of LAST) await this.stop(name);
     removeRemains({ ...this.remains, folders: [this.folder] });
     this.guard.stdin!.end('removed');
   }
