@@ -1,7 +1,8 @@
 /**
  * The objects of mesh-config/deploy/kubernetes/native and of `outrider inject` in a real Kubernetes of one node, which this builds (six minutes the
  * first time), starts and removes: `npm run try:kubernetes`. cert-manager is left out, its volumes are Secrets with certificates of
- * `outrider certs`. Two deployments call all the time: `web` finds the pods by DNS, `api` by the EndpointSlices of the Kubernetes API. At the end a real KEDA sets the number of pods.
+ * `outrider certs`. Two deployments call all the time: `web` finds the pods by DNS, `api` by the EndpointSlices of the Kubernetes API.
+ * At the end a real KEDA sets the number of pods.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';

@@ -409,7 +409,7 @@ const TOOLS = {
   keda: {
     path: KEDA,
     mark: markOf(KEDA),
-    needs: 'Go 1.23 or newer',
+    needs: 'Go 1.24 or newer',
     timeoutMs: 1_800_000,
     steps: [
       [
