@@ -1,5 +1,5 @@
 /**
- * The objects of mesh-config/deploy/kubernetes/native and of `outrider inject` in a real Kubernetes of one node, which this builds (six minutes the
+ * The objects of mesh-config/deploy/kubernetes/native and of `outrider inject` in a real Kubernetes of one node, which this builds (ten minutes the
  * first time), starts and removes: `npm run try:kubernetes`. cert-manager is left out, its volumes are Secrets with certificates of
  * `outrider certs`. Two deployments call all the time: `web` finds the pods by DNS, `api` by the EndpointSlices of the Kubernetes API.
  * At the end a real KEDA sets the number of pods.
