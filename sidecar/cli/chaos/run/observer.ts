@@ -71,6 +71,15 @@ export interface Look {
   readonly processes?: readonly ProcessView[];
 }
 
+/** What was seen, and of what was not seen now what was known before. */
+function withThoseAway<Of extends { readonly replica: string }>(
+  seen: readonly Of[],
+  before: readonly Of[] = [],
+): readonly Of[] {
+  const away = before.filter((known) => !seen.some(({ replica }) => replica === known.replica));
+  return [...seen, ...away];
+}
+
 export interface ObserverPlan {
   readonly everyMs: number;
   look(): Promise<Look>;
@@ -116,9 +125,11 @@ export class Observer {
       ];
       for (const mark of marks) plan.note(mark);
     }
-    // A sidecar that is away says nothing.
-    const isAway = (known: ProcessView) => !processes.some(({ replica }) => replica === known.replica);
-    const away = (last?.processes ?? []).filter(isAway);
-    this.last = { atMs: askedMs, views, processes: [...processes, ...away] };
+    // A sidecar that is away says nothing, and a registry that has lost an endpoint says nothing of it until it is registered again.
+    this.last = {
+      atMs: askedMs,
+      views: withThoseAway(views, last?.views),
+      processes: withThoseAway(processes, last?.processes),
+    };
   }
 }

@@ -40,10 +40,10 @@ describe('the marks of a drill', () => {
     });
   });
 
-  it('are made of looks that fail now and then', async () => {
-    const looks = [[view('a', true)], undefined, [view('a', false)]];
-    const marks: MarkRecord[] = [];
-    const seen = new Promise<void>((resolve) => {
+  /** Of an observer that sees `looks` one after the other, until it has noted `count`. */
+  const marksOf = (looks: (readonly EndpointView[] | undefined)[], count: number): Promise<MarkRecord[]> =>
+    new Promise((resolve) => {
+      const marks: MarkRecord[] = [];
       const observer = new Observer({
         everyMs: 1,
         look: async () => {
@@ -54,14 +54,37 @@ describe('the marks of a drill', () => {
         now: () => 10 * looks.length,
         note: (mark) => {
           marks.push(mark);
+          if (marks.length < count) return;
           observer.stop();
-          resolve();
+          resolve(marks);
         },
       });
       observer.start();
     });
-    await seen;
-    assert.equal(marks[0]?.kind, 'ejected');
+
+  it('are made of looks that fail now and then', async () => {
+    const [mark] = await marksOf([[view('a', true)], undefined, [view('a', false)]], 1);
+    assert.equal(mark?.kind, 'ejected');
+  });
+
+  it('tell that an ejected endpoint is back, which the registry had lost meanwhile', async () => {
+    const b = view('b', true);
+    const looks = [
+      [view('a', true), b],
+      [view('a', false), b],
+      [b],
+      [view('a', true), b],
+      [view('a', false)],
+    ];
+    const marks = await marksOf(looks, 3);
+    assert.deepEqual(
+      marks.map(({ kind, replica }) => [kind, replica]),
+      [
+        ['ejected', 'a'],
+        ['restored', 'a'],
+        ['ejected', 'a'],
+      ],
+    );
   });
 });
 
