@@ -192,7 +192,6 @@ export class ConnectionState {
   /** Queues the stream for output, unless it is queued, parked or closed. */
   ready(stream: Stream): void {
     if (stream.isReady || stream.closed || stream.parked !== Parked.no) return;
-    stream.isReady = true;
     this.append(stream);
     this.dirty();
   }
@@ -206,10 +205,7 @@ export class ConnectionState {
   /** Queues a patient stream, of which `bytes` more have come: they go out with what does not wait, when they are many, or soon. */
   readyLater(stream: Stream, bytes: number): void {
     if (stream.closed || stream.parked !== Parked.no) return;
-    if (!stream.isReady) {
-      stream.isReady = true;
-      this.append(stream);
-    }
+    if (!stream.isReady) this.append(stream);
     if (this.isDirty) return;
     this.patientBytes += bytes;
     if (this.patientBytes >= PATIENT_BYTES) this.dirty();
@@ -224,20 +220,17 @@ export class ConnectionState {
     for (;;) {
       const { firstSmall } = this;
       if (firstSmall === null || (this.smallLead > 0 && this.firstReady !== null)) return this.takeLarge();
-      this.firstSmall = firstSmall.nextReady;
-      if (this.firstSmall === null) this.lastSmall = null;
+      this.unlink(firstSmall);
+      if (firstSmall.pendingBytes <= SMALL_BYTES) return firstSmall;
       // No longer small: more payload has been queued since.
-      if (firstSmall.pendingBytes > SMALL_BYTES) this.append(firstSmall);
-      else return unlinked(firstSmall);
+      this.append(firstSmall);
     }
   }
 
   private takeLarge(): Stream | null {
     const stream = this.firstReady;
-    if (stream === null) return null;
-    this.firstReady = stream.nextReady;
-    if (this.firstReady === null) this.lastReady = null;
-    return unlinked(stream);
+    if (stream !== null) this.unlink(stream);
+    return stream;
   }
 
   /** Counts `bytes` written for a stream from `takeReady`. */
@@ -248,26 +241,43 @@ export class ConnectionState {
 
   /** To the end of its queue. */
   private append(stream: Stream): void {
-    stream.nextReady = null;
+    stream.isReady = true;
     if (stream.pendingBytes <= SMALL_BYTES) {
+      stream.previousReady = this.lastSmall;
       if (this.lastSmall === null) this.firstSmall = stream;
       else this.lastSmall.nextReady = stream;
       this.lastSmall = stream;
     } else {
+      stream.previousReady = this.lastReady;
       if (this.lastReady === null) this.firstReady = stream;
       else this.lastReady.nextReady = stream;
       this.lastReady = stream;
     }
   }
 
+  /** Out of its queue, wherever it is there. */
+  private unlink(stream: Stream): void {
+    const { previousReady: previous, nextReady: next } = stream;
+    if (previous !== null) previous.nextReady = next;
+    else if (this.firstSmall === stream) this.firstSmall = next;
+    else this.firstReady = next;
+    if (next !== null) next.previousReady = previous;
+    else if (this.lastSmall === stream) this.lastSmall = previous;
+    else this.lastReady = previous;
+    stream.previousReady = null;
+    stream.nextReady = null;
+    stream.isReady = false;
+  }
+
   get hasReady(): boolean {
     return this.firstSmall !== null || this.firstReady !== null;
   }
 
-  /** Closes the stream and drops its output; queues skip closed streams. @param how a `Closed`. */
+  /** Closes the stream and drops its output. No queue holds it afterwards: a peer that does not read may have any number closed. @param how a `Closed`. */
   close(stream: Stream, how: number): void {
     if (stream.closed) return;
     stream.closed = true;
+    if (stream.isReady) this.unlink(stream);
     if (stream.parked !== Parked.no) this.unpark(stream);
     this.waiting.bytes -= stream.pendingBytes + stream.listBytes;
     if (stream.id !== 0) {
@@ -352,10 +362,4 @@ export class ConnectionState {
     if (this.role === 'server') return (id & 1) === 0 || id > this.lastPeerId;
     return (id & 1) === 0 || id >= this.nextId;
   }
-}
-
-function unlinked(stream: Stream): Stream {
-  stream.nextReady = null;
-  stream.isReady = false;
-  return stream;
 }

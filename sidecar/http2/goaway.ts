@@ -35,7 +35,7 @@ export function failAllStreams(c: ConnectionState): void {
   const queued: Stream[] = [...c.unopened];
   for (const first of [c.firstSmall, c.firstReady]) {
     for (let stream = first; stream !== null; stream = stream.nextReady) {
-      if (stream.id === 0 && !stream.closed) queued.push(stream);
+      if (stream.id === 0) queued.push(stream);
     }
   }
   for (const stream of c.table.all()) endStream(c, stream, Ending.lost, ErrorCode.internalError);

@@ -22,7 +22,6 @@ export function flush(c: ConnectionState, out: Output, room: number): void {
     if (c.control.length > 0) c.control.drainTo(out);
     const stream = c.takeReady();
     if (stream === null) break;
-    if (stream.closed) continue;
     // While all are small, which is nearly always, there is nothing to share out.
     if (c.firstReady === null && stream.pendingBytes <= SMALL_BYTES) {
       writeTurn(c, stream, out);

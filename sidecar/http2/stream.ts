@@ -125,8 +125,9 @@ export class Stream {
   isPatient = false;
   /** Every chunk is in a buffer of about its own size (see pending-data.ts). */
   isCompact = true;
-  /** In the connection's ready queue. */
+  /** In one of the connection's ready queues, and its neighbours there. */
   isReady = false;
+  previousReady: Stream | null = null;
   nextReady: Stream | null = null;
   /** In one of the connection's other queues. */
   parked: number = Parked.no;

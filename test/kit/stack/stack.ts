@@ -503,6 +503,9 @@ export class Stack {
           assert.equal(link.inFlight, 0, `${endpoint.label}: streams`);
       }
     }
+    for (const { listener } of [...this.outbounds, ...this.inbounds])
+      for (const { inFlight, connection } of listener.sessions)
+        assert.ok(inFlight > 0 || !connection.state.hasReady, 'closed streams are still to be written');
     for (const { inbound } of this.inbounds) {
       assert.equal(inbound.state.limits.ledger.reserved, 0, 'tokens are still set aside');
       for (const { queues, instances } of inbound.state.backends) {

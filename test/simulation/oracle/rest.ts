@@ -47,8 +47,13 @@ export function judgeRest(world: World): void {
       for (const endpoint of each.clusters.flatMap(({ endpoints }) => endpoints)) {
         is(endpoint.inFlight, `${each.name} ${endpoint.label}: attempts in flight`);
         is(endpoint.unanswered, `${each.name} ${endpoint.label}: streams without an answer`);
-        for (const session of endpoint.pool.sessions)
-          is(session.inFlight, `${each.name} ${endpoint.label}: streams`);
+        for (const { inFlight, connection } of endpoint.pool.sessions) {
+          is(inFlight, `${each.name} ${endpoint.label}: streams`);
+          is(
+            Number(connection.state.hasReady),
+            `${each.name} ${endpoint.label}: closed streams to be written`,
+          );
+        }
       }
     }
     is(inbound?.inbound.state.limits.ledger.reserved ?? 0, 'tokens set aside');

@@ -150,6 +150,40 @@ describe('a header list of a server that is too long', () => {
   });
 });
 
+describe('streams that end before their output is written', () => {
+  const opens = (i: number): Buffer => request(2 * i + 1);
+
+  for (const [size, bytes] of [
+    ['small', 10],
+    ['large', 10_000],
+  ] as const) {
+    it(`are not kept while the peer does not read, of which it may reset any number, with ${size} answers`, () => {
+      const raw = rawClient({
+        onStream: (told, side) => {
+          side.respond(told);
+          side.send(told, Buffer.alloc(bytes), 'end');
+        },
+      });
+      for (let i = 0; i < 1000; i++) raw.send(opens(i), h2.rstStream(2 * i + 1));
+      const { connection, state } = raw.side;
+      assert.equal(connection.openStreams, 0);
+      assert.ok(state.firstSmall === null && state.firstReady === null, 'closed streams are kept');
+    });
+  }
+
+  it('leave the order of the others as it is, wherever they were', () => {
+    for (const gone of [[1], [3], [5], [1, 3], [3, 5], [5, 3], [1, 5], [5, 3, 1]]) {
+      const raw = rawClient(ANSWERS_AT_ONCE).send(opens(0), opens(1), opens(2));
+      raw.send(...gone.map((id) => h2.rstStream(id)), opens(3));
+      const left = [1, 3, 5, 7].filter((id) => !gone.includes(id));
+      assert.deepEqual(
+        raw.said(),
+        left.map((id) => `HEADERS ${id} 200 end`),
+      );
+    }
+  });
+});
+
 describe('PINGs of a peer', () => {
   const PAST = 20 * BUCKETS.pings.burst;
 

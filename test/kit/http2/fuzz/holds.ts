@@ -48,14 +48,26 @@ export function checkHeld({ connection, role }: App, isQuiet: boolean): void {
     );
   }
   for (const stream of streams) checkChunks(stream, c);
-  let ready = 0;
-  const seen = new Set<Stream>();
-  for (let stream = c.firstReady; stream !== null; stream = stream.nextReady) {
-    assert.ok(!seen.has(stream), 'a stream is ready twice');
-    seen.add(stream);
-    if (!stream.closed) ready++;
+  const ready = [...queueOf(c.firstSmall, c.lastSmall), ...queueOf(c.firstReady, c.lastReady)];
+  assert.equal(new Set(ready).size, ready.length, 'a stream is ready twice');
+  assert.ok(
+    ready.every((stream) => stream.isReady && !stream.closed),
+    'a closed stream is ready',
+  );
+  assert.ok(ready.length <= connection.openStreams, 'ready streams');
+}
+
+/** A ready queue, which is the same from either end. */
+function queueOf(first: Stream | null, last: Stream | null): Stream[] {
+  const queue: Stream[] = [];
+  let previous: Stream | null = null;
+  for (let stream = first; stream !== null; stream = stream.nextReady) {
+    assert.equal(stream.previousReady, previous);
+    assert.ok(queue.push(stream) <= 100_000, 'a queue without an end');
+    previous = stream;
   }
-  assert.ok(ready <= connection.openStreams, 'ready streams');
+  assert.equal(last, previous);
+  return queue;
 }
 
 function checkChunks(stream: Stream, c: ConnectionState): void {
@@ -80,7 +92,8 @@ function checkChunks(stream: Stream, c: ConnectionState): void {
 export function checkAtEnd(app: App, wire: WireState, isExact: boolean): void {
   const c = app.connection.state;
   assert.deepEqual([app.connection.openStreams, c.pendingOpen, c.released], [0, 0, 0], 'streams left');
-  assert.deepEqual([c.starved.length, c.unopened.length, c.firstReady], [0, 0, null]);
+  assert.deepEqual([c.starved.length, c.unopened.length], [0, 0]);
+  assert.deepEqual([c.firstSmall, c.lastSmall, c.firstReady, c.lastReady], [null, null, null, null]);
   assert.ok(app.fatal.length <= 1);
   for (const owner of app.owners) {
     const { stream, ends, endings, hasReset } = owner;
