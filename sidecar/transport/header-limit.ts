@@ -4,6 +4,7 @@ import { MetadataKey } from '../core/metadata-key.js';
 import { cutMessage } from '../core/outcome/cut-message.js';
 import { LocalReplyReasons, reasonMessage } from '../core/outcome/local-reply-reason.js';
 import { headerViewOf } from '../http2/header-view.js';
+import { MOST_STATUS_BYTES } from '../http2/hpack/decoder.js';
 import { ENTRY_OVERHEAD, type HeaderField, makeField } from '../http2/hpack/field.js';
 import { type HeaderBlock, listBytes, StableList } from '../http2/hpack/header-list.js';
 import { Token } from '../http2/hpack/tokens.js';
@@ -27,7 +28,7 @@ export interface FieldList {
 
 /**
  * The end of an answer, trailers or trailers-only, for a peer that accepts `maxBytes`. Beyond that `grpc-message` is cut; where that is
- * not enough, `grpc-status-details-bin` goes first, then what else the service added. The status always stays.
+ * not enough, `grpc-status-details-bin` goes first, then what else the service added. The status always stays, once.
  */
 export function fitTrailers({ list, extras }: FieldList, maxBytes: number): FieldList {
   if (listBytes(list, extras) <= maxBytes) return { list, extras };
@@ -40,7 +41,7 @@ export function fitTrailers({ list, extras }: FieldList, maxBytes: number): Fiel
     others.filter(({ token }) => token !== Token.grpcStatusDetailsBin),
     others.filter(isEssential),
   ];
-  const kept = candidates.find((each) => sizeOf(each) <= room) ?? candidates[2]!;
+  const kept = candidates.find((each) => sizeOf(each) <= room) ?? fitEssentials(candidates[2]!, room);
   const left = room - sizeOf(kept) - MESSAGE_OVERHEAD;
   const cut = message === undefined || left <= 0 ? '' : cutMessage(message.value, left);
   return { list: StableList.of(kept), extras: cut === '' ? NO_FIELDS : [makeField('grpc-message', cut)] };
@@ -48,6 +49,23 @@ export function fitTrailers({ list, extras }: FieldList, maxBytes: number): Fiel
 
 function sizeOf(fields: readonly HeaderField[]): number {
   return fields.reduce((sum, { size }) => sum + size, 0);
+}
+
+/** Of each name the last field, which counts: the status, and of the others what fits beside it. */
+function fitEssentials(fields: readonly HeaderField[], room: number): HeaderField[] {
+  const all = [...new Map(fields.map((field) => [field.name, field])).values()];
+  let left = room - sizeOf(all.filter(isStatus));
+  return all.filter((field) => {
+    if (isStatus(field)) return true;
+    if (field.size > left) return false;
+    left -= field.size;
+    return true;
+  });
+}
+
+/** One of HTTP or gRPC, as short as they are. */
+function isStatus({ token, size }: HeaderField): boolean {
+  return (token === Token.status || token === Token.grpcStatus) && size <= MOST_STATUS_BYTES;
 }
 
 /** What says how a call ended, and what a sidecar says of it. */

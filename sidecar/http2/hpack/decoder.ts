@@ -12,7 +12,7 @@ import { Token } from './tokens.js';
 const MOST_UPDATES = 2;
 
 /** Size of a `grpc-status` field, at most. */
-const MOST_STATUS_BYTES = 64;
+export const MOST_STATUS_BYTES = 64;
 
 /** Limits of a decoder. */
 export interface DecoderOptions {
@@ -43,6 +43,8 @@ export class Decoder {
   #bytes = 0;
   #count = 0;
   #overLimit = false;
+  /** A status beyond the limits has been kept. */
+  #hasLateStatus = false;
   #regular = false;
   #misordered = false;
 
@@ -77,6 +79,7 @@ export class Decoder {
     this.#stable = StableList.root();
     this.#extras = null;
     this.#overLimit = false;
+    this.#hasLateStatus = false;
     while (cursor.at < end) {
       if (this.#extras === null) this.#readIndexedRun(buffer, end);
       if (cursor.at === end) break;
@@ -205,14 +208,22 @@ export class Decoder {
     else extras.push(field);
   }
 
-  /** Counts a field; false if it is above the limits. The status of a call is kept all the same: it is short, and says how it ended. */
+  /** Counts a field; false if it is above the limits. */
   #countField(field: HeaderField): boolean {
     this.#count++;
     this.#bytes += field.size;
     if (this.#bytes > this.#maxListBytes || this.#count > this.#maxFields) this.#overLimit = true;
-    if (this.#overLimit) return field.token === Token.grpcStatus && field.size <= MOST_STATUS_BYTES;
+    if (this.#overLimit) return this.#keepsLate(field);
     if (!field.info.pseudo) this.#regular = true;
     else if (this.#regular) this.#misordered = true;
+    return true;
+  }
+
+  /** The status of a call is kept above the limits as well, once: it is short, and says how it ended. */
+  #keepsLate(field: HeaderField): boolean {
+    if (this.#hasLateStatus || field.token !== Token.grpcStatus || field.size > MOST_STATUS_BYTES)
+      return false;
+    this.#hasLateStatus = true;
     return true;
   }
 }

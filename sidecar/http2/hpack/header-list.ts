@@ -140,7 +140,7 @@ export class HeaderBlock {
     /** Size of the whole list as sent, by RFC 9113 section 10.5.1. */
     readonly bytes: number,
     readonly count: number,
-    /** Above the limits: the fields beyond them are counted and not kept, but `grpc-status`. */
+    /** Above the limits: the fields beyond them are counted and not kept, but one `grpc-status`. */
     readonly overLimit: boolean,
     /** A pseudo-header follows a regular field: malformed by RFC 9113 section 8.3. */
     readonly misordered: boolean,

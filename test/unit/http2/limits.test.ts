@@ -11,7 +11,7 @@ import {
   UNREAD_CONTROL_BYTES,
 } from '../../../sidecar/http2/limits.js';
 import { STREAM_BYTES } from '../../../sidecar/http2/stream.js';
-import { ANSWERS_AT_ONCE, REQUEST } from '../../kit/http2/connection-pair.js';
+import { ANSWERS_AT_ONCE, REQUEST, RESPONSE } from '../../kit/http2/connection-pair.js';
 import {
   calling,
   endingsOf,
@@ -23,7 +23,7 @@ import {
 } from '../../kit/http2/connection-under-test.js';
 import * as h2 from '../../kit/http2/h2-frames.js';
 import { Setting } from '../../kit/http2/h2-frames.js';
-import { encode, type Field, literal } from '../../kit/http2/hpack-lite.js';
+import { encode, type Field, indexed, literal } from '../../kit/http2/hpack-lite.js';
 
 const withCall = (): Raw => calling(['end']).raw;
 const opened = (i: number): Buffer => request(odd(i), 'more');
@@ -147,6 +147,15 @@ describe('a header list of a server that is too long', () => {
     raw.send(response(beside.stream.id, 'end'));
     assert.deepEqual([raw.side.fatal, beside.stream.remoteEnded], [[], true]);
     assert.deepEqual(new Set(raw.side.limits), new Set(['header-list']));
+  });
+
+  it('is told with one status, however often that is repeated', () => {
+    const raw = rawServer({ local: { maxResponseHeaderBytes: 300 } });
+    const told = raw.side.open(undefined, 'end');
+    raw.frames();
+    const again = Buffer.concat(new Array<Buffer>(10_000).fill(indexed(62)));
+    raw.send(h2.headers(1, Buffer.concat([encode(RESPONSE), literal('grpc-status', '5', 0x40), again]), 5));
+    assert.ok(told.headers!.length < 20, `${told.headers!.length} fields`);
   });
 });
 

@@ -12,7 +12,7 @@ function fitted(pairs: Pairs, maxBytes: number, stable = 1): string[] {
     { list: StableList.of(fields.slice(0, stable)), extras: fields.slice(stable) },
     maxBytes,
   );
-  assert.ok(listBytes(list, extras) <= maxBytes || extras.length === 0);
+  assert.ok(listBytes(list, extras) <= maxBytes || maxBytes === 0);
   return [...list.toFields(), ...extras].map(({ name, value }) =>
     value.length > 20 ? `${name} of ${value.length}` : `${name} ${value}`,
   );
@@ -53,6 +53,20 @@ describe('the end of an answer for a peer that accepts so much', () => {
       'outrider-reason overloaded',
       `grpc-message of ${4096 - 44 - 57 - 44}`,
     ]);
+  });
+
+  it('has its status once where it repeats that beyond the limit', () => {
+    const repeated = new Array<typeof STATUS>(1000).fill(STATUS);
+    assert.deepEqual(
+      fitted([[':status', '200'], ...repeated, ['outrider-reason', 'overloaded']], 8192, 1000),
+      [':status 200', 'grpc-status 5', 'outrider-reason overloaded'],
+    );
+  });
+
+  it('has nothing that is too long by itself, whatever it says', () => {
+    const type = ['content-type', 'c'.repeat(9000)] as const;
+    assert.deepEqual(fitted([[':status', '200'], type, STATUS], 8192), [':status 200', 'grpc-status 5']);
+    assert.deepEqual(fitted([['grpc-status', '5'.repeat(9000)]], 8192), []);
   });
 
   it('keeps the status of a peer that accepts next to nothing', () => {
