@@ -26,7 +26,7 @@ export const BUCKETS = {
   /** PRIORITY, unknown frames, unexpected acknowledgements, RST_STREAM from a server for streams that are not open. */
   'idle-frames': { burst: 10_000, perSecond: 2000 },
   'window-updates': { burst: 100_000, perSecond: 50_000 },
-  /** Requests whose header list is `FAR_TOO_LONG` times as long as we announced, or longer. */
+  /** Header lists `FAR_TOO_LONG` times as long as we announced, or longer: of a client all, of a server those that answer no open call. */
   'header-list': { burst: 10, perSecond: 1 },
 } as const satisfies Record<string, Bucket>;
 
@@ -68,7 +68,7 @@ export function maxBlockFrames(blockBytes: number): number {
 }
 /**
  * A request with a header list longer than announced is refused, and costs less than one that is taken. One that is longer by this
- * factor is no mistake of a client: it costs time to decode.
+ * factor is no mistake of a client: it costs time to decode, also where its stream is refused or closed.
  */
 export const FAR_TOO_LONG = 4;
 /** Control bytes (acknowledgements, resets) a peer may leave unread. */

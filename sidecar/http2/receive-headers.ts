@@ -81,6 +81,7 @@ const receiveBlock: FrameHandler = (c, flags, id, buffer, start, end) => {
   const ended = (flags & Flag.endStream) !== 0;
   const stream = c.table.get(id);
   const block = decode(c, buffer, start, end);
+  if (block.overLimit) countLongList(c, stream, block);
   const selfDependent = (flags & SELF_DEPENDENT) !== 0;
   if (stream === null) {
     if (c.role === 'server' && id > c.lastPeerId) return receiveRequest(c, id, block, ended, selfDependent);
@@ -89,7 +90,6 @@ const receiveBlock: FrameHandler = (c, flags, id, buffer, start, end) => {
   }
   if (selfDependent) return streamError(c, id, stream, ErrorCode.protocolError);
   if (stream.remoteEnded) return streamError(c, id, stream, ErrorCode.streamClosed);
-  if (block.overLimit) c.handler.onLimit('header-list');
   if (stream.gotHeaders) return receiveTrailers(c, stream, block, ended);
   receiveResponse(c, stream, block, ended);
 };
@@ -109,7 +109,6 @@ function receiveRequest(
     c.handler.onLimit('concurrent-streams');
     return refuse(c, id);
   }
-  if (block.overLimit) countLongList(c, block);
   if (selfDependent || !isAcceptable(block, ended)) return streamError(c, id, null, ErrorCode.protocolError);
   // A client that has not seen our SETTINGS yet may count on the RFC's initial window.
   const window = c.settingsAcked ? c.initialWindow : Math.max(c.initialWindow, DEFAULT_WINDOW);
@@ -137,10 +136,13 @@ function isAcceptable(block: HeaderBlock, ended: boolean): boolean {
   return headerViewOf(block).isRequest() && !(ended && contentLengthOf(block) > 0);
 }
 
-/** A request with a header list above our MAX_HEADER_LIST_SIZE. It is refused by who owns the stream, with an answer that says why. */
-function countLongList(c: ConnectionState, { bytes, count }: HeaderBlock): void {
-  if (bytes > FAR_TOO_LONG * c.maxListBytes || count > FAR_TOO_LONG * c.maxListFields)
-    meter(c, c.meters['header-list']);
+/**
+ * A header list above our MAX_HEADER_LIST_SIZE: it has been decoded, whatever becomes of its stream. A request is refused by who owns
+ * the stream, with an answer that says why; what a server says on an open stream costs that call (decision 0113).
+ */
+function countLongList(c: ConnectionState, stream: Stream | null, { bytes, count }: HeaderBlock): void {
+  const isFarTooLong = bytes > FAR_TOO_LONG * c.maxListBytes || count > FAR_TOO_LONG * c.maxListFields;
+  if (isFarTooLong && (c.role === 'server' || stream === null)) meter(c, c.meters['header-list']);
   c.handler.onLimit('header-list');
 }
 

@@ -76,6 +76,9 @@ const COUNTED: readonly Counted[] = [
   ],
 ];
 
+/** What the connection has ended for. */
+const cutsOf = (raw: Raw): string[] => raw.side.fatal.map(({ message }) => message);
+
 /** The connection has ended for this limit alone. */
 function assertCut(raw: Raw, limit: LimitName): void {
   assert.deepEqual([raw.said(), raw.side.limits], [['GOAWAY 0 CALM'], [limit]]);
@@ -95,6 +98,27 @@ describe('a request with a header list that is too long', () => {
       Array.from({ length: 400 }, () => 'header-list'),
     );
   });
+});
+
+describe('header lists that are far too long', () => {
+  const { burst } = BUCKETS['header-list'];
+  const far = (id: number): Buffer => request(id, 'end', FAR_TOO_LONG);
+
+  for (const [where, begin, id] of [
+    ['streams beyond their limit', () => {}, odd],
+    ['streams after our GOAWAY', ({ side }: Raw) => side.connection.finalGoaway(), odd],
+    ['a stream that we have reset', ({ side }: Raw) => side.reset(side.told[0]!), () => 1],
+  ] as const) {
+    it(`are counted on ${where}, too: they cost the same`, () => {
+      const local = { maxHeaderBytes: 300, maxConcurrentStreams: 1 };
+      const raw = rawClient({ local }).send(request(1, 'more'));
+      begin(raw);
+      for (let i = 0; i < burst; i++) raw.send(far(id(i)));
+      assert.deepEqual(cutsOf(raw), []);
+      raw.send(far(id(burst)));
+      assert.deepEqual(cutsOf(raw), ['header-list']);
+    });
+  }
 });
 
 describe('a rate limit', () => {
@@ -156,6 +180,22 @@ describe('a header list of a server that is too long', () => {
     const again = Buffer.concat(new Array<Buffer>(10_000).fill(indexed(62)));
     raw.send(h2.headers(1, Buffer.concat([encode(RESPONSE), literal('grpc-status', '5', 0x40), again]), 5));
     assert.ok(told.headers!.length < 20, `${told.headers!.length} fields`);
+  });
+
+  it('may answer every call, and not come without one', () => {
+    const far: readonly Field[] = new Array(500).fill(['x', 'y']);
+    const raw = rawServer();
+    for (let i = 0; i < 100; i++) {
+      const told = raw.side.open(undefined, 'end');
+      raw.frames();
+      raw.send(response(told.stream.id, 'end', far));
+    }
+    assert.deepEqual(cutsOf(raw), []);
+    const late = raw.side.open(undefined, 'end');
+    raw.frames();
+    raw.side.reset(late);
+    for (let i = 0; i <= BUCKETS['header-list'].burst; i++) raw.send(response(late.stream.id, 'end', far));
+    assert.deepEqual(cutsOf(raw), ['header-list']);
   });
 });
 
