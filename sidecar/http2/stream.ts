@@ -47,7 +47,7 @@ export interface StreamOwner {
    * the peer's to move. Absent: not known.
    */
   stalledSinceMs?(stream: Stream): number;
-  /** Server: the memory budget is exhausted: ends the stream and frees its buffers; absent: it is reset. */
+  /** Server: the memory budget is exhausted: ends the stream and frees its buffers; absent: it is reset, and `onEnding` follows. */
   shed?(stream: Stream): void;
 }
 

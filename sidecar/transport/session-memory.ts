@@ -1,12 +1,6 @@
 import type { Connection } from '../http2/connection.js';
 import { ErrorCode } from '../http2/constants.js';
-import {
-  type ByteCount,
-  LONG_LIST_BYTES,
-  STREAM_BYTES,
-  type Stream,
-  type StreamOwner,
-} from '../http2/stream.js';
+import { type ByteCount, Ending, LONG_LIST_BYTES, STREAM_BYTES, type Stream } from '../http2/stream.js';
 import type { Containment } from './containment.js';
 import { type EndableCall, FIRST_WINDOW, type MemoryHolder, WIDE_WINDOW } from './memory-budget.js';
 
@@ -24,7 +18,7 @@ class StalledStream implements EndableCall {
   ) {}
 
   end(): void {
-    if (!this.stream.closed) this.memory.endStream(this.stream);
+    this.memory.endStream(this.stream);
   }
 }
 
@@ -132,13 +126,12 @@ export class SessionMemory implements MemoryHolder {
 
   /** Because of the memory that it holds. */
   endStream(stream: Stream): void {
-    if (stream.owner.shed === undefined) this.connection.reset(stream, ErrorCode.enhanceYourCalm);
-    else this.shedStream(stream, stream.owner);
-  }
-
-  private shedStream(stream: Stream, owner: StreamOwner): void {
+    if (stream.closed) return;
+    const { owner } = stream;
     try {
-      owner.shed?.(stream);
+      if (owner.shed !== undefined) return owner.shed(stream);
+      this.connection.reset(stream, ErrorCode.enhanceYourCalm);
+      owner.onEnding(stream, Ending.lost, ErrorCode.enhanceYourCalm);
     } catch (error) {
       if (this.containment === null) throw error;
       this.containment.contain(owner, error);

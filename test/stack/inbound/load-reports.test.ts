@@ -274,6 +274,19 @@ describe('Load reports, inbound,', () => {
     assert.equal(stack.side.listener.sessions.size, 0);
   });
 
+  it('a stream that is ended for the memory that its connection holds keeps no place', () => {
+    start();
+    const streams = [ask(1_000), ask(1_000, { watches: true })];
+    const [session] = stack.side.listener.sessions;
+    for (const stream of session!.connection.state.table.all()) session!.memory.endStream(stream);
+    stack.run();
+    assert.deepEqual(
+      streams.map(({ resetCode }) => resetCode),
+      [ErrorCode.enhanceYourCalm, ErrorCode.enhanceYourCalm],
+    );
+    assert.deepEqual([stack.side.inbound.state.loadStreams.size, session!.isToldLoad], [0, false]);
+  });
+
   /** A stream whose request does not end. */
   const askOpen = (): PeerStream => stack.call({ path: STREAM_CORE_METRICS, body: null });
 
