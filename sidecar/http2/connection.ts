@@ -26,7 +26,7 @@ import {
   receiveDataStart,
   widen,
 } from './receive-data.js';
-import { announceInitialWindow } from './receive-window.js';
+import { announceInitialWindow, awaitFirstWindow } from './receive-window.js';
 import { flush } from './send.js';
 import { firstSettings, type LocalSettings, settingsPayload } from './settings.js';
 import { ByteCount, Chunk, LONG_LIST_BYTES, Parked, Stream, type StreamOwner } from './stream.js';
@@ -64,6 +64,7 @@ export class Connection implements FrameReceiver {
     if (c.role === 'client') c.control.raw(PREFACE);
     c.control.frame(FrameType.settings, 0, 0, firstSettings(c.role, c.local));
     c.settingsSent++;
+    if (c.role === 'server') awaitFirstWindow(c);
     const raise = c.local.connectionWindow - c.recvWindow;
     if (raise > 0) {
       c.control.word(FrameType.windowUpdate, 0, raise);

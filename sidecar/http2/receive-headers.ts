@@ -1,5 +1,5 @@
 import { Closed, type ConnectionState } from './connection-state.js';
-import { ConnectionError, DEFAULT_WINDOW, ErrorCode, Flag } from './constants.js';
+import { ConnectionError, ErrorCode, Flag } from './constants.js';
 import {
   closeIfDone,
   exceed,
@@ -110,9 +110,7 @@ function receiveRequest(
     return refuse(c, id);
   }
   if (selfDependent || !isAcceptable(block, ended)) return streamError(c, id, null, ErrorCode.protocolError);
-  // A client that has not seen our SETTINGS yet may count on the RFC's initial window.
-  const window = c.settingsAcked ? c.initialWindow : Math.max(c.initialWindow, DEFAULT_WINDOW);
-  const stream = new Stream(NO_OWNER, window, c.peer.initialWindow);
+  const stream = new Stream(NO_OWNER, c.initialWindow, c.peer.initialWindow);
   stream.id = id;
   stream.gotHeaders = true;
   stream.remoteEnded = ended;

@@ -1,5 +1,5 @@
 import type { ConnectionState } from './connection-state.js';
-import { FrameType, Setting } from './constants.js';
+import { DEFAULT_WINDOW, FrameType, Setting } from './constants.js';
 import { credit } from './receive-data.js';
 import { settingsPayload } from './settings.js';
 
@@ -16,6 +16,14 @@ export function announceInitialWindow(c: ConnectionState, bytes: number): void {
   c.control.frame(FrameType.settings, 0, 0, settingsPayload([Setting.initialWindowSize, bytes]));
   if (bytes > c.initialWindow) shift(c, bytes);
   c.dirty();
+}
+
+/** Server: the first SETTINGS have been queued. A client that has not seen them yet may count on the RFC's initial window. */
+export function awaitFirstWindow(c: ConnectionState): void {
+  if (c.initialWindow >= DEFAULT_WINDOW) return;
+  c.announcedWindow = c.initialWindow;
+  c.windowSettings = c.settingsSent;
+  c.initialWindow = DEFAULT_WINDOW;
 }
 
 /** The peer acknowledged SETTINGS: where these were the ones with the announced window, that is in effect. */

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { Readiness } from '../../../sidecar/http2/constants.js';
+import { Side, type SideOptions } from '../../kit/http2/connection-pair.js';
 import {
   calling,
   endingsOf,
-  type Raw,
+  Raw,
   rawClient,
   rawServer,
   request,
@@ -12,7 +13,7 @@ import {
 } from '../../kit/http2/connection-under-test.js';
 import * as h2 from '../../kit/http2/h2-frames.js';
 import { FrameType, Setting } from '../../kit/http2/h2-frames.js';
-import { BYTES, SPLITS } from '../../kit/http2/splits.js';
+import { BYTES, SPLITS, WHOLE } from '../../kit/http2/splits.js';
 
 const MAX = 0x7fffffff;
 const DEFAULT = 65_535;
@@ -29,6 +30,13 @@ function answering(bytes: number, initialWindow = DEFAULT): Raw {
     },
   });
   raw.send(window(initialWindow)).frames();
+  return raw;
+}
+
+/** A server whose client has not seen its SETTINGS yet. */
+function newcomer(options: SideOptions): Raw {
+  const raw = new Raw(new Side('server', options), WHOLE, false);
+  raw.send(h2.PREFACE, h2.settings()).frames();
   return raw;
 }
 
@@ -270,11 +278,30 @@ for (const [how, split] of SPLITS) {
 
 describe('an initial window smaller than that of the RFC', () => {
   it('applies from the acknowledgement on, as the client cannot know of it before', () => {
-    const raw = rawClient({ local: { initialWindow: 1000 }, credits: false });
-    raw.side.state.settingsAcked = false;
+    const raw = newcomer({ local: { initialWindow: 1000 }, credits: false });
     assert.deepEqual(raw.send(request(1, 'more'), h2.data(1, Buffer.alloc(16_000))).said(), []);
     raw.send(h2.settingsAck(), request(3, 'more'), h2.data(3, Buffer.alloc(1001)));
     assert.deepEqual(raw.said(), ['RST_STREAM 3 FLOW_CONTROL']);
+  });
+
+  it('applies to the streams opened before that as well, which get their credit by it', () => {
+    const raw = newcomer({ local: { initialWindow: 32_768 } });
+    const piece = h2.data(1, Buffer.alloc(10_000));
+    raw.send(request(1, 'more'), piece, piece, piece);
+    assert.deepEqual(raw.said(), []);
+    assert.deepEqual(raw.send(h2.settingsAck()).said(), ['WINDOW_UPDATE 1 30000']);
+    const { stream } = raw.side.told[0]!;
+    assert.deepEqual([stream.recvWindow, stream.recvTarget], [32_768, 32_768]);
+  });
+
+  it('may be below zero then, until what came is passed on', () => {
+    const raw = newcomer({ local: { initialWindow: 1000 }, credits: false });
+    raw.send(request(1, 'more'), h2.data(1, Buffer.alloc(16_000)), h2.settingsAck());
+    const { stream } = raw.side.told[0]!;
+    assert.equal(stream.recvWindow, -15_000);
+    raw.side.connection.credit(stream, 16_000, 0);
+    assert.deepEqual(raw.said(), ['WINDOW_UPDATE 1 16000']);
+    assert.deepEqual(raw.send(h2.data(1, Buffer.alloc(1001))).said(), ['RST_STREAM 1 FLOW_CONTROL']);
   });
 });
 

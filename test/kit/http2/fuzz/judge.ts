@@ -234,7 +234,7 @@ export class Judge {
     const { w } = this;
     if (flags & Flag.ack) {
       if (payload.length !== 0) return connection(E.frameSizeError);
-      w.settingsAcked = true;
+      w.acknowledge();
       return FINE;
     }
     if (payload.length % 6 !== 0) return connection(E.frameSizeError);

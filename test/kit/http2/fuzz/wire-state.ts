@@ -60,6 +60,14 @@ export class WireState {
     readonly limits: LocalSettings,
   ) {}
 
+  /** Their first acknowledgement: what they could count on before is not theirs any more. */
+  acknowledge(): void {
+    const { role, limits } = this;
+    const more = role === 'server' && !this.settingsAcked ? 65_535 - limits.initialWindow : 0;
+    this.settingsAcked = true;
+    if (more > 0) for (const view of this.openViews()) view.theirWindow -= more;
+  }
+
   open(id: number): View {
     const floor = this.settingsAcked || this.role === 'client' ? 0 : 65_535;
     const view = new View(id, Math.max(this.limits.initialWindow, floor), this.them.initialWindow);
