@@ -345,11 +345,11 @@ export class Connection implements FrameReceiver {
     queueGoaway(this.state, MAX_STREAM_ID, ErrorCode.noError, '');
   }
 
-  /** Second step: GOAWAY with the last id seen; later streams are refused unprocessed. */
+  /** Second step, once: GOAWAY with the last id seen; later streams are refused unprocessed. */
   finalGoaway(): void {
     const c = this.state;
-    if (c.isOver) return;
-    c.goawaySent = Math.min(c.goawaySent, c.lastPeerId);
+    if (c.isOver || c.goawaySent !== MAX_STREAM_ID) return;
+    c.goawaySent = c.lastPeerId;
     queueGoaway(c, c.goawaySent, ErrorCode.noError, '');
   }
 

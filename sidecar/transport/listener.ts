@@ -193,13 +193,19 @@ export class Listener implements SessionHandler {
 
   onGoaway(session: Session): void {
     // A client that is leaving: its calls are left to end.
-    if (session.inFlight === 0) session.close('the client said GOAWAY');
+    if (session.inFlight === 0) this.closeUnused(session, 'the client said GOAWAY');
   }
 
   onRoom(session: Session): void {
     session.lastCallMs = this.context.nowMs;
     if (session.isRetiring && session.inFlight === 0 && !session.isDown)
-      if (!this.guards.get(session)?.isGoawayPending) session.close('drained');
+      if (!this.guards.get(session)?.isGoawayPending) this.closeUnused(session, 'drained');
+  }
+
+  /** A stream that its peer opens all the same, as in the read that is being handled, is refused and not lost. */
+  private closeUnused(session: Session, reason: string): void {
+    session.connection.finalGoaway();
+    session.close(reason);
   }
 
   onDown(session: Session, _reason: string): void {

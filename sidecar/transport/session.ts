@@ -198,7 +198,7 @@ export class Session implements ConnectionHandler, Flushable, Patient, Postponed
   }
 
   flush(): void {
-    if (this.isDown) return;
+    if (this.isDown || this.isEnded) return;
     const room = UNFLUSHED_BYTES - this.socket.writableLength;
     if (room <= 0) {
       this.isBlocked = true;
@@ -451,7 +451,9 @@ export class Session implements ConnectionHandler, Flushable, Patient, Postponed
     this.recordCut();
     this.context.nowMs = this.context.clock.now();
     this.connection.abandon();
-    this.socket.end();
+    // Now: a write after the end would destroy the socket, with what it has not sent yet.
+    this.flush();
+    this.end();
     this.closeWithin(LAST_READS_MS, this.socketReason);
   }
 

@@ -155,6 +155,20 @@ describe('A drain', () => {
     stack.settle(stack.backend('a').last.fail(0));
     assert.deepEqual([call.status, stack.caller.isClosed], [0, true]);
   });
+
+  for (const [when, hasCall] of [
+    ['at once', false],
+    ['with its last call', true],
+  ] as const)
+    it(`the call of a caller behind its GOAWAY is refused as never processed where its connection closes ${when}`, () => {
+      const last = hasCall ? open() : null;
+      const requests = stack.requests.length;
+      stack.caller.goaway(0);
+      last?.reset();
+      const late = stack.caller.call();
+      stack.run();
+      assert.deepEqual([late.resetCode, stack.requests.length, stack.caller.isClosed], [7, requests, true]);
+    });
 });
 
 describe('A newcomer', () => {

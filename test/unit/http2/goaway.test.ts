@@ -53,8 +53,7 @@ describe('a server that drains', () => {
     raw.side.connection.finalGoaway();
     raw.side.connection.announceGoaway();
     raw.send(Buffer.alloc(9));
-    const drained = ['GOAWAY 1 NO_ERROR', 'RST_STREAM 3 REFUSED', 'GOAWAY 1 NO_ERROR'];
-    assert.deepEqual(raw.said(), [...drained, 'GOAWAY 1 PROTOCOL']);
+    assert.deepEqual(raw.said(), ['GOAWAY 1 NO_ERROR', 'RST_STREAM 3 REFUSED', 'GOAWAY 1 PROTOCOL']);
   });
 
   it('sends nothing more once the connection has failed', () => {

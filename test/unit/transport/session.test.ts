@@ -4,7 +4,7 @@ import { Duplex } from 'node:stream';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
 import { FlushScheduler } from '../../../sidecar/transport/flush-scheduler.js';
 import { Session, type SessionHandler } from '../../../sidecar/transport/session.js';
-import { PREFACE, ping, settings } from '../../kit/http2/h2-frames.js';
+import { PREFACE, ping, settings, settingsAck } from '../../kit/http2/h2-frames.js';
 import { Stack } from '../../kit/stack/stack.js';
 import type { ManualClock } from '../../kit/time/manual-clock.js';
 
@@ -102,6 +102,22 @@ describe('closing a session', () => {
     assert.deepEqual(downs, []);
     await clock.settle(200);
     assert.deepEqual(downs, ['closed by the peer']);
+  });
+
+  it('a session whose peer ends its side first answers what it said before, and loses nothing of what is queued', async () => {
+    const pipe = new Pipe(false);
+    const errors: string[] = [];
+    pipe.on('error', ({ message }) => errors.push(message));
+    const { clock, downs } = newLink(pipe);
+    await clock.settle(10);
+    pipe.push(Buffer.concat([PREFACE, settings(), settingsAck(), ping()]));
+    pipe.push(null);
+    await clock.settle(10);
+    const before = pipe.taken;
+    pipe.resumeReading();
+    await clock.settle(10);
+    // Acknowledgements of SETTINGS and of PING.
+    assert.deepEqual([pipe.taken - before, errors, downs], [9 + 17, [], ['closed by the peer']]);
   });
 
   it('a session whose peer ends its side and has read everything is closed at once', async () => {
