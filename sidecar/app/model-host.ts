@@ -98,13 +98,14 @@ export class ModelHost {
         dial: () => this.dial(),
         whyNot: () => this.untrusted ?? '',
         backoffMaxMs: LOCAL_BACKOFF_MS,
+        redialMs: UNTRUSTED_MS,
         onChange: () => this.onConnection(),
       },
       dataPlane,
     );
   }
 
-  /** Undefined where the socket may be another user's. That is looked at again: it may be put right. */
+  /** Undefined where the socket may be another user's. The pool asks again: it may be put right. */
   private dial(): Socket | undefined {
     const { address } = this.server;
     const problem = address.kind === 'unix' ? socketProblem(address.path, address.owner) : undefined;
@@ -115,9 +116,7 @@ export class ModelHost {
     this.untrusted = problem;
     if (isNew && this.supervisor === undefined)
       for (const each of this.hosted) this.set(each, { kind: 'away', why: problem });
-    if (problem === undefined) return dataPlane.network.dial(address);
-    deps.timers.after(UNTRUSTED_MS, () => this.pool.refresh(), { unref: true });
-    return undefined;
+    return problem === undefined ? dataPlane.network.dial(address) : undefined;
   }
 
   get address(): Address {

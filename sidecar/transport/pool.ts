@@ -34,6 +34,8 @@ export interface PoolOptions {
   readonly whyNot?: () => string;
   /** Between two failed connects, at most; absent: 4 s. */
   readonly backoffMaxMs?: number;
+  /** From a `dial` that returned nothing to the next one; absent: 4 s. */
+  readonly redialMs?: number;
   /** Whether a connection may be made that replaces none; absent: always. */
   readonly mayOpen?: () => boolean;
   /** The peer may be a gRPC server, which ends connections for PINGs; absent: it bears them. */
@@ -403,7 +405,7 @@ export class Pool implements SessionHandler {
       // It may become valid again without a new one: a clock that was wrong is set.
       const { wheel, clock } = this.context;
       if (!this.isStopped && !this.reconnect.isScheduled)
-        wheel.add(this.reconnect, clock.now() + BACKOFF_MAX_MS);
+        wheel.add(this.reconnect, clock.now() + (this.options.redialMs ?? BACKOFF_MAX_MS));
       return undefined;
     }
     const session = new Session(socket, 'client', this.options.settings, this, this.context);
