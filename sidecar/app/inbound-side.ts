@@ -95,7 +95,11 @@ export class InboundSide {
     const file =
       stateDir === undefined
         ? undefined
-        : new StateFile(join(stateDir, `${encodeURIComponent(instance)}${STATE_FILE}`), deps.logger);
+        : new StateFile(
+            join(stateDir, `${encodeURIComponent(instance)}${STATE_FILE}`),
+            deps.logger,
+            deps.timers,
+          );
     this.lives = new LifeLog({ ...deps, instance, file });
     this.repository = ServedRepository.open(config, { ...options, lives: this.lives }, context);
     const only = this.repository === undefined ? modelServer(config, options.process?.isolation) : undefined;

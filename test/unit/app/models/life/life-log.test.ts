@@ -21,7 +21,7 @@ describe('the log of states', () => {
   const open = (instance = 'mine-1'): LifeLog => {
     const write = (line: string) => void lines.push(line);
     const logger = createLogger({ level: 'info', destination: { write } });
-    const file = new StateFile(join(scratch.path, 'models.json'), logger);
+    const file = new StateFile(join(scratch.path, 'models.json'), logger, clock);
     return new LifeLog({ clock, logger, instance, file });
   };
   beforeEach(() => {
