@@ -1,4 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
+import { messageOf } from '../../runtime/log/message-of.js';
 import {
   markName,
   OWNER_PROCESS_VARIABLE,
@@ -22,7 +24,9 @@ export interface GuardianOptions {
 /** Between SIGTERM and SIGKILL for what outlives the owner, tenths of a second. */
 const PATIENCE_TENTHS = 20;
 /** A shell that ends so often is not started again. */
-const MOST_LAUNCHES = 5;
+const MOST_ENDS = 5;
+/** A new shell looks for what so many children left behind that ended last: the one before may have died before it did. */
+const MOST_ENDED = 16;
 const SHELL = '/bin/sh';
 
 /**
@@ -37,11 +41,14 @@ const SHELL = '/bin/sh';
  */
 export class Guardian {
   private shell: ChildProcess | undefined;
-  private launches = 0;
+  /** How often a shell has ended before this process. */
+  private ends = 0;
   private starts = 0;
   private readonly stamp = ownStamp();
   /** Start time and mark of the children that run, by process id. */
   private readonly children = new Map<number, { readonly startTime: string; readonly mark: string }>();
+  /** Marks of the children that ended last. */
+  private readonly ended: string[] = [];
   private readonly problems = new Set<string>();
   private readonly stem: string;
 
@@ -59,9 +66,9 @@ export class Guardian {
     };
   }
 
-  /** Starts the shell, before the first child that it has to end. */
+  /** Starts the shell, where there is none, before a child that it has to end. Never throws. */
   prepare(): void {
-    if (this.shell === undefined) this.launch();
+    if (this.shell === undefined && this.ends < MOST_ENDS) this.launch();
   }
 
   /** A child that leads a process group has started with `mark` of `nextMark`. */
@@ -76,6 +83,7 @@ export class Guardian {
     const child = this.children.get(pid);
     if (child === undefined) return;
     this.children.delete(pid);
+    if (this.ended.push(child.mark) > MOST_ENDED) this.ended.shift();
     this.tell(`- ${pid} ${child.mark}`);
   }
 
@@ -85,8 +93,6 @@ export class Guardian {
   }
 
   private launch(): void {
-    if (this.launches >= MOST_LAUNCHES) return;
-    this.launches += 1;
     if (this.stamp === undefined)
       this.complain(
         'without /proc, processes that leave the group of the one that started them are not found',
@@ -94,30 +100,43 @@ export class Guardian {
     const program = this.options.shell ?? SHELL;
     const running = [...this.children].map(([pid, { startTime }]) => `${pid}:${startTime}`);
     const argv = ['-c', GUARDIAN_SCRIPT, 'outrider-guardian', this.stem, String(PATIENCE_TENTHS), ...running];
-    const shell = spawn(program, argv, {
-      cwd: '/',
-      detached: true,
-      env: { PATH: '/usr/bin:/bin:/usr/sbin:/sbin' },
-      stdio: ['pipe', 'ignore', 'ignore'],
-    });
-    this.shell = shell;
+    const failed = (error: unknown): void =>
+      this.giveUp(`${program} cannot be started (${messageOf(error)})`);
+    let shell: ChildProcess;
+    try {
+      shell = spawn(program, argv, {
+        cwd: '/',
+        detached: true,
+        env: { PATH: '/usr/bin:/bin:/usr/sbin:/sbin' },
+        stdio: ['pipe', 'ignore', 'ignore'],
+      });
+    } catch (error) {
+      // What the system refuses at once is thrown, such as for want of memory.
+      return failed(error);
+    }
+    shell.once('error', failed);
+    // There is none where descriptors have run out.
+    if (shell.pid === undefined) return;
+    shell.once('exit', () => this.lost(program));
     shell.unref();
-    (shell.stdin as unknown as { unref(): void }).unref();
-    shell.stdin!.on('error', () => {}); // `exit` follows
-    shell.once('error', (error) => {
-      this.launches = MOST_LAUNCHES;
-      this.lost(shell, `${program} cannot be started (${error.message})`);
-    });
-    shell.once('exit', () => this.lost(shell, `${program} ended ${MOST_LAUNCHES} times`));
+    const stdin = shell.stdin as Socket;
+    stdin.unref();
+    stdin.on('error', () => {}); // `exit` follows
+    this.shell = shell;
+    // Most of them the shell before it has dealt with: of those nothing is found.
+    for (const mark of this.ended) this.tell(`- 0 ${mark}`);
   }
 
   /** The shell has ended before this process. */
-  private lost(shell: ChildProcess, why: string): void {
-    if (this.shell !== shell) return;
+  private lost(program: string): void {
     this.shell = undefined;
-    if (this.launches >= MOST_LAUNCHES)
-      this.complain(`${why}: should this process be killed, what its children have started goes on`);
-    else this.launch();
+    this.ends += 1;
+    if (this.ends < MOST_ENDS) this.launch();
+    else this.giveUp(`${program} ended ${MOST_ENDS} times`);
+  }
+
+  private giveUp(why: string): void {
+    this.complain(`${why}: should this process be killed, what its children have started goes on`);
   }
 
   private tell(line: string): void {

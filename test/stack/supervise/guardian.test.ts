@@ -12,6 +12,7 @@ import { outputOf } from '../../kit/process/outrider.js';
 import { isRunning, isStopped, processesWith, sessionOf, until } from '../../kit/process/processes.js';
 
 const OWNER = fileURLToPath(new URL('../../kit/process/child-process-owner.js', import.meta.url));
+const SHORT = fileURLToPath(new URL('../../kit/process/short-of-descriptors.js', import.meta.url));
 const ENDED_MS = 10_000;
 
 /** A number of seconds that no other process here sleeps for: it tells processes of one test apart. */
@@ -171,6 +172,42 @@ describe('guardian of what a process has started', function () {
     owner.kill('SIGKILL');
     await gone(pid);
     await gone(next);
+  });
+
+  it('is started again once there are descriptors for it, and their want is said once', async () => {
+    const argv = ['-c', 'ulimit -n 64; exec "$@"', 'sh', process.execPath, SHORT];
+    const owner = spawn('sh', argv, { stdio: ['ignore', 'pipe', 'pipe'] });
+    left.push(owner);
+    const output = outputOf(owner);
+    const code = await new Promise((resolve) => owner.once('close', resolve));
+    assert.deepEqual([code, output.stderr], [0, '']);
+    assert.match(output.stdout, /^problem \/bin\/sh cannot be started \(.*EMFILE\): [^\n]*\nguardian \d+\n$/);
+  });
+
+  it('that died before it ended what a child has left behind is followed by one that does', async () => {
+    const sleep = aSleep();
+    const script = `setsid sleep ${sleep} & exec sleep 3600`;
+    const { pid: child, guardian, output } = await startOwner('a-1', script);
+    const pid = await running(sleep);
+    process.kill(guardian, 'SIGSTOP');
+    process.kill(child, 'SIGKILL');
+    await until('the owner has seen the end', () => output.stdout.includes('exit killed by SIGKILL'));
+    process.kill(guardian, 'SIGKILL');
+    await gone(pid);
+  });
+
+  it('throws nothing where the system refuses to start it', () => {
+    const problems: string[] = [];
+    const guardian = new Guardian({
+      name: 'a-1',
+      nonce: '0'.repeat(24),
+      shell: '/bin/sh\0',
+      onProblem: (problem) => problems.push(problem),
+    });
+    guardian.prepare();
+    guardian.prepare();
+    assert.equal(problems.length, 1);
+    assert.match(problems[0]!, /cannot be started/);
   });
 
   it('says so once where there is no shell, and the child runs', async () => {
