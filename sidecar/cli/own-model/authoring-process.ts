@@ -20,9 +20,14 @@ export class AuthoringProcess {
     if (!existsSync(PROGRAM))
       throw new CommandFailure('the model service is not installed beside this program');
     requireModelRuntime();
-    return new AuthoringProcess(
-      fork(PROGRAM, [], { serialization: 'advanced', stdio: ['ignore', 'ignore', 'inherit', 'ipc'] }),
-    );
+    const child = fork(PROGRAM, [], {
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
+    child.on('error', () => {}); // one that has started ends, and that is said
+    if (child.pid === undefined)
+      throw new CommandFailure('the process that runs the model could not be started');
+    return new AuthoringProcess(child);
   }
 
   /**

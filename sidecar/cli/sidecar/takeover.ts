@@ -174,9 +174,10 @@ export class Takeover {
       limit = systemTimers.after(limitMs, () => fail(tooLate));
       child.once('error', (error) => fail(`the successor could not be started: ${oneLine(error)}`));
       child.once('exit', (code, signal) => fail(endedWith(code ?? signal)));
-      const told = child.stdio.at(-1) as Readable;
-      told.on('error', () => {});
-      told.once('data', () => settle({ ok: true, pid: child.pid! }));
+      // There is none where descriptors have run out: `error` follows.
+      const told = child.stdio?.at(-1) as Readable | undefined;
+      told?.on('error', () => {});
+      told?.once('data', () => settle({ ok: true, pid: child.pid! }));
     });
   }
 }
