@@ -1,5 +1,5 @@
 import type { Timers } from '../../runtime/time/timers.js';
-import { watchFile } from './file-watcher.js';
+import { type FileWatcher, watchFile } from './file-watcher.js';
 
 /** What asks a long-running command to read its file again. Each is told of what came before too. */
 export interface ReloadFollower {
@@ -24,7 +24,7 @@ type Request =
 export class ReloadRequests {
   private readonly waiting = new Map<Request['kind'], Request>();
   private follower: ReloadFollower | undefined;
-  private readonly watcher: { close(): void };
+  private readonly watcher: FileWatcher;
 
   /** Watches from now on. SIGHUP is passed in by `hangUp`. */
   constructor(file: string, timers: Timers) {
@@ -37,7 +37,10 @@ export class ReloadRequests {
     });
   }
 
-  readonly hangUp = (): void => this.pass({ kind: 'hangup' });
+  readonly hangUp = (): void => {
+    this.watcher.isRead();
+    this.pass({ kind: 'hangup' });
+  };
 
   /** What was kept comes at once, each kind once. */
   follow(follower: ReloadFollower): void {

@@ -66,7 +66,10 @@ export function watchConfiguration(options: ReloadOptions): void {
     },
     onGone: () => logger.warn({ file }, 'the configuration file is gone; what it said stays in force'),
     onProblem: ({ message }) =>
-      logger.warn({ problem: message }, 'the configuration file cannot be watched; SIGHUP reloads it'),
+      logger.warn(
+        { problem: message },
+        'the configuration file cannot be watched; it is compared every 10 s',
+      ),
   });
   if (parent !== undefined)
     parent.onFile = (ignored) => {

@@ -275,7 +275,7 @@ async function followFile({ file, ends, requests, reloadOf }: RunFleetInput, fle
     onChange: onReload,
     onHangup: onReload,
     onGone: () => printError(`${file} is gone; what it said stays in force`),
-    onProblem: () => printError(`${file} cannot be watched; SIGHUP reloads it`),
+    onProblem: () => printError(`${file} cannot be watched; it is compared every 10 s`),
   });
   await ends.first;
   requests.close();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type FileWatcher, watchFile } from '../../../../sidecar/cli/sidecar/file-watcher.js';
-import { systemTimers } from '../../../../sidecar/runtime/time/timers.js';
+import { systemTimers, type Timers } from '../../../../sidecar/runtime/time/timers.js';
 import { scratchForEach } from '../../../kit/mocha/scratch.js';
 import { until } from '../../../kit/process/processes.js';
 
@@ -11,6 +11,15 @@ describe('file watch', () => {
   let watch: FileWatcher;
   let changes: number;
   let absences: number;
+  /** What happens every 10 s. */
+  let poll: () => void;
+  const timers: Timers = {
+    ...systemTimers,
+    every(_, fn) {
+      poll = fn;
+      return { cancel: () => {} };
+    },
+  };
 
   beforeEach(() => {
     changes = 0;
@@ -21,7 +30,7 @@ describe('file watch', () => {
 
   function follow(file: string, onProblem: (error: Error) => void = assert.fail): void {
     const counts = { onChange: () => changes++, onGone: () => absences++ };
-    watch = watchFile({ file, timers: systemTimers, ...counts, onProblem });
+    watch = watchFile({ file, timers, ...counts, onProblem });
   }
 
   it('sees a file that is written in place, once per change', async () => {
@@ -96,6 +105,49 @@ describe('file watch', () => {
     await until('it is back', () => changes === 1);
     unlinkSync(join(scratch.path, 'a.yaml'));
     await until('the next absence is seen', () => absences === 2);
+    assert.equal(changes, 1);
+  });
+
+  /** The folder `config` is moved away, and there is another one. */
+  function replaceFolder(text: string): void {
+    renameSync(join(scratch.path, 'config'), join(scratch.path, 'old'));
+    mkdirSync(join(scratch.path, 'config'));
+    scratch.write('config/a.yaml', text);
+  }
+
+  it('sees that its folder is replaced, and follows the new one', async () => {
+    mkdirSync(join(scratch.path, 'config'));
+    const file = scratch.write('config/a.yaml', 'one');
+    follow(file);
+    replaceFolder('two');
+    await until('the change is seen', () => changes === 1);
+    writeFileSync(file, 'three');
+    await until('a change in the new folder is seen', () => changes === 2);
+  });
+
+  it('sees a folder that is back only after its absence was noticed, with the next poll, and follows it', async () => {
+    mkdirSync(join(scratch.path, 'config'));
+    const file = scratch.write('config/a.yaml', 'one');
+    follow(file);
+    renameSync(join(scratch.path, 'config'), join(scratch.path, 'old'));
+    await until('the absence is seen', () => absences === 1);
+    mkdirSync(join(scratch.path, 'config'));
+    scratch.write('config/a.yaml', 'two');
+    poll();
+    await until('the change is seen', () => changes === 1);
+    writeFileSync(file, 'three');
+    await until('its changes are seen', () => changes === 2);
+    assert.equal(absences, 1);
+  });
+
+  it('follows a new folder, and reports what it holds no more, once that has been read', async () => {
+    mkdirSync(join(scratch.path, 'config'));
+    const file = scratch.write('config/a.yaml', 'one');
+    follow(file);
+    replaceFolder('two');
+    watch.isRead();
+    writeFileSync(file, 'three');
+    await until('the next change is seen', () => changes > 0);
     assert.equal(changes, 1);
   });
 

@@ -25,6 +25,28 @@ describe('requests to read a file again', () => {
     assert.equal(told.length, 2);
   });
 
+  it('are one where the file was changed before SIGHUP', () => {
+    const clock = new ManualClock();
+    const path = scratch.write('mesh.yaml', 'a');
+    const requests = new ReloadRequests(path, clock);
+    const told: string[] = [];
+    requests.follow({
+      onChange: () => told.push('change'),
+      onHangup: () => told.push('hangup'),
+      onGone: () => told.push('gone'),
+      onProblem: () => told.push('problem'),
+    });
+    scratch.write('mesh.yaml', 'b');
+    requests.hangUp();
+    clock.advance(20_000);
+    assert.deepEqual(told, ['hangup']);
+    scratch.write('mesh.yaml', 'c');
+    clock.advance(20_000);
+    assert.deepEqual(told, ['hangup', 'change']);
+    requests.close();
+    assert.equal(clock.pending(), 0);
+  });
+
   it('says of a file that cannot be watched so once it is followed', () => {
     const requests = new ReloadRequests('/no/such/folder/mesh.yaml', new ManualClock());
     const problems: string[] = [];
