@@ -104,13 +104,13 @@ export class MeshIntentionWriter {
     if (steps.length === 0) return [];
     let listed: Listing | undefined;
     const begun: Step[] = [];
-    const changed: string[] = [];
     try {
       listed = await this.list();
-      this.refusePermissions(steps, listed);
-      for (const step of steps) {
+      const due = steps.filter((step) => isDue(step, listed!.get(step.pair)));
+      this.refusePermissions(due, listed);
+      for (const step of due) {
         begun.push(step);
-        if (await this.bring(listed, step)) changed.push(step.line);
+        await this.bring(step, listed.get(step.pair));
       }
     } catch (error) {
       throw await this.failureOf(error, begun, listed);
@@ -119,7 +119,7 @@ export class MeshIntentionWriter {
       if (wanted === undefined) this.taken.delete(pair);
       else this.taken.set(pair, wanted);
     }
-    return changed;
+    return begun.map(({ line }) => line);
   }
 
   /** What a mesh file cannot say could not be put back: it is neither overwritten nor deleted. */
@@ -189,25 +189,22 @@ export class MeshIntentionWriter {
     before: ListedIntention | undefined,
     now: ListedIntention | undefined,
   ): Promise<void> {
-    if (before?.Action === now?.Action) return;
+    if (before?.Action === now?.Action && before?.Description === now?.Description) return;
     const what = `put back the intention ${pair.replace(' ', ' → ')}`;
     if (before === undefined) await this.ask(what, () => this.api.delete(pathOf(now!)));
     // What was written by its name, and deleted, is written by its name again: not every agent takes it otherwise.
     else await this.ask(what, () => this.store(before, now ?? (before.ID ? undefined : before)));
   }
 
-  /** Makes one pair what is wanted. False: there was nothing to delete. */
-  private async bring(listed: Listing, { pair, wanted, isUnsure }: Step): Promise<boolean> {
-    const at = listed.get(pair);
+  /** Makes one pair what is wanted. */
+  private async bring({ pair, wanted }: Step, at: ListedIntention | undefined): Promise<void> {
     if (wanted === undefined) {
-      if (at === undefined || (isUnsure && at.Description !== DESCRIPTION)) return false;
-      await this.ask(`delete the intention ${pair.replace(' ', ' → ')}`, () => this.api.delete(pathOf(at)));
-      return true;
+      await this.ask(`delete the intention ${pair.replace(' ', ' → ')}`, () => this.api.delete(pathOf(at!)));
+      return;
     }
     const { from, to, action } = wanted;
     const next = { SourceName: from, DestinationName: to, Action: action, Description: DESCRIPTION };
     await this.ask(`take the ${titleOf(wanted)} (${action})`, () => this.store(next, at));
-    return true;
   }
 
   /** @param at where the agent has another one for this pair */
@@ -240,6 +237,12 @@ export class MeshIntentionWriter {
 }
 
 type Listing = ReadonlyMap<string, ListedIntention>;
+
+/** Whether a step changes the agent. What is to go may have gone, or be of others. */
+function isDue({ wanted, isUnsure }: Step, at: ListedIntention | undefined): boolean {
+  if (wanted !== undefined) return true;
+  return at !== undefined && (!isUnsure || at.Description === DESCRIPTION);
+}
 
 const titleOf = ({ from, to }: Pick<IntentionConfig, 'from' | 'to'>): string => `intention ${from} → ${to}`;
 

@@ -139,6 +139,7 @@ describe('intentions of a mesh file in Consul', () => {
       Action: 'allow',
       Description: 'by hand',
     };
+    const permissions = { Action: '', Permissions: [{ Action: 'allow', HTTP: { PathExact: '/' } }] };
     const LEGACY =
       'cannot use legacy intention API to edit intentions with a destination of "b" after editing them via a service-intentions config entry';
     const ALL = ['a b deny', 'x b deny', 'n b deny', 'c b allow'];
@@ -198,6 +199,16 @@ describe('intentions of a mesh file in Consul', () => {
       }
     });
 
+    it('are put back with their descriptions, though their actions are those of the file', async () => {
+      stored = [{ ...theirs }];
+      refuses = 'y';
+      const { left } = await failure({
+        intentions: [allow('x', 'b'), allow('y', 'b')],
+        defaultIntention: 'allow',
+      });
+      assert.deepEqual([left, stored[0]!.Description], [[], 'by hand']);
+    });
+
     it('that were written by their names are put back by their names', async () => {
       await writer.write(before);
       // As `consul intention` of Consul 1.9 and newer does.
@@ -216,7 +227,6 @@ describe('intentions of a mesh file in Consul', () => {
 
     it('are not written over those with permissions, which could not be put back', async () => {
       await writer.write(before);
-      const permissions = { Action: '', Permissions: [{ Action: 'allow', HTTP: { PathExact: '/' } }] };
       for (const source of ['x', 'd']) {
         const had = JSON.stringify(stored);
         const theirsNow = stored.find(({ SourceName }) => SourceName === source);
@@ -240,19 +250,45 @@ describe('intentions of a mesh file in Consul', () => {
     });
 
     it('of others stay where an agent went away before it took one for their services', async () => {
-      stored = [{ ...theirs, SourceName: 'n', Action: 'allow', Description: 'by hand' }];
       const { put } = methods;
-      api.put = async () => {
+      const next = { intentions: [deny('n', 'b')], defaultIntention: 'allow' } as const;
+      // What a mesh file cannot say is refused only where it would be overwritten or deleted.
+      for (const now of [{}, permissions]) {
+        writer = new MeshIntentionWriter(api);
+        stored = [{ ...theirs, SourceName: 'n' }];
+        api.put = async () => {
+          isAway = true;
+          throw new Error('no answer');
+        };
+        const { left } = await failure(next);
+        assert.deepEqual(left, ['intention n → b: deny, unless it was not taken']);
+        isAway = false;
+        api.put = put;
+        Object.assign(stored[0]!, now);
+        const had = JSON.stringify(stored);
+        assert.deepEqual(await writer.write({ ...next, intentions: [] }), []);
+        assert.equal(JSON.stringify(stored), had);
+      }
+    });
+
+    it('of others that stay are not named among what an agent that went away has left', async () => {
+      const { post } = methods;
+      api.post = async (path, body) => {
+        const answered = await post(path, body);
+        if ((body as Stored).SourceName !== 'm') return answered;
         isAway = true;
         throw new Error('no answer');
       };
-      const next = { intentions: [deny('n', 'b')], defaultIntention: 'allow' } as const;
-      const { left } = await failure(next);
-      assert.deepEqual(left, ['intention n → b: deny, unless it was not taken']);
+      const next = { intentions: [deny('n', 'b'), deny('m', 'b')], defaultIntention: 'allow' } as const;
+      assert.equal((await failure(next)).left.length, 2);
       isAway = false;
-      api.put = put;
-      assert.deepEqual(await writer.write({ ...next, intentions: [] }), []);
-      assert.deepEqual(rules(), ['n b allow']);
+      Object.assign(stored[0]!, { Action: 'allow', Description: 'by hand' });
+      api.delete = async () => {
+        isAway = true;
+        throw new Error('no answer');
+      };
+      const { left } = await failure({ ...next, intentions: [] });
+      assert.deepEqual(left, ['intention m → b: deleted, unless it was not taken']);
     });
 
     it('that an agent has kept when it went away are named, and written again or taken back later', async () => {
