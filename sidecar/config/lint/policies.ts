@@ -25,6 +25,8 @@ export interface UpstreamFacts {
   readonly capacity?: number;
   /** Where endpoints are, as listed; addresses of a DNS name are nowhere, and pods in zones. Undefined: the registry knows. */
   readonly places?: readonly (string | undefined)[] | 'none' | 'zones';
+  /** The engine that its service is, where the upstream itself does not say one. */
+  readonly engine?: UpstreamFile['engine'];
   readonly memoryBudget: number;
 }
 
@@ -51,16 +53,25 @@ export function warnOfPolicies(upstream: UpstreamFile, known: UpstreamFacts, war
     );
   warnOfRoutes(upstream.routes, below(['routes'], warn));
   for (const [i, route] of upstream.routes.entries()) warnOfRoute(route, known, below(['routes', i], warn));
+  const answers = routeOfAnswers(upstream.engine ?? known.engine, upstream.routes);
   for (const [i, route] of upstream.routes.entries())
-    if (!isOfAnswers(upstream.engine, route)) warnOfFailedCalls(route, below(['routes', i], warn));
+    if (route !== answers) warnOfFailedCalls(route, below(['routes', i], warn));
 }
 
 /**
- * Whether the route is for answers of a language-model engine: they may be made twice, whatever it says. A unary route holds them back, and
+ * The route that takes the answers of a language-model engine: they may be made twice, whatever it says. A unary route holds them back, and
  * does not read them (relay/route-table.ts).
  */
-function isOfAnswers(engine: UpstreamFile['engine'], { kind, methods }: RouteFile): boolean {
-  if (engine === undefined || kind === 'unary') return false;
+function routeOfAnswers(
+  engine: UpstreamFile['engine'],
+  routes: UpstreamFile['routes'],
+): RouteFile | undefined {
+  if (engine === undefined) return undefined;
+  const found = routes.find(({ methods, models }) => models === undefined && takes(methods, engine));
+  return found?.kind === 'unary' ? undefined : found;
+}
+
+function takes(methods: readonly string[], engine: keyof typeof GENERATE_METHODS): boolean {
   return methods.some((pattern) => matchesMethod(pattern, GENERATE_METHODS[engine]));
 }
 

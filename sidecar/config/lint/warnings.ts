@@ -80,11 +80,12 @@ function factsOf({ endpoints, dns, kubernetes }: SidecarUpstream, memoryBudget: 
 function replicasOf({ services, consul, limits }: MeshFile, name: string): UpstreamFacts {
   const memoryBudget = limits.memory_budget;
   const service = services[name];
-  if (service === undefined || consul !== undefined) return { memoryBudget };
-  const { replicas, queue } = service;
+  if (service === undefined) return { memoryBudget };
+  const { replicas, queue, engine } = service;
+  if (consul !== undefined) return { memoryBudget, engine };
   // `auto` is not known here.
   const capacity = queue.concurrency > 0 ? { capacity: replicas * queue.concurrency } : {};
-  return { memoryBudget, endpoints: replicas, ...capacity };
+  return { memoryBudget, engine, endpoints: replicas, ...capacity };
 }
 
 interface CallsFile<U extends UpstreamFile> {

@@ -62,7 +62,8 @@ describe('warnings about decisions', () => {
       assert.doesNotMatch(ofEngine(methods), /begun/);
     // What is no answer of the engine may be made twice only where its route says so.
     assert.match(ofEngine('/vllm.grpc.engine.VllmEngine/Embed'), /begun/);
-    assert.match(ofEngine('"*"', 'kind: unary,', `{methods: [${generate}]}, `), /begun/);
+    for (const kind of ['', 'kind: unary,'])
+      assert.match(ofEngine('"*"', kind, `{methods: [${generate}]}, `), /begun/);
   });
   ofRoute('a copy of many calls', 'hedge: {percentile: 0.8}')
     .because(/hedge\.percentile: more than one call in ten would be sent twice/)
@@ -187,6 +188,15 @@ describe('warnings about decisions in a mesh file', () => {
     ]);
     assert.deepEqual(warnings(mesh('breaker: {max_in_flight: 24}')), []);
     assert.deepEqual(warnings(mesh('breaker: {max_in_flight: none}')), []);
+  });
+
+  it('know answers of an engine by what its service says, also of endpoints in Consul', () => {
+    const text = mesh(`routes: [{methods: ["*"], attempt_timeout: 1s, ${FALLBACK}}]`)
+      .replace('services: {', 'services: {lite: {models: l}, ')
+      .replace('upstreams: {', 'upstreams: {lite: {listen: "127.0.0.1:2"}, ');
+    assert.match(warnings(text).join(), /lite gets no call that an endpoint may have begun to process/);
+    const engine = text.replace('models: m', 'command: [serve, "{port}"], engine: vllm');
+    for (const top of ['', 'consul: {}']) assert.deepEqual(warnings(`${engine}${top}`), []);
   });
 
   it('say that a unary route of a service takes streams', () => {
