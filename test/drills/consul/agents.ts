@@ -6,7 +6,7 @@ import type { Row, Trial } from '../faults/row.js';
 import { measure, seconds } from '../faults/times.js';
 import { busiestQueryOf } from './query-counts.js';
 import { areCurrent, problemsOf } from './sidecar-node.js';
-import { type ConsulWorld, SERVICE, sameAgain } from './world.js';
+import { type ConsulWorld, SERVICE, sameAgain, whileKilled } from './world.js';
 
 /** After the agent's return, until every sidecar has everything from it again. */
 const RETURN_MS = 5_000;
@@ -20,13 +20,13 @@ export const agentKilled: Row<ConsulWorld> = {
   async run(world, trial) {
     const outageMs = trial.pick(1_500, FULL_OUTAGE_MS);
     await trial.unharmed(world.load, async () => {
-      await world.agent.kill();
-      await delay(outageMs);
-      const up = await Promise.all(world.nodes.map((node) => node.process.metric('outrider_consul_up')));
-      trial.every('meanwhile every sidecar says so (outrider_consul_up 0)', up, (value) => value === 0);
-      const ready = await Promise.all(world.nodes.map(async (node) => (await node.readiness()).status));
-      trial.every('and stays ready', ready, (status) => status === 200);
-      await world.agent.restart({ state: 'kept', awaitLeader: false });
+      await whileKilled(world.agent, async () => {
+        await delay(outageMs);
+        const up = await Promise.all(world.nodes.map((node) => node.process.metric('outrider_consul_up')));
+        trial.every('meanwhile every sidecar says so (outrider_consul_up 0)', up, (value) => value === 0);
+        const ready = await Promise.all(world.nodes.map(async (node) => (await node.readiness()).status));
+        trial.every('and stays ready', ready, (status) => status === 200);
+      });
       await returned(world, trial, performance.now());
     });
     trial.figure('outage', seconds(outageMs));
@@ -59,11 +59,11 @@ export const leaderKilled: Row<ConsulWorld> = {
     const leader = await cluster.leader();
     await trial.unharmed(world.load, async () => {
       const fromMs = performance.now();
-      await leader.kill();
-      await cluster.leader();
-      trial.figure('another leader after', seconds(performance.now() - fromMs));
-      await delay(trial.pick(0, 10_000));
-      await leader.restart({ state: 'kept', awaitLeader: false });
+      await whileKilled(leader, async () => {
+        await cluster.leader();
+        trial.figure('another leader after', seconds(performance.now() - fromMs));
+        await delay(trial.pick(0, 10_000));
+      });
       await returned(world, trial, performance.now());
     });
     await cluster.leader();

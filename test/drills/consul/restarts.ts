@@ -5,7 +5,7 @@ import { summarize } from '../faults/load.js';
 import type { Row, Trial } from '../faults/row.js';
 import { measure } from '../faults/times.js';
 import type { SidecarNode } from './sidecar-node.js';
-import type { ConsulWorld } from './world.js';
+import { type ConsulWorld, whileKilled } from './world.js';
 
 const READY_MS = 5_000;
 const LIMIT_MS = 40_000;
@@ -15,15 +15,18 @@ export const restartWithKeys: Row<ConsulWorld> = {
   fault: 'sidecars are restarted while Consul is away, and had been told to keep their keys',
   async run(world, trial) {
     const replica = world.mesh.replicas[0]!;
-    await trial.unharmed(world.load, async () => {
-      await world.agent.kill();
-      await replica.end('drained');
-      await replica.start();
-      trial.within('a replica that was drained is ready', READY_MS, await replica.untilReady());
-      await serves(trial, replica, 'and serves');
-    });
-    await callerKilled(world, trial);
-    await world.agent.restart({ state: 'kept' });
+    try {
+      await trial.unharmed(world.load, async () => {
+        await world.agent.kill();
+        await replica.end('drained');
+        await replica.start();
+        trial.within('a replica that was drained is ready', READY_MS, await replica.untilReady());
+        await serves(trial, replica, 'and serves');
+      });
+      await callerKilled(world, trial);
+    } finally {
+      await world.agent.restart({ state: 'kept' });
+    }
     await world.mesh.untilCurrent(LIMIT_MS);
   },
 };
@@ -50,14 +53,14 @@ export const restartWithoutKeys: Row<ConsulWorld> = {
   async run(world, trial) {
     const replica = world.mesh.replicas[1]!;
     await trial.unharmed(world.load, async () => {
-      await world.agent.kill();
-      await replica.end('drained');
-      await replica.start();
-      await delay(trial.pick(500, 10_000));
-      const { status, text } = await replica.readiness();
-      const why = /certificate|identity|leaf|Consul/i.test(text);
-      trial.expect('it is not ready, and says why', status === 503 && why, `${status} ${text.trim()}`);
-      await world.agent.restart({ state: 'kept', awaitLeader: false });
+      await whileKilled(world.agent, async () => {
+        await replica.end('drained');
+        await replica.start();
+        await delay(trial.pick(500, 10_000));
+        const { status, text } = await replica.readiness();
+        const why = /certificate|identity|leaf|Consul/i.test(text);
+        trial.expect('it is not ready, and says why', status === 503 && why, `${status} ${text.trim()}`);
+      });
       trial.within('it is ready once Consul is back,', READY_MS, await replica.untilReady(LIMIT_MS));
       await serves(trial, replica, 'and serves');
       await world.mesh.untilCurrent(LIMIT_MS);

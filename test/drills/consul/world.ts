@@ -134,6 +134,16 @@ export class ConsulWorld {
   }
 }
 
+/** Kills an agent for as long as `work` takes: it is there again for the next row, however this one ends. */
+export async function whileKilled(agent: ConsulServer, work: () => Promise<unknown>): Promise<void> {
+  await agent.kill();
+  try {
+    await work();
+  } finally {
+    await agent.restart({ state: 'kept', awaitLeader: false });
+  }
+}
+
 /** Reads a list; the answer says whether it is the same again, and not while it cannot be read. */
 export async function sameAgain(read: () => Promise<string[]>): Promise<() => Promise<boolean>> {
   const before = String(await read());
