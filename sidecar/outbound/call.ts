@@ -145,6 +145,8 @@ export class FallbackState {
   isAway = false;
   /** The step needs all of the request, which is not here yet. */
   isWaiting = false;
+  /** An endpoint of its own upstream may have worked on the call before another upstream got it. */
+  wasProcessedAtHome = false;
   /** The primary's breaker has been told how the call went there. */
   isRecorded = false;
 
@@ -240,6 +242,14 @@ export class OutboundCall extends RelayedCall {
   /** Attempts at the upstream that has the call now. */
   get attemptsHere(): number {
     return this.fallback === null ? this.attempts : this.attempts - this.fallback.attemptsBefore;
+  }
+
+  /** An endpoint of its own upstream may have done something for it, whatever others did that it fell back to. */
+  get mayBeProcessedAtHome(): boolean {
+    const { fallback } = this;
+    if (fallback === null) return this.mayBeProcessed;
+    if (fallback.wasProcessedAtHome) return true;
+    return !fallback.isAway && this.attemptsHere > 0 && this.mayBeProcessed;
   }
 
   /** The request as it came. */

@@ -15,6 +15,7 @@ export function otherUpstream(
   if (call.hasCrashed || !mayGoOn(call, fallback)) return Next.continue;
   const target = fallback.home.find(upstream);
   if (target === undefined) return Next.continue;
+  fallback.wasProcessedAtHome = call.mayBeProcessedAtHome;
   fallback.isAway = true;
   markDegraded(call, fallback, upstream);
   return target.takeOver(call);

@@ -201,15 +201,15 @@ class ResponsePair implements MirrorTask {
 }
 
 /**
- * What ended a model process may end the next one, and usually runs the same server there. Where no endpoint worked on the call, its end says
- * nothing about the version, and the copy would only add to the load.
+ * What ended a model process may end the next one, and usually runs the same server there. Where no endpoint of its upstream worked on the
+ * call, its end says nothing about the version, and the copy would only add to the load.
  */
 function whyNotCopied(call: OutboundCall, status: number): SkipReason | undefined {
   // A fallback may have answered in place of the service: that proves nothing about the request.
   const isAnswered = status === Status.OK && call.degraded === '';
   const hasLostModel = call.crash?.hasLostModel === true && !isAnswered;
   if (call.hasCrashed || hasLostModel) return 'crashed';
-  return isAnswered || call.mayBeProcessed ? undefined : 'refused';
+  return isAnswered || call.mayBeProcessedAtHome ? undefined : 'refused';
 }
 
 function whyNotHeld(call: OutboundCall): SkipReason {

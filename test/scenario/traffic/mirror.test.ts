@@ -20,6 +20,8 @@ import {
 
 const SCORES = anAnswer([0.1, 0.7, 0.2]);
 
+const FELL_BACK = 'resource-exhausted; from=spare';
+const SENT = { sent: 1, compared: 0, crashed: 0, refused: 0 };
 const GARBAGE = Buffer.from('garbage');
 const says = (body: Buffer) => (stream: PeerStream) => void stream.reply(body);
 
@@ -309,6 +311,30 @@ describe('Scenario: a mirror', () => {
         'what a model itself says counts',
       );
     });
+
+  it('does not send what only the upstream that it fell back to worked on, whether that answered or not', () => {
+    start({}, undefined, { fallback: [{ kind: 'upstream', upstream: 'spare' }] });
+    stack.outbound(anUpstream(['c'], { name: 'spare' }));
+    stack.answers((stream) => sidecarSays(stream, 'overloaded', 8, ['outrider-unprocessed', 'true']), 'a');
+    stack.answers(says(SCORES), 'c');
+    const fellBack = call();
+    settle();
+    assert.deepEqual([fellBack.status, fellBack.header('outrider-degraded')], [0, FELL_BACK]);
+    assert.deepEqual(skipped(), { sent: 0, compared: 0, crashed: 0, refused: 1 });
+    stack.answers((stream) => void stream.fail(14), 'c');
+    assert.equal(call().status, 8);
+    settle();
+    assert.deepEqual(skipped(), { sent: 0, compared: 0, crashed: 0, refused: 2 });
+  });
+
+  it('sends what its own upstream worked on before another one answered', () => {
+    start({}, undefined, { idempotent: true, fallback: [{ kind: 'upstream', upstream: 'spare' }] });
+    stack.outbound(anUpstream(['c'], { name: 'spare' }));
+    stack.answers((stream) => void stream.fail(14), 'a');
+    stack.answers(says(SCORES), 'c');
+    mirrored();
+    assert.deepEqual([skipped(), counts().notCompared.degraded], [SENT, 1]);
+  });
 
   it('does not send what was cut off before all of its message was sent', () => {
     start({}, undefined, {}, { replenishes: false });
