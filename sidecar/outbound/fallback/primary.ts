@@ -55,6 +55,9 @@ export function fallBack(
 ): Next {
   const methodState = call.methodState!;
   const { reply } = failure;
+  const hasChain = chainOf(call.match).length > 0;
+  // What only hedges keeps no count of its successes either.
+  if (!hasChain && call.fallback === null) return Next.continue;
   if (isAnswer(failure, outcome) || outcome === Outcome.cancelled || !isFallbackReason(failure)) {
     if (call.fallback !== null && reply === null) recordPrimarySuccess(call);
     return Next.continue;
@@ -65,7 +68,7 @@ export function fallBack(
     recordPrimaryFailure(call);
   }
   if (call.fallback !== null && call.fallback.step > 0) return Next.continue;
-  if (chainOf(call.match).length === 0 || !call.isWhole) return Next.continue;
+  if (!hasChain || !call.isWhole) return Next.continue;
   if (isDeclined(call)) {
     methodState.declined++;
     return Next.continue;

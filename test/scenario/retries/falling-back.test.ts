@@ -517,6 +517,24 @@ describe('Scenario: a call falls back', () => {
   });
 
   describe('and comes back', () => {
+    it('from the first call on, whatever failed before its route had a fallback', () => {
+      const hedge = { percentile: 0.9, minDelayMs: 1_000, maxRatio: 0.1 };
+      start([LAST_GOOD]);
+      stack.update({ ...big([]), routes: [aRoute({ idempotent: true, hedge })] });
+      for (let i = 0; i < FAILURES; i++) {
+        bigSays(fails());
+        isBroken(call());
+        bigSays(says('big'));
+        isFromBig(call());
+      }
+      stack.update(big([TO_SMALL], { hedge }));
+      assert.equal(care().primaryBreaker.isOpen, false);
+      bigSays(hangs);
+      const before = asked();
+      for (let i = 0; i < 2; i++) call();
+      assert.deepEqual([asked() - before, smallAsked()], [2, 0]);
+    });
+
     it('at once while failures are few, with the first answer after they were many', () => {
       startResting();
       assert.equal(asked(), FAILURES);
