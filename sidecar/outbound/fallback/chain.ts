@@ -54,6 +54,8 @@ export function leaveUpstream(call: OutboundCall): void {
     leaveEngineCalls(call);
     call.engineCall = null;
   }
+  // Each upstream knows the request by a fingerprint of its own.
+  if (call.crash !== null) call.crash.fingerprint = null;
   if (call.fallback !== null) call.fallback.attemptsBefore = call.attempts;
   call.block = call.original;
   call.routeDecision = null;

@@ -12,6 +12,7 @@ import type { Address, InboundConfig, RouteConfig, UpstreamConfig } from '../../
 import { present } from '../../../sidecar/config/present.js';
 import type { MemoryReading } from '../../../sidecar/core/admission/memory-pressure.js';
 import { IntentionTable } from '../../../sidecar/core/authorization/intentions.js';
+import { PoisonTable } from '../../../sidecar/core/retry/poison-table.js';
 import { UpstreamFailures } from '../../../sidecar/core/retry/upstream-failures.js';
 import { HealthChecker } from '../../../sidecar/health/endpoints/checker.js';
 import { DEFAULT_LOCAL_SETTINGS } from '../../../sidecar/http2/settings.js';
@@ -242,6 +243,7 @@ export class Stack {
   readonly health: HealthChecker;
   /** What the applications of all upstreams got and retries could not better. */
   readonly failures = new UpstreamFailures();
+  readonly poison = new PoisonTable();
   hasStalled = false;
   /** Exceptions that the test injects. */
   expectedDefects = 0;
@@ -341,6 +343,7 @@ export class Stack {
       context,
       replayBytes: REPLAY_BYTES,
       find: (name) => this.outbounds.find((each) => each.outbound.name === name)?.outbound,
+      poison: this.poison,
       failures: this.failures,
       caller: 'app',
       wake: (_target, facts) => {

@@ -16,7 +16,7 @@ import {
 import { ErrorCode } from '../../kit/http2/h2-frames.js';
 import type { PeerStream } from '../../kit/http2/scripted-peer.js';
 import { UpstreamStack } from '../../kit/scenario/upstream-stack.js';
-import { aStreamRoute, type UpstreamOptions } from '../../kit/stack/stack.js';
+import { anUpstream, aStreamRoute, type UpstreamOptions } from '../../kit/stack/stack.js';
 
 /** Also engines that die before their first new token are followed by another. */
 const PATIENT = { attempts: 8, on: [13, 14], backoff: { baseMs: 0, maxMs: 0 } };
@@ -101,6 +101,30 @@ describe('Scenario: the engines of an answer die again and again', () => {
       settleAfterRetry();
     }
     assert.deepEqual([call.status, call.reason, arrived.length], [14, 'not-resumed', 8]);
+  });
+
+  it('and the answer of an upstream that it fell back to says nothing for the request', () => {
+    start({ routes: [aStreamRoute({ fallback: [{ kind: 'upstream', upstream: 'small' }] })] });
+    stack.outbound(anUpstream(['s'], { name: 'small', routes: [aStreamRoute()] }));
+    stack.answers((stream) => void stream.reply(Buffer.from('small')), 's');
+    const fail = (...how: Parameters<PeerStream['fail']>): void => {
+      stack.settle(latest().fail(...how));
+      settleAfterRetry();
+    };
+    const died = [14, [['outrider-reason', 'model-crashed']]] as const;
+    const convicted = open(longRequest(40));
+    for (let deaths = 0; deaths < 2; deaths++) fail(...died);
+    assert.equal(convicted.reason, 'poison');
+    const records = () =>
+      stack.poison.list(stack.clock.now()).map(({ upstream, crashes }) => [upstream, crashes]);
+    const { name } = stack.out.outbound;
+    assert.deepEqual(records(), [[name, 1]]);
+    // Its next death alone is no proof.
+    const call = open(longRequest(40));
+    fail(...died);
+    for (let tries = 0; tries < 2; tries++) fail(14);
+    assert.deepEqual([call.status, call.body.toString()], [0, 'small']);
+    assert.deepEqual(records(), [[name, 1]]);
   });
 
   describe('engines without a sidecar, whose connections break:', () => {
