@@ -63,10 +63,7 @@ export function fallBack(
     return Next.continue;
   }
   const why = whyOf(failure);
-  if (reply?.reason !== LocalReplyReasons.breakerOpen) {
-    methodState.lastWhy = why;
-    recordPrimaryFailure(call);
-  }
+  if (reply?.reason !== LocalReplyReasons.breakerOpen) recordPrimaryFailure(call, why);
   if (call.fallback !== null && call.fallback.step > 0) return Next.continue;
   if (!hasChain || !call.isWhole) return Next.continue;
   if (isDeclined(call)) {
@@ -101,7 +98,8 @@ export function recordPrimaryStream(call: OutboundCall): void {
 export function recordPrimaryDeadline(call: OutboundCall): void {
   const { attempt, methodState } = call;
   if (attempt === null || methodState === null || chainOf(call.match).length === 0) return;
-  if (attempt.ended === AttemptEnd.deadline && attempt.outcome === Outcome.fault) recordPrimaryFailure(call);
+  if (attempt.ended !== AttemptEnd.deadline || attempt.outcome !== Outcome.fault) return;
+  recordPrimaryFailure(call, LocalReplyReasons.deadlineExceeded.name);
 }
 
 function recordPrimarySuccess(call: OutboundCall): void {
@@ -110,10 +108,12 @@ function recordPrimarySuccess(call: OutboundCall): void {
   call.methodState!.primaryBreaker.succeeded(routeOf(fallback), startMs, context.nowMs);
 }
 
-function recordPrimaryFailure(call: OutboundCall): void {
+function recordPrimaryFailure(call: OutboundCall, why: string): void {
   const { fallback, startMs, context } = call;
+  const methodState = call.methodState!;
   if (fallback !== null) fallback.isRecorded = true;
-  call.methodState!.primaryBreaker.failed(routeOf(fallback), startMs, context.nowMs);
+  methodState.lastWhy = why;
+  methodState.primaryBreaker.failed(routeOf(fallback), startMs, context.nowMs);
 }
 
 function routeOf(fallback: FallbackState | null): PrimaryRoute {
